@@ -1,0 +1,104 @@
+/** The folders of src/ from the inside out. Imports point inward. */
+const RINGS = [
+  ['kernel'],
+  ['disk', 'vm'],
+  ['formats', 'nbd', 'vault'],
+  ['engines', 'catalog'],
+  ['jobs'],
+  ['inventory', 'policies', 'backup', 'restore', 'replication'],
+  ['drills'],
+  ['api', 'cli'],
+];
+const PLAIN = RINGS.slice(0, 3).flat();
+/** Rings whose folders must not know each other. */
+const STRANGERS = [RINGS[2], RINGS[3], RINGS[5]];
+
+/** One home per outside dependency. */
+const HOMES = {
+  '@nestjs/typeorm|typeorm|pg': ['catalog', 'platform'],
+  '@aws-sdk': ['vault/object-stores'],
+  '@nestjs/(swagger|platform-express)|express': ['api'],
+  commander: ['cli'],
+  pino: ['platform'],
+};
+
+const src = (...folders) => `^src/(${folders.join('|')})/`;
+const WIRING = '[.]module[.]ts$|^src/(main|cli|app[.]module)[.]ts$';
+const TESTS = '[.]spec[.]ts$|^test/';
+const forbid = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
+
+module.exports = {
+  forbidden: [
+    ...RINGS.slice(0, -1).map((ring, depth) =>
+      forbid(
+        `inward-only-${ring[0]}`,
+        `${ring.join(', ')} must not know the rings around it.`,
+        { path: src(...ring), pathNot: `${WIRING}|${TESTS}` },
+        { path: src(...RINGS.slice(depth + 1).flat()) },
+      ),
+    ),
+    ...Object.entries(HOMES).map(([packages, folders]) =>
+      forbid(
+        `one-home-${folders[0].replaceAll('/', '-')}`,
+        `${packages} belongs in ${folders.join(', ')}.`,
+        { path: '^src/', pathNot: `${src(...folders)}|${TESTS}` },
+        { path: `(^|/)node_modules/(@types/)?(${packages})(/|$)` },
+      ),
+    ),
+    forbid(
+      'plain-core',
+      'kernel, disk, formats, nbd and vault are plain TypeScript; only their *.module.ts knows Nest.',
+      { path: src(...PLAIN), pathNot: `${WIRING}|${TESTS}` },
+      { path: 'node_modules/(@nestjs|rxjs|reflect-metadata)/' },
+    ),
+    ...STRANGERS.map((ring) =>
+      forbid(
+        `strangers-${ring[0]}`,
+        `${ring.join(', ')} do not know each other; what they share moves a ring inward.`,
+        { path: src(...ring), pathNot: TESTS },
+        { path: src(...ring), pathNot: '^src/$1/' },
+      ),
+    ),
+    forbid(
+      'drivers-are-private',
+      'Everyone sees the port; only the module that wires a driver names it.',
+      { path: '^src/', pathNot: `^src/(engines|vault)/|^src/cli/rescue/|${TESTS}` },
+      { path: '^src/(engines/[^/]+|vault/object-stores)/' },
+    ),
+    forbid(
+      'platform-is-wired-not-used',
+      'Code asks for kernel ports (Clock, Log); modules bind them to platform.',
+      { path: '^src/', pathNot: `^src/platform/|${WIRING}|${TESTS}` },
+      { path: '^src/platform/' },
+    ),
+    forbid(
+      'cli-is-a-client',
+      'The CLI speaks the HTTP contract.',
+      { path: '^src/cli/', pathNot: `^src/cli/rescue/|${TESTS}` },
+      { path: '^src/', pathNot: '^src/(cli|kernel|api/contract)/' },
+    ),
+    forbid(
+      'rescue-needs-no-server',
+      'Rescue restores from a vault alone: no server, no database.',
+      { path: '^src/cli/rescue/', pathNot: TESTS },
+      { path: '^src/', pathNot: `^src/cli/|${src(...PLAIN)}` },
+    ),
+    forbid('no-cycles', 'Cycles hide ownership.', {}, { circular: true }),
+    forbid(
+      'no-tests-in-src',
+      'Production must not need test code.',
+      { path: '^src/', pathNot: TESTS },
+      { path: TESTS },
+    ),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^dist/' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default', 'types'],
+    },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+  },
+};

@@ -1,0 +1,122 @@
+// @ts-check
+import eslint from '@eslint/js';
+import prettier from 'eslint-config-prettier';
+import { defineConfig } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+
+export default defineConfig(
+  { ignores: ['dist/', 'coverage/', 'node_modules/'] },
+  eslint.configs.recommended,
+  tseslint.configs.strictTypeChecked,
+  tseslint.configs.stylisticTypeChecked,
+  prettier, // Before our own rules: it switches `curly` off.
+  {
+    languageOptions: {
+      parserOptions: {
+        projectService: {
+          allowDefaultProject: ['*.mjs', '*.cjs', 'scripts/*.mjs', 'bin/*.mjs', 'test/*.mjs'],
+          maximumDefaultProjectFileMatchCount_THIS_WILL_SLOW_DOWN_LINTING: 20,
+        },
+        tsconfigRootDir: import.meta.dirname,
+      },
+    },
+    linterOptions: { reportUnusedDisableDirectives: 'error' },
+    rules: {
+      // Shape: a function fits a screen, a file fits a mind.
+      complexity: ['error', 12],
+      'max-depth': ['error', 3],
+      'max-lines': ['error', { max: 300, skipBlankLines: true, skipComments: true }],
+      'max-lines-per-function': ['error', { max: 70, skipBlankLines: true, skipComments: true }],
+      'max-params': ['error', 4],
+      // Honesty: no silent failure, no hidden input.
+      curly: 'error',
+      eqeqeq: 'error',
+      'no-console': 'error',
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'Read settings from platform/config.' },
+        { object: 'Date', property: 'now', message: 'Ask the Clock.' },
+        {
+          object: 'Math',
+          property: 'random',
+          message: 'Use node:crypto, or a seeded generator in tests.',
+        },
+      ],
+      'no-restricted-syntax': [
+        'error',
+        { selector: 'TSEnumDeclaration', message: 'Use a union of string literals.' },
+        {
+          selector: 'NewExpression[callee.name="Date"][arguments.length=0]',
+          message: 'Ask the Clock.',
+        },
+        { selector: 'ExportDefaultDeclaration', message: 'Export by name.' },
+      ],
+      '@typescript-eslint/explicit-module-boundary-types': 'error',
+      '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/no-extraneous-class': ['error', { allowWithDecorator: true }],
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      '@typescript-eslint/require-await': 'off',
+    },
+  },
+  {
+    files: ['src/*/**/*.ts'],
+    ignores: ['src/api/**', '**/*.module.ts', '**/*.spec.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: [
+            {
+              name: '@nestjs/common',
+              allowImportNames: [
+                'Injectable',
+                'Inject',
+                'OnApplicationBootstrap',
+                'OnApplicationShutdown',
+                'OnModuleInit',
+                'OnModuleDestroy',
+              ],
+              message:
+                'Outside api/, Nest is only for wiring and lifecycle; throw a Fault, not an HTTP exception.',
+            },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    files: ['**/*.spec.ts', '**/*.contract.ts', 'test/**'],
+    rules: {
+      'max-lines': 'off',
+      'max-lines-per-function': 'off',
+      '@typescript-eslint/explicit-module-boundary-types': 'off',
+    },
+  },
+  {
+    // These folders run without a build step: Node strips their types (docs/decisions/0002).
+    files: ['src/{kernel,disk,vm,formats,nbd,vault,engines}/**/*.ts', 'src/cli/rescue/**/*.ts'],
+    rules: { '@typescript-eslint/parameter-properties': ['error', { prefer: 'class-property' }] },
+  },
+  {
+    // Programs around the product: they print, read the environment and look at the clock.
+    files: ['scripts/**', 'bin/**', 'bench/**', 'test/**'],
+    rules: {
+      'no-console': 'off',
+      'no-restricted-properties': 'off',
+      'no-restricted-syntax': 'off',
+      complexity: 'off',
+      'max-lines': 'off',
+      'max-lines-per-function': 'off',
+    },
+  },
+  {
+    files: ['*.config.mjs', '*.cjs', 'jest.*.mjs', 'scripts/**/*.mjs', 'bin/*.mjs', 'test/*.mjs'],
+    extends: [tseslint.configs.disableTypeChecked],
+    rules: {
+      'no-restricted-syntax': 'off',
+      'no-undef': 'off',
+      '@typescript-eslint/explicit-module-boundary-types': 'off',
+    },
+  },
+);

@@ -1,0 +1,107 @@
+import type { ChangeSet, TrackingState } from '../disk/change-set.ts';
+import type { DiskReader } from '../disk/disk-reader.ts';
+import type { VmDefinition } from '../vm/definition.ts';
+
+export type VmId = string;
+
+/** `io-error`: the VM is paused because the host's disk is full; it goes on when there is room. */
+export type VmStatus = 'running' | 'stopped' | 'paused' | 'io-error' | 'unknown';
+
+export interface VmSummary {
+  readonly id: VmId;
+  readonly name: string;
+  readonly status: VmStatus;
+  readonly definition: VmDefinition;
+  /** What an operator should know: `host disk full`, `disk was changed outside`. Empty when all is well. */
+  readonly warnings: readonly string[];
+}
+
+/** How trustworthy the instant is: file systems flushed and frozen, like a power cut, or powered off. */
+export type Consistency = 'filesystem' | 'crash' | 'powered-off';
+
+/** One disk at the instant of a freeze. Valid until the frozen VM is disposed of. */
+export interface FrozenDisk {
+  readonly diskId: string;
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** The state frozen here; a later backup asks for the changes since it. */
+  readonly tracking: TrackingState;
+  /** The whole content at the instant. */
+  readonly reader: DiskReader;
+  /** What changed since `state`, or why that cannot be said. `undefined`: nothing is known yet. */
+  changedSince(state: TrackingState | undefined): Promise<ChangeSet>;
+}
+
+export interface FrozenVm extends AsyncDisposable {
+  /** Milliseconds since the Unix epoch at the snapshot transaction. */
+  readonly takenAtMs: number;
+  readonly consistency: Consistency;
+  /** Why the consistency is less than `filesystem`, for people; undefined when it is not. */
+  readonly consistencyReason?: string;
+  /** How long the guest's file systems were frozen; 0 without an agent. */
+  readonly guestFrozenMs: number;
+  /** How long the snapshot transaction over all disks took; 0 for a powered-off VM. */
+  readonly transactionMs: number;
+  readonly definition: VmDefinition;
+  /** The firmware's variable store at the instant (qcow2 or raw bytes as stored), if it has one. */
+  readonly nvram?: Uint8Array;
+  readonly disks: readonly FrozenDisk[];
+  /** Things that went on but that the operator should know. */
+  readonly warnings: readonly string[];
+  /** Releases the frozen layers so that they can be merged away. The point must be sealed or given up. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface FreezeOptions {
+  /** Identifies the job that holds the VM; an action of an older holder is refused. */
+  readonly jobToken: string;
+  /** Do not ask the guest agent to freeze file systems. Default false. */
+  readonly crashConsistent?: boolean;
+  /**
+   * Oldest generation per disk id that a policy still needs; older change logs are pruned.
+   * Disks that are not named keep all (within the engine's bound).
+   */
+  readonly neededGenerations?: Readonly<Record<string, number>>;
+}
+
+/**
+ * Our driver for one kind of hypervisor.
+ *
+ * An implementation promises, and test/contract/engine.contract.ts proves:
+ * - a freeze shows all disks of the VM as they were at one instant, whatever the guest writes later;
+ * - changes are never lost: a freeze whose point is never sealed leaves them for the next
+ *   `changedSince` of any older state;
+ * - two freezes of one VM at once: the second is refused with `engine.vm-busy`;
+ * - `reconcile` after any crash leaves the VM startable, unfrozen and tracked.
+ */
+export abstract class Engine {
+  abstract readonly kind: string;
+
+  abstract list(signal: AbortSignal): Promise<VmSummary[]>;
+
+  /** @throws Fault `engine.vm-not-found` */
+  abstract get(vm: VmId, signal: AbortSignal): Promise<VmSummary>;
+
+  /** Takes a VM over: validates its images, mints tracking ids, writes its state file. Changes no disk. */
+  abstract add(definition: VmDefinition, signal: AbortSignal): Promise<VmSummary>;
+
+  abstract start(vm: VmId, signal: AbortSignal): Promise<void>;
+
+  /** Asks the guest to shut down and, when `force` or it does not within the limit, powers off. */
+  abstract stop(vm: VmId, options: { readonly force: boolean }, signal: AbortSignal): Promise<void>;
+
+  /** Puts the VM back to plain disks without Hyperkeep and forgets it; its disks stay. */
+  abstract release(vm: VmId, signal: AbortSignal): Promise<VmDefinition>;
+
+  /** Powers off and removes the VM with its disks and state. */
+  abstract destroy(vm: VmId, signal: AbortSignal): Promise<void>;
+
+  /** Takes all disks that are not excluded at one instant. */
+  abstract freeze(vm: VmId, options: FreezeOptions, signal: AbortSignal): Promise<FrozenVm>;
+
+  /** After a start of the service: repairs whatever a crash left behind. Says what it did. */
+  abstract reconcile(signal: AbortSignal): Promise<string[]>;
+
+  /** Stops watching. VMs go on running. */
+  abstract close(): Promise<void>;
+}

@@ -1,0 +1,95 @@
+import { spawn } from 'node:child_process';
+import { Fault, systemCode } from './fault.ts';
+
+export interface CommandOptions {
+  /** Replaces the environment of the child. Default: PATH, HOME, LANG=C and TZ only, so secrets never leak. */
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly workingFolder?: string;
+  /** Written to the child's standard input, which is closed afterwards. */
+  readonly input?: string | Uint8Array;
+  /** More output than this ends the child. Default 16 MiB. */
+  readonly outputBytesMax?: number;
+  /** Exit codes that are a result and not a failure. Default: 0 only. */
+  readonly accept?: readonly number[];
+}
+
+export interface CommandResult {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
+/** As much of standard error as an error message can carry. */
+const MESSAGE_CHARACTERS_MAX = 600;
+
+/** The environment children get: enough to run a tool, nothing that could be a secret. */
+export function plainEnvironment(): Record<string, string> {
+  // eslint-disable-next-line no-restricted-properties -- the one place that hands an environment to children
+  const { PATH = '/usr/sbin:/usr/bin:/sbin:/bin', HOME = '/', TZ } = process.env;
+  return { PATH, HOME, LANG: 'C', ...(TZ === undefined ? {} : { TZ }) };
+}
+
+/**
+ * Runs a program to its end and returns what it printed.
+ *
+ * @throws Fault `command.missing` when there is no such program, `command.failed` when it exits
+ *   with a code that is not accepted or prints too much; AbortError when `signal` fires (the child
+ *   is killed first).
+ */
+export async function runCommand(
+  file: string,
+  parameters: readonly string[],
+  signal: AbortSignal,
+  options: CommandOptions = {},
+): Promise<CommandResult> {
+  signal.throwIfAborted();
+  const child = spawn(file, parameters, {
+    env: options.environment ?? plainEnvironment(),
+    cwd: options.workingFolder,
+    signal,
+    killSignal: 'SIGKILL',
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  const limit = options.outputBytesMax ?? OUTPUT_BYTES_MAX;
+  const captured = { stdout: [] as Buffer[], stderr: [] as Buffer[], size: 0 };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].on('data', (piece: Buffer) => {
+      captured.size += piece.length;
+      if (captured.size > limit) {
+        child.kill('SIGKILL');
+        return;
+      }
+      captured[name].push(piece);
+    });
+  }
+  // The child may exit before it has read its input; its exit code says more than EPIPE.
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(options.input);
+  const exitCode = await new Promise<number>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => {
+      resolve(code ?? -1);
+    });
+  }).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') {
+      throw new Fault(
+        'command.missing',
+        `The program ${file} is not installed.`,
+        { file },
+        { cause: error },
+      );
+    }
+    throw error;
+  });
+  const stdout = Buffer.concat(captured.stdout).toString('utf8');
+  const stderr = Buffer.concat(captured.stderr).toString('utf8');
+  if (captured.size > limit || !(options.accept ?? [0]).includes(exitCode)) {
+    const said = stderr.trim().slice(-MESSAGE_CHARACTERS_MAX);
+    throw new Fault('command.failed', `${file} failed (exit ${String(exitCode)}): ${said}`, {
+      file,
+      exitCode,
+    });
+  }
+  return { exitCode, stdout, stderr };
+}

@@ -1,0 +1,93 @@
+/** What the caller can do about it. HTTP status and exit code follow from this alone. */
+export type FaultKind =
+  | 'invalid'
+  | 'denied'
+  | 'not-found'
+  | 'conflict'
+  | 'exhausted'
+  | 'unsupported'
+  | 'unavailable'
+  | 'integrity';
+
+/** How the same operation should be repeated: `later` may heal by itself, `never` will not. */
+type Retry = 'later' | 'never';
+
+/**
+ * Every way an operation can fail, in one table. Adding a code means adding its row to
+ * docs/errors.md; test/docs.spec.ts compares the two.
+ */
+export const FAULTS = {
+  'request.invalid': { kind: 'invalid', retry: 'never' },
+  'request.denied': { kind: 'denied', retry: 'never' },
+  'command.failed': { kind: 'unavailable', retry: 'never' },
+  'command.missing': { kind: 'unsupported', retry: 'never' },
+  'store.unreachable': { kind: 'unavailable', retry: 'later' },
+  'store.denied': { kind: 'denied', retry: 'later' },
+  'store.full': { kind: 'exhausted', retry: 'later' },
+  'store.invalid-location': { kind: 'invalid', retry: 'never' },
+  'engine.vm-not-found': { kind: 'not-found', retry: 'never' },
+  'engine.vm-busy': { kind: 'conflict', retry: 'later' },
+  'host.disk-full': { kind: 'exhausted', retry: 'later' },
+} as const satisfies Record<string, { kind: FaultKind; retry: Retry }>;
+
+export type FaultCode = keyof typeof FAULTS;
+
+/** Facts for the log and the API; values that may be secret never go in. */
+export type FaultContext = Readonly<Record<string, string | number | boolean>>;
+
+/** Process exit code of the command line, by kind of fault; 70 is a bug of ours. */
+export const EXIT_CODES: Readonly<Record<FaultKind, number>> = {
+  invalid: 2,
+  denied: 3,
+  'not-found': 4,
+  conflict: 5,
+  exhausted: 6,
+  unsupported: 7,
+  unavailable: 8,
+  integrity: 9,
+};
+
+/**
+ * An expected failure of the outside world. A bug is an AssertionError and a cancellation is an
+ * AbortError; neither is a fault. `message` is safe to show and names the next step.
+ */
+export class Fault extends Error {
+  override readonly name = 'Fault';
+  readonly code: FaultCode;
+  readonly context: FaultContext;
+
+  constructor(
+    code: FaultCode,
+    message: string,
+    context: FaultContext = {},
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.code = code;
+    this.context = context;
+  }
+
+  get kind(): FaultKind {
+    return FAULTS[this.code].kind;
+  }
+
+  get retry(): Retry {
+    return FAULTS[this.code].retry;
+  }
+}
+
+/** True for faults, and with `code` for that fault only. */
+export function isFault(error: unknown, code?: FaultCode): error is Fault {
+  return error instanceof Fault && (code === undefined || error.code === code);
+}
+
+/** True when `error` says that an AbortSignal fired. */
+export function isAbort(error: unknown): boolean {
+  return Error.isError(error) && error.name === 'AbortError';
+}
+
+/** The `code` of a Node system error such as `ENOENT`, if `error` is one. */
+export function systemCode(error: unknown): string | undefined {
+  const code: unknown = Error.isError(error) ? (error as { code?: unknown }).code : undefined;
+  return typeof code === 'string' ? code : undefined;
+}

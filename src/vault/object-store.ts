@@ -1,0 +1,68 @@
+/** Name of an object inside a vault: `/`-separated parts of `[A-Za-z0-9._-]`, no `.` or `..` part. */
+export type ObjectKey = string;
+
+export interface ObjectEntry {
+  readonly key: ObjectKey;
+  readonly size: number;
+}
+
+/** A part of an object. `suffix` counts from its end; an object that is shorter comes whole. */
+export type ObjectRange =
+  { readonly offset: number; readonly length: number } | { readonly suffix: number };
+
+export interface ObjectPart {
+  readonly data: Uint8Array;
+  /** Size of the whole object in bytes. */
+  readonly objectSize: number;
+}
+
+export interface PutOptions {
+  /** SHA-256 of the data, if the caller has it: the server then refuses anything else. */
+  readonly sha256?: Uint8Array;
+}
+
+/**
+ * Where a vault keeps its objects. Objects are written once and never changed.
+ *
+ * An implementation promises, and test/contract/object-store.contract.ts proves:
+ * - a `put` that resolved is durable, and visible to every `get` and `list` that starts later;
+ * - no reader ever sees part of an object;
+ * - `remove` of a missing object succeeds.
+ *
+ * Every method throws `store.unreachable` when the store did not answer or answered that it cannot
+ * now (callers may retry, because each operation is idempotent), `store.denied` when it refuses
+ * the credentials, `store.full` when there is no space left.
+ */
+export abstract class ObjectStore {
+  /** For messages: `s3://bucket/prefix` or a folder. Never with credentials. */
+  abstract readonly location: string;
+
+  /** Stores `data` under `key`. Two puts of one key carry the same bytes. */
+  abstract put(
+    key: ObjectKey,
+    data: Uint8Array,
+    signal: AbortSignal,
+    options?: PutOptions,
+  ): Promise<void>;
+
+  /** The object's bytes, or `undefined` if there is none. */
+  abstract get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined>;
+
+  /**
+   * A part of the object, or `undefined` if there is no object. A range that starts inside the object and
+   * ends behind it comes short; one that starts at or behind its end comes empty.
+   */
+  abstract getRange(
+    key: ObjectKey,
+    range: ObjectRange,
+    signal: AbortSignal,
+  ): Promise<ObjectPart | undefined>;
+
+  /** Yields every object whose key starts with `prefix`, in ascending order of the key's bytes. */
+  abstract list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry>;
+
+  abstract remove(key: ObjectKey, signal: AbortSignal): Promise<void>;
+
+  /** Gives connections back. The store is not used afterwards. */
+  abstract close(): Promise<void>;
+}
