@@ -1,0 +1,204 @@
+import { z } from 'zod';
+import { VmDefinition, VmName } from '../../vm/definition.ts';
+import { ByteCount, HostPath, PointId, TimeMs, VaultReference, VmReference } from './references.ts';
+
+/** POST /api/v1/backups, answered 202 with the Job. */
+export const StartBackup = z
+  .strictObject({
+    vm: VmReference,
+    /** May be left out when exactly one vault is registered. */
+    vault: VaultReference.optional(),
+    /** Do not ask the guest agent to freeze file systems. */
+    crashConsistent: z.boolean().default(false),
+    /** Read every disk whole, whatever tracking says. */
+    full: z.boolean().default(false),
+  })
+  .meta({ id: 'StartBackup' });
+export type StartBackup = z.infer<typeof StartBackup>;
+export type StartBackupInput = z.input<typeof StartBackup>;
+
+/** A recovery point by its id, or the newest one of a VM. */
+const pointOf = {
+  vault: VaultReference.optional(),
+  point: PointId.optional(),
+  /** Instead of `point`: the newest recovery point of this VM. */
+  vm: VmReference.optional(),
+};
+
+const RestoreVm = z.strictObject({
+  kind: z.literal('vm'),
+  ...pointOf,
+  /** Name of the new VM. The original name is taken only when no VM has it. Default: the original name. */
+  name: VmName.optional(),
+  /** Folder on the server's host for the disks; created, must hold none of the files. Default: under the service's home. */
+  folder: HostPath.optional(),
+  format: z.enum(['qcow2', 'raw']).default('qcow2'),
+  /** Add the VM to the engine when its disks are there. */
+  add: z.boolean().default(true),
+  /** Start it afterwards; needs `add`. */
+  start: z.boolean().default(false),
+});
+
+const RestoreDisk = z.strictObject({
+  kind: z.literal('disk'),
+  ...pointOf,
+  /** Name or id of the disk in the recovery point. May be left out when there is one. */
+  disk: z.string().min(1).max(64).optional(),
+  /** File on the server's host; must not exist. */
+  file: HostPath,
+  format: z.enum(['qcow2', 'raw']).default('raw'),
+});
+
+/** POST /api/v1/restores, answered 202 with the Job. */
+export const StartRestore = z
+  .discriminatedUnion('kind', [RestoreVm, RestoreDisk])
+  .meta({ id: 'StartRestore' });
+export type StartRestore = z.infer<typeof StartRestore>;
+export type StartRestoreInput = z.input<typeof StartRestore>;
+
+/** POST /api/v1/verifications, answered 202 with the Job. Reads and authenticates every byte of the point. */
+export const StartVerification = z.strictObject(pointOf).meta({ id: 'StartVerification' });
+export type StartVerification = z.infer<typeof StartVerification>;
+export type StartVerificationInput = z.input<typeof StartVerification>;
+
+export const JobKind = z.enum(['backup', 'restore', 'verify']);
+export type JobKind = z.infer<typeof JobKind>;
+
+/** `interrupted`: the service stopped while it ran; start it again, nothing is sent twice. */
+export const JobState = z.enum([
+  'queued',
+  'running',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'interrupted',
+]);
+export type JobState = z.infer<typeof JobState>;
+
+export const JobProgress = z
+  .object({
+    phase: z.string(),
+    doneBytes: ByteCount,
+    /** May grow while it is being found out. */
+    totalBytes: ByteCount,
+    rateBytesPerSecond: z.number().nonnegative(),
+    /** Undefined while nothing can be said. */
+    secondsLeft: z.number().nonnegative().optional(),
+  })
+  .meta({ id: 'JobProgress' });
+export type JobProgress = z.infer<typeof JobProgress>;
+
+export const DiskBackupResult = z.object({
+  name: z.string(),
+  sizeBytes: ByteCount,
+  method: z.enum(['changed-extents', 'full']),
+  reason: z.string().optional(),
+  readBytes: ByteCount,
+  newBytes: ByteCount,
+  storedBytes: ByteCount,
+});
+
+export const BackupResult = z
+  .object({
+    kind: z.literal('backup'),
+    pointId: PointId,
+    vaultId: z.uuid(),
+    vmId: z.uuid(),
+    consistency: z.enum(['filesystem', 'crash', 'powered-off', 'imported']),
+    notes: z.array(z.string()),
+    disks: z.array(DiskBackupResult),
+    readBytes: ByteCount,
+    newBytes: ByteCount,
+    storedBytes: ByteCount,
+    durationMs: z.number().nonnegative(),
+    /** How long the guest's file systems were frozen; 0 without an agent. */
+    guestFrozenMs: z.number().nonnegative(),
+    /** How long the snapshot transaction over all disks took. */
+    transactionMs: z.number().nonnegative(),
+  })
+  .meta({ id: 'BackupResult' });
+export type BackupResult = z.infer<typeof BackupResult>;
+
+export const RestoreResult = z
+  .object({
+    kind: z.literal('restore'),
+    pointId: PointId,
+    /** Files that were written. */
+    files: z.array(z.string()),
+    /** Bytes of content written; holes are not counted. */
+    writtenBytes: ByteCount,
+    durationMs: z.number().nonnegative(),
+    /** The new VM; undefined when one disk was restored. */
+    definition: VmDefinition.optional(),
+    /** Whether the VM was added to the engine. */
+    added: z.boolean(),
+    started: z.boolean(),
+    notes: z.array(z.string()),
+  })
+  .meta({ id: 'RestoreResult' });
+export type RestoreResult = z.infer<typeof RestoreResult>;
+
+export const VerifyResult = z
+  .object({
+    kind: z.literal('verify'),
+    pointId: PointId,
+    /** Bytes of stored content that were read and authenticated. */
+    verifiedBytes: ByteCount,
+    durationMs: z.number().nonnegative(),
+    notes: z.array(z.string()),
+  })
+  .meta({ id: 'VerifyResult' });
+export type VerifyResult = z.infer<typeof VerifyResult>;
+
+export const JobFault = z
+  .object({
+    /** A fault code of docs/errors.md, `cancelled`, or `internal` for a bug of ours. */
+    code: z.string(),
+    message: z.string(),
+    context: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  })
+  .meta({ id: 'JobFault' });
+export type JobFault = z.infer<typeof JobFault>;
+
+/** 202 of the three starts, 200 of GET /api/v1/jobs/:id and of POST /api/v1/jobs/:id/cancel, and each event's data. */
+export const Job = z
+  .object({
+    id: z.uuid(),
+    kind: JobKind,
+    state: JobState,
+    vmId: z.string().optional(),
+    vmName: z.string().optional(),
+    vaultId: z.uuid().optional(),
+    vaultName: z.string().optional(),
+    createdAtMs: TimeMs,
+    startedAtMs: TimeMs.optional(),
+    finishedAtMs: TimeMs.optional(),
+    /** The last report; kept when the job has ended. */
+    progress: JobProgress.optional(),
+    /** Set when the job failed, was cancelled or was interrupted. */
+    fault: JobFault.optional(),
+    /** Set when the job succeeded. */
+    result: z.discriminatedUnion('kind', [BackupResult, RestoreResult, VerifyResult]).optional(),
+  })
+  .meta({ id: 'Job' });
+export type Job = z.infer<typeof Job>;
+
+/** GET /api/v1/jobs */
+export const JobQuery = z
+  .strictObject({
+    state: JobState.optional(),
+    kind: JobKind.optional(),
+    limit: z.coerce.number().int().min(1).max(1000).default(50),
+  })
+  .meta({ id: 'JobQuery' });
+export type JobQuery = z.infer<typeof JobQuery>;
+export type JobQueryInput = z.input<typeof JobQuery>;
+
+/** 200 of GET /api/v1/jobs, newest first. */
+export const JobList = z.object({ jobs: z.array(Job) }).meta({ id: 'JobList' });
+export type JobList = z.infer<typeof JobList>;
+
+/** True when the job will not change any more. */
+export function isFinished(job: Pick<Job, 'state'>): boolean {
+  return job.state !== 'queued' && job.state !== 'running';
+}

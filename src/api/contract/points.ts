@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { ByteCount, PointId, TimeMs, VaultReference, VmReference } from './references.ts';
+
+export const PointDisk = z
+  .object({
+    diskId: z.string(),
+    name: z.string(),
+    sizeBytes: ByteCount,
+    /** How its bytes were obtained. */
+    method: z.enum(['changed-extents', 'full']),
+    /** Why the whole disk was read; undefined for `changed-extents`. */
+    reason: z.string().optional(),
+    readBytes: ByteCount,
+    newBytes: ByteCount,
+    storedBytes: ByteCount,
+  })
+  .meta({ id: 'PointDisk' });
+export type PointDisk = z.infer<typeof PointDisk>;
+
+export const Point = z
+  .object({
+    id: PointId,
+    vaultId: z.uuid(),
+    vaultName: z.string(),
+    vmId: z.string(),
+    vmName: z.string(),
+    takenAtMs: TimeMs,
+    parentId: z.string().optional(),
+    consistency: z.enum(['filesystem', 'crash', 'powered-off', 'imported']),
+    /** Sentences for people: what went on although something was missing. */
+    notes: z.array(z.string()),
+    disks: z.array(PointDisk),
+  })
+  .meta({ id: 'Point' });
+export type Point = z.infer<typeof Point>;
+
+/** GET /api/v1/points */
+export const PointQuery = z
+  .strictObject({
+    /** A VM that is gone may still be named: its recovery points keep its name and id. */
+    vm: VmReference.optional(),
+    vault: VaultReference.optional(),
+    /** `true` brings the catalog up to date with the vaults first. */
+    refresh: z.enum(['true', 'false']).default('false'),
+  })
+  .meta({ id: 'PointQuery' });
+export type PointQuery = z.infer<typeof PointQuery>;
+export type PointQueryInput = z.input<typeof PointQuery>;
+
+/** 200 of GET /api/v1/points, oldest first. */
+export const PointList = z.object({ points: z.array(Point) }).meta({ id: 'PointList' });
+export type PointList = z.infer<typeof PointList>;

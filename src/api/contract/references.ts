@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { VmName } from '../../vm/definition.ts';
+
+/** A VM by its id or its name. */
+export const VmReference = z.union([z.uuid(), VmName]);
+
+/** Name of a registered vault: shown and typed by people, never part of an object key. */
+export const VaultName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, dot, dash, underscore; at most 63')
+  .refine((name) => !name.includes('..'), 'must not contain ..');
+
+/** A vault by its id or its name. */
+export const VaultReference = z.union([z.uuid(), VaultName]);
+
+/** A recovery point's ULID. */
+export const PointId = z.string().regex(/^[0-9A-HJKMNP-TV-Z]{26}$/, 'a recovery point id (ULID)');
+
+/** A path on the server's host, where disks are read from or written to. */
+export const HostPath = z
+  .string()
+  .max(1024)
+  .regex(/^\/[^\0\n,]*$/, 'an absolute path without commas or line breaks')
+  .refine((path) => !path.split('/').includes('..'), 'must not contain ..');
+
+/** Milliseconds since the Unix epoch, UTC. */
+export const TimeMs = z.int().nonnegative();
+
+/** A count of bytes. */
+export const ByteCount = z.int().nonnegative();

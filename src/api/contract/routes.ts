@@ -1,0 +1,41 @@
+import { Job, JobList, StartBackup, StartRestore, StartVerification } from './jobs.ts';
+import { PointList } from './points.ts';
+import { ServiceStatus } from './service.ts';
+import { CreateVault, VaultCreated, VaultList } from './vaults.ts';
+import { AddVm, StopVm, Vm, VmList, VmReleased } from './vms.ts';
+
+/** Every path starts with this. Requests carry `Authorization: Bearer TOKEN`. */
+export const API_PREFIX = '/api/v1';
+
+/** Server-sent events of one job: event `job`, data a Job; the stream ends after the last state. */
+export const jobEventsPath = (jobId: string): string => `${API_PREFIX}/jobs/${jobId}/events`;
+
+/**
+ * Every route: method, path under API_PREFIX, the JSON body it takes and what a success answers.
+ * Queries are PointQuery and JobQuery; DestroyVm is a query too. A `:vm` or `:vault` is an id or a name.
+ */
+export const ROUTES = {
+  service: { method: 'GET', path: '/service', answer: ServiceStatus },
+  listVaults: { method: 'GET', path: '/vaults', answer: VaultList },
+  createVault: { method: 'POST', path: '/vaults', body: CreateVault, answer: VaultCreated },
+  forgetVault: { method: 'DELETE', path: '/vaults/:vault' },
+  listVms: { method: 'GET', path: '/vms', answer: VmList },
+  getVm: { method: 'GET', path: '/vms/:vm', answer: Vm },
+  addVm: { method: 'POST', path: '/vms', body: AddVm, answer: Vm },
+  startVm: { method: 'POST', path: '/vms/:vm/start', answer: Vm },
+  stopVm: { method: 'POST', path: '/vms/:vm/stop', body: StopVm, answer: Vm },
+  releaseVm: { method: 'POST', path: '/vms/:vm/release', answer: VmReleased },
+  destroyVm: { method: 'DELETE', path: '/vms/:vm' },
+  startBackup: { method: 'POST', path: '/backups', body: StartBackup, answer: Job },
+  listPoints: { method: 'GET', path: '/points', answer: PointList },
+  startRestore: { method: 'POST', path: '/restores', body: StartRestore, answer: Job },
+  startVerification: {
+    method: 'POST',
+    path: '/verifications',
+    body: StartVerification,
+    answer: Job,
+  },
+  listJobs: { method: 'GET', path: '/jobs', answer: JobList },
+  getJob: { method: 'GET', path: '/jobs/:job', answer: Job },
+  cancelJob: { method: 'POST', path: '/jobs/:job/cancel', answer: Job },
+} as const;

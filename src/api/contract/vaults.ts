@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import { TimeMs, VaultName } from './references.ts';
+
+/** `s3://bucket/prefix` or an absolute folder of the server's host. */
+const Location = z.string().min(1).max(1024);
+
+/** POST /api/v1/vaults */
+export const CreateVault = z
+  .strictObject({
+    name: VaultName,
+    location: Location,
+    /** URL of an S3 service that is not AWS. Credentials come from the service's AWS chain. */
+    endpoint: z.url({ protocol: /^https?$/ }).optional(),
+    region: z
+      .string()
+      .regex(/^[a-z0-9-]{1,64}$/)
+      .optional(),
+    /**
+     * Opens the vault's master key. Never stored; the service keeps the master key itself, wrapped
+     * by the host's key. Left out when creating: the service generates one and answers it once.
+     */
+    passphrase: z.string().min(8).max(1024).optional(),
+    /** True registers a vault that is already there; its recovery points appear. Default false. */
+    existing: z.boolean().default(false),
+    /** Accept a store that other writers may cache; this host is its only writer. Default false. */
+    singleWriter: z.boolean().default(false),
+  })
+  .meta({ id: 'CreateVault' });
+export type CreateVault = z.infer<typeof CreateVault>;
+export type CreateVaultInput = z.input<typeof CreateVault>;
+
+export const VaultSummary = z
+  .object({
+    id: z.uuid(),
+    name: z.string(),
+    location: z.string(),
+    createdAtMs: TimeMs,
+    /** Recovery points of the vault that the catalog knows. */
+    points: z.int().nonnegative(),
+    /** When the catalog was last brought up to date with the vault; undefined: not since registration. */
+    syncedAtMs: TimeMs.optional(),
+    /** Why the vault cannot be used now, for people. Undefined when all is well. */
+    problem: z.string().optional(),
+  })
+  .meta({ id: 'VaultSummary' });
+export type VaultSummary = z.infer<typeof VaultSummary>;
+
+/** 201 of POST /api/v1/vaults. The secrets are shown once and kept nowhere. */
+export const VaultCreated = z
+  .object({
+    vault: VaultSummary,
+    /** Only when the service generated it. */
+    passphrase: z.string().optional(),
+    /** Content of the recovery file: opens the vault without the passphrase. Only for a new vault. */
+    recoveryFile: z.string().optional(),
+  })
+  .meta({ id: 'VaultCreated' });
+export type VaultCreated = z.infer<typeof VaultCreated>;
+
+/** 200 of GET /api/v1/vaults */
+export const VaultList = z.object({ vaults: z.array(VaultSummary) }).meta({ id: 'VaultList' });
+export type VaultList = z.infer<typeof VaultList>;

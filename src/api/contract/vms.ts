@@ -1,0 +1,75 @@
+import { z } from 'zod';
+import { FirmwareDefinition, VmDefinition, VmName } from '../../vm/definition.ts';
+import { HostPath } from './references.ts';
+
+const { machine, cpuModel, cpus, memoryMib, guestAgent } = VmDefinition.shape;
+
+/** A disk as a person describes it; what is left out is minted or measured by the service. */
+const NewDisk = z.strictObject({
+  id: z.uuid().optional(),
+  name: VmName,
+  path: HostPath,
+  format: z.enum(['raw', 'qcow2']),
+  /** Must equal the image's size when given. */
+  sizeBytes: z.int().positive().optional(),
+  bus: z.enum(['virtio-blk']).default('virtio-blk'),
+  excluded: z.boolean().default(false),
+});
+
+const NewNic = z.strictObject({
+  mac: z
+    .string()
+    .regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/, 'like 52:54:00:12:34:56')
+    .optional(),
+  model: z.enum(['virtio-net-pci', 'e1000']).default('virtio-net-pci'),
+  network: z.enum(['none', 'user', 'user-isolated']).default('user'),
+});
+
+/** POST /api/v1/vms. A whole VmDefinition fits too, so a restored one can be added as it is. */
+export const AddVm = z
+  .strictObject({
+    version: z.literal(1).default(1),
+    id: z.uuid().optional(),
+    name: VmName,
+    machine,
+    cpuModel,
+    cpus,
+    memoryMib,
+    firmware: FirmwareDefinition.default({ kind: 'bios' }),
+    disks: z.array(NewDisk).min(1).max(24),
+    nics: z.array(NewNic).max(8).default([]),
+    guestAgent,
+  })
+  .meta({ id: 'AddVm' });
+export type AddVm = z.infer<typeof AddVm>;
+export type AddVmInput = z.input<typeof AddVm>;
+
+export const VmStatus = z.enum(['running', 'stopped', 'paused', 'io-error', 'unknown']);
+
+export const Vm = z
+  .object({
+    id: z.uuid(),
+    name: z.string(),
+    status: VmStatus,
+    definition: VmDefinition,
+    /** What an operator should know; empty when all is well. */
+    warnings: z.array(z.string()),
+  })
+  .meta({ id: 'Vm' });
+export type Vm = z.infer<typeof Vm>;
+
+/** 200 of GET /api/v1/vms */
+export const VmList = z.object({ vms: z.array(Vm) }).meta({ id: 'VmList' });
+export type VmList = z.infer<typeof VmList>;
+
+/** POST /api/v1/vms/:vm/stop */
+export const StopVm = z.strictObject({ force: z.boolean().default(false) }).meta({ id: 'StopVm' });
+export type StopVm = z.infer<typeof StopVm>;
+
+/** DELETE /api/v1/vms/:vm?confirm=NAME: the VM goes with its disks, so its name is asked for. */
+export const DestroyVm = z.strictObject({ confirm: VmName }).meta({ id: 'DestroyVm' });
+export type DestroyVm = z.infer<typeof DestroyVm>;
+
+/** 200 of POST /api/v1/vms/:vm/release: the plain VM, as it can be started without Hyperkeep. */
+export const VmReleased = z.object({ definition: VmDefinition }).meta({ id: 'VmReleased' });
+export type VmReleased = z.infer<typeof VmReleased>;
