@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto';
+import { Fault } from '../../kernel/fault.ts';
+import {
+  ObjectStore,
+  type ObjectEntry,
+  type ObjectKey,
+  type ObjectPart,
+  type ObjectRange,
+  type PutOptions,
+} from '../object-store.ts';
+import { assertListPrefix, assertObjectKey } from './object-key.ts';
+import { resolveRange } from './object-range.ts';
+
+/** Objects that live as long as the process. For tests and trials. */
+export class MemoryObjectStore extends ObjectStore {
+  override readonly location: string = 'memory:';
+  readonly #objects = new Map<ObjectKey, Uint8Array>();
+
+  override async put(
+    key: ObjectKey,
+    data: Uint8Array,
+    signal: AbortSignal,
+    options: PutOptions = {},
+  ): Promise<void> {
+    signal.throwIfAborted();
+    assertObjectKey(key);
+    const { sha256 } = options;
+    if (sha256 !== undefined && !createHash('sha256').update(data).digest().equals(sha256)) {
+      throw new Fault('store.hash-mismatch', `${key} is not what its sender hashed.`, { key });
+    }
+    // A copy: the caller may use its buffer again.
+    this.#objects.set(key, Uint8Array.from(data));
+  }
+
+  override async get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    signal.throwIfAborted();
+    assertObjectKey(key);
+    return this.#objects.get(key)?.slice();
+  }
+
+  override async getRange(
+    key: ObjectKey,
+    range: ObjectRange,
+    signal: AbortSignal,
+  ): Promise<ObjectPart | undefined> {
+    signal.throwIfAborted();
+    assertObjectKey(key);
+    const object = this.#objects.get(key);
+    if (object === undefined) {
+      return undefined;
+    }
+    const { start, end } = resolveRange(range, object.length);
+    return { data: object.slice(start, end), objectSize: object.length };
+  }
+
+  override async *list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {
+    assertListPrefix(prefix);
+    const entries = [...this.#objects]
+      .filter(([key]) => key.startsWith(prefix))
+      .map(([key, object]) => ({ key, size: object.length }))
+      .sort((a, b) => (a.key < b.key ? -1 : 1));
+    for (const entry of entries) {
+      signal.throwIfAborted();
+      yield entry;
+    }
+  }
+
+  override async remove(key: ObjectKey, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    assertObjectKey(key);
+    this.#objects.delete(key);
+  }
+
+  override async close(): Promise<void> {
+    // Nothing is open.
+  }
+}
