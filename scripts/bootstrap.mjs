@@ -1,0 +1,86 @@
+// node scripts/bootstrap.mjs demo|test|check|bench|soak [arguments]
+//
+// Makes a fresh clone ready for the command and runs it. Plain JavaScript for Node 20 with nothing
+// installed; goes on under Node 24. A second run finds everything done and only checks.
+import { existsSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { systemPath, ensureDebianPackages } from './setup/debian.mjs';
+import { ensureBuild } from './setup/build.mjs';
+import { ensureDependencies } from './setup/dependencies.mjs';
+import { runChecks } from './setup/check.mjs';
+import { findNode, isNewEnough } from './setup/node.mjs';
+import { SetupError, run, seconds } from './setup/run.mjs';
+import { runTests } from './setup/test.mjs';
+
+const root = join(import.meta.dirname, '..');
+const COMMANDS = ['demo', 'test', 'check', 'bench', 'soak'];
+
+async function runProgram(path, parameters) {
+  if (!existsSync(join(root, path))) {
+    throw new SetupError(`There is no ${path} in this version.`);
+  }
+  const flags = ['--disable-warning=ExperimentalWarning'];
+  const { exitCode } = await run(process.execPath, [...flags, path, ...parameters], { cwd: root });
+  return exitCode;
+}
+
+async function perform(command, parameters) {
+  switch (command) {
+    case 'check':
+      await runChecks(root);
+      return 0;
+    case 'test':
+      await runTests(root);
+      return 0;
+    case 'soak': {
+      const [name = '', ...rest] = parameters;
+      if (!/^[a-z0-9-]+$/.test(name)) {
+        throw new SetupError('Name the soak test: npm run soak -- NAME (see test/soak)', 64);
+      }
+      return runProgram(`test/soak/${name}.ts`, rest);
+    }
+    default:
+      return runProgram(`${command}/main.ts`, parameters);
+  }
+}
+
+async function setUp(command) {
+  const started = performance.now();
+  const done = [await ensureDependencies(root), await ensureDebianPackages(command)];
+  if (command !== 'check') {
+    done.push(await ensureBuild(root));
+    const { ensureTestGuest } = await import('./guest/build.mjs');
+    done.push((await ensureTestGuest()).wasBuilt);
+  }
+  if (done.includes(true)) {
+    console.log(`Set-up done (${seconds(started)})`);
+  } else {
+    console.log(`Set-up: nothing to do (${seconds(started)})`);
+  }
+}
+
+async function main() {
+  const [command, ...parameters] = process.argv.slice(2);
+  if (!COMMANDS.includes(command)) {
+    throw new SetupError(`Usage: node scripts/bootstrap.mjs ${COMMANDS.join('|')}`, 64);
+  }
+  const node = await findNode(root);
+  // npm and everything it starts must find this Node first.
+  process.env.PATH = systemPath([dirname(node), process.env.PATH ?? ''].join(delimiter));
+  if (!isNewEnough(process.version)) {
+    const script = join(import.meta.dirname, 'bootstrap.mjs');
+    return (await run(node, [script, command, ...parameters])).exitCode;
+  }
+  await setUp(command);
+  return perform(command, parameters);
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (!(error instanceof SetupError)) {
+    throw error;
+  }
+  console.error(`\n${error.message}`);
+  process.exitCode = error.exitCode;
+}
