@@ -31,6 +31,15 @@ export const FAULTS = {
   'engine.vm-not-found': { kind: 'not-found', retry: 'never' },
   'engine.vm-busy': { kind: 'conflict', retry: 'later' },
   'host.disk-full': { kind: 'exhausted', retry: 'later' },
+  'service.unreachable': { kind: 'unavailable', retry: 'later' },
+  'service.unexpected-answer': { kind: 'unsupported', retry: 'never' },
+  'passphrase.missing': { kind: 'invalid', retry: 'never' },
+  'passphrase.mismatch': { kind: 'invalid', retry: 'never' },
+  'target.exists': { kind: 'conflict', retry: 'never' },
+  'target.no-space': { kind: 'exhausted', retry: 'later' },
+  'vm.definition-invalid': { kind: 'invalid', retry: 'never' },
+  'vm.ambiguous': { kind: 'invalid', retry: 'never' },
+  'rescue.nothing-found': { kind: 'not-found', retry: 'never' },
 } as const satisfies Record<string, { kind: FaultKind; retry: Retry }>;
 
 export type FaultCode = keyof typeof FAULTS;
