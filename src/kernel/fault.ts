@@ -40,6 +40,23 @@ export const FAULTS = {
   'vm.definition-invalid': { kind: 'invalid', retry: 'never' },
   'vm.ambiguous': { kind: 'invalid', retry: 'never' },
   'rescue.nothing-found': { kind: 'not-found', retry: 'never' },
+  'secret.exposed': { kind: 'denied', retry: 'never' },
+  'secret.unreadable': { kind: 'integrity', retry: 'never' },
+  'job.unknown': { kind: 'not-found', retry: 'never' },
+  'job.conflict': { kind: 'conflict', retry: 'later' },
+  'job.interrupted': { kind: 'unavailable', retry: 'later' },
+  'vault.unknown': { kind: 'not-found', retry: 'never' },
+  'vault.name-taken': { kind: 'conflict', retry: 'never' },
+  'vault.not-chosen': { kind: 'invalid', retry: 'never' },
+  'vault.key-missing': { kind: 'not-found', retry: 'never' },
+  'point.unknown': { kind: 'not-found', retry: 'never' },
+  'point.disk-unknown': { kind: 'not-found', retry: 'never' },
+  'point.definition-invalid': { kind: 'unsupported', retry: 'never' },
+  'restore.target-exists': { kind: 'conflict', retry: 'never' },
+  'restore.no-space': { kind: 'exhausted', retry: 'later' },
+  'vm.name-taken': { kind: 'conflict', retry: 'never' },
+  'vm.disk-size-differs': { kind: 'invalid', retry: 'never' },
+  'service.already-running': { kind: 'conflict', retry: 'never' },
 } as const satisfies Record<string, { kind: FaultKind; retry: Retry }>;
 
 export type FaultCode = keyof typeof FAULTS;
