@@ -7,6 +7,12 @@ import type { Extent } from './extent.ts';
 export abstract class DiskWriter implements AsyncDisposable {
   abstract readonly size: number;
 
+  /**
+   * Path of a raw image that worker threads may write into side by side with this writer, if there
+   * is one. It holds until the disk is finished or closed; what others wrote, `zero` does not know.
+   */
+  readonly rawFile?: string;
+
   /** Writes `data` at `offset`. The data may live in a SharedArrayBuffer. */
   abstract write(offset: number, data: Uint8Array, signal: AbortSignal): Promise<void>;
 
