@@ -10,8 +10,8 @@ const RINGS = [
   ['api', 'cli'],
 ];
 const PLAIN = RINGS.slice(0, 3).flat();
-/** Rings whose folders must not know each other. */
-const STRANGERS = [RINGS[2], RINGS[3], RINGS[5]];
+/** Folders of one ring that must not know each other. */
+const STRANGERS = [['formats', 'vault'], ['nbd', 'vault'], RINGS[3], RINGS[5]];
 
 /** One home per outside dependency. */
 const HOMES = {
@@ -58,6 +58,12 @@ module.exports = {
         { path: src(...ring), pathNot: TESTS },
         { path: src(...ring), pathNot: '^src/$1/' },
       ),
+    ),
+    forbid(
+      'nbd-knows-no-formats',
+      'formats reads images through qemu-nbd and so stands on nbd, not the other way round.',
+      { path: src('nbd'), pathNot: TESTS },
+      { path: src('formats') },
     ),
     forbid(
       'drivers-are-private',
