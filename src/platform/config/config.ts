@@ -1,0 +1,107 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { bytes, GiB, KiB, MiB, type Bytes } from '../../kernel/bytes.ts';
+
+const SIZE_UNITS = { KiB, MiB, GiB };
+const DURATION_UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** A size such as `64MiB`, as bytes. */
+const Size = z
+  .string()
+  .regex(/^[1-9]\d{0,5}(KiB|MiB|GiB)$/, 'a size such as 64MiB')
+  .transform((text): Bytes => {
+    const unit = text.slice(-3) as keyof typeof SIZE_UNITS;
+    return bytes(Number.parseInt(text, 10) * SIZE_UNITS[unit]);
+  });
+
+/** A duration such as `30s`, as milliseconds. */
+const Duration = z
+  .string()
+  .regex(/^[1-9]\d{0,5}(ms|s|m|h)$/, 'a duration such as 30s')
+  .transform((text) => {
+    const unit = text.replace(/^\d+/, '') as keyof typeof DURATION_UNITS;
+    return Number.parseInt(text, 10) * DURATION_UNITS[unit];
+  });
+
+const Folder = z.string().regex(/^\/[^\0\n]*$/, 'an absolute path');
+
+/**
+ * Every setting there is. docs/configuration.md lists the same names; config.spec.ts checks.
+ * HYPERKEEP_PASSPHRASE is not here: see passphrase.ts.
+ */
+export const Environment = z.object({
+  HYPERKEEP_HOME: Folder.optional(),
+  HYPERKEEP_RUN: Folder.optional(),
+  HTTP_PORT: z.coerce.number().int().min(0).max(65_535).default(8480),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  LOG_LEVEL: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
+  JOBS_CONCURRENCY: z.coerce.number().int().min(1).max(16).default(2),
+  STORE_PATIENCE: Duration.prefault('10m'),
+  VAULT_PACK_SIZE: Size.refine(
+    (size) => size >= 16 * MiB && size <= 128 * MiB,
+    'between 16MiB and 128MiB',
+  ).prefault('64MiB'),
+});
+
+export interface Config {
+  /** Folder of everything the service keeps on this host. */
+  readonly home: string;
+  /** Folder of sockets; short, because socket paths are limited to about 100 bytes. */
+  readonly runFolder: string;
+  readonly http: { readonly port: number };
+  /** `url` undefined: the service runs a PostgreSQL of its own. */
+  readonly database: { readonly url?: string };
+  readonly log: { readonly level: 'error' | 'warn' | 'info' | 'debug' };
+  readonly jobs: { readonly concurrency: number };
+  readonly vault: { readonly storePatienceMs: number; readonly packSize: Bytes };
+}
+
+/** Whose settings these are: root's service lives in /var/lib, a person's in the home folder. */
+export interface Owner {
+  readonly userId: number;
+  readonly homeFolder: string;
+}
+
+/** Environment variables as the process has them. */
+export type EnvironmentVariables = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the settings once, at start. Reports every wrong setting together, by name and never by
+ * value, because a value may be a secret.
+ */
+export function readConfig(environment: EnvironmentVariables, owner: Owner): Config {
+  const { data: env, error } = Environment.safeParse(withFiles(environment));
+  if (error) {
+    const problems = error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+    throw new Error(`Wrong settings:\n  ${problems.join('\n  ')}`);
+  }
+  const root = owner.userId === 0;
+  const home =
+    env.HYPERKEEP_HOME ??
+    (root ? '/var/lib/hyperkeep' : join(owner.homeFolder, '.local/share/hyperkeep'));
+  return {
+    home,
+    runFolder: env.HYPERKEEP_RUN ?? join(home, 'run'),
+    http: { port: env.HTTP_PORT },
+    database: env.DATABASE_URL === undefined ? {} : { url: env.DATABASE_URL },
+    log: { level: env.LOG_LEVEL },
+    jobs: { concurrency: env.JOBS_CONCURRENCY },
+    vault: { storePatienceMs: env.STORE_PATIENCE, packSize: env.VAULT_PACK_SIZE },
+  };
+}
+
+/** `DATABASE_URL_FILE` names a file that holds DATABASE_URL, as Docker mounts secrets. */
+function withFiles(environment: EnvironmentVariables): Record<string, string> {
+  const values: Record<string, string> = {};
+  for (const [name, value] of Object.entries(environment)) {
+    if (value !== undefined && value !== '') {
+      values[name] = value;
+    }
+  }
+  const file = values['DATABASE_URL_FILE'];
+  if (file !== undefined && values['DATABASE_URL'] === undefined) {
+    values['DATABASE_URL'] = readFileSync(file, 'utf8').trim();
+  }
+  return values;
+}
