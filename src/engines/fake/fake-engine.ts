@@ -1,0 +1,260 @@
+import { Fault } from '../../kernel/fault.ts';
+import { SystemClock, type Clock } from '../../kernel/clock.ts';
+import type { Extent } from '../../disk/extent.ts';
+import type { DiskReader } from '../../disk/disk-reader.ts';
+import type { VmDefinition } from '../../vm/definition.ts';
+import {
+  Engine,
+  type FreezeOptions,
+  type FrozenVm,
+  type VmId,
+  type VmStatus,
+  type VmSummary,
+} from '../engine.ts';
+import { FakeDisk } from './fake-disk.ts';
+
+interface FakeVm {
+  definition: VmDefinition;
+  status: VmStatus;
+  warnings: string[];
+  frozen: boolean;
+  readonly disks: readonly FakeDisk[];
+  nvram: Uint8Array | undefined;
+}
+
+/** An engine of which everything is in memory. Its guests write when a test tells them to. */
+export class FakeEngine extends Engine {
+  override readonly kind = 'fake';
+  private readonly clock: Clock;
+  private readonly vms = new Map<VmId, FakeVm>();
+  private failures: Error[] = [];
+
+  constructor(clock: Clock = new SystemClock()) {
+    super();
+    this.clock = clock;
+  }
+
+  /** How many VMs are frozen now. */
+  get frozen(): number {
+    return [...this.vms.values()].filter(({ frozen }) => frozen).length;
+  }
+
+  /** What a guest would do: writes to the disk called `disk`. */
+  write(vm: VmId, disk: string, offset: number, bytes: Uint8Array): void {
+    this.disk(vm, disk).write(offset, bytes);
+  }
+
+  /** What a guest's TRIM does. */
+  zero(vm: VmId, disk: string, extent: Extent): void {
+    this.disk(vm, disk).zero(extent);
+  }
+
+  /** The content now; close it. */
+  read(vm: VmId, disk: string): DiskReader {
+    return this.disk(vm, disk).reader();
+  }
+
+  async resize(vm: VmId, disk: string, sizeBytes: number, signal: AbortSignal): Promise<void> {
+    await this.disk(vm, disk).resize(sizeBytes, signal);
+    this.renewDefinition(this.vm(vm));
+  }
+
+  addDisk(vm: VmId, definition: VmDefinition['disks'][number]): void {
+    const found = this.vm(vm);
+    this.vms.set(vm, { ...found, disks: [...found.disks, new FakeDisk(definition)] });
+    this.renewDefinition(this.vm(vm));
+  }
+
+  setNvram(vm: VmId, nvram: Uint8Array): void {
+    this.vm(vm).nvram = nvram.slice();
+  }
+
+  setStatus(vm: VmId, status: VmStatus, warnings: readonly string[] = []): void {
+    Object.assign(this.vm(vm), { status, warnings: [...warnings] });
+  }
+
+  /** As if somebody had touched the disk behind the engine's back. */
+  replaceTracking(vm: VmId, disk: string): void {
+    this.disk(vm, disk).replaceTracking();
+  }
+
+  /** As if the change log up to now had been lost. */
+  forgetChanges(vm: VmId, disk: string): void {
+    this.disk(vm, disk).forgetChanges();
+  }
+
+  /** The next freeze fails with `error`, before anything happened. */
+  failNextFreeze(error: Error): void {
+    this.failures.push(error);
+  }
+
+  override async list(signal: AbortSignal): Promise<VmSummary[]> {
+    signal.throwIfAborted();
+    return [...this.vms.values()].map(summaryOf);
+  }
+
+  override async get(vm: VmId, signal: AbortSignal): Promise<VmSummary> {
+    signal.throwIfAborted();
+    return summaryOf(this.vm(vm));
+  }
+
+  override async add(definition: VmDefinition, signal: AbortSignal): Promise<VmSummary> {
+    signal.throwIfAborted();
+    for (const { definition: other } of this.vms.values()) {
+      if (other.id === definition.id || other.name === definition.name) {
+        throw new Fault('engine.vm-exists', `The VM ${definition.name} is already there.`, {
+          vmId: definition.id,
+        });
+      }
+    }
+    const added: FakeVm = {
+      definition,
+      status: 'stopped',
+      warnings: [],
+      frozen: false,
+      disks: definition.disks.map((disk) => new FakeDisk(disk)),
+      nvram: undefined,
+    };
+    this.vms.set(definition.id, added);
+    return summaryOf(added);
+  }
+
+  override async start(vm: VmId, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.vm(vm).status = 'running';
+  }
+
+  override async stop(
+    vm: VmId,
+    _options: { readonly force: boolean },
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    this.vm(vm).status = 'stopped';
+  }
+
+  override async release(vm: VmId, signal: AbortSignal): Promise<VmDefinition> {
+    signal.throwIfAborted();
+    const { definition } = this.idle(vm);
+    this.vms.delete(vm);
+    return definition;
+  }
+
+  override async destroy(vm: VmId, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.idle(vm);
+    this.vms.delete(vm);
+  }
+
+  override async freeze(vm: VmId, options: FreezeOptions, signal: AbortSignal): Promise<FrozenVm> {
+    signal.throwIfAborted();
+    const found = this.idle(vm);
+    const failure = this.failures.shift();
+    if (failure !== undefined) {
+      throw failure;
+    }
+    const disks = found.disks
+      .filter(({ definition }) => !definition.excluded)
+      .map((disk) => disk.freeze(options.neededGenerations?.[disk.definition.id]));
+    found.frozen = true;
+    return {
+      takenAtMs: this.clock.nowMs(),
+      ...consistencyOf(found, options),
+      definition: found.definition,
+      ...(found.nvram === undefined ? {} : { nvram: found.nvram.slice() }),
+      disks,
+      warnings: [],
+      [Symbol.asyncDispose]: async () => {
+        await Promise.all(disks.map(async ({ reader }) => reader.close()));
+        found.frozen = false;
+      },
+    };
+  }
+
+  /** Memory does not outlive a crash, so the frozen VMs of jobs that died are all there is. */
+  override async reconcile(signal: AbortSignal): Promise<string[]> {
+    signal.throwIfAborted();
+    const actions: string[] = [];
+    for (const vm of this.vms.values()) {
+      if (vm.frozen) {
+        vm.frozen = false;
+        actions.push(`${vm.definition.name}: a freeze that nobody holds was given up`);
+      }
+    }
+    return actions;
+  }
+
+  override async close(): Promise<void> {
+    // Nothing is watched.
+  }
+
+  private vm(id: VmId): FakeVm {
+    const found = this.vms.get(id);
+    if (found === undefined) {
+      throw new Fault('engine.vm-not-found', `There is no VM ${id}.`, { vmId: id });
+    }
+    return found;
+  }
+
+  /** The VM, when no job holds it. */
+  private idle(id: VmId): FakeVm {
+    const found = this.vm(id);
+    if (found.frozen) {
+      throw new Fault(
+        'engine.vm-busy',
+        `A job already holds the VM ${found.definition.name}; try again when it has ended.`,
+        { vmId: id },
+      );
+    }
+    return found;
+  }
+
+  private disk(vm: VmId, name: string): FakeDisk {
+    const found = this.vm(vm).disks.find(({ definition }) => definition.name === name);
+    if (found === undefined) {
+      throw new RangeError(`the VM has no disk called ${name}`);
+    }
+    return found;
+  }
+
+  private renewDefinition(vm: FakeVm): void {
+    vm.definition = { ...vm.definition, disks: vm.disks.map(({ definition }) => definition) };
+  }
+}
+
+function summaryOf({ definition, status, warnings }: FakeVm): VmSummary {
+  return { id: definition.id, name: definition.name, status, definition, warnings: [...warnings] };
+}
+
+type HowFrozen = Pick<
+  FrozenVm,
+  'consistency' | 'consistencyReason' | 'guestFrozenMs' | 'transactionMs'
+>;
+
+function consistencyOf(vm: FakeVm, options: FreezeOptions): HowFrozen {
+  if (vm.status === 'stopped') {
+    return {
+      consistency: 'powered-off',
+      consistencyReason: 'the VM is powered off',
+      guestFrozenMs: 0,
+      transactionMs: 0,
+    };
+  }
+  if (options.crashConsistent === true) {
+    return {
+      consistency: 'crash',
+      consistencyReason: 'file systems were not frozen, as asked',
+      guestFrozenMs: 0,
+      transactionMs: 1,
+    };
+  }
+  if (!vm.definition.guestAgent) {
+    return {
+      consistency: 'crash',
+      consistencyReason: 'the VM has no guest agent',
+      guestFrozenMs: 0,
+      transactionMs: 1,
+    };
+  }
+  return { consistency: 'filesystem', guestFrozenMs: 5, transactionMs: 1 };
+}

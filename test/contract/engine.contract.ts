@@ -1,0 +1,336 @@
+import { randomUUID } from 'node:crypto';
+import type { ContentExtent, Extent } from '../../src/disk/extent.ts';
+import type { Engine, FrozenDisk, FrozenVm } from '../../src/engines/engine.ts';
+import type { VmDefinition } from '../../src/vm/definition.ts';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const { signal } = new AbortController();
+
+/** An engine with one VM that has two disks of 8 MiB, `system` and `data`, and an excluded one. */
+export interface EngineUnderTest extends AsyncDisposable {
+  readonly engine: Engine;
+  /** Of a VM that was not added yet. */
+  readonly definition: VmDefinition;
+  /** What the guest of the running VM does. */
+  fill(disk: string, range: Extent, byte: number): Promise<void>;
+  discard(disk: string, range: Extent): Promise<void>;
+  grow(disk: string, sizeBytes: number): Promise<void>;
+  /** The service dies without a word, the host goes on; returns the engine of the next service. */
+  restartService(): Promise<Engine>;
+  /** The service and every VM die. */
+  crashHost(): Promise<Engine>;
+}
+
+const diskOf = (frozen: FrozenVm, name: string): FrozenDisk => {
+  const disk = frozen.disks.find((candidate) => candidate.name === name);
+  if (disk === undefined) {
+    throw new Error(`no disk ${name}`);
+  }
+  return disk;
+};
+
+/** The one byte that all of `range` holds. */
+async function byteIn(frozen: FrozenVm, name: string, range: Extent): Promise<number> {
+  const target = new Uint8Array(range.length).fill(0xee);
+  await diskOf(frozen, name).reader.read(range.offset, target, signal);
+  const bytes = new Set(target);
+  return bytes.size === 1 ? (target[0] ?? -1) : -1;
+}
+
+/** Whether `extents` says `content` about all of `range`. */
+function covers(extents: readonly ContentExtent[], range: Extent, content: string): boolean {
+  let position = range.offset;
+  for (const extent of extents) {
+    if (extent.content === content && extent.offset <= position) {
+      position = Math.max(position, extent.offset + extent.length);
+    }
+  }
+  return position >= range.offset + range.length;
+}
+
+async function changes(disk: FrozenDisk, since: FrozenDisk['tracking']): Promise<ContentExtent[]> {
+  const set = await disk.changedSince(since);
+  if (set.method === 'full') {
+    throw new Error(`a full read because of ${set.reason}`);
+  }
+  return [...set.extents];
+}
+
+const A = { offset: 1 * MiB, length: 64 * KiB };
+const B = { offset: 3 * MiB, length: 64 * KiB };
+const C = { offset: 5 * MiB, length: 64 * KiB };
+const job = () => ({ jobToken: randomUUID(), crashConsistent: true });
+
+/** What every Engine must do. Each implementation's spec calls this with its own factory. */
+export function describeEngine(name: string, open: () => Promise<EngineUnderTest>): void {
+  describe(`${name} is an Engine`, () => {
+    let under: EngineUnderTest;
+    let vm: string;
+
+    beforeEach(async () => {
+      under = await open();
+      vm = under.definition.id;
+      await under.engine.add(under.definition, signal);
+    });
+
+    afterEach(async () => {
+      await under[Symbol.asyncDispose]();
+    });
+
+    it('knows the VMs that were added, and no others', async () => {
+      const summary = await under.engine.get(vm, signal);
+
+      expect(summary).toMatchObject({ id: vm, name: under.definition.name, status: 'stopped' });
+      expect(await under.engine.list(signal)).toEqual([summary]);
+      await expect(under.engine.get(randomUUID(), signal)).rejects.toMatchObject({
+        code: 'engine.vm-not-found',
+      });
+      await expect(under.engine.add(under.definition, signal)).rejects.toMatchObject({
+        code: 'engine.vm-exists',
+      });
+    });
+
+    it('starts and stops, and is not surprised by a second time', async () => {
+      await under.engine.start(vm, signal);
+      await under.engine.start(vm, signal);
+      expect((await under.engine.get(vm, signal)).status).toBe('running');
+
+      await under.engine.stop(vm, { force: true }, signal);
+      await under.engine.stop(vm, { force: true }, signal);
+      expect((await under.engine.get(vm, signal)).status).toBe('stopped');
+    });
+
+    it('shows all disks as they were at the freeze, whatever the guest does later', async () => {
+      await under.engine.start(vm, signal);
+      await under.fill('system', A, 1);
+      await under.fill('data', B, 2);
+
+      await using frozen = await under.engine.freeze(vm, job(), signal);
+      await under.fill('system', A, 9);
+      await under.discard('data', B);
+
+      expect(await byteIn(frozen, 'system', A)).toBe(1);
+      expect(await byteIn(frozen, 'data', B)).toBe(2);
+      expect(await byteIn(frozen, 'data', C)).toBe(0);
+      expect(frozen.disks.map((disk) => disk.name)).toEqual(['system', 'data']);
+      expect(frozen.consistency).toBe('crash');
+    });
+
+    it('says exactly where a disk changed, with what was discarded as zero', async () => {
+      await under.engine.start(vm, signal);
+      await under.fill('data', A, 1);
+      await under.fill('data', B, 1);
+      const first = await under.engine.freeze(vm, job(), signal);
+      const state = diskOf(first, 'data').tracking;
+      expect(await diskOf(first, 'data').changedSince(undefined)).toEqual({
+        method: 'full',
+        reason: 'first-backup',
+      });
+      await first[Symbol.asyncDispose]();
+      await under.discard('data', A);
+      await under.fill('data', C, 3);
+
+      await using second = await under.engine.freeze(vm, job(), signal);
+
+      const extents = await changes(diskOf(second, 'data'), state);
+      expect(covers(extents, A, 'zero')).toBe(true);
+      expect(covers(extents, C, 'data')).toBe(true);
+      expect(
+        extents.some((e) => e.offset < B.offset + B.length && e.offset + e.length > B.offset),
+      ).toBe(false);
+      expect(await changes(diskOf(second, 'system'), diskOf(first, 'system').tracking)).toEqual([]);
+      expect(await byteIn(second, 'data', A)).toBe(0);
+      expect(await byteIn(second, 'data', B)).toBe(1);
+      expect(await byteIn(second, 'data', C)).toBe(3);
+    });
+
+    it('keeps the changes of a freeze whose point was given up', async () => {
+      await under.engine.start(vm, signal);
+      const first = await under.engine.freeze(vm, job(), signal);
+      const state = diskOf(first, 'data').tracking;
+      await first[Symbol.asyncDispose]();
+      await under.fill('data', A, 1);
+      const givenUp = await under.engine.freeze(vm, job(), signal);
+      await givenUp[Symbol.asyncDispose]();
+      await under.fill('data', B, 2);
+
+      await using third = await under.engine.freeze(vm, job(), signal);
+
+      const extents = await changes(diskOf(third, 'data'), state);
+      expect(covers(extents, A, 'data') && covers(extents, B, 'data')).toBe(true);
+    });
+
+    it('takes one freeze of a VM at a time', async () => {
+      await under.engine.start(vm, signal);
+      const frozen = await under.engine.freeze(vm, job(), signal);
+
+      await expect(under.engine.freeze(vm, job(), signal)).rejects.toMatchObject({
+        code: 'engine.vm-busy',
+      });
+      await expect(under.engine.destroy(vm, signal)).rejects.toMatchObject({
+        code: 'engine.vm-busy',
+      });
+
+      await frozen[Symbol.asyncDispose]();
+      await using next = await under.engine.freeze(vm, job(), signal);
+      expect(next.disks).toHaveLength(2);
+    });
+
+    it('refuses to guess about a state of another line of history', async () => {
+      await under.engine.start(vm, signal);
+      await using frozen = await under.engine.freeze(vm, job(), signal);
+      const disk = diskOf(frozen, 'data');
+
+      for (const state of [
+        { id: randomUUID(), generation: 1 },
+        { id: disk.tracking.id, generation: disk.tracking.generation + 1 },
+      ]) {
+        expect(await disk.changedSince(state)).toEqual({
+          method: 'full',
+          reason: 'tracking-replaced',
+        });
+      }
+    });
+
+    it('freezes a powered-off VM and goes on tracking', async () => {
+      await under.engine.start(vm, signal);
+      await under.fill('data', A, 1);
+      await under.engine.stop(vm, { force: true }, signal);
+      const first = await under.engine.freeze(vm, job(), signal);
+      expect(first.consistency).toBe('powered-off');
+      expect(await byteIn(first, 'data', A)).toBe(1);
+      const state = diskOf(first, 'data').tracking;
+      await first[Symbol.asyncDispose]();
+      const unchanged = await under.engine.freeze(vm, job(), signal);
+      expect(await changes(diskOf(unchanged, 'data'), state)).toEqual([]);
+      await unchanged[Symbol.asyncDispose]();
+      await under.engine.start(vm, signal);
+      await under.fill('data', B, 2);
+
+      await using second = await under.engine.freeze(vm, job(), signal);
+
+      const extents = await changes(diskOf(second, 'data'), state);
+      expect(covers(extents, B, 'data')).toBe(true);
+      expect(covers(extents, A, 'data')).toBe(false);
+      expect(await byteIn(second, 'data', A)).toBe(1);
+    });
+
+    it('starts a powered-off VM while it is being read', async () => {
+      await under.engine.start(vm, signal);
+      await under.fill('data', A, 1);
+      await under.engine.stop(vm, { force: true }, signal);
+      const frozen = await under.engine.freeze(vm, job(), signal);
+      await under.engine.start(vm, signal);
+      await under.fill('data', A, 2);
+
+      expect(await byteIn(frozen, 'data', A)).toBe(1);
+      await frozen[Symbol.asyncDispose]();
+      await using next = await under.engine.freeze(vm, job(), signal);
+      expect(await byteIn(next, 'data', A)).toBe(2);
+      expect(
+        covers(await changes(diskOf(next, 'data'), diskOf(frozen, 'data').tracking), A, 'data'),
+      ).toBe(true);
+    });
+
+    it('follows a disk that grows', async () => {
+      await under.engine.start(vm, signal);
+      await under.fill('data', A, 1);
+      const first = await under.engine.freeze(vm, job(), signal);
+      await first[Symbol.asyncDispose]();
+      await under.grow('data', 12 * MiB);
+      await under.fill('data', { offset: 10 * MiB, length: 64 * KiB }, 5);
+
+      await using second = await under.engine.freeze(vm, job(), signal);
+
+      const disk = diskOf(second, 'data');
+      expect(disk.sizeBytes).toBe(12 * MiB);
+      expect(disk.reader.size).toBe(12 * MiB);
+      expect(second.definition.disks.find((d) => d.name === 'data')?.sizeBytes).toBe(12 * MiB);
+      const extents = await changes(disk, diskOf(first, 'data').tracking);
+      expect(covers(extents, { offset: 8 * MiB, length: 2 * MiB }, 'zero')).toBe(true);
+      expect(covers(extents, { offset: 10 * MiB, length: 64 * KiB }, 'data')).toBe(true);
+      expect(covers(extents, A, 'data')).toBe(false);
+      expect(await byteIn(second, 'data', { offset: 10 * MiB, length: 64 * KiB })).toBe(5);
+    });
+
+    it('goes on after the service died with a VM frozen', async () => {
+      await under.engine.start(vm, signal);
+      await under.fill('data', A, 1);
+      const first = await under.engine.freeze(vm, job(), signal);
+      const state = diskOf(first, 'data').tracking;
+      await first[Symbol.asyncDispose]();
+      await under.fill('data', B, 2);
+      await under.engine.freeze(vm, job(), signal);
+      await under.fill('data', C, 3);
+
+      const engine = await under.restartService();
+      await engine.reconcile(signal);
+      await using next = await engine.freeze(vm, job(), signal);
+
+      const extents = await changes(diskOf(next, 'data'), state);
+      expect(covers(extents, B, 'data') && covers(extents, C, 'data')).toBe(true);
+      expect(covers(extents, A, 'data')).toBe(false);
+      for (const [range, byte] of [
+        [A, 1],
+        [B, 2],
+        [C, 3],
+      ] as const) {
+        expect(await byteIn(next, 'data', range)).toBe(byte);
+      }
+    });
+
+    it('goes on after the host died with a VM frozen', async () => {
+      await under.engine.start(vm, signal);
+      await under.fill('data', A, 1);
+      const first = await under.engine.freeze(vm, job(), signal);
+      const state = diskOf(first, 'data').tracking;
+      await first[Symbol.asyncDispose]();
+      await under.fill('data', B, 2);
+      await under.engine.freeze(vm, job(), signal);
+      await under.fill('data', C, 3);
+
+      const engine = await under.crashHost();
+      await engine.reconcile(signal);
+      expect((await engine.get(vm, signal)).status).toBe('stopped');
+      await engine.start(vm, signal);
+      await using next = await engine.freeze(vm, job(), signal);
+
+      const extents = await changes(diskOf(next, 'data'), state);
+      expect(covers(extents, B, 'data') && covers(extents, C, 'data')).toBe(true);
+      expect(covers(extents, A, 'data')).toBe(false);
+      for (const [range, byte] of [
+        [A, 1],
+        [B, 2],
+        [C, 3],
+      ] as const) {
+        expect(await byteIn(next, 'data', range)).toBe(byte);
+      }
+    });
+
+    it('forgets a VM that was released or destroyed', async () => {
+      await under.engine.start(vm, signal);
+      await under.engine.stop(vm, { force: true }, signal);
+
+      const released = await under.engine.release(vm, signal);
+
+      expect(released).toEqual(under.definition);
+      await expect(under.engine.get(vm, signal)).rejects.toMatchObject({
+        code: 'engine.vm-not-found',
+      });
+      await under.engine.add(released, signal);
+      await under.engine.destroy(vm, signal);
+      expect(await under.engine.list(signal)).toEqual([]);
+    });
+
+    it('does nothing once its signal has fired', async () => {
+      const fired = AbortSignal.abort();
+
+      await expect(under.engine.start(vm, fired)).rejects.toMatchObject({ name: 'AbortError' });
+      await expect(under.engine.freeze(vm, job(), fired)).rejects.toMatchObject({
+        name: 'AbortError',
+      });
+      expect((await under.engine.get(vm, signal)).status).toBe('stopped');
+    });
+  });
+}
