@@ -1,0 +1,102 @@
+import type { ChangeSet, TrackingState } from '../disk/change-set.ts';
+import type { DiskReader } from '../disk/disk-reader.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Log } from '../kernel/log.ts';
+import type { ReportProgress } from '../kernel/progress.ts';
+import type { RecoveryPoint } from './recovery-point.ts';
+
+/** What opens a vault. */
+export type VaultUnlock =
+  | { readonly kind: 'passphrase'; readonly passphrase: string }
+  | { readonly kind: 'recovery-file'; readonly content: string }
+  | { readonly kind: 'master-key'; readonly key: Uint8Array };
+
+export interface OpenOptions {
+  /** Where footers are kept between runs; disposable. Without it every run learns the packs by LIST. */
+  readonly cacheFolder?: string;
+  /** Worker threads; default 2. With 0 the work runs in the calling thread: for small tests only. */
+  readonly workers?: number;
+  readonly clock?: Clock;
+  readonly log?: Log;
+}
+
+/** Cost of turning a passphrase into a key. */
+export interface KdfCost {
+  readonly memoryKib: number;
+  readonly passes: number;
+  readonly lanes: number;
+}
+
+/** Written to the vault at creation; the defaults are right outside tests. */
+export interface VaultParameters {
+  readonly minSectors: number;
+  readonly maxSectors: number;
+  /** A cut happens after one sector in 2^cutBits. */
+  readonly cutBits: number;
+  readonly packBytes: number;
+  readonly chunkId: 'blake3' | 'hmac-sha256';
+  readonly kdf: KdfCost;
+}
+
+export interface CreateOptions extends OpenOptions {
+  /** For people; stands in the vault in clear. */
+  readonly name: string;
+  readonly passphrase: string;
+  /** Only one machine writes: allows stores whose LIST lags for other clients. */
+  readonly singleWriter?: boolean;
+  readonly parameters?: Partial<VaultParameters>;
+}
+
+/** What operations that take long get besides their input. */
+export interface Running {
+  readonly signal: AbortSignal;
+  readonly report?: ReportProgress;
+}
+
+export interface DiskSource {
+  readonly diskId: string;
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** Must stay readable until `commit` has returned: a conflict reads it again. */
+  readonly reader: DiskReader;
+  /** Relative to the parent point (`PointWriter.parent`). Without a parent's map it is read whole anyway. */
+  readonly changes: ChangeSet;
+  readonly tracking?: TrackingState;
+}
+
+export interface PointFacts {
+  readonly takenAtMs: number;
+  readonly consistency: RecoveryPoint['consistency'];
+  readonly notes: readonly string[];
+  readonly configuration: unknown;
+}
+
+export interface RestoreStatistics {
+  readonly sizeBytes: number;
+  /** Written to the disk; the rest are zeroes that were left out. */
+  readonly writtenBytes: number;
+  /** Read from the store. */
+  readonly fetchedBytes: number;
+  readonly requests: number;
+}
+
+/** 1: packs exist. 2: also footers, map and content MACs. 3: also every frame and every chunk id. */
+export type VerifyLevel = 1 | 2 | 3;
+
+export interface VerifyProblem {
+  readonly code: string;
+  readonly message: string;
+  readonly diskId?: string;
+}
+
+export interface VerifyReport {
+  readonly pointId: string;
+  /** The level reached: 2 instead of 3 when this machine cannot compute the vault's chunk ids. */
+  readonly level: VerifyLevel;
+  readonly ok: boolean;
+  readonly packs: number;
+  readonly frames: number;
+  readonly chunks: number;
+  readonly fetchedBytes: number;
+  readonly problems: readonly VerifyProblem[];
+}
