@@ -49,7 +49,7 @@ async function setUp(command) {
   const done = [await ensureDependencies(root), await ensureDebianPackages(command)];
   if (command !== 'check') {
     done.push(await ensureBuild(root));
-    const { ensureTestGuest } = await import('./guest/build.mjs');
+    const { ensureTestGuest } = await import('./guest/image.ts');
     done.push((await ensureTestGuest()).wasBuilt);
   }
   if (done.includes(true)) {

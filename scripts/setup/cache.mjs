@@ -61,7 +61,14 @@ function removeAbandoned(folder) {
   }
 }
 
-/** Runs `work` while no other process of this cache holds the lock `name`. */
+/**
+ * Runs `work` while no other process of this cache holds the lock `name`.
+ *
+ * @template T
+ * @param {string} name
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T>}
+ */
 export async function withLock(name, work) {
   const folder = join(cacheFolder('locks'), name);
   for (let waited = 0; ; waited += LOCK_POLL_MS) {

@@ -27,8 +27,14 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
 /**
  * Runs a program to its end. `output: 'keep'` returns what it printed, `'show'` lets it print.
  * Resolves with the exit code (128 + n after signal n).
+ *
+ * @param {string} file
+ * @param {readonly string[]} parameters
+ * @param {import('node:child_process').SpawnOptions & { output?: 'keep' | 'show' }} [settings]
+ * @returns {Promise<{ exitCode: number, text: string }>}
  */
-export async function run(file, parameters, { output = 'show', ...options } = {}) {
+export async function run(file, parameters, settings = {}) {
+  const { output = 'show', ...options } = settings;
   const child = spawn(file, parameters, {
     ...options,
     stdio: output === 'show' ? 'inherit' : ['ignore', 'pipe', 'pipe'],
@@ -48,7 +54,13 @@ export async function run(file, parameters, { output = 'show', ...options } = {}
   }
 }
 
-/** Like `run`, but a failure ends the set-up with what the program said. */
+/**
+ * Like `run`, but a failure ends the set-up with what the program said.
+ *
+ * @param {string} file
+ * @param {readonly string[]} parameters
+ * @param {Parameters<typeof run>[2]} [options]
+ */
 export async function mustRun(file, parameters, options = {}) {
   const result = await run(file, parameters, options);
   if (result.exitCode !== 0) {
