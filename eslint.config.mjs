@@ -88,6 +88,7 @@ export default defineConfig(
   {
     files: ['**/*.spec.ts', '**/*.contract.ts', 'test/**'],
     rules: {
+      'no-restricted-properties': 'off',
       'max-lines': 'off',
       'max-lines-per-function': 'off',
       '@typescript-eslint/explicit-module-boundary-types': 'off',

@@ -47,17 +47,22 @@ export async function runCommand(
   const child = spawn(file, parameters, {
     env: options.environment ?? plainEnvironment(),
     cwd: options.workingFolder,
-    signal,
-    killSignal: 'SIGKILL',
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const limit = options.outputBytesMax ?? OUTPUT_BYTES_MAX;
   const captured = { stdout: [] as Buffer[], stderr: [] as Buffer[], size: 0 };
+  // A grandchild may hold the pipes open after the child is gone, so our ends are closed as well.
+  const end = (): void => {
+    child.kill('SIGKILL');
+    child.stdout.destroy();
+    child.stderr.destroy();
+  };
+  signal.addEventListener('abort', end, { once: true });
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].on('data', (piece: Buffer) => {
       captured.size += piece.length;
       if (captured.size > limit) {
-        child.kill('SIGKILL');
+        end();
         return;
       }
       captured[name].push(piece);
@@ -71,17 +76,22 @@ export async function runCommand(
     child.on('close', (code) => {
       resolve(code ?? -1);
     });
-  }).catch((error: unknown) => {
-    if (systemCode(error) === 'ENOENT') {
-      throw new Fault(
-        'command.missing',
-        `The program ${file} is not installed.`,
-        { file },
-        { cause: error },
-      );
-    }
-    throw error;
-  });
+  })
+    .finally(() => {
+      signal.removeEventListener('abort', end);
+    })
+    .catch((error: unknown) => {
+      if (systemCode(error) === 'ENOENT') {
+        throw new Fault(
+          'command.missing',
+          `The program ${file} is not installed.`,
+          { file },
+          { cause: error },
+        );
+      }
+      throw error;
+    });
+  signal.throwIfAborted();
   const stdout = Buffer.concat(captured.stdout).toString('utf8');
   const stderr = Buffer.concat(captured.stderr).toString('utf8');
   if (captured.size > limit || !(options.accept ?? [0]).includes(exitCode)) {

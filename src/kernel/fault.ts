@@ -71,6 +71,7 @@ export const FAULTS = {
   'secret.unreadable': { kind: 'integrity', retry: 'never' },
   'job.unknown': { kind: 'not-found', retry: 'never' },
   'job.conflict': { kind: 'conflict', retry: 'later' },
+  'job.refused': { kind: 'exhausted', retry: 'later' },
   'job.interrupted': { kind: 'unavailable', retry: 'later' },
   'vault.unknown': { kind: 'not-found', retry: 'never' },
   'vault.name-taken': { kind: 'conflict', retry: 'never' },
