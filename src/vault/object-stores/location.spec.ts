@@ -1,0 +1,85 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Fault } from '../../kernel/fault.ts';
+import { openObjectStore, parseLocation } from './location.ts';
+
+const { signal } = new AbortController();
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hyperkeep-location-'));
+});
+
+afterEach(async () => {
+  await rm(folder, { recursive: true });
+});
+
+describe('parseLocation', () => {
+  it('reads buckets with and without a prefix', () => {
+    expect(parseLocation('s3://vault')).toEqual({ s3: { bucket: 'vault', prefix: '' } });
+    expect(parseLocation('s3://vault/')).toEqual({ s3: { bucket: 'vault', prefix: '' } });
+    expect(parseLocation('s3://vault/a/b')).toEqual({ s3: { bucket: 'vault', prefix: 'a/b/' } });
+    expect(parseLocation('s3://vault/a/b/')).toEqual({ s3: { bucket: 'vault', prefix: 'a/b/' } });
+  });
+
+  it('takes everything without a scheme for a folder', () => {
+    expect(parseLocation('/srv/../srv/vault/')).toEqual({ folder: '/srv/vault' });
+    expect(parseLocation('vault')).toEqual({ folder: join(process.cwd(), 'vault') });
+    expect(parseLocation('s3:/vault')).toEqual({ folder: join(process.cwd(), 's3:/vault') });
+  });
+
+  it.each([
+    '',
+    's3://',
+    's3:///prefix',
+    's3://Vault',
+    's3://va/x',
+    's3://vault//x',
+    's3://vault/../x',
+    's3://vault/a b',
+    'https://host/bucket',
+    'file:///srv/vault',
+    'S3://vault/x',
+    'a\0b',
+  ])('refuses %j', (location) => {
+    expect(() => parseLocation(location)).toThrow(Fault);
+  });
+
+  it('never repeats a password', () => {
+    expect(() => parseLocation('https://me:secret@host/x')).toThrow('"https://…@host/x"');
+    expect(() => parseLocation('s3://key:secret@bucket/x')).toThrow('"s3://…@bucket/x"');
+  });
+});
+
+describe('openObjectStore', () => {
+  it('opens a folder without touching it', async () => {
+    const store = await openObjectStore(join(folder, 'a', 'vault'), {}, signal);
+    expect(store.location).toBe(join(folder, 'a', 'vault'));
+    expect(await store.get('fmt/0', signal)).toBeUndefined();
+    expect(await Array.fromAsync(store.list('', signal))).toEqual([]);
+    expect(await readdir(folder)).toEqual([]);
+
+    await store.put('fmt/0', Uint8Array.of(1), signal);
+
+    expect(await readdir(join(folder, 'a', 'vault', 'fmt'))).toEqual(['0']);
+  });
+
+  it('refuses a file', async () => {
+    await writeFile(join(folder, 'file'), '');
+
+    for (const path of ['file', 'file/below']) {
+      await expect(openObjectStore(join(folder, path), {}, signal)).rejects.toMatchObject({
+        code: 'store.invalid-location',
+      });
+    }
+  });
+
+  it('opens a bucket without asking it anything', async () => {
+    const options = { endpoint: 'http://127.0.0.1:1' };
+    const store = await openObjectStore('s3://vault/prefix', options, signal);
+
+    expect(store.location).toBe('s3://vault/prefix/');
+    await store.close();
+  });
+});

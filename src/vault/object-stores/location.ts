@@ -1,0 +1,121 @@
+import { stat, statfs } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { Fault } from '../../kernel/fault.ts';
+import type { ObjectStore } from '../object-store.ts';
+import { DirectoryObjectStore } from './directory.ts';
+import { faultOfFileError } from './file-fault.ts';
+import { isMissing } from './object-file.ts';
+import { isObjectKey } from './object-key.ts';
+import { RetryingObjectStore, type RetryOptions } from './retrying.ts';
+import { S3ObjectStore, type S3Location } from './s3.ts';
+import { connectS3, type S3Options } from './s3-client.ts';
+
+export interface OpenOptions extends S3Options {
+  /**
+   * Takes a folder on a network file system. Safe only while a single process writes to it:
+   * others may not see at once what a put has made durable, which the vault relies on.
+   */
+  readonly allowNetworkFileSystem?: boolean;
+  readonly retry?: RetryOptions;
+}
+
+type Location = { readonly folder: string } | { readonly s3: S3Location };
+
+const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
+const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//;
+
+/** File systems whose content other machines change or that cache it. linux/magic.h and statfs(2). */
+const NETWORK_FILE_SYSTEMS = new Map([
+  [0x6969, 'NFS'],
+  [0x517b, 'SMB'],
+  [0xfe534d42, 'SMB'],
+  [0xff534d42, 'CIFS'],
+  [0x65735546, 'FUSE'],
+  [0x01021997, '9P'],
+  [0x00c36400, 'Ceph'],
+  [0x0bd00bd0, 'Lustre'],
+  [0x5346414f, 'AFS'],
+  [0x73757245, 'Coda'],
+  [0x01161970, 'GFS2'],
+  [0x7461636f, 'OCFS2'],
+  [0x786f4256, 'VirtualBox shared folder'],
+]);
+
+/**
+ * Opens the objects at a folder or at `s3://bucket/prefix`. Nothing is made; a folder that is not
+ * there yet is made by the first put. Operations repeat while the store is unreachable.
+ *
+ * @throws Fault `store.invalid-location` for anything else, and for a folder on a network file
+ *   system unless the options allow it
+ */
+export async function openObjectStore(
+  location: string,
+  options: OpenOptions,
+  signal: AbortSignal,
+): Promise<ObjectStore> {
+  signal.throwIfAborted();
+  const where = parseLocation(location);
+  if ('s3' in where) {
+    const client = await connectS3(options);
+    return new RetryingObjectStore(new S3ObjectStore(client, where.s3), options.retry);
+  }
+  await checkFolder(where.folder, options.allowNetworkFileSystem ?? false);
+  return new RetryingObjectStore(new DirectoryObjectStore(where.folder), options.retry);
+}
+
+/** @throws Fault `store.invalid-location` */
+export function parseLocation(location: string): Location {
+  if (location.startsWith('s3://')) {
+    const [bucket = '', ...rest] = location.slice('s3://'.length).split('/');
+    const prefix = rest.join('/').replace(/\/$/, '');
+    if (!BUCKET.test(bucket)) {
+      throw invalid(location, 'names no valid bucket; write s3://bucket/prefix');
+    }
+    if (prefix !== '' && !isObjectKey(prefix)) {
+      throw invalid(location, 'has a prefix with other characters than A-Z a-z 0-9 . _ - and /');
+    }
+    return { s3: { bucket, prefix: prefix === '' ? '' : `${prefix}/` } };
+  }
+  if (location === '' || location.includes('\0') || SCHEME.test(location)) {
+    throw invalid(location, 'is neither a folder nor s3://bucket/prefix');
+  }
+  return { folder: resolve(location) };
+}
+
+function invalid(location: string, what: string): Fault {
+  // A URL may carry a password.
+  const shown = location.replace(/\/\/[^/@]*@/, '//…@');
+  return new Fault('store.invalid-location', `The location ${JSON.stringify(shown)} ${what}.`, {
+    location: shown,
+  });
+}
+
+async function checkFolder(folder: string, allowNetworkFileSystem: boolean): Promise<void> {
+  try {
+    const existing = await nearestFolder(folder);
+    const kind = NETWORK_FILE_SYSTEMS.get((await statfs(existing)).type >>> 0);
+    if (kind !== undefined && !allowNetworkFileSystem) {
+      throw invalid(
+        folder,
+        `is on a network file system (${kind}), where several writers would not see each other's objects in time; use a local folder or S3, or say that there is a single writer`,
+      );
+    }
+  } catch (error) {
+    throw faultOfFileError(error, folder);
+  }
+}
+
+/** The folder itself, or the closest one above it that exists. */
+async function nearestFolder(folder: string): Promise<string> {
+  try {
+    if ((await stat(folder)).isDirectory()) {
+      return folder;
+    }
+  } catch (error) {
+    if (isMissing(error) && dirname(folder) !== folder) {
+      return nearestFolder(dirname(folder));
+    }
+    throw error;
+  }
+  throw invalid(folder, 'is a file and not a folder');
+}

@@ -1,0 +1,167 @@
+import { randomInt } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SystemClock, type Clock } from '../../kernel/clock.ts';
+import { isFault } from '../../kernel/fault.ts';
+import {
+  ObjectStore,
+  type ObjectEntry,
+  type ObjectKey,
+  type ObjectPart,
+  type ObjectRange,
+  type PutOptions,
+} from '../object-store.ts';
+
+const FIRST_DELAY_MS = 200;
+const DELAY_MS_MAX = 20_000;
+/** A server restarts within this time, and a person has noticed a longer outage. */
+const PATIENCE_MS = 10 * 60_000;
+
+export interface RetryOptions {
+  /** How long one operation is tried again after its first failure. */
+  readonly patienceMs?: number;
+  readonly firstDelayMs?: number;
+  readonly clock?: Clock;
+  /** Waits; rejects as soon as the signal fires. */
+  readonly wait?: (delayMs: number, signal: AbortSignal) => Promise<void>;
+  /** A number of [0, 1), so that clients that failed together do not come back together. */
+  readonly chance?: () => number;
+}
+
+/**
+ * Tries an operation again while the store is unreachable: its server restarts, its network is
+ * gone, it is too busy. Everything else fails at once. An operation that timed out may have taken
+ * place; repeating it is safe because two puts of one key carry the same bytes.
+ */
+export class RetryingObjectStore extends ObjectStore {
+  override readonly location: string;
+  readonly #store: ObjectStore;
+  readonly #options: Required<RetryOptions>;
+
+  constructor(store: ObjectStore, options: RetryOptions = {}) {
+    super();
+    this.#store = store;
+    this.location = store.location;
+    this.#options = {
+      patienceMs: PATIENCE_MS,
+      firstDelayMs: FIRST_DELAY_MS,
+      clock: new SystemClock(),
+      wait: (delayMs, signal) => sleep(delayMs, undefined, { signal }),
+      chance: () => randomInt(2 ** 32) / 2 ** 32,
+      ...options,
+    };
+  }
+
+  override put(
+    key: ObjectKey,
+    data: Uint8Array,
+    signal: AbortSignal,
+    options?: PutOptions,
+  ): Promise<void> {
+    return this.#repeat(signal, () => this.#store.put(key, data, signal, options));
+  }
+
+  override get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    return this.#repeat(signal, () => this.#store.get(key, signal));
+  }
+
+  override getRange(
+    key: ObjectKey,
+    range: ObjectRange,
+    signal: AbortSignal,
+  ): Promise<ObjectPart | undefined> {
+    return this.#repeat(signal, () => this.#store.getRange(key, range, signal));
+  }
+
+  /**
+   * A list that breaks off starts again from its beginning, and skips what it has shown. An object
+   * put since then may show up, as it may in any list that is under way.
+   */
+  override async *list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {
+    const patience = this.#startPatience(signal);
+    let shown = '';
+    for (;;) {
+      try {
+        for await (const entry of behind(shown, this.#store.list(prefix, signal))) {
+          shown = entry.key;
+          patience.renew();
+          yield entry;
+        }
+        return;
+      } catch (error) {
+        await patience.waitAfter(error);
+      }
+    }
+  }
+
+  override remove(key: ObjectKey, signal: AbortSignal): Promise<void> {
+    return this.#repeat(signal, () => this.#store.remove(key, signal));
+  }
+
+  override close(): Promise<void> {
+    return this.#store.close();
+  }
+
+  async #repeat<Result>(signal: AbortSignal, operation: () => Promise<Result>): Promise<Result> {
+    const patience = this.#startPatience(signal);
+    for (;;) {
+      try {
+        return await operation();
+      } catch (error) {
+        await patience.waitAfter(error);
+      }
+    }
+  }
+
+  #startPatience(signal: AbortSignal): Patience {
+    return new Patience(this.#options, signal);
+  }
+}
+
+/** How often one operation has failed, and whether it is worth another attempt. */
+class Patience {
+  readonly #options: Required<RetryOptions>;
+  readonly #signal: AbortSignal;
+  #failures = 0;
+  #endsAtMs: number | undefined;
+
+  constructor(options: Required<RetryOptions>, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+  }
+
+  /** Forgets earlier failures: there was progress. */
+  renew(): void {
+    this.#failures = 0;
+    this.#endsAtMs = undefined;
+  }
+
+  /** Waits before the next attempt, or throws `error` if there must be none. */
+  async waitAfter(error: unknown): Promise<void> {
+    const { clock, patienceMs, firstDelayMs, wait, chance } = this.#options;
+    this.#signal.throwIfAborted();
+    if (!isFault(error, 'store.unreachable')) {
+      throw error;
+    }
+    const nowMs = clock.monotonicMs();
+    this.#endsAtMs ??= nowMs + patienceMs;
+    const ceilingMs = Math.min(DELAY_MS_MAX, firstDelayMs * 2 ** this.#failures);
+    // Half certain, half chance.
+    const delayMs = ceilingMs * (0.5 + 0.5 * chance());
+    if (nowMs + delayMs > this.#endsAtMs) {
+      throw error;
+    }
+    this.#failures += 1;
+    await wait(delayMs, this.#signal);
+  }
+}
+
+async function* behind(
+  key: string,
+  entries: AsyncIterable<ObjectEntry>,
+): AsyncIterable<ObjectEntry> {
+  for await (const entry of entries) {
+    if (entry.key > key) {
+      yield entry;
+    }
+  }
+}
