@@ -1,0 +1,71 @@
+import { DataSource } from 'typeorm';
+import { JobRow } from './job.row.ts';
+import { FirstTables1795000000000 } from './migrations/1795000000000-first-tables.ts';
+import { RecoveryPointRow } from './recovery-point.row.ts';
+import { VaultRow } from './vault.row.ts';
+
+/** How to reach PostgreSQL: an address, or the parts of one (a `host` that starts with `/` is a socket's folder). */
+export type CatalogConnection =
+  | { readonly url: string }
+  | {
+      readonly host: string;
+      readonly port?: number;
+      readonly user: string;
+      readonly password?: string;
+      readonly database: string;
+    };
+
+const CONNECTIONS_MAX = 8;
+const CONNECT_TIMEOUT_MS = 10_000;
+const STATEMENT_TIMEOUT_MS = 60_000;
+/** Key of the advisory lock that lets one process at a time migrate: "hyperkee" in ASCII. */
+const MIGRATION_LOCK = '7528983441892959589';
+
+/** Connects to the catalog's database and brings its tables up to date. Close it with `destroy`. */
+export async function openCatalog(connection: CatalogConnection): Promise<DataSource> {
+  const source = new DataSource({
+    type: 'postgres',
+    ...('url' in connection
+      ? { url: connection.url }
+      : {
+          host: connection.host,
+          port: connection.port ?? 5432,
+          username: connection.user,
+          ...(connection.password === undefined ? {} : { password: connection.password }),
+          database: connection.database,
+        }),
+    entities: [VaultRow, RecoveryPointRow, JobRow],
+    migrations: [FirstTables1795000000000],
+    migrationsTableName: 'migration',
+    migrationsTransactionMode: 'all',
+    synchronize: false,
+    installExtensions: false,
+    applicationName: 'hyperkeep',
+    poolSize: CONNECTIONS_MAX,
+    connectTimeoutMS: CONNECT_TIMEOUT_MS,
+    extra: { statement_timeout: STATEMENT_TIMEOUT_MS },
+  });
+  await source.initialize();
+  try {
+    await migrate(source);
+  } catch (error) {
+    await source.destroy();
+    throw error;
+  }
+  return source;
+}
+
+/** TypeORM does not lock; two services that start at once would run a migration twice. */
+async function migrate(source: DataSource): Promise<void> {
+  const holder = source.createQueryRunner();
+  try {
+    await holder.query(`SELECT pg_advisory_lock(${MIGRATION_LOCK})`);
+    try {
+      await source.runMigrations();
+    } finally {
+      await holder.query(`SELECT pg_advisory_unlock(${MIGRATION_LOCK})`);
+    }
+  } finally {
+    await holder.release();
+  }
+}

@@ -1,0 +1,65 @@
+import { In, type DataSource } from 'typeorm';
+import { Fault } from '../kernel/fault.ts';
+import { JobRow } from './job.row.ts';
+import { isUniqueViolation } from './vault-registrations.ts';
+
+export type StoredJob = Readonly<JobRow>;
+
+export interface JobFilter {
+  readonly state?: string;
+  readonly kind?: string;
+  readonly limit: number;
+}
+
+const UNFINISHED = ['queued', 'running'];
+
+/** The runs of operations, as rows. */
+export class JobRows {
+  constructor(private readonly source: DataSource) {}
+
+  /** @throws Fault `job.conflict` when an unfinished job has the same exclusive key */
+  async add(job: StoredJob): Promise<void> {
+    try {
+      await this.source.getRepository(JobRow).insert(job as object);
+    } catch (error) {
+      if (!isUniqueViolation(error)) {
+        throw error;
+      }
+      throw new Fault(
+        'job.conflict',
+        `Another ${job.kind} of ${job.subject['vmName'] ?? 'the same VM'} is not finished; wait for it or cancel it (jobs).`,
+        { kind: job.kind },
+        { cause: error },
+      );
+    }
+  }
+
+  /** Changes what is given of a job. */
+  async update(id: string, change: Partial<Omit<StoredJob, 'id'>>): Promise<void> {
+    await this.source.getRepository(JobRow).update({ id }, change as object);
+  }
+
+  async get(id: string): Promise<StoredJob | undefined> {
+    return (await this.source.getRepository(JobRow).findOneBy({ id })) ?? undefined;
+  }
+
+  /** Newest first. */
+  async list({ state, kind, limit }: JobFilter): Promise<StoredJob[]> {
+    return this.source.getRepository(JobRow).find({
+      where: { ...(state === undefined ? {} : { state }), ...(kind === undefined ? {} : { kind }) },
+      order: { createdAtMs: 'DESC', id: 'DESC' },
+      take: limit,
+    });
+  }
+
+  /** Marks every unfinished job; for the start of the service, when none can be running. Returns their ids. */
+  async endUnfinished(state: string, fault: unknown, finishedAtMs: number): Promise<string[]> {
+    const rows = this.source.getRepository(JobRow);
+    const found = await rows.find({ select: { id: true }, where: { state: In(UNFINISHED) } });
+    const ids = found.map(({ id }) => id);
+    if (ids.length > 0) {
+      await rows.update({ id: In(ids) }, { state, fault: fault as object, finishedAtMs });
+    }
+    return ids;
+  }
+}

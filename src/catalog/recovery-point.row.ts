@@ -1,0 +1,53 @@
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import type { RecoveryPoint } from '../vault/recovery-point.ts';
+import { bigintColumn } from './column.ts';
+
+/** A sealed recovery point of a vault, copied so that it can be listed while the vault is away. */
+@Entity('recovery_point')
+@Index('recovery_point_vm', ['vmId', 'id'])
+export class RecoveryPointRow {
+  @PrimaryColumn('uuid', { name: 'vault_id', primaryKeyConstraintName: 'recovery_point_pkey' })
+  vaultId!: string;
+
+  /** ULID: its order is the order of the points. */
+  @PrimaryColumn('text', { primaryKeyConstraintName: 'recovery_point_pkey' })
+  id!: string;
+
+  @Column('text', { name: 'vm_id' })
+  vmId!: string;
+
+  @Column('text', { name: 'vm_name' })
+  vmName!: string;
+
+  @Column('bigint', { name: 'taken_at_ms', transformer: bigintColumn })
+  takenAtMs!: number;
+
+  /** The point as the vault gave it, without its configuration. */
+  @Column('jsonb')
+  point!: CataloguedPoint;
+}
+
+/** What is listed of a point; the VM's definition is read from the vault when it is restored. */
+export type CataloguedPoint = Omit<RecoveryPoint, 'configuration'>;
+
+export function pointRow(vaultId: string, point: CataloguedPoint): RecoveryPointRow {
+  const { id, vmId, vmName, takenAtMs, parentId, consistency, notes, disks, files } = point;
+  const row = new RecoveryPointRow();
+  row.vaultId = vaultId;
+  row.id = id;
+  row.vmId = vmId;
+  row.vmName = vmName;
+  row.takenAtMs = takenAtMs;
+  row.point = {
+    id,
+    vmId,
+    vmName,
+    takenAtMs,
+    ...(parentId === undefined ? {} : { parentId }),
+    consistency,
+    notes,
+    disks,
+    files,
+  };
+  return row;
+}

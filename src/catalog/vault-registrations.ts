@@ -1,0 +1,100 @@
+import { QueryFailedError, type DataSource } from 'typeorm';
+import { Fault } from '../kernel/fault.ts';
+import { VaultRow } from './vault.row.ts';
+
+/** Where a registered vault is. */
+export interface VaultRegistration {
+  /** The vault's own id. */
+  readonly id: string;
+  readonly name: string;
+  readonly location: string;
+  readonly endpoint?: string;
+  readonly region?: string;
+  /** Only this host writes: its store may be one whose LIST lags for others. */
+  readonly singleWriter: boolean;
+  readonly createdAtMs: number;
+  /** When its points were last copied into the catalog. */
+  readonly syncedAtMs?: number;
+}
+
+/** SQLSTATE of PostgreSQL. */
+const UNIQUE_VIOLATION = '23505';
+
+/** The vaults that this service knows. */
+export class VaultRegistrations {
+  constructor(private readonly source: DataSource) {}
+
+  /** @throws Fault `vault.name-taken` when the name or the vault itself is registered already */
+  async add(registration: VaultRegistration): Promise<void> {
+    const row = new VaultRow();
+    row.id = registration.id;
+    row.name = registration.name;
+    row.location = registration.location;
+    row.endpoint = registration.endpoint ?? null;
+    row.region = registration.region ?? null;
+    row.singleWriter = registration.singleWriter;
+    row.createdAtMs = registration.createdAtMs;
+    row.syncedAtMs = registration.syncedAtMs ?? null;
+    try {
+      await this.source.getRepository(VaultRow).insert(row);
+    } catch (error) {
+      if (isUniqueViolation(error)) {
+        throw new Fault(
+          'vault.name-taken',
+          `The vault or its name ${registration.name} is registered already; see vault list.`,
+          { name: registration.name },
+          { cause: error },
+        );
+      }
+      throw error;
+    }
+  }
+
+  /** By name. */
+  async list(): Promise<VaultRegistration[]> {
+    const rows = await this.source.getRepository(VaultRow).find({ order: { name: 'ASC' } });
+    return rows.map(fromRow);
+  }
+
+  /** @throws Fault `vault.unknown` */
+  async get(idOrName: string): Promise<VaultRegistration> {
+    const all = await this.list();
+    const found = all.find(({ id, name }) => id === idOrName || name === idOrName);
+    if (found === undefined) {
+      throw new Fault(
+        'vault.unknown',
+        `No vault ${idOrName} is registered; vault list shows those that are.`,
+        { vault: idOrName },
+      );
+    }
+    return found;
+  }
+
+  async markSynced(id: string, syncedAtMs: number): Promise<void> {
+    await this.source.getRepository(VaultRow).update({ id }, { syncedAtMs });
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.source.getRepository(VaultRow).delete({ id });
+  }
+}
+
+function fromRow(row: VaultRow): VaultRegistration {
+  return {
+    id: row.id,
+    name: row.name,
+    location: row.location,
+    ...(row.endpoint === null ? {} : { endpoint: row.endpoint }),
+    ...(row.region === null ? {} : { region: row.region }),
+    singleWriter: row.singleWriter,
+    createdAtMs: row.createdAtMs,
+    ...(row.syncedAtMs === null ? {} : { syncedAtMs: row.syncedAtMs }),
+  };
+}
+
+export function isUniqueViolation(error: unknown): boolean {
+  return (
+    error instanceof QueryFailedError &&
+    (error.driverError as { code?: unknown }).code === UNIQUE_VIOLATION
+  );
+}

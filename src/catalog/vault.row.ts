@@ -1,0 +1,33 @@
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { bigintColumn } from './column.ts';
+
+/** A registered vault: where it is. Its key is in the secret store, its points are in itself. */
+@Entity('vault')
+@Index('vault_name', ['name'], { unique: true })
+export class VaultRow {
+  /** The vault's own id, as its format object says. */
+  @PrimaryColumn('uuid', { primaryKeyConstraintName: 'vault_pkey' })
+  id!: string;
+
+  @Column('text')
+  name!: string;
+
+  @Column('text')
+  location!: string;
+
+  @Column('text', { nullable: true })
+  endpoint!: string | null;
+
+  @Column('text', { nullable: true })
+  region!: string | null;
+
+  /** Allows a store whose LIST lags for other clients. */
+  @Column('boolean', { name: 'single_writer' })
+  singleWriter!: boolean;
+
+  @Column('bigint', { name: 'created_at_ms', transformer: bigintColumn })
+  createdAtMs!: number;
+
+  @Column('bigint', { name: 'synced_at_ms', nullable: true, transformer: bigintColumn })
+  syncedAtMs!: number | null;
+}

@@ -1,0 +1,35 @@
+import { isAbort, isFault } from '../kernel/fault.ts';
+import type { JobFault, JobState } from './job.ts';
+
+/** Why a job was told to stop. */
+export type StopReason = 'cancelled' | 'interrupted';
+
+export const INTERRUPTED: JobFault = {
+  code: 'job.interrupted',
+  message: 'The service stopped while this ran. Start it again; nothing is sent twice.',
+  context: {},
+};
+
+const CANCELLED: JobFault = {
+  code: 'cancelled',
+  message: 'Cancelled before it was done.',
+  context: {},
+};
+
+/** What a thrown error makes of a job. An integrity fault is told even if the job was being cancelled. */
+export function outcomeOf(
+  error: unknown,
+  stop: StopReason | undefined,
+): { state: JobState; fault: JobFault } {
+  if (stop !== undefined && !(isFault(error) && error.kind === 'integrity')) {
+    return { state: stop, fault: stop === 'cancelled' ? CANCELLED : INTERRUPTED };
+  }
+  if (isFault(error)) {
+    const { code, message, context } = error;
+    return { state: 'failed', fault: { code, message, context } };
+  }
+  const message = isAbort(error)
+    ? 'Stopped without being asked to; this is a bug, please report it with the service log.'
+    : 'This is a bug of Hyperkeep, please report it with the service log.';
+  return { state: 'failed', fault: { code: 'internal', message, context: {} } };
+}

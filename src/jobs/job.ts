@@ -1,0 +1,70 @@
+import type { FaultContext } from '../kernel/fault.ts';
+import type { Progress, ReportProgress } from '../kernel/progress.ts';
+
+export const JOB_KINDS = ['backup', 'restore', 'verify'] as const;
+export type JobKind = (typeof JOB_KINDS)[number];
+
+/** `interrupted`: the service stopped while it ran. */
+export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'interrupted';
+
+export interface JobProgress extends Progress {
+  readonly rateBytesPerSecond: number;
+  /** Undefined while nothing can be said. */
+  readonly secondsLeft?: number;
+}
+
+/** Why a job did not succeed. */
+export interface JobFault {
+  /** A fault code, `cancelled`, or `internal` for a bug of ours. */
+  readonly code: string;
+  readonly message: string;
+  readonly context: FaultContext;
+}
+
+/** What a job works on, for people and lists. */
+export interface JobSubject {
+  readonly vmId?: string;
+  readonly vmName?: string;
+  readonly vaultId?: string;
+  readonly vaultName?: string;
+}
+
+/** One run of an operation. */
+export interface Job {
+  readonly id: string;
+  readonly kind: JobKind;
+  readonly state: JobState;
+  readonly subject: JobSubject;
+  readonly createdAtMs: number;
+  readonly startedAtMs?: number;
+  readonly finishedAtMs?: number;
+  /** The last report; kept when the job has ended. */
+  readonly progress?: JobProgress;
+  readonly fault?: JobFault;
+  /** What the operation returned: JSON. */
+  readonly result?: unknown;
+}
+
+export interface JobRequest {
+  readonly kind: JobKind;
+  readonly subject: JobSubject;
+  /** What the operation is told: JSON, without secrets, because it is stored. */
+  readonly parameters: unknown;
+  /** Of the unfinished jobs with one key there is at most one: `backup VM-ID`. */
+  readonly exclusiveKey?: string;
+}
+
+/** What a running operation gets. */
+export interface JobRun {
+  readonly jobId: string;
+  readonly signal: AbortSignal;
+  readonly report: ReportProgress;
+}
+
+/** Carries an operation out. What it returns becomes the job's result, so it must be JSON. */
+export type RunJob = (parameters: unknown, run: JobRun) => Promise<object>;
+
+/** True when the job will not change any more. */
+export function isFinished({ state }: Pick<Job, 'state'>): boolean {
+  return state !== 'queued' && state !== 'running';
+}

@@ -1,0 +1,282 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import type { JobFilter, JobRows } from '../catalog/job-rows.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { Fault } from '../kernel/fault.ts';
+import type { Log } from '../kernel/log.ts';
+import type { Progress } from '../kernel/progress.ts';
+import { INTERRUPTED, outcomeOf, type StopReason } from './job-outcome.ts';
+import { type Job, type JobKind, type JobRequest, type RunJob } from './job.ts';
+import { ProgressRate } from './progress-rate.ts';
+import { fromStored, toStored } from './stored-job.ts';
+
+/** Watchers hear of progress this often at most. */
+const NOTIFY_MS = 250;
+/** Progress reaches the row this often at most; a crash loses no more of it. */
+const SAVE_MS = 2000;
+/** More jobs waiting than this is a caller out of control. */
+const QUEUE_MAX = 1000;
+
+/** What changes in a job, and in its row. */
+type JobChange = Partial<Omit<Job, 'subject'>>;
+
+/** A job of this process that has not ended. */
+interface LiveJob {
+  job: Job;
+  readonly request: JobRequest;
+  readonly abort: AbortController;
+  readonly rate: ProgressRate;
+  stop?: StopReason;
+  notifiedMs: number;
+  savedMs: number;
+  /** Writes to the row, one after the other. */
+  saving: Promise<void>;
+  done?: Promise<void>;
+}
+
+export interface JobsOptions {
+  /** Jobs that run at once; more wait in order. */
+  readonly concurrency: number;
+}
+
+/** Where jobs are stored; what tests stand in for. */
+export type JobStorage = Pick<JobRows, 'add' | 'update' | 'get' | 'list' | 'endUnfinished'>;
+
+/** Where time and events go. */
+export interface JobsEnvironment {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * Runs operations inside this process, with a row for each. A row is written before the operation
+ * starts, and a service that starts marks what an earlier one left unfinished, so every job that was
+ * ever accepted ends in a state that says what happened.
+ */
+export class Jobs {
+  private readonly runners = new Map<JobKind, RunJob>();
+  private readonly live = new Map<string, LiveJob>();
+  private readonly changes = new EventEmitter().setMaxListeners(0);
+  private readonly queue: LiveJob[] = [];
+  /** Ends that could not be written yet; their jobs stay alive for those who ask. */
+  private readonly unwritten = new Map<string, JobChange>();
+  private running = 0;
+  private closed = false;
+
+  constructor(
+    private readonly storage: JobStorage,
+    private readonly environment: JobsEnvironment,
+    private readonly options: JobsOptions,
+  ) {}
+
+  /** Says how jobs of a kind are carried out. Once per kind, before the first job. */
+  register(kind: JobKind, run: RunJob): void {
+    assert(!this.runners.has(kind), `${kind} is registered twice`);
+    this.runners.set(kind, run);
+  }
+
+  /** At the start of the service: what is unfinished was interrupted. Returns the ids. */
+  async recover(): Promise<string[]> {
+    const ids = await this.storage.endUnfinished(
+      'interrupted',
+      INTERRUPTED,
+      this.environment.clock.nowMs(),
+    );
+    for (const jobId of ids) {
+      this.environment.log.warn('job.interrupted', { jobId });
+    }
+    return ids;
+  }
+
+  /**
+   * Accepts a job; it runs as soon as there is room.
+   * @throws Fault `job.conflict` when an unfinished job has the same exclusive key
+   */
+  async start(request: JobRequest): Promise<Job> {
+    if (this.closed || this.queue.length >= QUEUE_MAX) {
+      throw new Fault('job.refused', 'The service takes no more jobs now; try again later.');
+    }
+    const job: Job = {
+      id: randomUUID(),
+      kind: request.kind,
+      state: 'queued',
+      subject: request.subject,
+      createdAtMs: this.environment.clock.nowMs(),
+    };
+    await this.writeUnwritten();
+    await this.storage.add(toStored(job, request));
+    const live: LiveJob = {
+      job,
+      request,
+      abort: new AbortController(),
+      rate: new ProgressRate(),
+      notifiedMs: -Infinity,
+      savedMs: -Infinity,
+      saving: Promise.resolve(),
+    };
+    this.live.set(job.id, live);
+    this.queue.push(live);
+    this.runNext();
+    return live.job;
+  }
+
+  /** @throws Fault `job.unknown` */
+  async get(id: string): Promise<Job> {
+    const live = this.live.get(id);
+    if (live !== undefined) {
+      return live.job;
+    }
+    const row = await this.storage.get(id);
+    if (row === undefined) {
+      throw new Fault('job.unknown', `There is no job ${id}; jobs list shows those there are.`, {
+        jobId: id,
+      });
+    }
+    return fromStored(row);
+  }
+
+  /** Newest first. */
+  async list(filter: JobFilter): Promise<Job[]> {
+    const rows = await this.storage.list(filter);
+    return rows.map((row) => this.live.get(row.id)?.job ?? fromStored(row));
+  }
+
+  /** Asks a job to stop and returns when it has. A finished job stays as it is. */
+  async cancel(id: string): Promise<Job> {
+    const live = this.live.get(id);
+    if (live !== undefined) {
+      await this.stop(live, 'cancelled');
+    }
+    return this.get(id);
+  }
+
+  /**
+   * Calls `listener` with every change of an unfinished job, the last one included; never for a
+   * job that has ended. Returns the way to stop listening.
+   */
+  watch(id: string, listener: (job: Job) => void): () => void {
+    this.changes.on(id, listener);
+    return () => {
+      this.changes.off(id, listener);
+    };
+  }
+
+  /** Stops every job and returns when all have ended and their rows say so. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await Promise.all([...this.live.values()].map((live) => this.stop(live, 'interrupted')));
+  }
+
+  private async stop(live: LiveJob, reason: StopReason): Promise<void> {
+    live.stop ??= reason;
+    live.abort.abort();
+    const waiting = this.queue.indexOf(live);
+    if (waiting >= 0) {
+      this.queue.splice(waiting, 1);
+      await this.end(live, outcomeOf(live.abort.signal.reason, live.stop));
+    }
+    await live.done;
+  }
+
+  private runNext(): void {
+    while (this.running < this.options.concurrency) {
+      const live = this.queue.shift();
+      if (live === undefined) {
+        return;
+      }
+      this.running += 1;
+      live.done = this.run(live).finally(() => {
+        this.running -= 1;
+        this.runNext();
+      });
+    }
+  }
+
+  private async run(live: LiveJob): Promise<void> {
+    const { clock, log } = this.environment;
+    const { id: jobId, kind } = live.job;
+    const run = this.runners.get(kind);
+    assert(run !== undefined, `nobody runs ${kind} jobs`);
+    this.change(live, { state: 'running', startedAtMs: clock.nowMs() });
+    log.info('job.started', { jobId, kind, ...live.job.subject });
+    try {
+      const result = await run(live.request.parameters, {
+        jobId,
+        signal: live.abort.signal,
+        report: (progress) => {
+          this.report(live, progress);
+        },
+      });
+      log.info('job.succeeded', { jobId, kind, result });
+      await this.end(live, { state: 'succeeded', result });
+    } catch (error) {
+      // The job's row and the log say what happened; nobody else waits for this promise.
+      const outcome = outcomeOf(error, live.stop);
+      const fields = { jobId, kind, code: outcome.fault.code, error };
+      if (outcome.state === 'failed') {
+        log.error('job.failed', fields);
+      } else {
+        log.info('job.stopped', fields);
+      }
+      await this.end(live, outcome);
+    }
+  }
+
+  private report(live: LiveJob, progress: Progress): void {
+    const nowMs = this.environment.clock.monotonicMs();
+    const phaseChanged = live.job.progress?.phase !== progress.phase;
+    live.job = { ...live.job, progress: live.rate.add(progress, nowMs) };
+    if (phaseChanged || nowMs - live.notifiedMs >= NOTIFY_MS) {
+      live.notifiedMs = nowMs;
+      this.changes.emit(live.job.id, live.job);
+    }
+    if (nowMs - live.savedMs >= SAVE_MS) {
+      live.savedMs = nowMs;
+      this.save(live, live.job.progress === undefined ? {} : { progress: live.job.progress });
+    }
+  }
+
+  private async end(
+    live: LiveJob,
+    outcome: Pick<Job, 'state' | 'fault' | 'result'>,
+  ): Promise<void> {
+    const { progress } = live.job;
+    const end: JobChange = {
+      ...outcome,
+      finishedAtMs: this.environment.clock.nowMs(),
+      ...(progress === undefined ? {} : { progress }),
+    };
+    live.job = { ...live.job, ...end };
+    await live.saving;
+    this.unwritten.set(live.job.id, end);
+    await this.writeUnwritten().catch((error: unknown) => {
+      // The operation is over and those who ask are told; the row is written before the next job.
+      this.environment.log.error('job.row-not-written', { jobId: live.job.id, error });
+    });
+    this.changes.emit(live.job.id, live.job);
+  }
+
+  private async writeUnwritten(): Promise<void> {
+    for (const [id, end] of this.unwritten) {
+      await this.storage.update(id, end);
+      this.unwritten.delete(id);
+      this.live.delete(id);
+    }
+  }
+
+  private change(live: LiveJob, change: Partial<Pick<Job, 'state' | 'startedAtMs'>>): void {
+    live.job = { ...live.job, ...change };
+    this.save(live, change);
+    this.changes.emit(live.job.id, live.job);
+  }
+
+  private save(live: LiveJob, change: JobChange): void {
+    live.saving = live.saving
+      .then(() => this.storage.update(live.job.id, change))
+      .catch((error: unknown) => {
+        // The operation goes on: the row is a report about it, and its end is written again.
+        this.environment.log.error('job.row-not-written', { jobId: live.job.id, error });
+      });
+  }
+}

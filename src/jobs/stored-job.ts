@@ -1,0 +1,39 @@
+import type { StoredJob } from '../catalog/job-rows.ts';
+import type { Job, JobFault, JobKind, JobProgress, JobState } from './job.ts';
+
+/** Row to job. The JSON was written by this service alone. */
+export function fromStored(row: StoredJob): Job {
+  return {
+    id: row.id,
+    kind: row.kind as JobKind,
+    state: row.state as JobState,
+    subject: row.subject,
+    createdAtMs: row.createdAtMs,
+    ...(row.startedAtMs === null ? {} : { startedAtMs: row.startedAtMs }),
+    ...(row.finishedAtMs === null ? {} : { finishedAtMs: row.finishedAtMs }),
+    ...(row.progress === null ? {} : { progress: row.progress as JobProgress }),
+    ...(row.fault === null ? {} : { fault: row.fault as JobFault }),
+    ...(row.result === null ? {} : { result: row.result }),
+  };
+}
+
+/** Job to row. */
+export function toStored(
+  job: Job,
+  request: { readonly parameters: unknown; readonly exclusiveKey?: string },
+): StoredJob {
+  return {
+    id: job.id,
+    kind: job.kind,
+    state: job.state,
+    exclusiveKey: request.exclusiveKey ?? null,
+    subject: { ...job.subject },
+    parameters: request.parameters,
+    createdAtMs: job.createdAtMs,
+    startedAtMs: job.startedAtMs ?? null,
+    finishedAtMs: job.finishedAtMs ?? null,
+    progress: job.progress ?? null,
+    fault: job.fault ?? null,
+    result: job.result ?? null,
+  };
+}
