@@ -29,7 +29,7 @@ class WaitingClock extends Clock {
   }
 }
 
-function setUp(script: FailureScript, { chance = () => 1, patienceMs = 10_000 } = {}) {
+function setUp(script: FailureScript, { chance = (): number => 1, patienceMs = 10_000 } = {}) {
   const clock = new WaitingClock();
   const faulty = new FaultyObjectStore(new MemoryObjectStore(), script);
   const store = new RetryingObjectStore(faulty, {
@@ -60,10 +60,9 @@ describe('RetryingObjectStore', () => {
   });
 
   it('spreads its attempts by chance', async () => {
-    const { clock, store } = setUp(
-      ({ index }) => (index < 2 ? 'unreachable' : undefined),
-      () => 0,
-    );
+    const { clock, store } = setUp(({ index }) => (index < 2 ? 'unreachable' : undefined), {
+      chance: () => 0,
+    });
 
     await store.get('a', signal);
 

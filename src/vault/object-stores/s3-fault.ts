@@ -62,7 +62,8 @@ const UNTRUSTED = /CERT|TLS|SSL|SELF_SIGNED|UNABLE_TO_VERIFY/;
 export function faultOfS3Error(error: unknown, location: string): unknown {
   const said = readError(error);
   const code = systemCode(error);
-  const meaning = BY_NAME[said.name] ?? meaningOfStatus(said.status) ?? meaningOfCode(code);
+  const meaning =
+    BY_NAME[said.name] ?? meaningOfStatus(said.status) ?? meaningWithoutAnswer(said, code);
   if (meaning === undefined) {
     return error;
   }
@@ -114,11 +115,14 @@ function meaningOfStatus(status: number | undefined): Meaning | undefined {
   return status < 400 ? WRONG_REGION : { code: 'store.refused', text: 'refuses a request.' };
 }
 
-function meaningOfCode(code: string | undefined): Meaning | undefined {
-  if (code === undefined || code.startsWith('ERR_INVALID_ARG')) {
+/** The error of a request that got no answer, unless it never left because of a bug. */
+function meaningWithoutAnswer(said: S3Error, code: string | undefined): Meaning | undefined {
+  // The SDK may wrap a system error in an Error that has nothing but a message.
+  const isBug = code === undefined ? said.name !== 'Error' : code.startsWith('ERR_INVALID_ARG');
+  if (isBug) {
     return undefined;
   }
-  return UNTRUSTED.test(code)
+  return UNTRUSTED.test(code ?? said.message)
     ? {
         code: 'store.refused',
         text: 'has a certificate that is not trusted here. Set NODE_EXTRA_CA_CERTS to its authority.',
