@@ -32,10 +32,6 @@ afterAll(async () => {
 });
 
 describeObjectStore('S3ObjectStore', () => open(newPrefix()));
-describeObjectStore('a location on S3', () =>
-  openObjectStore(`s3://${server.bucket}/${newPrefix()}`, server.options, signal),
-);
-
 describe('S3ObjectStore', () => {
   it('lists its own prefix alone, at the root of the bucket too', async () => {
     const own = await open('twins/a/');
