@@ -28,11 +28,25 @@ const pointOf = {
 const RestoreVm = z.strictObject({
   kind: z.literal('vm'),
   ...pointOf,
-  /** Name of the new VM. The original name is taken only when no VM has it. Default: the original name. */
+  /**
+   * Name of the new VM, which then gets new ids and MAC addresses. Left out: it comes back as it
+   * was, and the original must be gone.
+   */
   name: VmName.optional(),
   /** Folder on the server's host for the disks; created, must hold none of the files. Default: under the service's home. */
   folder: HostPath.optional(),
   format: z.enum(['qcow2', 'raw']).default('qcow2'),
+  /**
+   * Files of the server's host that the VM boots from; paths in a recovery point are never used.
+   * May be left out when the VM boots by BIOS or when a VM of this host boots from the same files.
+   */
+  bootFiles: z
+    .strictObject({
+      codePath: HostPath.optional(),
+      kernelPath: HostPath.optional(),
+      initrdPath: HostPath.optional(),
+    })
+    .default({}),
   /** Add the VM to the engine when its disks are there. */
   add: z.boolean().default(true),
   /** Start it afterwards; needs `add`. */
@@ -142,7 +156,12 @@ export const VerifyResult = z
   .object({
     kind: z.literal('verify'),
     pointId: PointId,
-    /** Bytes of stored content that were read and authenticated. */
+    /** 3: every chunk was recomputed; 2: this host cannot compute the vault's chunk ids. */
+    level: z.int().min(1).max(3),
+    packs: z.int().nonnegative(),
+    frames: z.int().nonnegative(),
+    chunks: z.int().nonnegative(),
+    /** Bytes that were read from the store and authenticated. */
     verifiedBytes: ByteCount,
     durationMs: z.number().nonnegative(),
     notes: z.array(z.string()),

@@ -20,6 +20,8 @@ export const CreateVault = z
      * by the host's key. Left out when creating: the service generates one and answers it once.
      */
     passphrase: z.string().min(8).max(1024).optional(),
+    /** Content of the recovery file, instead of the passphrase; only with `existing`. */
+    recoveryFile: z.string().max(16_384).optional(),
     /** True registers a vault that is already there; its recovery points appear. Default false. */
     existing: z.boolean().default(false),
     /** Accept a store that other writers may cache; this host is its only writer. Default false. */
