@@ -1,0 +1,99 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { Fault } from '../kernel/fault.ts';
+import { VmDefinition, type DiskDefinition, type FirmwareDefinition } from './definition.ts';
+
+/** Files of this host that a VM starts from: never taken from a recovery point. */
+export interface BootFiles {
+  readonly codePath?: string;
+  readonly kernelPath?: string;
+  readonly initrdPath?: string;
+}
+
+export interface RestoredPlace {
+  readonly name: string;
+  /** New ids and MAC addresses, so that original and restored VM can run side by side. */
+  readonly newIdentity: boolean;
+  readonly format: 'raw' | 'qcow2';
+  /** Where each restored disk lies, by its id in the recovery point. Others are left out. */
+  readonly diskPaths: ReadonlyMap<string, string>;
+  readonly nvramPath?: string;
+  readonly bootFiles: BootFiles;
+}
+
+/** The definition that a recovery point carries. It is hostile input. */
+export function storedDefinition(configuration: unknown): VmDefinition {
+  const parsed = VmDefinition.safeParse(configuration);
+  if (!parsed.success) {
+    const problems = parsed.error.issues
+      .slice(0, PROBLEMS_MAX)
+      .map(({ path, message }) => `${path.map(String).join('.') || 'definition'}: ${message}`);
+    throw new Fault(
+      'point.definition-invalid',
+      `The recovery point's VM definition cannot be used (${problems.join('; ')}). Restore its disks one by one with --disk.`,
+    );
+  }
+  return parsed.data;
+}
+
+const PROBLEMS_MAX = 3;
+
+/** `stored` at its new place: every path is local, nothing of the old host is left. */
+export function restoredDefinition(stored: VmDefinition, place: RestoredPlace): VmDefinition {
+  const { newIdentity } = place;
+  return VmDefinition.parse({
+    ...stored,
+    id: newIdentity ? randomUUID() : stored.id,
+    name: place.name,
+    firmware: restoredFirmware(stored.firmware, place),
+    disks: stored.disks.flatMap((disk) => restoredDisk(disk, place)),
+    nics: stored.nics.map((nic) => (newIdentity ? { ...nic, mac: newMacAddress() } : nic)),
+  });
+}
+
+function restoredDisk(disk: DiskDefinition, place: RestoredPlace): DiskDefinition[] {
+  const path = place.diskPaths.get(disk.id);
+  if (path === undefined) {
+    return [];
+  }
+  const id = place.newIdentity ? randomUUID() : disk.id;
+  return [{ ...disk, id, path, format: place.format }];
+}
+
+function restoredFirmware(stored: FirmwareDefinition, place: RestoredPlace): FirmwareDefinition {
+  const { codePath, kernelPath, initrdPath } = place.bootFiles;
+  switch (stored.kind) {
+    case 'bios':
+      return stored;
+    case 'uefi':
+      if (codePath === undefined || place.nvramPath === undefined) {
+        throw new Fault(
+          'request.invalid',
+          `The VM boots with UEFI (${stored.codePath} on its old host). Name the firmware code on this host with --firmware-code FILE.`,
+        );
+      }
+      return { kind: 'uefi', codePath, nvramPath: place.nvramPath };
+    case 'kernel':
+      if (
+        kernelPath === undefined ||
+        (stored.initrdPath !== undefined && initrdPath === undefined)
+      ) {
+        const files = [stored.kernelPath, stored.initrdPath].filter((file) => file !== undefined);
+        throw new Fault(
+          'request.invalid',
+          `The VM boots a kernel directly (${files.join(', ')} on its old host). Name the files on this host with --kernel FILE${stored.initrdPath === undefined ? '' : ' --initrd FILE'}.`,
+        );
+      }
+      return {
+        kind: 'kernel',
+        kernelPath,
+        ...(initrdPath === undefined ? {} : { initrdPath }),
+        commandLine: stored.commandLine,
+      };
+  }
+}
+
+/** Locally administered, in QEMU's own range. */
+function newMacAddress(): string {
+  const tail = [...randomBytes(3)].map((byte) => byte.toString(16).padStart(2, '0'));
+  return `52:54:00:${tail.join(':')}`;
+}
