@@ -7,6 +7,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { systemPath, ensureDebianPackages } from './setup/debian.mjs';
 import { ensureBuild } from './setup/build.mjs';
 import { ensureDependencies } from './setup/dependencies.mjs';
+import { ensureMinio } from './setup/minio.mjs';
 import { runChecks } from './setup/check.mjs';
 import { findNode, isNewEnough } from './setup/node.mjs';
 import { SetupError, run, seconds } from './setup/run.mjs';
@@ -51,6 +52,9 @@ async function setUp(command) {
     done.push(await ensureBuild(root));
     const { ensureTestGuest } = await import('./guest/image.ts');
     done.push((await ensureTestGuest()).wasBuilt);
+    if (command === 'test' && !process.env.S3_TEST_ENDPOINT) {
+      await ensureMinio();
+    }
   }
   if (done.includes(true)) {
     console.log(`Set-up done (${seconds(started)})`);

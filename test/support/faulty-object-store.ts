@@ -30,7 +30,7 @@ const CODES = {
 } as const satisfies Record<Exclude<Failure, 'dies'>, FaultCode>;
 
 /** Stands for the death of the process: no code of ours may catch it and go on. */
-export class ProcessDied extends Error {
+class ProcessDied extends Error {
   override readonly name = 'ProcessDied';
 }
 
