@@ -8,3 +8,17 @@ export interface Progress {
 
 /** Called often and synchronously; must be cheap. */
 export type ReportProgress = (progress: Progress) => void;
+
+/** Reports one part of a whole: what is done before it and what comes after it is added. */
+export function partOf(
+  report: ReportProgress,
+  around: { readonly beforeBytes: number; readonly afterBytes: number },
+): ReportProgress {
+  return ({ phase, doneBytes, totalBytes }) => {
+    report({
+      phase,
+      doneBytes: around.beforeBytes + doneBytes,
+      totalBytes: around.beforeBytes + totalBytes + around.afterBytes,
+    });
+  };
+}

@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import type { JobRun, RunJob } from '../jobs/job.ts';
+import type { BackupService, TakenPoint } from './backup.service.ts';
+
+/** What the row of a backup job tells the operation. */
+export const BackupParameters = z.strictObject({
+  vmId: z.string(),
+  vaultId: z.string(),
+  crashConsistent: z.boolean(),
+  full: z.boolean(),
+});
+export type BackupParameters = z.infer<typeof BackupParameters>;
+
+/** Unfinished backups with this key: at most one per VM. */
+export function backupKey(vmId: string): string {
+  return `backup ${vmId}`;
+}
+
+/** How jobs of the kind `backup` run. Their result is what the API shows as BackupResult. */
+export function backupJob(backups: Pick<BackupService, 'takeRecoveryPoint'>): RunJob {
+  return async (parameters: unknown, run: JobRun) => {
+    const request = BackupParameters.parse(parameters);
+    return resultOf(request.vaultId, await backups.takeRecoveryPoint(request, run));
+  };
+}
+
+function resultOf(vaultId: string, taken: TakenPoint): object {
+  const { point, durationMs, guestFrozenMs, transactionMs } = taken;
+  const disks = point.disks.map(({ name, sizeBytes, method, reason, statistics }) => ({
+    name,
+    sizeBytes,
+    method,
+    ...(reason === undefined ? {} : { reason }),
+    ...statistics,
+  }));
+  const total = { readBytes: 0, newBytes: 0, storedBytes: 0 };
+  for (const disk of disks) {
+    total.readBytes += disk.readBytes;
+    total.newBytes += disk.newBytes;
+    total.storedBytes += disk.storedBytes;
+  }
+  return {
+    kind: 'backup',
+    pointId: point.id,
+    vaultId,
+    vmId: point.vmId,
+    consistency: point.consistency,
+    notes: point.notes,
+    disks,
+    ...total,
+    durationMs: Math.round(durationMs),
+    guestFrozenMs,
+    transactionMs,
+  };
+}

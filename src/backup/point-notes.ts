@@ -1,0 +1,65 @@
+import type { FullReadReason } from '../disk/change-set.ts';
+import type { FrozenVm } from '../engines/engine.ts';
+import { formatBytes } from '../kernel/bytes.ts';
+import type { RecoveryPoint } from '../vault/recovery-point.ts';
+import type { DiskChanges } from './disk-changes.ts';
+
+/** Why a disk was read whole although it was in the vault already. */
+const REASONS: Readonly<Record<FullReadReason, string | undefined>> = {
+  // Not worth a note: there was nothing to compare with, or somebody asked for it.
+  'first-backup': undefined,
+  requested: undefined,
+  'tracking-unavailable': 'the point before does not know its place in the change log',
+  'tracking-replaced': 'it was changed outside Hyperkeep, or taken anew, since the point before',
+  'change-log-gap': 'its change log has a gap since the point before',
+  'imported-image': 'it was imported from an image',
+};
+
+/** Sentences for people: what went on although something was missing or unusual. */
+export function pointNotes(
+  frozen: Pick<
+    FrozenVm,
+    'consistency' | 'consistencyReason' | 'warnings' | 'definition' | 'takenAtMs'
+  >,
+  parent: RecoveryPoint | undefined,
+  disks: readonly DiskChanges[],
+): string[] {
+  const notes: string[] = [];
+  if (frozen.consistency === 'crash') {
+    notes.push(`Crash-consistent: ${frozen.consistencyReason ?? 'file systems were not frozen'}.`);
+  }
+  notes.push(...frozen.warnings);
+  if (parent !== undefined && frozen.takenAtMs < parent.takenAtMs) {
+    notes.push('The clock of the host was set back since the point before.');
+  }
+  for (const { disk, changes } of disks) {
+    notes.push(...diskNotes(parent, { disk, changes }));
+  }
+  for (const { name, excluded } of frozen.definition.disks) {
+    if (excluded) {
+      notes.push(`Disk ${name} is excluded from recovery points.`);
+    }
+  }
+  return notes;
+}
+
+function diskNotes(
+  parent: RecoveryPoint | undefined,
+  { disk, changes }: Pick<DiskChanges, 'disk' | 'changes'>,
+): string[] {
+  const before = parent?.disks.find(({ diskId }) => diskId === disk.diskId);
+  if (parent !== undefined && before === undefined) {
+    return [`Disk ${disk.name} is new since the point before.`];
+  }
+  const notes: string[] = [];
+  if (before !== undefined && before.sizeBytes !== disk.sizeBytes) {
+    notes.push(
+      `Disk ${disk.name} went from ${formatBytes(before.sizeBytes)} to ${formatBytes(disk.sizeBytes)}.`,
+    );
+  }
+  const reason = changes.method === 'full' ? REASONS[changes.reason] : undefined;
+  if (reason !== undefined) {
+    notes.push(`Disk ${disk.name} was read whole: ${reason}.`);
+  }
+  return notes;
+}

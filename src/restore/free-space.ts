@@ -1,0 +1,46 @@
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { formatBytes } from '../kernel/bytes.ts';
+import { Fault, systemCode } from '../kernel/fault.ts';
+import type { Vault } from '../vault/vault.ts';
+import type { RestorePlan } from './restore-plan.ts';
+
+/** Bytes of content in the disks of the plan: what their files will take, without holes. */
+export async function contentBytes(
+  vault: Pick<Vault, 'openDisk'>,
+  { point, disks }: RestorePlan,
+  signal: AbortSignal,
+): Promise<number> {
+  let total = 0;
+  for (const { disk } of disks) {
+    await using reader = await vault.openDisk(point.id, disk.diskId, signal);
+    for await (const { content, length } of reader.extents(signal)) {
+      total += content === 'data' ? length : 0;
+    }
+  }
+  return total;
+}
+
+/** @throws Fault `restore.no-space` when `folder`, or where it will be, has less room */
+export async function requireSpace(folder: string, neededBytes: number): Promise<void> {
+  const freeBytes = await freeBytesAt(folder);
+  if (neededBytes > freeBytes) {
+    throw new Fault(
+      'restore.no-space',
+      `${folder} has ${formatBytes(freeBytes)} free, the disks need ${formatBytes(neededBytes)}. Make room or choose another folder.`,
+      { folder, neededBytes, freeBytes },
+    );
+  }
+}
+
+async function freeBytesAt(folder: string): Promise<number> {
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' && dirname(folder) !== folder) {
+      return await freeBytesAt(dirname(folder));
+    }
+    throw error;
+  }
+}

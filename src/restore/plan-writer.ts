@@ -1,0 +1,110 @@
+import { mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { DiskWriter } from '../disk/disk-writer.ts';
+import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
+import { partOf, type ReportProgress } from '../kernel/progress.ts';
+import type { Vault } from '../vault/vault.ts';
+import { contentBytes, requireSpace } from './free-space.ts';
+import { NewFiles } from './new-files.ts';
+import { filesOf, NVRAM_FILE, type ImageFormat, type RestorePlan } from './restore-plan.ts';
+
+/** Makes an empty image at a path that is free. `formats/image.ts` has the real one. */
+export type CreateImage = (
+  path: string,
+  format: ImageFormat,
+  sizeBytes: number,
+  signal: AbortSignal,
+) => Promise<DiskWriter>;
+
+/** What the plan needs of a vault. */
+export type VaultToRead = Pick<Vault, 'openDisk' | 'restoreDisk' | 'readFile'>;
+
+interface Running {
+  readonly signal: AbortSignal;
+  readonly report: ReportProgress;
+}
+
+/**
+ * Carries a plan out: all files or none. A host that dies in the middle leaves `.partial` files, and
+ * no definition.
+ *
+ * @returns bytes of content written; holes are not counted
+ * @throws Fault `target.exists`, `restore.no-space` before anything is written
+ */
+export async function writePlan(
+  plan: RestorePlan,
+  vault: VaultToRead,
+  createImage: CreateImage,
+  { signal, report }: Running,
+): Promise<number> {
+  report({ phase: 'preparing', doneBytes: 0, totalBytes: 0 });
+  const paths = filesOf(plan);
+  await NewFiles.refuseExisting(paths);
+  const neededBytes = await contentBytes(vault, plan, signal);
+  for (const folder of new Set(paths.map((path) => dirname(path)))) {
+    await requireSpace(folder, neededBytes);
+    await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+  }
+
+  await using files = new NewFiles();
+  let writtenBytes = 0;
+  let beforeBytes = 0;
+  for (const { disk, path } of plan.disks) {
+    await using writer = await createImage(files.add(path), plan.format, disk.sizeBytes, signal);
+    let partBytes = 0;
+    const statistics = await vault.restoreDisk(
+      { pointId: plan.point.id, diskId: disk.diskId },
+      writer,
+      {
+        signal,
+        report: partOf(
+          (progress) => {
+            partBytes = Math.max(partBytes, progress.doneBytes - beforeBytes);
+            report({ ...progress, totalBytes: Math.max(neededBytes, progress.doneBytes) });
+          },
+          { beforeBytes, afterBytes: 0 },
+        ),
+      },
+    );
+    await writer.flush(signal);
+    beforeBytes += partBytes;
+    writtenBytes += statistics.writtenBytes;
+  }
+  await writeSmallFiles(plan, vault, createImage, { files, signal });
+  await files.publish();
+  return writtenBytes;
+}
+
+async function writeSmallFiles(
+  { point, nvramPath, definition }: RestorePlan,
+  vault: VaultToRead,
+  createImage: CreateImage,
+  { files, signal }: { readonly files: NewFiles; readonly signal: AbortSignal },
+): Promise<void> {
+  if (nvramPath !== undefined) {
+    const stored = await vault.readFile(point.id, NVRAM_FILE, signal);
+    const path = files.add(nvramPath);
+    if (isQcow2(stored)) {
+      await writeNew(path, stored);
+    } else {
+      await using writer = await createImage(path, 'qcow2', stored.length, signal);
+      await writer.write(0, stored, signal);
+      await writer.flush(signal);
+    }
+  }
+  if (definition !== undefined) {
+    const text = `${JSON.stringify(definition.content, undefined, 2)}\n`;
+    await writeNew(files.add(definition.path), text);
+  }
+}
+
+/** QEMU docs/interop/qcow2.rst, "Header": the magic is `QFI\xfb`. */
+function isQcow2(content: Uint8Array): boolean {
+  return Buffer.from(content.subarray(0, 4)).equals(Buffer.from([0x51, 0x46, 0x49, 0xfb]));
+}
+
+async function writeNew(path: string, content: Uint8Array | string): Promise<void> {
+  await using handle = await open(path, 'wx', PRIVATE_FILE_MODE);
+  await handle.writeFile(content);
+  await handle.sync();
+}

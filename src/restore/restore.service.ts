@@ -1,0 +1,169 @@
+import { Injectable } from '@nestjs/common';
+import { join } from 'node:path';
+import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
+import type { Engine, VmSummary } from '../engines/engine.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { Fault } from '../kernel/fault.ts';
+import type { ReportProgress } from '../kernel/progress.ts';
+import type { RecoveryPoint } from '../vault/recovery-point.ts';
+import type { VerifyReport } from '../vault/vault-options.ts';
+import type { VmDefinition } from '../vm/definition.ts';
+import { storedDefinition, type BootFiles } from '../vm/restored-definition.ts';
+import { writePlan, type CreateImage } from './plan-writer.ts';
+import { bootFilesFor, filesOf, planDisk, planVm, type ImageFormat } from './restore-plan.ts';
+
+export interface PointReference {
+  readonly vaultId: string;
+  readonly pointId: string;
+}
+
+export interface RestoreVm extends PointReference {
+  /** Brings new ids and MAC addresses. Undefined: the VM as it was, which must be gone. */
+  readonly newName?: string | undefined;
+  /** Default: a folder of the VM's name under the service's home. */
+  readonly folder?: string | undefined;
+  readonly format: ImageFormat;
+  readonly bootFiles: BootFiles;
+  readonly add: boolean;
+  readonly start: boolean;
+}
+
+export interface RestoreDisk extends PointReference {
+  readonly disk?: string | undefined;
+  readonly file: string;
+  readonly format: ImageFormat;
+}
+
+export interface Restored {
+  readonly point: RecoveryPoint;
+  readonly files: readonly string[];
+  readonly writtenBytes: number;
+  readonly durationMs: number;
+  readonly definition?: VmDefinition;
+  readonly added: boolean;
+  readonly started: boolean;
+  readonly notes: readonly string[];
+}
+
+interface Running {
+  readonly signal: AbortSignal;
+  readonly report: ReportProgress;
+}
+
+export interface RestoreCollaborators {
+  readonly engine: Pick<Engine, 'list' | 'add' | 'start'>;
+  readonly vaults: Pick<RegisteredVaults, 'open'>;
+  readonly createImage: CreateImage;
+  /** Where VMs are restored to when nobody says where. */
+  readonly folder: string;
+}
+
+/** Brings recovery points back, and proves that they can be. */
+@Injectable()
+export class RestoreService {
+  constructor(
+    private readonly collaborators: RestoreCollaborators,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Restores a whole VM to new files, and hands it to the engine if asked to. */
+  async restoreVm(request: RestoreVm, running: Running): Promise<Restored> {
+    const { engine, vaults, createImage } = this.collaborators;
+    const { signal } = running;
+    const startedMs = this.clock.monotonicMs();
+    const vault = await vaults.open(request.vaultId, signal);
+    const point = await vault.point(request.pointId, signal);
+    const vms = await engine.list(signal);
+    const stored = storedDefinition(point.configuration);
+    refuseTaken(vms, stored, request.newName);
+    const plan = planVm(point, {
+      folder: request.folder ?? join(this.collaborators.folder, request.newName ?? stored.name),
+      format: request.format,
+      bootFiles: bootFilesFor(
+        stored.firmware,
+        request.bootFiles,
+        vms.map(({ definition }) => definition.firmware),
+      ),
+      ...(request.newName === undefined ? {} : { newName: request.newName }),
+    });
+    const writtenBytes = await writePlan(plan, vault, createImage, running);
+    const definition = plan.definition?.content;
+    const added = request.add && definition !== undefined;
+    if (added) {
+      running.report({ phase: 'adding', doneBytes: writtenBytes, totalBytes: writtenBytes });
+      await engine.add(definition, signal);
+      if (request.start) {
+        await engine.start(definition.id, signal);
+      }
+    }
+    return {
+      point,
+      files: filesOf(plan),
+      writtenBytes,
+      durationMs: this.clock.monotonicMs() - startedMs,
+      ...(definition === undefined ? {} : { definition }),
+      added,
+      started: added && request.start,
+      notes: plan.notes,
+    };
+  }
+
+  /** Restores one disk to a new file. */
+  async restoreDisk(request: RestoreDisk, running: Running): Promise<Restored> {
+    const startedMs = this.clock.monotonicMs();
+    const vault = await this.collaborators.vaults.open(request.vaultId, running.signal);
+    const point = await vault.point(request.pointId, running.signal);
+    const plan = planDisk(point, request.disk, request);
+    const writtenBytes = await writePlan(plan, vault, this.collaborators.createImage, running);
+    return {
+      point,
+      files: filesOf(plan),
+      writtenBytes,
+      durationMs: this.clock.monotonicMs() - startedMs,
+      added: false,
+      started: false,
+      notes: plan.notes,
+    };
+  }
+
+  /**
+   * Reads and authenticates every byte of a point without writing it anywhere.
+   * @throws Fault `point.damaged` when something is missing or not what was written
+   */
+  async verify(
+    { vaultId, pointId }: PointReference,
+    running: Running,
+  ): Promise<VerifyReport & { readonly durationMs: number }> {
+    const startedMs = this.clock.monotonicMs();
+    const vault = await this.collaborators.vaults.open(vaultId, running.signal);
+    const report = await vault.verify(pointId, 3, running);
+    const [first] = report.problems;
+    if (!report.ok || first !== undefined) {
+      throw new Fault(
+        'point.damaged',
+        `The recovery point ${pointId} is damaged in ${String(report.problems.length)} places; the first: ${first?.message ?? 'unknown'} Other points may be whole: verify them, and take a new one.`,
+        { pointId, problems: report.problems.length, firstCode: first?.code ?? 'unknown' },
+      );
+    }
+    return { ...report, durationMs: this.clock.monotonicMs() - startedMs };
+  }
+}
+
+/** A VM comes back under a name and with ids that nobody here has. */
+function refuseTaken(
+  vms: readonly VmSummary[],
+  stored: VmDefinition,
+  newName: string | undefined,
+): void {
+  const name = newName ?? stored.name;
+  const taken = vms.some(
+    (vm) => vm.name === name || (newName === undefined && vm.id === stored.id),
+  );
+  if (taken) {
+    throw new Fault(
+      'engine.vm-exists',
+      `The VM ${name} is on this host; restore it under another name.`,
+      { name },
+    );
+  }
+}
