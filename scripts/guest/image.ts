@@ -221,7 +221,9 @@ async function build(debs: readonly DebianPackage[], home: string): Promise<void
     for (const deb of debs) {
       await unpack(deb, unpacked);
     }
-    const kernel = (await readdir(join(unpacked, 'boot'))).find((name) => name.startsWith("vmlinuz-"));
+    const kernel = (await readdir(join(unpacked, 'boot'))).find((name) =>
+      name.startsWith('vmlinuz-'),
+    );
     await cp(join(unpacked, 'boot', kernel ?? 'vmlinuz'), join(draft, 'vmlinuz'));
     await buildInitrd(unpacked, join(draft, 'initrd.gz'));
     await buildRootFolder(unpacked, root);
