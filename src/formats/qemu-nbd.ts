@@ -1,0 +1,202 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, chown, mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { plainEnvironment } from '../kernel/command.ts';
+import { PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
+import { Fault, systemCode } from '../kernel/fault.ts';
+import { confineReadingTool, confineTool } from './confinement.ts';
+import { imageGraph, type ImageLayer } from './image-layer.ts';
+import { toolFault } from './tool-fault.ts';
+
+export interface QemuNbdOptions {
+  /** Base first. Only the last one is written, and only if `writable`. */
+  readonly layers: readonly [ImageLayer, ...ImageLayer[]];
+  /** Default false: the image cannot be changed and its allocation depth is told. */
+  readonly writable?: boolean;
+  /** Connections at a time. Default 16. */
+  readonly connectionsMax?: number;
+}
+
+const CONNECTIONS_MAX = 16;
+/** `sun_path` has 108 bytes; QEMU and ours both need some room. */
+const SOCKET_PATH_BYTES_MAX = 100;
+const START_MS_MAX = 30_000;
+const FIRST_LOOK_MS = 2;
+const LOOK_MS_MAX = 50;
+/** What a clean end may take: a written image is flushed and its tables stored. */
+const STOP_MS_MAX = 30_000;
+const MESSAGE_BYTES_MAX = 16 * 1024;
+
+/**
+ * A qemu-nbd that serves an explicit chain of images on a unix socket in a folder of its own. It
+ * takes QEMU's image locks (never `-U`): a merge into an image that is being read fails cleanly.
+ * The export's name is empty. It ends with `close`, and at the latest with this process.
+ */
+export class QemuNbdServer implements AsyncDisposable {
+  readonly socketPath: string;
+  readonly pid: number;
+  private readonly child: ChildProcess;
+  private readonly folder: string;
+  private readonly messages: () => string;
+  /** Exited, and everything it said has arrived. */
+  private readonly closed: Promise<unknown>;
+  private closing: Promise<void> | undefined;
+
+  private constructor(child: ChildProcess, folder: string, messages: () => string) {
+    this.child = child;
+    this.pid = child.pid ?? 0;
+    this.folder = folder;
+    this.socketPath = socketPathIn(folder);
+    this.messages = messages;
+    this.closed = once(child, 'close');
+  }
+
+  /**
+   * Returns when the server listens.
+   *
+   * @throws Fault `formats.image-in-use` when another program writes the image,
+   *   `formats.image-missing`, `formats.tool-failed`, `command.missing`
+   */
+  static async start(options: QemuNbdOptions, signal: AbortSignal): Promise<QemuNbdServer> {
+    signal.throwIfAborted();
+    const folder = await mkdtemp(join(socketParent(), 'hk-nbd-'));
+    let server: QemuNbdServer | undefined;
+    try {
+      await chmod(folder, PRIVATE_FOLDER_MODE);
+      server = await QemuNbdServer.spawnIn(folder, options);
+      await server.listening(signal);
+      return server;
+    } catch (error) {
+      // Before it serves, qemu-nbd can lose a SIGTERM; nothing is written yet.
+      await (server?.stop('SIGKILL') ?? rm(folder, { recursive: true, force: true }));
+      throw error;
+    }
+  }
+
+  /**
+   * Ends the server; for a written image after its tables are stored.
+   *
+   * @throws Fault `formats.tool-failed` when it did not end cleanly
+   */
+  async close(): Promise<void> {
+    this.closing ??= this.stop('SIGTERM').then((clean) => {
+      if (!clean) {
+        throw toolFault('qemu-nbd', this.messages() || 'it did not end cleanly');
+      }
+    });
+    await this.closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  private static async spawnIn(folder: string, options: QemuNbdOptions): Promise<QemuNbdServer> {
+    const writable = options.writable === true;
+    const parameters = [
+      ...['--persistent', `--shared=${String(options.connectionsMax ?? CONNECTIONS_MAX)}`],
+      ...['--socket', socketPathIn(folder), '--export-name', ''],
+      ...(writable ? [] : ['--read-only', '--allocation-depth']),
+      imageGraph(options.layers, { writable }),
+    ];
+    const tool = writable
+      ? confineTool('qemu-nbd', parameters)
+      : await confineReadingTool('qemu-nbd', parameters);
+    if (tool.uid !== undefined) {
+      await chown(folder, tool.uid, tool.uid);
+    }
+    const child = spawn(tool.file, tool.parameters, {
+      env: plainEnvironment(),
+      cwd: '/',
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const messages = collectMessages(child);
+    await once(child, 'spawn').catch((error: unknown) => {
+      throw systemCode(error) === 'ENOENT'
+        ? new Fault(
+            'command.missing',
+            'prlimit (util-linux) is not installed.',
+            {},
+            { cause: error },
+          )
+        : error;
+    });
+    return new QemuNbdServer(child, folder, messages);
+  }
+
+  private get hasExited(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
+  /** qemu-nbd says nothing when it is ready; it is when it greets. */
+  private async listening(signal: AbortSignal): Promise<void> {
+    const started = performance.now();
+    for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(2 * waitMs, LOOK_MS_MAX)) {
+      if (await greets(this.socketPath, signal)) {
+        return;
+      }
+      signal.throwIfAborted();
+      if (this.hasExited) {
+        await this.closed;
+        throw toolFault('qemu-nbd', this.messages());
+      }
+      if (performance.now() - started > START_MS_MAX) {
+        throw toolFault('qemu-nbd', 'it did not start in time');
+      }
+      await delay(waitMs, undefined, { signal });
+    }
+  }
+
+  /** Returns whether the server ended by itself and without an error. */
+  private async stop(how: 'SIGTERM' | 'SIGKILL'): Promise<boolean> {
+    this.child.kill(how);
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_MS_MAX);
+    await this.closed;
+    clearTimeout(timer);
+    await rm(this.folder, { recursive: true, force: true });
+    return this.child.exitCode === 0;
+  }
+}
+
+function collectMessages(child: ChildProcess): () => string {
+  let text = '';
+  child.stderr?.setEncoding('utf8').on('data', (piece: string) => {
+    text = (text + piece).slice(-MESSAGE_BYTES_MAX);
+  });
+  return () => text.trim();
+}
+
+function socketPathIn(folder: string): string {
+  return join(folder, 'nbd.sock');
+}
+
+/** The folder for temporary files, unless its name is too long for a socket. */
+function socketParent(): string {
+  const folder = tmpdir();
+  const longest = Buffer.byteLength(socketPathIn(join(folder, 'hk-nbd-XXXXXX')));
+  return longest <= SOCKET_PATH_BYTES_MAX ? folder : '/tmp';
+}
+
+/** Whether the server greets: its socket takes connections before the image is open. */
+async function greets(path: string, signal: AbortSignal): Promise<boolean> {
+  const socket = connect({ path, signal });
+  socket.setTimeout(START_MS_MAX, () => socket.destroy());
+  try {
+    return await new Promise<boolean>((resolve) => {
+      socket.once('data', () => {
+        resolve(true);
+      });
+      // Not there, not listening yet or ended: the caller looks again or finds the exit.
+      socket.once('error', () => undefined);
+      socket.once('close', () => {
+        resolve(false);
+      });
+    });
+  } finally {
+    socket.destroy();
+  }
+}
