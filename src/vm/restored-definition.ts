@@ -67,7 +67,7 @@ function restoredFirmware(stored: FirmwareDefinition, place: RestoredPlace): Fir
     case 'uefi':
       if (codePath === undefined || place.nvramPath === undefined) {
         throw new Fault(
-          'request.invalid',
+          'restore.firmware-not-chosen',
           `The VM boots with UEFI (${stored.codePath} on its old host). Name the firmware code on this host with --firmware-code FILE.`,
         );
       }
@@ -79,7 +79,7 @@ function restoredFirmware(stored: FirmwareDefinition, place: RestoredPlace): Fir
       ) {
         const files = [stored.kernelPath, stored.initrdPath].filter((file) => file !== undefined);
         throw new Fault(
-          'request.invalid',
+          'restore.firmware-not-chosen',
           `The VM boots a kernel directly (${files.join(', ')} on its old host). Name the files on this host with --kernel FILE${stored.initrdPath === undefined ? '' : ' --initrd FILE'}.`,
         );
       }

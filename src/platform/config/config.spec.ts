@@ -47,7 +47,12 @@ describe('readConfig', () => {
   it('knows exactly the settings that docs/configuration.md explains', async () => {
     const text = await readFile(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
     const documented = [...text.matchAll(/^\| `([A-Z_]+)`/gm)].map(([, name]) => name ?? '');
-    const extra = ['HYPERKEEP_PASSPHRASE', 'HYPERKEEP_PASSPHRASE_FILE', 'DATABASE_URL_FILE'];
+    const extra = [
+      'HYPERKEEP_URL',
+      'HYPERKEEP_PASSPHRASE',
+      'HYPERKEEP_PASSPHRASE_FILE',
+      'DATABASE_URL_FILE',
+    ];
 
     expect(documented.sort()).toEqual([...Object.keys(Environment.shape), ...extra].sort());
   });

@@ -1,0 +1,102 @@
+import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { EXIT_BROKEN_PIPE, EXIT_INTERRUPTED } from './cli/fault-report.ts';
+import { runCli } from './cli/program.ts';
+import { SystemClock } from './kernel/clock.ts';
+import { Fault, systemCode } from './kernel/fault.ts';
+import { readClientConfig } from './platform/config/cli-settings.ts';
+import { takePassphrase } from './platform/config/passphrase.ts';
+
+/* The entry of the command line: binds commands to this process. */
+
+/** 128 + SIGTERM, as shells report it. */
+const EXIT_TERMINATED = 143;
+
+function readVersion(): string {
+  const { version } = JSON.parse(
+    readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+  ) as { version: string };
+  return version;
+}
+
+/** A mistake in a setting or in the passphrase file is the user's to correct, not a bug. */
+function corrected<Value>(read: () => Value): Value {
+  try {
+    return read();
+  } catch (error) {
+    const { message } = error as Error;
+    throw new Fault('request.invalid', message, {}, { cause: error });
+  }
+}
+
+/** Settings are read, and secrets taken out of the environment, before anything else runs. */
+function readPassphraseOnce(): () => Promise<string | undefined> {
+  let taken: { passphrase: string | undefined } | { error: unknown };
+  try {
+    // eslint-disable-next-line no-restricted-properties -- platform/config reads and empties it
+    taken = { passphrase: corrected(() => takePassphrase(process.env)) };
+  } catch (error) {
+    taken = { error };
+  }
+  return async () => {
+    if ('error' in taken) {
+      throw taken.error;
+    }
+    return taken.passphrase;
+  };
+}
+
+/** The first signal asks commands to stop; the second does not wait for them. */
+function stopSignal(): { signal: AbortSignal; exitCode: () => number | undefined } {
+  const controller = new AbortController();
+  let exitCode: number | undefined;
+  for (const [name, code] of [
+    ['SIGINT', EXIT_INTERRUPTED],
+    ['SIGTERM', EXIT_TERMINATED],
+  ] as const) {
+    process.on(name, () => {
+      if (exitCode !== undefined) {
+        process.exit(code);
+      }
+      exitCode = code;
+      controller.abort();
+    });
+  }
+  return { signal: controller.signal, exitCode: () => exitCode };
+}
+
+async function main(): Promise<void> {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error) => {
+      if (systemCode(error) === 'EPIPE') {
+        process.exit(EXIT_BROKEN_PIPE);
+      }
+      throw error;
+    });
+  }
+  const readPassphrase = readPassphraseOnce();
+  const stop = stopSignal();
+  const { homedir: homeFolder, uid: userId } = userInfo();
+  // eslint-disable-next-line no-restricted-properties -- handed to platform/config
+  const variables = process.env;
+  const code = await runCli(
+    process.argv.slice(2),
+    {
+      terminal: { output: process.stdout, errors: process.stderr, input: process.stdin },
+      clock: new SystemClock(),
+      version: readVersion(),
+      workingFolder: process.cwd(),
+      cacheFolder: join(variables['XDG_CACHE_HOME'] ?? join(homeFolder, '.cache'), 'hyperkeep'),
+      readSettings: () => corrected(() => readClientConfig(variables, { userId, homeFolder })),
+      readPassphrase,
+      serve: async () => {
+        throw new Fault('request.invalid', 'The service is not part of this build yet.');
+      },
+    },
+    stop.signal,
+  );
+  process.exitCode = stop.exitCode() ?? code;
+}
+
+await main();

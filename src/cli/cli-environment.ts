@@ -1,0 +1,28 @@
+import { type Clock } from '../kernel/clock.ts';
+import { type Terminal } from './terminal.ts';
+
+/** How to find the service. */
+export interface ServiceSettings {
+  /** HYPERKEEP_HOME: where the service keeps its token and address. */
+  readonly homeFolder: string;
+  /** HYPERKEEP_URL; without it the address file in the home folder tells. */
+  readonly serviceUrl?: string;
+}
+
+/** Everything a command needs from the outside: bound to the process in cli.ts, to buffers in tests. */
+export interface CliEnvironment {
+  readonly terminal: Terminal;
+  readonly clock: Clock;
+  readonly version: string;
+  readonly workingFolder: string;
+  /** Folder for caches that may be deleted at any time. */
+  readonly cacheFolder: string;
+  /** IANA name; without it the machine's own. */
+  readonly timeZone?: string;
+  /** Read when needed only: a wrong setting of the service must not stop a rescue. */
+  readSettings(): ServiceSettings;
+  /** HYPERKEEP_PASSPHRASE or the content of HYPERKEEP_PASSPHRASE_FILE. */
+  readPassphrase(): Promise<string | undefined>;
+  /** Runs the service until `signal` fires. */
+  serve(signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,69 @@
+import { Fault } from '../kernel/fault.ts';
+import { type CliEnvironment } from './cli-environment.ts';
+import { type Outcome } from './outcome.ts';
+import { plainText } from './plain-text.ts';
+import { ProgressMeter } from './progress-meter.ts';
+import { askYes, canAsk } from './prompt.ts';
+import { formatTime } from './quantities.ts';
+import { ServiceClient } from './service-client.ts';
+
+export interface CommonOptions {
+  readonly json?: boolean;
+}
+
+/** What every command shares: the outside world, the signal of Ctrl-C, and how to answer. */
+export class Cli {
+  readonly environment: CliEnvironment;
+  readonly signal: AbortSignal;
+
+  constructor(environment: CliEnvironment, signal: AbortSignal) {
+    this.environment = environment;
+    this.signal = signal;
+  }
+
+  async service(): Promise<ServiceClient> {
+    return await ServiceClient.locate(this.environment.readSettings(), this.signal);
+  }
+
+  /** Prints what a command has to say: one document, or lines for people. */
+  async answer(options: CommonOptions, work: Promise<Outcome>): Promise<void> {
+    const { document, text } = await work;
+    const { output } = this.environment.terminal;
+    output.write(options.json === true ? `${JSON.stringify(document, undefined, 2)}\n` : text);
+  }
+
+  /** A sentence for the person in front, on standard error. */
+  say(sentence: string): void {
+    this.environment.terminal.errors.write(`${plainText(sentence)}\n`);
+  }
+
+  /** Several lines, as they are: only for text of our own. */
+  sayLines(text: string): void {
+    this.environment.terminal.errors.write(text);
+  }
+
+  meter(): ProgressMeter {
+    return new ProgressMeter(this.environment.terminal.errors, this.environment.clock);
+  }
+
+  time(timeMs: number): string {
+    return formatTime(timeMs, this.environment.timeZone);
+  }
+
+  /** Asks before something that cannot be undone, unless `--yes` said so already. */
+  async confirm(question: string, options: { readonly yes?: boolean }): Promise<void> {
+    if (options.yes === true) {
+      return;
+    }
+    const { terminal } = this.environment;
+    if (!canAsk(terminal)) {
+      throw new Fault(
+        'request.invalid',
+        `${question} This needs a yes: run it in a terminal or add --yes.`,
+      );
+    }
+    if (!(await askYes(terminal, question, this.signal))) {
+      throw new Fault('request.invalid', 'Not confirmed. Nothing was changed.');
+    }
+  }
+}

@@ -1,0 +1,176 @@
+import { type Command } from 'commander';
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { AddVm, type AddVmInput, type Vm } from '../../api/contract/vms.ts';
+import { formatBytes } from '../../kernel/bytes.ts';
+import { Fault, systemCode } from '../../kernel/fault.ts';
+import { type Cli, type CommonOptions } from '../cli.ts';
+import { type Outcome } from '../outcome.ts';
+import { formatTable } from '../table.ts';
+
+const DEFINITION_BYTES_MAX = 1024 * 1024;
+
+type Yes = CommonOptions & { readonly yes?: boolean };
+
+export function addVmCommands(program: Command, cli: Cli): void {
+  const vm = program.command('vm').description('the VMs that Hyperkeep runs and protects');
+  vm.command('add')
+    .description('take a VM over, by its definition (JSON); "-" reads standard input')
+    .argument('<file>')
+    .action(async (file: string, options: CommonOptions) => {
+      await cli.answer(options, addVm(cli, file));
+    });
+  vm.command('list')
+    .description('the VMs known here')
+    .action(async (options: CommonOptions) => {
+      await cli.answer(options, listVms(cli));
+    });
+  vm.command('start')
+    .description('start a VM; a definition file is added first')
+    .argument('<vm>', 'name, id or definition file (.json)')
+    .action(async (vm: string, options: CommonOptions) => {
+      await cli.answer(options, startVm(cli, vm));
+    });
+  vm.command('stop')
+    .description('ask the guest to shut down')
+    .argument('<vm>', 'name or id')
+    .option('--force', 'power off when the guest does not')
+    .action(async (vm: string, options: CommonOptions & { force?: boolean }) => {
+      const call = { path: { vm }, body: { force: options.force === true } };
+      await cli.answer(options, changedVm(cli.service(), 'stopVm', call, cli.signal));
+    });
+  vm.command('release')
+    .description('put a VM back to plain disks without Hyperkeep; its recovery points stay')
+    .argument('<vm>', 'name or id')
+    .option('--yes', 'do not ask')
+    .action(async (vm: string, options: Yes) => {
+      await cli.confirm(`Release ${vm}? It will not be backed up any more.`, options);
+      await cli.answer(options, releaseVm(cli, vm));
+    });
+  vm.command('destroy')
+    .description('power off and remove a VM with its disks; its recovery points stay')
+    .argument('<vm>', 'its name')
+    .option('--yes', 'do not ask')
+    .action(async (vm: string, options: Yes) => {
+      await cli.confirm(`Destroy ${vm} and its disks? This cannot be undone.`, options);
+      await cli.answer(options, destroyVm(cli, vm));
+    });
+}
+
+async function addVm(cli: Cli, file: string): Promise<Outcome> {
+  const body = await readDefinition(cli, file);
+  const vm = await (await cli.service()).call('addVm', { body }, cli.signal);
+  return { document: vm, text: vmText(`VM ${vm.name} added`, vm) };
+}
+
+async function startVm(cli: Cli, nameOrFile: string): Promise<Outcome> {
+  const service = await cli.service();
+  let vm = nameOrFile;
+  if (nameOrFile.endsWith('.json') || nameOrFile.includes('/')) {
+    const body = await readDefinition(cli, nameOrFile);
+    vm = (await service.call('addVm', { body }, cli.signal)).id;
+  }
+  return await changedVm(Promise.resolve(service), 'startVm', { path: { vm } }, cli.signal);
+}
+
+async function changedVm(
+  service: ReturnType<Cli['service']>,
+  route: 'startVm' | 'stopVm',
+  call: { readonly path: { readonly vm: string }; readonly body?: unknown },
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const vm = await (await service).call(route, call, signal);
+  return { document: vm, text: vmText(`VM ${vm.name} is ${vm.status}`, vm) };
+}
+
+async function readDefinition(cli: Cli, file: string): Promise<AddVmInput> {
+  const text = await (file === '-' ? readInput(cli) : readText(cli, file));
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new Fault(
+      'vm.definition-invalid',
+      `${file} is not JSON: ${(error as Error).message}.`,
+      { file },
+      { cause: error },
+    );
+  }
+  const parsed = AddVm.safeParse(value);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(
+      ({ path, message }) => `${path.map(String).join('.') || 'definition'}: ${message}`,
+    );
+    throw new Fault('vm.definition-invalid', `${file}: ${problems.join('; ')}.`, { file });
+  }
+  return parsed.data;
+}
+
+async function readText(cli: Cli, file: string): Promise<string> {
+  const path = resolve(cli.environment.workingFolder, file);
+  try {
+    return await readFile(path, { encoding: 'utf8', signal: cli.signal });
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'EISDIR') {
+      throw new Fault('request.invalid', `There is no definition file ${path}.`, { path });
+    }
+    throw error;
+  }
+}
+
+async function readInput(cli: Cli): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  for await (const piece of cli.environment.terminal.input as AsyncIterable<string | Buffer>) {
+    text += typeof piece === 'string' ? piece : decoder.decode(piece, { stream: true });
+    if (text.length > DEFINITION_BYTES_MAX) {
+      throw new Fault('vm.definition-invalid', 'The definition is larger than 1 MiB.');
+    }
+  }
+  return text;
+}
+
+function vmText(headline: string, vm: Vm): string {
+  const warnings = vm.warnings.map((warning) => `  note: ${warning}\n`);
+  return `${headline}.\n${warnings.join('')}`;
+}
+
+async function listVms(cli: Cli): Promise<Outcome> {
+  const answer = await (await cli.service()).call('listVms', {}, cli.signal);
+  const row = (vm: Vm): string[] => [
+    vm.name,
+    vm.status,
+    vm.definition.disks
+      .map(({ name, sizeBytes }) => `${name} ${formatBytes(sizeBytes)}`)
+      .join(', '),
+    vm.id,
+    vm.warnings.join('; '),
+  ];
+  const columns = ['NAME', 'STATUS', 'DISKS', 'ID', 'NOTES'].map((title) => ({ title }));
+  return {
+    document: answer,
+    text:
+      answer.vms.length === 0
+        ? 'No VMs yet. Add one with: hyperkeep vm add FILE\n'
+        : formatTable(columns, answer.vms.map(row)),
+  };
+}
+
+async function releaseVm(cli: Cli, vm: string): Promise<Outcome> {
+  const released = await (await cli.service()).call('releaseVm', { path: { vm } }, cli.signal);
+  const disks = released.definition.disks.map(({ name, path }) => `  ${name}: ${path}\n`);
+  return {
+    document: released,
+    text: `VM ${released.definition.name} is released; its disks are plain images now:\n${disks.join('')}`,
+  };
+}
+
+async function destroyVm(cli: Cli, vm: string): Promise<Outcome> {
+  const service = await cli.service();
+  const { id, name } = await service.call('getVm', { path: { vm } }, cli.signal);
+  await service.call('destroyVm', { path: { vm: id }, query: { confirm: name } }, cli.signal);
+  return {
+    document: { destroyed: id, name },
+    text: `VM ${name} and its disks are gone. Its recovery points stay: hyperkeep points --vm ${name}\n`,
+  };
+}

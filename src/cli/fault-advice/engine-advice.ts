@@ -1,0 +1,167 @@
+/** Hypervisors, VMs, disks and images. */
+export const ENGINE_ADVICE = {
+  'engine.vm-not-found': {
+    happened: 'No VM of that name or id is known to Hyperkeep.',
+    data: 'Nothing was changed.',
+    next: 'See "hyperkeep vm list"; add a VM with "hyperkeep vm add FILE".',
+  },
+  'engine.vm-busy': {
+    happened: 'Another operation holds the VM, usually a backup that is still running.',
+    data: 'Nothing was changed; the other operation goes on.',
+    next: 'Wait for it ("hyperkeep jobs") or cancel it, then run the command again.',
+  },
+  'host.disk-full': {
+    happened: "The host's disk is full.",
+    data: 'Earlier recovery points are not touched. A VM that was paused for it goes on when there is room.',
+    next: 'Make room on the host. Nothing else has to be done for the VM.',
+  },
+  'engine.vm-exists': {
+    happened: 'A VM of that name or id is on this host already.',
+    data: 'Nothing was changed.',
+    next: 'Choose another name (a restore: --as), or release the VM that is there.',
+  },
+  'engine.vm-not-running': {
+    happened: 'The VM does not run, and the operation needs it to.',
+    data: 'Nothing was changed.',
+    next: 'Start it with "hyperkeep vm start". A backup works on a powered-off VM too.',
+  },
+  'engine.start-failed': {
+    happened: 'QEMU did not start; the message carries its words.',
+    data: 'The disks are not changed by it.',
+    next: 'Correct what QEMU names (memory, a missing file, a device) and start the VM again.',
+  },
+  'engine.unreachable': {
+    happened: 'QEMU did not answer, or its connection broke.',
+    data: 'The change log on disk is whole; a backup that was running has no recovery point.',
+    next: 'See "hyperkeep vm list". If the VM has ended, start it; the next backup goes on from what is known.',
+  },
+  'engine.refused': {
+    happened: 'QEMU refused a command; the message carries its words.',
+    data: 'Earlier recovery points are not touched.',
+    next: 'Run the command again; if it comes back, report it with the message.',
+  },
+  'engine.agent-silent': {
+    happened: 'The agent inside the guest did not answer in time.',
+    data: 'The guest is not frozen. The recovery point is consistent as after a power cut.',
+    next: 'Look at qemu-guest-agent in the guest; the next backup asks it again.',
+  },
+  'engine.image-refused': {
+    happened:
+      'An image of the VM is not one that can be run safely: wrong format, a damaged header, or references to other files.',
+    data: 'Nothing was changed.',
+    next: 'Name the right format in the definition, or convert the image with "qemu-img convert".',
+  },
+  'engine.image-missing': {
+    happened: 'A file that a disk of the VM consists of is gone.',
+    data: 'The disk is not whole on this host. Its recovery points are not touched.',
+    next: 'Put the file back if you have it; otherwise restore the VM from its latest recovery point.',
+  },
+  'engine.path-too-long': {
+    happened: 'The run folder has so long a path that sockets do not fit.',
+    data: 'Nothing was changed.',
+    next: 'Set HYPERKEEP_RUN to a shorter folder.',
+  },
+  'engine.state-invalid': {
+    happened: 'What Hyperkeep keeps about the VM beside its disks is damaged or contradicts QEMU.',
+    data: 'The disks are not changed. The VM is not started or backed up in this state.',
+    next: 'Do as the message says: stop and start the VM, bring the state file back, or restore the VM.',
+  },
+  'engine.hold-lost': {
+    happened: 'Another job took the VM over; the action of the old one was refused.',
+    data: 'The VM is in the hands of the newer job. The older one has no recovery point.',
+    next: 'Look at "hyperkeep jobs" and start the older job again if it is still wanted.',
+  },
+  'engine.overlay-full': {
+    happened: 'The guest wrote more during the backup than the overlay may hold.',
+    data: 'The VM goes on unharmed; the backup was given up. Earlier recovery points are not touched.',
+    next: 'Back up at a quieter time, or to a faster vault; what was stored is not sent twice.',
+  },
+  'engine.merge-failed': {
+    happened: 'A frozen layer could not be merged into the image below it.',
+    data: 'Nothing is lost: the layer stays in the chain and the VM goes on.',
+    next: 'Look for a full or failing disk on the host; the merge is tried again.',
+  },
+  'nbd.unreachable': {
+    happened: 'The server that reads a disk for the backup could not be reached.',
+    data: 'Earlier recovery points are not touched.',
+    next: 'Run the command again.',
+  },
+  'nbd.disconnected': {
+    happened: 'The connection over which a disk was read broke.',
+    data: 'Earlier recovery points are not touched; there is no new one.',
+    next: 'Run the command again; what was stored is not sent twice.',
+  },
+  'nbd.timeout': {
+    happened: 'A disk was not read in time.',
+    data: 'Earlier recovery points are not touched; there is no new one.',
+    next: 'Look at the disks of the host (errors, load) and run the command again.',
+  },
+  'nbd.refused': {
+    happened: 'The server refused to give the disk out.',
+    data: 'Nothing was changed.',
+    next: 'Look whether another program uses the image.',
+  },
+  'nbd.export-missing': {
+    happened: 'The server does not have the disk that was asked for.',
+    data: 'Nothing was changed.',
+    next: 'Run the command again; if it comes back, report it.',
+  },
+  'nbd.unsupported': {
+    happened: 'The server lacks something that reading a disk needs.',
+    data: 'Nothing was changed.',
+    next: 'Install a newer qemu-utils (7.0 or later).',
+  },
+  'nbd.protocol-broken': {
+    happened:
+      'The server sent something that the protocol does not allow; the connection was given up.',
+    data: 'Nothing of it was stored. Earlier recovery points are not touched.',
+    next: 'Run the command again; if it comes back, report it with the version of qemu-utils.',
+  },
+  'nbd.request-failed': {
+    happened: 'Reading or writing a range of a disk failed on the host.',
+    data: 'There is no new recovery point. A disk of the host may be failing.',
+    next: 'Look at the log of the kernel for disk errors, then run the command again.',
+  },
+  'formats.image-missing': {
+    happened: 'There is no image at that path.',
+    data: 'Nothing was changed.',
+    next: 'Correct the path.',
+  },
+  'formats.image-exists': {
+    happened: 'An image that would be written is already there. Hyperkeep never overwrites one.',
+    data: 'Nothing was changed; the file is as it was.',
+    next: 'Choose another folder or name.',
+  },
+  'formats.image-in-use': {
+    happened: 'Another program has the image open, usually a running VM.',
+    data: 'Nothing was read: the content would not be of one moment.',
+    next: 'Stop the VM that uses it. A running VM is backed up with "hyperkeep backup".',
+  },
+  'formats.image-replaced': {
+    happened: 'The image was exchanged for another file while it was being opened.',
+    data: 'Nothing was read from it.',
+    next: 'Find out who writes to that folder, then run the command again.',
+  },
+  'formats.image-invalid': {
+    happened: 'The image contradicts itself: damaged, or not of the format that was named.',
+    data: 'Nothing was stored from it.',
+    next: 'Name the right --format; look at it with "qemu-img check".',
+  },
+  'formats.image-unsupported': {
+    happened:
+      'The image uses something that Hyperkeep does not read: encryption, an unknown feature, a path of another kind.',
+    data: 'Nothing was changed.',
+    next: 'Convert it with "qemu-img convert -O qcow2" and use the result.',
+  },
+  'formats.outside-reference': {
+    happened:
+      'The image refers to other files: a backing file or a data file. Those could be any file of this host.',
+    data: 'Nothing was read from it.',
+    next: 'If you trust the image, make it stand alone first: "qemu-img convert -O qcow2 OLD NEW".',
+  },
+  'formats.tool-failed': {
+    happened: 'qemu-img or qemu-nbd failed; the message carries its words.',
+    data: 'Earlier recovery points are not touched; nothing half-written counts.',
+    next: 'Remove the cause that the message names and run the command again.',
+  },
+} as const;

@@ -1,0 +1,111 @@
+/** Requests, the service, the command line and what it writes. */
+export const SERVICE_ADVICE = {
+  'request.invalid': {
+    happened: 'The request or the command line has a mistake; the message names it.',
+    data: 'Nothing was changed.',
+    next: 'Correct it and run it again; --help shows what a command takes.',
+  },
+  'request.denied': {
+    happened:
+      'The request did not carry the token of the service, or came under a wrong host name.',
+    data: 'Nothing was changed.',
+    next: 'Run the command as the user that runs the service, with the same HYPERKEEP_HOME.',
+  },
+  'command.failed': {
+    happened: 'A program that Hyperkeep needs ended with an error; the message carries its words.',
+    data: 'Earlier recovery points are not touched; nothing half-written counts.',
+    next: 'Read what the program said, remove the cause and run the command again.',
+  },
+  'command.missing': {
+    happened: 'A program that Hyperkeep needs is not installed on this machine.',
+    data: 'Nothing was changed.',
+    next: 'Install it (Debian: qemu-system-x86, qemu-utils) and run the command again.',
+  },
+  'service.unreachable': {
+    happened: 'The command line found no running service.',
+    data: 'Nothing was changed by this command. Jobs that run go on, or end as interrupted if the service died.',
+    next: 'Start the service with "hyperkeep serve", or point HYPERKEEP_URL and HYPERKEEP_HOME at it. If the service is lost for good: "hyperkeep rescue" needs only the vault and its passphrase.',
+  },
+  'service.unexpected-answer': {
+    happened: 'Something answered that does not speak the interface of this version.',
+    data: 'Unknown for this one command: look at "hyperkeep jobs" before repeating it.',
+    next: 'Check HYPERKEEP_URL, and that command line and service are of one version.',
+  },
+  'passphrase.missing': {
+    happened: 'A passphrase is needed and there is nobody to ask.',
+    data: 'Nothing was changed.',
+    next: 'Set HYPERKEEP_PASSPHRASE_FILE to a file that only you can read, set HYPERKEEP_PASSPHRASE, use --recovery-file, or run the command in a terminal.',
+  },
+  'passphrase.mismatch': {
+    happened: 'The two passphrases that were typed differ.',
+    data: 'Nothing was changed.',
+    next: 'Run the command again.',
+  },
+  'target.exists': {
+    happened: 'A file that would be written is already there. Hyperkeep never overwrites a file.',
+    data: 'Nothing was changed; the file is as it was.',
+    next: 'Choose another folder or name, or remove the file if it is really not needed. A file that ends in .partial is from a restore that was stopped and can be removed.',
+  },
+  'vm.definition-invalid': {
+    happened:
+      'The definition of the VM is not one that Hyperkeep can run; the message names the field.',
+    data: 'Nothing was changed. The disks of the recovery point can still be restored one by one with --disk.',
+    next: 'Correct the file; docs/cli.md shows a whole definition.',
+  },
+  'vm.ambiguous': {
+    happened: 'Several VMs go by the name, or no VM was named where the vault holds several.',
+    data: 'Nothing was changed.',
+    next: 'Name the VM with --vm; its id works too.',
+  },
+  'service.already-running': {
+    happened: 'Another service runs with this home folder.',
+    data: 'Nothing was changed; the other service goes on.',
+    next: 'Use the one that runs, stop it first, or give this one another HYPERKEEP_HOME.',
+  },
+  'secret.exposed': {
+    happened: 'A file with a secret can be read by other users of this machine.',
+    data: 'Nothing was changed. Somebody may have read the secret.',
+    next: 'If that is possible, change the passphrase of the vault. Then chmod 600 the file.',
+  },
+  'secret.unreadable': {
+    happened: 'A key kept on this host was changed, or was wrapped by the key of another host.',
+    data: 'The vault is not touched; only this host cannot open it by itself.',
+    next: 'Forget the vault and add it again with its passphrase or recovery file.',
+  },
+  'job.unknown': {
+    happened: 'There is no job of that id.',
+    data: 'Nothing was changed.',
+    next: 'See "hyperkeep jobs".',
+  },
+  'job.conflict': {
+    happened: 'A job of the same kind is not finished for that VM.',
+    data: 'Nothing was changed; the other job goes on.',
+    next: 'Wait for it ("hyperkeep jobs") or cancel it.',
+  },
+  'job.refused': {
+    happened: 'The service has as many jobs waiting as it takes, or is stopping.',
+    data: 'Nothing was changed.',
+    next: 'Run the command again later.',
+  },
+  'job.interrupted': {
+    happened: 'The service stopped while the job ran.',
+    data: 'There is no new recovery point. The VM was put in order when the service came back.',
+    next: 'Start the job again; what was stored is not sent twice.',
+  },
+  'vm.disk-size-differs': {
+    happened: 'The definition gives a disk another size than its image has.',
+    data: 'Nothing was changed.',
+    next: 'Leave the size out of the definition or correct it.',
+  },
+  'restore.firmware-not-chosen': {
+    happened:
+      'The VM boots from firmware or kernel files, and nobody said which ones on this host.',
+    data: 'Nothing was changed. Files of a host are never chosen by a recovery point.',
+    next: 'Name them with --firmware-code, or with --kernel and --initrd; the message says what the VM had.',
+  },
+  'restore.no-space': {
+    happened: 'The folder to restore to has less room than the disks need.',
+    data: 'Nothing was written; the recovery point is as it was.',
+    next: 'Make room or choose another folder with --to.',
+  },
+} as const;

@@ -1,0 +1,187 @@
+import { readFile, realpath } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { type DiskReader } from '../../disk/disk-reader.ts';
+import { formatBytes } from '../../kernel/bytes.ts';
+import { Fault, systemCode } from '../../kernel/fault.ts';
+import { type ReportProgress } from '../../kernel/progress.ts';
+import { type PointDisk, type RecoveryPoint } from '../../vault/recovery-point.ts';
+import { type PointWriter } from '../../vault/vault.ts';
+import { VmDefinition } from '../../vm/definition.ts';
+import { storedDefinition } from '../../vm/restored-definition.ts';
+import { type Cli } from '../cli.ts';
+import { type Outcome } from '../outcome.ts';
+import { count, formatDuration } from '../quantities.ts';
+import {
+  checkedName,
+  imageRequests,
+  planImport,
+  type ImageFormat,
+  type ImportPlan,
+  type PlannedDisk,
+} from './import-plan.ts';
+import { openImage } from './images.ts';
+import { pointDocument } from './point-list.ts';
+import { NVRAM_FILE } from './restore-plan.ts';
+import { withVault, type VaultKey } from './vault-access.ts';
+
+export interface ImportOptions extends VaultKey {
+  readonly vm: string;
+  readonly diskName: readonly string[];
+  readonly format?: ImageFormat;
+  readonly definition?: string;
+}
+
+const NVRAM_BYTES_MAX = 64 * 1024 * 1024;
+
+interface OpenedDisk extends PlannedDisk {
+  readonly reader: DiskReader;
+}
+
+/**
+ * Makes a recovery point of image files: what is allocated in them is read, chunks that the vault
+ * has are not stored again.
+ */
+export async function importImages(
+  cli: Cli,
+  files: readonly string[],
+  options: ImportOptions,
+): Promise<Outcome> {
+  const { clock, workingFolder } = cli.environment;
+  const vmName = checkedName(options.vm);
+  const requests = imageRequests(
+    await Promise.all(files.map((file) => imagePath(resolve(workingFolder, file)))),
+    {
+      diskNames: options.diskName,
+      ...(options.format === undefined ? {} : { format: options.format }),
+    },
+  );
+  const given =
+    options.definition === undefined
+      ? undefined
+      : await readDefinition(resolve(workingFolder, options.definition));
+  const startMs = clock.monotonicMs();
+  return await withVault(cli, options, async (vault) => {
+    const plan = planImport(vmName, requests, await vault.points(cli.signal));
+    await using resources = new AsyncDisposableStack();
+    const opened: OpenedDisk[] = [];
+    for (const disk of plan.disks) {
+      const reader = resources.use(await openImage(disk.path, disk.format, cli.signal));
+      opened.push({ ...disk, reader });
+    }
+    const writer = resources.use(await vault.beginPoint(plan, cli.signal));
+    const point = await writePoint(cli, { plan, opened, writer, given });
+    return outcome(point, plan, clock.monotonicMs() - startMs);
+  });
+}
+
+/** The file itself: a link may be changed while it is read. */
+async function imagePath(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') {
+      throw new Fault('request.invalid', `There is no image ${path}.`, { path }, { cause: error });
+    }
+    throw error;
+  }
+}
+
+async function writePoint(
+  cli: Cli,
+  import_: {
+    readonly plan: ImportPlan;
+    readonly opened: readonly OpenedDisk[];
+    readonly writer: PointWriter;
+    readonly given: VmDefinition | undefined;
+  },
+): Promise<RecoveryPoint> {
+  const { plan, opened, writer, given } = import_;
+  const takenAtMs = cli.environment.clock.nowMs();
+  const { signal } = cli;
+  using meter = cli.meter();
+  for (const [index, { diskId, name, reader }] of opened.entries()) {
+    const report: ReportProgress = (progress) => {
+      const which =
+        opened.length > 1 ? `${name} (${String(index + 1)}/${String(opened.length)}) ` : '';
+      meter.report({ ...progress, phase: `${which}${progress.phase}` });
+    };
+    await writer.addDisk(
+      {
+        diskId,
+        name,
+        sizeBytes: reader.size,
+        reader,
+        changes: { method: 'full', reason: 'imported-image' },
+      },
+      { signal, report },
+    );
+  }
+  if (given?.firmware.kind === 'uefi') {
+    await writer.addFile(NVRAM_FILE, await readNvram(given.firmware.nvramPath), signal);
+  }
+  return await writer.commit(
+    {
+      takenAtMs,
+      consistency: 'imported',
+      notes: plan.notes,
+      configuration: definitionOf(plan, opened, given),
+    },
+    signal,
+  );
+}
+
+/** The definition given, the one of the point before, or a plain one; with the disks of this import. */
+function definitionOf(
+  plan: ImportPlan,
+  opened: readonly OpenedDisk[],
+  given: VmDefinition | undefined,
+): VmDefinition {
+  const earlier =
+    plan.previous === undefined ? undefined : VmDefinition.safeParse(plan.previous.configuration);
+  return VmDefinition.parse({
+    ...(given ?? earlier?.data),
+    id: plan.vmId,
+    name: plan.vmName,
+    disks: opened.map(({ diskId, name, path, format, reader }) => ({
+      id: diskId,
+      name,
+      path,
+      format,
+      sizeBytes: reader.size,
+    })),
+  });
+}
+
+async function readDefinition(path: string): Promise<VmDefinition> {
+  try {
+    return storedDefinition(JSON.parse(await readFile(path, 'utf8')));
+  } catch (error) {
+    if (error instanceof Fault) {
+      throw new Fault('vm.definition-invalid', `${path}: ${error.message}`, { path });
+    }
+    const reason = systemCode(error) === 'ENOENT' ? 'there is no such file' : 'not JSON';
+    throw new Fault('vm.definition-invalid', `${path}: ${reason}.`, { path }, { cause: error });
+  }
+}
+
+async function readNvram(path: string): Promise<Uint8Array> {
+  const content = await readFile(path);
+  if (content.length > NVRAM_BYTES_MAX) {
+    throw new Fault('vm.definition-invalid', `${path} is too large to be an NVRAM.`, { path });
+  }
+  return content;
+}
+
+function outcome(point: RecoveryPoint, plan: ImportPlan, durationMs: number): Outcome {
+  const disk = ({ name, sizeBytes, statistics }: PointDisk): string =>
+    `  ${name}: ${formatBytes(sizeBytes)}, read ${formatBytes(statistics.readBytes)}, new ${formatBytes(statistics.newBytes)}, stored ${formatBytes(statistics.storedBytes)}\n`;
+  const first = plan.previous === undefined ? 'first recovery point' : 'recovery point';
+  return {
+    document: { point: pointDocument(point), durationMs },
+    text: [
+      `${point.id}: ${first} of ${plan.vmName}, ${count(point.disks.length, 'disk')}, ${formatDuration(durationMs)}.\n`,
+      ...point.disks.map(disk),
+      ...plan.notes.map((note) => `  note: ${note}\n`),
+    ].join(''),
+  };
+}

@@ -1,0 +1,75 @@
+import { formatBytes } from '../../kernel/bytes.ts';
+import { type RecoveryPoint } from '../../vault/recovery-point.ts';
+import { type Cli } from '../cli.ts';
+import { type Outcome } from '../outcome.ts';
+import { plainText } from '../plain-text.ts';
+import { formatTable } from '../table.ts';
+import { pointsOf } from './choose-point.ts';
+import { withVault, type VaultKey } from './vault-access.ts';
+
+export interface ListOptions extends VaultKey {
+  readonly vm?: string;
+}
+
+/** A recovery point as programs see it: as in the vault, with the time in words too. */
+export function pointDocument(point: RecoveryPoint): object {
+  return {
+    ...point,
+    configuration: undefined, // Long, and `restore` writes it.
+    takenAt: new Date(point.takenAtMs).toISOString(),
+  };
+}
+
+export async function listPoints(cli: Cli, options: ListOptions): Promise<Outcome> {
+  return await withVault(cli, options, async (vault) => {
+    const points = pointsOf(await vault.points(cli.signal), options.vm).toSorted((a, b) =>
+      a.id < b.id ? -1 : 1,
+    );
+    return {
+      document: {
+        vault: { id: vault.id, name: vault.name },
+        points: points.map(pointDocument),
+      },
+      text:
+        points.length === 0
+          ? 'No recovery points. Make one with: hyperkeep rescue import FILE --vm NAME\n'
+          : table(cli, points) + notes(points),
+    };
+  });
+}
+
+function table(cli: Cli, points: readonly RecoveryPoint[]): string {
+  const columns = [
+    { title: 'POINT' },
+    { title: 'VM' },
+    { title: 'TAKEN' },
+    { title: 'DISKS' },
+    { title: 'READ', align: 'right' as const },
+    { title: 'STORED', align: 'right' as const },
+    { title: 'HOW' },
+  ];
+  return formatTable(
+    columns,
+    points.map((point) => [
+      point.id,
+      point.vmName,
+      cli.time(point.takenAtMs),
+      point.disks.map(({ name, sizeBytes }) => `${name} ${formatBytes(sizeBytes)}`).join(', '),
+      formatBytes(point.disks.reduce((sum, { statistics }) => sum + statistics.readBytes, 0)),
+      formatBytes(point.disks.reduce((sum, { statistics }) => sum + statistics.storedBytes, 0)),
+      howOf(point),
+    ]),
+  );
+}
+
+/** `changes only, filesystem`: how much was read and how far the instant can be trusted. */
+function howOf({ disks, consistency }: RecoveryPoint): string {
+  const reasons = new Set(disks.map(({ reason }) => reason ?? 'changes only'));
+  return [...new Set([...reasons, consistency])].join(', ');
+}
+
+function notes(points: readonly RecoveryPoint[]): string {
+  return points
+    .flatMap(({ id, notes }) => notes.map((note) => `${id}: ${plainText(note)}\n`))
+    .join('');
+}

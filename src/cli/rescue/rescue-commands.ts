@@ -1,0 +1,84 @@
+import { Option, type Command } from 'commander';
+import { type Cli } from '../cli.ts';
+import { createVault, type CreateOptions } from './create-vault.ts';
+import { importImages, type ImportOptions } from './import-images.ts';
+import { listPoints, type ListOptions } from './point-list.ts';
+import { restorePoint, type RestoreOptions } from './restore-point.ts';
+import { verifyPoints, type VerifyOptions } from './verify-points.ts';
+
+const FORMATS = ['raw', 'qcow2'];
+
+/** Commands that need the vault and its passphrase, and nothing else: no service, no database. */
+export function addRescueCommands(program: Command, cli: Cli): void {
+  const rescue = program
+    .command('rescue')
+    .description('work on a vault alone: no service and no database, only the passphrase');
+  at(rescue.command('create').description('create a vault and its recovery file'))
+    .option('--name <name>', 'default: the last part of the location')
+    .option('--recovery-file <path>', 'default: hyperkeep-recovery-NAME.txt in this folder')
+    .option('--generate-passphrase', 'generate a strong passphrase and show it once')
+    .option('--single-writer', 'accept a network file system or a caching store')
+    .action(async (options: CreateOptions) => {
+      await cli.answer(options, createVault(cli, options));
+    });
+  opened(rescue.command('import').description('make a recovery point of disk images'))
+    .argument('<files...>', 'raw or qcow2 images, one per disk')
+    .requiredOption('--vm <name>', 'the VM they belong to; the same name again continues it')
+    .option('--disk-name <name...>', 'names of the disks in order; default disk0, disk1, …')
+    .addOption(new Option('--format <format>', 'default: by the file name').choices(FORMATS))
+    .option('--definition <file>', 'the VM as JSON: memory, firmware, network')
+    .option('--single-writer', 'accept a network file system or a caching store')
+    .action(async (files: string[], options: ImportOptions) => {
+      const diskName = (options as Partial<ImportOptions>).diskName ?? [];
+      await cli.answer(options, importImages(cli, files, { ...options, diskName }));
+    });
+  opened(rescue.command('points').description('the recovery points in the vault, oldest first'))
+    .option('--vm <name>', 'of this VM only')
+    .action(async (options: ListOptions) => {
+      await cli.answer(options, listPoints(cli, options));
+    });
+  addRestore(rescue, cli);
+  opened(rescue.command('verify').description('check recovery points without restoring them'))
+    .argument('[point]', 'id, its beginning, or "latest"; all of them if left out')
+    .option('--vm <name>', 'of this VM only')
+    .option(
+      '--level <1|2|3>',
+      '1: packs exist; 2: also map and seals; 3: also every byte of content',
+      '3',
+    )
+    .action(async (point: string | undefined, options: VerifyOptions) => {
+      await cli.answer(options, verifyPoints(cli, point, options));
+    });
+}
+
+function addRestore(rescue: Command, cli: Cli): void {
+  opened(
+    rescue
+      .command('restore')
+      .description('write the disks and the definition of a recovery point as new files'),
+  )
+    .argument('<point>', 'id, its beginning, or "latest"')
+    .option('--vm <name>', 'whose point; needed for "latest" when the vault holds several VMs')
+    .requiredOption('--to <folder>', 'where to write; no file is ever overwritten')
+    .addOption(new Option('--format <format>', 'of the disks').choices(FORMATS).default('qcow2'))
+    .option('--disk <name>', 'this disk only, without a definition')
+    .option('--as <name>', 'under a new name, with new ids and MAC addresses')
+    .option('--firmware-code <file>', 'UEFI code on this host, for a VM that boots with UEFI')
+    .option('--kernel <file>', 'kernel on this host, for a VM that boots one directly')
+    .option('--initrd <file>', 'its initial RAM disk')
+    .option('--dry-run', 'say what would be written, and stop')
+    .action(async (point: string, options: RestoreOptions) => {
+      await cli.answer(options, restorePoint(cli, point, options));
+    });
+}
+
+function at(command: Command): Command {
+  return command
+    .requiredOption('--vault <place>', 'a folder or s3://bucket/prefix')
+    .option('--endpoint <url>', 'an S3 service that is not AWS')
+    .option('--region <name>', 'region of the bucket');
+}
+
+function opened(command: Command): Command {
+  return at(command).option('--recovery-file <path>', 'open the vault with this file');
+}

@@ -1,0 +1,108 @@
+import { formatBytes } from '../../kernel/bytes.ts';
+import { Fault } from '../../kernel/fault.ts';
+import { type RecoveryPoint } from '../../vault/recovery-point.ts';
+import { type Vault } from '../../vault/vault.ts';
+import { type VerifyLevel, type VerifyReport } from '../../vault/vault-options.ts';
+import { type Cli } from '../cli.ts';
+import { type Outcome } from '../outcome.ts';
+import { plainText } from '../plain-text.ts';
+import { count } from '../quantities.ts';
+import { choosePoint, pointsOf } from './choose-point.ts';
+import { withVault, type VaultKey } from './vault-access.ts';
+
+export interface VerifyOptions extends VaultKey {
+  readonly vm?: string;
+  readonly level: string;
+}
+
+const LEVELS: Readonly<Record<string, VerifyLevel>> = { '1': 1, '2': 2, '3': 3 };
+const PROBLEMS_SHOWN = 10;
+
+const PROVED: Readonly<Record<VerifyLevel, string>> = {
+  1: 'every pack is there with its length',
+  2: 'packs, map and content seals are whole; the content itself was not read',
+  3: 'every byte was read, authenticated and compared with its id',
+};
+
+/**
+ * Checks recovery points without restoring them: one, or all of them.
+ *
+ * @throws Fault `point.damaged` when one is not whole, after all were looked at
+ */
+export async function verifyPoints(
+  cli: Cli,
+  asked: string | undefined,
+  options: VerifyOptions,
+): Promise<Outcome> {
+  const level = LEVELS[options.level];
+  if (level === undefined) {
+    throw new Fault('request.invalid', '--level is 1, 2 or 3.');
+  }
+  return await withVault(cli, options, async (vault) => {
+    const all = await vault.points(cli.signal);
+    const points =
+      asked === undefined ? pointsOf(all, options.vm) : [choosePoint(all, asked, options.vm)];
+    const reports = await verifyEach(cli, vault, points, level);
+    requireWhole(reports);
+    return { document: { points: reports }, text: wholeText(points, reports) };
+  });
+}
+
+async function verifyEach(
+  cli: Cli,
+  vault: Vault,
+  points: readonly RecoveryPoint[],
+  level: VerifyLevel,
+): Promise<VerifyReport[]> {
+  const reports: VerifyReport[] = [];
+  using meter = cli.meter();
+  for (const [index, point] of points.entries()) {
+    const phase = `verifying ${point.vmName} (${String(index + 1)}/${String(points.length)})`;
+    const report = await vault.verify(point.id, level, {
+      signal: cli.signal,
+      report: (progress) => {
+        meter.report({ ...progress, phase });
+      },
+    });
+    reports.push(report);
+    if (!report.ok) {
+      cli.sayLines(problemText(point, report));
+    }
+  }
+  return reports;
+}
+
+function requireWhole(reports: readonly VerifyReport[]): void {
+  const damaged = reports.filter(({ ok }) => !ok);
+  if (damaged.length > 0) {
+    throw new Fault(
+      'point.damaged',
+      `${String(damaged.length)} of ${count(reports.length, 'recovery point')} not whole: ${damaged.map(({ pointId }) => pointId).join(', ')}.`,
+      { damaged: damaged.length, verified: reports.length },
+    );
+  }
+}
+
+function problemText(point: RecoveryPoint, { problems }: VerifyReport): string {
+  const shown = problems.slice(0, PROBLEMS_SHOWN).map((problem) => {
+    const disk = point.disks.find(({ diskId }) => diskId === problem.diskId)?.name;
+    const where = disk === undefined ? '' : `${disk}: `;
+    return `  ${plainText(`${where}${problem.code}: ${problem.message}`)}\n`;
+  });
+  const more = problems.length - shown.length;
+  return [
+    `${point.id} of ${plainText(point.vmName)} is damaged:\n`,
+    ...shown,
+    ...(more > 0 ? [`  and ${String(more)} more\n`] : []),
+  ].join('');
+}
+
+function wholeText(points: readonly RecoveryPoint[], reports: readonly VerifyReport[]): string {
+  return reports
+    .map((report, index) => {
+      const name = plainText(points[index]?.vmName ?? '');
+      const amount = `${count(report.packs, 'pack')}, ${formatBytes(report.fetchedBytes)} read`;
+      return `${report.pointId} of ${name} is whole: ${PROVED[report.level]} (${amount}).\n`;
+    })
+    .join('');
+}

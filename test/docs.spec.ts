@@ -1,0 +1,120 @@
+import { readFile } from 'node:fs/promises';
+import { type Command } from 'commander';
+import { Cli } from '../src/cli/cli.ts';
+import { FAULT_ADVICE } from '../src/cli/fault-advice.ts';
+import { buildProgram } from '../src/cli/program.ts';
+import { EXIT_CODES, FAULTS } from '../src/kernel/fault.ts';
+import { CliVariables } from '../src/platform/config/cli-settings.ts';
+import { Environment } from '../src/platform/config/config.ts';
+import { cliEnvironment } from './support/cli-run.ts';
+import { errorsPage } from './support/errors-page.ts';
+
+async function text(path: string): Promise<string> {
+  return await readFile(new URL(`../${path}`, import.meta.url), 'utf8');
+}
+
+function program(): Command {
+  const { environment } = cliEnvironment({ folder: '/nowhere' });
+  return buildProgram(new Cli(environment, new AbortController().signal));
+}
+
+interface Leaf {
+  readonly name: string;
+  readonly options: readonly string[];
+}
+
+/** Every command that does something, with the long names of its options. */
+function leaves(command: Command, prefix = ''): Leaf[] {
+  const name = `${prefix}${command.name()}`;
+  if (command.commands.length > 0) {
+    return command.commands.flatMap((child) => leaves(child, `${name} `));
+  }
+  return [{ name, options: command.options.map(({ long }) => long ?? '').filter(Boolean) }];
+}
+
+describe('docs/errors.md', () => {
+  it('has advice for every fault code, and for no other', () => {
+    expect(Object.keys(FAULT_ADVICE).sort()).toEqual(Object.keys(FAULTS).sort());
+  });
+
+  it('is what `node test/support/errors-page.ts` writes', async () => {
+    expect(await text('docs/errors.md')).toBe(errorsPage());
+  });
+});
+
+describe('docs/cli.md', () => {
+  it('has every command with exactly its options', async () => {
+    const rows = (await text('docs/cli.md')).split('\n').flatMap((line) => {
+      const [first = '', , options = ''] = line.split('|').slice(1);
+      const name = /^ `(hyperkeep [a-z ]+)` +$/.exec(first)?.[1];
+      return name === undefined ? [] : [{ name, options: options.match(/--[a-z-]+/g) ?? [] }];
+    });
+    const sorted = (list: readonly Leaf[]): Leaf[] =>
+      list
+        .map(({ name, options }) => ({ name, options: options.toSorted() }))
+        .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+
+    expect(sorted(rows)).toEqual(sorted(leaves(program())));
+  });
+
+  it('has every exit code', async () => {
+    const page = await text('docs/cli.md');
+    const codes = [...page.matchAll(/^\| +(\d+) \|/gm)].map(([, code]) => Number(code));
+
+    expect(codes).toEqual([0, ...Object.values(EXIT_CODES), 70, 130]);
+  });
+});
+
+describe('README.md', () => {
+  it('shows only commands and options that exist', async () => {
+    const known = leaves(program());
+    const shown = (await text('README.md')).match(/npx (hyperkeep [^#&\n]+)/g) ?? [];
+
+    expect(shown.length).toBeGreaterThan(5);
+    for (const line of shown.map((command) => command.replace('npx ', ''))) {
+      const leaf = known
+        .filter(({ name }) => `${line} `.startsWith(`${name} `))
+        .sort((a, b) => b.name.length - a.name.length)[0];
+      expect([line, leaf?.name]).toEqual([line, expect.any(String)]);
+      for (const option of line.match(/ --[a-z-]+/g) ?? []) {
+        expect([line, leaf?.options]).toEqual([line, expect.arrayContaining([option.trim()])]);
+      }
+    }
+  });
+});
+
+describe('docs/configuration.md', () => {
+  it('has every setting', async () => {
+    const page = await text('docs/configuration.md');
+    const settings = [...Object.keys(Environment.shape), ...Object.keys(CliVariables.shape)];
+
+    expect(settings.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
+  });
+});
+
+describe('docs/dependencies.md', () => {
+  it('has a line for every package that runs in production, and for no other', async () => {
+    const { dependencies, optionalDependencies } = JSON.parse(await text('package.json')) as Record<
+      string,
+      Record<string, string>
+    >;
+    const listed = [...(await text('docs/dependencies.md')).matchAll(/^\| `([^`]+)`/gm)];
+
+    expect(listed.map(([, name]) => name).toSorted()).toEqual(
+      Object.keys({ ...dependencies, ...optionalDependencies }).toSorted(),
+    );
+  });
+});
+
+describe('docs/decisions', () => {
+  it('are all listed, and all there', async () => {
+    const links = [...(await text('docs/decisions/README.md')).matchAll(/\]\(([^)]+)\)/g)];
+    const pages = await Promise.all(
+      links.map(async ([, name]) => await text(`docs/decisions/${name ?? ''}`)),
+    );
+
+    for (const page of pages) {
+      expect(page).toMatch(/\*\*Context\.\*\*[^]*\*\*Decision\.\*\*[^]*\*\*Consequences\.\*\*/);
+    }
+  });
+});
