@@ -101,7 +101,7 @@ export default defineConfig(
   },
   {
     // Programs around the product: they print, read the environment and look at the clock.
-    files: ['scripts/**', 'bin/**', 'bench/**', 'test/**'],
+    files: ['scripts/**', 'bin/**', 'bench/**', 'demo/**', 'test/**'],
     rules: {
       'no-console': 'off',
       'no-restricted-properties': 'off',
