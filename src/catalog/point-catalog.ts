@@ -37,7 +37,7 @@ export class PointCatalog {
     });
   }
 
-  /** Oldest first. */
+  /** In the order of their ids, which is the order they were taken in even when a clock was set back. */
   async list(filter: PointFilter): Promise<PointOfVault[]> {
     const where: FindOptionsWhere<RecoveryPointRow> = {
       ...(filter.vaultId === undefined ? {} : { vaultId: filter.vaultId }),
@@ -45,7 +45,7 @@ export class PointCatalog {
     };
     const rows = await this.source
       .getRepository(RecoveryPointRow)
-      .find({ where, order: { takenAtMs: 'ASC', id: 'ASC' } });
+      .find({ where, order: { id: 'ASC' } });
     return rows.map(({ vaultId, point }) => ({ vaultId, point }));
   }
 

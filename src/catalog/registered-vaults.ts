@@ -1,27 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { abortable } from '../kernel/abortable.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { Fault } from '../kernel/fault.ts';
+import { Fault, isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import type { SecretStore } from '../kernel/secret-store.ts';
 import type { ObjectStore } from '../vault/object-store.ts';
+import type { ObjectStores, StorePlace } from '../vault/object-stores.ts';
 import type { OpenOptions, VaultParameters, VaultUnlock } from '../vault/vault-options.ts';
 import { Vault } from '../vault/vault.ts';
 import type { PointCatalog } from './point-catalog.ts';
 import type { VaultRegistration, VaultRegistrations } from './vault-registrations.ts';
 
-/** Reaches the objects of a vault, repeating what fails for a while. */
-export type OpenStore = (
-  place: Pick<VaultRegistration, 'location' | 'endpoint' | 'region' | 'singleWriter'>,
-  signal: AbortSignal,
-) => Promise<ObjectStore>;
-
-export interface RegisterVault {
+export interface RegisterVault extends StorePlace {
   readonly name: string;
-  readonly location: string;
-  readonly endpoint?: string;
-  readonly region?: string;
-  readonly singleWriter: boolean;
 }
 
 export interface CreatedVault {
@@ -34,7 +25,7 @@ export interface CreatedVault {
 
 export interface VaultsEnvironment {
   readonly secrets: SecretStore;
-  readonly openStore: OpenStore;
+  readonly stores: ObjectStores;
   readonly clock: Clock;
   readonly log: Log;
   /** For every vault that is opened: where its index is cached, how many workers. */
@@ -49,6 +40,8 @@ const PASSPHRASE_GROUPS = [5, 5, 5, 5, 6];
 /** Opens the registered vaults, keeps their keys on this host and their points in the catalog. */
 export class RegisteredVaults {
   private readonly opened = new Map<string, Promise<Vault>>();
+  /** Why a vault could not be opened the last time. */
+  private readonly problems = new Map<string, string>();
   /** Opening serves everybody who waits, so it ends with the service and not with one job. */
   private readonly closing = new AbortController();
 
@@ -65,7 +58,7 @@ export class RegisteredVaults {
     signal: AbortSignal,
   ): Promise<CreatedVault> {
     await this.refuseTakenName(request.name);
-    const store = await this.environment.openStore(request, signal);
+    const store = await this.environment.stores.open(request, signal);
     const chosen = passphrase ?? generatePassphrase();
     const { vault, recoveryFile } = await closingOnFailure(store, () =>
       Vault.create(
@@ -95,7 +88,7 @@ export class RegisteredVaults {
     signal: AbortSignal,
   ): Promise<VaultRegistration> {
     await this.refuseTakenName(request.name);
-    const store = await this.environment.openStore(request, signal);
+    const store = await this.environment.stores.open(request, signal);
     const vault = await closingOnFailure(store, () =>
       Vault.open(store, unlock, this.environment.openOptions(undefined), signal),
     );
@@ -134,12 +127,21 @@ export class RegisteredVaults {
     if (opening === undefined) {
       opening = this.openStored(vaultId);
       this.opened.set(vaultId, opening);
-      opening.catch(() => {
-        // Who waits is told; the next one tries anew.
-        this.opened.delete(vaultId);
-      });
+      opening.then(
+        () => this.problems.delete(vaultId),
+        (error: unknown) => {
+          // Who waits is told; the next one tries anew.
+          this.opened.delete(vaultId);
+          this.problems.set(vaultId, isFault(error) ? error.message : 'It could not be opened.');
+        },
+      );
     }
     return abortable(opening, signal);
+  }
+
+  /** Why the vault could not be opened the last time, for people; undefined when it could. */
+  problemOf(vaultId: string): string | undefined {
+    return this.problems.get(vaultId);
   }
 
   /** Makes the catalog show exactly the points that the vault has now. */
@@ -209,7 +211,7 @@ export class RegisteredVaults {
       );
     }
     const { signal } = this.closing;
-    const store = await this.environment.openStore(registration, signal);
+    const store = await this.environment.stores.open(registration, signal);
     return closingOnFailure(store, () =>
       Vault.open(store, { kind: 'master-key', key }, this.environment.openOptions(vaultId), signal),
     );

@@ -1,0 +1,91 @@
+import { Injectable } from '@nestjs/common';
+import { type CataloguedPoint } from '../catalog/recovery-point.row.ts';
+import { PointCatalog } from '../catalog/point-catalog.ts';
+import { RegisteredVaults } from '../catalog/registered-vaults.ts';
+import type { VaultRegistration } from '../catalog/vault-registrations.ts';
+import { Fault } from '../kernel/fault.ts';
+
+export interface FoundPoint {
+  readonly vault: VaultRegistration;
+  readonly point: CataloguedPoint;
+}
+
+interface Asked {
+  readonly vault?: string | undefined;
+  readonly point?: string | undefined;
+  readonly vm?: string | undefined;
+}
+
+/** Finds recovery points by what people call them. */
+@Injectable()
+export class PointSearch {
+  constructor(
+    private readonly vaults: RegisteredVaults,
+    private readonly points: PointCatalog,
+  ) {}
+
+  /**
+   * The point with this id, or the newest of a VM. A point that the catalog does not know is looked
+   * for in the vaults, because somebody else may have made it.
+   * @throws Fault `point.unknown`, `vm.ambiguous`
+   */
+  async find(asked: Asked, signal: AbortSignal): Promise<FoundPoint> {
+    if ((asked.point === undefined) === (asked.vm === undefined)) {
+      throw new Fault('request.invalid', 'Name either a recovery point or a VM.');
+    }
+    const known = await this.search(asked);
+    if (known !== undefined) {
+      return known;
+    }
+    await this.refresh(asked.vault, signal);
+    const found = await this.search(asked);
+    if (found === undefined) {
+      const what = asked.point ?? `of the VM ${asked.vm ?? ''}`;
+      throw new Fault(
+        'point.unknown',
+        `There is no recovery point ${what} in the registered vaults; points shows those there are.`,
+      );
+    }
+    return found;
+  }
+
+  /** Brings the catalog up to date with one vault, or with all. */
+  async refresh(vault: string | undefined, signal: AbortSignal): Promise<void> {
+    const vaults =
+      vault === undefined ? await this.vaults.list() : [await this.vaults.choose(vault)];
+    for (const { id } of vaults) {
+      await this.vaults.sync(id, signal);
+    }
+  }
+
+  /** The VM ids that a reference means among the points: an id, or a name that VMs had. */
+  async vmIds(idOrName: string): Promise<string[]> {
+    const named = await this.points.vmIdsNamed(idOrName);
+    return named.length > 0 ? named : [idOrName];
+  }
+
+  private async search({ vault, point, vm }: Asked): Promise<FoundPoint | undefined> {
+    const wanted = vault === undefined ? undefined : (await this.vaults.choose(vault)).id;
+    const all = point === undefined ? await this.ofVm(vm ?? '') : await this.points.find(point);
+    const newest = all.filter(({ vaultId }) => wanted === undefined || vaultId === wanted).at(-1);
+    if (newest === undefined) {
+      return undefined;
+    }
+    return { vault: await this.vaults.choose(newest.vaultId), point: newest.point };
+  }
+
+  private async ofVm(idOrName: string): ReturnType<PointCatalog['list']> {
+    const [vmId, ...others] = await this.vmIds(idOrName);
+    if (vmId === undefined) {
+      return [];
+    }
+    if (others.length > 0) {
+      throw new Fault(
+        'vm.ambiguous',
+        `Several VMs were called ${idOrName}; name one by its id, or name the recovery point.`,
+        { name: idOrName },
+      );
+    }
+    return this.points.list({ vmId });
+  }
+}

@@ -1,0 +1,39 @@
+import { Controller, Get, Query } from '@nestjs/common';
+import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { PointCatalog } from '../catalog/point-catalog.ts';
+import { RegisteredVaults } from '../catalog/registered-vaults.ts';
+import { PointList, PointQuery } from './contract/points.ts';
+import { PointSearch } from './point-search.ts';
+import { viewOfPoint } from './point-view.ts';
+import { RequestSignal } from './request-signal.ts';
+
+@ApiTags('points')
+@Controller('points')
+export class PointsController {
+  constructor(
+    private readonly search: PointSearch,
+    private readonly points: PointCatalog,
+    private readonly vaults: RegisteredVaults,
+  ) {}
+
+  /** Oldest first, as the catalog knows them; `refresh=true` asks the vaults before. */
+  @Get()
+  @ApiOkResponse({ standardSchema: PointList })
+  async list(
+    @Query({ schema: PointQuery }) { vm, vault, refresh }: PointQuery,
+    @RequestSignal() signal: AbortSignal,
+  ): Promise<PointList> {
+    if (refresh === 'true') {
+      await this.search.refresh(vault, signal);
+    }
+    const names = new Map((await this.vaults.list()).map(({ id, name }) => [id, name]));
+    const vaultId = vault === undefined ? undefined : (await this.vaults.choose(vault)).id;
+    const inVault = await this.points.list(vaultId === undefined ? {} : { vaultId });
+    const vmIds = vm === undefined ? undefined : await this.search.vmIds(vm);
+    return {
+      points: inVault
+        .filter(({ point }) => vmIds?.includes(point.vmId) ?? true)
+        .map((point) => viewOfPoint(point, names)),
+    };
+  }
+}

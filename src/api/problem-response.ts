@@ -1,0 +1,23 @@
+import type { Response } from 'express';
+import type { FaultContext } from '../kernel/fault.ts';
+import type { Problem } from './contract/problem.ts';
+
+/** Answers with a problem document (RFC 9457). */
+export function sendProblem(
+  response: Response,
+  problem: {
+    readonly status: number;
+    readonly title: string;
+    readonly detail: string;
+    readonly context?: FaultContext;
+  },
+): void {
+  const body: Problem = {
+    type: `/docs/errors#${problem.title}`,
+    title: problem.title,
+    status: problem.status,
+    detail: problem.detail,
+    context: { ...problem.context },
+  };
+  response.status(problem.status).type('application/problem+json').send(JSON.stringify(body));
+}

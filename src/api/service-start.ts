@@ -1,0 +1,22 @@
+import { Injectable } from '@nestjs/common';
+import { Engine } from '../engines/engine.ts';
+import { Jobs } from '../jobs/jobs.ts';
+
+/** What has to be in order before the first request is answered. */
+@Injectable()
+export class ServiceStart {
+  /** What was repaired, for people. */
+  repaired: readonly string[] = [];
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly jobs: Jobs,
+    readonly version: string,
+  ) {}
+
+  /** Ends the jobs of an earlier process and repairs what a crash left of its VMs. */
+  async run(signal: AbortSignal): Promise<void> {
+    await this.jobs.recover();
+    this.repaired = await this.engine.reconcile(signal);
+  }
+}

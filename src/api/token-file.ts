@@ -1,0 +1,46 @@
+import { randomBytes } from 'node:crypto';
+import { readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeDurably } from '../kernel/durable-file.ts';
+import { Fault, systemCode } from '../kernel/fault.ts';
+import { ADDRESS_FILE, TOKEN_FILE } from './contract/access.ts';
+
+const TOKEN_BYTES = 32;
+const OTHERS = 0o077;
+
+/**
+ * The token that every request carries: made at the first start, mode 0600. Remove the file and
+ * restart for a new one.
+ */
+export async function readOrMakeToken(home: string): Promise<string> {
+  const path = join(home, TOKEN_FILE);
+  try {
+    if (((await stat(path)).mode & OTHERS) !== 0) {
+      throw new Fault(
+        'secret.exposed',
+        `${path} can be read by others; remove it, and the next start makes a new token.`,
+        { path },
+      );
+    }
+    const token = (await readFile(path, 'utf8')).trim();
+    if (token !== '') {
+      return token;
+    }
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') {
+      throw error;
+    }
+  }
+  const made = randomBytes(TOKEN_BYTES).toString('base64url');
+  await writeDurably(path, `${made}\n`);
+  return made;
+}
+
+/** Says where the service listens, for clients on this host. */
+export async function writeAddress(home: string, address: string): Promise<void> {
+  await writeDurably(join(home, ADDRESS_FILE), `${address}\n`);
+}
+
+export async function removeAddress(home: string): Promise<void> {
+  await rm(join(home, ADDRESS_FILE), { force: true });
+}

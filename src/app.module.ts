@@ -1,0 +1,44 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { join } from 'node:path';
+import { ApiModule } from './api/api.module.ts';
+import { BackupModule } from './backup/backup.module.ts';
+import { CatalogModule, type CatalogSettings } from './catalog/catalog.module.ts';
+import { EnginesModule } from './engines/engines.module.ts';
+import { JobsModule } from './jobs/jobs.module.ts';
+import type { Log } from './kernel/log.ts';
+import type { Config } from './platform/config/config.ts';
+import { PlatformModule } from './platform/platform.module.ts';
+import { RestoreModule } from './restore/restore.module.ts';
+import { VaultModule } from './vault/vault.module.ts';
+
+export interface ServiceParts {
+  readonly config: Config;
+  readonly connection: CatalogSettings['connection'];
+  readonly log: Log;
+  readonly version: string;
+}
+
+/** The service; the only list of its modules. */
+@Module({})
+export class AppModule {
+  static with({ config, connection, log, version }: ServiceParts): DynamicModule {
+    const { home, runFolder } = config;
+    return {
+      module: AppModule,
+      imports: [
+        PlatformModule.with({ home, log }),
+        VaultModule.with(config.vault),
+        CatalogModule.with({
+          connection,
+          cacheFolder: join(home, 'cache'),
+          vaultParameters: { packBytes: config.vault.packSize },
+        }),
+        EnginesModule.with({ stateFolder: join(home, 'vms'), runFolder }),
+        JobsModule.with(config.jobs),
+        BackupModule,
+        RestoreModule.with({ folder: join(home, 'restored') }),
+        ApiModule.with({ version }),
+      ],
+    };
+  }
+}

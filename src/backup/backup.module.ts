@@ -1,0 +1,34 @@
+import { Module, type OnModuleInit } from '@nestjs/common';
+import { PointCatalog } from '../catalog/point-catalog.ts';
+import { RegisteredVaults } from '../catalog/registered-vaults.ts';
+import { Engine } from '../engines/engine.ts';
+import { Jobs } from '../jobs/jobs.ts';
+import { Clock } from '../kernel/clock.ts';
+import { Log } from '../kernel/log.ts';
+import { backupJob } from './backup.job.ts';
+import { BackupService } from './backup.service.ts';
+
+@Module({
+  providers: [
+    {
+      provide: BackupService,
+      inject: [Engine, RegisteredVaults, PointCatalog, Clock, Log],
+      useFactory: (
+        engine: Engine,
+        vaults: RegisteredVaults,
+        points: PointCatalog,
+        ...rest: [Clock, Log]
+      ) => new BackupService({ engine, vaults, points }, ...rest),
+    },
+  ],
+})
+export class BackupModule implements OnModuleInit {
+  constructor(
+    private readonly jobs: Jobs,
+    private readonly backups: BackupService,
+  ) {}
+
+  onModuleInit(): void {
+    this.jobs.register('backup', backupJob(this.backups));
+  }
+}

@@ -1,0 +1,79 @@
+import {
+  Module,
+  type BeforeApplicationShutdown,
+  type DynamicModule,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
+import { join } from 'node:path';
+import { DataSource } from 'typeorm';
+import { Clock } from '../kernel/clock.ts';
+import { Log } from '../kernel/log.ts';
+import { SecretStore } from '../kernel/secret-store.ts';
+import { ObjectStores } from '../vault/object-stores.ts';
+import type { VaultParameters } from '../vault/vault-options.ts';
+import { openCatalog, type CatalogConnection } from './catalog-source.ts';
+import { JobRows } from './job-rows.ts';
+import { PointCatalog } from './point-catalog.ts';
+import { RegisteredVaults } from './registered-vaults.ts';
+import { VaultRegistrations } from './vault-registrations.ts';
+
+export interface CatalogSettings {
+  readonly connection: CatalogConnection;
+  /** Folder of what may be deleted at any time. */
+  readonly cacheFolder: string;
+  readonly vaultParameters: Partial<VaultParameters>;
+}
+
+/** What is known of vaults, points and jobs. Vaults close before the database does. */
+@Module({})
+export class CatalogModule implements BeforeApplicationShutdown, OnApplicationShutdown {
+  constructor(
+    private readonly source: DataSource,
+    private readonly vaults: RegisteredVaults,
+  ) {}
+
+  static with({ connection, cacheFolder, vaultParameters }: CatalogSettings): DynamicModule {
+    return {
+      module: CatalogModule,
+      global: true,
+      providers: [
+        { provide: DataSource, useFactory: async () => openCatalog(connection) },
+        ...[VaultRegistrations, PointCatalog, JobRows].map((rows) => ({
+          provide: rows,
+          inject: [DataSource],
+          useFactory: (source: DataSource) => new rows(source),
+        })),
+        {
+          provide: RegisteredVaults,
+          inject: [VaultRegistrations, PointCatalog, SecretStore, ObjectStores, Clock, Log],
+          useFactory: (
+            registrations: VaultRegistrations,
+            points: PointCatalog,
+            ...[secrets, stores, clock, log]: [SecretStore, ObjectStores, Clock, Log]
+          ) =>
+            new RegisteredVaults(registrations, points, {
+              secrets,
+              stores,
+              clock,
+              log,
+              parameters: vaultParameters,
+              openOptions: (vaultId) => ({
+                clock,
+                log,
+                ...(vaultId === undefined ? {} : { cacheFolder: join(cacheFolder, vaultId) }),
+              }),
+            }),
+        },
+      ],
+      exports: [PointCatalog, JobRows, RegisteredVaults],
+    };
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.vaults.close();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.source.destroy();
+  }
+}

@@ -1,0 +1,130 @@
+import { Injectable } from '@nestjs/common';
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { Engine, VmSummary } from '../engines/engine.ts';
+import { Fault } from '../kernel/fault.ts';
+import { VmDefinition, type FirmwareDefinition } from '../vm/definition.ts';
+
+/** A VM as a person describes it: ids, sizes and MAC addresses may be left out. */
+export interface NewVm extends Omit<VmDefinition, 'id' | 'disks' | 'nics' | 'firmware'> {
+  readonly id?: string | undefined;
+  readonly firmware: FirmwareDefinition;
+  readonly disks: readonly NewDisk[];
+  readonly nics: readonly NewNic[];
+}
+
+type NewDisk = Omit<VmDefinition['disks'][number], 'id' | 'sizeBytes'> & {
+  readonly id?: string | undefined;
+  readonly sizeBytes?: number | undefined;
+};
+type NewNic = Omit<VmDefinition['nics'][number], 'mac'> & { readonly mac?: string | undefined };
+
+/** The size of the virtual disk that an image holds, in bytes. */
+export type MeasureImage = (
+  image: { readonly path: string; readonly format: 'raw' | 'qcow2' },
+  signal: AbortSignal,
+) => Promise<number>;
+
+/** First bytes of a MAC address of QEMU; the rest is random. */
+const MAC_PREFIX = [0x52, 0x54, 0x00];
+
+/** The VMs on this host. The engine knows them; this gives them names and ids to go by. */
+@Injectable()
+export class InventoryService {
+  constructor(
+    private readonly engine: Engine,
+    private readonly measureImage: MeasureImage,
+  ) {}
+
+  async list(signal: AbortSignal): Promise<VmSummary[]> {
+    const vms = await this.engine.list(signal);
+    return vms.sort((a, b) => a.name.localeCompare(b.name));
+  }
+
+  /**
+   * The VM of this id or name.
+   * @throws Fault `engine.vm-not-found`
+   */
+  async find(idOrName: string, signal: AbortSignal): Promise<VmSummary> {
+    const vms = await this.engine.list(signal);
+    const found = vms.find(({ id, name }) => id === idOrName || name === idOrName);
+    if (found === undefined) {
+      throw new Fault(
+        'engine.vm-not-found',
+        `There is no VM ${idOrName}; vm list shows those there are.`,
+        { vm: idOrName },
+      );
+    }
+    return found;
+  }
+
+  /** Takes a VM over: mints what was left out and measures its disks. */
+  async add(vm: NewVm, signal: AbortSignal): Promise<VmSummary> {
+    const disks = [];
+    for (const disk of vm.disks) {
+      const sizeBytes = await this.sizeOf(disk, signal);
+      disks.push({ ...disk, id: disk.id ?? randomUUID(), sizeBytes });
+    }
+    const definition = VmDefinition.parse({
+      ...vm,
+      id: vm.id ?? randomUUID(),
+      disks,
+      nics: vm.nics.map((nic) => ({ ...nic, mac: nic.mac ?? newMacAddress() })),
+    });
+    return this.engine.add(definition, signal);
+  }
+
+  async start(idOrName: string, signal: AbortSignal): Promise<VmSummary> {
+    const { id } = await this.find(idOrName, signal);
+    await this.engine.start(id, signal);
+    return this.engine.get(id, signal);
+  }
+
+  async stop(
+    idOrName: string,
+    options: { readonly force: boolean },
+    signal: AbortSignal,
+  ): Promise<VmSummary> {
+    const { id } = await this.find(idOrName, signal);
+    await this.engine.stop(id, options, signal);
+    return this.engine.get(id, signal);
+  }
+
+  /** Gives the VM back as plain disks that need no Hyperkeep. */
+  async release(idOrName: string, signal: AbortSignal): Promise<VmDefinition> {
+    const { id } = await this.find(idOrName, signal);
+    return this.engine.release(id, signal);
+  }
+
+  /**
+   * Removes the VM with its disks. Its recovery points stay.
+   * @param confirmedName the VM's name, typed once more
+   */
+  async destroy(idOrName: string, confirmedName: string, signal: AbortSignal): Promise<void> {
+    const { id, name } = await this.find(idOrName, signal);
+    if (name !== confirmedName) {
+      throw new Fault(
+        'request.invalid',
+        `The VM is called ${name}, not ${confirmedName}; nothing was destroyed.`,
+      );
+    }
+    await this.engine.destroy(id, signal);
+  }
+
+  private async sizeOf(disk: NewDisk, signal: AbortSignal): Promise<number> {
+    const measured = await this.measureImage(disk, signal);
+    if (disk.sizeBytes !== undefined && disk.sizeBytes !== measured) {
+      throw new Fault(
+        'vm.disk-size-differs',
+        `The disk ${disk.name} is described with ${String(disk.sizeBytes)} bytes, its image has ${String(measured)}; leave the size out or correct it.`,
+        { disk: disk.name, imageBytes: measured },
+      );
+    }
+    return measured;
+  }
+}
+
+function newMacAddress(): string {
+  return [...MAC_PREFIX, ...randomBytes(3)]
+    .map((byte) => byte.toString(16).padStart(2, '0'))
+    .join(':');
+}

@@ -1,0 +1,31 @@
+import { Module, type DynamicModule, type OnModuleDestroy } from '@nestjs/common';
+import { JobRows } from '../catalog/job-rows.ts';
+import { Clock } from '../kernel/clock.ts';
+import { Log } from '../kernel/log.ts';
+import { Jobs, type JobsOptions } from './jobs.ts';
+
+/** Runs jobs; stops them first when the service stops, while all they need is still there. */
+@Module({})
+export class JobsModule implements OnModuleDestroy {
+  constructor(private readonly jobs: Jobs) {}
+
+  static with(options: JobsOptions): DynamicModule {
+    return {
+      module: JobsModule,
+      global: true,
+      providers: [
+        {
+          provide: Jobs,
+          inject: [JobRows, Clock, Log],
+          useFactory: (rows: JobRows, clock: Clock, log: Log) =>
+            new Jobs(rows, { clock, log }, options),
+        },
+      ],
+      exports: [Jobs],
+    };
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.jobs.close();
+  }
+}

@@ -1,0 +1,149 @@
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { chmod, mkdir, realpath } from 'node:fs/promises';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { join } from 'node:path';
+import { configureHttp } from './api/http.ts';
+import { DOCS_PATH } from './api/access.ts';
+import { TOKEN_FILE } from './api/contract/access.ts';
+import { ServiceStart } from './api/service-start.ts';
+import { readOrMakeToken, removeAddress, writeAddress } from './api/token-file.ts';
+import { AppModule } from './app.module.ts';
+import type { CatalogConnection } from './catalog/catalog-source.ts';
+import { PRIVATE_FOLDER_MODE } from './kernel/durable-file.ts';
+import { Fault, systemCode } from './kernel/fault.ts';
+import type { Log } from './kernel/log.ts';
+import type { Config } from './platform/config/config.ts';
+import { PinoLog } from './platform/logging/pino-log.ts';
+
+const LOOPBACK = '127.0.0.1';
+
+export interface ServeOptions {
+  readonly config: Config;
+  readonly version: string;
+  /** Where people are told what to know; the log goes to `errors` as JSON lines. */
+  readonly output: { write(text: string): unknown };
+  readonly errors: { write(text: string): unknown };
+}
+
+/**
+ * Runs the service until `signal` fires; returns when everything has stopped in order. VMs go on
+ * running.
+ *
+ * @throws Fault `service.already-running` when another service has this home or port
+ */
+export async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> {
+  const { config, version, output, errors } = options;
+  const log = new PinoLog(config.log.level, {
+    write: (line: string) => {
+      errors.write(line);
+    },
+  });
+  await makePrivateFolder(config.home);
+  await makePrivateFolder(config.runFolder);
+  await using held = new AsyncDisposableStack();
+  held.use(await holdHome(config.home));
+  const { connection } = held.use(await openDatabase(config, log, signal));
+  const app = await NestFactory.create<NestExpressApplication>(
+    AppModule.with({ config, connection, log, version }),
+    {
+      logger: false,
+      abortOnError: false,
+      bodyParser: false,
+      forceCloseConnections: true,
+    } as NestApplicationOptions,
+  );
+  try {
+    const token = await readOrMakeToken(config.home);
+    configureHttp(app, { token, version, log });
+    await app.get(ServiceStart).run(signal);
+    const address = await listen(app, config.http.port);
+    await writeAddress(config.home, address);
+    output.write(
+      `Hyperkeep ${version} listens at ${address} (documentation: ${address}${DOCS_PATH}).\n` +
+        `Clients read the token from ${join(config.home, TOKEN_FILE)}.\n`,
+    );
+    log.info('service.started', { version, address, home: config.home });
+    if (!signal.aborted) {
+      await once(signal, 'abort');
+    }
+    log.info('service.stopping', {});
+  } finally {
+    await removeAddress(config.home);
+    await app.close();
+  }
+  log.info('service.stopped', {});
+}
+
+async function makePrivateFolder(folder: string): Promise<void> {
+  const made = await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+  if (made !== undefined) {
+    await chmod(folder, PRIVATE_FOLDER_MODE);
+  }
+}
+
+/**
+ * Holds the home folder for this process. The kernel gives the name (an abstract socket) back
+ * when the process dies in whatever way, so nothing stale is ever left.
+ */
+async function holdHome(home: string): Promise<AsyncDisposable> {
+  const digest = createHash('sha256')
+    .update(await realpath(home))
+    .digest('hex');
+  const server: Server = createServer((socket) => socket.destroy());
+  server.listen(`\0hyperkeep-${digest.slice(0, 32)}`);
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    if (systemCode(error) === 'EADDRINUSE') {
+      throw new Fault(
+        'service.already-running',
+        `A service is running in ${home} already; stop it first, or set HYPERKEEP_HOME.`,
+        { home },
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+  server.unref();
+  return {
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+async function listen(app: NestExpressApplication, port: number): Promise<string> {
+  try {
+    const server = (await app.listen(port, LOOPBACK)) as Server;
+    return `http://${LOOPBACK}:${String((server.address() as AddressInfo).port)}`;
+  } catch (error) {
+    if (systemCode(error) === 'EADDRINUSE') {
+      throw new Fault(
+        'service.already-running',
+        `The port ${String(port)} is taken, perhaps by another service; stop it or set HTTP_PORT.`,
+        { port },
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+}
+
+interface Database extends AsyncDisposable {
+  readonly connection: CatalogConnection;
+}
+
+/** The PostgreSQL that was named, or one of our own under the home. */
+async function openDatabase(config: Config, log: Log, signal: AbortSignal): Promise<Database> {
+  const { url } = config.database;
+  if (url !== undefined) {
+    return { connection: { url }, [Symbol.asyncDispose]: async () => undefined };
+  }
+  signal.throwIfAborted();
+  log.info('database.starting', {});
+  throw new Error('no embedded database yet');
+}

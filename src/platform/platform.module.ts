@@ -1,0 +1,23 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { join } from 'node:path';
+import { Clock, SystemClock } from '../kernel/clock.ts';
+import { Log } from '../kernel/log.ts';
+import { SecretStore } from '../kernel/secret-store.ts';
+import { SecretFiles } from './secrets/secret-files.ts';
+
+/** Binds the kernel's ports: time, log and secrets. */
+@Module({})
+export class PlatformModule {
+  static with({ home, log }: { readonly home: string; readonly log: Log }): DynamicModule {
+    return {
+      module: PlatformModule,
+      global: true,
+      providers: [
+        { provide: Clock, useClass: SystemClock },
+        { provide: Log, useValue: log },
+        { provide: SecretStore, useValue: new SecretFiles(join(home, 'keys')) },
+      ],
+      exports: [Clock, Log, SecretStore],
+    };
+  }
+}

@@ -1,0 +1,163 @@
+import { randomUUID } from 'node:crypto';
+import type { DataSource } from 'typeorm';
+import { openCatalog } from '../../../src/catalog/catalog-source.ts';
+import { JobRows, type StoredJob } from '../../../src/catalog/job-rows.ts';
+import { PointCatalog } from '../../../src/catalog/point-catalog.ts';
+import type { CataloguedPoint } from '../../../src/catalog/recovery-point.row.ts';
+import { VaultRegistrations } from '../../../src/catalog/vault-registrations.ts';
+import { createDatabase, type TestDatabase } from '../../support/database.ts';
+
+let database: TestDatabase;
+let source: DataSource;
+beforeAll(async () => {
+  database = await createDatabase();
+  source = await openCatalog(database);
+});
+afterAll(async () => {
+  await source.destroy();
+  await database.drop();
+});
+
+const point = (id: string, vmId = 'vm-1', takenAtMs = 5_000_000_000_000): CataloguedPoint => ({
+  id,
+  vmId,
+  vmName: 'web',
+  takenAtMs,
+  consistency: 'crash',
+  notes: ['a note'],
+  disks: [
+    {
+      diskId: 'disk-1',
+      name: 'system',
+      sizeBytes: 1024,
+      tracking: { id: 'tracking-1', generation: 7 },
+      method: 'full',
+      reason: 'first-backup',
+      statistics: { readBytes: 1, newBytes: 2, storedBytes: 3 },
+    },
+  ],
+  files: [],
+});
+
+const job = (change: Partial<StoredJob> = {}): StoredJob => ({
+  id: randomUUID(),
+  kind: 'backup',
+  state: 'running',
+  exclusiveKey: null,
+  subject: { vmName: 'web' },
+  parameters: { full: true },
+  createdAtMs: 1,
+  startedAtMs: null,
+  finishedAtMs: null,
+  progress: null,
+  fault: null,
+  result: null,
+  ...change,
+});
+
+describe('the catalog database', () => {
+  it('has exactly the tables that the rows describe', async () => {
+    const { upQueries } = await source.driver.createSchemaBuilder().log();
+
+    expect(upQueries.map(({ query }) => query)).toEqual([]);
+  });
+
+  it('is migrated once when several services start at once', async () => {
+    const fresh = await createDatabase();
+
+    const sources = await Promise.all([1, 2, 3, 4].map(() => openCatalog(fresh)));
+
+    const [first] = sources;
+    const migrations: unknown = await first?.query('SELECT name FROM migration');
+    expect(migrations).toEqual([{ name: 'FirstTables1795000000000' }]);
+    await Promise.all(sources.map((each) => each.destroy()));
+    await fresh.drop();
+  });
+});
+
+describe('PointCatalog', () => {
+  it('gives back what was put, whole', async () => {
+    const points = new PointCatalog(source);
+    const vaultId = randomUUID();
+
+    await points.put(vaultId, point('A'));
+    await points.put(vaultId, point('A'));
+
+    expect(await points.list({ vaultId })).toEqual([{ vaultId, point: point('A') }]);
+  });
+
+  it('becomes exactly what the vault holds', async () => {
+    const points = new PointCatalog(source);
+    const vaultId = randomUUID();
+    await points.replace(vaultId, [point('A'), point('B')]);
+
+    await points.replace(vaultId, [point('B'), point('C')]);
+
+    const ids = (await points.list({ vaultId })).map((found) => found.point.id);
+    expect(ids).toEqual(['B', 'C']);
+  });
+
+  it('takes the newest of each vault by id, whatever the clock said', async () => {
+    const points = new PointCatalog(source);
+    const vmId = randomUUID();
+    const [one, two] = [randomUUID(), randomUUID()];
+    await points.replace(one, [point('A', vmId, 9), point('B', vmId, 1)]);
+    await points.replace(two, [point('C', vmId)]);
+
+    const newest = await points.newestOf(vmId);
+
+    expect(new Set(newest.map((found) => found.point.id))).toEqual(new Set(['B', 'C']));
+  });
+});
+
+describe('JobRows', () => {
+  it('refuses a second unfinished job with one key', async () => {
+    const rows = new JobRows(source);
+    const first = job({ exclusiveKey: 'backup web' });
+    await rows.add(first);
+
+    await expect(rows.add(job({ exclusiveKey: 'backup web' }))).rejects.toMatchObject({
+      code: 'job.conflict',
+    });
+
+    await rows.update(first.id, { state: 'succeeded', finishedAtMs: 2, result: { a: 1 } });
+    await rows.add(job({ exclusiveKey: 'backup web', state: 'succeeded' }));
+    expect(await rows.get(first.id)).toMatchObject({ result: { a: 1 }, finishedAtMs: 2 });
+  });
+
+  it('ends what is unfinished, and nothing else', async () => {
+    const rows = new JobRows(source);
+    const [open, done] = [job(), job({ state: 'succeeded' })];
+    await rows.add(open);
+    await rows.add(done);
+
+    const ended = await rows.endUnfinished('interrupted', { code: 'job.interrupted' }, 9);
+
+    expect(ended).toContain(open.id);
+    expect(ended).not.toContain(done.id);
+    expect(await rows.get(open.id)).toMatchObject({ state: 'interrupted', finishedAtMs: 9 });
+  });
+});
+
+describe('VaultRegistrations', () => {
+  it('keeps a registration, and one name for one vault', async () => {
+    const registrations = new VaultRegistrations(source);
+    const vault = {
+      id: randomUUID(),
+      name: 'main',
+      location: 's3://bucket/prefix',
+      endpoint: 'http://127.0.0.1:9000',
+      singleWriter: false,
+      createdAtMs: 1,
+    };
+    await registrations.add(vault);
+
+    expect(await registrations.get('main')).toEqual(vault);
+    expect(await registrations.get(vault.id)).toEqual(vault);
+    await expect(registrations.add({ ...vault, id: randomUUID() })).rejects.toMatchObject({
+      code: 'vault.name-taken',
+    });
+    await registrations.remove(vault.id);
+    await expect(registrations.get('main')).rejects.toMatchObject({ code: 'vault.unknown' });
+  });
+});
