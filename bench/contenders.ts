@@ -1,0 +1,130 @@
+// The programs that are compared, each with its defaults apart from where its files are.
+import { mkdir, open, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { findProgram } from '../scripts/setup/debian.mjs';
+import { measure, stored, type Cost, type Program, type Stored } from './measure.ts';
+
+/** One program with an empty target of its own. */
+export interface Contender {
+  readonly name: string;
+  prepare(): Promise<void>;
+  /** Backs up an image, reading all of it. `vm` is the machine it belongs to. */
+  backUp(image: string, vm: string): Promise<Cost>;
+  /** Restores the newest backup of `image` and `vm` to a new file. */
+  restore(image: string, vm: string, file: string): Promise<Cost>;
+  stored(): Promise<Stored>;
+}
+
+const PASSPHRASE = 'only for measuring';
+
+function program(name: string): string {
+  const path = findProgram(name) as string | undefined;
+  if (path === undefined) {
+    throw new Error(`There is no ${name} on this machine.`);
+  }
+  return path;
+}
+
+/** Hyperkeep as a child process: `bench/hyperkeep-run.ts`. */
+export function hyperkeep(folder: string, profileFolder?: string): Contender {
+  const target = join(folder, 'vault');
+  const run = (parameters: readonly string[]): Program => ({
+    file: process.execPath,
+    parameters: [
+      '--disable-warning=ExperimentalWarning',
+      ...(profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]),
+      join(import.meta.dirname, 'hyperkeep-run.ts'),
+      ...parameters,
+    ],
+    environment: { HOME: folder, BENCH_PASSPHRASE: PASSPHRASE, BENCH_CACHE: join(folder, 'cache') },
+  });
+  return {
+    name: 'hyperkeep',
+    prepare: async () => {
+      await mkdir(folder, { recursive: true });
+      await measure(run(['create', target]));
+    },
+    backUp: (image, vm) => measure(run(['back-up', target, image, vm])),
+    restore: (_image, vm, file) => measure(run(['restore', target, vm, file])),
+    stored: () => stored(target),
+  };
+}
+
+export function restic(folder: string): Contender {
+  const target = join(folder, 'repository');
+  const run = (...parameters: string[]): Program => ({
+    file: program('restic'),
+    parameters: ['--quiet', '--repo', target, '--cache-dir', join(folder, 'cache'), ...parameters],
+    environment: { HOME: folder, RESTIC_PASSWORD: PASSPHRASE },
+  });
+  return {
+    name: 'restic',
+    prepare: async () => {
+      await mkdir(folder, { recursive: true });
+      await measure(run('init'));
+    },
+    // --force reads the file although its time and size are those of the last run.
+    backUp: (image, vm) => measure(run('backup', '--force', '--host', vm, image)),
+    restore: async (image, vm, file) => {
+      const out = `${file}.restic`;
+      const include = ['--host', vm, '--path', image, '--include', image];
+      const cost = await measure(run('restore', 'latest', ...include, '--target', out));
+      await rename(join(out, image), file);
+      return cost;
+    },
+    stored: () => stored(target),
+  };
+}
+
+export function borg(folder: string): Contender {
+  const target = join(folder, 'repository');
+  let count = 0;
+  const latest = new Map<string, string>();
+  const run = (...parameters: string[]): Program => ({
+    file: program('borg'),
+    parameters,
+    environment: {
+      HOME: folder,
+      BORG_BASE_DIR: folder,
+      BORG_PASSPHRASE: PASSPHRASE,
+      BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: 'yes',
+    },
+    workingFolder: folder,
+  });
+  return {
+    name: 'borg',
+    prepare: async () => {
+      await mkdir(folder, { recursive: true });
+      await measure(run('init', '--encryption=repokey-blake2', target));
+    },
+    backUp: async (image, vm) => {
+      count += 1;
+      const archive = `${vm}-${String(count)}`;
+      latest.set(vm, archive);
+      const settings = ['--compression=zstd,1', '--files-cache=disabled'];
+      return measure(run('create', ...settings, `${target}::${archive}`, image));
+    },
+    restore: async (image, vm, file) => {
+      const archive = `${target}::${latest.get(vm) ?? ''}`;
+      const out = `${file}.borg`;
+      await mkdir(out);
+      const extract = run('extract', '--sparse', archive, image.slice(1));
+      const cost = await measure({ ...extract, workingFolder: out });
+      await rename(join(out, image), file);
+      return cost;
+    },
+    stored: () => stored(target),
+  };
+}
+
+/** Reads a file once so that the first program does not pay for a cold disk. */
+export async function warm(file: string): Promise<void> {
+  await using handle = await open(file);
+  const buffer = Buffer.allocUnsafe(8 * 1024 * 1024);
+  for (;;) {
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length);
+    if (bytesRead === 0) {
+      return;
+    }
+  }
+}

@@ -1,0 +1,94 @@
+// One operation on a vault in a process of its own, so that what it costs can be measured:
+//   create VAULT | back-up VAULT IMAGE VM | restore VAULT VM FILE | increment VAULT IMAGE VM OFFSETS LENGTH
+import { createHash } from 'node:crypto';
+import type { ChangeSet } from '../src/disk/change-set.ts';
+import { MeteredObjectStore } from '../src/vault/object-stores/metered.ts';
+import { openObjectStore } from '../src/vault/object-stores/location.ts';
+import { Vault } from '../src/vault/vault.ts';
+import { RawReader, RawWriter } from './raw-files.ts';
+
+const { signal } = new AbortController();
+const [command = '', location = '', ...rest] = process.argv.slice(2);
+const passphrase = process.env['BENCH_PASSPHRASE'] ?? '';
+const cacheFolder = process.env['BENCH_CACHE'] ?? '';
+const store = new MeteredObjectStore(await openObjectStore(location, {}, signal));
+
+/** A UUID for a name, the same in every run. */
+function idOf(name: string): string {
+  const hex = createHash('sha256').update(name).digest('hex');
+  return hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/, '$1-$2-4$3-8$4-$5');
+}
+
+async function open(): Promise<Vault> {
+  return Vault.open(store, { kind: 'passphrase', passphrase }, { cacheFolder }, signal);
+}
+
+async function backUp(image: string, vmName: string, changes: ChangeSet): Promise<object> {
+  const vault = await open();
+  await using reader = await RawReader.open(image);
+  await using writer = await vault.beginPoint({ vmId: idOf(vmName), vmName }, signal);
+  const { statistics } = await writer.addDisk(
+    { diskId: idOf(`${vmName} disk`), name: 'disk', sizeBytes: reader.size, reader, changes },
+    { signal },
+  );
+  await writer.commit(
+    { takenAtMs: Date.now(), consistency: 'imported', notes: [], configuration: {} },
+    signal,
+  );
+  await vault.close();
+  return { statistics, traffic: store.traffic };
+}
+
+async function restore(vmName: string, file: string): Promise<object> {
+  const vault = await open();
+  const [disk, point] = await newestDisk(vault, idOf(vmName));
+  await using writer = await RawWriter.create(file, disk.sizeBytes);
+  const place = { pointId: point.id, diskId: disk.diskId };
+  const statistics = await vault.restoreDisk(place, writer, { signal });
+  await writer.flush();
+  await vault.close();
+  return { statistics, traffic: store.traffic };
+}
+
+async function newestDisk(
+  vault: Vault,
+  vmId: string,
+): Promise<
+  [Awaited<ReturnType<Vault['point']>>['disks'][number], Awaited<ReturnType<Vault['point']>>]
+> {
+  const points = await vault.points(signal, vmId);
+  const point = points.reduce((newest, one) => (one.id > newest.id ? one : newest));
+  const [disk] = point.disks;
+  if (disk === undefined) {
+    throw new Error(`the point ${point.id} has no disk`);
+  }
+  return [disk, point];
+}
+
+async function perform(): Promise<object> {
+  const [first = '', second = '', offsets = '', length = ''] = rest;
+  switch (command) {
+    case 'create': {
+      const name = { name: 'bench', passphrase, cacheFolder };
+      const { vault } = await Vault.create(store, name, signal);
+      await vault.close();
+      return {};
+    }
+    case 'back-up':
+      return backUp(first, second, { method: 'full', reason: 'imported-image' });
+    case 'restore':
+      return restore(first, second);
+    case 'increment': {
+      const extents = offsets.split(',').map((offset) => ({
+        offset: Number(offset),
+        length: Number(length),
+        content: 'data' as const,
+      }));
+      return backUp(first, second, { method: 'changed-extents', extents });
+    }
+    default:
+      throw new Error(`no such command: ${command}`);
+  }
+}
+
+console.log(JSON.stringify(await perform()));

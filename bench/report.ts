@@ -1,0 +1,76 @@
+import { cpus, totalmem } from 'node:os';
+import { STEPS, type Summary } from './comparison.ts';
+import type { IncrementReport } from './increments.ts';
+import type { MachineBest } from './machine-best.ts';
+import { isMet, type Target } from './targets.ts';
+
+export interface Report {
+  readonly machine: string;
+  readonly images: string;
+  readonly runs: number;
+  readonly summaries: readonly Summary[];
+  readonly best: Readonly<Record<string, MachineBest>>;
+  readonly increments: IncrementReport | undefined;
+  readonly targets: readonly Target[];
+}
+
+export function machineFacts(): string {
+  const [first] = cpus();
+  const memory = `${(totalmem() / 2 ** 30).toFixed(0)} GiB`;
+  return `${String(cpus().length)} x ${first?.model ?? 'unknown CPU'}, ${memory}, Node ${process.version}`;
+}
+
+const mb = (bytes: number): string => (bytes / 1e6).toFixed(0);
+
+function line(...cells: readonly string[]): string {
+  const [first = '', second = '', ...rest] = cells;
+  return `${first.padEnd(14)}${second.padEnd(11)}${rest.map((cell) => cell.padStart(11)).join('')}`;
+}
+
+/** The figures for people; MB are 10^6 bytes as others count them. */
+export function printReport(report: Report): void {
+  console.log(`\n${report.machine}; ${report.images} disks, median of ${String(report.runs)}\n`);
+  console.log(line('step', 'program', 'wall s', 'cpu s', 'peak MiB', 'stored MB', 'objects', 'x'));
+  for (const step of STEPS) {
+    const ofStep = report.summaries.filter((one) => one.step === step);
+    const ours = ofStep.find(({ program }) => program === 'hyperkeep');
+    for (const { program, wallS, cpuS, peakMemoryBytes, stored } of ofStep) {
+      const times = ours === undefined ? '' : (wallS / ours.wallS).toFixed(2);
+      const memory = (peakMemoryBytes / 2 ** 20).toFixed(0);
+      const cells = [wallS.toFixed(2), cpuS.toFixed(2), memory, mb(stored.bytes)];
+      console.log(line(step, program, ...cells, String(stored.objects), times));
+    }
+  }
+  for (const [name, best] of Object.entries(report.best)) {
+    const cells = [best.wallS.toFixed(2), best.cpuS.toFixed(2), '', mb(best.storedBytes)];
+    console.log(line('full', `at best *`, ...cells, name));
+  }
+  console.log(
+    '* hash, zstd, AES-GCM and the way back over what the first disk holds; two threads, no files written\n',
+  );
+  if (report.increments !== undefined) {
+    printIncrements(report.increments);
+  }
+  console.log('targets');
+  for (const target of report.targets) {
+    const { name, actual, wanted, bound, unit } = target;
+    const wish = `${bound === 'least' ? '>=' : '<='} ${String(wanted)} ${unit}`;
+    const verdict = isMet(target) ? 'met' : 'SHORT';
+    console.log(
+      `  ${name.padEnd(46)}${actual.toFixed(2).padStart(9)}  ${wish.padEnd(12)}${verdict}`,
+    );
+  }
+}
+
+function printIncrements({ disks, worstSpread, cpuRatio }: IncrementReport): void {
+  console.log('the same 64 MiB written, incremental of one disk (median)');
+  console.log(line('disk', '', 'read MB', 'sent MB', 'requests', 'wall s', 'cpu s'));
+  for (const { name, readBytes, sentBytes, requests, wallS, cpuS } of disks) {
+    const cells = [mb(readBytes), mb(sentBytes), String(requests), wallS.toFixed(2)];
+    console.log(line(name, '', ...cells, cpuS.toFixed(2)));
+  }
+  const spread = `${(worstSpread * 100).toFixed(1)} % (<= 5 %)`;
+  console.log(
+    `  bytes and requests apart by ${spread}, CPU time ${cpuRatio.toFixed(2)}x (<= 1.5x)\n`,
+  );
+}
