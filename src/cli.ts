@@ -6,6 +6,7 @@ import { runCli } from './cli/program.ts';
 import { SystemClock } from './kernel/clock.ts';
 import { Fault, systemCode } from './kernel/fault.ts';
 import { readClientConfig } from './platform/config/cli-settings.ts';
+import { readConfig } from './platform/config/config.ts';
 import { takePassphrase } from './platform/config/passphrase.ts';
 
 /* The entry of the command line: binds commands to this process. */
@@ -80,23 +81,29 @@ async function main(): Promise<void> {
   const { homedir: homeFolder, uid: userId } = userInfo();
   // eslint-disable-next-line no-restricted-properties -- handed to platform/config
   const variables = process.env;
+  const owner = { userId, homeFolder };
+  const version = readVersion();
   const code = await runCli(
     process.argv.slice(2),
     {
       terminal: { output: process.stdout, errors: process.stderr, input: process.stdin },
       clock: new SystemClock(),
-      version: readVersion(),
+      version,
       workingFolder: process.cwd(),
       cacheFolder: join(variables['XDG_CACHE_HOME'] ?? join(homeFolder, '.cache'), 'hyperkeep'),
-      readSettings: () => corrected(() => readClientConfig(variables, { userId, homeFolder })),
+      readSettings: () => corrected(() => readClientConfig(variables, owner)),
       readPassphrase,
-      serve: async () => {
-        throw new Fault('request.invalid', 'The service is not part of this build yet.');
+      serve: async (signal) => {
+        const config = corrected(() => readConfig(variables, owner));
+        const { serve } = await import('./main.ts'); // Nest and all: only the service needs it.
+        const { stdout: output, stderr: errors } = process;
+        await serve({ config, version, output, errors }, signal);
       },
     },
     stop.signal,
   );
-  process.exitCode = stop.exitCode() ?? code;
+  // A service that was asked to stop and did so in order has succeeded.
+  process.exitCode = code === EXIT_INTERRUPTED ? (stop.exitCode() ?? code) : code;
 }
 
 await main();

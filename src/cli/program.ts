@@ -23,21 +23,30 @@ export async function runCli(
   signal: AbortSignal,
 ): Promise<number> {
   const { output, errors } = environment.terminal;
+  const program = buildProgram(new Cli(environment, signal));
   try {
-    const program = buildProgram(new Cli(environment, signal));
     await program.parseAsync(parameters, { from: 'user' });
     return EXIT_OK;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === EXIT_OK) {
       return EXIT_OK; // --help and --version end this way.
     }
-    const report = reportOf(error instanceof CommanderError ? usageFault(error) : error);
-    errors.write(reportText(report));
+    const report = reportOf(
+      error instanceof CommanderError ? usageFault(error, named(program, parameters)) : error,
+    );
+    if (!isHelp(error)) {
+      errors.write(reportText(report));
+    }
     if (parameters.includes('--json')) {
       output.write(`${JSON.stringify({ error: report }, undefined, 2)}\n`);
     }
     return report.exitCode;
   }
+}
+
+/** Commander has printed the help of a command that needs a subcommand: that says enough. */
+function isHelp(error: unknown): boolean {
+  return error instanceof CommanderError && error.code === 'commander.help';
 }
 
 /** Every command there is. */
@@ -48,8 +57,9 @@ export function buildProgram(cli: Cli): Command {
     .showHelpAfterError(false)
     .configureOutput({
       writeOut: (text) => terminal.output.write(text),
+      writeErr: (text) => terminal.errors.write(text),
       // Mistakes are reported by runCli, once.
-      writeErr: () => undefined,
+      outputError: () => undefined,
     })
     .exitOverride()
     .addHelpText('after', () => HELP_AFTER);
@@ -85,11 +95,26 @@ function addJsonOption(command: Command): void {
   }
 }
 
-function usageFault(error: CommanderError): Fault {
-  const message = error.message.replace(/^error: /, '');
-  const sentence = message === '(outputHelp)' ? 'a command is missing' : message;
+/** The command that the user was typing: `hyperkeep vault create`. */
+function named(program: Command, parameters: readonly string[]): string {
+  let command = program;
+  const names = [program.name()];
+  for (const word of parameters) {
+    const child = command.commands.find((candidate) => candidate.name() === word);
+    if (child === undefined) {
+      break;
+    }
+    command = child;
+    names.push(word);
+  }
+  return names.join(' ');
+}
+
+function usageFault(error: CommanderError, command: string): Fault {
+  const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
+  const sentence = isHelp(error) ? 'a command is missing' : message;
   return new Fault(
     'request.invalid',
-    `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}. See hyperkeep --help.`,
+    `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}. See ${command} --help.`,
   );
 }

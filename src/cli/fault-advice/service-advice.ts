@@ -57,6 +57,22 @@ export const SERVICE_ADVICE = {
     data: 'Nothing was changed.',
     next: 'Name the VM with --vm; its id works too.',
   },
+  'database.programs-missing': {
+    happened: 'There is no PostgreSQL on this machine that can run the catalog database.',
+    data: 'Nothing was changed. Vaults and VMs do not depend on the database.',
+    next: 'Install the package that the message names (apt-get install postgresql), or set DATABASE_URL.',
+  },
+  'database.folder-closed': {
+    happened:
+      'The service runs as root, PostgreSQL as another user, and that user cannot reach the home folder.',
+    data: 'Nothing was changed.',
+    next: 'Set HYPERKEEP_HOME to a folder that others may pass through, such as /var/lib/hyperkeep, or set DATABASE_URL.',
+  },
+  'database.start-failed': {
+    happened: 'The catalog database of this service did not start.',
+    data: 'Vaults and VMs are not hit. The catalog can be read again from the vaults.',
+    next: 'See postgres.log in the home folder (a full disk is the usual reason), put that right and start again.',
+  },
   'service.already-running': {
     happened: 'Another service runs with this home folder.',
     data: 'Nothing was changed; the other service goes on.',

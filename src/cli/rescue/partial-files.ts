@@ -1,4 +1,4 @@
-import { link, rename, rm, stat, unlink } from 'node:fs/promises';
+import { link, lstat, rename, rm, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncFolder } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
@@ -64,7 +64,7 @@ async function publishFile(partial: string, path: string): Promise<void> {
 
 async function isThere(path: string): Promise<boolean> {
   try {
-    await stat(path);
+    await lstat(path);
     return true;
   } catch (error) {
     if (systemCode(error) === 'ENOENT') {

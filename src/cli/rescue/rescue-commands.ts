@@ -1,12 +1,14 @@
 import { Option, type Command } from 'commander';
 import { type Cli } from '../cli.ts';
-import { createVault, type CreateOptions } from './create-vault.ts';
-import { importImages, type ImportOptions } from './import-images.ts';
-import { listPoints, type ListOptions } from './point-list.ts';
-import { restorePoint, type RestoreOptions } from './restore-point.ts';
-import { verifyPoints, type VerifyOptions } from './verify-points.ts';
+import { type CreateOptions } from './create-vault.ts';
+import { type ImportOptions } from './import-images.ts';
+import { type ListOptions } from './point-list.ts';
+import { type RestoreOptions } from './restore-point.ts';
+import { type VerifyOptions } from './verify-points.ts';
 
 const FORMATS = ['raw', 'qcow2'];
+
+/* What a command needs is loaded when it runs: the S3 client alone takes half a second. */
 
 /** Commands that need the vault and its passphrase, and nothing else: no service, no database. */
 export function addRescueCommands(program: Command, cli: Cli): void {
@@ -19,6 +21,7 @@ export function addRescueCommands(program: Command, cli: Cli): void {
     .option('--generate-passphrase', 'generate a strong passphrase and show it once')
     .option('--single-writer', 'accept a network file system or a caching store')
     .action(async (options: CreateOptions) => {
+      const { createVault } = await import('./create-vault.ts');
       await cli.answer(options, createVault(cli, options));
     });
   opened(rescue.command('import').description('make a recovery point of disk images'))
@@ -30,11 +33,13 @@ export function addRescueCommands(program: Command, cli: Cli): void {
     .option('--single-writer', 'accept a network file system or a caching store')
     .action(async (files: string[], options: ImportOptions) => {
       const diskName = (options as Partial<ImportOptions>).diskName ?? [];
+      const { importImages } = await import('./import-images.ts');
       await cli.answer(options, importImages(cli, files, { ...options, diskName }));
     });
   opened(rescue.command('points').description('the recovery points in the vault, oldest first'))
     .option('--vm <name>', 'of this VM only')
     .action(async (options: ListOptions) => {
+      const { listPoints } = await import('./point-list.ts');
       await cli.answer(options, listPoints(cli, options));
     });
   addRestore(rescue, cli);
@@ -47,6 +52,7 @@ export function addRescueCommands(program: Command, cli: Cli): void {
       '3',
     )
     .action(async (point: string | undefined, options: VerifyOptions) => {
+      const { verifyPoints } = await import('./verify-points.ts');
       await cli.answer(options, verifyPoints(cli, point, options));
     });
 }
@@ -68,6 +74,7 @@ function addRestore(rescue: Command, cli: Cli): void {
     .option('--initrd <file>', 'its initial RAM disk')
     .option('--dry-run', 'say what would be written, and stop')
     .action(async (point: string, options: RestoreOptions) => {
+      const { restorePoint } = await import('./restore-point.ts');
       await cli.answer(options, restorePoint(cli, point, options));
     });
 }

@@ -1,0 +1,94 @@
+import { cliRun } from '../../test/support/cli-run.ts';
+
+const folder = '/nowhere';
+
+describe('runCli', () => {
+  it.each([
+    ['an unknown command', ['bogus'], "Unknown command 'bogus'. See hyperkeep --help."],
+    [
+      'a missing option',
+      ['rescue', 'points'],
+      "Required option '--vault <place>' not specified. See hyperkeep rescue points --help.",
+    ],
+    [
+      'an unknown option',
+      ['points', '--all'],
+      "Unknown option '--all'. See hyperkeep points --help.",
+    ],
+    [
+      'a wrong level',
+      ['rescue', 'verify', '--vault', '/v', '--level', '9'],
+      '--level is 1, 2 or 3.',
+    ],
+  ])('reports %s once, with exit code 2', async (_, parameters, message) => {
+    const run = await cliRun(parameters, { folder });
+
+    expect(run.exitCode).toBe(2);
+    expect(run.stdout).toBe('');
+    expect(run.stderr).toBe(
+      `error request.invalid: ${message}\n  Your data: Nothing was changed.\n  Next step: Correct it and run it again; --help shows what a command takes.\n`,
+    );
+  });
+
+  it('prints one JSON document for a mistake too', async () => {
+    const run = await cliRun(['points', '--bogus', '--json'], { folder });
+
+    expect(JSON.parse(run.stdout)).toMatchObject({
+      error: { code: 'request.invalid', exitCode: 2 },
+    });
+  });
+
+  it('shows the help of a command that needs another, on standard error', async () => {
+    const run = await cliRun(['vm'], { folder });
+
+    expect(run).toMatchObject({ exitCode: 2, stdout: '' });
+    expect(run.stderr).toContain('Usage: hyperkeep vm');
+    expect(run.stderr).not.toContain('error');
+  });
+
+  it.each([[['--help']], [['rescue', 'restore', '--help']], [['--version']]])(
+    'answers %j on standard output',
+    async (parameters) => {
+      const run = await cliRun(parameters, { folder });
+
+      expect(run).toMatchObject({ exitCode: 0, stderr: '' });
+      expect(run.stdout).not.toBe('');
+    },
+  );
+
+  it('reports a bug of ours as one, with its stack', async () => {
+    const serve = async (): Promise<void> => {
+      throw new TypeError('x is not a function');
+    };
+
+    const run = await cliRun(['serve'], { folder, environment: { serve } });
+
+    expect(run.exitCode).toBe(70);
+    expect(run.stderr).toMatch(/error internal: TypeError: x is not a function\n +at /);
+  });
+
+  it('takes Ctrl-C as no failure of anybody', async () => {
+    const serve = async (): Promise<void> => {
+      throw new DOMException('This operation was aborted', 'AbortError');
+    };
+
+    const run = await cliRun(['serve'], { folder, environment: { serve } });
+
+    expect(run.exitCode).toBe(130);
+    expect(run.stderr).toContain('Stopped.');
+  });
+
+  it('never asks for a passphrase where nobody can answer', async () => {
+    const run = await cliRun(['rescue', 'points', '--vault', '/nowhere/vault'], { folder });
+
+    expect(run.exitCode).toBe(2);
+    expect(run.stderr).toContain('passphrase.missing');
+  });
+
+  it('explains an error code', async () => {
+    const run = await cliRun(['explain', 'store.full', '--json'], { folder });
+
+    expect(JSON.parse(run.stdout)).toMatchObject({ code: 'store.full', kind: 'exhausted' });
+    expect((await cliRun(['explain', 'x.y'], { folder })).exitCode).toBe(2);
+  });
+});

@@ -1,0 +1,114 @@
+import { faultCode } from '../../../test/support/fault-code.ts';
+import { pointDisk, recoveryPoint } from '../../../test/support/points.ts';
+import { VmDefinition } from '../../vm/definition.ts';
+import { filesOf, planRestore, type RestoreRequest } from './restore-plan.ts';
+
+const UUID = '0b0f3a80-7b5a-4c53-8d5c-6f1f0f8f0002';
+const REQUEST: RestoreRequest = { folder: '/to', format: 'qcow2', bootFiles: {} };
+
+function withFirmware(firmware: VmDefinition['firmware'], files: string[] = []) {
+  const point = recoveryPoint();
+  return {
+    ...point,
+    files: files.map((name) => ({ name, sizeBytes: 1 })),
+    configuration: { ...VmDefinition.parse(point.configuration), firmware },
+  };
+}
+
+describe('planRestore', () => {
+  it('brings a VM back as it was, at local paths', () => {
+    const point = recoveryPoint();
+
+    const plan = planRestore(point, REQUEST);
+
+    expect(filesOf(plan)).toEqual(['/to/web-disk0.qcow2', '/to/web.json']);
+    expect(plan.definition?.content).toMatchObject({
+      id: point.vmId,
+      name: 'web',
+      disks: [{ id: point.disks[0]?.diskId, path: '/to/web-disk0.qcow2', format: 'qcow2' }],
+      nics: [{ mac: '52:54:00:00:00:01' }],
+    });
+  });
+
+  it('gives a VM under a new name new ids and MAC addresses', () => {
+    const point = recoveryPoint();
+
+    const plan = planRestore(point, { ...REQUEST, newName: 'web2', format: 'raw' });
+
+    const content = plan.definition?.content;
+    expect(filesOf(plan)).toEqual(['/to/web2-disk0.raw', '/to/web2.json']);
+    expect(content?.name).toBe('web2');
+    expect(content?.id).not.toBe(point.vmId);
+    expect(content?.disks[0]?.id).not.toBe(point.disks[0]?.diskId);
+    expect(content?.nics[0]?.mac).not.toBe('52:54:00:00:00:01');
+  });
+
+  it('restores one disk without a definition', () => {
+    const point = recoveryPoint({
+      disks: [pointDisk(), pointDisk({ name: 'data', diskId: UUID })],
+      configuration: 'damaged',
+    });
+
+    expect(filesOf(planRestore(point, { ...REQUEST, disk: 'data' }))).toEqual([
+      '/to/web-data.qcow2',
+    ]);
+    expect(faultCode(() => planRestore(point, { ...REQUEST, disk: 'gone' }))).toBe(
+      'point.disk-unknown',
+    );
+  });
+
+  it('says which disks of the VM are not in the point', () => {
+    const point = recoveryPoint({
+      disks: [pointDisk(), pointDisk({ name: 'swap', diskId: UUID })],
+    });
+
+    const plan = planRestore({ ...point, disks: [pointDisk()] }, REQUEST);
+
+    expect(plan.notes).toEqual([
+      'Disk disk1 is not in the recovery point and not in the restored VM.',
+    ]);
+    expect(plan.definition?.content.disks).toHaveLength(1);
+  });
+
+  it.each([
+    ['a VM name', recoveryPoint({ vmName: '../../etc/cron.d/x' })],
+    ['a disk name', recoveryPoint({ disks: [pointDisk({ name: '../x' })] })],
+    ['a definition', recoveryPoint({ configuration: { name: 'x', qemuArguments: '-daemonize' } })],
+  ])('refuses %s of a hostile vault', (_, point) => {
+    expect(faultCode(() => planRestore(point, REQUEST))).toBe('point.definition-invalid');
+  });
+
+  it('never boots files that the vault names', () => {
+    const kernel = withFirmware({
+      kind: 'kernel',
+      kernelPath: '/etc/shadow',
+      commandLine: 'console=ttyS0',
+    });
+    const uefi = withFirmware({ kind: 'uefi', codePath: '/etc/shadow', nvramPath: '/x' }, [
+      'nvram',
+    ]);
+
+    for (const point of [kernel, uefi]) {
+      expect(faultCode(() => planRestore(point, REQUEST))).toBe('restore.firmware-not-chosen');
+    }
+    const plan = planRestore(kernel, { ...REQUEST, bootFiles: { kernelPath: '/boot/vmlinuz' } });
+    expect(plan.definition?.content.firmware).toEqual({
+      kind: 'kernel',
+      kernelPath: '/boot/vmlinuz',
+      commandLine: 'console=ttyS0',
+    });
+  });
+
+  it('brings the variable store of a UEFI machine along', () => {
+    const uefi = withFirmware({ kind: 'uefi', codePath: '/x', nvramPath: '/y' }, ['nvram']);
+
+    const plan = planRestore(uefi, { ...REQUEST, bootFiles: { codePath: '/OVMF_CODE.fd' } });
+
+    expect(filesOf(plan)).toEqual(['/to/web-disk0.qcow2', '/to/web-nvram.qcow2', '/to/web.json']);
+    expect(plan.definition?.content.firmware).toEqual({
+      kind: 'uefi',
+      codePath: '/OVMF_CODE.fd',
+      nvramPath: '/to/web-nvram.qcow2',
+    });
+  });
+});
