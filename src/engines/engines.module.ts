@@ -1,5 +1,8 @@
 import { Module, type BeforeApplicationShutdown, type DynamicModule } from '@nestjs/common';
+import { Clock } from '../kernel/clock.ts';
+import { Log } from '../kernel/log.ts';
 import { Engine } from './engine.ts';
+import { QemuEngine } from './qemu/qemu-engine.ts';
 
 export interface EngineSettings {
   /** Folder of what the engine keeps about its VMs. */
@@ -21,7 +24,13 @@ export class EnginesModule implements BeforeApplicationShutdown {
     return {
       module: EnginesModule,
       global: true,
-      providers: [{ provide: Engine, useFactory: async () => openEngine(settings) }],
+      providers: [
+        {
+          provide: Engine,
+          inject: [Clock, Log],
+          useFactory: (clock: Clock, log: Log) => new QemuEngine({ ...settings, clock, log }),
+        },
+      ],
       exports: [Engine],
     };
   }
@@ -29,8 +38,4 @@ export class EnginesModule implements BeforeApplicationShutdown {
   async beforeApplicationShutdown(): Promise<void> {
     await this.engine.close();
   }
-}
-
-async function openEngine(settings: EngineSettings): Promise<Engine> {
-  throw new Error(`no engine yet for ${settings.stateFolder}`);
 }

@@ -1,0 +1,150 @@
+import { access, constants, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { imageFacts } from '../../formats/qemu-img.ts';
+import { PRIVATE_FOLDER_MODE, syncFolder, writeDurably } from '../../kernel/durable-file.ts';
+import { Fault, systemCode } from '../../kernel/fault.ts';
+import type { VmDefinition } from '../../vm/definition.ts';
+import { newDiskState } from './disk-changes.ts';
+import { identityOf } from './file-identity.ts';
+import { vmsFolder, type EngineFolders, type VmPaths } from './vm-paths.ts';
+import { NVRAM, storeVmState, type DiskState, type VmState } from './vm-state.ts';
+
+interface Image {
+  readonly id: string;
+  readonly path: string;
+  readonly format: 'raw' | 'qcow2';
+  readonly excluded: boolean;
+  /** As the definition says; undefined for the variable store. */
+  readonly sizeBytes?: number;
+}
+
+/** The images of a VM: its disks, and its variable store if it has one. */
+export function imagesOf(definition: VmDefinition): Image[] {
+  const { firmware, disks } = definition;
+  const nvram: Image[] =
+    firmware.kind === 'uefi'
+      ? [{ id: NVRAM, path: firmware.nvramPath, format: 'qcow2', excluded: false }]
+      : [];
+  return [...disks, ...nvram];
+}
+
+/**
+ * Writes the state of a VM that is taken over. Its folder appears with everything in it or not at
+ * all. Changes no image.
+ *
+ * @throws Fault `engine.image-refused`, `engine.image-missing`, `vm.disk-size-differs`
+ */
+export async function createVm(
+  folders: EngineFolders,
+  definition: VmDefinition,
+  paths: VmPaths,
+  signal: AbortSignal,
+): Promise<void> {
+  const disks: DiskState[] = [];
+  for (const [index, image] of imagesOf(definition).entries()) {
+    await assertUsable(image, signal);
+    disks.push(await freshDisk(image, index));
+  }
+  const state: VmState = {
+    version: 1,
+    vmId: definition.id,
+    started: 'no',
+    freezeSent: false,
+    leftovers: [],
+    releasing: false,
+    disks,
+    warnings: [],
+  };
+  await mkdir(vmsFolder(folders.stateFolder), { recursive: true, mode: PRIVATE_FOLDER_MODE });
+  const making = `${paths.folder}.new`;
+  await rm(making, { recursive: true, force: true });
+  await mkdir(making, { mode: PRIVATE_FOLDER_MODE });
+  await storeDefinition(join(making, basename(paths.definition)), definition);
+  await storeVmState(join(making, basename(paths.state)), state);
+  await rename(making, paths.folder);
+  await syncFolder(dirname(paths.folder));
+}
+
+export async function storeDefinition(path: string, definition: VmDefinition): Promise<void> {
+  await writeDurably(path, `${JSON.stringify(definition, undefined, 1)}\n`);
+}
+
+async function freshDisk(image: Image, index: number): Promise<DiskState> {
+  const disk = newDiskState({ id: image.id, index, excluded: image.excluded, base: image });
+  const [base] = disk.layers;
+  const layers = base === undefined ? [] : [{ ...base, identity: await identityOf(base, false) }];
+  return { ...disk, layers, nextLayer: (await highestOverlay(image.path)) + 1 };
+}
+
+/** The highest number of an overlay that lies beside an image already, from another life of it. */
+async function highestOverlay(path: string): Promise<number> {
+  const prefix = `${basename(path)}.hk-`;
+  const numbers = (await readdir(dirname(path)))
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => Number.parseInt(name.slice(prefix.length), 10))
+    .filter((number) => Number.isSafeInteger(number));
+  return Math.max(0, ...numbers);
+}
+
+/** Fields of a qcow2 header that make an image more than the one file (docs/interop/qcow2.txt). */
+const QCOW2 = {
+  headerBytes: 80,
+  cryptMethodAt: 32,
+  incompatibleFeaturesAt: 72,
+  externalDataFile: 1n << 2n,
+} as const;
+
+async function assertUsable(image: Image, signal: AbortSignal): Promise<void> {
+  const { path, format } = image;
+  const refuse = (why: string) =>
+    new Fault('engine.image-refused', `The image ${path} cannot be taken: ${why}.`, { path });
+  const found = await stat(path).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') {
+      throw new Fault('engine.image-missing', `There is no image ${path}.`, { path });
+    }
+    throw error;
+  });
+  if (!found.isFile()) {
+    throw refuse('it is not a regular file');
+  }
+  await access(dirname(path), constants.W_OK).catch(() => {
+    throw refuse('its folder cannot be written, where layers would go');
+  });
+  if (format === 'qcow2') {
+    const why = await whyNotPlainQcow2(path);
+    if (why !== undefined) {
+      throw refuse(why);
+    }
+  }
+  const { virtualSize, backingFile } = await imageFacts({ path, format }, signal);
+  if (backingFile !== undefined) {
+    throw refuse('it is a differencing image; merge it into its base first');
+  }
+  if (image.sizeBytes !== undefined && virtualSize !== image.sizeBytes) {
+    throw new Fault(
+      'vm.disk-size-differs',
+      `The image ${path} has ${virtualSize} bytes, its definition says ${image.sizeBytes}.`,
+      { path, imageBytes: virtualSize, definedBytes: image.sizeBytes },
+    );
+  }
+}
+
+async function whyNotPlainQcow2(path: string): Promise<string | undefined> {
+  await using file = await open(path, 'r');
+  const header = Buffer.alloc(QCOW2.headerBytes);
+  const { bytesRead } = await file.read(header, 0, header.length, 0);
+  if (bytesRead < header.length || header.toString('latin1', 0, 4) !== 'QFI\xfb') {
+    return 'it is not a qcow2 image';
+  }
+  if (header.readUInt32BE(4) < 3) {
+    return 'its qcow2 version is too old; run qemu-img amend -o compat=1.1';
+  }
+  if (header.readUInt32BE(QCOW2.cryptMethodAt) !== 0) {
+    return 'it is encrypted by QEMU';
+  }
+  const features = header.readBigUInt64BE(QCOW2.incompatibleFeaturesAt);
+  if ((features & QCOW2.externalDataFile) !== 0n) {
+    return 'its data is in another file';
+  }
+  return undefined;
+}

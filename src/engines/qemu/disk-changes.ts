@@ -1,0 +1,109 @@
+import { randomUUID } from 'node:crypto';
+import { baseOf, NVRAM, topOf, type DiskState, type Layer } from './vm-state.ts';
+
+/** What may happen to the layers of a disk, as pure functions of its state. */
+
+/** A disk that nothing is known about yet, with its image as the only layer. */
+export function newDiskState(options: {
+  readonly id: string;
+  readonly index: number;
+  readonly excluded: boolean;
+  readonly base: Pick<Layer, 'path' | 'format'>;
+}): DiskState {
+  return {
+    id: options.id,
+    index: options.index,
+    excluded: options.excluded,
+    trackingId: randomUUID(),
+    generation: 0,
+    frozenSizeBytes: 0,
+    nextLayer: 1,
+    layers: [{ number: 0, path: options.base.path, format: options.base.format }],
+    unlogged: [],
+    topUntouched: false,
+    merging: false,
+  };
+}
+
+/** The layer that the next freeze puts on top. It lies beside the base: same file system, same room. */
+export function plannedLayer(disk: DiskState): Layer {
+  const number = disk.nextLayer;
+  return { number, path: `${baseOf(disk).path}.hk-${number}.qcow2`, format: 'qcow2' };
+}
+
+/** Its number is never used again, even if the layer never comes. */
+export function withPlanned(disk: DiskState): DiskState {
+  return { ...disk, nextLayer: disk.nextLayer + 1 };
+}
+
+/**
+ * `layer` goes on top and what was on top is frozen as the next generation. Said before it happens:
+ * until the first write an empty overlay is the same disk.
+ *
+ * @param sizeBytes of the disk at the freeze
+ */
+export function withNewTop(disk: DiskState, layer: Layer, sizeBytes: number): DiskState {
+  const generation = disk.generation + 1;
+  const frozen = topOf(disk);
+  // Nobody can ask for changes since a generation before the first one, nor of a variable store.
+  const isAskedFor = generation > 1 && disk.id !== NVRAM;
+  const entry = {
+    layer: frozen.number,
+    generation,
+    previousSizeBytes: disk.frozenSizeBytes,
+    sizeBytes,
+  };
+  return {
+    ...disk,
+    generation,
+    frozenSizeBytes: sizeBytes,
+    layers: [...disk.layers, layer],
+    unlogged: isAskedFor ? [...disk.unlogged, entry] : disk.unlogged,
+    topUntouched: false,
+  };
+}
+
+/** The announced top did not come: the disk as it was before `withNewTop`. */
+export function withoutNewTop(disk: DiskState): DiskState {
+  const generation = disk.generation - 1;
+  const entry = disk.unlogged.find((candidate) => candidate.generation === disk.generation);
+  return {
+    ...disk,
+    generation,
+    frozenSizeBytes: entry?.previousSizeBytes ?? 0,
+    layers: disk.layers.slice(0, -1),
+    unlogged: disk.unlogged.filter((candidate) => candidate !== entry),
+    topUntouched: false,
+  };
+}
+
+/** The layers between base and top: frozen, to be merged. */
+export function frozenLayers(disk: DiskState): Layer[] {
+  return disk.layers.slice(1, -1);
+}
+
+/** The chain as the newest freeze saw it: everything below the top. */
+export function frozenChain(disk: DiskState): Layer[] {
+  return disk.layers.slice(0, -1);
+}
+
+/** The chain up to and with the layer called `number`. */
+export function chainUpTo(disk: DiskState, number: number): Layer[] {
+  return disk.layers.slice(0, disk.layers.findIndex((layer) => layer.number === number) + 1);
+}
+
+/** All frozen layers have gone into the base. */
+export function withMerged(disk: DiskState, base: Layer): DiskState {
+  return { ...disk, layers: [base, topOf(disk)], merging: false };
+}
+
+/** A new line of history: whatever was known about changes is not believed any more. */
+export function withNewHistory(disk: DiskState): DiskState {
+  return {
+    ...disk,
+    trackingId: randomUUID(),
+    generation: 0,
+    frozenSizeBytes: 0,
+    unlogged: [],
+  };
+}

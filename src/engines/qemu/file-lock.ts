@@ -1,0 +1,73 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { open, type FileHandle } from 'node:fs/promises';
+import { plainEnvironment } from '../../kernel/command.ts';
+import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
+import { Fault } from '../../kernel/fault.ts';
+
+/** Exit code of flock(1) when somebody else holds the lock. */
+const LOCK_TAKEN = 1;
+
+/**
+ * An exclusive lock on an open file, which the kernel gives back when its holder dies in any way.
+ *
+ * Node has no fcntl, so flock(1) locks the file description that we opened and share with it: the
+ * lock belongs to the description, stays when flock has exited, and goes when our descriptor is
+ * closed. No other child inherits the descriptor (Node opens with O_CLOEXEC). It excludes other
+ * processes and other holders in this one alike.
+ */
+export class FileLock implements AsyncDisposable {
+  private file: FileHandle | undefined;
+
+  private constructor(file: FileHandle) {
+    this.file = file;
+  }
+
+  /**
+   * Takes the lock within `waitMs`, or returns undefined when another holder kept it.
+   */
+  static async take(
+    path: string,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<FileLock | undefined> {
+    signal.throwIfAborted();
+    const file = await open(path, 'a', PRIVATE_FILE_MODE);
+    try {
+      if (await lockDescription(file.fd, waitMs, signal)) {
+        return new FileLock(file);
+      }
+      await file.close();
+      return undefined;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  async release(): Promise<void> {
+    const { file } = this;
+    this.file = undefined;
+    await file?.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+}
+
+async function lockDescription(fd: number, waitMs: number, signal: AbortSignal): Promise<boolean> {
+  const patience = waitMs > 0 ? ['--timeout', String(waitMs / 1000)] : ['--nonblock'];
+  // The child sees the description as its descriptor 3.
+  const child = spawn('flock', ['--exclusive', ...patience, '3'], {
+    env: plainEnvironment(),
+    stdio: ['ignore', 'ignore', 'ignore', fd],
+    signal,
+    killSignal: 'SIGKILL',
+  });
+  const [exitCode] = (await once(child, 'exit')) as [number | null];
+  if (exitCode === 0 || exitCode === LOCK_TAKEN) {
+    return exitCode === 0;
+  }
+  throw new Fault('command.failed', `flock failed (exit ${String(exitCode)}).`, { file: 'flock' });
+}

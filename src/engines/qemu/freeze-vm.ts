@@ -1,0 +1,188 @@
+import { isFault } from '../../kernel/fault.ts';
+import type { VmDefinition } from '../../vm/definition.ts';
+import type { FreezeOptions, FrozenDisk, FrozenVm } from '../engine.ts';
+import { storeDefinition } from './add-vm.ts';
+import type { EngineParts } from './engine-parts.ts';
+import type { FileLock } from './file-lock.ts';
+import type { FrozenChain } from './frozen-chain.ts';
+import { openFrozenDisks } from './frozen-vm.ts';
+import { freezeRunning, type Instant } from './freeze-running.ts';
+import { freezeStopped } from './freeze-stopped.ts';
+import { ManagedVm } from './managed-vm.ts';
+import { removeLeftovers } from './merge.ts';
+import { frozenNvram } from './nvram-image.ts';
+import { assertRoom } from './overlay-files.ts';
+import { OverlayWatch } from './overlay-watch.ts';
+import { settle } from './settle.ts';
+import type { Session } from './sessions.ts';
+import type { VmPaths } from './vm-paths.ts';
+
+/** Giving a frozen state back must not be cut off by the job that is being cancelled. */
+const DISPOSE_MS_MAX = 6 * 60 * 60 * 1000;
+
+interface Freezing {
+  readonly parts: EngineParts;
+  readonly paths: VmPaths;
+  readonly options: FreezeOptions;
+  /** Held for as long as the frozen state is in use. */
+  readonly hold: FileLock;
+}
+
+/** Freezes a VM and opens what was frozen. Takes over the hold, also when it fails. */
+export async function freezeVm(
+  freezing: Freezing,
+  vmId: string,
+  signal: AbortSignal,
+): Promise<FrozenVm> {
+  const { parts, paths, options, hold } = freezing;
+  try {
+    await using vm = await ManagedVm.open(paths, vmId, parts.limits.actionWaitMs, signal);
+    const { session } = await settle(parts, vm, { mayMerge: true }, signal);
+    await assertRoom(parts, vm);
+    const instant =
+      session === undefined
+        ? await stoppedInstant(freezing, vm, signal)
+        : await freezeRunning(
+            parts,
+            vm,
+            {
+              qmp: session.qmp,
+              options: {
+                jobToken: options.jobToken,
+                crashConsistent: options.crashConsistent === true,
+              },
+            },
+            signal,
+          );
+    return await frozenVm(freezing, vm, { instant, session }, signal);
+  } catch (error) {
+    await hold.release();
+    throw error;
+  }
+}
+
+async function stoppedInstant(
+  { parts, options }: Freezing,
+  vm: ManagedVm,
+  signal: AbortSignal,
+): Promise<Instant | undefined> {
+  await freezeStopped(parts, vm, options.jobToken, signal);
+  await removeLeftovers(vm);
+  return undefined;
+}
+
+async function frozenVm(
+  freezing: Freezing,
+  vm: ManagedVm,
+  {
+    instant,
+    session,
+  }: { readonly instant: Instant | undefined; readonly session: Session | undefined },
+  signal: AbortSignal,
+): Promise<FrozenVm> {
+  const { parts, options } = freezing;
+  const opened = await openFrozenDisks(vm, options.neededGenerations ?? {}, signal);
+  await parts.step('changes-logged');
+  const watch = new OverlayWatch(session, vm.name);
+  try {
+    const nvram = await frozenNvram(vm, signal);
+    const definition = await currentDefinition(vm, opened.disks);
+    const warnings = [...vm.state.warnings];
+    await vm.save({ warnings: [] });
+    const giveUp = once(async () => {
+      watch.stop();
+      await Promise.all(opened.chains.map(async (chain) => chain.close()));
+      await freezing.hold.release();
+    });
+    parts.frozen.add(giveUp);
+    return {
+      takenAtMs: instant?.takenAtMs ?? parts.clock.nowMs(),
+      ...consistencyOf(instant),
+      transactionMs: instant?.transactionMs ?? 0,
+      definition,
+      ...(nvram === undefined ? {} : { nvram }),
+      disks: opened.disks.map((disk) => ({ ...disk, reader: watch.guard(disk.reader) })),
+      warnings,
+      [Symbol.asyncDispose]: once(async () => {
+        watch.stop();
+        parts.frozen.delete(giveUp);
+        await dispose(freezing, vm.definition.id, opened.chains);
+      }),
+    };
+  } catch (error) {
+    watch.stop();
+    await Promise.all(opened.chains.map(async (chain) => chain.close()));
+    throw error;
+  }
+}
+
+type HowFrozen = Pick<FrozenVm, 'consistency' | 'consistencyReason' | 'guestFrozenMs'>;
+
+function consistencyOf(instant: Instant | undefined): HowFrozen {
+  if (instant === undefined) {
+    return {
+      consistency: 'powered-off',
+      consistencyReason: 'the VM is powered off',
+      guestFrozenMs: 0,
+    };
+  }
+  const { isConsistent, frozenMs, reason } = instant.guest;
+  return {
+    consistency: isConsistent ? 'filesystem' : 'crash',
+    ...(reason === undefined ? {} : { consistencyReason: reason }),
+    guestFrozenMs: frozenMs,
+  };
+}
+
+/** The definition with the sizes that disks have now; it is kept so. */
+async function currentDefinition(
+  vm: ManagedVm,
+  frozen: readonly FrozenDisk[],
+): Promise<VmDefinition> {
+  const sizes = new Map(frozen.map(({ diskId, sizeBytes }) => [diskId, sizeBytes]));
+  const disks = vm.definition.disks.map((disk) => ({
+    ...disk,
+    sizeBytes: sizes.get(disk.id) ?? disk.sizeBytes,
+  }));
+  const hasGrown = disks.some((disk, i) => disk.sizeBytes !== vm.definition.disks[i]?.sizeBytes);
+  if (hasGrown) {
+    const definition = { ...vm.definition, disks };
+    await storeDefinition(vm.paths.definition, definition);
+    vm.describe(definition);
+  }
+  return vm.definition;
+}
+
+/**
+ * Gives the frozen state back: nobody reads it any more, so its layers are merged away. Failing to
+ * merge harms nobody, and the next action on the VM tries again.
+ */
+async function dispose(
+  { parts, paths, options, hold }: Freezing,
+  vmId: string,
+  chains: readonly FrozenChain[],
+): Promise<void> {
+  const signal = AbortSignal.any([AbortSignal.timeout(DISPOSE_MS_MAX), parts.mergeSignal(vmId)]);
+  try {
+    await Promise.all(chains.map(async (chain) => chain.close()));
+    await using vm = await ManagedVm.open(paths, vmId, parts.limits.actionWaitMs, signal);
+    if (vm.state.holder !== options.jobToken) {
+      // Another job holds the VM by now: it is not ours to touch.
+      return;
+    }
+    await vm.dropHolder();
+    await settle(parts, vm, { mayMerge: true }, signal);
+  } catch (error) {
+    if (!isFault(error) && !signal.aborted) {
+      throw error;
+    }
+    parts.log.warn('engine.merge-postponed', { vmId, error });
+  } finally {
+    await hold.release();
+  }
+}
+
+function once(run: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  return async () => (running ??= run());
+}

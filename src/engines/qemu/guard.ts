@@ -1,0 +1,191 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { plainEnvironment } from '../../kernel/command.ts';
+
+/** After this a guest is thawed, whatever the service is doing. */
+export const FROZEN_MS_MAX = 30_000;
+const READY_MS_MAX = 15_000;
+const CONNECT_MS_MAX = 3_000;
+/** An agent that flushes for longer than this is not waited for. */
+const FREEZE_MS_MAX = 10_000;
+const THAW_MS_MAX = 12_000;
+
+export type GuardOrder =
+  | { readonly order: 'freeze'; readonly connectMs: number; readonly freezeMs: number }
+  | { readonly order: 'thaw' };
+
+const GuardReport = z.discriminatedUnion('said', [
+  z.object({ said: z.literal('ready') }),
+  z.object({ said: z.literal('frozen'), fileSystems: z.number() }),
+  z.object({ said: z.literal('not-frozen'), reason: z.string() }),
+  z.object({
+    said: z.literal('thawed'),
+    why: z.enum(['told', 'pipe', 'limit', 'failed']),
+    frozenMs: z.number(),
+  }),
+  z.object({ said: z.literal('not-thawed') }),
+]);
+export type GuardReport = z.infer<typeof GuardReport>;
+
+/** How a freeze of file systems ended. */
+export interface ThawOutcome {
+  /** The guest said that it is thawed. */
+  readonly isThawed: boolean;
+  /** It was frozen from before the order until the order to thaw. */
+  readonly wasFrozenThroughout: boolean;
+  readonly frozenMs: number;
+}
+
+export interface GuardOptions {
+  readonly agentSocket: string;
+  readonly frozenMsMax?: number;
+  readonly freezeMsMax?: number;
+}
+
+/**
+ * Our end of the guard process (guard.main.ts), which freezes and thaws a guest for us and thaws it
+ * without us when we die or are late.
+ */
+export class Guard implements AsyncDisposable {
+  private readonly child: ChildProcess;
+  private readonly input: Writable;
+  private readonly output: Readable;
+  private readonly freezeMsMax: number;
+  /** Nothing is left to thaw. */
+  private isDone = true;
+  private readonly reports: GuardReport[] = [];
+  private wake: () => void = () => undefined;
+  private hasExited = false;
+  private readonly exited: Promise<unknown>;
+
+  private constructor(
+    child: ChildProcess,
+    streams: { readonly input: Writable; readonly output: Readable },
+    freezeMsMax: number,
+  ) {
+    this.child = child;
+    this.freezeMsMax = freezeMsMax;
+    this.input = streams.input;
+    this.output = streams.output;
+    // The guard may be gone; its missing report says so.
+    streams.input.on('error', () => undefined);
+    this.exited = once(child, 'exit').then(() => {
+      this.hasExited = true;
+      this.wake();
+    });
+    createInterface({ input: streams.output }).on('line', (line) => {
+      this.reports.push(GuardReport.parse(JSON.parse(line)));
+      this.wake();
+    });
+  }
+
+  /** Starts the guard, detached, so that it outlives us by what a thaw takes. */
+  static async start(options: GuardOptions): Promise<Guard> {
+    const isSource = import.meta.url.endsWith('.ts');
+    const program = fileURLToPath(
+      new URL(isSource ? './guard.main.ts' : './guard.main.js', import.meta.url),
+    );
+    const limit = String(options.frozenMsMax ?? FROZEN_MS_MAX);
+    const child = spawn(process.execPath, [program, options.agentSocket, limit], {
+      detached: true,
+      env: plainEnvironment(),
+      cwd: '/',
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    await once(child, 'spawn');
+    const streams = { input: child.stdin, output: child.stdout };
+    return new Guard(child, streams, options.freezeMsMax ?? FREEZE_MS_MAX);
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  /** Returns when the guard can take orders; starting it overlaps with other work. */
+  async ready(): Promise<boolean> {
+    return (await this.next('ready', READY_MS_MAX)) !== undefined;
+  }
+
+  /**
+   * Freezes the guest's file systems; undefined, or the reason why they are not frozen.
+   * Order a thaw in any case.
+   */
+  async freeze(): Promise<string | undefined> {
+    this.isDone = false;
+    this.send({ order: 'freeze', connectMs: CONNECT_MS_MAX, freezeMs: this.freezeMsMax });
+    const limitMs = 2 * CONNECT_MS_MAX + this.freezeMsMax + THAW_MS_MAX;
+    const report = await this.next('frozen', limitMs, 'not-frozen');
+    if (report?.said === 'frozen') {
+      return report.fileSystems > 0 ? undefined : 'the guest has no file system that can be frozen';
+    }
+    return report?.said === 'not-frozen' ? report.reason : 'the guard process ended';
+  }
+
+  /** Orders a thaw and waits for the guest's word. Without it the guard goes on trying by itself. */
+  async thaw(): Promise<ThawOutcome> {
+    this.send({ order: 'thaw' });
+    const report = await this.next('thawed', THAW_MS_MAX, 'not-thawed');
+    this.isDone = report?.said === 'thawed';
+    if (report?.said !== 'thawed') {
+      return { isThawed: false, wasFrozenThroughout: false, frozenMs: 0 };
+    }
+    return {
+      isThawed: true,
+      wasFrozenThroughout: report.why === 'told',
+      frozenMs: report.frozenMs,
+    };
+  }
+
+  /**
+   * Closes the pipe, on which a guard that still has something to thaw goes on trying to. Waits for
+   * its end only when that is at once.
+   */
+  async close(): Promise<void> {
+    this.input.end();
+    if (this.isDone || this.child.exitCode !== null) {
+      await this.exited;
+      return;
+    }
+    this.child.unref();
+    this.input.destroy();
+    this.output.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  private send(order: GuardOrder): void {
+    this.input.write(`${JSON.stringify(order)}\n`);
+  }
+
+  /** The next report called `first` (or `second`); undefined when the guard ends or is late. */
+  private async next(
+    first: GuardReport['said'],
+    limitMs: number,
+    second = first,
+  ): Promise<GuardReport | undefined> {
+    const deadline = performance.now() + limitMs;
+    for (;;) {
+      const index = this.reports.findIndex(({ said }) => said === first || said === second);
+      if (index >= 0) {
+        return this.reports.splice(index, 1)[0];
+      }
+      const leftMs = deadline - performance.now();
+      if (this.hasExited || leftMs <= 0) {
+        return undefined;
+      }
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, leftMs);
+        this.wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import type { ContentExtent } from '../../disk/extent.ts';
+import { chainUpTo } from './disk-changes.ts';
+import { FrozenChain } from './frozen-chain.ts';
+import { diskName } from './identity-journal.ts';
+import type { ManagedVm } from './managed-vm.ts';
+import type { DiskState } from './vm-state.ts';
+
+/**
+ * Writes what every frozen layer changed to the change log, for layers of which it is not there
+ * yet. Only then may they be merged.
+ */
+export async function logFrozenLayers(vm: ManagedVm, signal: AbortSignal): Promise<string[]> {
+  const notes: string[] = [];
+  for (const { id } of vm.tracked) {
+    for (;;) {
+      const disk = vm.state.disks.find((candidate) => candidate.id === id);
+      const [entry] = disk?.unlogged ?? [];
+      if (disk === undefined || entry === undefined) {
+        break;
+      }
+      await using chain = await FrozenChain.open(chainUpTo(disk, entry.layer), signal);
+      await logLayer(vm, disk, chain, signal);
+      notes.push(`logged the changes of a frozen layer of disk ${diskName(vm, disk)}`);
+    }
+  }
+  return notes;
+}
+
+/** Logs the oldest layer of `disk` that is not logged; `chain` ends with it. */
+export async function logLayer(
+  vm: ManagedVm,
+  disk: DiskState,
+  chain: FrozenChain,
+  signal: AbortSignal,
+): Promise<void> {
+  const [entry, ...rest] = disk.unlogged;
+  if (entry === undefined) {
+    return;
+  }
+  const { generation, previousSizeBytes, sizeBytes } = entry;
+  const extents: readonly ContentExtent[] = await chain.layerExtents(signal);
+  const record = { generation, previousSizeBytes, sizeBytes, extents };
+  await vm.changeLog(disk).write(record);
+  await vm.saveDisk({ ...disk, unlogged: rest });
+}

@@ -1,0 +1,136 @@
+import { open, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { syncFolder } from '../../kernel/durable-file.ts';
+import { factsOf, diskFacts, removeNodes } from './block-graph.ts';
+import { concludeJob, cancelJob, findJob } from './block-jobs.ts';
+import { frozenLayers, withMerged } from './disk-changes.ts';
+import type { EngineParts } from './engine-parts.ts';
+import { identityOf } from './file-identity.ts';
+import type { ManagedVm } from './managed-vm.ts';
+import { nodeName } from './node-graph.ts';
+import type { QmpClient } from './qmp-client.ts';
+import { baseOf, topOf, type DiskState } from './vm-state.ts';
+
+/**
+ * Merges the frozen layers of every disk into its base: an intermediate `block-commit`, which the
+ * guest does not notice and which may be cut off and begun again at any moment, because the frozen
+ * layers stay complete until the base is durable.
+ *
+ * Only layers whose changes are in the change log are merged; nobody may be reading them.
+ *
+ * @returns names of the disks that were merged
+ * @throws Fault `engine.merge-failed`; everything is as it was then
+ */
+export async function mergeFrozenLayers(
+  parts: EngineParts,
+  vm: ManagedVm,
+  qmp: QmpClient,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const merged: string[] = [];
+  for (const { id } of vm.tracked) {
+    const disk = vm.state.disks.find((candidate) => candidate.id === id);
+    if (disk === undefined || frozenLayers(disk).length === 0 || disk.unlogged.length > 0) {
+      continue;
+    }
+    await mergeDisk(parts, vm, { qmp, disk }, signal);
+    merged.push(id);
+  }
+  return merged;
+}
+
+export function commitJobId(disk: DiskState): string {
+  return `merge-${disk.index}`;
+}
+
+async function mergeDisk(
+  parts: EngineParts,
+  vm: ManagedVm,
+  { qmp, disk }: { readonly qmp: QmpClient; readonly disk: DiskState },
+  signal: AbortSignal,
+): Promise<void> {
+  const base = baseOf(disk);
+  // From here on the base changes: only device and inode say that it is still the same file.
+  const open = { ...base, identity: await identityOf(base, true) };
+  await vm.saveDisk({ ...disk, layers: [open, ...disk.layers.slice(1)], merging: true });
+  await parts.step('merge-announced');
+  await commit(qmp, disk, signal);
+  await parts.step('merge-committed');
+  await makeDurable(base.path);
+  const frozen = frozenLayers(disk);
+  const kept = { ...open, identity: await identityOf(base, false) };
+  await vm.saveDisk(withMerged(disk, kept), {
+    leftovers: [...vm.state.leftovers, ...frozen.map(({ path }) => path)],
+  });
+  await parts.step('merge-saved');
+  for (const layer of frozen.toReversed()) {
+    await removeNodes(qmp, disk, layer, signal);
+  }
+  await parts.step('merge-closed');
+  await removeLeftovers(vm);
+}
+
+/** Runs the commit, or waits for the one that an earlier service began. */
+async function commit(qmp: QmpClient, disk: DiskState, signal: AbortSignal): Promise<void> {
+  const id = commitJobId(disk);
+  const frozen = frozenLayers(disk).at(-1);
+  try {
+    if ((await findJob(qmp, id, signal)) !== undefined) {
+      await concludeJob(qmp, id, signal);
+    }
+    const { depth } = factsOf(await diskFacts(qmp, signal), disk);
+    if (depth > 1 && frozen !== undefined) {
+      await qmp.execute(
+        'block-commit',
+        {
+          'job-id': id,
+          device: nodeName(disk, topOf(disk)),
+          'top-node': nodeName(disk, frozen),
+          'base-node': nodeName(disk, baseOf(disk)),
+          // Absolute, or QEMU writes the name as it was given.
+          'backing-file': baseOf(disk).path,
+          'auto-dismiss': false,
+          speed: 0,
+          // `enospc` would pause the job for ever; an error leaves everything as it was.
+          'on-error': 'report',
+        },
+        signal,
+      );
+      await concludeJob(qmp, id, signal);
+    }
+  } catch (error) {
+    if (signal.aborted) {
+      // The VM is to be stopped: a commit that was cut off is issued again later.
+      await cancelJob(qmp, id, AbortSignal.timeout(10_000)).catch(() => undefined);
+    }
+    throw error;
+  }
+}
+
+/** Flushes what other processes wrote to the file too. */
+export async function makeDurable(path: string): Promise<void> {
+  {
+    await using file = await open(path, 'r');
+    await file.datasync();
+  }
+  await syncFolder(dirname(path));
+}
+
+/** Removes the files that are no layer any more, or never became one. */
+export async function removeLeftovers(vm: ManagedVm): Promise<void> {
+  if (vm.state.leftovers.length === 0) {
+    return;
+  }
+  const inUse = new Set(vm.state.disks.flatMap(({ layers }) => layers.map(({ path }) => path)));
+  const folders = new Set<string>();
+  for (const path of vm.state.leftovers) {
+    if (!inUse.has(path)) {
+      await rm(path, { force: true });
+      folders.add(dirname(path));
+    }
+  }
+  for (const folder of folders) {
+    await syncFolder(folder);
+  }
+  await vm.save({ leftovers: [] });
+}

@@ -1,0 +1,82 @@
+import { open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { createOverlay } from '../../formats/qemu-img.ts';
+import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
+import { Fault, systemCode } from '../../kernel/fault.ts';
+import { plannedLayer, withPlanned } from './disk-changes.ts';
+import type { EngineParts } from './engine-parts.ts';
+import { diskName } from './identity-journal.ts';
+import type { ManagedVm } from './managed-vm.ts';
+import { makeDurable } from './merge.ts';
+import { freeBytes } from './sessions.ts';
+import { topOf, type DiskState, type Layer } from './vm-state.ts';
+
+/** An overlay that is ready to go on top of a disk. */
+export interface PlannedOverlay {
+  /** As it was before. */
+  readonly disk: DiskState;
+  readonly layer: Layer;
+  readonly sizeBytes: number;
+}
+
+/**
+ * Makes an empty overlay for each of `disks`. The state file knows of them first, so that whatever
+ * is made is also removed. Durable when it returns.
+ *
+ * @param sizeOf virtual size of a disk now
+ */
+export async function makeOverlays(
+  parts: EngineParts,
+  vm: ManagedVm,
+  disks: readonly { readonly id: string; readonly sizeBytes: number }[],
+  signal: AbortSignal,
+): Promise<PlannedOverlay[]> {
+  const sizes = new Map(disks.map(({ id, sizeBytes }) => [id, sizeBytes]));
+  const planned = vm.tracked
+    .filter(({ id }) => sizes.has(id))
+    .map((disk) => ({ disk, layer: plannedLayer(disk), sizeBytes: sizes.get(disk.id) ?? 0 }));
+  await vm.saveDisks((disk) => (sizes.has(disk.id) ? withPlanned(disk) : disk), {
+    leftovers: [...vm.state.leftovers, ...planned.map(({ layer }) => layer.path)],
+  });
+  await parts.step('overlays-planned');
+  await Promise.all(planned.map(async (overlay) => makeOverlay(overlay, signal)));
+  await parts.step('overlays-made');
+  return planned;
+}
+
+async function makeOverlay({ disk, layer, sizeBytes }: PlannedOverlay, signal: AbortSignal) {
+  const { path, format } = topOf(disk);
+  // A file of that name is not ours: qemu-img would overwrite it.
+  const file = await open(layer.path, 'wx', PRIVATE_FILE_MODE).catch((error: unknown) => {
+    throw systemCode(error) === 'EEXIST'
+      ? new Fault(
+          'engine.image-refused',
+          `${layer.path} is in the way of an overlay; move it elsewhere.`,
+          { path: layer.path },
+        )
+      : error;
+  });
+  await file.close();
+  await createOverlay({ path: layer.path, backing: { path, format }, sizeBytes }, signal);
+  await makeDurable(layer.path);
+}
+
+/**
+ * A freeze makes the disks grow until they are merged, so there must be room.
+ *
+ * @throws Fault `host.disk-full`; nothing was done
+ */
+export async function assertRoom(parts: EngineParts, vm: ManagedVm): Promise<void> {
+  for (const disk of vm.tracked) {
+    const folder = dirname(topOf(disk).path);
+    const free = await freeBytes(folder);
+    if (free < parts.limits.freeBytesMin) {
+      throw new Fault(
+        'host.disk-full',
+        `Only ${free} bytes are free in ${folder}, beside disk ${diskName(vm, disk)} of ${vm.name}; ` +
+          `a snapshot needs ${parts.limits.freeBytesMin}. Free some space and repeat.`,
+        { folder, freeBytes: free },
+      );
+    }
+  }
+}

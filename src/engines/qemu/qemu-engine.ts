@@ -1,0 +1,325 @@
+import { readdir } from 'node:fs/promises';
+import { SystemClock, type Clock } from '../../kernel/clock.ts';
+import { Fault, isFault, systemCode } from '../../kernel/fault.ts';
+import { SilentLog, type Log } from '../../kernel/log.ts';
+import { VmDefinition } from '../../vm/definition.ts';
+import {
+  Engine,
+  type FreezeOptions,
+  type FrozenVm,
+  type VmId,
+  type VmStatus,
+  type VmSummary,
+} from '../engine.ts';
+import { createVm, imagesOf } from './add-vm.ts';
+import type { EngineLimits, EngineParts, Step } from './engine-parts.ts';
+import { FileLock } from './file-lock.ts';
+import { freezeVm } from './freeze-vm.ts';
+import { busy, loadVm, ManagedVm } from './managed-vm.ts';
+import { runningPid } from './qemu-process.ts';
+import { destroyVm } from './destroy-vm.ts';
+import { releaseVm } from './release-vm.ts';
+import { Sessions } from './sessions.ts';
+import { settle } from './settle.ts';
+import { launch, shutDown } from './start-stop.ts';
+import { vmPaths, vmsFolder, type EngineFolders, type VmPaths } from './vm-paths.ts';
+
+const DEFAULT_LIMITS: EngineLimits = {
+  actionWaitMs: 30_000,
+  shutdownMs: 60_000,
+  freeBytesMin: 256 * 1024 * 1024,
+  resumeFreeBytes: 64 * 1024 * 1024,
+  resumeLookMs: 2_000,
+  overlayBytesMax: undefined,
+  frozenMsMax: 30_000,
+  freezeMsMax: 10_000,
+};
+/** How long a freeze waits for a hold that is just being looked at. */
+const HOLD_WAIT_MS = 300;
+const LOOK_MS_MAX = 3_000;
+
+export interface QemuEngineOptions extends EngineFolders {
+  readonly clock?: Clock;
+  readonly log?: Log;
+  readonly limits?: Partial<EngineLimits>;
+  /** Called at each step of an action; for tests that end the service there. */
+  readonly onStep?: (step: Step, vmId?: string) => Promise<void> | void;
+}
+
+/**
+ * Runs VMs on this host with QEMU over QMP. VMs go on without it: everything it must know is in the
+ * state folder, durable before it is needed, and every action begins by asking QEMU.
+ */
+export class QemuEngine extends Engine {
+  override readonly kind = 'qemu';
+  private readonly parts: EngineParts;
+  private readonly merges = new Map<VmId, AbortController>();
+  private readonly background = new Set<Promise<void>>();
+  private readonly closing = new AbortController();
+
+  constructor(options: QemuEngineOptions) {
+    super();
+    const log = options.log ?? new SilentLog();
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.parts = {
+      folders: { stateFolder: options.stateFolder, runFolder: options.runFolder },
+      clock: options.clock ?? new SystemClock(),
+      log,
+      limits,
+      frozen: new Set(),
+      sessions: new Sessions(limits, log, (vmId, hasShutDown) => {
+        this.noteEnd(vmId, hasShutDown);
+      }),
+      step: async (step) => options.onStep?.(step),
+      mergeSignal: (vmId) => this.mergeSignal(vmId),
+    };
+  }
+
+  /** Where the sockets and logs of a VM are. */
+  paths(vm: VmId): VmPaths {
+    return vmPaths(this.parts.folders, vm);
+  }
+
+  override async list(signal: AbortSignal): Promise<VmSummary[]> {
+    const summaries: VmSummary[] = [];
+    for (const vmId of await this.vmIds()) {
+      summaries.push(await this.get(vmId, signal));
+    }
+    return summaries.sort((a, b) => a.name.localeCompare(b.name));
+  }
+
+  override async get(vm: VmId, signal: AbortSignal): Promise<VmSummary> {
+    signal.throwIfAborted();
+    const paths = this.paths(vm);
+    const { definition, state } = await loadVm(paths, vm);
+    const isRunning = (await runningPid(paths)) !== undefined;
+    const { status, warnings } = isRunning
+      ? await this.look(vm, signal)
+      : { status: 'stopped' as const, warnings: [] };
+    const ended =
+      !isRunning && state.started !== 'no' ? ['the VM ended without being stopped'] : [];
+    return {
+      id: vm,
+      name: definition.name,
+      status,
+      definition,
+      warnings: [...new Set([...state.warnings, ...warnings, ...ended])],
+    };
+  }
+
+  override async add(input: VmDefinition, signal: AbortSignal): Promise<VmSummary> {
+    signal.throwIfAborted();
+    const definition = VmDefinition.parse(input);
+    await this.assertNew(definition, signal);
+    await createVm(this.parts.folders, definition, this.paths(definition.id), signal);
+    return this.get(definition.id, signal);
+  }
+
+  override async start(vm: VmId, signal: AbortSignal): Promise<void> {
+    await using managed = await this.open(vm, signal);
+    const mayMerge = await this.isUnheld(vm, signal);
+    const { session: running } = await settle(this.parts, managed, { mayMerge: false }, signal);
+    const session = running ?? (await launch(this.parts, managed, 'guest', signal));
+    await session.qmp.execute('cont', {}, signal);
+    if (mayMerge) {
+      this.inBackground(vm, async (merging) => this.mergeLater(vm, merging));
+    }
+  }
+
+  override async stop(
+    vm: VmId,
+    { force }: { readonly force: boolean },
+    signal: AbortSignal,
+  ): Promise<void> {
+    this.endMerge(vm);
+    await using managed = await this.open(vm, signal);
+    const { session } = await settle(this.parts, managed, { mayMerge: false }, signal);
+    if (session !== undefined) {
+      await shutDown(this.parts, managed, { session, force }, signal);
+    }
+  }
+
+  override async release(vm: VmId, signal: AbortSignal): Promise<VmDefinition> {
+    this.endMerge(vm);
+    return this.whileHeld(vm, signal, async (managed) => releaseVm(this.parts, managed, signal));
+  }
+
+  override async destroy(vm: VmId, signal: AbortSignal): Promise<void> {
+    this.endMerge(vm);
+    await this.whileHeld(vm, signal, async (managed) => destroyVm(this.parts, managed, signal));
+  }
+
+  override async freeze(vm: VmId, options: FreezeOptions, signal: AbortSignal): Promise<FrozenVm> {
+    const hold = await this.hold(vm, signal);
+    return freezeVm({ parts: this.parts, paths: this.paths(vm), options, hold }, vm, signal);
+  }
+
+  override async reconcile(signal: AbortSignal): Promise<string[]> {
+    const said: string[] = [];
+    for (const vmId of await this.vmIds()) {
+      if (!(await this.isUnheld(vmId, signal))) {
+        continue;
+      }
+      try {
+        await using managed = await this.open(vmId, signal);
+        if ((await managed.dropHolder()) !== undefined) {
+          said.push(`${managed.name}: a freeze whose job has ended was given up`);
+        }
+        const { repairs } = await settle(this.parts, managed, { mayMerge: true }, signal);
+        said.push(...repairs.map((repair) => `${managed.name}: ${repair}`));
+      } catch (error) {
+        // One VM that cannot be repaired must not keep the others from it; it says so itself.
+        if (!isFault(error)) {
+          throw error;
+        }
+        said.push(`${vmId}: ${error.message}`);
+        this.parts.log.error('engine.not-reconciled', { vmId, code: error.code });
+      }
+    }
+    return said;
+  }
+
+  override async close(): Promise<void> {
+    this.closing.abort();
+    for (const vmId of this.merges.keys()) {
+      this.endMerge(vmId);
+    }
+    await Promise.all(this.background);
+    await Promise.all([...this.parts.frozen].map(async (giveUp) => giveUp()));
+    await this.parts.sessions.close();
+  }
+
+  private async vmIds(): Promise<VmId[]> {
+    const folder = vmsFolder(this.parts.folders.stateFolder);
+    const names = await readdir(folder).catch((error: unknown) => {
+      if (systemCode(error) === 'ENOENT') {
+        return [];
+      }
+      throw error;
+    });
+    // `.new` is a VM whose adding was cut off: it never was one.
+    return names.filter((name) => !name.endsWith('.new'));
+  }
+
+  private async assertNew(definition: VmDefinition, signal: AbortSignal): Promise<void> {
+    const images = imagesOf(definition).map(({ path }) => path);
+    if (new Set(images).size < images.length) {
+      throw new Fault('engine.image-refused', 'Two disks of the VM have the same image.');
+    }
+    for (const other of await this.list(signal)) {
+      const isSame = other.id === definition.id || other.name === definition.name;
+      const taken = imagesOf(other.definition).find(({ path }) => images.includes(path));
+      if (isSame || taken !== undefined) {
+        const why = isSame ? 'is already there' : `already has the image ${taken?.path ?? ''}`;
+        throw new Fault('engine.vm-exists', `The VM ${other.name} ${why}.`, { vmId: other.id });
+      }
+    }
+  }
+
+  private async open(vm: VmId, signal: AbortSignal): Promise<ManagedVm> {
+    return ManagedVm.open(this.paths(vm), vm, this.parts.limits.actionWaitMs, signal);
+  }
+
+  /** Does what must not happen while a frozen state is in use. */
+  private async whileHeld<T>(
+    vm: VmId,
+    signal: AbortSignal,
+    action: (managed: ManagedVm) => Promise<T>,
+  ): Promise<T> {
+    const hold = await this.hold(vm, signal);
+    try {
+      await using managed = await this.open(vm, signal);
+      return await action(managed);
+    } finally {
+      await hold.release();
+    }
+  }
+
+  /** The right to use or end the VM's frozen states; held until it is released. */
+  private async hold(vm: VmId, signal: AbortSignal): Promise<FileLock> {
+    const paths = this.paths(vm);
+    await loadVm(paths, vm);
+    const hold = await FileLock.take(paths.holdLock, HOLD_WAIT_MS, signal);
+    if (hold === undefined) {
+      throw busy(vm, 'A job already holds the VM; try again when it has ended.');
+    }
+    return hold;
+  }
+
+  /** Whoever wants the hold later has to wait for the action lock, which we have or take next. */
+  private async isUnheld(vm: VmId, signal: AbortSignal): Promise<boolean> {
+    const hold = await FileLock.take(this.paths(vm).holdLock, 0, signal);
+    await hold?.release();
+    return hold !== undefined;
+  }
+
+  private async mergeLater(vm: VmId, signal: AbortSignal): Promise<void> {
+    await using managed = await this.open(vm, signal);
+    const mayMerge = await this.isUnheld(vm, signal);
+    await settle(this.parts, managed, { mayMerge }, signal);
+  }
+
+  /** A connection was lost: if QEMU has ended, the state file is told. */
+  private noteEnd(vm: VmId, hasShutDown: boolean): void {
+    this.parts.log.info('engine.connection-lost', { vmId: vm, hasShutDown });
+    this.inBackground(vm, async (signal) => {
+      await using managed = await this.open(vm, signal);
+      await settle(this.parts, managed, { mayMerge: false }, signal);
+    });
+  }
+
+  private inBackground(vm: VmId, run: (signal: AbortSignal) => Promise<void>): void {
+    if (this.closing.signal.aborted) {
+      return;
+    }
+    const work = run(this.mergeSignal(vm)).catch((error: unknown) => {
+      // The next action on the VM does the same first and reports what is wrong then.
+      this.parts.log.warn('engine.background-failed', { vmId: vm, error });
+    });
+    this.background.add(work);
+    void work.finally(() => this.background.delete(work));
+  }
+
+  private mergeSignal(vm: VmId): AbortSignal {
+    const controller = this.merges.get(vm) ?? new AbortController();
+    this.merges.set(vm, controller);
+    return AbortSignal.any([controller.signal, this.closing.signal]);
+  }
+
+  private endMerge(vm: VmId): void {
+    this.merges.get(vm)?.abort();
+    this.merges.delete(vm);
+  }
+
+  private async look(
+    vm: VmId,
+    signal: AbortSignal,
+  ): Promise<{ readonly status: VmStatus; readonly warnings: readonly string[] }> {
+    try {
+      const owner = { vmId: vm, paths: this.paths(vm), diskPaths: await this.diskPaths(vm) };
+      const session = await this.parts.sessions.get(owner, signal);
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS_MAX)]);
+      const status = await session.look(limit);
+      return {
+        status: statusOf(status),
+        warnings: session.ioError === undefined ? [] : [session.ioError],
+      };
+    } catch (error) {
+      signal.throwIfAborted();
+      const why = Error.isError(error) ? error.message : String(error);
+      return { status: 'unknown', warnings: [`QEMU cannot be asked: ${why}`] };
+    }
+  }
+
+  private async diskPaths(vm: VmId): Promise<string[]> {
+    const { state } = await loadVm(this.paths(vm), vm);
+    return state.disks.flatMap(({ layers }) => layers.map(({ path }) => path));
+  }
+}
+
+function statusOf(status: string): VmStatus {
+  if (status === 'running' || status === 'io-error') {
+    return status;
+  }
+  return status === 'paused' || status === 'prelaunch' ? 'paused' : 'unknown';
+}

@@ -1,0 +1,171 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdir, readFile, rm } from 'node:fs/promises';
+import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { plainEnvironment } from '../../kernel/command.ts';
+import { PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
+import { Fault, isFault, systemCode } from '../../kernel/fault.ts';
+import { commandLine, SANDBOX, type LaunchOptions } from './command-line.ts';
+import { QmpClient } from './qmp-client.ts';
+import { startRollingLog } from './rolling-log.ts';
+import type { VmPaths } from './vm-paths.ts';
+
+const QEMU = 'qemu-system-x86_64';
+/** QEMU listens after 50 ms on a quiet machine; opening many large images takes longer. */
+const START_MS_MAX = 60_000;
+const FIRST_LOOK_MS = 5;
+const LOOK_MS_MAX = 100;
+/** Flushing caches to a slow disk takes its time. */
+const QUIT_MS_MAX = 30_000;
+const MESSAGE_CHARACTERS_MAX = 800;
+
+export interface Launched {
+  readonly qmp: QmpClient;
+  /** Whether seccomp keeps QEMU from starting programs and the like. */
+  readonly isSandboxed: boolean;
+}
+
+/**
+ * Starts QEMU for a VM, detached: it goes on when the service ends. The guest does not run yet.
+ *
+ * @throws Fault `engine.start-failed` with QEMU's own words
+ */
+export async function launchQemu(options: LaunchOptions, signal: AbortSignal): Promise<Launched> {
+  const parameters = commandLine(options);
+  try {
+    const qmp = await launchOnce(options.paths, [...SANDBOX, ...parameters], signal);
+    return { qmp, isSandboxed: true };
+  } catch (error) {
+    // Only a QEMU or kernel without seccomp is worth a second try; any other failure stays one.
+    if (!isFault(error, 'engine.start-failed') || !/seccomp|sandbox/i.test(error.message)) {
+      throw error;
+    }
+    return { qmp: await launchOnce(options.paths, parameters, signal), isSandboxed: false };
+  }
+}
+
+async function launchOnce(
+  paths: VmPaths,
+  parameters: readonly string[],
+  signal: AbortSignal,
+): Promise<QmpClient> {
+  await removeRunFolder(paths);
+  await mkdir(paths.runFolder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+  await chmod(paths.runFolder, PRIVATE_FOLDER_MODE);
+  const serial = await startRollingLog(paths.serialLog);
+  const messages = await startRollingLog(paths.messages);
+  const child = spawn(QEMU, parameters, {
+    detached: true,
+    env: plainEnvironment(),
+    cwd: '/',
+    stdio: ['ignore', serial, messages],
+  });
+  child.unref();
+  serial.destroy();
+  messages.destroy();
+  await once(child, 'spawn').catch((error: unknown) => {
+    throw systemCode(error) === 'ENOENT'
+      ? new Fault('command.missing', `${QEMU} is not installed.`, { file: QEMU }, { cause: error })
+      : error;
+  });
+  const exited = new AbortController();
+  child.once('exit', () => {
+    exited.abort();
+  });
+  try {
+    return await connectWhenReady(paths, exited.signal, signal);
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
+}
+
+async function connectWhenReady(
+  paths: VmPaths,
+  exited: AbortSignal,
+  signal: AbortSignal,
+): Promise<QmpClient> {
+  const started = performance.now();
+  for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(waitMs * 2, LOOK_MS_MAX)) {
+    signal.throwIfAborted();
+    try {
+      return await QmpClient.connect(paths.monitor, signal);
+    } catch (error) {
+      // Not listening yet, or never: the checks below tell which.
+      if (!isFault(error, 'engine.unreachable')) {
+        throw error;
+      }
+    }
+    if (exited.aborted || performance.now() - started > START_MS_MAX) {
+      throw await startFailed(paths);
+    }
+    await delay(waitMs, undefined, { signal });
+  }
+}
+
+async function startFailed(paths: VmPaths): Promise<Fault> {
+  // Its log process may not have written everything yet; without words the fault says less.
+  const said = await readFile(paths.messages, 'utf8').catch(() => '');
+  const shown = said.trim().slice(-MESSAGE_CHARACTERS_MAX);
+  return new Fault('engine.start-failed', `QEMU did not start: ${shown || 'it said nothing'}`);
+}
+
+/** Removes sockets and logs. The processes that write the logs end with QEMU, a moment later. */
+export async function removeRunFolder({ runFolder }: VmPaths): Promise<void> {
+  await rm(runFolder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+}
+
+/** The pid of the VM's QEMU if it is running. A pid that another program got does not count. */
+export async function runningPid(paths: VmPaths): Promise<number | undefined> {
+  const text = await readFile(paths.pid, 'utf8').catch(absent);
+  const pid = Number.parseInt(text ?? '', 10);
+  if (!Number.isSafeInteger(pid) || pid <= 1) {
+    return undefined;
+  }
+  const parameters = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(absent);
+  return parameters?.includes(paths.monitor) === true ? pid : undefined;
+}
+
+/** Returns when QEMU is gone; false when it is still there after `limitMs`. */
+export async function hasEnded(
+  paths: VmPaths,
+  limitMs: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const started = performance.now();
+  for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(waitMs * 2, LOOK_MS_MAX)) {
+    if ((await runningPid(paths)) === undefined) {
+      return true;
+    }
+    if (performance.now() - started >= limitMs) {
+      return false;
+    }
+    await delay(waitMs, undefined, { signal });
+  }
+}
+
+/** Ends QEMU at once; its images are flushed and closed. A QEMU that hangs is killed. */
+export async function quitQemu(paths: VmPaths, qmp: QmpClient, signal: AbortSignal): Promise<void> {
+  await qmp.execute('quit', {}, signal).catch((error: unknown) => {
+    // It may end before it answers.
+    if (!isFault(error, 'engine.unreachable')) {
+      throw error;
+    }
+  });
+  if (await hasEnded(paths, QUIT_MS_MAX, signal)) {
+    return;
+  }
+  const pid = await runningPid(paths);
+  if (pid !== undefined) {
+    process.kill(pid, 'SIGKILL');
+    await hasEnded(paths, QUIT_MS_MAX, signal);
+  }
+}
+
+function absent(error: unknown): undefined {
+  if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ESRCH') {
+    return undefined;
+  }
+  throw error;
+}

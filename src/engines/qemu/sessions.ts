@@ -1,0 +1,195 @@
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Log } from '../../kernel/log.ts';
+import { QmpClient } from './qmp-client.ts';
+import type { QmpEvent } from './qmp-results.ts';
+import type { VmPaths } from './vm-paths.ts';
+
+/** Commands of the watch are given up after this; it looks again. */
+const WATCH_COMMAND_MS_MAX = 5_000;
+
+export interface SessionLimits {
+  readonly resumeFreeBytes: number;
+  readonly resumeLookMs: number;
+}
+
+/** The connection to the QEMU of one VM, and what it said since. */
+export class Session {
+  readonly qmp: QmpClient;
+  readonly vmId: string;
+  private readonly limits: SessionLimits;
+  private readonly log: Log;
+  private readonly diskFolders: readonly string[];
+  /** The guest or we ended the VM in an orderly way. */
+  hasShutDown = false;
+  /** Why the VM stands still, if it does because of an I/O error. */
+  ioError: string | undefined;
+  private resumeTimer: NodeJS.Timeout | undefined;
+  private readonly overlayListeners = new Set<(nodeName: string) => void>();
+
+  constructor(
+    qmp: QmpClient,
+    options: {
+      readonly vmId: string;
+      readonly diskPaths: readonly string[];
+      readonly limits: SessionLimits;
+      readonly log: Log;
+    },
+  ) {
+    this.qmp = qmp;
+    this.vmId = options.vmId;
+    this.limits = options.limits;
+    this.log = options.log;
+    this.diskFolders = [...new Set(options.diskPaths.map((path) => dirname(path)))];
+    qmp.onEvent((event) => {
+      this.note(event);
+    });
+    void qmp.closed.then(() => {
+      clearInterval(this.resumeTimer);
+    });
+  }
+
+  /** Calls `listener` with the node of an overlay that grew beyond its limit. */
+  onOverlayFull(listener: (nodeName: string) => void): () => void {
+    this.overlayListeners.add(listener);
+    return () => this.overlayListeners.delete(listener);
+  }
+
+  /** Finds out about an I/O error that happened before we were connected. */
+  async look(signal: AbortSignal): Promise<string> {
+    const { status } = await this.qmp.execute('query-status', {}, signal, WATCH_COMMAND_MS_MAX);
+    if (status === 'io-error') {
+      this.ioError ??= 'the VM stands still after an I/O error of a host disk';
+      this.watchRoom();
+    } else if (status === 'running') {
+      this.ioError = undefined;
+    }
+    return status;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.resumeTimer);
+    await this.qmp.close();
+  }
+
+  private note({ event, data }: QmpEvent): void {
+    if (event === 'SHUTDOWN') {
+      this.hasShutDown = true;
+    } else if (event === 'BLOCK_IO_ERROR' && data['action'] === 'stop') {
+      const isFull = data['nospace'] === true;
+      this.ioError = isFull
+        ? 'host disk full: the VM stands still and goes on by itself when there is room'
+        : `host disk error (${String(data['reason']).slice(0, 100)}): the VM stands still`;
+      this.log.error('engine.vm-stopped-by-io-error', { vmId: this.vmId, isFull });
+      this.watchRoom();
+    } else if (event === 'RESUME') {
+      this.ioError = undefined;
+      clearInterval(this.resumeTimer);
+      this.resumeTimer = undefined;
+    } else if (event === 'BLOCK_WRITE_THRESHOLD') {
+      for (const listener of this.overlayListeners) {
+        listener(String(data['node-name']));
+      }
+    }
+  }
+
+  private watchRoom(): void {
+    this.resumeTimer ??= setInterval(() => {
+      void this.resumeWhenThereIsRoom();
+    }, this.limits.resumeLookMs).unref();
+  }
+
+  private async resumeWhenThereIsRoom(): Promise<void> {
+    try {
+      for (const folder of this.diskFolders) {
+        if ((await freeBytes(folder)) < this.limits.resumeFreeBytes) {
+          return;
+        }
+      }
+      const signal = AbortSignal.timeout(WATCH_COMMAND_MS_MAX);
+      const { status } = await this.qmp.execute('query-status', {}, signal);
+      if (status === 'io-error') {
+        await this.qmp.execute('cont', {}, signal);
+        this.log.info('engine.vm-resumed', { vmId: this.vmId });
+      }
+    } catch (error) {
+      // The next look tries again; a VM that has ended stops the timer.
+      this.log.debug('engine.resume-failed', { vmId: this.vmId, error });
+    }
+  }
+}
+
+/** Bytes that an ordinary user may still write to the file system of `folder`. */
+export async function freeBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}
+
+export interface SessionOwner {
+  readonly vmId: string;
+  readonly paths: VmPaths;
+  readonly diskPaths: readonly string[];
+}
+
+/** The connections to all running VMs; one that was lost is made anew when it is asked for. */
+export class Sessions {
+  private readonly limits: SessionLimits;
+  private readonly log: Log;
+  private readonly open = new Map<string, Session>();
+  private readonly connecting = new Map<string, Promise<Session>>();
+  private readonly onEnded: (vmId: string, hasShutDown: boolean) => void;
+
+  /** @param onEnded called when a connection was lost that nobody closed: the VM may have ended */
+  constructor(
+    limits: SessionLimits,
+    log: Log,
+    onEnded: (vmId: string, hasShutDown: boolean) => void,
+  ) {
+    this.limits = limits;
+    this.log = log;
+    this.onEnded = onEnded;
+  }
+
+  /** @throws Fault `engine.unreachable` */
+  async get(owner: SessionOwner, signal: AbortSignal): Promise<Session> {
+    const known = this.open.get(owner.vmId);
+    if (known?.qmp.isOpen === true) {
+      return known;
+    }
+    const pending =
+      this.connecting.get(owner.vmId) ??
+      QmpClient.connect(owner.paths.monitor, signal)
+        .then((qmp) => this.adopt(owner, qmp))
+        .finally(() => this.connecting.delete(owner.vmId));
+    this.connecting.set(owner.vmId, pending);
+    return pending;
+  }
+
+  /** Takes over a connection that was just made. */
+  adopt({ vmId, diskPaths }: SessionOwner, qmp: QmpClient): Session {
+    const session = new Session(qmp, { vmId, diskPaths, limits: this.limits, log: this.log });
+    this.open.set(vmId, session);
+    void qmp.closed.then(() => {
+      if (this.open.get(vmId) === session) {
+        this.open.delete(vmId);
+        this.onEnded(vmId, session.hasShutDown);
+      }
+    });
+    return session;
+  }
+
+  peek(vmId: string): Session | undefined {
+    return this.open.get(vmId);
+  }
+
+  /** Closes the connection of a VM that is meant to end. */
+  async drop(vmId: string): Promise<void> {
+    const session = this.open.get(vmId);
+    this.open.delete(vmId);
+    await session?.close();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.open.keys()].map(async (vmId) => this.drop(vmId)));
+  }
+}

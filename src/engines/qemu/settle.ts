@@ -1,0 +1,193 @@
+import { isFault } from '../../kernel/fault.ts';
+import { diskFacts, factsOf, removeUnusedNodes } from './block-graph.ts';
+import { findJob } from './block-jobs.ts';
+import { withoutNewTop } from './disk-changes.ts';
+import type { EngineParts } from './engine-parts.ts';
+import { GuestAgent } from './guest-agent.ts';
+import {
+  diskName,
+  distrustTouchedDisks,
+  withIdentities,
+  withWarnings,
+} from './identity-journal.ts';
+import { logFrozenLayers } from './layer-changes.ts';
+import type { ManagedVm } from './managed-vm.ts';
+import { mergeFrozenLayers, removeLeftovers } from './merge.ts';
+import type { QmpClient } from './qmp-client.ts';
+import { quitQemu, removeRunFolder, runningPid } from './qemu-process.ts';
+import { finishRelease, releaseJobId } from './release-disk.ts';
+import type { Session } from './sessions.ts';
+import { topOf, type DiskState } from './vm-state.ts';
+
+/** A guard that lost its service thaws at once; one that waits for a slow guest takes a little longer. */
+const THAW_TRIES_MAX = 12;
+const AGENT_MS_MAX = 3_000;
+
+export interface Settled {
+  /** The connection to the running VM; undefined when it is powered off. */
+  readonly session: Session | undefined;
+  /** What had to be repaired, for people. */
+  readonly repairs: readonly string[];
+}
+
+export interface SettleOptions {
+  /** Nobody reads a frozen layer, so they may be merged away. */
+  readonly mayMerge: boolean;
+}
+
+/**
+ * Brings a VM to where no action is half done, whatever ended before: every action begins with it,
+ * and it is all that the reconciler does. QEMU is asked; nothing is assumed about it.
+ */
+export async function settle(
+  parts: EngineParts,
+  vm: ManagedVm,
+  { mayMerge }: SettleOptions,
+  signal: AbortSignal,
+): Promise<Settled> {
+  const repairs: string[] = [];
+  if ((await runningPid(vm.paths)) === undefined) {
+    repairs.push(...(await settleDisks(parts, vm, signal)));
+    return { session: undefined, repairs };
+  }
+  const session = await parts.sessions.get(ownerOf(vm), signal);
+  if (vm.state.started === 'maintenance') {
+    // Its disks were being put in order by a service that died; the guest never ran.
+    await quitQemu(vm.paths, session.qmp, signal);
+    repairs.push(...(await settleDisks(parts, vm, signal)));
+    return { session: undefined, repairs };
+  }
+  repairs.push(...(await thawGuest(vm, signal)));
+  repairs.push(...(await alignWithQemu(vm, session.qmp, signal)));
+  repairs.push(...(await logFrozenLayers(vm, signal)));
+  if (mayMerge) {
+    const merged = await mergeFrozenLayers(parts, vm, session.qmp, signal);
+    repairs.push(...merged.map((id) => `merged a frozen layer of disk ${diskName(vm, { id })}`));
+  }
+  repairs.push(...(await resumeStart(vm, session)));
+  return { session, repairs };
+}
+
+export function ownerOf(vm: ManagedVm): Parameters<EngineParts['sessions']['get']>[0] {
+  return {
+    vmId: vm.definition.id,
+    paths: vm.paths,
+    diskPaths: vm.state.disks.flatMap(({ layers }) => layers.map(({ path }) => path)),
+  };
+}
+
+/** For a VM that is not running. */
+async function settleDisks(
+  parts: EngineParts,
+  vm: ManagedVm,
+  signal: AbortSignal,
+): Promise<string[]> {
+  await parts.sessions.drop(vm.definition.id);
+  await removeRunFolder(vm.paths);
+  const repairs = await distrustTouchedDisks(vm);
+  const { started, leftovers } = vm.state;
+  if (started !== 'no') {
+    repairs.push('the VM ended without being stopped');
+    await vm.save({
+      disks: await withIdentities(vm, false),
+      started: 'no',
+      freezeSent: false,
+      releasing: false,
+    });
+  }
+  if (leftovers.length > 0) {
+    repairs.push(`removed ${leftovers.length} overlay(s) that no disk uses`);
+    await removeLeftovers(vm);
+  }
+  repairs.push(...(await logFrozenLayers(vm, signal)));
+  return repairs;
+}
+
+/** Thaws a guest that a service and its guard left frozen when both were killed. */
+async function thawGuest(vm: ManagedVm, signal: AbortSignal): Promise<string[]> {
+  if (!vm.state.freezeSent) {
+    return [];
+  }
+  for (let attempt = 0; attempt < THAW_TRIES_MAX; attempt += 1) {
+    try {
+      await using agent = await GuestAgent.connect(vm.paths.agent, AGENT_MS_MAX, signal);
+      const wasFrozen = (await agent.freezeStatus(AGENT_MS_MAX, signal)) === 'frozen';
+      await agent.thaw(AGENT_MS_MAX, signal);
+      await vm.save({ freezeSent: false });
+      return [wasFrozen ? 'thawed the guest' : 'the guest was already thawed'];
+    } catch (error) {
+      // Its guard may still have the socket, or the guest is busy: it is asked again.
+      if (!isFault(error, 'engine.agent-silent')) {
+        throw error;
+      }
+    }
+  }
+  const warning = 'the guest agent does not answer: the guest may still be frozen';
+  await vm.save({ warnings: withWarnings(vm.state, [warning]) });
+  return [warning];
+}
+
+/** Makes the state file say what QEMU has, and closes what QEMU has and nobody uses. */
+async function alignWithQemu(
+  vm: ManagedVm,
+  qmp: QmpClient,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const repairs: string[] = [];
+  for (const disk of vm.tracked) {
+    if ((await findJob(qmp, releaseJobId(disk), signal)) !== undefined) {
+      await finishRelease(vm, qmp, disk, signal);
+      repairs.push(`ended a release of disk ${diskName(vm, disk)} that was cut off`);
+    }
+  }
+  const facts = await diskFacts(qmp, signal);
+  const unpivoted = vm.tracked.filter(
+    (disk) => factsOf(facts, disk).activeLayer !== topOf(disk).number,
+  );
+  if (unpivoted.length > 0) {
+    await forgetAnnouncedTops(vm, unpivoted);
+    repairs.push('took back a freeze that was announced and did not happen');
+  }
+  if (vm.state.releasing) {
+    await vm.save({ releasing: false });
+  }
+  repairs.push(...(await closeLeftovers(vm, qmp, signal)));
+  return repairs;
+}
+
+/** The transaction covers all disks or none, so the tops of all go together. */
+async function forgetAnnouncedTops(vm: ManagedVm, unpivoted: readonly DiskState[]): Promise<void> {
+  const ids = new Set(unpivoted.map(({ id }) => id));
+  const paths = unpivoted.map((disk) => topOf(disk).path);
+  await vm.saveDisks((disk) => (ids.has(disk.id) ? withoutNewTop(disk) : disk), {
+    leftovers: [...vm.state.leftovers, ...paths],
+  });
+}
+
+/** Overlays that were made and never used, and layers that were merged and not yet removed. */
+async function closeLeftovers(
+  vm: ManagedVm,
+  qmp: QmpClient,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const { leftovers } = vm.state;
+  if (leftovers.length === 0) {
+    return [];
+  }
+  for (const disk of vm.tracked) {
+    await removeUnusedNodes(qmp, disk, signal);
+  }
+  await removeLeftovers(vm);
+  return [`removed ${leftovers.length} overlay(s) that no disk uses`];
+}
+
+/** A service that died between starting QEMU and letting the guest run. */
+async function resumeStart(vm: ManagedVm, session: Session): Promise<string[]> {
+  const signal = AbortSignal.timeout(AGENT_MS_MAX * 2);
+  const status = await session.look(signal);
+  if (status !== 'prelaunch') {
+    return [];
+  }
+  await session.qmp.execute('cont', {}, signal);
+  return ['let the guest run that was started and waited'];
+}

@@ -1,0 +1,108 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { EngineParts } from './engine-parts.ts';
+import { chooseAccelerator } from './accelerator.ts';
+import { GuestAgent } from './guest-agent.ts';
+import { withIdentities, withWarnings } from './identity-journal.ts';
+import type { ManagedVm } from './managed-vm.ts';
+import { hasEnded, launchQemu, quitQemu, removeRunFolder } from './qemu-process.ts';
+import { removeLeftovers } from './merge.ts';
+import type { Session } from './sessions.ts';
+import { ownerOf } from './settle.ts';
+import type { DiskState } from './vm-state.ts';
+
+const AGENT_MS_MAX = 3_000;
+/** How often it is looked whether a guest that was asked to has shut down. */
+const SHUTDOWN_LOOK_MS = 100;
+
+/**
+ * Starts a settled VM from its state file. Returns before the guest runs.
+ *
+ * @param purpose `maintenance`: only to put its disks in order, the guest never runs
+ */
+export async function launch(
+  parts: EngineParts,
+  vm: ManagedVm,
+  purpose: 'guest' | 'maintenance',
+  signal: AbortSignal,
+): Promise<Session> {
+  const { accelerator, reason } = await chooseAccelerator();
+  const disks: DiskState[] = (await withIdentities(vm, true)).map((disk) => ({
+    ...disk,
+    topUntouched: false,
+  }));
+  await vm.save({ disks, started: purpose, freezeSent: false });
+  await parts.step('start-announced');
+  const { definition, state, paths } = vm;
+  try {
+    const { qmp, isSandboxed } = await launchQemu(
+      { definition, state, paths, accelerator },
+      signal,
+    );
+    await parts.step('launched');
+    const facts = { vmId: definition.id, purpose, accelerator, reason, isSandboxed };
+    parts.log.info('engine.vm-started', facts);
+    return parts.sessions.adopt(ownerOf(vm), qmp);
+  } catch (error) {
+    // It may have run for a moment: what it wrote is in the top layer, where it belongs.
+    await hasEnded(paths, AGENT_MS_MAX, AbortSignal.timeout(AGENT_MS_MAX * 2));
+    await journalEnd(vm);
+    throw error;
+  }
+}
+
+/** Ends a running VM: the guest is asked first, unless `force`. */
+export async function shutDown(
+  parts: EngineParts,
+  vm: ManagedVm,
+  { session, force }: { readonly session: Session; readonly force: boolean },
+  signal: AbortSignal,
+): Promise<void> {
+  const { paths, definition } = vm;
+  const isDown = !force && (await guestShutsDown(parts, vm, session, signal));
+  if (!isDown) {
+    if (!force) {
+      const warning = 'the guest did not shut down in time and was powered off';
+      await vm.save({ warnings: withWarnings(vm.state, [warning]) });
+    }
+    await quitQemu(paths, session.qmp, signal);
+  }
+  await parts.sessions.drop(definition.id);
+  await journalEnd(vm);
+  await removeLeftovers(vm);
+  parts.log.info('engine.vm-stopped', { vmId: definition.id, byGuest: isDown });
+}
+
+/** Journals what every image is after the end of QEMU. */
+async function journalEnd(vm: ManagedVm): Promise<void> {
+  await removeRunFolder(vm.paths);
+  await vm.save({ disks: await withIdentities(vm, false), started: 'no', freezeSent: false });
+}
+
+/** Asks by the agent, else by the power button, and waits. */
+async function guestShutsDown(
+  parts: EngineParts,
+  vm: ManagedVm,
+  { qmp }: Session,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { running } = await qmp.execute('query-status', {}, signal);
+  if (!running) {
+    return false;
+  }
+  try {
+    await using agent = await GuestAgent.connect(vm.paths.agent, AGENT_MS_MAX, signal);
+    await agent.shutdown(signal);
+  } catch {
+    // No agent: an operating system also knows the power button.
+    signal.throwIfAborted();
+    await qmp.execute('system_powerdown', {}, signal);
+  }
+  const startedMs = parts.clock.monotonicMs();
+  while (parts.clock.monotonicMs() - startedMs < parts.limits.shutdownMs) {
+    await Promise.race([qmp.closed, delay(SHUTDOWN_LOOK_MS, undefined, { signal })]);
+    if (!qmp.isOpen) {
+      return hasEnded(vm.paths, AGENT_MS_MAX, signal);
+    }
+  }
+  return false;
+}
