@@ -5,6 +5,9 @@ export interface CommandOptions {
   /** Replaces the environment of the child. Default: PATH, HOME, LANG=C and TZ only, so secrets never leak. */
   readonly environment?: Readonly<Record<string, string>>;
   readonly workingFolder?: string;
+  /** Runs the child as this user and group; root only. Supplementary groups are dropped. */
+  readonly uid?: number;
+  readonly gid?: number;
   /** Written to the child's standard input, which is closed afterwards. */
   readonly input?: string | Uint8Array;
   /** More output than this ends the child. Default 16 MiB. */
@@ -47,6 +50,8 @@ export async function runCommand(
   const child = spawn(file, parameters, {
     env: options.environment ?? plainEnvironment(),
     cwd: options.workingFolder,
+    uid: options.uid,
+    gid: options.gid,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const limit = options.outputBytesMax ?? OUTPUT_BYTES_MAX;

@@ -1,0 +1,99 @@
+import { Client } from 'pg';
+import type { Log } from '../../kernel/log.ts';
+import {
+  DATABASE_USER,
+  majorOfCluster,
+  makeCluster,
+  prepareFolders,
+  readPassword,
+} from './postgres-cluster.ts';
+import { findPostgres, type ProgramSource } from './postgres-programs.ts';
+import { startServer, stopSurvivor } from './postgres-server.ts';
+
+const DATABASE = 'hyperkeep';
+const CONNECT_TIMEOUT_MS = 10_000;
+
+export interface EmbeddedPostgresOptions {
+  /** Our own folder, held by this process. Gets `postgres/`, `postgres.password` and `postgres.log`. */
+  readonly home: string;
+  /** Which programs may be used. Default: any. */
+  readonly source?: ProgramSource;
+}
+
+/** How to reach the database; `host` is the folder of its unix socket. */
+export interface PostgresConnection {
+  readonly host: string;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+}
+
+/** A running PostgreSQL of our own. Disposing stops it; connections must be closed before. */
+export interface EmbeddedPostgres extends AsyncDisposable {
+  readonly connection: PostgresConnection;
+  readonly major: number;
+  readonly pid: number;
+}
+
+/**
+ * Starts the PostgreSQL of this home, making its cluster first if there is none: unix socket only,
+ * password (scram) in a 0600 file, data checksums. After a kill -9 of it or of us the next start
+ * recovers; a server that outlived us is stopped first.
+ *
+ * @throws Fault `database.programs-missing`, `database.folder-closed`, `database.start-failed`
+ */
+export async function startEmbeddedPostgres(
+  { home, source = 'any' }: EmbeddedPostgresOptions,
+  log: Log,
+  signal: AbortSignal,
+): Promise<EmbeddedPostgres> {
+  const startedMs = performance.now();
+  const cluster = await prepareFolders(home);
+  await stopSurvivor(cluster, log, signal);
+  const clusterMajor = await majorOfCluster(cluster);
+  const programs = await findPostgres(
+    { source, storeFolder: cluster.folder, clusterMajor },
+    cluster.owner,
+    signal,
+  );
+  const password =
+    clusterMajor === undefined
+      ? await makeCluster(cluster, programs, signal)
+      : await readPassword(cluster.home);
+  const server = await startServer(cluster, programs, signal);
+  const connection = { host: cluster.socket, user: DATABASE_USER, password, database: DATABASE };
+  try {
+    await ensureDatabase(connection);
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+  const durationMs = Math.round(performance.now() - startedMs);
+  log.info('database.started', { version: programs.major, user: cluster.owner.name, durationMs });
+  return {
+    connection,
+    major: programs.major,
+    pid: server.pid,
+    [Symbol.asyncDispose]: async () => {
+      await server.stop();
+      log.info('database.stopped', {});
+    },
+  };
+}
+
+async function ensureDatabase(connection: PostgresConnection): Promise<void> {
+  const client = new Client({
+    ...connection,
+    database: 'postgres',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  });
+  await client.connect();
+  try {
+    const found = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
+    if (found.rowCount === 0) {
+      await client.query(`CREATE DATABASE ${DATABASE}`);
+    }
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,170 @@
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { isFault } from '../../../src/kernel/fault.ts';
+import { SilentLog } from '../../../src/kernel/log.ts';
+import {
+  startEmbeddedPostgres,
+  type EmbeddedPostgres,
+} from '../../../src/platform/database/embedded-postgres.ts';
+import { openTestDatabase } from '../../support/postgres.ts';
+
+const LOG = new SilentLog();
+const SIGNAL = new AbortController().signal;
+
+async function query(postgres: EmbeddedPostgres, text: string): Promise<unknown[]> {
+  const client = new Client(postgres.connection);
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe('a PostgreSQL of our own', () => {
+  let home: string;
+
+  beforeEach(async () => {
+    home = await mkdtemp(join(tmpdir(), 'hk-pg-'));
+  });
+
+  afterEach(async () => {
+    await rm(home, { recursive: true });
+  });
+
+  it('is made, keeps its data over a stop, listens on no network and lets nobody in without the password', async () => {
+    let pid: number;
+    {
+      await using postgres = await startEmbeddedPostgres({ home }, LOG, SIGNAL);
+      pid = postgres.pid;
+      await query(postgres, 'CREATE TABLE t AS SELECT 42 AS n');
+      expect(await query(postgres, 'SHOW listen_addresses')).toEqual([{ listen_addresses: '' }]);
+      expect(await query(postgres, 'SHOW data_checksums')).toEqual([{ data_checksums: 'on' }]);
+      const intruder = new Client({ ...postgres.connection, password: 'wrong' });
+      await expect(intruder.connect()).rejects.toMatchObject({ code: '28P01' });
+      expect((await stat(join(home, 'postgres.password'))).mode & 0o777).toBe(0o600);
+      expect((await stat(join(home, 'postgres'))).mode & 0o777).toBe(0o700);
+    }
+    expect(isAlive(pid)).toBe(false);
+    await using again = await startEmbeddedPostgres({ home }, LOG, SIGNAL);
+    expect(await query(again, 'SELECT n FROM t')).toEqual([{ n: 42 }]);
+  });
+
+  it('has every committed row after kill -9 of the server', async () => {
+    const first = await startEmbeddedPostgres({ home }, LOG, SIGNAL);
+    await query(first, 'CREATE TABLE t AS SELECT generate_series(1, 1000) AS n');
+    process.kill(first.pid, 'SIGKILL');
+    await first[Symbol.asyncDispose]();
+    await using again = await startEmbeddedPostgres({ home }, LOG, SIGNAL);
+    expect(await query(again, 'SELECT count(*)::int AS rows FROM t')).toEqual([{ rows: 1000 }]);
+  });
+
+  it('stops a server that outlived its owner, and does not mistake another process for one', async () => {
+    const abandoned = await startEmbeddedPostgres({ home }, LOG, SIGNAL);
+    await query(abandoned, 'CREATE TABLE t AS SELECT 7 AS n');
+    {
+      await using postgres = await startEmbeddedPostgres({ home }, LOG, SIGNAL);
+      expect(postgres.pid).not.toBe(abandoned.pid);
+      expect(isAlive(abandoned.pid)).toBe(false);
+      expect(await query(postgres, 'SELECT n FROM t')).toEqual([{ n: 7 }]);
+    }
+    await abandoned[Symbol.asyncDispose]();
+    // The number in a stale file belongs to this process now: it must not be stopped.
+    const stale = `${String(process.pid)}\n${join(home, 'postgres/data')}\n1\n5432\n\n\n\nready\n`;
+    await writeFile(join(home, 'postgres/data/postmaster.pid'), stale);
+    await using again = await startEmbeddedPostgres({ home }, LOG, SIGNAL);
+    expect(await query(again, 'SELECT n FROM t')).toEqual([{ n: 7 }]);
+  });
+
+  it('begins anew after a kill in the middle of making the cluster', async () => {
+    await mkdir(join(home, 'postgres/data.draft'), { recursive: true });
+    await writeFile(join(home, 'postgres/data.draft/PG_VERSION'), '15\n');
+    await writeFile(join(home, 'postgres/password.draft'), 'old');
+    await using postgres = await startEmbeddedPostgres({ home }, LOG, SIGNAL);
+    expect(await query(postgres, 'SELECT 1 AS n')).toEqual([{ n: 1 }]);
+  });
+
+  it('says why it does not start, and leaves no process', async () => {
+    {
+      await using postgres = await startEmbeddedPostgres({ home }, LOG, SIGNAL);
+      expect(postgres.major).toBeGreaterThanOrEqual(13);
+    }
+    await unlink(join(home, 'postgres/data/global/pg_control'));
+    const failing = startEmbeddedPostgres({ home }, LOG, SIGNAL);
+    await expect(failing).rejects.toMatchObject({
+      code: 'database.start-failed',
+      message: expect.stringContaining('pg_control') as string,
+    });
+    expect(await readFile(join(home, 'postgres.log'), 'utf8')).toContain('pg_control');
+  });
+
+  it('names the version that is missing when the cluster is of another', async () => {
+    {
+      await using postgres = await startEmbeddedPostgres({ home }, LOG, SIGNAL);
+      expect(postgres.pid).toBeGreaterThan(1);
+    }
+    await writeFile(join(home, 'postgres/data/PG_VERSION'), '9\n');
+    await expect(startEmbeddedPostgres({ home }, LOG, SIGNAL)).rejects.toMatchObject({
+      code: 'database.programs-missing',
+      message: expect.stringContaining('postgresql-9') as string,
+    });
+  });
+
+  it('is stopped while it starts when the signal fires', async () => {
+    const stop = new AbortController();
+    const starting = startEmbeddedPostgres({ home }, LOG, stop.signal);
+    stop.abort();
+    await expect(starting).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
+  it('runs from the npm package', async () => {
+    await using postgres = await startEmbeddedPostgres({ home, source: 'package' }, LOG, SIGNAL);
+    expect(postgres.major).toBe(18);
+    expect(await query(postgres, 'SELECT 1 AS n')).toEqual([{ n: 1 }]);
+  });
+
+  it('uses a socket elsewhere when the home folder is too long for one', async () => {
+    await chmod(home, 0o711);
+    const deep = join(home, 'd'.repeat(100));
+    await using postgres = await startEmbeddedPostgres({ home: deep }, LOG, SIGNAL);
+    expect(postgres.connection.host).not.toContain('ddd');
+    await rm(postgres.connection.host, { recursive: true });
+  });
+
+  const asRoot = process.getuid?.() === 0 ? it : it.skip;
+  asRoot('refuses a home below a folder that its user cannot enter', async () => {
+    const closed = join(home, 'closed');
+    await mkdir(closed, { mode: 0o700 });
+    const failing = startEmbeddedPostgres({ home: join(closed, 'home') }, LOG, SIGNAL);
+    await expect(
+      failing.catch((error: unknown) => isFault(error, 'database.folder-closed')),
+    ).resolves.toBe(true);
+  });
+});
+
+describe('openTestDatabase', () => {
+  it('gives databases that do not see each other on one server', async () => {
+    await using one = await openTestDatabase();
+    await using two = await openTestDatabase();
+    expect(one.connection.host).toBe(two.connection.host);
+    const client = new Client(one.connection);
+    await client.connect();
+    await client.query('CREATE TABLE only_here (n int)');
+    await client.end();
+    const other = new Client(two.connection);
+    await other.connect();
+    await expect(other.query('SELECT * FROM only_here')).rejects.toMatchObject({ code: '42P01' });
+    await other.end();
+  });
+});
