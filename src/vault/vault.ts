@@ -1,64 +1,304 @@
-import assert from 'node:assert/strict';
 import type { DiskReader } from '../disk/disk-reader.ts';
 import type { DiskWriter } from '../disk/disk-writer.ts';
+import { SystemClock, type Clock } from '../kernel/clock.ts';
+import { Fault } from '../kernel/fault.ts';
+import { SilentLog, type Log } from '../kernel/log.ts';
+import { DedupIndex } from './dedup-index.ts';
+import { ExcludedSlots } from './excluded-slots.ts';
+import { FooterCache } from './footer-cache.ts';
+import type { VaultFormat } from './format-object.ts';
+import { FrameFetcher } from './frame-fetcher.ts';
+import { isVmId } from './layout.ts';
+import { MapNodes, MapTree } from './map-tree.ts';
 import type { ObjectStore } from './object-store.ts';
-import type { PointDisk, RecoveryPoint } from './recovery-point.ts';
+import { PackNumbers } from './pack-numbers.ts';
+import { Packs, type VaultBase } from './packs.ts';
+import type { PointDocument } from './point-object.ts';
+import { notFound, PointStore, type StoredPoint } from './point-store.ts';
+import { mapRoot, nodePointer, PointWriter } from './point-writer.ts';
+import type { RecoveryPoint } from './recovery-point.ts';
+import { restoreDisk } from './restore.ts';
+import { unlockVault, type UnlockedVault } from './unlock.ts';
+import { createVault } from './vault-creation.ts';
+import { VaultDisk } from './vault-disk.ts';
 import type {
   CreateOptions,
-  DiskSource,
   OpenOptions,
-  PointFacts,
   RestoreStatistics,
   Running,
   VaultUnlock,
   VerifyLevel,
   VerifyReport,
 } from './vault-options.ts';
+import { Verification } from './verify.ts';
+import { WorkerPool } from './worker-pool.ts';
 
-/* eslint-disable @typescript-eslint/no-unused-vars -- signatures first; bodies follow at once */
-export abstract class Vault {
-  declare readonly id: string;
-  declare readonly name: string;
+export type { PointWriter } from './point-writer.ts';
+
+const WORKERS = 2;
+
+interface VaultParts {
+  readonly base: VaultBase;
+  readonly format: VaultFormat;
+  readonly pool: WorkerPool;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly cache?: FooterCache;
+}
+
+/**
+ * Where recovery points live: everything is in the object store, encrypted; this object only knows
+ * the keys and some of what is there. Several may work on one store at once.
+ */
+export class Vault {
+  readonly id: string;
+  readonly name: string;
+  readonly #parts: VaultParts;
+  readonly #packs: Packs;
+  readonly #nodes: MapNodes;
+  readonly #points: PointStore;
+  readonly #excluded: ExcludedSlots;
+  readonly #index: DedupIndex;
+  readonly #writing = new Set<string>();
+
+  private constructor(parts: VaultParts) {
+    const { base, format, cache, log } = parts;
+    this.id = format.vaultId;
+    this.name = format.name;
+    this.#parts = parts;
+    this.#packs = new Packs(base, cache);
+    this.#nodes = new MapNodes(base, this.#packs);
+    this.#points = new PointStore(base, log);
+    this.#excluded = new ExcludedSlots(base, log);
+    this.#index = new DedupIndex(base, this.#packs, cache);
+  }
+
+  /**
+   * Makes a vault in an empty place. Passphrase and recovery file were both tested when it returns.
+   * The recovery file is given out this once.
+   * @throws Fault `vault.not-empty`, `vault.weak-passphrase`
+   */
   static async create(
     store: ObjectStore,
     options: CreateOptions,
     signal: AbortSignal,
   ): Promise<{ vault: Vault; recoveryFile: string }> {
-    return assert.fail('not built yet');
+    const clock = options.clock ?? new SystemClock();
+    const { master, recoveryFile } = await createVault(store, options, clock, signal);
+    const vault = await Vault.open(store, { kind: 'master-key', key: master }, options, signal);
+    return { vault, recoveryFile };
   }
+
+  /**
+   * @throws Fault `vault.not-found`, `vault.wrong-passphrase`, `vault.key-corrupt`,
+   *   `vault.format-corrupt`, `vault.format-newer`
+   */
   static async open(
     store: ObjectStore,
     unlock: VaultUnlock,
     options: OpenOptions,
     signal: AbortSignal,
   ): Promise<Vault> {
-    return assert.fail('not built yet');
+    const unlocked = await unlockVault(store, unlock, signal);
+    const { keys, format } = unlocked;
+    const context = { vaultId: keys.vaultId, chunkId: format.chunkId };
+    const cache =
+      options.cacheFolder && (await FooterCache.open(options.cacheFolder, format.vaultId));
+    return new Vault({
+      base: { store, keys, context, numbers: new PackNumbers() },
+      format,
+      pool: new WorkerPool(options.workers ?? WORKERS, secrets(unlocked)),
+      clock: options.clock ?? new SystemClock(),
+      log: options.log ?? new SilentLog(),
+      ...(cache ? { cache } : {}),
+    });
   }
-  abstract exportKey(): Uint8Array;
-  abstract points(signal: AbortSignal, vmId?: string): Promise<RecoveryPoint[]>;
-  abstract point(idOrPrefix: string, signal: AbortSignal): Promise<RecoveryPoint>;
-  abstract vms(signal: AbortSignal): Promise<{ vmId: string; vmName: string }[]>;
-  abstract beginPoint(
-    vm: { vmId: string; vmName: string },
+
+  /** The master key: opens the vault without the passphrase. The caller keeps it safe. */
+  exportKey(): Uint8Array {
+    return Uint8Array.from(this.#parts.base.keys.master);
+  }
+
+  /** Sealed points that were not retired, oldest first. Damaged ones are logged and left out. */
+  async points(signal: AbortSignal, vmId?: string): Promise<RecoveryPoint[]> {
+    return vmId !== undefined && !isVmId(vmId) ? [] : this.#points.list(signal, vmId);
+  }
+
+  /**
+   * One point by its id, or by the beginning of it if no other point begins so.
+   * @throws Fault `vault.point-not-found`, `vault.point-corrupt`
+   */
+  async point(idOrPrefix: string, signal: AbortSignal): Promise<RecoveryPoint> {
+    return (await this.#find(idOrPrefix, signal)).point;
+  }
+
+  /** The VMs that have points, by their newest name. */
+  async vms(signal: AbortSignal): Promise<{ vmId: string; vmName: string }[]> {
+    const names = new Map<string, string>();
+    for (const { vmId, vmName } of await this.points(signal)) {
+      names.set(vmId, vmName);
+    }
+    return [...names].map(([vmId, vmName]) => ({ vmId, vmName }));
+  }
+
+  /**
+   * Begins a recovery point (W0). The writer must be disposed of, also after its commit.
+   * @throws Fault `vault.vm-busy` if this process is writing one of the same VM
+   */
+  async beginPoint(
+    { vmId, vmName }: { vmId: string; vmName: string },
     signal: AbortSignal,
-  ): Promise<PointWriter>;
-  abstract openDisk(pointId: string, diskId: string, signal: AbortSignal): Promise<DiskReader>;
-  abstract restoreDisk(
+  ): Promise<PointWriter> {
+    if (!isVmId(vmId)) {
+      throw new Fault('request.invalid', `Not an id of a VM: ${vmId.slice(0, 64)}`);
+    }
+    if (this.#writing.has(vmId)) {
+      throw new Fault(
+        'vault.vm-busy',
+        `A backup of ${vmName} is running already. Wait for it, or cancel it.`,
+        { vmId },
+      );
+    }
+    this.#writing.add(vmId);
+    const { pool, clock, log, cache, format } = this.#parts;
+    try {
+      return await PointWriter.begin(
+        {
+          nodes: this.#nodes,
+          points: this.#points,
+          excluded: this.#excluded,
+          index: this.#index,
+          pool,
+          clock,
+          log,
+          packBytes: format.packBytes,
+          ...(cache === undefined ? {} : { cache }),
+        },
+        { vmId, vmName },
+        () => this.#writing.delete(vmId),
+        signal,
+      );
+    } catch (error) {
+      this.#writing.delete(vmId);
+      throw error;
+    }
+  }
+
+  /** @throws Fault `vault.point-not-found`, `vault.disk-not-found` */
+  async openDisk(pointId: string, diskId: string, signal: AbortSignal): Promise<DiskReader> {
+    const tree = this.#tree(await this.#find(pointId, signal), diskId, this.#nodes);
+    return new VaultDisk(tree, this.#fetcher());
+  }
+
+  /**
+   * Writes a disk of a point. Every byte was authenticated before it is written; ranges of zeroes
+   * are left out, so the target must be new.
+   */
+  async restoreDisk(
     disk: { pointId: string; diskId: string },
     writer: DiskWriter,
     running: Running,
-  ): Promise<RestoreStatistics>;
-  abstract readFile(pointId: string, name: string, signal: AbortSignal): Promise<Uint8Array>;
-  abstract verify(pointId: string, level: VerifyLevel, running: Running): Promise<VerifyReport>;
-  abstract retire(pointId: string, signal: AbortSignal): Promise<void>;
-  abstract close(): Promise<void>;
+  ): Promise<RestoreStatistics> {
+    const point = await this.#find(disk.pointId, running.signal);
+    const tree = this.#tree(point, disk.diskId, this.#nodes);
+    return restoreDisk(tree, this.#fetcher(), writer, running);
+  }
+
+  /** @throws Fault `vault.file-not-found` */
+  async readFile(pointId: string, name: string, signal: AbortSignal): Promise<Uint8Array> {
+    const { document } = await this.#find(pointId, signal);
+    const file = document.files.find((other) => other.name === name);
+    if (file === undefined) {
+      throw new Fault('vault.file-not-found', `The point ${document.id} has no file ${name}.`, {
+        point: document.id,
+      });
+    }
+    return this.#file(file, this.#nodes, signal);
+  }
+
+  /** Checks a point against the store itself, past all caches. */
+  async verify(pointId: string, level: VerifyLevel, running: Running): Promise<VerifyReport> {
+    const { signal } = running;
+    const point = await this.#find(pointId, signal);
+    const packs = new Packs(this.#parts.base);
+    const nodes = new MapNodes(this.#parts.base, packs);
+    const fetcher = new FrameFetcher(packs, this.#parts.pool);
+    return new Verification(fetcher, level, running).run({
+      pointId: point.document.id,
+      disks: point.document.disks.map(({ diskId }) => ({
+        diskId,
+        tree: this.#tree(point, diskId, nodes),
+      })),
+      files: point.document.files.map((file) => async () => this.#file(file, nodes, signal)),
+    });
+  }
+
+  /** Gives a point up. Its data go when a collection runs. */
+  async retire(pointId: string, signal: AbortSignal): Promise<void> {
+    const { document } = await this.#find(pointId, signal);
+    await this.#points.retire(document, this.#parts.clock.nowMs(), signal);
+  }
+
+  /** Stops the workers. Writers and disks are not used afterwards. The store stays open. */
+  async close(): Promise<void> {
+    await this.#parts.pool.close();
+  }
+
+  #fetcher(): FrameFetcher {
+    return new FrameFetcher(this.#packs, this.#parts.pool);
+  }
+
+  async #find(idOrPrefix: string, signal: AbortSignal): Promise<StoredPoint> {
+    const wanted = idOrPrefix.toUpperCase();
+    const found = (await this.#points.sealed(signal)).filter(({ id }) => id.startsWith(wanted));
+    const matching = [];
+    for (const name of wanted === '' ? [] : found.slice(0, 100)) {
+      if (!(await this.#points.isRetired(name, signal))) {
+        matching.push(name);
+      }
+    }
+    const [only, another] = matching;
+    if (only === undefined) {
+      throw notFound(idOrPrefix.slice(0, 64));
+    }
+    if (another !== undefined) {
+      throw new Fault(
+        'vault.point-not-found',
+        `More than one recovery point begins with ${wanted}. Give more of its id.`,
+      );
+    }
+    return this.#points.load(only, signal);
+  }
+
+  #tree({ document }: StoredPoint, diskId: string, nodes: MapNodes): MapTree {
+    const disk = document.disks.find((other) => other.diskId === diskId);
+    if (disk === undefined) {
+      throw new Fault('vault.disk-not-found', `The point ${document.id} has no disk ${diskId}.`, {
+        point: document.id,
+      });
+    }
+    return new MapTree(nodes, mapRoot(disk, this.#parts.base.numbers));
+  }
+
+  async #file(
+    { slots }: PointDocument['files'][number],
+    nodes: MapNodes,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = [];
+    for (const slot of slots) {
+      pieces.push(await nodes.read(nodePointer(slot, this.#parts.base.numbers), signal));
+    }
+    return Buffer.concat(pieces);
+  }
 }
 
-export abstract class PointWriter implements AsyncDisposable {
-  /** The newest sealed point of this VM: what `changed-extents` must be relative to. */
-  declare readonly parent?: RecoveryPoint;
-  abstract addDisk(source: DiskSource, running: Running): Promise<PointDisk>;
-  abstract addFile(name: string, content: Uint8Array, signal: AbortSignal): Promise<void>;
-  abstract commit(facts: PointFacts, signal: AbortSignal): Promise<RecoveryPoint>;
-  abstract [Symbol.asyncDispose](): Promise<void>;
+function secrets({ keys, format }: UnlockedVault): ConstructorParameters<typeof WorkerPool>[1] {
+  const { chunker, chunkId, dedupDomain } = format;
+  return {
+    chunker,
+    chunkId,
+    chunkIdKey: keys.chunkId(dedupDomain),
+    cutKey: keys.cut(dedupDomain),
+  };
 }

@@ -1,0 +1,55 @@
+import { createCipheriv, createDecipheriv } from 'node:crypto';
+
+export const TAG_BYTES = 16;
+/** Nonce index of a pack's footer. */
+export const FOOTER_INDEX = 0xffff_ffff;
+
+function nonce(index: number): Buffer {
+  const bytes = Buffer.alloc(12);
+  bytes.writeUInt32LE(index, 8);
+  return bytes;
+}
+
+export interface AeadPlace {
+  /** 32 bytes, of this object alone. */
+  readonly key: Uint8Array;
+  /** Different for everything that is encrypted with `key`. */
+  readonly index: number;
+  readonly additional: Uint8Array;
+}
+
+/** Encrypts with AES-256-GCM; the tag follows the ciphertext. */
+export function seal(place: AeadPlace, plain: Uint8Array): Buffer {
+  const cipher = createCipheriv('aes-256-gcm', place.key, nonce(place.index));
+  cipher.setAAD(place.additional);
+  const body = cipher.update(plain);
+  cipher.final();
+  return Buffer.concat([body, cipher.getAuthTag()]);
+}
+
+/** Encrypts into `target`, which takes the plaintext's length and the tag. */
+export function sealInto(place: AeadPlace, plain: Uint8Array, target: Uint8Array): void {
+  const cipher = createCipheriv('aes-256-gcm', place.key, nonce(place.index));
+  cipher.setAAD(place.additional);
+  target.set(cipher.update(plain));
+  cipher.final();
+  target.set(cipher.getAuthTag(), plain.length);
+}
+
+/** The plaintext, or undefined if the bytes are not what was encrypted there. */
+export function unseal(place: AeadPlace, sealed: Uint8Array): Buffer | undefined {
+  if (sealed.length < TAG_BYTES) {
+    return undefined;
+  }
+  const decipher = createDecipheriv('aes-256-gcm', place.key, nonce(place.index));
+  decipher.setAAD(place.additional);
+  decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
+  const plain = decipher.update(sealed.subarray(0, sealed.length - TAG_BYTES));
+  try {
+    decipher.final();
+  } catch {
+    // The only way final() fails is a tag that does not match; the caller names what is damaged.
+    return undefined;
+  }
+  return plain;
+}

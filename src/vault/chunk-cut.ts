@@ -1,0 +1,83 @@
+/** Where chunks end: docs/vault-format.md, section 9. */
+
+export const SECTOR_BYTES = 4096;
+const SECTOR_WORDS = SECTOR_BYTES / 4;
+const SAMPLES = 33;
+const STRIDE = 31;
+const FIRST = 5;
+
+export interface ChunkerParameters {
+  readonly minSectors: number;
+  /** A cut happens after one sector in 2^cutBits. */
+  readonly cutBits: number;
+  readonly maxSectors: number;
+}
+
+export type CutFunction = (words: Uint32Array, sector: number) => boolean;
+
+/**
+ * Says whether a chunk may end after a sector, from a keyed sample of its words: without the key
+ * nobody can tell from chunk lengths what was stored, nor craft data that cuts badly.
+ */
+export function cutFunction(key: Uint8Array, cutBits: number): CutFunction {
+  const keyWords = new Uint32Array(SAMPLES);
+  const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
+  for (let i = 0; i < SAMPLES; i++) {
+    keyWords[i] = view.getUint32(i * 4, true);
+  }
+  const shift = 32 - cutBits;
+  return (words, sector) => {
+    const base = sector * SECTOR_WORDS + FIRST;
+    let h = 0;
+    for (let i = 0; i < SAMPLES; i++) {
+      // Both indexes are inside their arrays by construction; `| 0` keeps the arithmetic in 32 bits.
+      h = Math.imul(h ^ (((words[base + i * STRIDE] ?? 0) + (keyWords[i] ?? 0)) | 0), 0x9e3779b1);
+      h ^= h >>> 15;
+    }
+    h = Math.imul(h ^ (h >>> 13), 0x85ebca77);
+    h ^= h >>> 16;
+    return h >>> shift === 0;
+  };
+}
+
+/** True if the whole sector is zero. */
+export function isZeroSector(words: Uint32Array, sector: number): boolean {
+  const start = sector * SECTOR_WORDS;
+  const end = start + SECTOR_WORDS;
+  for (let i = start; i < end; i++) {
+    if (words[i] !== 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/**
+ * Cuts the sectors [from, to) of `words` into chunks and holes, in order: calls `chunk` for each
+ * chunk. What no chunk covers is zero.
+ */
+export function cutChunks(
+  words: Uint32Array,
+  range: { readonly from: number; readonly to: number },
+  rules: ChunkerParameters & { readonly cut: CutFunction },
+  chunk: (first: number, sectors: number) => void,
+): void {
+  let start = range.from;
+  for (let sector = range.from; sector < range.to; sector++) {
+    if (isZeroSector(words, sector)) {
+      if (sector > start) {
+        chunk(start, sector - start);
+      }
+      start = sector + 1;
+      continue;
+    }
+    const sectors = sector + 1 - start;
+    if (sectors >= rules.maxSectors || (sectors >= rules.minSectors && rules.cut(words, sector))) {
+      chunk(start, sectors);
+      start = sector + 1;
+    }
+  }
+  if (range.to > start) {
+    chunk(start, range.to - start);
+  }
+}

@@ -1,0 +1,94 @@
+import { Fault } from '../kernel/fault.ts';
+import { ByteReader, ByteWriter, parseOr, require } from './binary.ts';
+import { KEY_VERSION, sameBytes, type KeyTree } from './key-tree.ts';
+import type { ObjectKey } from './object-store.ts';
+
+/** Objects that steer: docs/vault-format.md, section 5. */
+
+const MAGIC = Buffer.from('HKCTRL00');
+export const FORMAT_VERSION = 0;
+const BODY_BYTES_MAX = 64 * 1024 * 1024;
+const PREAMBLE_BYTES = 36;
+const MAC_BYTES = 32;
+const KINDS = { format: 1, seal: 2, retire: 3, condemned: 4, done: 5, bad: 6 } as const;
+export type ControlKind = keyof typeof KINDS;
+
+function mac(keys: KeyTree, kind: ControlKind, key: ObjectKey, content: Uint8Array): Buffer {
+  const name = Buffer.from(key);
+  const purpose = kind === 'format' ? 'format' : 'control';
+  return keys.mac(purpose, new ByteWriter(2).u16(name.length).finish(), name, content);
+}
+
+export function encodeControl(
+  keys: KeyTree,
+  kind: ControlKind,
+  key: ObjectKey,
+  body: Uint8Array,
+): Buffer {
+  const content = new ByteWriter(PREAMBLE_BYTES + body.length + MAC_BYTES)
+    .bytes(MAGIC)
+    .u16(FORMAT_VERSION)
+    .u8(KINDS[kind])
+    .u8(0)
+    .u16(KEY_VERSION)
+    .u16(0)
+    .bytes(keys.vaultId)
+    .u32(body.length)
+    .bytes(body);
+  return content.bytes(mac(keys, kind, key, content.finish())).finish();
+}
+
+/** Version and vault id of a control object, before its MAC can be checked. @throws Malformed */
+export function parsePreamble(object: Uint8Array): {
+  version: number;
+  kind: number;
+  vaultId: Buffer;
+} {
+  const reader = new ByteReader(object);
+  require(reader.bytes(8).equals(MAGIC), 'it is no control object');
+  const version = reader.u16();
+  const kind = reader.u8();
+  reader.bytes(5);
+  return { version, kind, vaultId: reader.bytes(16) };
+}
+
+/**
+ * The body of a control object.
+ * @throws Fault `vault.format-newer`, `vault.control-corrupt`, for the format object `vault.format-corrupt`
+ */
+export function decodeControl(
+  keys: KeyTree,
+  kind: ControlKind,
+  key: ObjectKey,
+  object: Uint8Array,
+): Buffer {
+  const code = kind === 'format' ? 'vault.format-corrupt' : 'vault.control-corrupt';
+  return parseOr(
+    (why, cause) => new Fault(code, `The object ${key} is damaged: ${why}.`, { key }, { cause }),
+    () => {
+      const preamble = parsePreamble(object);
+      refuseNewer(preamble.version, key);
+      require(preamble.kind === KINDS[kind], 'it is of another kind');
+      require(preamble.vaultId.equals(keys.vaultId), 'it belongs to another vault');
+      require(object.length >= PREAMBLE_BYTES + MAC_BYTES, 'it is cut short');
+      const end = object.length - MAC_BYTES;
+      const expected = mac(keys, kind, key, object.subarray(0, end));
+      require(sameBytes(expected, object.subarray(end)), 'it is not what a key holder wrote');
+      const reader = new ByteReader(object.subarray(PREAMBLE_BYTES - 4, end));
+      const body = reader.bytes(reader.u32());
+      require(body.length <= BODY_BYTES_MAX, 'it is too large');
+      reader.end();
+      return body;
+    },
+  );
+}
+
+export function refuseNewer(version: number, key: ObjectKey): void {
+  if (version > FORMAT_VERSION) {
+    throw new Fault(
+      'vault.format-newer',
+      `${key} was written in vault format ${version}; this program knows up to ${FORMAT_VERSION}. Use a newer program; the vault is unharmed.`,
+      { version, key },
+    );
+  }
+}

@@ -1,0 +1,249 @@
+import type { DiskReader } from '../disk/disk-reader.ts';
+import { SECTOR_BYTES } from './chunk-cut.ts';
+import { ID_BYTES } from './chunk-id.ts';
+import type { DedupIndex } from './dedup-index.ts';
+import { batches, changedRuns, dataRuns, sectorCount, type Run } from './disk-runs.ts';
+import type { Fragment } from './leaf-fragments.ts';
+import { LEAF_SECTORS } from './map-node.ts';
+import { MapBuilder, type MapBuilderParts } from './map-builder.ts';
+import type { MapRoot, MapTree } from './map-tree.ts';
+import { BATCH_BYTES, type PackAssembly } from './pack-assembly.ts';
+import type { DiskStatistics } from './recovery-point.ts';
+import type { SlotBitmap } from './slot-bitmap.ts';
+import type { SlotSet } from './slot-set.ts';
+import type { KnownSlot, Piece, StoreResult } from './store-task.ts';
+import type { DiskSource, Running } from './vault-options.ts';
+import type { WorkerPool } from './worker-pool.ts';
+
+const READS_AT_ONCE = 16;
+
+export interface StorerParts {
+  readonly pool: WorkerPool;
+  readonly index: DedupIndex;
+  readonly assembly: PackAssembly;
+  /** Slots that must not be used again. */
+  readonly excluded: SlotSet;
+  /** Collects the slots that were not inherited. */
+  readonly used: SlotBitmap;
+  readonly map: Pick<MapBuilderParts, 'nodes' | 'metadata'>;
+}
+
+/** How one disk is read. */
+export interface StorePlan {
+  readonly source: DiskSource;
+  /** The disk's map in the parent point. */
+  readonly last?: MapTree;
+  /** Only what changed since `last` is read. */
+  readonly incremental: boolean;
+}
+
+interface InFlight {
+  readonly runs: readonly Run[];
+  readonly result: Promise<StoreResult | undefined>;
+}
+
+/** Stores one disk: reads it in batches, has workers store them, builds its map. */
+export class DiskStorer {
+  readonly #parts: StorerParts;
+  readonly #plan: StorePlan;
+  readonly #running: Running;
+  readonly #builder: MapBuilder;
+  readonly #inputs: Uint8Array[] = [];
+  readonly #statistics = { readBytes: 0, newBytes: 0, storedBytes: 0 };
+  #lastLeaf: { index: number; fragments: Fragment[] } = { index: -1, fragments: [] };
+
+  constructor(parts: StorerParts, plan: StorePlan, running: Running) {
+    this.#parts = parts;
+    this.#plan = plan;
+    this.#running = running;
+    const { last, incremental, source } = plan;
+    this.#builder = new MapBuilder({
+      ...parts.map,
+      sizeBytes: source.sizeBytes,
+      ...(last === undefined ? {} : incremental ? { inherited: last } : { similar: last }),
+    });
+  }
+
+  async run(): Promise<{ root: MapRoot; statistics: DiskStatistics }> {
+    const { signal } = this.#running;
+    const inFlight: InFlight[] = [];
+    try {
+      for await (const runs of batches(this.#runs())) {
+        signal.throwIfAborted();
+        const result = this.#store(runs);
+        // Awaited in order below; until then a rejection must not end the process.
+        result.catch(() => undefined);
+        inFlight.push({ runs, result });
+        while (inFlight.length > this.#parts.pool.depth) {
+          await this.#take(inFlight);
+        }
+      }
+      while (inFlight.length > 0) {
+        await this.#take(inFlight);
+      }
+    } finally {
+      await Promise.allSettled(inFlight.map(({ result }) => result));
+      await this.#parts.pool.closeFiles();
+    }
+    const root = await this.#finishMap();
+    return { root, statistics: this.#statistics };
+  }
+
+  #runs(): AsyncIterable<Run> | Iterable<Run> {
+    const { source, last, incremental } = this.#plan;
+    if (incremental && last !== undefined && source.changes.method === 'changed-extents') {
+      return changedRuns(source.changes.extents, source.sizeBytes, last.root.sizeBytes);
+    }
+    return dataRuns(source.reader.extents(this.#running.signal), source.sizeBytes);
+  }
+
+  /** When the disk shrank, what the last leaf still holds behind the new end goes. */
+  async #finishMap(): Promise<MapRoot> {
+    const { source, last, incremental } = this.#plan;
+    const end = sectorCount(source.sizeBytes);
+    const leafEnd = Math.ceil(end / LEAF_SECTORS) * LEAF_SECTORS;
+    const { signal } = this.#running;
+    if (
+      incremental &&
+      last !== undefined &&
+      last.root.sizeBytes > source.sizeBytes &&
+      leafEnd > end
+    ) {
+      await this.#builder.cover({ from: end, to: leafEnd }, [], signal);
+    }
+    return this.#builder.finish(signal);
+  }
+
+  async #take(inFlight: InFlight[]): Promise<void> {
+    const [first] = inFlight;
+    if (first === undefined) {
+      return;
+    }
+    const result = await first.result;
+    inFlight.shift();
+    const fragments = result === undefined ? [] : this.#fragments(result);
+    let next = 0;
+    for (const { start, sectors } of first.runs) {
+      const end = start + sectors;
+      const from = next;
+      while ((fragments[next]?.start ?? Infinity) < end) {
+        next += 1;
+      }
+      const inside = fragments.slice(from, next);
+      await this.#builder.cover({ from: start, to: end }, inside, this.#running.signal);
+    }
+    this.#report(first.runs, result);
+  }
+
+  #fragments({ chunks, chunkIds }: StoreResult): Fragment[] {
+    return chunks.map(({ start, sectors, pack, slot }, index) => {
+      this.#parts.used.add(pack, slot);
+      const id = chunkIds.subarray(index * ID_BYTES, (index + 1) * ID_BYTES);
+      return { start, sectors, pack, slot, first: 0, slotSectors: sectors, id };
+    });
+  }
+
+  #report(runs: readonly Run[], result: StoreResult | undefined): void {
+    this.#statistics.readBytes += result?.readBytes ?? 0;
+    this.#statistics.newBytes += result?.newBytes ?? 0;
+    this.#statistics.storedBytes += result?.storedBytes ?? 0;
+    const { source } = this.#plan;
+    const last = runs.at(-1);
+    const position = ((last?.start ?? 0) + (last?.sectors ?? 0)) * SECTOR_BYTES;
+    const doneBytes = Math.min(position, source.sizeBytes);
+    this.#running.report?.({ phase: 'reading', doneBytes, totalBytes: source.sizeBytes });
+  }
+
+  async #store(runs: readonly Run[]): Promise<StoreResult | undefined> {
+    const { assembly, pool, index } = this.#parts;
+    const pieces = runs.filter(({ content }) => content === 'data');
+    if (pieces.length === 0) {
+      return undefined;
+    }
+    const known = await this.#known(pieces);
+    const { source } = this.#plan;
+    const path = source.reader.rawFile;
+    const buffer = path === undefined ? await this.#read(source.reader, pieces) : undefined;
+    const filling = await assembly.take();
+    let result: StoreResult;
+    try {
+      result = await pool.run({
+        kind: 'store',
+        pieces: pieces.map(({ start, sectors }) => ({ start, sectors })),
+        known,
+        sizeBytes: source.sizeBytes,
+        input: path === undefined ? { bytes: buffer?.view ?? new Uint8Array() } : { path },
+        table: index.memory,
+        states: this.#parts.map.nodes.base.numbers.states,
+        session: assembly.session,
+        pack: filling.target,
+      });
+    } catch (error) {
+      assembly.drop(filling, error);
+      throw error;
+    } finally {
+      if (buffer !== undefined) {
+        this.#inputs.push(buffer.whole);
+      }
+    }
+    await assembly.give(filling, result);
+    return result;
+  }
+
+  /** Slots that the last map uses whole: their content is compared in place, whatever the cuts are now. */
+  async #known(pieces: readonly Piece[]): Promise<KnownSlot[]> {
+    const { last, incremental } = this.#plan;
+    if (last === undefined || incremental) {
+      return [];
+    }
+    const { numbers } = last.nodes.base;
+    const known: KnownSlot[] = [];
+    for (const piece of pieces) {
+      const leaf = Math.floor(piece.start / LEAF_SECTORS);
+      const base = leaf * LEAF_SECTORS;
+      for (const fragment of await this.#leaf(last, leaf)) {
+        const { sectors, pack, slot, first, slotSectors, id } = fragment;
+        const start = fragment.start + base;
+        const inside = start >= piece.start && start + sectors <= piece.start + piece.sectors;
+        const whole = first === 0 && sectors === slotSectors;
+        if (inside && whole && !this.#parts.excluded.has(numbers.name(pack).ulid, slot)) {
+          known.push({ start, sectors, pack, slot, id: Uint8Array.from(id) });
+        }
+      }
+    }
+    return known;
+  }
+
+  async #leaf(tree: MapTree, index: number): Promise<readonly Fragment[]> {
+    if (this.#lastLeaf.index !== index) {
+      const fragments = await tree.leaf(index, this.#running.signal);
+      this.#lastLeaf = { index, fragments };
+    }
+    return this.#lastLeaf.index === index
+      ? this.#lastLeaf.fragments
+      : tree.leaf(index, this.#running.signal);
+  }
+
+  async #read(
+    reader: DiskReader,
+    pieces: readonly Piece[],
+  ): Promise<{ view: Uint8Array; whole: Uint8Array }> {
+    const whole = this.#inputs.pop() ?? new Uint8Array(new SharedArrayBuffer(BATCH_BYTES));
+    const { sizeBytes } = this.#plan.source;
+    let at = 0;
+    const reads = pieces.map(({ start, sectors }) => {
+      const target = whole.subarray(at, at + sectors * SECTOR_BYTES);
+      at += sectors * SECTOR_BYTES;
+      const offset = start * SECTOR_BYTES;
+      const wanted = Math.min(target.length, sizeBytes - offset);
+      target.fill(0, wanted);
+      return { offset, target: target.subarray(0, wanted) };
+    });
+    for (let next = 0; next < reads.length; next += READS_AT_ONCE) {
+      const some = reads.slice(next, next + READS_AT_ONCE);
+      const { signal } = this.#running;
+      await Promise.all(some.map(({ offset, target }) => reader.read(offset, target, signal)));
+    }
+    return { view: whole.subarray(0, at), whole };
+  }
+}

@@ -1,0 +1,86 @@
+import { Fault, isFault } from '../kernel/fault.ts';
+import type { Log } from '../kernel/log.ts';
+import { parseOr } from './binary.ts';
+import { decodeControl, type ControlKind } from './control-object.ts';
+import { PREFIXES } from './layout.ts';
+import type { ObjectKey } from './object-store.ts';
+import type { VaultBase } from './packs.ts';
+import { SlotSet } from './slot-set.ts';
+
+/**
+ * Slots that must not be deduplicated against: condemned by a collector (for ever, also when it
+ * spared them later) or found damaged. Objects are read once: they never change and never go.
+ */
+export class ExcludedSlots {
+  readonly #base: VaultBase;
+  readonly #log: Log;
+  readonly #seen = new Set<ObjectKey>();
+  readonly condemned = new SlotSet();
+  readonly all = new SlotSet();
+
+  constructor(base: VaultBase, log: Log) {
+    this.#base = base;
+    this.#log = log;
+  }
+
+  /** Reads what is new under `gc/`. @returns the slots that were not known to be condemned before */
+  async readCondemned(signal: AbortSignal): Promise<SlotSet> {
+    const fresh = await this.#read('condemned', signal);
+    this.condemned.addAll(fresh);
+    return fresh;
+  }
+
+  /** Reads what is new under `bad/`. */
+  async readDamaged(signal: AbortSignal): Promise<SlotSet> {
+    return this.#read('bad', signal);
+  }
+
+  async #read(kind: 'condemned' | 'bad', signal: AbortSignal): Promise<SlotSet> {
+    const fresh = new SlotSet();
+    const prefix = kind === 'condemned' ? PREFIXES.condemned : PREFIXES.damaged;
+    for await (const { key } of this.#base.store.list(prefix, signal)) {
+      if (this.#seen.has(key) || key.endsWith('.done')) {
+        continue;
+      }
+      const object = await this.#base.store.get(key, signal);
+      if (object === undefined) {
+        throw gone(key);
+      }
+      fresh.addAll(this.#decode(kind, key, object));
+      this.#seen.add(key);
+    }
+    this.all.addAll(fresh);
+    return fresh;
+  }
+
+  #decode(kind: ControlKind, key: ObjectKey, object: Uint8Array): SlotSet {
+    try {
+      const body = decodeControl(this.#base.keys, kind, key, object);
+      return parseOr(
+        (why, cause) =>
+          new Fault(
+            'vault.control-corrupt',
+            `The object ${key} is damaged: ${why}.`,
+            { key },
+            { cause },
+          ),
+        () => SlotSet.decode(body),
+      );
+    } catch (error) {
+      if (kind === 'bad' && isFault(error, 'vault.control-corrupt')) {
+        // A list of damage that is itself damaged protects nothing; deduplicating goes on as without it.
+        this.#log.warn('vault.damage-list-ignored', { key });
+        return new SlotSet();
+      }
+      throw error;
+    }
+  }
+}
+
+function gone(key: ObjectKey): Fault {
+  return new Fault(
+    'vault.control-corrupt',
+    `The object ${key} was listed and is gone, but lists of condemned slots are permanent. Nothing was written; look who removes objects from this vault.`,
+    { key },
+  );
+}

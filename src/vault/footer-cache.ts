@@ -1,0 +1,101 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
+import { systemCode } from '../kernel/fault.ts';
+import { parsePackKey } from './layout.ts';
+import type { ObjectKey } from './object-store.ts';
+
+/** The end of a pack, from its footer on, and the size of the whole pack. */
+export interface PackTail {
+  readonly objectSize: number;
+  readonly tail: Uint8Array;
+}
+
+const WRITING = /^writing\.[0-9a-f]{16}$/;
+const LISTED = 'listed';
+
+/**
+ * Pack footers kept on this machine, encrypted as they are in the vault and verified on every use.
+ * Losing any of it costs requests only. The mark `listed` says that all packs of the vault were
+ * learned once; a mark `writing.*` that is found at the start says that a writer died and may have
+ * uploaded packs that are not here.
+ */
+export class FooterCache {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  static async open(cacheFolder: string, vaultId: string): Promise<FooterCache> {
+    const folder = join(cacheFolder, vaultId);
+    await mkdir(join(folder, 'footers'), { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    return new FooterCache(folder);
+  }
+
+  /** Keys of all packs kept. */
+  async keys(): Promise<ObjectKey[]> {
+    const names = await readdir(join(this.#folder, 'footers'));
+    return names.map(toKey).filter((key) => parsePackKey(key) !== undefined);
+  }
+
+  async get(key: ObjectKey): Promise<PackTail | undefined> {
+    const path = this.#path(key);
+    try {
+      const content = await readFile(path);
+      return content.length < 8
+        ? undefined
+        : { objectSize: Number(content.readBigUInt64LE(0)), tail: content.subarray(8) };
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  async put(key: ObjectKey, { objectSize, tail }: PackTail): Promise<void> {
+    const size = Buffer.alloc(8);
+    size.writeBigUInt64LE(BigInt(objectSize));
+    // Not synced: what a power loss takes away is fetched again.
+    const temporary = join(this.#folder, `${randomBytes(8).toString('hex')}.tmp`);
+    await writeFile(temporary, Buffer.concat([size, tail]), { mode: PRIVATE_FILE_MODE });
+    await rename(temporary, this.#path(key));
+  }
+
+  async remove(key: ObjectKey): Promise<void> {
+    await rm(this.#path(key), { force: true });
+  }
+
+  /** True if the packs of the vault have to be listed, because some may not be here. */
+  async needsListing(): Promise<boolean> {
+    const names = await readdir(this.#folder);
+    return !names.includes(LISTED) || names.some((name) => WRITING.test(name));
+  }
+
+  /** All packs were listed and their footers are here. */
+  async markListed(): Promise<void> {
+    for (const name of await readdir(this.#folder)) {
+      if (WRITING.test(name) || name.endsWith('.tmp')) {
+        await rm(join(this.#folder, name), { force: true });
+      }
+    }
+    await writeFile(join(this.#folder, LISTED), '', { mode: PRIVATE_FILE_MODE });
+  }
+
+  /** From now until the returned function was called, packs may be uploaded that are not here. */
+  async markWriting(): Promise<() => Promise<void>> {
+    const path = join(this.#folder, `writing.${randomBytes(8).toString('hex')}`);
+    await writeFile(path, '', { mode: PRIVATE_FILE_MODE });
+    return async () => rm(path, { force: true });
+  }
+
+  #path(key: ObjectKey): string {
+    return join(this.#folder, 'footers', key.replaceAll('/', '_'));
+  }
+}
+
+function toKey(name: string): ObjectKey {
+  return name.replaceAll('_', '/');
+}

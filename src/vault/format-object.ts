@@ -1,0 +1,109 @@
+import { z } from 'zod';
+import { Fault } from '../kernel/fault.ts';
+import {
+  decodeControl,
+  encodeControl,
+  FORMAT_VERSION,
+  parsePreamble,
+  refuseNewer,
+} from './control-object.ts';
+import { parseOr, require } from './binary.ts';
+import { FRAME_RAW_BYTES } from './pack-layout.ts';
+import { SECTOR_BYTES } from './chunk-cut.ts';
+import type { KeyTree } from './key-tree.ts';
+import type { ObjectKey } from './object-store.ts';
+
+/** What kind of vault this is: docs/vault-format.md, section 5. */
+
+const featureBits = z.int().min(0).max(0xffff_ffff);
+export const Features = z.object({
+  incompatible: featureBits,
+  readOnly: featureBits,
+  compatible: featureBits,
+  noCollect: featureBits,
+});
+export type Features = z.infer<typeof Features>;
+/** This version of the program has none. */
+export const NO_FEATURES: Features = { incompatible: 0, readOnly: 0, compatible: 0, noCollect: 0 };
+
+const MEBIBYTE = 1024 * 1024;
+const sectors = z
+  .int()
+  .min(1)
+  .max(FRAME_RAW_BYTES / SECTOR_BYTES);
+const VaultFormat = z.object({
+  version: z.int(),
+  features: Features,
+  vaultId: z.string().regex(/^[0-9a-f]{32}$/),
+  name: z.string().max(256),
+  createdAtMs: z.int().min(0),
+  singleWriter: z.boolean(),
+  cipher: z.literal('aes-256-gcm'),
+  compression: z.literal('zstd'),
+  chunkId: z.enum(['blake3', 'hmac-sha256']),
+  dedupDomain: z.string().regex(/^[0-9a-f]{32}$/),
+  chunker: z.object({ minSectors: sectors, cutBits: z.int().min(1).max(16), maxSectors: sectors }),
+  packBytes: z
+    .int()
+    .min(64 * 1024)
+    .max(128 * MEBIBYTE),
+});
+export type VaultFormat = z.infer<typeof VaultFormat>;
+
+export function encodeFormat(keys: KeyTree, key: ObjectKey, format: VaultFormat): Buffer {
+  return encodeControl(keys, 'format', key, Buffer.from(JSON.stringify(format)));
+}
+
+/** The vault a format object claims to belong to; proven only by decodeFormat. */
+export function claimedVaultId(key: ObjectKey, object: Uint8Array): Buffer {
+  return parseOr(
+    (why, cause) => damaged(key, why, cause),
+    () => {
+      const { version, kind, vaultId } = parsePreamble(object);
+      refuseNewer(version, key);
+      require(kind === 1, 'it is of another kind');
+      return Buffer.from(vaultId);
+    },
+  );
+}
+
+/** @throws Fault `vault.format-corrupt`, `vault.format-newer` */
+export function decodeFormat(keys: KeyTree, key: ObjectKey, object: Uint8Array): VaultFormat {
+  const body = decodeControl(keys, 'format', key, object);
+  let json: unknown;
+  try {
+    json = JSON.parse(body.toString('utf8'));
+  } catch (error) {
+    throw damaged(key, 'it is no JSON', error);
+  }
+  const head = z.object({ version: z.int(), features: Features }).safeParse(json);
+  if (head.success) {
+    refuseUnknownFeatures(head.data.features, key);
+    refuseNewer(head.data.version, key);
+  }
+  const format = VaultFormat.safeParse(json);
+  if (!format.success || format.data.version !== FORMAT_VERSION) {
+    throw damaged(key, 'it has fields this program does not know', format.error);
+  }
+  return format.data;
+}
+
+/** @throws Fault `vault.format-newer` */
+export function refuseUnknownFeatures(features: Features, key: ObjectKey): void {
+  if (features.incompatible !== 0) {
+    throw new Fault(
+      'vault.format-newer',
+      `${key} uses features (${features.incompatible.toString(2)}) that this program does not know. Use a newer program; the vault is unharmed.`,
+      { key, features: features.incompatible },
+    );
+  }
+}
+
+function damaged(key: ObjectKey, why: string, cause?: unknown): Fault {
+  return new Fault(
+    'vault.format-corrupt',
+    `The format object ${key} is damaged: ${why}.`,
+    { key },
+    { cause },
+  );
+}

@@ -1,0 +1,34 @@
+import { PREFIX_BYTES, type FramePlace } from './pack-layout.ts';
+
+/** Of one ranged GET: a few frames, so that many requests are under way in little memory. */
+const REQUEST_BYTES = 1024 * 1024;
+/** A gap this small is fetched along: cheaper than one more request. */
+const GAP_BYTES = 64 * 1024;
+
+/** Frames of one pack that are fetched together. */
+export interface FrameRequest {
+  readonly offset: number;
+  readonly length: number;
+  readonly frames: readonly FramePlace[];
+}
+
+/** Joins frames that lie near each other. */
+export function frameRequests(frames: Iterable<FramePlace>): FrameRequest[] {
+  const requests: { offset: number; length: number; frames: FramePlace[] }[] = [];
+  for (const frame of [...frames].sort((a, b) => a.offset - b.offset)) {
+    const last = requests.at(-1);
+    const end = frame.offset + PREFIX_BYTES + frame.sealedBytes;
+    const lastEnd = last === undefined ? 0 : last.offset + last.length;
+    if (
+      last !== undefined &&
+      frame.offset - lastEnd <= GAP_BYTES &&
+      end - last.offset <= REQUEST_BYTES
+    ) {
+      last.length = end - last.offset;
+      last.frames.push(frame);
+    } else {
+      requests.push({ offset: frame.offset, length: end - frame.offset, frames: [frame] });
+    }
+  }
+  return requests;
+}

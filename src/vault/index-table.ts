@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { ID_BYTES } from './chunk-id.ts';
+import { PACK_USABLE } from './pack-numbers.ts';
+
+/**
+ * Chunk id -> slot, open addressing in shared memory. One thread inserts, all look up without
+ * locks: the last word of an entry is stored last and atomically.
+ *
+ * Entry: four words of id, pack number, slot << 8 | sectors. A last word of 0 is free, one without
+ * sectors was removed. The whole id and the length stand in the table, so a hit needs no second
+ * look into a footer; only authenticated footers are ever put in.
+ */
+const WORDS = 6;
+const REMOVED = 0x100;
+const SECTORS_MASK = 0xff;
+const LOAD_MAX = 0.7;
+
+export interface SlotPlace {
+  pack: number;
+  slot: number;
+}
+
+export function idWords(id: Uint8Array): Uint32Array {
+  const words = new Uint32Array(4);
+  const view = new DataView(id.buffer, id.byteOffset, ID_BYTES);
+  for (let i = 0; i < 4; i++) {
+    words[i] = view.getUint32(i * 4, true);
+  }
+  return words;
+}
+
+export class IndexTable {
+  readonly words: Int32Array;
+  readonly capacity: number;
+  #used = 0;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.words = new Int32Array(memory);
+    this.capacity = this.words.length / WORDS;
+    assert(Number.isInteger(Math.log2(this.capacity)), 'capacity is a power of two');
+  }
+
+  static ofCapacity(capacity: number): IndexTable {
+    return new IndexTable(new SharedArrayBuffer(capacity * WORDS * 4));
+  }
+
+  get memory(): SharedArrayBuffer {
+    return this.words.buffer as SharedArrayBuffer;
+  }
+
+  hasRoomFor(count: number): boolean {
+    return this.#used + count <= this.capacity * LOAD_MAX;
+  }
+
+  /** Adds or replaces; the caller made room. */
+  insert(id: Uint32Array, place: SlotPlace, sectors: number): void {
+    const at = this.#find(id) ?? this.#free(id);
+    if (this.words[at + 5] === 0) {
+      this.#used += 1;
+    }
+    Atomics.store(this.words, at + 5, REMOVED);
+    for (let i = 0; i < 4; i++) {
+      this.words[at + i] = id[i] ?? 0;
+    }
+    this.words[at + 4] = place.pack;
+    Atomics.store(this.words, at + 5, (place.slot << 8) | sectors);
+  }
+
+  /** Removes the entry if it stands for exactly this slot. */
+  remove(id: Uint32Array, place: SlotPlace): void {
+    const at = this.#find(id);
+    if (
+      at !== undefined &&
+      this.words[at + 4] === place.pack &&
+      (this.words[at + 5] ?? 0) >>> 8 === place.slot
+    ) {
+      Atomics.store(this.words, at + 5, REMOVED);
+    }
+  }
+
+  /**
+   * The slot with this content, if its pack may be used: it is in the vault, or `session` itself is
+   * writing it.
+   */
+  lookup(
+    id: Uint32Array,
+    sectors: number,
+    packs: { readonly states: Int32Array; readonly session: number },
+  ): SlotPlace | undefined {
+    const at = this.#find(id);
+    if (at === undefined) {
+      return undefined;
+    }
+    const last = Atomics.load(this.words, at + 5);
+    const pack = this.words[at + 4] ?? 0;
+    const state = Atomics.load(packs.states, pack);
+    if ((last & SECTORS_MASK) !== sectors || (state !== PACK_USABLE && state !== packs.session)) {
+      return undefined;
+    }
+    return { pack, slot: last >>> 8 };
+  }
+
+  /** Copies entries [from, to) into a larger table. */
+  copyTo(target: IndexTable, from: number, to: number): void {
+    const id = new Uint32Array(4);
+    for (let entry = from; entry < Math.min(to, this.capacity); entry++) {
+      const at = entry * WORDS;
+      const last = this.words[at + 5] ?? 0;
+      if ((last & SECTORS_MASK) !== 0) {
+        for (let i = 0; i < 4; i++) {
+          id[i] = this.words[at + i] ?? 0;
+        }
+        target.insert(id, { pack: this.words[at + 4] ?? 0, slot: last >>> 8 }, last & SECTORS_MASK);
+      }
+    }
+  }
+
+  #find(id: Uint32Array): number | undefined {
+    const [a, b, c, d] = [id[0] ?? 0, id[1] ?? 0, id[2] ?? 0, id[3] ?? 0];
+    for (let entry = a & (this.capacity - 1); ; entry = (entry + 1) & (this.capacity - 1)) {
+      const at = entry * WORDS;
+      const last = Atomics.load(this.words, at + 5);
+      if (last === 0) {
+        return undefined;
+      }
+      if (
+        (last & SECTORS_MASK) !== 0 &&
+        this.words[at] === (a | 0) &&
+        this.words[at + 1] === (b | 0) &&
+        this.words[at + 2] === (c | 0) &&
+        this.words[at + 3] === (d | 0)
+      ) {
+        return at;
+      }
+    }
+  }
+
+  /** Never reuses a removed entry: a reader could be in the middle of it. */
+  #free(id: Uint32Array): number {
+    for (
+      let entry = (id[0] ?? 0) & (this.capacity - 1);
+      ;
+      entry = (entry + 1) & (this.capacity - 1)
+    ) {
+      if (this.words[entry * WORDS + 5] === 0) {
+        return entry * WORDS;
+      }
+    }
+  }
+}

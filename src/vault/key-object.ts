@@ -1,0 +1,153 @@
+import { argon2, createHash, hkdfSync, randomBytes } from 'node:crypto';
+import { promisify } from 'node:util';
+import { z } from 'zod';
+import { Fault } from '../kernel/fault.ts';
+import { seal, unseal } from './aead.ts';
+import { ByteReader, ByteWriter, parseOr, require } from './binary.ts';
+import { KEY_BYTES } from './key-tree.ts';
+import type { ObjectKey } from './object-store.ts';
+import type { KdfCost } from './vault-options.ts';
+
+/** Wrapped master keys: docs/vault-format.md, section 4.2. */
+
+const MAGIC = Buffer.from('HKKEYS00');
+const JSON_BYTES_MAX = 64 * 1024;
+const CHECKSUM_BYTES = 32;
+const SALT_BYTES = 16;
+const RECOVERY_LABEL = 'hyperkeep/recovery';
+export const KDF_DEFAULT: KdfCost = { memoryKib: 64 * 1024, passes: 3, lanes: 4 };
+
+const hex = (bytes: number): z.ZodString =>
+  z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`));
+const wrapped = hex(KEY_BYTES + 16);
+const KeyObject = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('passphrase'),
+    vaultId: hex(16),
+    kdf: z.object({
+      name: z.literal('argon2id'),
+      memoryKib: z
+        .int()
+        .min(8)
+        .max(1024 * 1024),
+      passes: z.int().min(1).max(64),
+      lanes: z.int().min(1).max(64),
+      salt: hex(SALT_BYTES),
+    }),
+    wrapped,
+  }),
+  z.object({ kind: z.literal('recovery'), vaultId: hex(16), salt: hex(SALT_BYTES), wrapped }),
+]);
+export type KeyObject = z.infer<typeof KeyObject>;
+
+interface Wrapping {
+  readonly key: ObjectKey;
+  /** 16 bytes. */
+  readonly vaultId: Uint8Array;
+  readonly master: Uint8Array;
+}
+
+export async function wrapWithPassphrase(
+  wrapping: Wrapping,
+  passphrase: string,
+  cost: KdfCost,
+): Promise<Buffer> {
+  const kdf = { name: 'argon2id' as const, ...cost, salt: randomBytes(SALT_BYTES).toString('hex') };
+  const wrappedKey = wrapKey(wrapping, await stretch(passphrase, kdf));
+  return encode({ kind: 'passphrase', vaultId: toHex(wrapping.vaultId), kdf, wrapped: wrappedKey });
+}
+
+/** @param secret the 32 bytes of the recovery file */
+export function wrapWithRecovery(wrapping: Wrapping, secret: Uint8Array): Buffer {
+  const salt = randomBytes(SALT_BYTES);
+  const wrappedKey = wrapKey(wrapping, recoveryKey(secret, salt));
+  const vaultId = toHex(wrapping.vaultId);
+  return encode({ kind: 'recovery', vaultId, salt: salt.toString('hex'), wrapped: wrappedKey });
+}
+
+/** @throws Fault `vault.key-corrupt` */
+export function decodeKeyObject(key: ObjectKey, object: Uint8Array): KeyObject {
+  const damaged = (why: string, cause?: unknown): Fault =>
+    new Fault(
+      'vault.key-corrupt',
+      `The key object ${key} is damaged: ${why}. Try the recovery file or another passphrase.`,
+      { key },
+      { cause },
+    );
+  const text = parseOr(damaged, () => {
+    const reader = new ByteReader(object);
+    require(reader.bytes(8).equals(MAGIC), 'it is no key object');
+    const length = reader.u32();
+    require(length <= JSON_BYTES_MAX, 'it is too large');
+    const json = reader.bytes(length);
+    const checksum = reader.bytes(CHECKSUM_BYTES);
+    reader.end();
+    require(sha256(object.subarray(0, 12 + length)).equals(checksum), 'its checksum is wrong');
+    return json.toString('utf8');
+  });
+  try {
+    return KeyObject.parse(JSON.parse(text));
+  } catch (error) {
+    throw damaged('it has fields this program does not know', error);
+  }
+}
+
+/** The master key, or undefined if the passphrase is not the one of this object. */
+export async function unwrapWithPassphrase(
+  key: ObjectKey,
+  object: KeyObject & { kind: 'passphrase' },
+  passphrase: string,
+): Promise<Buffer | undefined> {
+  return unwrapKey(key, object, await stretch(passphrase, object.kdf));
+}
+
+export function unwrapWithRecovery(
+  key: ObjectKey,
+  object: KeyObject & { kind: 'recovery' },
+  secret: Uint8Array,
+): Buffer | undefined {
+  return unwrapKey(key, object, recoveryKey(secret, Buffer.from(object.salt, 'hex')));
+}
+
+function additional(key: ObjectKey, vaultId: string): Buffer {
+  return Buffer.from(`${key}\n${vaultId}`);
+}
+
+function wrapKey({ key, vaultId, master }: Wrapping, wrappingKey: Uint8Array): string {
+  const place = { key: wrappingKey, index: 0, additional: additional(key, toHex(vaultId)) };
+  return seal(place, master).toString('hex');
+}
+
+function unwrapKey(key: ObjectKey, object: KeyObject, wrappingKey: Uint8Array): Buffer | undefined {
+  const place = { key: wrappingKey, index: 0, additional: additional(key, object.vaultId) };
+  return unseal(place, Buffer.from(object.wrapped, 'hex'));
+}
+
+async function stretch(passphrase: string, kdf: KdfCost & { salt: string }): Promise<Buffer> {
+  return promisify(argon2)('argon2id', {
+    message: Buffer.from(passphrase.normalize('NFKC')),
+    nonce: Buffer.from(kdf.salt, 'hex'),
+    parallelism: kdf.lanes,
+    tagLength: KEY_BYTES,
+    memory: kdf.memoryKib,
+    passes: kdf.passes,
+  });
+}
+
+function recoveryKey(secret: Uint8Array, salt: Uint8Array): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, salt, RECOVERY_LABEL, KEY_BYTES));
+}
+
+function encode(object: KeyObject): Buffer {
+  const json = Buffer.from(JSON.stringify(object));
+  const content = new ByteWriter().bytes(MAGIC).u32(json.length).bytes(json);
+  return content.bytes(sha256(content.finish())).finish();
+}
+
+function sha256(content: Uint8Array): Buffer {
+  return createHash('sha256').update(content).digest();
+}
+
+function toHex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}

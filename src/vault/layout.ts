@@ -1,0 +1,108 @@
+import { randomBytes } from 'node:crypto';
+import type { ObjectKey } from './object-store.ts';
+import { isUlid, ulidTimeMs, type Ulid } from './ulid.ts';
+
+/** Names of the objects of a vault: docs/vault-format.md, section 2. */
+
+export type PackKind = 'data' | 'metadata';
+
+/** The exact object that holds one generation of a logical pack. */
+export interface PackName {
+  readonly kind: PackKind;
+  readonly ulid: Ulid;
+  readonly generation: number;
+  /** 16 bytes in hex. */
+  readonly rand: string;
+}
+
+export const PREFIXES = {
+  format: 'fmt/',
+  keys: 'keys/',
+  data: 'd/',
+  metadata: 'm/',
+  points: 's/',
+  retired: 'retire/',
+  condemned: 'gc/',
+  damaged: 'bad/',
+} as const;
+
+export const GENERATION_MAX = 0xffff_ffff;
+const VM_ID = /^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$/;
+const PACK = /^([dm])\/\d{6}\/([0-9A-Z]{26})\.(0|[1-9]\d{0,9})\.([0-9a-f]{32})$/;
+const POINT = /^s\/([0-9A-Za-z_-]{1,64})\/([0-9A-Z]{26})(\.ok)?$/;
+const RETIRED = /^retire\/([0-9A-Za-z_-]{1,64})\/([0-9A-Z]{26})$/;
+const NUMBERED = /^[a-z]+\/(\d{6,12})-[0-9a-f]{32}$/;
+
+export function randomSuffix(): string {
+  return randomBytes(16).toString('hex');
+}
+
+/** `fmt/000001-<rand>` and its likes. */
+export function numberedKey(prefix: string, number: number): ObjectKey {
+  return `${prefix}${String(number).padStart(6, '0')}-${randomSuffix()}`;
+}
+
+/** The number in such a key, or undefined if it is none. */
+export function numberOf(key: ObjectKey): number | undefined {
+  const match = NUMBERED.exec(key);
+  return match === null ? undefined : Number(match[1]);
+}
+
+export function isVmId(text: string): boolean {
+  return VM_ID.test(text);
+}
+
+/** All generations of the pack have keys that start with this. */
+export function packPrefix(pack: { readonly kind: PackKind; readonly ulid: Ulid }): string {
+  const month = new Date(ulidTimeMs(pack.ulid))
+    .toISOString()
+    .replace(/^\+?0*(\d{4,})-(\d\d).*$/, '$1$2');
+  return `${PREFIXES[pack.kind]}${month.slice(-6)}/${pack.ulid}.`;
+}
+
+export function packKey(pack: PackName): ObjectKey {
+  return `${packPrefix(pack)}${pack.generation}.${pack.rand}`;
+}
+
+export function parsePackKey(key: ObjectKey): PackName | undefined {
+  const match = PACK.exec(key);
+  if (match === null) {
+    return undefined;
+  }
+  const [, letter, ulid = '', generationText, rand = ''] = match;
+  const kind = letter === 'd' ? 'data' : 'metadata';
+  const generation = Number(generationText);
+  if (!isUlid(ulid) || generation > GENERATION_MAX) {
+    return undefined;
+  }
+  const name: PackName = { kind, ulid, generation, rand };
+  return packKey(name) === key ? name : undefined;
+}
+
+export function pointKey(vmId: string, id: Ulid): ObjectKey {
+  return `${PREFIXES.points}${vmId}/${id}`;
+}
+
+export function sealKey(vmId: string, id: Ulid): ObjectKey {
+  return `${pointKey(vmId, id)}.ok`;
+}
+
+export function retireKey(vmId: string, id: Ulid): ObjectKey {
+  return `${PREFIXES.retired}${vmId}/${id}`;
+}
+
+export interface PointKey {
+  readonly vmId: string;
+  readonly id: Ulid;
+  readonly isSeal: boolean;
+}
+
+export function parsePointKey(key: ObjectKey): PointKey | undefined {
+  const [, vmId = '', id = '', ok] = POINT.exec(key) ?? [];
+  return isVmId(vmId) && isUlid(id) ? { vmId, id, isSeal: ok !== undefined } : undefined;
+}
+
+export function parseRetireKey(key: ObjectKey): { vmId: string; id: Ulid } | undefined {
+  const [, vmId = '', id = ''] = RETIRED.exec(key) ?? [];
+  return isVmId(vmId) && isUlid(id) ? { vmId, id } : undefined;
+}

@@ -1,0 +1,131 @@
+import { createHmac } from 'node:crypto';
+import { require } from './binary.ts';
+import { MAC_BYTES } from './key-tree.ts';
+import type { MapExtent } from './map-node.ts';
+import type { PackFooter } from './pack-layout.ts';
+
+/** A part of one slot, used at one place of a leaf. */
+export interface Fragment {
+  /** Sector inside the leaf. */
+  readonly start: number;
+  readonly sectors: number;
+  readonly pack: number;
+  readonly slot: number;
+  /** First sector inside the slot. */
+  readonly first: number;
+  /** Sectors of the whole slot. */
+  readonly slotSectors: number;
+  /** 16 bytes. */
+  readonly id: Uint8Array;
+}
+
+/**
+ * The slots behind the extents of a leaf.
+ * @throws Malformed if the footers do not have them
+ */
+export function expandExtents(
+  extents: readonly MapExtent[],
+  footers: ReadonlyMap<number, PackFooter>,
+): Fragment[] {
+  const fragments: Fragment[] = [];
+  for (const extent of extents) {
+    const footer = footers.get(extent.pack);
+    require(footer !== undefined, 'a pack is unknown');
+    let { slot, first, start } = extent;
+    const end = extent.start + extent.sectors;
+    while (start < end) {
+      const slotSectors = footer.size(slot);
+      require(slotSectors > first, `slot ${slot} is missing in its pack`);
+      const sectors = Math.min(slotSectors - first, end - start);
+      fragments.push({
+        start,
+        sectors,
+        pack: extent.pack,
+        slot,
+        first,
+        slotSectors,
+        id: footer.id(slot),
+      });
+      start += sectors;
+      slot += 1;
+      first = 0;
+    }
+  }
+  return fragments;
+}
+
+/** Joins what runs on through consecutive slots of a pack. */
+export function collapseFragments(fragments: readonly Fragment[]): MapExtent[] {
+  const extents: MapExtent[] = [];
+  let open:
+    { start: number; sectors: number; pack: number; slot: number; first: number } | undefined;
+  let last: Fragment | undefined;
+  for (const fragment of fragments) {
+    if (open !== undefined && last !== undefined && follows(last, fragment)) {
+      open.sectors += fragment.sectors;
+    } else {
+      const { start, sectors, pack, slot, first } = fragment;
+      open = { start, sectors, pack, slot, first };
+      extents.push(open);
+    }
+    last = fragment;
+  }
+  return extents;
+}
+
+function follows(last: Fragment, next: Fragment): boolean {
+  return (
+    next.pack === last.pack &&
+    next.slot === last.slot + 1 &&
+    next.start === last.start + last.sectors &&
+    next.first === 0 &&
+    last.first + last.sectors === last.slotSectors
+  );
+}
+
+/** Proves what a leaf contains, not only where it lies. */
+export function contentMac(mapKey: Uint8Array, fragments: readonly Fragment[]): Buffer {
+  const hmac = createHmac('sha256', mapKey).update('leaf');
+  const record = Buffer.alloc(20 * fragments.length);
+  for (const [index, { id, first, sectors }] of fragments.entries()) {
+    record.set(id, index * 20);
+    record.writeUInt16LE(first, index * 20 + 16);
+    record.writeUInt16LE(sectors, index * 20 + 18);
+  }
+  return hmac.update(record).digest().subarray(0, MAC_BYTES);
+}
+
+/** Sectors [from, to) of a leaf. */
+export interface SectorRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Removes ranges (ascending, disjoint), keeping heads and tails of fragments as sub-ranges.
+ */
+export function cutOut(fragments: readonly Fragment[], ranges: readonly SectorRange[]): Fragment[] {
+  const kept: Fragment[] = [];
+  let next = 0;
+  for (const fragment of fragments) {
+    const end = fragment.start + fragment.sectors;
+    while ((ranges[next]?.to ?? Infinity) <= fragment.start) {
+      next += 1;
+    }
+    let at = fragment.start;
+    for (let index = next; at < end; index++) {
+      const range = ranges[index];
+      const until = Math.min(end, range?.from ?? end);
+      if (until > at) {
+        kept.push({
+          ...fragment,
+          start: at,
+          sectors: until - at,
+          first: fragment.first + at - fragment.start,
+        });
+      }
+      at = until >= end ? end : Math.max(at, range?.to ?? end);
+    }
+  }
+  return kept;
+}

@@ -1,0 +1,192 @@
+import {
+  collapseFragments,
+  contentMac,
+  cutOut,
+  type Fragment,
+  type SectorRange,
+} from './leaf-fragments.ts';
+import {
+  depthFor,
+  encodeInner,
+  encodeLeaf,
+  FAN_OUT,
+  LEAF_SECTORS,
+  leafCount,
+  type Inner,
+  type NodePointer,
+} from './map-node.ts';
+import type { MapNodes, MapRoot, MapTree } from './map-tree.ts';
+import { sameBytes } from './key-tree.ts';
+import type { MetadataWriter } from './metadata-writer.ts';
+
+export interface MapBuilderParts {
+  readonly nodes: MapNodes;
+  readonly metadata: MetadataWriter;
+  readonly sizeBytes: number;
+  /** The map that holds where nothing is covered. Without it that is zero. */
+  readonly inherited?: MapTree;
+  /** A map whose nodes are pointed to where they turn out equal. */
+  readonly similar?: MapTree;
+}
+
+/**
+ * Builds the map of a disk from what is known to be where, in ascending order. Only leaves that are
+ * covered and the inner nodes above them are written.
+ */
+export class MapBuilder {
+  readonly #parts: MapBuilderParts;
+  readonly #leaves = new Map<number, NodePointer | undefined>();
+  #current = -1;
+  #ranges: SectorRange[] = [];
+  #fragments: Fragment[] = [];
+
+  constructor(parts: MapBuilderParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * The sectors [from, to) of the disk hold exactly these fragments and else zeroes.
+   * @param fragments ascending, their `start` counted from the start of the disk
+   */
+  async cover(
+    range: SectorRange,
+    fragments: readonly Fragment[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    let next = 0;
+    for (let from = range.from; from < range.to;) {
+      const leaf = Math.floor(from / LEAF_SECTORS);
+      const base = leaf * LEAF_SECTORS;
+      const to = Math.min(range.to, base + LEAF_SECTORS);
+      if (leaf !== this.#current) {
+        await this.#closeLeaf(signal);
+        this.#current = leaf;
+      }
+      this.#ranges.push({ from: from - base, to: to - base });
+      for (; (fragments[next]?.start ?? Infinity) < to; next++) {
+        const fragment = fragments[next];
+        if (fragment !== undefined) {
+          this.#fragments.push({ ...fragment, start: fragment.start - base });
+        }
+      }
+      from = to;
+    }
+  }
+
+  /** The finished map; its nodes are in the vault when the metadata writer has finished. */
+  async finish(signal: AbortSignal): Promise<MapRoot> {
+    await this.#closeLeaf(signal);
+    const { sizeBytes } = this.#parts;
+    const depth = depthFor(sizeBytes);
+    const pointer = await this.#node({ level: depth, index: 0 }, this.#dirty(depth), signal);
+    return { sizeBytes, depth, ...(pointer === undefined ? {} : { pointer }) };
+  }
+
+  async #closeLeaf(signal: AbortSignal): Promise<void> {
+    const index = this.#current;
+    if (index < 0) {
+      return;
+    }
+    const [ranges, fresh] = [this.#ranges, this.#fragments];
+    [this.#ranges, this.#fragments, this.#current] = [[], [], -1];
+    const covered = ranges.reduce((sum, { from, to }) => sum + to - from, 0);
+    const { inherited, nodes } = this.#parts;
+    const old = covered < LEAF_SECTORS && inherited ? await inherited.leaf(index, signal) : [];
+    const fragments = [...cutOut(old, ranges), ...fresh].sort((a, b) => a.start - b.start);
+    if (fragments.length === 0) {
+      this.#leaves.set(index, undefined);
+      return;
+    }
+    const mac = contentMac(nodes.base.keys.purpose('map'), fragments);
+    const leaf = { contentMac: mac, extents: collapseFragments(fragments) };
+    const node = encodeLeaf(leaf, nodes.base.numbers);
+    this.#leaves.set(index, await this.#write({ level: 0, index }, node, signal));
+  }
+
+  /** Per level, the nodes to be written and which of their children changed. */
+  #dirty(depth: number): Map<number, Set<number>>[] {
+    const changed = new Set(this.#leaves.keys());
+    const { inherited, sizeBytes } = this.#parts;
+    const count = leafCount(sizeBytes);
+    if (inherited !== undefined && leafCount(inherited.root.sizeBytes) > count) {
+      changed.add(count - 1);
+    }
+    const levels: Map<number, Set<number>>[] = [new Map()];
+    let below: Iterable<number> = changed;
+    for (let level = 1; level <= depth; level++) {
+      const parents = new Map<number, Set<number>>();
+      for (const child of below) {
+        const parent = Math.floor(child / FAN_OUT);
+        parents.set(parent, (parents.get(parent) ?? new Set()).add(child));
+      }
+      if (inherited !== undefined && level > inherited.root.depth) {
+        parents.set(0, (parents.get(0) ?? new Set()).add(0));
+      }
+      levels.push(parents);
+      below = parents.keys();
+    }
+    return levels;
+  }
+
+  async #node(
+    { level, index }: NodePlace,
+    dirty: readonly Map<number, Set<number>>[],
+    signal: AbortSignal,
+  ): Promise<NodePointer | undefined> {
+    const { inherited, sizeBytes, nodes } = this.#parts;
+    if (level === 0) {
+      return this.#leaves.has(index)
+        ? this.#leaves.get(index)
+        : inherited?.pointer(0, index, signal);
+    }
+    const changed = dirty[level]?.get(index);
+    if (changed === undefined) {
+      return inherited?.pointer(level, index, signal);
+    }
+    const children = new Map<number, NodePointer>();
+    for (const [child, pointer] of await this.#inheritedChildren({ level, index }, signal)) {
+      const start = (index * FAN_OUT + child) * FAN_OUT ** (level - 1);
+      if (start < leafCount(sizeBytes)) {
+        children.set(child, pointer);
+      }
+    }
+    for (const child of changed) {
+      const pointer = await this.#node({ level: level - 1, index: child }, dirty, signal);
+      children.delete(child % FAN_OUT);
+      if (pointer !== undefined) {
+        children.set(child % FAN_OUT, pointer);
+      }
+    }
+    if (children.size === 0) {
+      return undefined;
+    }
+    return this.#write({ level, index }, encodeInner(level, children, nodes.base.numbers), signal);
+  }
+
+  async #inheritedChildren({ level, index }: NodePlace, signal: AbortSignal): Promise<Inner> {
+    const { inherited, nodes } = this.#parts;
+    if (inherited === undefined || level > inherited.root.depth) {
+      return new Map();
+    }
+    const pointer = await inherited.pointer(level, index, signal);
+    return pointer === undefined ? new Map() : nodes.inner(pointer, level, signal);
+  }
+
+  async #write(
+    { level, index }: NodePlace,
+    node: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<NodePointer> {
+    const { inherited, similar, nodes, metadata } = this.#parts;
+    const same = await (inherited ?? similar)?.pointer(level, index, signal);
+    if (same !== undefined && sameBytes(same.mac, nodes.base.keys.mac16('map', node))) {
+      return same;
+    }
+    return metadata.add(node, signal);
+  }
+}
+
+interface NodePlace {
+  readonly level: number;
+  readonly index: number;
+}

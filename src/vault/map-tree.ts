@@ -1,0 +1,204 @@
+import { Fault } from '../kernel/fault.ts';
+import { parseOr, require } from './binary.ts';
+import { sameBytes } from './key-tree.ts';
+import { contentMac, expandExtents, type Fragment } from './leaf-fragments.ts';
+import {
+  decodeInner,
+  decodeLeaf,
+  FAN_OUT,
+  type Inner,
+  type Leaf,
+  leafCount,
+  type NodePointer,
+} from './map-node.ts';
+import type { PackFooter } from './pack-layout.ts';
+import type { Packs, VaultBase } from './packs.ts';
+import { Recent } from './recent.ts';
+
+const NODES_BYTES_MAX = 32 * 1024 * 1024;
+/** Footers fetched at once for one leaf. */
+const FOOTERS_AT_ONCE = 16;
+
+/** Where the map of a disk begins. Without a pointer the whole disk is zero. */
+export interface MapRoot {
+  readonly sizeBytes: number;
+  readonly depth: number;
+  readonly pointer?: NodePointer;
+}
+
+/** Reads nodes of maps, proving each by the MAC in its pointer. */
+export class MapNodes {
+  readonly base: VaultBase;
+  readonly packs: Packs;
+  readonly #recent = new Recent<string, Uint8Array>(NODES_BYTES_MAX);
+
+  constructor(base: VaultBase, packs: Packs) {
+    this.base = base;
+    this.packs = packs;
+  }
+
+  /** A node of this process that may not be in the vault yet. */
+  keep(pointer: NodePointer, node: Uint8Array): void {
+    this.#recent.set(name(pointer), node, node.length + 100);
+  }
+
+  async read(pointer: NodePointer, signal: AbortSignal): Promise<Uint8Array> {
+    const known = this.#recent.get(name(pointer));
+    if (known !== undefined) {
+      return known;
+    }
+    const pack = await this.packs.open(pointer.pack, signal);
+    const { footer } = pack;
+    const frame = footer.frames[footer.frameOf[pointer.slot] ?? -1];
+    if (frame === undefined || footer.size(pointer.slot) === 0) {
+      throw damaged(pack.objectKey, 'a node is missing in its pack');
+    }
+    const raw = await this.packs.frame(pack, frame, signal);
+    const offset = footer.offsetOf[pointer.slot] ?? 0;
+    // A copy: a view would keep the whole frame in memory.
+    const node = Uint8Array.from(raw.subarray(offset, offset + footer.size(pointer.slot)));
+    if (!sameBytes(this.base.keys.mac16('map', node), pointer.mac)) {
+      throw damaged(pack.objectKey, 'a node is not the one its parent names');
+    }
+    this.keep(pointer, node);
+    return node;
+  }
+
+  async inner(pointer: NodePointer, level: number, signal: AbortSignal): Promise<Inner> {
+    const node = await this.read(pointer, signal);
+    return this.#parse(pointer, () => decodeInner(node, level, this.base.numbers));
+  }
+
+  async leaf(pointer: NodePointer, signal: AbortSignal): Promise<Leaf> {
+    const node = await this.read(pointer, signal);
+    return this.#parse(pointer, () => decodeLeaf(node, this.base.numbers));
+  }
+
+  /** The slots a leaf consists of; their footers prove the leaf's content MAC. */
+  async fragments(pointer: NodePointer, signal: AbortSignal): Promise<Fragment[]> {
+    const leaf = await this.leaf(pointer, signal);
+    const footers = new Map<number, PackFooter>();
+    const needed = [...new Set(leaf.extents.map(({ pack }) => pack))];
+    for (let at = 0; at < needed.length; at += FOOTERS_AT_ONCE) {
+      const some = needed.slice(at, at + FOOTERS_AT_ONCE);
+      const packs = await Promise.all(some.map((pack) => this.packs.open(pack, signal)));
+      for (const [index, { footer }] of packs.entries()) {
+        footers.set(some[index] ?? 0, footer);
+      }
+    }
+    return this.#parse(pointer, () => {
+      const fragments = expandExtents(leaf.extents, footers);
+      const mac = contentMac(this.base.keys.purpose('map'), fragments);
+      require(sameBytes(mac, leaf.contentMac), 'its packs do not hold what it was made of');
+      return fragments;
+    });
+  }
+
+  #parse<T>(pointer: NodePointer, parse: () => T): T {
+    const { ulid } = this.base.numbers.name(pointer.pack);
+    return parseOr((why, cause) => damaged(`${ulid}/${pointer.slot}`, why, cause), parse);
+  }
+}
+
+/** One disk's map as it stands in a point. */
+export class MapTree {
+  readonly nodes: MapNodes;
+  readonly root: MapRoot;
+
+  constructor(nodes: MapNodes, root: MapRoot) {
+    this.nodes = nodes;
+    this.root = root;
+  }
+
+  /**
+   * The pointer to the node that covers leaf-aligned range `index` at `level`, also above the root
+   * (then the root is its first child) and beside the tree (then undefined).
+   */
+  async pointer(
+    level: number,
+    index: number,
+    signal: AbortSignal,
+  ): Promise<NodePointer | undefined> {
+    const { depth, pointer } = this.root;
+    if (level >= depth) {
+      return level === depth && index === 0 ? pointer : undefined;
+    }
+    const parent = await this.pointer(level + 1, Math.floor(index / FAN_OUT), signal);
+    return parent && (await this.nodes.inner(parent, level + 1, signal)).get(index % FAN_OUT);
+  }
+
+  async leaf(index: number, signal: AbortSignal): Promise<Fragment[]> {
+    const pointer = await this.pointer(0, index, signal);
+    return pointer === undefined ? [] : this.nodes.fragments(pointer, signal);
+  }
+
+  /** Leaves that are not all zero, ascending. */
+  async *leaves(
+    signal: AbortSignal,
+    first = 0,
+    end = leafCount(this.root.sizeBytes),
+  ): AsyncIterable<{ index: number; pointer: NodePointer }> {
+    const { depth, pointer } = this.root;
+    if (pointer !== undefined) {
+      yield* this.#walk({ pointer, level: depth, index: 0 }, { first, end }, signal);
+    }
+  }
+
+  /** Pointers to all nodes of the map. */
+  async *nodePointers(signal: AbortSignal): AsyncIterable<NodePointer> {
+    const { depth, pointer } = this.root;
+    let level = pointer === undefined ? [] : [pointer];
+    for (let height = depth; level.length > 0; height--) {
+      yield* level;
+      const below: NodePointer[] = [];
+      for (const node of height > 0 ? level : []) {
+        below.push(...(await this.nodes.inner(node, height, signal)).values());
+      }
+      level = below;
+    }
+  }
+
+  /** All slots the map needs: its nodes' own and those of the data. */
+  async *slots(signal: AbortSignal): AsyncIterable<{ pack: number; slot: number }> {
+    yield* this.nodePointers(signal);
+    for await (const { pointer } of this.leaves(signal)) {
+      yield* await this.nodes.fragments(pointer, signal);
+    }
+  }
+
+  async *#walk(
+    node: { pointer: NodePointer; level: number; index: number },
+    range: { first: number; end: number },
+    signal: AbortSignal,
+  ): AsyncIterable<{ index: number; pointer: NodePointer }> {
+    const { pointer, level, index } = node;
+    if (level === 0) {
+      if (index < leafCount(this.root.sizeBytes)) {
+        yield { index, pointer };
+      }
+      return;
+    }
+    const span = FAN_OUT ** (level - 1);
+    const children = await this.nodes.inner(pointer, level, signal);
+    for (const [child, childPointer] of children) {
+      const childIndex = index * FAN_OUT + child;
+      if ((childIndex + 1) * span > range.first && childIndex * span < range.end) {
+        const next = { pointer: childPointer, level: level - 1, index: childIndex };
+        yield* this.#walk(next, range, signal);
+      }
+    }
+  }
+}
+
+function name({ pack, slot, mac }: NodePointer): string {
+  return `${pack}/${slot}/${mac.toString('hex')}`;
+}
+
+function damaged(where: string, why: string, cause?: unknown): Fault {
+  return new Fault(
+    'vault.map-corrupt',
+    `A map node in ${where} is damaged: ${why}. The point cannot be restored whole; earlier and later points may be unharmed, verify tells.`,
+    { where },
+    { cause },
+  );
+}

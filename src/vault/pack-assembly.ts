@@ -1,0 +1,270 @@
+import assert from 'node:assert/strict';
+import type { Clock } from '../kernel/clock.ts';
+import { FOOTER_INDEX, seal } from './aead.ts';
+import type { DedupIndex } from './dedup-index.ts';
+import { randomSuffix, packKey, type PackName } from './layout.ts';
+import { newPackMemory, PackBuffer } from './pack-buffer.ts';
+import {
+  encodeFooter,
+  FRAMES_MAX,
+  packTrailer,
+  SLOTS_MAX,
+  type FrameEntry,
+} from './pack-layout.ts';
+import { PACK_UNUSABLE, PACK_USABLE } from './pack-numbers.ts';
+import type { Packs, VaultBase } from './packs.ts';
+import type { StoreResult, StoreTask } from './store-task.ts';
+import { newUlid } from './ulid.ts';
+import type { WorkerPool } from './worker-pool.ts';
+
+/** Of one task: what it reads at most. */
+export const BATCH_BYTES = 4 * 1024 * 1024;
+/** What a task's frames take at most: all of it incompressible, plus prefixes, tags and partly filled frames. */
+const BATCH_STORED_BYTES_MAX = BATCH_BYTES + 64 * 1024;
+const BATCH_FRAMES_MAX = 16;
+const BATCH_SLOTS_MAX = BATCH_BYTES / 4096;
+const FOOTER_ROOM_BYTES = 2 * 1024 * 1024;
+/** One is filled while the other is sent. */
+const BUFFERS = 2;
+
+interface Filling {
+  readonly number: number;
+  readonly name: PackName;
+  readonly buffer: PackBuffer;
+  readonly target: StoreTask['pack'];
+  readonly results: StoreResult[];
+  outstanding: number;
+  closing: boolean;
+}
+
+/** A promise that others may wait for again and again. */
+class Bell {
+  #waiting: (() => void)[] = [];
+
+  ring(): void {
+    for (const wake of this.#waiting.splice(0)) {
+      wake();
+    }
+  }
+
+  async wait(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+}
+
+export interface AssemblyParts {
+  readonly base: VaultBase;
+  readonly packs: Packs;
+  readonly index: DedupIndex;
+  readonly pool: WorkerPool;
+  readonly clock: Clock;
+  readonly packBytes: number;
+}
+
+/**
+ * Fills data packs and sends them. At most two packs are in memory: one is filled by the workers
+ * while the other is sealed and sent; whoever needs room waits.
+ */
+export class PackAssembly {
+  readonly session: number;
+  readonly #parts: AssemblyParts;
+  readonly #signal: AbortSignal;
+  readonly #free: PackBuffer[] = [];
+  readonly #bell = new Bell();
+  #buffers = 0;
+  #filling: Filling | undefined;
+  #sending = 0;
+  #failure: unknown;
+  #failed = false;
+  /** Bytes stored per byte of a task, a moving average. */
+  #ratio = 0.5;
+
+  constructor(parts: AssemblyParts, signal: AbortSignal) {
+    this.#parts = parts;
+    this.#signal = signal;
+    this.session = parts.base.numbers.newSession();
+  }
+
+  /** The pack the next task writes to; waits until there is room. Every `take` needs a `give` or a `drop`. */
+  async take(): Promise<Filling> {
+    for (;;) {
+      this.#check();
+      const current = this.#filling;
+      if (current !== undefined && this.#fits(current)) {
+        current.outstanding += 1;
+        return current;
+      }
+      if (current !== undefined) {
+        this.#close(current);
+      }
+      const buffer = this.#freeBuffer();
+      if (buffer === undefined) {
+        await this.#bell.wait();
+      } else {
+        this.#filling = this.#start(buffer);
+      }
+    }
+  }
+
+  /** The task is done: its chunks can be found from now on. */
+  async give(filling: Filling, result: StoreResult): Promise<void> {
+    if (result.frames.length > 0) {
+      filling.results.push(result);
+      this.#ratio = 0.8 * this.#ratio + 0.2 * (result.storedBytes / BATCH_BYTES);
+      const slots = { first: result.slot, sectors: result.slotSectors, ids: result.slotIds };
+      await this.#parts.index.insert(filling.number, slots);
+    }
+    this.#release(filling);
+  }
+
+  /** The task failed: its pack will never be sent. */
+  drop(filling: Filling, failure: unknown): void {
+    this.#fail(failure);
+    this.#release(filling);
+  }
+
+  /** Sends what is there; returns when all packs are in the vault. */
+  async flush(): Promise<void> {
+    if (this.#filling !== undefined) {
+      this.#close(this.#filling);
+    }
+    while (this.#sending > 0) {
+      await this.#bell.wait();
+    }
+    this.#check();
+  }
+
+  /** Gives up what was not sent and waits until nothing of it runs any more. */
+  async abandon(): Promise<void> {
+    this.#fail(new Error('the point was given up'));
+    if (this.#filling !== undefined) {
+      this.#close(this.#filling);
+    }
+    while (this.#sending > 0) {
+      await this.#bell.wait();
+    }
+  }
+
+  #check(): void {
+    this.#signal.throwIfAborted();
+    if (this.#failed) {
+      throw this.#failure;
+    }
+  }
+
+  #fail(failure: unknown): void {
+    if (!this.#failed) {
+      this.#failed = true;
+      this.#failure = failure;
+    }
+    this.#bell.ring();
+  }
+
+  #fits({ buffer, outstanding }: Filling): boolean {
+    const expected = outstanding * BATCH_BYTES * this.#ratio;
+    return (
+      buffer.used + expected < this.#parts.packBytes &&
+      outstanding < this.#parts.pool.depth + 1 &&
+      buffer.frames + (outstanding + 1) * BATCH_FRAMES_MAX <= FRAMES_MAX &&
+      buffer.slots + (outstanding + 1) * BATCH_SLOTS_MAX <= SLOTS_MAX
+    );
+  }
+
+  #freeBuffer(): PackBuffer | undefined {
+    const free = this.#free.pop();
+    if (free !== undefined || this.#buffers >= BUFFERS) {
+      return free;
+    }
+    this.#buffers += 1;
+    const tasks = this.#parts.pool.depth + 1;
+    const capacity = this.#parts.packBytes + tasks * BATCH_STORED_BYTES_MAX + FOOTER_ROOM_BYTES;
+    return new PackBuffer(newPackMemory(capacity));
+  }
+
+  #start(buffer: PackBuffer): Filling {
+    const { base, packs, clock } = this.#parts;
+    const name: PackName = {
+      kind: 'data',
+      ulid: newUlid(clock.nowMs()),
+      generation: 0,
+      rand: randomSuffix(),
+    };
+    const number = base.numbers.of(name);
+    base.numbers.setState(number, this.session);
+    const keys = packs.frameKeys(name);
+    buffer.restart(keys.header);
+    const target = { ...keys, number, memory: buffer.memory };
+    return { number, name, buffer, target, results: [], outstanding: 0, closing: false };
+  }
+
+  #close(filling: Filling): void {
+    if (!filling.closing) {
+      filling.closing = true;
+      this.#filling = undefined;
+      this.#sending += 1;
+      filling.outstanding += 1;
+      this.#release(filling);
+    }
+  }
+
+  #release(filling: Filling): void {
+    filling.outstanding -= 1;
+    if (!filling.closing || filling.outstanding > 0) {
+      this.#bell.ring();
+      return;
+    }
+    this.#send(filling)
+      .catch((error: unknown) => {
+        this.#parts.base.numbers.setState(filling.number, PACK_UNUSABLE);
+        this.#fail(error);
+      })
+      .finally(() => {
+        this.#free.push(filling.buffer);
+        this.#sending -= 1;
+        this.#bell.ring();
+      });
+  }
+
+  async #send(filling: Filling): Promise<void> {
+    const { base, packs, pool } = this.#parts;
+    const { name, number, buffer } = filling;
+    if (filling.results.length === 0) {
+      base.numbers.setState(number, PACK_UNUSABLE);
+      return;
+    }
+    this.#check();
+    const offset = buffer.used;
+    const length = offset + writeEnd(base, filling);
+    const bytes = buffer.bytes.subarray(0, length);
+    const sha256 = await pool.run({ kind: 'digest', bytes });
+    this.#check();
+    await base.store.put(packKey(name), bytes, this.#signal, { sha256 });
+    // A copy: the buffer is used again for the next pack.
+    await packs.learn(number, {
+      objectSize: length,
+      tail: Uint8Array.from(bytes.subarray(offset)),
+    });
+    base.numbers.setState(number, PACK_USABLE);
+  }
+}
+
+/** Writes footer and trailer behind the frames; returns how long they are. */
+function writeEnd(base: VaultBase, { name, buffer, results, target }: Filling): number {
+  const sorted = results.toSorted((a, b) => a.frame - b.frame);
+  const frames: FrameEntry[] = [];
+  const sizes: number[] = [];
+  for (const result of sorted) {
+    assert(result.frame === frames.length && result.slot === sizes.length, 'frames are missing');
+    frames.push(...result.frames);
+    sizes.push(...result.slotSectors);
+  }
+  const ids = Buffer.concat(sorted.map(({ slotIds }) => slotIds));
+  const place = { key: target.key, index: FOOTER_INDEX, additional: target.header };
+  const sealed = seal(place, encodeFooter({ frames, sizes, ids }));
+  const trailer = packTrailer(base.context, name, { offset: buffer.used, sealed });
+  buffer.bytes.set(sealed, buffer.used);
+  buffer.bytes.set(trailer, buffer.used + sealed.length);
+  return sealed.length + trailer.length;
+}

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { HEADER_BYTES } from './pack-layout.ts';
+
+const LOCK = 0;
+const OFFSET = 1;
+const FRAMES = 2;
+const SLOTS = 3;
+const CONTROL_WORDS = 4;
+
+/** A pack being filled by several threads at once. */
+export interface PackMemory {
+  readonly bytes: SharedArrayBuffer;
+  readonly control: SharedArrayBuffer;
+}
+
+/** Room for consecutive frames that nobody else writes to. */
+export interface Room {
+  readonly offset: number;
+  readonly frame: number;
+  readonly slot: number;
+}
+
+export function newPackMemory(capacity: number): PackMemory {
+  return {
+    bytes: new SharedArrayBuffer(capacity),
+    control: new SharedArrayBuffer(CONTROL_WORDS * 4),
+  };
+}
+
+/** A pack in shared memory. Threads take room under a lock that is held for a few instructions. */
+export class PackBuffer {
+  readonly bytes: Uint8Array;
+  readonly memory: PackMemory;
+  readonly #control: Int32Array;
+
+  constructor(memory: PackMemory) {
+    this.memory = memory;
+    this.bytes = new Uint8Array(memory.bytes);
+    this.#control = new Int32Array(memory.control);
+  }
+
+  /** Starts a new pack; nobody else uses the buffer now. */
+  restart(header: Uint8Array): void {
+    this.#control[LOCK] = 0;
+    this.#control[OFFSET] = HEADER_BYTES;
+    this.#control[FRAMES] = 0;
+    this.#control[SLOTS] = 0;
+    this.bytes.set(header);
+  }
+
+  get used(): number {
+    return Atomics.load(this.#control, OFFSET);
+  }
+
+  get frames(): number {
+    return Atomics.load(this.#control, FRAMES);
+  }
+
+  get slots(): number {
+    return Atomics.load(this.#control, SLOTS);
+  }
+
+  /** The main thread saw to it that there is room (PackAssembly). */
+  take(need: { readonly bytes: number; readonly frames: number; readonly slots: number }): Room {
+    while (Atomics.compareExchange(this.#control, LOCK, 0, 1) !== 0) {
+      // Held for nanoseconds; the time limit only covers a thread that was descheduled holding it.
+      Atomics.wait(this.#control, LOCK, 1, 1);
+    }
+    const room = { offset: this.used, frame: this.frames, slot: this.slots };
+    Atomics.store(this.#control, OFFSET, room.offset + need.bytes);
+    Atomics.store(this.#control, FRAMES, room.frame + need.frames);
+    Atomics.store(this.#control, SLOTS, room.slot + need.slots);
+    Atomics.store(this.#control, LOCK, 0);
+    Atomics.notify(this.#control, LOCK, 1);
+    assert(room.offset + need.bytes <= this.bytes.length, 'a pack buffer overflows');
+    return room;
+  }
+}

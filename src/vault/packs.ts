@@ -1,0 +1,272 @@
+import { crc32 } from 'node:zlib';
+import { Fault, isAbort } from '../kernel/fault.ts';
+import { FOOTER_INDEX, unseal } from './aead.ts';
+import { Malformed, parseOr, require } from './binary.ts';
+import type { FooterCache, PackTail } from './footer-cache.ts';
+import { openFrame, type FrameKeys } from './frame.ts';
+import type { KeyTree } from './key-tree.ts';
+import { packKey, packPrefix, parsePackKey, type PackName } from './layout.ts';
+import type { ObjectKey, ObjectStore } from './object-store.ts';
+import {
+  decodeFooter,
+  packHeader,
+  parseTrailer,
+  PREFIX_BYTES,
+  TRAILER_BYTES,
+  type FramePlace,
+  type PackContext,
+  type PackFooter,
+} from './pack-layout.ts';
+import type { PackNumbers } from './pack-numbers.ts';
+import { Recent } from './recent.ts';
+
+/** Enough for the footer of a usual pack, or for a whole small one. */
+const TAIL_BYTES = 64 * 1024;
+const FOOTERS_BYTES_MAX = 64 * 1024 * 1024;
+
+/** A pack whose footer was read and verified. */
+export interface OpenPack extends FrameKeys {
+  readonly name: PackName;
+  readonly objectKey: ObjectKey;
+  readonly objectSize: number;
+  readonly footer: PackFooter;
+  /** The last bytes of the object, if they were fetched with the footer: metadata packs only. */
+  readonly tail?: Uint8Array;
+}
+
+/** What all parts of a vault share. */
+export interface VaultBase {
+  readonly store: ObjectStore;
+  readonly keys: KeyTree;
+  readonly context: PackContext;
+  readonly numbers: PackNumbers;
+}
+
+/** Reads packs: footers, which are kept, and frames. */
+export class Packs {
+  readonly base: VaultBase;
+  readonly #cache: FooterCache | undefined;
+  readonly #open = new Recent<number, OpenPack>(FOOTERS_BYTES_MAX);
+  readonly #opening = new Map<number, Promise<OpenPack>>();
+  /** GETs sent and bytes received. */
+  readonly traffic = { requests: 0, bytes: 0 };
+
+  constructor(base: VaultBase, cache?: FooterCache) {
+    this.base = base;
+    this.#cache = cache;
+  }
+
+  /** Keys of one pack, for whoever writes or reads its frames. */
+  frameKeys(name: PackName): FrameKeys {
+    return {
+      key: this.base.keys.object(name.kind, packKey(name)),
+      header: packHeader(this.base.context, name),
+    };
+  }
+
+  /** @throws Fault `vault.pack-missing`, `vault.pack-corrupt` */
+  async open(number: number, signal: AbortSignal): Promise<OpenPack> {
+    const open = this.#open.get(number);
+    if (open !== undefined) {
+      return open;
+    }
+    const shared = this.#opening.get(number);
+    if (shared !== undefined) {
+      try {
+        return await shared;
+      } catch (error) {
+        // Whoever asked first was cancelled; this caller was not.
+        if (isAbort(error) && !signal.aborted) {
+          return this.open(number, signal);
+        }
+        throw error;
+      }
+    }
+    const opening = this.#read(number, signal).finally(() => this.#opening.delete(number));
+    this.#opening.set(number, opening);
+    return opening;
+  }
+
+  /** A pack of this process whose PUT returned. */
+  async learn(number: number, pack: PackTail): Promise<void> {
+    const name = this.base.numbers.name(number);
+    this.#keep(number, this.#decode(name, pack));
+    await this.#cacheTail(name, pack);
+  }
+
+  /** A part of a pack that is known to exist. */
+  async range(
+    pack: OpenPack,
+    range: { offset: number; length: number },
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    const tailOffset = pack.objectSize - (pack.tail?.length ?? 0);
+    if (pack.tail !== undefined && range.offset >= tailOffset) {
+      const at = range.offset - tailOffset;
+      return pack.tail.subarray(at, at + range.length);
+    }
+    this.traffic.requests += 1;
+    const part = await this.base.store.getRange(pack.objectKey, range, signal);
+    if (part === undefined) {
+      throw missing(pack.name);
+    }
+    this.traffic.bytes += part.data.length;
+    if (part.objectSize !== pack.objectSize || part.data.length !== range.length) {
+      throw corrupt(pack.name, 'it has another size than before');
+    }
+    return part.data;
+  }
+
+  /** The raw bytes of one frame, decrypted here: for metadata and single reads. */
+  async frame(pack: OpenPack, frame: FramePlace, signal: AbortSignal): Promise<Uint8Array> {
+    const length = PREFIX_BYTES + frame.sealedBytes;
+    const sealed = await this.range(pack, { offset: frame.offset, length }, signal);
+    return parseOr(
+      (why, cause) => damagedFrame(pack, frame.index, why, cause),
+      () => openFrame(pack, frame, sealed),
+    );
+  }
+
+  async #read(number: number, signal: AbortSignal): Promise<OpenPack> {
+    const name = this.base.numbers.name(number);
+    const cached = await this.#cached(number, name);
+    if (cached !== undefined) {
+      return cached;
+    }
+    let found = name;
+    let tail = await this.#fetchTail(name, signal);
+    if (tail === undefined) {
+      found = await this.#otherGeneration(name, signal);
+      tail = await this.#fetchTail(found, signal);
+    }
+    if (tail === undefined) {
+      throw missing(name);
+    }
+    const pack = this.#decode(found, tail);
+    this.base.numbers.rename(number, found);
+    this.#keep(number, pack);
+    await this.#cacheTail(found, tail);
+    return pack;
+  }
+
+  async #cached(number: number, name: PackName): Promise<OpenPack | undefined> {
+    const tail = await this.#cache?.get(packKey(name));
+    if (tail === undefined) {
+      return undefined;
+    }
+    try {
+      const pack = this.#decode(name, tail);
+      this.#keep(number, pack);
+      return pack;
+    } catch {
+      // A damaged cache file is as good as none: the vault has the truth.
+      await this.#cache?.remove(packKey(name));
+      return undefined;
+    }
+  }
+
+  async #fetchTail(name: PackName, signal: AbortSignal): Promise<PackTail | undefined> {
+    const key = packKey(name);
+    const suffix = async (length: number): Promise<PackTail | undefined> => {
+      this.traffic.requests += 1;
+      const part = await this.base.store.getRange(key, { suffix: length }, signal);
+      this.traffic.bytes += part?.data.length ?? 0;
+      return part && { objectSize: part.objectSize, tail: part.data };
+    };
+    const first = await suffix(TAIL_BYTES);
+    if (first === undefined) {
+      return undefined;
+    }
+    const place = this.#place(name, first);
+    const needed = first.objectSize - place.offset;
+    return needed <= first.tail.length ? first : suffix(needed);
+  }
+
+  async #otherGeneration(name: PackName, signal: AbortSignal): Promise<PackName> {
+    let best: PackName | undefined;
+    for await (const { key } of this.base.store.list(packPrefix(name), signal)) {
+      const other = parsePackKey(key);
+      if (other?.ulid === name.ulid && other.generation >= (best?.generation ?? 0)) {
+        best = other;
+      }
+    }
+    if (best === undefined) {
+      throw missing(name);
+    }
+    return best;
+  }
+
+  #place(name: PackName, { objectSize, tail }: PackTail): ReturnType<typeof parseTrailer> {
+    return parseOr(
+      (why, cause) => corrupt(name, why, cause),
+      () =>
+        parseTrailer(
+          this.base.context,
+          name,
+          tail.subarray(Math.max(0, tail.length - TRAILER_BYTES)),
+          objectSize,
+        ),
+    );
+  }
+
+  #decode(name: PackName, pack: PackTail): OpenPack {
+    const { offset, length, crc } = this.#place(name, pack);
+    const keys = this.frameKeys(name);
+    const start = offset - (pack.objectSize - pack.tail.length);
+    const footer = parseOr(
+      (why, cause) => corrupt(name, why, cause),
+      () => {
+        require(start >= 0, 'its footer is cut short');
+        const sealed = pack.tail.subarray(start, start + length);
+        require(crc32(sealed) === crc, 'its footer does not match its checksum');
+        const place = { key: keys.key, index: FOOTER_INDEX, additional: keys.header };
+        const plain = unseal(place, sealed);
+        if (plain === undefined) {
+          throw new Malformed('its footer is not what was written');
+        }
+        return decodeFooter(name.kind, plain, offset);
+      },
+    );
+    const open = { ...keys, name, objectKey: packKey(name), objectSize: pack.objectSize, footer };
+    return name.kind === 'metadata' ? { ...open, tail: pack.tail } : open;
+  }
+
+  #keep(number: number, pack: OpenPack): void {
+    this.#open.set(number, pack, pack.footer.bytes + (pack.tail?.length ?? 0));
+  }
+
+  async #cacheTail(name: PackName, pack: PackTail): Promise<void> {
+    if (this.#cache !== undefined) {
+      const { offset } = this.#place(name, pack);
+      const start = offset - (pack.objectSize - pack.tail.length);
+      const kept = name.kind === 'metadata' ? pack.tail : pack.tail.subarray(start);
+      await this.#cache.put(packKey(name), { objectSize: pack.objectSize, tail: kept });
+    }
+  }
+}
+
+export function missing(name: PackName): Fault {
+  return new Fault(
+    'vault.pack-missing',
+    `The pack ${packKey(name)} is not in the vault. What lies in it is lost unless a copy of the vault has it; run verify to see which points are hit.`,
+    { pack: packKey(name) },
+  );
+}
+
+export function corrupt(name: PackName, why: string, cause?: unknown): Fault {
+  return new Fault(
+    'vault.pack-corrupt',
+    `The pack ${packKey(name)} is damaged: ${why}. Nothing was restored from it; run verify to see which points are hit.`,
+    { pack: packKey(name) },
+    { cause },
+  );
+}
+
+export function damagedFrame(pack: OpenPack, frame: number, why: string, cause?: unknown): Fault {
+  return new Fault(
+    'vault.chunk-corrupt',
+    `Frame ${frame} of the pack ${pack.objectKey} is damaged: ${why}. Nothing was restored from it; run verify to see which points are hit.`,
+    { pack: pack.objectKey, frame },
+    { cause },
+  );
+}

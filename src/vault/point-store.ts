@@ -1,0 +1,252 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { Fault, isFault } from '../kernel/fault.ts';
+import type { Log } from '../kernel/log.ts';
+import { decodeControl, encodeControl } from './control-object.ts';
+import { parsePointKey, parseRetireKey, pointKey, PREFIXES, retireKey, sealKey } from './layout.ts';
+import type { ObjectKey } from './object-store.ts';
+import { damagedPoint, decodePoint, encodePoint, type PointDocument } from './point-object.ts';
+import type { VaultBase } from './packs.ts';
+import type { RecoveryPoint } from './recovery-point.ts';
+import type { Ulid } from './ulid.ts';
+
+const POINTS_AT_ONCE = 16;
+const SealBody = z.object({ point: z.string(), sha256: z.string() });
+
+/** A point with everything that is needed to restore it and to build on it. */
+export interface StoredPoint {
+  readonly point: RecoveryPoint;
+  readonly document: PointDocument;
+  /** MAC of the whole object, for the child's parent link. */
+  readonly mac: string;
+}
+
+interface PointName {
+  readonly vmId: string;
+  readonly id: Ulid;
+}
+
+/** Recovery points, their seals and what was retired. */
+export class PointStore {
+  readonly #base: VaultBase;
+  readonly #log: Log;
+  readonly #known = new Map<ObjectKey, StoredPoint>();
+
+  constructor(base: VaultBase, log: Log) {
+    this.#base = base;
+    this.#log = log;
+  }
+
+  /** Names of sealed points, oldest first; nothing of them was verified yet. */
+  async sealed(signal: AbortSignal, vmId?: string): Promise<PointName[]> {
+    const prefix = vmId === undefined ? PREFIXES.points : `${PREFIXES.points}${vmId}/`;
+    const points = new Map<string, PointName>();
+    const sealed: PointName[] = [];
+    for await (const { key } of this.#base.store.list(prefix, signal)) {
+      const name = parsePointKey(key);
+      if (name === undefined) {
+        continue;
+      }
+      const plain = pointKey(name.vmId, name.id);
+      if (!name.isSeal) {
+        points.set(plain, { vmId: name.vmId, id: name.id });
+      } else if (points.has(plain)) {
+        sealed.push({ vmId: name.vmId, id: name.id });
+      }
+    }
+    return sealed.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+  }
+
+  /** Points that count, oldest first. Damaged ones are left out and logged. */
+  async list(signal: AbortSignal, vmId?: string): Promise<RecoveryPoint[]> {
+    const retired = await this.#retired(signal, vmId);
+    const names = (await this.sealed(signal, vmId)).filter(({ id }) => !retired.has(id));
+    const points: RecoveryPoint[] = [];
+    for (let at = 0; at < names.length; at += POINTS_AT_ONCE) {
+      const some = names.slice(at, at + POINTS_AT_ONCE);
+      const loaded = await Promise.all(
+        some.map(async (name) => {
+          try {
+            return (await this.load(name, signal)).point;
+          } catch (error) {
+            return this.#skip(name, error);
+          }
+        }),
+      );
+      points.push(...loaded.filter((point) => point !== undefined));
+    }
+    return points;
+  }
+
+  /** The newest point of a VM that is sealed, not retired and whole: what the next one builds on. */
+  async newest(vmId: string, signal: AbortSignal): Promise<StoredPoint | undefined> {
+    for (const name of (await this.sealed(signal, vmId)).reverse()) {
+      if (await this.isRetired(name, signal)) {
+        continue;
+      }
+      try {
+        return await this.load(name, signal);
+      } catch (error) {
+        this.#skip(name, error);
+      }
+    }
+    return undefined;
+  }
+
+  /** @throws Fault `vault.point-not-found`, `vault.point-corrupt`, `vault.control-corrupt` */
+  async load(name: PointName, signal: AbortSignal): Promise<StoredPoint> {
+    const key = pointKey(name.vmId, name.id);
+    const known = this.#known.get(key);
+    if (known !== undefined) {
+      return known;
+    }
+    const { store, keys } = this.#base;
+    const [object, seal] = await Promise.all([
+      store.get(key, signal),
+      store.get(sealKey(name.vmId, name.id), signal),
+    ]);
+    if (object === undefined || seal === undefined) {
+      throw notFound(name.id);
+    }
+    const sealBody = this.#parseSeal(name, seal);
+    if (sealBody.sha256 !== sha256(object)) {
+      throw damagedPoint(key, 'it is not the one that was sealed');
+    }
+    const document = decodePoint(keys, name, object);
+    const stored = { point: toPoint(document), document, mac: this.mac(object) };
+    this.#known.set(key, stored);
+    return stored;
+  }
+
+  /** Whether the point was given up. A retire object that does not verify does not count. */
+  async isRetired({ vmId, id }: PointName, signal: AbortSignal): Promise<boolean> {
+    const key = retireKey(vmId, id);
+    const object = await this.#base.store.get(key, signal);
+    return object !== undefined && this.#isRetireObject(key, object);
+  }
+
+  async exists({ vmId, id }: PointName, signal: AbortSignal): Promise<boolean> {
+    return (
+      (await this.#base.store.getRange(pointKey(vmId, id), { offset: 0, length: 1 }, signal)) !==
+      undefined
+    );
+  }
+
+  /** W1: from now on the collector counts it as a root, but it is no recovery point yet. */
+  async put(document: PointDocument, signal: AbortSignal): Promise<Uint8Array> {
+    const object = encodePoint(this.#base.keys, document);
+    await this.#base.store.put(pointKey(document.vmId, document.id), object, signal);
+    return object;
+  }
+
+  /** W3. Retired in the meantime wins. */
+  async seal(
+    document: PointDocument,
+    object: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<StoredPoint> {
+    const key = sealKey(document.vmId, document.id);
+    const body = Buffer.from(JSON.stringify({ point: document.id, sha256: sha256(object) }));
+    await this.#base.store.put(key, encodeControl(this.#base.keys, 'seal', key, body), signal);
+    if (await this.isRetired(document, signal)) {
+      throw new Fault(
+        'vault.point-retired',
+        `The recovery point ${document.id} was retired while it was being written. Back up again.`,
+        { point: document.id },
+      );
+    }
+    const stored = { point: toPoint(document), document, mac: this.mac(object) };
+    this.#known.set(pointKey(document.vmId, document.id), stored);
+    return stored;
+  }
+
+  async retire({ vmId, id }: PointName, atMs: number, signal: AbortSignal): Promise<void> {
+    const key = retireKey(vmId, id);
+    const existing = await this.#base.store.get(key, signal);
+    if (existing !== undefined && this.#isRetireObject(key, existing)) {
+      return;
+    }
+    const body = Buffer.from(JSON.stringify({ point: id, atMs }));
+    await this.#base.store.put(key, encodeControl(this.#base.keys, 'retire', key, body), signal);
+  }
+
+  mac(object: Uint8Array): string {
+    return this.#base.keys.mac16('point', object).toString('hex');
+  }
+
+  async #retired(signal: AbortSignal, vmId?: string): Promise<Set<Ulid>> {
+    const prefix = vmId === undefined ? PREFIXES.retired : `${PREFIXES.retired}${vmId}/`;
+    const retired = new Set<Ulid>();
+    for await (const { key } of this.#base.store.list(prefix, signal)) {
+      const name = parseRetireKey(key);
+      if (name !== undefined && (await this.isRetired(name, signal))) {
+        retired.add(name.id);
+      }
+    }
+    return retired;
+  }
+
+  #isRetireObject(key: ObjectKey, object: Uint8Array): boolean {
+    try {
+      decodeControl(this.#base.keys, 'retire', key, object);
+      return true;
+    } catch (error) {
+      if (!isFault(error)) {
+        throw error;
+      }
+      // Only a key holder can retire a point; anything else is ignored and reported.
+      this.#log.warn('vault.retire-object-ignored', { key, code: error.code });
+      return false;
+    }
+  }
+
+  #parseSeal({ vmId, id }: PointName, object: Uint8Array): z.infer<typeof SealBody> {
+    const key = sealKey(vmId, id);
+    const body = decodeControl(this.#base.keys, 'seal', key, object);
+    const parsed = SealBody.safeParse(JSON.parse(body.toString('utf8')));
+    if (!parsed.success || parsed.data.point !== id) {
+      throw damagedPoint(key, 'its seal is of another point');
+    }
+    return parsed.data;
+  }
+
+  #skip({ vmId, id }: PointName, error: unknown): undefined {
+    if (!isFault(error) || (error.kind !== 'integrity' && error.kind !== 'not-found')) {
+      throw error;
+    }
+    // One damaged point must not hide the others; asking for it by id gives the fault.
+    this.#log.error('vault.point-damaged', { vmId, pointId: id, code: error.code });
+    return undefined;
+  }
+}
+
+export function notFound(id: string): Fault {
+  return new Fault(
+    'vault.point-not-found',
+    `There is no recovery point ${id} in this vault. List the points to see what there is.`,
+    { point: id },
+  );
+}
+
+function sha256(content: Uint8Array): string {
+  return createHash('sha256').update(content).digest('hex');
+}
+
+function toPoint(document: PointDocument): RecoveryPoint {
+  const { parent, disks, files, ...rest } = document;
+  return {
+    ...rest,
+    configuration: rest.configuration,
+    ...(parent === undefined ? {} : { parentId: parent.id }),
+    disks: disks.map(({ diskId, name, sizeBytes, method, reason, tracking, statistics }) => ({
+      diskId,
+      name,
+      sizeBytes,
+      method,
+      statistics,
+      ...(reason === undefined ? {} : { reason }),
+      ...(tracking === undefined ? {} : { tracking }),
+    })),
+    files: files.map(({ name, sizeBytes }) => ({ name, sizeBytes })),
+  };
+}

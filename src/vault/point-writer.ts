@@ -1,0 +1,390 @@
+import assert from 'node:assert/strict';
+import type { FullReadReason } from '../disk/change-set.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { Fault } from '../kernel/fault.ts';
+import type { Log } from '../kernel/log.ts';
+import type { DedupIndex } from './dedup-index.ts';
+import { DiskStorer } from './disk-storer.ts';
+import type { ExcludedSlots } from './excluded-slots.ts';
+import type { FooterCache } from './footer-cache.ts';
+import { depthFor, type NodePointer } from './map-node.ts';
+import { MapTree, type MapNodes, type MapRoot } from './map-tree.ts';
+import { MetadataWriter } from './metadata-writer.ts';
+import { FRAME_RAW_BYTES } from './pack-layout.ts';
+import { PackAssembly } from './pack-assembly.ts';
+import type { PackNumbers } from './pack-numbers.ts';
+import type { PointDocument, PointerDocument } from './point-object.ts';
+import type { PointStore, StoredPoint } from './point-store.ts';
+import type { PointDisk, RecoveryPoint } from './recovery-point.ts';
+import { SlotBitmap } from './slot-bitmap.ts';
+import type { SlotSet } from './slot-set.ts';
+import { newUlid, ulidTimeMs, type Ulid } from './ulid.ts';
+import type { DiskSource, PointFacts, Running } from './vault-options.ts';
+import type { WorkerPool } from './worker-pool.ts';
+
+/** docs/vault-format.md, section 10. */
+const CONFLICTS_MAX = 3;
+const FILE_BYTES_MAX = 64 * 1024 * 1024;
+const DISK_BYTES_MAX = 2 ** 50;
+
+/** The parts of a vault a writer works with. */
+export interface WriterParts {
+  readonly nodes: MapNodes;
+  readonly points: PointStore;
+  readonly excluded: ExcludedSlots;
+  readonly index: DedupIndex;
+  readonly pool: WorkerPool;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly packBytes: number;
+  readonly cache?: FooterCache;
+}
+
+interface StoredDisk {
+  readonly disk: PointDisk;
+  readonly root: MapRoot;
+}
+
+interface Vm {
+  readonly vmId: string;
+  readonly vmName: string;
+}
+
+/** Why W2 found that the point cannot be sealed as it is. */
+type Conflict = 'none' | 'own-slots' | 'parent-gone';
+
+/**
+ * Writes one recovery point: W0 when it begins, W1 to W3 in `commit`. Disposing it without a commit
+ * leaves packs that the next run finds again, and nothing that could be taken for a point.
+ */
+export class PointWriter implements AsyncDisposable {
+  readonly #parts: WriterParts;
+  readonly #vm: Vm;
+  readonly #onEnd: () => void;
+  readonly #stop = new AbortController();
+  readonly #sources: DiskSource[] = [];
+  readonly #files = new Map<string, Uint8Array>();
+  #assembly: PackAssembly;
+  #metadata: MetadataWriter;
+  #used = new SlotBitmap();
+  #disks: StoredDisk[] = [];
+  #parent: StoredPoint | undefined;
+  #busy = false;
+  #state: 'open' | 'failed' | 'ended' = 'open';
+  #clearMark: (() => Promise<void>) | undefined;
+
+  private constructor(parts: WriterParts, vm: Vm, onEnd: () => void) {
+    this.#parts = parts;
+    this.#vm = vm;
+    this.#onEnd = onEnd;
+    this.#assembly = this.#newAssembly();
+    this.#metadata = new MetadataWriter(parts.nodes, parts.clock);
+  }
+
+  /** W0. `onEnd` is called once, when the writer is disposed of. */
+  static async begin(
+    parts: WriterParts,
+    vm: Vm,
+    onEnd: () => void,
+    signal: AbortSignal,
+  ): Promise<PointWriter> {
+    const writer = new PointWriter(parts, vm, onEnd);
+    await writer.#prepare(signal);
+    await parts.index.load(parts.excluded.all, signal);
+    writer.#clearMark = await parts.cache?.markWriting();
+    return writer;
+  }
+
+  /** The newest sealed point of this VM: what `changed-extents` must be relative to. */
+  get parent(): RecoveryPoint | undefined {
+    return this.#parent?.point;
+  }
+
+  /**
+   * Stores one disk; one after another. If it throws, the point cannot be committed any more; what
+   * was uploaded is found again by the next run.
+   */
+  async addDisk(source: DiskSource, running: Running): Promise<PointDisk> {
+    this.#checkSource(source);
+    return this.#exclusively(async () => {
+      const stored = await this.#store(source, running, false);
+      this.#sources.push(source);
+      this.#disks.push(stored);
+      return stored.disk;
+    });
+  }
+
+  /** Keeps a small file with the point, at most 64 MiB. */
+  async addFile(name: string, content: Uint8Array, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    assert(this.#state === 'open', 'the point was given up or committed');
+    assert(!this.#files.has(name), `the file ${name} was added before`);
+    if (content.length > FILE_BYTES_MAX || name.length > 1024) {
+      throw new Fault(
+        'request.invalid',
+        `The file ${name.slice(0, 100)} is too large for a recovery point: at most ${FILE_BYTES_MAX} bytes.`,
+      );
+    }
+    this.#files.set(name, Uint8Array.from(content));
+  }
+
+  /**
+   * W1 to W3. The sources of all disks must be readable until it returns. Only when it has returned
+   * is there a recovery point.
+   */
+  async commit(facts: PointFacts, signal: AbortSignal): Promise<RecoveryPoint> {
+    return this.#exclusively(async () => {
+      const notes = [...facts.notes];
+      let least = 0;
+      for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts++) {
+        const document = await this.#document({ ...facts, notes }, least, signal);
+        const object = await this.#parts.points.put(document, signal);
+        const conflict = await this.#conflict(signal);
+        if (conflict === 'none') {
+          const stored = await this.#parts.points.seal(document, object, signal);
+          this.#state = 'ended';
+          await this.#clearMark?.();
+          this.#clearMark = undefined;
+          return stored.point;
+        }
+        await this.#parts.points.retire(document, this.#parts.clock.nowMs(), signal);
+        this.#parts.log.warn('vault.commit-conflict', { pointId: document.id, conflict });
+        least = ulidTimeMs(document.id) + 1;
+        await this.#again(notes, signal);
+      }
+      throw new Fault(
+        'vault.conflict',
+        `The collector took away what this backup needed, ${CONFLICTS_MAX} times in a row. No recovery point was made; back up again when the collection has ended.`,
+        { vmId: this.#vm.vmId },
+      );
+    });
+  }
+
+  /** Stops what is running and gives up what was not committed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#state = 'ended';
+    this.#stop.abort();
+    await this.#assembly.abandon();
+    this.#onEnd();
+  }
+
+  async #prepare(signal: AbortSignal): Promise<void> {
+    const { excluded, index, points } = this.#parts;
+    await index.exclude(await excluded.readCondemned(signal), signal);
+    await index.exclude(await excluded.readDamaged(signal), signal);
+    this.#parent = await points.newest(this.#vm.vmId, signal);
+  }
+
+  #newAssembly(): PackAssembly {
+    const { nodes, index, pool, clock, packBytes } = this.#parts;
+    const { base, packs } = nodes;
+    return new PackAssembly({ base, packs, index, pool, clock, packBytes }, this.#stop.signal);
+  }
+
+  #checkSource(source: DiskSource): void {
+    assert(!this.#sources.some(({ diskId }) => diskId === source.diskId), 'a disk was added twice');
+    if (source.sizeBytes <= 0 || source.sizeBytes > DISK_BYTES_MAX) {
+      throw new Fault(
+        'request.invalid',
+        `The disk ${source.name} has no size that can be stored.`,
+        {
+          sizeBytes: source.sizeBytes,
+        },
+      );
+    }
+  }
+
+  /** One operation at a time; one that fails ends the writer. */
+  async #exclusively<T>(operation: () => Promise<T>): Promise<T> {
+    assert(!this.#busy, 'one operation at a time');
+    assert(this.#state === 'open', 'the point was given up or committed');
+    this.#busy = true;
+    try {
+      return await operation();
+    } catch (error) {
+      this.#state = 'failed';
+      throw error;
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #store(source: DiskSource, running: Running, afresh: boolean): Promise<StoredDisk> {
+    const { nodes, pool, index, excluded } = this.#parts;
+    const last = this.#lastMap(source.diskId);
+    const incremental =
+      source.changes.method === 'changed-extents' && last !== undefined && !afresh;
+    const signal = AbortSignal.any([running.signal, this.#stop.signal]);
+    const storer = new DiskStorer(
+      {
+        pool,
+        index,
+        assembly: this.#assembly,
+        excluded: excluded.all,
+        used: this.#used,
+        map: { nodes, metadata: this.#metadata },
+      },
+      { source, incremental, ...(last === undefined ? {} : { last }) },
+      { ...running, signal },
+    );
+    const { root, statistics } = await storer.run();
+    const { diskId, name, sizeBytes, tracking } = source;
+    const disk: PointDisk = {
+      diskId,
+      name,
+      sizeBytes,
+      statistics,
+      ...(tracking === undefined ? {} : { tracking }),
+      ...(incremental
+        ? { method: 'changed-extents' }
+        : { method: 'full', reason: fullReason(source, last !== undefined) }),
+    };
+    return { disk, root };
+  }
+
+  #lastMap(diskId: string): MapTree | undefined {
+    const disk = this.#parent?.document.disks.find((other) => other.diskId === diskId);
+    return disk && new MapTree(this.#parts.nodes, mapRoot(disk, this.#parts.nodes.base.numbers));
+  }
+
+  async #document(facts: PointFacts, leastMs: number, signal: AbortSignal): Promise<PointDocument> {
+    await this.#assembly.flush();
+    const { numbers } = this.#parts.nodes.base;
+    const files: PointDocument['files'] = [];
+    for (const [name, content] of this.#files) {
+      const slots = [];
+      for (let at = 0; at < content.length; at += FRAME_RAW_BYTES) {
+        const piece = content.subarray(at, at + FRAME_RAW_BYTES);
+        const pointer = await this.#metadata.add(piece, signal);
+        slots.push({ ...pointerDocument(pointer, numbers), bytes: piece.length });
+      }
+      files.push({ name, sizeBytes: content.length, slots });
+    }
+    await this.#metadata.finish(signal);
+    const parent = this.#parent && { id: this.#parent.point.id, mac: this.#parent.mac };
+    return {
+      ...this.#vm,
+      id: this.#newId(leastMs),
+      takenAtMs: facts.takenAtMs,
+      consistency: facts.consistency,
+      notes: [...facts.notes],
+      configuration: facts.configuration,
+      ...(parent === undefined ? {} : { parent }),
+      disks: this.#disks.map(({ disk: { reason, tracking, ...disk }, root }) => ({
+        ...disk,
+        ...(reason === undefined ? {} : { reason }),
+        ...(tracking === undefined ? {} : { tracking }),
+        depth: root.depth,
+        ...(root.pointer === undefined ? {} : { root: pointerDocument(root.pointer, numbers) }),
+      })),
+      files,
+    };
+  }
+
+  /** Order is by id: after the parent and after an attempt that was given up, whatever the clock says. */
+  #newId(leastMs: number): Ulid {
+    const afterParent = this.#parent === undefined ? 0 : ulidTimeMs(this.#parent.point.id) + 1;
+    return newUlid(Math.max(this.#parts.clock.nowMs(), afterParent, leastMs));
+  }
+
+  /** W2. */
+  async #conflict(signal: AbortSignal): Promise<Conflict> {
+    const { excluded, index, points } = this.#parts;
+    await index.exclude(await excluded.readCondemned(signal), signal);
+    const { condemned } = excluded;
+    if (condemned.isEmpty) {
+      return 'none';
+    }
+    if (this.#usesAny(condemned)) {
+      return 'own-slots';
+    }
+    const parent = this.#parent?.document;
+    const parentStands =
+      parent === undefined ||
+      ((await points.exists(parent, signal)) && !(await points.isRetired(parent, signal)));
+    return parentStands || !(await this.#inheritsAny(condemned, signal)) ? 'none' : 'parent-gone';
+  }
+
+  #usesAny(condemned: SlotSet): boolean {
+    const { numbers } = this.#parts.nodes.base;
+    for (const pack of this.#used.packs()) {
+      const { ulid } = numbers.name(pack);
+      if (condemned.of(ulid) === undefined) {
+        continue;
+      }
+      for (const slot of this.#used.slots(pack)) {
+        if (condemned.has(ulid, slot)) {
+          return true;
+        }
+      }
+    }
+    return this.#metadata.packsSent.some((ulid) => condemned.of(ulid) !== undefined);
+  }
+
+  /** Walks all maps of the point: rare, only when the parent was given up during the backup. */
+  async #inheritsAny(condemned: SlotSet, signal: AbortSignal): Promise<boolean> {
+    const { nodes } = this.#parts;
+    for (const { root } of this.#disks) {
+      const tree = new MapTree(nodes, root);
+      for await (const slot of tree.slots(signal)) {
+        if (condemned.has(nodes.base.numbers.name(slot.pack).ulid, slot.slot)) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  /** Stores all disks again: what is in the vault and not condemned is not sent again. */
+  async #again(notes: string[], signal: AbortSignal): Promise<void> {
+    const before = this.#parent?.point.id;
+    await this.#prepare(signal);
+    // What changed is known relative to the old parent only.
+    const afresh = this.#parent?.point.id !== before;
+    if (afresh) {
+      notes.push('The disks were read whole: the parent point was given up during the backup.');
+    }
+    this.#used = new SlotBitmap();
+    this.#metadata = new MetadataWriter(this.#parts.nodes, this.#parts.clock);
+    this.#disks = [];
+    for (const source of this.#sources) {
+      this.#disks.push(await this.#store(source, { signal }, afresh));
+    }
+  }
+}
+
+/** What a point says about a disk's map, with packs numbered for this process. */
+export function mapRoot(disk: PointDocument['disks'][number], numbers: PackNumbers): MapRoot {
+  const { sizeBytes, depth, root } = disk;
+  if (depth !== depthFor(sizeBytes)) {
+    throw new Fault(
+      'vault.map-corrupt',
+      `The map of the disk ${disk.name} has an impossible depth.`,
+    );
+  }
+  return {
+    sizeBytes,
+    depth,
+    ...(root === undefined ? {} : { pointer: nodePointer(root, numbers) }),
+  };
+}
+
+export function nodePointer(
+  { pack, slot, mac }: PointerDocument,
+  numbers: PackNumbers,
+): NodePointer {
+  const number = numbers.of({ kind: 'metadata', ...pack });
+  return { pack: number, slot, mac: Buffer.from(mac, 'hex') };
+}
+
+function pointerDocument({ pack, slot, mac }: NodePointer, numbers: PackNumbers): PointerDocument {
+  const { ulid, generation, rand } = numbers.name(pack);
+  return { pack: { ulid, generation, rand }, slot, mac: mac.toString('hex') };
+}
+
+function fullReason(source: DiskSource, hasMap: boolean): FullReadReason {
+  if (source.changes.method === 'full') {
+    return source.changes.reason;
+  }
+  return hasMap ? 'change-log-gap' : 'first-backup';
+}

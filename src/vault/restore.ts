@@ -1,0 +1,131 @@
+import type { DiskWriter } from '../disk/disk-writer.ts';
+import { SECTOR_BYTES } from './chunk-cut.ts';
+import type { FrameFetcher } from './frame-fetcher.ts';
+import type { FrameRequest } from './frame-requests.ts';
+import type { Fragment } from './leaf-fragments.ts';
+import { LEAF_BYTES, LEAF_SECTORS } from './map-node.ts';
+import type { MapTree } from './map-tree.ts';
+import type { OpenPack } from './packs.ts';
+import { Parallel } from './parallel.ts';
+import type { RestoreStatistics, Running } from './vault-options.ts';
+
+const REQUESTS_AT_ONCE = 16;
+/** Leaves planned together: frames that several of them share are fetched once. */
+const LEAVES_AT_ONCE = 4;
+
+/** A part of a raw frame and where it goes, in bytes. */
+interface Part {
+  readonly rawOffset: number;
+  readonly diskOffset: number;
+  length: number;
+}
+
+/** Frames of packs and the parts of them that are needed. */
+type Needed = Map<number, Map<number, Part[]>>;
+
+/** Writes a disk of a recovery point; zeroes are left out. Only bytes whose frame verified are written. */
+export async function restoreDisk(
+  tree: MapTree,
+  fetcher: FrameFetcher,
+  writer: DiskWriter,
+  running: Running,
+): Promise<RestoreStatistics> {
+  const { signal } = running;
+  const { sizeBytes } = tree.root;
+  const before = { ...fetcher.packs.traffic };
+  const progress = { phase: 'restoring', doneBytes: 0, totalBytes: await dataBytes(tree, signal) };
+  const parallel = new Parallel(REQUESTS_AT_ONCE);
+  const write = async (
+    pack: OpenPack,
+    request: FrameRequest,
+    parts: Map<number, Part[]>,
+  ): Promise<void> => {
+    const raws = await fetcher.open(pack, request, signal);
+    for (const [index, { index: frame }] of request.frames.entries()) {
+      for (const { rawOffset, diskOffset, length } of parts.get(frame) ?? []) {
+        const wanted = Math.min(length, sizeBytes - diskOffset);
+        const content = raws[index]?.subarray(rawOffset, rawOffset + wanted);
+        await writer.write(diskOffset, content ?? new Uint8Array(), signal);
+        progress.doneBytes += wanted;
+      }
+    }
+    running.report?.(progress);
+  };
+  const flush = async (needed: Needed): Promise<void> => {
+    for (const [number, frames] of needed) {
+      const pack = await fetcher.packs.open(number, signal);
+      const places = pack.footer.frames.filter(({ index }) => frames.has(index));
+      for (const request of fetcher.requests(places)) {
+        signal.throwIfAborted();
+        await parallel.add(async () => write(pack, request, frames));
+      }
+    }
+  };
+  try {
+    let needed: Needed = new Map();
+    let planned = 0;
+    for await (const { index, pointer } of tree.leaves(signal)) {
+      const fragments = await tree.nodes.fragments(pointer, signal);
+      await addParts(needed, { fragments, base: index * LEAF_SECTORS }, fetcher, signal);
+      planned += 1;
+      if (planned % LEAVES_AT_ONCE === 0) {
+        await flush(needed);
+        needed = new Map();
+      }
+    }
+    await flush(needed);
+    await parallel.end();
+  } finally {
+    await parallel.settle();
+  }
+  await writer.flush(signal);
+  const { requests, bytes } = fetcher.packs.traffic;
+  return {
+    sizeBytes,
+    writtenBytes: progress.doneBytes,
+    fetchedBytes: bytes - before.bytes,
+    requests: requests - before.requests,
+  };
+}
+
+/** What the map holds apart from zeroes. */
+async function dataBytes(tree: MapTree, signal: AbortSignal): Promise<number> {
+  const { sizeBytes } = tree.root;
+  let total = 0;
+  for await (const { index, pointer } of tree.leaves(signal)) {
+    const { extents } = await tree.nodes.leaf(pointer, signal);
+    for (const { start, sectors } of extents) {
+      const offset = index * LEAF_BYTES + start * SECTOR_BYTES;
+      total += Math.max(0, Math.min(sectors * SECTOR_BYTES, sizeBytes - offset));
+    }
+  }
+  return total;
+}
+
+async function addParts(
+  needed: Needed,
+  leaf: { readonly fragments: readonly Fragment[]; readonly base: number },
+  fetcher: FrameFetcher,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const { start, sectors, pack, slot, first } of leaf.fragments) {
+    const { footer } = await fetcher.packs.open(pack, signal);
+    const frame = footer.frameOf[slot] ?? 0;
+    const frames = needed.get(pack) ?? new Map<number, Part[]>();
+    needed.set(pack, frames);
+    const parts = frames.get(frame) ?? [];
+    frames.set(frame, parts);
+    const rawOffset = (footer.offsetOf[slot] ?? 0) + first * SECTOR_BYTES;
+    const diskOffset = (leaf.base + start) * SECTOR_BYTES;
+    const last = parts.at(-1);
+    if (
+      last !== undefined &&
+      last.rawOffset + last.length === rawOffset &&
+      last.diskOffset + last.length === diskOffset
+    ) {
+      last.length += sectors * SECTOR_BYTES;
+    } else {
+      parts.push({ rawOffset, diskOffset, length: sectors * SECTOR_BYTES });
+    }
+  }
+}

@@ -1,0 +1,335 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { Fault } from '../kernel/fault.ts';
+import {
+  cutChunks,
+  cutFunction,
+  SECTOR_BYTES,
+  type ChunkerParameters,
+  type CutFunction,
+} from './chunk-cut.ts';
+import {
+  chunkIdFunction,
+  ID_BYTES,
+  type ChunkIdAlgorithm,
+  type ChunkIdFunction,
+} from './chunk-id.ts';
+import {
+  frameBytes,
+  openFrame,
+  packFrame,
+  sealFrame,
+  type FrameKeys,
+  type PackedFrame,
+} from './frame.ts';
+import { idWords, IndexTable, type SlotPlace } from './index-table.ts';
+import { PackBuffer, type PackMemory } from './pack-buffer.ts';
+import { FRAME_RAW_BYTES, type FrameEntry } from './pack-layout.ts';
+
+/** What a worker needs to cut and to name chunks; the same for the life of a vault. */
+export interface ChunkingSecrets {
+  readonly chunker: ChunkerParameters;
+  readonly chunkId: ChunkIdAlgorithm;
+  readonly chunkIdKey: Uint8Array;
+  readonly cutKey: Uint8Array;
+}
+
+/** A range of a disk to be stored, in sectors. */
+export interface Piece {
+  readonly start: number;
+  readonly sectors: number;
+}
+
+/** A slot that the last map uses whole at this place: kept if its content is still the same. */
+export interface KnownSlot extends Piece, SlotPlace {
+  readonly id: Uint8Array;
+}
+
+export interface StoreTask {
+  readonly kind: 'store';
+  readonly pieces: readonly Piece[];
+  readonly known: readonly KnownSlot[];
+  readonly sizeBytes: number;
+  /** A raw image the worker reads itself, or the bytes of all pieces one after another. */
+  readonly input: { readonly path: string } | { readonly bytes: Uint8Array };
+  readonly table: SharedArrayBuffer;
+  readonly states: Int32Array;
+  readonly session: number;
+  readonly pack: FrameKeys & { readonly number: number; readonly memory: PackMemory };
+}
+
+export interface StoreResult {
+  /** What lies where, ascending; what is in no chunk is zero. */
+  readonly chunks: readonly StoredChunk[];
+  /** 16 bytes per chunk. */
+  readonly chunkIds: Uint8Array;
+  readonly frames: readonly FrameEntry[];
+  /** Number of the first new frame and slot in the pack. */
+  readonly frame: number;
+  readonly slot: number;
+  /** Per new slot, in order. */
+  readonly slotSectors: readonly number[];
+  readonly slotIds: Uint8Array;
+  readonly readBytes: number;
+  readonly newBytes: number;
+  readonly storedBytes: number;
+}
+
+export type StoredChunk = Piece & Readonly<SlotPlace>;
+
+interface CutChunk {
+  readonly start: number;
+  readonly sectors: number;
+  readonly id: Uint8Array;
+  /** Where it is; of a new one the place in `fresh`. */
+  place: SlotPlace | number;
+}
+
+interface FreshChunk {
+  readonly bytes: Uint8Array;
+  readonly id: Uint8Array;
+}
+
+/** Stores parts of a disk: cut, name, look up, compress, encrypt, verify. Runs in a worker thread. */
+export class ChunkStorer {
+  readonly #rules: ChunkerParameters & { readonly cut: CutFunction };
+  readonly #id: ChunkIdFunction;
+  #file: { path: string; descriptor: number } | undefined;
+  #buffer = Buffer.alloc(0);
+
+  constructor(secrets: ChunkingSecrets) {
+    const cut = cutFunction(secrets.cutKey, secrets.chunker.cutBits);
+    this.#rules = { ...secrets.chunker, cut };
+    this.#id = chunkIdFunction(secrets.chunkId, secrets.chunkIdKey);
+  }
+
+  run(task: StoreTask): StoreResult {
+    const bytes = 'path' in task.input ? this.#readFile(task.input.path, task) : task.input.bytes;
+    const found = this.#cut(task, bytes);
+    const stored = storeFresh(task, found.fresh);
+    const { slot } = stored;
+    const cut = found.chunks.sort((a, b) => a.start - b.start);
+    const chunkIds = new Uint8Array(cut.length * ID_BYTES);
+    const chunks = cut.map(({ start, sectors, id, place }, index) => {
+      chunkIds.set(id, index * ID_BYTES);
+      const fresh = {
+        pack: task.pack.number,
+        slot: slot + (typeof place === 'number' ? place : 0),
+      };
+      return { start, sectors, ...(typeof place === 'number' ? fresh : place) };
+    });
+    return { chunks, chunkIds, readBytes: bytes.length, ...stored };
+  }
+
+  /** Closes the image that was read last; the next task may read another. */
+  close(): void {
+    if (this.#file !== undefined) {
+      closeSync(this.#file.descriptor);
+      this.#file = undefined;
+    }
+  }
+
+  #cut(task: StoreTask, bytes: Uint8Array): { chunks: CutChunk[]; fresh: FreshChunk[] } {
+    const table = new IndexTable(task.table);
+    const chunks: CutChunk[] = [];
+    const fresh: FreshChunk[] = [];
+    const freshOf = new Map<string, number>();
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+    const view = (sector: number, sectors: number): Uint8Array =>
+      bytes.subarray(sector * SECTOR_BYTES, (sector + sectors) * SECTOR_BYTES);
+    const place = (id: Uint8Array, sectors: number, content: Uint8Array): SlotPlace | number => {
+      const text = Buffer.from(id).toString('latin1');
+      const known = table.lookup(idWords(id), sectors, task) ?? freshOf.get(text);
+      if (known !== undefined) {
+        return known;
+      }
+      freshOf.set(text, fresh.length);
+      return fresh.push({ bytes: content, id }) - 1;
+    };
+    let base = 0;
+    for (const piece of task.pieces) {
+      const shift = piece.start - base;
+      for (const gap of this.#keepKnown(
+        task,
+        piece,
+        (known) => view(known.start - shift, known.sectors),
+        chunks,
+      )) {
+        const range = { from: gap.start - shift, to: gap.start - shift + gap.sectors };
+        cutChunks(words, range, this.#rules, (first, sectors) => {
+          const content = view(first, sectors);
+          const id = this.#id(content);
+          chunks.push({ start: first + shift, sectors, id, place: place(id, sectors, content) });
+        });
+      }
+      base += piece.sectors;
+    }
+    return { chunks, fresh };
+  }
+
+  /** Adds the known slots of a piece whose content is still there; returns what is left to cut. */
+  #keepKnown(
+    task: StoreTask,
+    piece: Piece,
+    content: (known: KnownSlot) => Uint8Array,
+    chunks: CutChunk[],
+  ): Piece[] {
+    const end = piece.start + piece.sectors;
+    const gaps: Piece[] = [];
+    let at = piece.start;
+    for (const known of task.known) {
+      const { start, sectors, id, pack, slot } = known;
+      if (start < at || start + sectors > end || !this.#id(content(known)).equals(id)) {
+        continue;
+      }
+      if (start > at) {
+        gaps.push({ start: at, sectors: start - at });
+      }
+      chunks.push({ start, sectors, id, place: { pack, slot } });
+      at = start + sectors;
+    }
+    if (at < end) {
+      gaps.push({ start: at, sectors: end - at });
+    }
+    return gaps;
+  }
+
+  #readFile(path: string, { pieces, sizeBytes }: StoreTask): Uint8Array {
+    const file = this.#open(path);
+    const length = pieces.reduce((sum, { sectors }) => sum + sectors * SECTOR_BYTES, 0);
+    if (this.#buffer.length < length) {
+      this.#buffer = Buffer.from(new ArrayBuffer(length));
+    }
+    let at = 0;
+    for (const { start, sectors } of pieces) {
+      const offset = start * SECTOR_BYTES;
+      const wanted = Math.min(sectors * SECTOR_BYTES, sizeBytes - offset);
+      for (let done = 0; done < wanted;) {
+        const count = readSync(file, this.#buffer, at + done, wanted - done, offset + done);
+        if (count === 0) {
+          throw sourceShort(path, offset + done);
+        }
+        done += count;
+      }
+      this.#buffer.fill(0, at + wanted, at + sectors * SECTOR_BYTES);
+      at += sectors * SECTOR_BYTES;
+    }
+    return this.#buffer.subarray(0, length);
+  }
+
+  #open(path: string): number {
+    if (this.#file?.path !== path) {
+      this.close();
+      this.#file = { path, descriptor: openSync(path, 'r') };
+    }
+    return this.#file.descriptor;
+  }
+}
+
+export function sourceShort(name: string, offset: number): Fault {
+  return new Fault(
+    'vault.source-short',
+    `The source ${name} ends at byte ${offset}, before the size it was said to have. Was it changed during the backup? No recovery point was made.`,
+    { offset },
+  );
+}
+
+interface Stored {
+  readonly frames: FrameEntry[];
+  readonly frame: number;
+  readonly slot: number;
+  readonly slotSectors: number[];
+  readonly slotIds: Uint8Array;
+  readonly newBytes: number;
+  readonly storedBytes: number;
+}
+
+/** Compresses the new chunks into frames, takes room for all of them at once, encrypts and verifies. */
+function storeFresh(task: StoreTask, fresh: readonly FreshChunk[]): Stored {
+  const raws = gatherFrames(fresh);
+  const packed: (PackedFrame & { raw: Uint8Array; slots: number })[] = raws.map((raw) => ({
+    ...raw,
+    ...packFrame(raw.raw),
+  }));
+  const storedBytes = packed.reduce((sum, { body }) => sum + frameBytes(body.length), 0);
+  const slotIds = new Uint8Array(fresh.length * ID_BYTES);
+  for (const [index, { id }] of fresh.entries()) {
+    slotIds.set(id, index * ID_BYTES);
+  }
+  const slotSectors = fresh.map(({ bytes }) => bytes.length / SECTOR_BYTES);
+  const newBytes = raws.reduce((sum, { raw }) => sum + raw.length, 0);
+  const frames: FrameEntry[] = [];
+  const done = { frames, slotSectors, slotIds, newBytes, storedBytes };
+  if (fresh.length === 0) {
+    return { ...done, frame: 0, slot: 0 };
+  }
+  const buffer = new PackBuffer(task.pack.memory);
+  const room = buffer.take({ bytes: storedBytes, frames: packed.length, slots: fresh.length });
+  let { offset } = room;
+  for (const [index, { raw, body, compressed, slots }] of packed.entries()) {
+    const target = buffer.bytes.subarray(offset, offset + frameBytes(body.length));
+    const shape = { index: room.frame + index, rawBytes: raw.length, compressed };
+    sealFrame(task.pack, shape.index, body, target);
+    verifyFrame(task.pack, shape, { target, raw });
+    frames.push({ sealedBytes: target.length - 12, rawBytes: raw.length, slots, compressed });
+    offset += target.length;
+  }
+  return { ...done, frame: room.frame, slot: room.slot };
+}
+
+/** Neighbours share a frame, in disk order, up to its limit. */
+function gatherFrames(fresh: readonly FreshChunk[]): { raw: Uint8Array; slots: number }[] {
+  const frames: { raw: Uint8Array; slots: number }[] = [];
+  let first = 0;
+  let length = 0;
+  for (let index = 0; index <= fresh.length; index++) {
+    const next = fresh[index]?.bytes.length ?? 0;
+    if (index > first && (index === fresh.length || length + next > FRAME_RAW_BYTES)) {
+      frames.push({ raw: join(fresh.slice(first, index), length), slots: index - first });
+      first = index;
+      length = 0;
+    }
+    length += next;
+  }
+  return frames;
+}
+
+/** The chunks as one run of bytes; a view if they lie side by side already. */
+function join(chunks: readonly FreshChunk[], length: number): Uint8Array {
+  const start = chunks[0]?.bytes;
+  const end = chunks.at(-1)?.bytes;
+  if (
+    start !== undefined &&
+    end !== undefined &&
+    end.byteOffset + end.length - start.byteOffset === length
+  ) {
+    return new Uint8Array(start.buffer, start.byteOffset, length);
+  }
+  const raw = Buffer.allocUnsafe(length);
+  let at = 0;
+  for (const { bytes } of chunks) {
+    raw.set(bytes, at);
+    at += bytes.length;
+  }
+  return raw;
+}
+
+/** Reads the frame back from the memory that will be sent: bit flips are caught before they are stored. */
+function verifyFrame(
+  keys: FrameKeys,
+  shape: { index: number; rawBytes: number; compressed: boolean },
+  { target, raw }: { target: Uint8Array; raw: Uint8Array },
+): void {
+  let same = false;
+  try {
+    same = Buffer.compare(openFrame(keys, shape, target), raw) === 0;
+  } catch {
+    // Whatever the reason, it did not come back as it went in; the fault below says so.
+  }
+  if (!same) {
+    throw new Fault(
+      'vault.write-damaged',
+      "A frame did not come back from memory as it went in, so nothing was sent. Test this machine's memory, then back up again.",
+      { frame: shape.index },
+    );
+  }
+}

@@ -1,0 +1,60 @@
+import {
+  idFunctionOf,
+  runCheck,
+  runDigest,
+  runOpen,
+  type CheckedFrame,
+  type CheckTask,
+  type DigestTask,
+  type OpenedFrame,
+  type OpenTask,
+} from './open-task.ts';
+import type { ChunkIdFunction } from './chunk-id.ts';
+import {
+  ChunkStorer,
+  type ChunkingSecrets,
+  type StoreResult,
+  type StoreTask,
+} from './store-task.ts';
+
+/** Closes files that a worker keeps open between tasks. */
+export interface CloseTask {
+  readonly kind: 'close-file';
+}
+
+export type Task = StoreTask | OpenTask | CheckTask | DigestTask | CloseTask;
+
+export interface TaskResults {
+  store: StoreResult;
+  open: OpenedFrame[];
+  check: CheckedFrame[];
+  digest: Uint8Array;
+  'close-file': undefined;
+}
+
+/** Does the heavy work; one per thread. */
+export class TaskRunner {
+  readonly #secrets: ChunkingSecrets;
+  #storer: ChunkStorer | undefined;
+  #id: ChunkIdFunction | undefined;
+
+  constructor(secrets: ChunkingSecrets) {
+    this.#secrets = secrets;
+  }
+
+  run(task: Task): TaskResults[Task['kind']] {
+    switch (task.kind) {
+      case 'store':
+        return (this.#storer ??= new ChunkStorer(this.#secrets)).run(task);
+      case 'open':
+        return runOpen(task);
+      case 'check':
+        return runCheck(task, (this.#id ??= idFunctionOf(this.#secrets)));
+      case 'digest':
+        return runDigest(task);
+      case 'close-file':
+        this.#storer?.close();
+        return undefined;
+    }
+  }
+}

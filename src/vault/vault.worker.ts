@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { parentPort, workerData } from 'node:worker_threads';
+import { Fault } from '../kernel/fault.ts';
+import type { ChunkingSecrets } from './store-task.ts';
+import { TaskRunner, type Task, type TaskResults } from './task-runner.ts';
+
+/** What a worker answers. */
+export type WorkerAnswer = { readonly id: number } & (
+  | { readonly result: TaskResults[Task['kind']] }
+  | { readonly fault: Pick<Fault, 'code' | 'message' | 'context'> }
+  | { readonly error: unknown }
+);
+
+assert(parentPort !== null, 'this file runs in a worker thread');
+const port = parentPort;
+const runner = new TaskRunner(workerData as ChunkingSecrets);
+
+port.on('message', ({ id, task }: { id: number; task: Task }) => {
+  try {
+    const result = runner.run(task);
+    port.postMessage({ id, result } satisfies WorkerAnswer, moved(result));
+  } catch (error) {
+    if (error instanceof Fault) {
+      const { code, message, context } = error;
+      port.postMessage({ id, fault: { code, message, context } } satisfies WorkerAnswer);
+    } else {
+      port.postMessage({ id, error } satisfies WorkerAnswer);
+    }
+  }
+});
+
+/** Decrypted frames are given away, not copied; each has a buffer of its own. */
+function moved(result: TaskResults[Task['kind']]): ArrayBuffer[] {
+  if (!Array.isArray(result)) {
+    return [];
+  }
+  return result.flatMap((frame) =>
+    'raw' in frame &&
+    frame.raw.buffer instanceof ArrayBuffer &&
+    frame.raw.buffer.byteLength > Buffer.poolSize
+      ? [frame.raw.buffer]
+      : [],
+  );
+}

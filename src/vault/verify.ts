@@ -1,0 +1,246 @@
+import { isFault } from '../kernel/fault.ts';
+import { ID_BYTES } from './chunk-id.ts';
+import { SECTOR_BYTES } from './chunk-cut.ts';
+import { fetched, type FrameFetcher } from './frame-fetcher.ts';
+import type { FrameRequest } from './frame-requests.ts';
+import { parsePackKey, PREFIXES } from './layout.ts';
+import type { MapTree } from './map-tree.ts';
+import type { CheckTask, OpenTask } from './open-task.ts';
+import { HEADER_BYTES } from './pack-layout.ts';
+import { damagedFrame, corrupt, missing, type OpenPack } from './packs.ts';
+import { Parallel } from './parallel.ts';
+import type { Running, VerifyLevel, VerifyProblem, VerifyReport } from './vault-options.ts';
+
+const REQUESTS_AT_ONCE = 16;
+const PROBLEMS_MAX = 1000;
+
+export interface VerifyTarget {
+  readonly pointId: string;
+  readonly disks: readonly { readonly diskId: string; readonly tree: MapTree }[];
+  /** Reads one file of the point and proves it. */
+  readonly files: readonly (() => Promise<unknown>)[];
+}
+
+/**
+ * Checks a recovery point against the store itself: give it packs and nodes without caches. What is
+ * wrong is reported; only what prevents checking (no connection) is thrown.
+ */
+export class Verification {
+  readonly #fetcher: FrameFetcher;
+  readonly #level: VerifyLevel;
+  readonly #running: Running;
+  readonly #problems: VerifyProblem[] = [];
+  readonly #checkedPacks = new Map<number, VerifyProblem | undefined>();
+  readonly #checkedFrames = new Map<string, string | undefined>();
+  readonly #progress = { phase: 'verifying', doneBytes: 0, totalBytes: 0 };
+  #idsComputable = true;
+  #chunks = 0;
+
+  constructor(fetcher: FrameFetcher, level: VerifyLevel, running: Running) {
+    this.#fetcher = fetcher;
+    this.#level = level;
+    this.#running = running;
+  }
+
+  async run(target: VerifyTarget): Promise<VerifyReport> {
+    const present = await this.#listPacks();
+    for (const { diskId, tree } of target.disks) {
+      await this.#noting(diskId, async () => this.#disk(diskId, tree, present));
+    }
+    for (const readFile of target.files) {
+      await this.#noting(undefined, readFile);
+    }
+    return {
+      pointId: target.pointId,
+      level: this.#level === 3 && !this.#idsComputable ? 2 : this.#level,
+      ok: this.#problems.length === 0,
+      packs: this.#checkedPacks.size,
+      frames: this.#checkedFrames.size,
+      chunks: this.#chunks,
+      fetchedBytes: this.#fetcher.packs.traffic.bytes,
+      problems: this.#problems,
+    };
+  }
+
+  /** Logical packs that are in the store. */
+  async #listPacks(): Promise<Set<string>> {
+    const present = new Set<string>();
+    const { store } = this.#fetcher.packs.base;
+    for (const prefix of [PREFIXES.data, PREFIXES.metadata]) {
+      for await (const { key } of store.list(prefix, this.#running.signal)) {
+        const name = parsePackKey(key);
+        if (name !== undefined) {
+          present.add(name.ulid);
+        }
+      }
+    }
+    return present;
+  }
+
+  async #disk(diskId: string, tree: MapTree, present: Set<string>): Promise<void> {
+    const { signal } = this.#running;
+    const packs = new Map<number, Set<number>>();
+    const use = (pack: number, slot: number): void => {
+      packs.set(pack, (packs.get(pack) ?? new Set()).add(slot));
+    };
+    for await (const pointer of tree.nodePointers(signal)) {
+      use(pointer.pack, pointer.slot);
+    }
+    for await (const { pointer } of tree.leaves(signal)) {
+      await this.#noting(diskId, async () => {
+        if (this.#level === 1) {
+          const { extents } = await tree.nodes.leaf(pointer, signal);
+          for (const { pack, slot } of extents) {
+            use(pack, slot);
+          }
+          return;
+        }
+        for (const { pack, slot } of await tree.nodes.fragments(pointer, signal)) {
+          use(pack, slot);
+        }
+      });
+    }
+    for (const [pack, slots] of packs) {
+      await this.#pack(diskId, pack, present);
+      if (this.#level === 3 && this.#checkedPacks.get(pack) === undefined) {
+        await this.#frames(diskId, pack, slots);
+      }
+    }
+  }
+
+  async #pack(diskId: string, pack: number, present: Set<string>): Promise<void> {
+    const known = this.#checkedPacks.get(pack);
+    if (this.#checkedPacks.has(pack)) {
+      if (known !== undefined) {
+        this.#note({ ...known, diskId });
+      }
+      return;
+    }
+    const before = this.#problems.length;
+    await this.#noting(diskId, async () => {
+      const name = this.#fetcher.packs.base.numbers.name(pack);
+      if (!present.has(name.ulid)) {
+        throw missing(name);
+      }
+      if (this.#level > 1) {
+        const open = await this.#fetcher.packs.open(pack, this.#running.signal);
+        const range = { offset: 0, length: HEADER_BYTES };
+        const header = await this.#fetcher.packs.range(open, range, this.#running.signal);
+        if (!Buffer.from(open.header).equals(header)) {
+          throw corrupt(name, 'its header is not what was written');
+        }
+      }
+    });
+    this.#checkedPacks.set(pack, this.#problems[before]);
+  }
+
+  async #frames(diskId: string, number: number, slots: Set<number>): Promise<void> {
+    const { signal } = this.#running;
+    const pack = await this.#fetcher.packs.open(number, signal);
+    const { footer } = pack;
+    const used = new Set([...slots].map((slot) => footer.frameOf[slot] ?? 0));
+    const fresh = footer.frames.filter(
+      ({ index }) => used.has(index) && !this.#checkedFrames.has(`${number}/${index}`),
+    );
+    this.#chunks += slots.size;
+    this.#progress.totalBytes += fresh.reduce((sum, { sealedBytes }) => sum + sealedBytes, 0);
+    const parallel = new Parallel(REQUESTS_AT_ONCE);
+    try {
+      for (const request of this.#fetcher.requests(fresh)) {
+        await parallel.add(async () => this.#request(number, pack, request));
+      }
+      await parallel.end();
+    } finally {
+      await parallel.settle();
+    }
+    for (const index of used) {
+      const damage = this.#checkedFrames.get(`${number}/${index}`);
+      if (damage !== undefined) {
+        const { code, message } = damagedFrame(pack, index, damage);
+        this.#note({ code, message, diskId });
+      }
+    }
+  }
+
+  async #request(number: number, pack: OpenPack, request: FrameRequest): Promise<void> {
+    const { signal } = this.#running;
+    const bytes = await this.#fetcher.fetch(pack, request, signal);
+    const keys = { key: pack.key, header: pack.header };
+    const frames = request.frames.map((frame) => fetched(frame, request));
+    const results =
+      pack.name.kind === 'data' && this.#idsComputable
+        ? await this.#check({ kind: 'check', keys, bytes, frames: withSlots(pack, frames) })
+        : await this.#open({ kind: 'open', keys, bytes, frames });
+    for (const [position, frame] of frames.entries()) {
+      this.#checkedFrames.set(`${number}/${frame.index}`, results[position]?.damage);
+      this.#progress.doneBytes += frame.length;
+    }
+    this.#running.report?.(this.#progress);
+  }
+
+  /** Recomputes ids; where this machine cannot, proves the frames only. */
+  async #check(task: CheckTask): Promise<readonly { readonly damage?: string }[]> {
+    try {
+      return await this.#fetcher.pool.run(task);
+    } catch (error) {
+      if (!isFault(error, 'vault.chunk-id-unavailable')) {
+        throw error;
+      }
+      this.#idsComputable = false;
+      return this.#open({ ...task, kind: 'open' });
+    }
+  }
+
+  async #open(task: OpenTask): Promise<readonly { readonly damage?: string }[]> {
+    const opened = await this.#fetcher.pool.run(task);
+    return opened.map((frame) => ('damage' in frame ? { damage: frame.damage } : {}));
+  }
+
+  /** Turns damage into a problem of the report; anything else is thrown. */
+  async #noting(diskId: string | undefined, check: () => Promise<unknown>): Promise<void> {
+    try {
+      await check();
+    } catch (error) {
+      if (!isFault(error) || error.kind !== 'integrity') {
+        throw error;
+      }
+      // Reported: the rest of the point is checked all the same.
+      const { code, message } = error;
+      this.#note({ code, message, ...(diskId === undefined ? {} : { diskId }) });
+    }
+  }
+
+  #note(problem: VerifyProblem): void {
+    const same = this.#problems.some(
+      ({ message, diskId }) => message === problem.message && diskId === problem.diskId,
+    );
+    if (!same && this.#problems.length < PROBLEMS_MAX) {
+      this.#problems.push(problem);
+    }
+  }
+}
+
+function withSlots(
+  pack: OpenPack,
+  frames: readonly ReturnType<typeof fetched>[],
+): CheckTask['frames'] {
+  const { footer } = pack;
+  return frames.map((frame) => {
+    const { firstSlot = 0, slots: count = 0 } = footer.frames[frame.index] ?? {};
+    const slots: number[] = [];
+    for (let slot = firstSlot; slot < firstSlot + count; slot++) {
+      if (footer.size(slot) > 0) {
+        slots.push(slot);
+      }
+    }
+    const ids = new Uint8Array(slots.length * ID_BYTES);
+    for (const [position, slot] of slots.entries()) {
+      ids.set(footer.id(slot), position * ID_BYTES);
+    }
+    const places = slots.map((slot) => ({
+      offset: footer.offsetOf[slot] ?? 0,
+      length: footer.size(slot) * SECTOR_BYTES,
+    }));
+    return { ...frame, slots: places, ids };
+  });
+}

@@ -1,0 +1,155 @@
+import { Worker } from 'node:worker_threads';
+import { Fault } from '../kernel/fault.ts';
+import type { ChunkingSecrets } from './store-task.ts';
+import { TaskRunner, type Task, type TaskResults } from './task-runner.ts';
+import type { WorkerAnswer } from './vault.worker.ts';
+
+/** Two, so that a worker finds its next task when it has finished one. */
+const TASKS_PER_WORKER = 2;
+
+interface Waiting {
+  readonly task: Task;
+  readonly resolve: (result: never) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  readonly running: Map<number, Waiting>;
+}
+
+/** Worker threads of one vault. They start with the first task and keep no process alive when idle. */
+export class WorkerPool {
+  readonly size: number;
+  readonly #secrets: ChunkingSecrets;
+  readonly #inline: TaskRunner | undefined;
+  readonly #queue: Waiting[] = [];
+  #threads: Thread[] = [];
+  #nextId = 0;
+  #closed = false;
+
+  /** @param size threads; 0 runs everything in the calling thread */
+  constructor(size: number, secrets: ChunkingSecrets) {
+    this.size = size;
+    this.#secrets = secrets;
+    this.#inline = size === 0 ? new TaskRunner(secrets) : undefined;
+  }
+
+  /** Tasks worth having under way at once. */
+  get depth(): number {
+    return Math.max(1, this.size * TASKS_PER_WORKER);
+  }
+
+  async run<T extends Task>(task: T): Promise<TaskResults[T['kind']]> {
+    if (this.#inline !== undefined) {
+      return this.#inline.run(task) as TaskResults[T['kind']];
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ task, resolve: resolve as (result: never) => void, reject });
+      this.#dispatch();
+    });
+  }
+
+  /** All workers let go of the image they read. */
+  async closeFiles(): Promise<void> {
+    if (this.#inline !== undefined) {
+      this.#inline.run({ kind: 'close-file' });
+    }
+    await Promise.all(
+      this.#threads.map(
+        async (thread) =>
+          new Promise<void>((resolve, reject) => {
+            this.#send(thread, { task: { kind: 'close-file' }, resolve, reject });
+          }),
+      ),
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#inline?.run({ kind: 'close-file' });
+    await Promise.all(this.#threads.map(async ({ worker }) => worker.terminate()));
+  }
+
+  #dispatch(): void {
+    while (this.#queue.length > 0) {
+      const thread = this.#freeThread();
+      const next = thread && this.#queue.shift();
+      if (thread === undefined || next === undefined) {
+        return;
+      }
+      this.#send(thread, next);
+    }
+  }
+
+  #freeThread(): Thread | undefined {
+    const busy = (thread: Thread): number => thread.running.size;
+    const [least] = this.#threads.toSorted((a, b) => busy(a) - busy(b));
+    if (this.#threads.length < this.size && (least === undefined || busy(least) > 0)) {
+      return this.#start();
+    }
+    return least !== undefined && busy(least) < TASKS_PER_WORKER ? least : undefined;
+  }
+
+  #send(thread: Thread, waiting: Waiting): void {
+    const id = this.#nextId++;
+    if (thread.running.size === 0) {
+      thread.worker.ref();
+    }
+    thread.running.set(id, waiting);
+    thread.worker.postMessage({ id, task: waiting.task });
+  }
+
+  #start(): Thread {
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+    const worker = new Worker(new URL(`./vault.worker.${extension}`, import.meta.url), {
+      workerData: this.#secrets,
+    });
+    const thread: Thread = { worker, running: new Map() };
+    this.#threads.push(thread);
+    worker.on('message', (answer: WorkerAnswer) => {
+      this.#answer(thread, answer);
+    });
+    worker.on('error', (error: unknown) => {
+      this.#lose(thread, error);
+    });
+    worker.on('exit', (code) => {
+      this.#lose(thread, new Error(`a vault worker ended (${code})`));
+    });
+    return thread;
+  }
+
+  #answer(thread: Thread, answer: WorkerAnswer): void {
+    const waiting = thread.running.get(answer.id);
+    thread.running.delete(answer.id);
+    if (thread.running.size === 0) {
+      thread.worker.unref();
+    }
+    if ('result' in answer) {
+      waiting?.resolve(answer.result as never);
+    } else if ('fault' in answer) {
+      const { code, message, context } = answer.fault;
+      waiting?.reject(new Fault(code, message, context));
+    } else {
+      waiting?.reject(answer.error);
+    }
+    this.#dispatch();
+  }
+
+  /** A thread that died takes its tasks with it; the next task starts a new one. */
+  #lose(thread: Thread, error: unknown): void {
+    this.#threads = this.#threads.filter((other) => other !== thread);
+    const lost = [...thread.running.values()];
+    thread.running.clear();
+    for (const { reject } of lost) {
+      reject(error);
+    }
+    if (this.#closed) {
+      for (const { reject } of this.#queue.splice(0)) {
+        reject(error);
+      }
+    } else {
+      this.#dispatch();
+    }
+  }
+}
