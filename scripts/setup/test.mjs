@@ -69,11 +69,23 @@ async function runPart(root, part, reportFile) {
   return { passed: report.numPassedTests, failed: report.numFailedTests, problem };
 }
 
+/** One PostgreSQL for the whole run, unless there is one: suites make databases of their own in it. */
+async function startDatabase() {
+  if (process.env.DATABASE_URL) {
+    return undefined;
+  }
+  const { startTestServer } = await import('../../test/support/postgres.ts');
+  const server = await startTestServer();
+  process.env.DATABASE_URL = server.url;
+  return server;
+}
+
 /** Runs all parts, also after a failure, so that one run tells everything. */
 export async function runTests(root) {
   const started = performance.now();
   const folder = mkdtempSync(join(tmpdir(), 'hyperkeep-test-'));
   const results = [];
+  const server = await startDatabase();
   try {
     for (const part of PARTS) {
       console.log(`\n== ${part} ==`);
@@ -83,6 +95,7 @@ export async function runTests(root) {
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
+    await server?.[Symbol.asyncDispose]();
   }
   console.log('');
   for (const { part, time, passed, failed, problem } of results) {

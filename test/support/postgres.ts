@@ -1,79 +1,73 @@
-import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client } from 'pg';
 import { SilentLog } from '../../src/kernel/log.ts';
-import {
-  startEmbeddedPostgres,
-  type EmbeddedPostgres,
-  type PostgresConnection,
-} from '../../src/platform/database/embedded-postgres.ts';
+import { startEmbeddedPostgres } from '../../src/platform/database/embedded-postgres.ts';
 
-/** A database of one test suite. Disposing drops it, and stops the server with the last one. */
-export interface TestDatabase extends AsyncDisposable {
-  readonly connection: PostgresConnection;
+/** A PostgreSQL server whose user may create databases. */
+export interface TestServer {
+  readonly url: string;
+  /** Say when you are done; the last one stops the server. */
+  release(): Promise<void>;
 }
 
-interface TestServer extends AsyncDisposable {
-  readonly connection: PostgresConnection;
-  users: number;
+interface RunningServer extends AsyncDisposable {
+  readonly url: string;
 }
 
-let server: Promise<TestServer> | undefined;
+let running: Promise<RunningServer> | undefined;
+let users = 0;
 
-async function startServer(): Promise<TestServer> {
+/** Starts a server in a folder of its own; disposing stops it and removes the folder. */
+export async function startTestServer(): Promise<RunningServer> {
   const home = await mkdtemp(join(tmpdir(), 'hk-pg-'));
-  let postgres: EmbeddedPostgres | undefined;
   try {
-    postgres = await startEmbeddedPostgres({ home }, new SilentLog(), new AbortController().signal);
+    const options = { home };
+    const postgres = await startEmbeddedPostgres(
+      options,
+      new SilentLog(),
+      new AbortController().signal,
+    );
+    const { host, user, password, database } = postgres.connection;
+    // A host that is a folder does not fit in the first part of an address.
+    const socket = encodeURIComponent(host);
+    return {
+      url: `postgresql://${user}:${password}@localhost/${database}?host=${socket}`,
+      [Symbol.asyncDispose]: async () => {
+        await postgres[Symbol.asyncDispose]();
+        await rm(home, { recursive: true, force: true });
+      },
+    };
   } catch (error) {
     await rm(home, { recursive: true, force: true });
     throw error;
   }
-  const { connection } = postgres;
-  return {
-    connection,
-    users: 0,
-    [Symbol.asyncDispose]: async () => {
-      await postgres[Symbol.asyncDispose]();
-      await rm(home, { recursive: true, force: true });
-    },
-  };
 }
 
-async function administer(connection: PostgresConnection, statement: string): Promise<void> {
-  const client = new Client({ ...connection, database: 'postgres' });
-  await client.connect();
+/** The server of `DATABASE_URL`, or one for this test file that starts with the first who asks. */
+export async function acquireTestServer(): Promise<TestServer> {
+  const given = process.env['DATABASE_URL'];
+  if (given !== undefined && given !== '') {
+    return { url: given, release: async () => undefined };
+  }
+  users += 1;
+  running ??= startTestServer();
+  const starting = running;
   try {
-    await client.query(statement);
-  } finally {
-    await client.end();
+    const { url } = await starting;
+    return { url, release };
+  } catch (error) {
+    users -= 1;
+    running = undefined;
+    throw error;
   }
 }
 
-/**
- * An empty database on a real PostgreSQL: one server per test file, started with the first database
- * and stopped with the last. Close your connections before disposing.
- */
-export async function openTestDatabase(): Promise<TestDatabase> {
-  const starting = (server ??= startServer());
-  const running = await starting.catch((error: unknown) => {
-    server = undefined;
-    throw error;
-  });
-  running.users += 1;
-  const database = `test_${randomBytes(6).toString('hex')}`;
-  await administer(running.connection, `CREATE DATABASE ${database}`);
-  return {
-    connection: { ...running.connection, database },
-    [Symbol.asyncDispose]: async () => {
-      await administer(running.connection, `DROP DATABASE ${database} WITH (FORCE)`);
-      running.users -= 1;
-      if (running.users === 0) {
-        server = undefined;
-        await running[Symbol.asyncDispose]();
-      }
-    },
-  };
+async function release(): Promise<void> {
+  users -= 1;
+  if (users === 0 && running !== undefined) {
+    const last = running;
+    running = undefined;
+    await (await last)[Symbol.asyncDispose]();
+  }
 }

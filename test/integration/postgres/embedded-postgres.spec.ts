@@ -8,7 +8,7 @@ import {
   startEmbeddedPostgres,
   type EmbeddedPostgres,
 } from '../../../src/platform/database/embedded-postgres.ts';
-import { openTestDatabase } from '../../support/postgres.ts';
+import { createDatabase } from '../../support/database.ts';
 
 const LOG = new SilentLog();
 const SIGNAL = new AbortController().signal;
@@ -153,18 +153,20 @@ describe('a PostgreSQL of our own', () => {
   });
 });
 
-describe('openTestDatabase', () => {
-  it('gives databases that do not see each other on one server', async () => {
-    await using one = await openTestDatabase();
-    await using two = await openTestDatabase();
-    expect(one.connection.host).toBe(two.connection.host);
-    const client = new Client(one.connection);
-    await client.connect();
-    await client.query('CREATE TABLE only_here (n int)');
-    await client.end();
-    const other = new Client(two.connection);
-    await other.connect();
-    await expect(other.query('SELECT * FROM only_here')).rejects.toMatchObject({ code: '42P01' });
-    await other.end();
+describe('databases for tests', () => {
+  it('do not see each other on one server', async () => {
+    const one = await createDatabase();
+    const two = await createDatabase();
+    try {
+      await one.run('CREATE TABLE only_here (n int)');
+      await one.run('SELECT * FROM only_here');
+      await expect(two.run('SELECT * FROM only_here')).rejects.toMatchObject({ code: '42P01' });
+      expect(new URL(one.url).searchParams.get('host')).toBe(
+        new URL(two.url).searchParams.get('host'),
+      );
+    } finally {
+      await one.drop();
+      await two.drop();
+    }
   });
 });
