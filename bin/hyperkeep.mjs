@@ -1,0 +1,65 @@
+#!/usr/bin/env node
+// Starts the command line of the built clone or package. Runs on Node 20 so far that it can say or
+// find what is missing, and goes on under Node 24.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const MINIMUM = [24, 11];
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const cli = join(root, 'dist', 'cli.js');
+/** Exit code of `unsupported`, as docs/errors.md lists them. */
+const EXIT_UNSUPPORTED = 7;
+
+function isNewEnough(version) {
+  const [major, minor] = version.split('.').map(Number);
+  return major > MINIMUM[0] || (major === MINIMUM[0] && minor >= MINIMUM[1]);
+}
+
+function give(message) {
+  process.stderr.write(`hyperkeep: ${message}\n`);
+  process.exitCode = EXIT_UNSUPPORTED;
+}
+
+/** Goes on under another Node: same terminal, same signals, same exit code. */
+function goOnWith(node) {
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: 'inherit',
+  });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    // Ctrl-C reaches the child by itself; it decides what to do with it.
+    process.on(signal, () => {
+      if (signal !== 'SIGINT') {
+        child.kill(signal);
+      }
+    });
+  }
+  child.on('error', (error) => give(`cannot start ${node}: ${error.message}`));
+  child.on('exit', (code, signal) => {
+    process.exitCode = code ?? 128 + constants.signals[signal];
+  });
+}
+
+async function main() {
+  if (!isNewEnough(process.versions.node)) {
+    const node = join(root, 'node_modules', 'node', 'bin', 'node');
+    if (existsSync(node)) {
+      goOnWith(node);
+      return;
+    }
+    give(
+      `this is Node ${process.versions.node}, at least ${MINIMUM.join('.')} is needed. ` +
+        `Install Node 24, or run "npm ci" in ${root}.`,
+    );
+    return;
+  }
+  if (!existsSync(cli)) {
+    give(`not built yet. Run "npm ci && npm run build" in ${root}.`);
+    return;
+  }
+  await import(cli);
+}
+
+await main();
