@@ -1,0 +1,50 @@
+import { Fault } from '../kernel/fault.ts';
+import { WireError } from './protocol.ts';
+
+const TEXT_CHARACTERS_MAX = 200;
+
+/** The server does what the protocol forbids: nothing more of it can be believed. */
+export function protocolFault(what: string): Fault {
+  return new Fault(
+    'nbd.protocol-broken',
+    `The NBD server breaks the protocol: ${what}. Nothing that was read is used; check what serves the disk.`,
+  );
+}
+
+/** What a server's text looks like when it is safe to show. */
+export function shownText(bytes: Uint8Array): string {
+  return Buffer.from(bytes)
+    .toString('utf8')
+    .replaceAll(/[^ -~]/g, '?')
+    .slice(0, TEXT_CHARACTERS_MAX);
+}
+
+/** The fault for an error number in a reply. `text` is what the server says about it. */
+export function requestFault(command: string, error: number, text: string): Fault {
+  const said = text === '' ? '' : `: ${text}`;
+  const context = { command, error };
+  switch (error) {
+    case WireError.noSpace:
+      return new Fault(
+        'host.disk-full',
+        `The host has no space left for the disk (${command}${said}). Free some space and repeat.`,
+        context,
+      );
+    case WireError.notPermitted:
+      return new Fault('nbd.refused', `The NBD server refuses the ${command}${said}.`, context);
+    case WireError.notSupported:
+      return new Fault('nbd.unsupported', `The NBD server cannot do a ${command}${said}.`, context);
+    case WireError.shutdown:
+      return new Fault(
+        'nbd.disconnected',
+        `The NBD server is shutting down (${command}${said}). Repeat when it is back.`,
+        context,
+      );
+    default:
+      return new Fault(
+        'nbd.request-failed',
+        `The NBD server answered a ${command} with error ${String(error)}${said}. Check the storage below it.`,
+        context,
+      );
+  }
+}

@@ -1,0 +1,45 @@
+/** Lets at most `count` through at a time; the others wait in the order in which they came. */
+export class Slots {
+  private free: number;
+  private readonly waiting = new Set<() => void>();
+
+  constructor(count: number) {
+    this.free = count;
+  }
+
+  /** Returns when there is a slot; every slot taken is given back with `release`. */
+  async take(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.free > 0) {
+      this.free -= 1;
+      return;
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+    const go = (): void => {
+      resolve(undefined);
+    };
+    const onAbort = (): void => {
+      // A slot that was handed over in the same moment stays taken; its owner releases it.
+      if (this.waiting.delete(go)) {
+        reject(signal.reason as Error);
+      }
+    };
+    this.waiting.add(go);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      await promise;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  release(): void {
+    const [next] = this.waiting;
+    if (next === undefined) {
+      this.free += 1;
+      return;
+    }
+    this.waiting.delete(next);
+    next();
+  }
+}
