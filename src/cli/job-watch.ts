@@ -7,8 +7,8 @@ import { type ServiceClient } from './service-client.ts';
 import { remoteError } from './service-problem.ts';
 
 /** A service that restarts is away for seconds. */
-const ATTEMPTS_MAX = 10;
-const ATTEMPT_PAUSE_MS = 1000;
+const ATTEMPTS_MAX = 60;
+const ATTEMPT_PAUSE_MS = 250;
 
 /**
  * Follows a job to its end, showing its progress. Ctrl-C stops the watching, not the job, and says so.

@@ -122,7 +122,11 @@ async function addVault(cli: Cli, name: string, options: CreateOptions): Promise
   const key =
     options.recoveryFile === undefined
       ? { passphrase: await existingPassphrase(cli.environment, cli.signal) }
-      : { recoveryFile: await readRecoveryFile(options.recoveryFile) };
+      : {
+          recoveryFile: await readRecoveryFile(
+            resolve(cli.environment.workingFolder, options.recoveryFile),
+          ),
+        };
   const { vault } = await service.call(
     'createVault',
     { body: { ...vaultRequest(cli, name, options), ...key, existing: true } },

@@ -22,7 +22,8 @@ export async function createVault(cli: Cli, options: CreateOptions): Promise<Out
     options.recoveryFile,
     environment.workingFolder,
   );
-  const store = await openStore(cli, options);
+  await using resources = new AsyncDisposableStack();
+  const store = resources.adopt(await openStore(cli, options), (opened) => opened.close());
   await using place = await RecoveryFilePlace.reserve(path);
   const chosen =
     options.generatePassphrase === true ? undefined : await newPassphrase(environment, signal);
@@ -43,7 +44,7 @@ export async function createVault(cli: Cli, options: CreateOptions): Promise<Out
   }
   const content = await place.write(recoveryFile);
   const again = await Vault.open(
-    await openStore(cli, options),
+    store,
     { kind: 'recovery-file', content },
     openOptions(cli),
     signal,

@@ -64,7 +64,9 @@ function table(cli: Cli, points: readonly RecoveryPoint[]): string {
 
 /** `changes only, filesystem`: how much was read and how far the instant can be trusted. */
 function howOf({ disks, consistency }: RecoveryPoint): string {
-  const reasons = new Set(disks.map(({ reason }) => reason ?? 'changes only'));
+  const reasons = disks
+    .map(({ reason }) => reason ?? 'changes only')
+    .filter((reason) => reason !== 'imported-image');
   return [...new Set([...reasons, consistency])].join(', ');
 }
 

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type ObjectStore } from '../../vault/object-store.ts';
 import { openObjectStore } from '../../vault/object-stores/location.ts';
@@ -7,6 +7,7 @@ import { type OpenOptions, type VaultUnlock } from '../../vault/vault-options.ts
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { existingPassphrase } from '../passphrase.ts';
 import { readRecoveryFile } from '../recovery-file.ts';
+import { TerminalLog } from '../terminal-log.ts';
 
 /** Where the vault is, on every rescue command. */
 export interface VaultPlace extends CommonOptions {
@@ -24,7 +25,8 @@ export interface VaultKey extends VaultPlace {
 const PATIENCE_MS = 2 * 60_000;
 
 export async function openStore(cli: Cli, place: VaultPlace): Promise<ObjectStore> {
-  const { vault, endpoint, region, singleWriter } = place;
+  const { endpoint, region, singleWriter } = place;
+  const vault = locationOf(cli, place.vault);
   let said = false;
   return await openObjectStore(
     vault,
@@ -47,37 +49,44 @@ export async function openStore(cli: Cli, place: VaultPlace): Promise<ObjectStor
   );
 }
 
+/** Folders are meant from where the user stands. */
+function locationOf(cli: Cli, vault: string): string {
+  return vault.includes('://') ? vault : resolve(cli.environment.workingFolder, vault);
+}
+
 export function openOptions(cli: Cli): OpenOptions {
-  return { cacheFolder: join(cli.environment.cacheFolder, 'vaults') };
+  const { cacheFolder, terminal, clock } = cli.environment;
+  return {
+    cacheFolder: join(cacheFolder, 'vaults'),
+    log: new TerminalLog(terminal.errors),
+    clock,
+  };
 }
 
-/** Opens the vault with its passphrase or its recovery file: nothing else is needed. */
-async function openVault(cli: Cli, key: VaultKey): Promise<Vault> {
-  const store = await openStore(cli, key);
-  try {
-    return await Vault.open(store, await unlock(cli, key), openOptions(cli), cli.signal);
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
-}
-
-/** Runs `work` on the opened vault and closes it. */
+/**
+ * Opens the vault with its passphrase or its recovery file, which is all that is needed, runs
+ * `work` on it, and closes it.
+ */
 export async function withVault<Result>(
   cli: Cli,
   key: VaultKey,
   work: (vault: Vault) => Promise<Result>,
 ): Promise<Result> {
-  const vault = await openVault(cli, key);
-  try {
-    return await work(vault);
-  } finally {
-    await vault.close();
-  }
+  const unlocked = await unlock(cli, key);
+  await using resources = new AsyncDisposableStack();
+  const store = resources.adopt(await openStore(cli, key), (opened) => opened.close());
+  const vault = resources.adopt(
+    await Vault.open(store, unlocked, openOptions(cli), cli.signal),
+    (opened) => opened.close(),
+  );
+  return await work(vault);
 }
 
 async function unlock(cli: Cli, { recoveryFile }: VaultKey): Promise<VaultUnlock> {
   return recoveryFile === undefined
     ? { kind: 'passphrase', passphrase: await existingPassphrase(cli.environment, cli.signal) }
-    : { kind: 'recovery-file', content: await readRecoveryFile(recoveryFile) };
+    : {
+        kind: 'recovery-file',
+        content: await readRecoveryFile(resolve(cli.environment.workingFolder, recoveryFile)),
+      };
 }

@@ -1,0 +1,116 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, watch } from 'node:fs';
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { runCommand } from '../../../src/kernel/command.ts';
+import { cliRun, type CliRun } from '../../support/cli-run.ts';
+import { seededBytes } from '../../support/seeded-bytes.ts';
+
+export const MIB = 1024 * 1024;
+export const PASSPHRASE = 'correct horse battery staple';
+
+/** A folder with images and a vault, and a user who types commands in it. */
+export class RescueLab implements AsyncDisposable {
+  readonly folder: string;
+  private readonly signal = AbortSignal.timeout(110_000);
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  static async open(): Promise<RescueLab> {
+    return new RescueLab(await mkdtemp(join(tmpdir(), 'hyperkeep-rescue-')));
+  }
+
+  path(...parts: string[]): string {
+    return join(this.folder, ...parts);
+  }
+
+  /** Runs `hyperkeep rescue ...` with the passphrase in the settings. */
+  async rescue(
+    words: readonly string[],
+    passphrase: string | undefined = PASSPHRASE,
+  ): Promise<CliRun> {
+    const { folder, signal } = this;
+    return await cliRun(['rescue', ...words], {
+      folder,
+      signal,
+      ...(passphrase === '' ? {} : { passphrase }),
+    });
+  }
+
+  /** The same, stopped as with Ctrl-C when the first file of a data pack appears in `vault`. */
+  async rescueStopped(vault: string, words: readonly string[]): Promise<CliRun> {
+    const stop = new AbortController();
+    const watching = watch(join(vault, 'd'), { recursive: true }, () => {
+      stop.abort();
+    });
+    try {
+      return await cliRun(['rescue', ...words], {
+        folder: this.folder,
+        passphrase: PASSPHRASE,
+        signal: stop.signal,
+      });
+    } finally {
+      watching.close();
+    }
+  }
+
+  /** The same with `--json`; fails with what was said unless it exits with 0. */
+  async document<Document>(words: readonly string[]): Promise<Document> {
+    const run = await this.rescue([...words, '--json']);
+    if (run.exitCode !== 0) {
+      throw new Error(
+        `rescue ${words.join(' ')} ended with ${String(run.exitCode)}: ${run.stderr}`,
+      );
+    }
+    return JSON.parse(run.stdout) as Document;
+  }
+
+  /** Writes seeded bytes into a raw image; the image is made, sparse, if it is not there. */
+  async write(
+    name: string,
+    sizeBytes: number,
+    parts: readonly { readonly offset: number; readonly length: number; readonly seed: string }[],
+  ): Promise<string> {
+    const path = this.path(name);
+    await using handle = await open(path, 'a').then(async (made) => {
+      await made.close();
+      return await open(path, 'r+');
+    });
+    await handle.truncate(sizeBytes);
+    for (const { offset, length, seed } of parts) {
+      await handle.write(seededBytes(seed, length), 0, length, offset);
+    }
+    return path;
+  }
+
+  async qemuImg(words: readonly string[]): Promise<string> {
+    return (await runCommand('qemu-img', words, this.signal)).stdout;
+  }
+
+  /** Hash of what a guest would read from the image. */
+  async contentHash(path: string, format: 'raw' | 'qcow2'): Promise<string> {
+    if (format === 'raw') {
+      return await fileHash(path);
+    }
+    const raw = `${path}.as-raw`;
+    await this.qemuImg(['convert', '-f', format, '-O', 'raw', path, raw]);
+    const hash = await fileHash(raw);
+    await rm(raw);
+    return hash;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+async function fileHash(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const piece of createReadStream(path)) {
+    hash.update(piece as Buffer);
+  }
+  return hash.digest('hex');
+}

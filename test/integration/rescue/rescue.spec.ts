@@ -1,0 +1,363 @@
+import { randomBytes } from 'node:crypto';
+import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { VmDefinition } from '../../../src/vm/definition.ts';
+import { type RecoveryPoint } from '../../../src/vault/recovery-point.ts';
+import { MIB, PASSPHRASE, RescueLab } from './rescue-lab.ts';
+
+type Point = RecoveryPoint & { readonly takenAt: string };
+
+interface Imported {
+  readonly point: Point;
+  readonly durationMs: number;
+}
+
+const SEED = process.env['TEST_SEED'] ?? randomBytes(4).toString('hex');
+console.log(`seed of the rescue tests: ${SEED} (TEST_SEED)`);
+
+describe('hyperkeep rescue on a folder', () => {
+  let lab: RescueLab;
+  let vault: string;
+
+  beforeAll(async () => {
+    lab = await RescueLab.open();
+    vault = lab.path('vault');
+    await lab.document(['create', '--vault', vault, '--name', 'main']);
+  });
+
+  afterAll(async () => {
+    await lab[Symbol.asyncDispose]();
+  });
+
+  async function importImages(vm: string, files: readonly string[], more: string[] = []) {
+    const words = ['import', ...files, '--vm', vm, '--vault', vault, ...more];
+    return (await lab.document<Imported>(words)).point;
+  }
+
+  async function restore(point: string, to: string, more: string[] = []) {
+    const words = ['restore', point, '--vault', vault, '--to', lab.path(to), ...more];
+    return await lab.document<{ files: string[]; writtenBytes: number; definition: unknown }>(
+      words,
+    );
+  }
+
+  it('brings every moment of raw and qcow2 images back, byte for byte', async () => {
+    const size = 40 * MIB + 1536; // Not a multiple of the sector.
+    const raw = await lab.write('system.raw', size, [
+      { offset: 0, length: 5 * MIB, seed: `${SEED}-a` },
+      { offset: 17 * MIB + 777, length: 2 * MIB, seed: `${SEED}-b` },
+      { offset: size - 1000, length: 1000, seed: `${SEED}-c` },
+    ]);
+    const source = await lab.write('source.raw', 24 * MIB, [
+      { offset: 3 * MIB, length: 6 * MIB, seed: `${SEED}-d` },
+    ]);
+    const qcow2 = lab.path('data.qcow2');
+    const toQcow2 = ['convert', '-f', 'raw', '-O', 'qcow2', source, qcow2];
+    await lab.qemuImg(toQcow2);
+    const names = ['--disk-name', 'system', 'data'];
+    const firstHashes = [await lab.contentHash(raw, 'raw'), await lab.contentHash(qcow2, 'qcow2')];
+    const first = await importImages('shop', [raw, qcow2], names);
+    await lab.write('system.raw', size, [
+      { offset: 9 * MIB + 4096, length: 300_000, seed: `${SEED}-e` },
+      { offset: 0, length: 4096, seed: `${SEED}-f` },
+    ]);
+    await lab.write('source.raw', 24 * MIB, [
+      { offset: 20 * MIB, length: 100_000, seed: `${SEED}-g` },
+    ]);
+    await lab.qemuImg(toQcow2);
+    const secondHashes = [await lab.contentHash(raw, 'raw'), await lab.contentHash(qcow2, 'qcow2')];
+
+    const second = await importImages('shop', [raw, qcow2], names);
+
+    expect(second.vmId).toBe(first.vmId);
+    expect(second.parentId).toBe(first.id);
+    expect(second.disks.map(({ diskId }) => diskId)).toEqual(
+      first.disks.map(({ diskId }) => diskId),
+    );
+    for (const { method, reason } of [...first.disks, ...second.disks]) {
+      expect([method, reason]).toEqual(['full', 'imported-image']);
+    }
+    expect(newBytes(first)).toBeGreaterThan(12 * MIB);
+    expect(newBytes(second)).toBeLessThan(2 * MIB);
+    expect(first.disks[0]?.statistics.readBytes).toBeLessThan(9 * MIB);
+    for (const [point, hashes, format] of [
+      [first, firstHashes, 'raw'],
+      [second, secondHashes, 'qcow2'],
+    ] as const) {
+      const { files } = await restore(point.id, `of-${point.id}`, ['--format', format]);
+      const [system = '', data = ''] = files;
+      expect([await lab.contentHash(system, format), await lab.contentHash(data, format)]).toEqual(
+        hashes,
+      );
+      expect((await stat(system)).mode & 0o777).toBe(0o600);
+    }
+  });
+
+  it('restores the latest under a new name, sparse, with a definition that can be added', async () => {
+    const image = await lab.write('web.raw', 200 * MIB, [
+      { offset: 100 * MIB, length: MIB, seed: `${SEED}-web` },
+    ]);
+    const point = await importImages('web', [image]);
+
+    const restored = await restore('latest', 'web', [
+      '--vm',
+      'web',
+      '--as',
+      'web2',
+      '--format',
+      'raw',
+    ]);
+
+    expect(restored.files).toEqual([
+      lab.path('web', 'web2-disk0.raw'),
+      lab.path('web', 'web2.json'),
+    ]);
+    const definition = VmDefinition.parse(
+      JSON.parse(await readFile(lab.path('web', 'web2.json'), 'utf8')),
+    );
+    expect(definition).toEqual(restored.definition);
+    expect(definition.name).toBe('web2');
+    expect(definition.id).not.toBe(point.vmId);
+    const { blocks } = await stat(lab.path('web', 'web2-disk0.raw'));
+    expect(blocks * 512).toBeLessThan(2 * MIB);
+  });
+
+  it('shows what is there and proves it, to people and to programs', async () => {
+    const { points } = await lab.document<{ points: Point[] }>(['points', '--vault', vault]);
+    const words = await lab.rescue(['points', '--vault', vault, '--vm', 'shop']);
+    const verified = await lab.document<{ points: { ok: boolean; level: number }[] }>([
+      ...['verify', '--vault', vault],
+    ]);
+
+    expect(points.map(({ vmName }) => vmName)).toEqual(['shop', 'shop', 'web']);
+    expect(points.map(({ id }) => id)).toEqual(points.map(({ id }) => id).sort());
+    expect(words.stdout.split('\n')).toHaveLength(4);
+    expect(words.stdout).toContain(`${points[1]?.id ?? ''}  shop  `);
+    expect(verified.points.map(({ ok, level }) => [ok, level])).toEqual([
+      [true, 3],
+      [true, 3],
+      [true, 3],
+    ]);
+  });
+
+  it('opens the vault with the recovery file alone', async () => {
+    const file = lab.path('hyperkeep-recovery-main.txt');
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+
+    const run = await lab.rescue(['points', '--vault', vault, '--recovery-file', file], '');
+
+    expect(run.exitCode).toBe(0);
+  });
+
+  it('says what a restore would do and does nothing', async () => {
+    const run = await lab.rescue([
+      ...['restore', 'latest', '--vm', 'web', '--vault', vault],
+      ...['--to', lab.path('dry', 'run'), '--dry-run'],
+    ]);
+
+    expect(run.exitCode).toBe(0);
+    expect(run.stdout).toContain('needs 1.00 MiB');
+    expect(await readdir(lab.folder)).not.toContain('dry');
+  });
+
+  it('overwrites nothing', async () => {
+    const target = lab.path('kept');
+    await restore('latest', 'kept', ['--vm', 'web']);
+    const before = await readdir(target);
+
+    const run = await lab.rescue([
+      ...['restore', 'latest', '--vm', 'web', '--vault', vault, '--to', target],
+    ]);
+
+    expect(run.exitCode).toBe(5);
+    expect(run.stderr).toContain('error target.exists');
+    expect(await readdir(target)).toEqual(before);
+  });
+
+  it.each([
+    {
+      what: 'a wrong passphrase',
+      words: ['points'],
+      passphrase: 'wrong horse battery staple',
+      exitCode: 3,
+      code: 'vault.wrong-passphrase',
+    },
+    {
+      what: 'a VM name that leaves its folder',
+      words: ['import', 'system.raw', '--vm', '../x'],
+      exitCode: 2,
+      code: 'request.invalid',
+    },
+    {
+      what: 'an image that is not there',
+      words: ['import', 'nothing.raw', '--vm', 'x'],
+      exitCode: 2,
+      code: 'request.invalid',
+    },
+    {
+      what: 'a point that is not there',
+      words: ['restore', '01ZZZZZZZZ', '--to', 'never'],
+      exitCode: 4,
+      code: 'point.unknown',
+    },
+    {
+      what: 'the latest of several VMs',
+      words: ['restore', 'latest', '--to', 'never'],
+      exitCode: 2,
+      code: 'vm.ambiguous',
+    },
+  ])('refuses $what', async ({ words, passphrase, exitCode, code }) => {
+    const run = await lab.rescue([...words, '--vault', vault, '--json'], passphrase);
+
+    expect(run.stderr).toContain(`error ${code}: `);
+    expect(JSON.parse(run.stdout)).toMatchObject({ error: { code, exitCode } });
+    expect(run.exitCode).toBe(exitCode);
+    expect(await readdir(lab.folder)).not.toContain('never');
+  });
+
+  it('refuses images that refer to other files', async () => {
+    const secret = await lab.write('secret.raw', MIB, [{ offset: 0, length: 10, seed: 's' }]);
+    const backed = lab.path('backed.qcow2');
+    await lab.qemuImg(['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', secret, backed]);
+    const split = lab.path('split.qcow2');
+    const outside = `data_file=${lab.path('outside.raw')},data_file_raw=on`;
+    await lab.qemuImg(['create', '-q', '-f', 'qcow2', '-o', outside, split, '1M']);
+
+    for (const file of [backed, split]) {
+      const run = await lab.rescue(['import', file, '--vm', 'evil', '--vault', vault]);
+      expect(run.stderr).toContain('error formats.outside-reference: ');
+      expect(run.exitCode).toBe(3);
+    }
+    const { points } = await lab.document<{ points: Point[] }>(['points', '--vault', vault]);
+    expect(points.map(({ vmName }) => vmName)).not.toContain('evil');
+  });
+
+  it('never takes a raw image for a qcow2 that a guest has written into it', async () => {
+    const image = lab.path('guest-wrote.img');
+    await lab.qemuImg(['create', '-q', '-f', 'qcow2', image, '64M']);
+    const hash = await lab.contentHash(image, 'raw');
+    await importImages('guest-wrote', [image]);
+
+    const { files } = await restore('latest', 'gw', ['--vm', 'guest-wrote', '--format', 'raw']);
+
+    expect(await lab.contentHash(files[0] ?? '', 'raw')).toBe(hash);
+  });
+
+  it('refuses to create a vault where something is, or its recovery file inside it', async () => {
+    const again = await lab.rescue([
+      ...['create', '--vault', vault, '--name', 'again', '--recovery-file', lab.path('again.txt')],
+    ]);
+    const inside = await lab.rescue([
+      ...['create', '--vault', lab.path('v2'), '--recovery-file', lab.path('v2', 'key.txt')],
+    ]);
+
+    expect(again.stderr).toContain('error vault.not-empty: ');
+    expect(inside.stderr).toContain('error request.invalid: ');
+    expect(await readdir(lab.folder)).not.toContain('again.txt');
+    expect(await readdir(lab.folder)).not.toContain('v2');
+  });
+
+  it('generates a passphrase that opens the vault, and shows it once', async () => {
+    const place = lab.path('generated');
+
+    const created = await lab.rescue([
+      'create',
+      '--vault',
+      place,
+      '--generate-passphrase',
+      '--json',
+    ]);
+
+    const passphrase = /Passphrase .*: ([0-9A-Z-]+)\n/.exec(created.stderr)?.[1];
+    expect(created.stdout).not.toContain(passphrase);
+    expect((await lab.rescue(['points', '--vault', place], passphrase)).exitCode).toBe(0);
+    expect((await lab.rescue(['points', '--vault', place])).exitCode).toBe(3);
+  });
+
+  describe('when the vault is damaged', () => {
+    async function copyWith(name: string, damage: (packs: string[]) => Promise<void>) {
+      const image = await lab.write(`${name}.raw`, 8 * MIB, [
+        { offset: 0, length: 3 * MIB, seed: `${SEED}-${name}` },
+      ]);
+      const place = lab.path(`vault-${name}`);
+      await lab.document([
+        ...['create', '--vault', place, '--recovery-file', lab.path(`${name}.txt`)],
+      ]);
+      await lab.document(['import', image, '--vm', 'web', '--vault', place]);
+      const entries = await readdir(join(place, 'd'), { recursive: true, withFileTypes: true });
+      await damage(
+        entries
+          .filter((entry) => entry.isFile())
+          .map(({ parentPath, name: file }) => join(parentPath, file)),
+      );
+      return place;
+    }
+
+    it.each([
+      {
+        name: 'missing',
+        damage: async (packs: string[]) => {
+          await Promise.all(packs.map((pack) => rm(pack)));
+        },
+      },
+      {
+        name: 'truncated',
+        damage: async (packs: string[]) => {
+          await truncate(packs[0] ?? '', 100_000);
+        },
+      },
+      {
+        name: 'flipped',
+        damage: async (packs: string[]) => {
+          const content = await readFile(packs[0] ?? '');
+          content.writeUInt8(content.readUInt8(5000) ^ 1, 5000);
+          await writeFile(packs[0] ?? '', content);
+        },
+      },
+    ])(
+      'refuses to restore from a $name pack and leaves nothing behind',
+      async ({ name, damage }) => {
+        const place = await copyWith(name, damage);
+        const target = lab.path(`to-${name}`);
+
+        const restored = await lab.rescue(['restore', 'latest', '--vault', place, '--to', target]);
+        const verified = await lab.rescue(['verify', '--vault', place]);
+
+        expect([restored.exitCode, restored.stderr]).toEqual([
+          9,
+          expect.stringMatching(/error vault\.(pack-missing|pack-corrupt|chunk-corrupt): /),
+        ]);
+        expect(await readdir(target).catch(() => [])).toEqual([]);
+        expect(verified.exitCode).toBe(9);
+        expect(verified.stderr).toContain('error point.damaged: ');
+      },
+    );
+  });
+
+  it('stops on Ctrl-C, leaves no recovery point, and goes on the next time', async () => {
+    const image = await lab.write('large.raw', 96 * MIB, [
+      { offset: 0, length: 96 * MIB, seed: `${SEED}-large` },
+    ]);
+    const stopped = await lab.rescueStopped(vault, [
+      ...['import', image, '--vm', 'large', '--vault', vault],
+    ]);
+
+    expect(stopped.exitCode).toBe(130);
+    const { points } = await lab.document<{ points: Point[] }>(['points', '--vault', vault]);
+    expect(points.map(({ vmName }) => vmName)).not.toContain('large');
+    await importImages('large', [image]);
+    const { files } = await restore('latest', 'large', ['--vm', 'large', '--format', 'raw']);
+    expect(await lab.contentHash(files[0] ?? '', 'raw')).toBe(await lab.contentHash(image, 'raw'));
+  });
+
+  it('keeps the passphrase out of everything it prints', async () => {
+    for (const words of [['points'], ['verify'], ['restore', 'nothing', '--to', 'x']]) {
+      const run = await lab.rescue([...words, '--vault', vault, '--json']);
+      expect(run.stdout + run.stderr).not.toContain(PASSPHRASE);
+    }
+  });
+});
+
+function newBytes(point: Point): number {
+  return point.disks.reduce((sum, { statistics }) => sum + statistics.newBytes, 0);
+}
