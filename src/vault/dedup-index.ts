@@ -42,23 +42,17 @@ export class DedupIndex {
       if (this.#loaded) {
         return;
       }
-      const list = this.#cache === undefined || (await this.#cache.needsListing());
-      const keys = list ? this.#listed(signal) : await this.#cache?.keys();
-      const names = [];
-      for await (const key of keys ?? []) {
+      const listing = (await this.#cache?.needsListing()) ?? true;
+      const keys = listing ? await this.#listed(signal) : ((await this.#cache?.keys()) ?? []);
+      const packs: number[] = [];
+      for (const key of keys) {
         const name = parsePackKey(key);
         if (name?.kind === 'data') {
-          names.push(this.#base.numbers.of(name));
+          packs.push(this.#base.numbers.of(name));
         }
       }
-      for (let at = 0; at < names.length; at += FOOTERS_AT_ONCE) {
-        const some = names.slice(at, at + FOOTERS_AT_ONCE);
-        const footers = await Promise.all(some.map((pack) => this.#footer(pack, excluded, signal)));
-        for (const [index, footer] of footers.entries()) {
-          await this.#loadPack(some[index] ?? 0, footer, excluded);
-        }
-      }
-      if (list) {
+      await this.#loadPacks(packs, excluded, signal);
+      if (listing) {
         await this.#cache?.markListed();
       }
       this.#loaded = true;
@@ -100,9 +94,25 @@ export class DedupIndex {
     }
   }
 
-  async *#listed(signal: AbortSignal): AsyncIterable<string> {
+  async #listed(signal: AbortSignal): Promise<string[]> {
+    const keys: string[] = [];
     for await (const { key } of this.#base.store.list(PREFIXES.data, signal)) {
-      yield key;
+      keys.push(key);
+    }
+    return keys;
+  }
+
+  async #loadPacks(
+    packs: readonly number[],
+    excluded: SlotSet,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (let at = 0; at < packs.length; at += FOOTERS_AT_ONCE) {
+      const some = packs.slice(at, at + FOOTERS_AT_ONCE);
+      const footers = await Promise.all(some.map((pack) => this.#footer(pack, excluded, signal)));
+      for (const [index, footer] of footers.entries()) {
+        await this.#loadPack(some[index] ?? 0, footer, excluded);
+      }
     }
   }
 

@@ -111,7 +111,7 @@ export class MapBuilder {
     if (inherited !== undefined && leafCount(inherited.root.sizeBytes) > count) {
       changed.add(count - 1);
     }
-    const levels: Map<number, Set<number>>[] = [new Map()];
+    const levels = [new Map<number, Set<number>>()];
     let below: Iterable<number> = changed;
     for (let level = 1; level <= depth; level++) {
       const parents = new Map<number, Set<number>>();

@@ -127,7 +127,7 @@ export interface FrameEntry {
 export interface FooterContent {
   readonly frames: readonly FrameEntry[];
   /** Per slot: sectors (data) or bytes (metadata); 0 is a missing slot. */
-  readonly sizes: ArrayLike<number>;
+  readonly sizes: Uint32Array | readonly number[];
   /** Per slot 16 bytes; unused for missing slots. */
   readonly ids: Uint8Array;
 }
@@ -141,8 +141,8 @@ export function encodeFooter({ frames, sizes, ids }: FooterContent): Buffer {
       .varint(rawBytes)
       .varint(slots * 2 + (compressed ? 1 : 0));
   }
-  for (let slot = 0; slot < sizes.length; slot++) {
-    writer.varint(sizes[slot] ?? 0);
+  for (const size of sizes) {
+    writer.varint(size);
   }
   for (let slot = 0; slot < sizes.length; slot++) {
     if (sizes[slot] !== 0) {

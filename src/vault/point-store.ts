@@ -69,7 +69,8 @@ export class PointStore {
           try {
             return (await this.load(name, signal)).point;
           } catch (error) {
-            return this.#skip(name, error);
+            this.#skip(name, error);
+            return undefined;
           }
         }),
       );
@@ -210,13 +211,12 @@ export class PointStore {
     return parsed.data;
   }
 
-  #skip({ vmId, id }: PointName, error: unknown): undefined {
+  #skip({ vmId, id }: PointName, error: unknown): void {
     if (!isFault(error) || (error.kind !== 'integrity' && error.kind !== 'not-found')) {
       throw error;
     }
     // One damaged point must not hide the others; asking for it by id gives the fault.
     this.#log.error('vault.point-damaged', { vmId, pointId: id, code: error.code });
-    return undefined;
   }
 }
 

@@ -1,23 +1,27 @@
 import assert from 'node:assert/strict';
-import type { FullReadReason } from '../disk/change-set.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
+import { findConflict, type Conflict } from './commit-conflict.ts';
 import type { DedupIndex } from './dedup-index.ts';
 import { DiskStorer } from './disk-storer.ts';
 import type { ExcludedSlots } from './excluded-slots.ts';
 import type { FooterCache } from './footer-cache.ts';
-import { depthFor, type NodePointer } from './map-node.ts';
-import { MapTree, type MapNodes, type MapRoot } from './map-tree.ts';
+import { MapTree, type MapNodes } from './map-tree.ts';
 import { MetadataWriter } from './metadata-writer.ts';
 import { FRAME_RAW_BYTES } from './pack-layout.ts';
 import { PackAssembly } from './pack-assembly.ts';
-import type { PackNumbers } from './pack-numbers.ts';
-import type { PointDocument, PointerDocument } from './point-object.ts';
+import {
+  diskDocument,
+  fullReason,
+  mapRoot,
+  pointerDocument,
+  type StoredDisk,
+} from './point-maps.ts';
+import type { PointDocument } from './point-object.ts';
 import type { PointStore, StoredPoint } from './point-store.ts';
 import type { PointDisk, RecoveryPoint } from './recovery-point.ts';
 import { SlotBitmap } from './slot-bitmap.ts';
-import type { SlotSet } from './slot-set.ts';
 import { newUlid, ulidTimeMs, type Ulid } from './ulid.ts';
 import type { DiskSource, PointFacts, Running } from './vault-options.ts';
 import type { WorkerPool } from './worker-pool.ts';
@@ -40,18 +44,10 @@ export interface WriterParts {
   readonly cache?: FooterCache;
 }
 
-interface StoredDisk {
-  readonly disk: PointDisk;
-  readonly root: MapRoot;
-}
-
 interface Vm {
   readonly vmId: string;
   readonly vmName: string;
 }
-
-/** Why W2 found that the point cannot be sealed as it is. */
-type Conflict = 'none' | 'own-slots' | 'parent-gone';
 
 /**
  * Writes one recovery point: W0 when it begins, W1 to W3 in `commit`. Disposing it without a commit
@@ -250,16 +246,7 @@ export class PointWriter implements AsyncDisposable {
   async #document(facts: PointFacts, leastMs: number, signal: AbortSignal): Promise<PointDocument> {
     await this.#assembly.flush();
     const { numbers } = this.#parts.nodes.base;
-    const files: PointDocument['files'] = [];
-    for (const [name, content] of this.#files) {
-      const slots = [];
-      for (let at = 0; at < content.length; at += FRAME_RAW_BYTES) {
-        const piece = content.subarray(at, at + FRAME_RAW_BYTES);
-        const pointer = await this.#metadata.add(piece, signal);
-        slots.push({ ...pointerDocument(pointer, numbers), bytes: piece.length });
-      }
-      files.push({ name, sizeBytes: content.length, slots });
-    }
+    const files = await this.#storeFiles(signal);
     await this.#metadata.finish(signal);
     const parent = this.#parent && { id: this.#parent.point.id, mac: this.#parent.mac };
     return {
@@ -270,15 +257,24 @@ export class PointWriter implements AsyncDisposable {
       notes: [...facts.notes],
       configuration: facts.configuration,
       ...(parent === undefined ? {} : { parent }),
-      disks: this.#disks.map(({ disk: { reason, tracking, ...disk }, root }) => ({
-        ...disk,
-        ...(reason === undefined ? {} : { reason }),
-        ...(tracking === undefined ? {} : { tracking }),
-        depth: root.depth,
-        ...(root.pointer === undefined ? {} : { root: pointerDocument(root.pointer, numbers) }),
-      })),
+      disks: this.#disks.map((disk) => diskDocument(disk, numbers)),
       files,
     };
+  }
+
+  async #storeFiles(signal: AbortSignal): Promise<PointDocument['files']> {
+    const { base } = this.#parts.nodes;
+    const files: PointDocument['files'] = [];
+    for (const [name, content] of this.#files) {
+      const slots: PointDocument['files'][number]['slots'] = [];
+      for (let at = 0; at < content.length; at += FRAME_RAW_BYTES) {
+        const piece = content.subarray(at, at + FRAME_RAW_BYTES);
+        const pointer = await this.#metadata.add(piece, signal);
+        slots.push({ ...pointerDocument(pointer, base.numbers), bytes: piece.length });
+      }
+      files.push({ name, sizeBytes: content.length, slots });
+    }
+    return files;
   }
 
   /** Order is by id: after the parent and after an attempt that was given up, whatever the clock says. */
@@ -289,50 +285,15 @@ export class PointWriter implements AsyncDisposable {
 
   /** W2. */
   async #conflict(signal: AbortSignal): Promise<Conflict> {
-    const { excluded, index, points } = this.#parts;
+    const { excluded, index, nodes, points } = this.#parts;
     await index.exclude(await excluded.readCondemned(signal), signal);
-    const { condemned } = excluded;
-    if (condemned.isEmpty) {
-      return 'none';
-    }
-    if (this.#usesAny(condemned)) {
-      return 'own-slots';
-    }
-    const parent = this.#parent?.document;
-    const parentStands =
-      parent === undefined ||
-      ((await points.exists(parent, signal)) && !(await points.isRetired(parent, signal)));
-    return parentStands || !(await this.#inheritsAny(condemned, signal)) ? 'none' : 'parent-gone';
-  }
-
-  #usesAny(condemned: SlotSet): boolean {
-    const { numbers } = this.#parts.nodes.base;
-    for (const pack of this.#used.packs()) {
-      const { ulid } = numbers.name(pack);
-      if (condemned.of(ulid) === undefined) {
-        continue;
-      }
-      for (const slot of this.#used.slots(pack)) {
-        if (condemned.has(ulid, slot)) {
-          return true;
-        }
-      }
-    }
-    return this.#metadata.packsSent.some((ulid) => condemned.of(ulid) !== undefined);
-  }
-
-  /** Walks all maps of the point: rare, only when the parent was given up during the backup. */
-  async #inheritsAny(condemned: SlotSet, signal: AbortSignal): Promise<boolean> {
-    const { nodes } = this.#parts;
-    for (const { root } of this.#disks) {
-      const tree = new MapTree(nodes, root);
-      for await (const slot of tree.slots(signal)) {
-        if (condemned.has(nodes.base.numbers.name(slot.pack).ulid, slot.slot)) {
-          return true;
-        }
-      }
-    }
-    return false;
+    const written = {
+      used: this.#used,
+      metadataPacks: this.#metadata.packsSent,
+      roots: this.#disks.map(({ root }) => root),
+      parent: this.#parent?.document,
+    };
+    return findConflict({ nodes, points }, excluded.condemned, written, signal);
   }
 
   /** Stores all disks again: what is in the vault and not condemned is not sent again. */
@@ -351,40 +312,4 @@ export class PointWriter implements AsyncDisposable {
       this.#disks.push(await this.#store(source, { signal }, afresh));
     }
   }
-}
-
-/** What a point says about a disk's map, with packs numbered for this process. */
-export function mapRoot(disk: PointDocument['disks'][number], numbers: PackNumbers): MapRoot {
-  const { sizeBytes, depth, root } = disk;
-  if (depth !== depthFor(sizeBytes)) {
-    throw new Fault(
-      'vault.map-corrupt',
-      `The map of the disk ${disk.name} has an impossible depth.`,
-    );
-  }
-  return {
-    sizeBytes,
-    depth,
-    ...(root === undefined ? {} : { pointer: nodePointer(root, numbers) }),
-  };
-}
-
-export function nodePointer(
-  { pack, slot, mac }: PointerDocument,
-  numbers: PackNumbers,
-): NodePointer {
-  const number = numbers.of({ kind: 'metadata', ...pack });
-  return { pack: number, slot, mac: Buffer.from(mac, 'hex') };
-}
-
-function pointerDocument({ pack, slot, mac }: NodePointer, numbers: PackNumbers): PointerDocument {
-  const { ulid, generation, rand } = numbers.name(pack);
-  return { pack: { ulid, generation, rand }, slot, mac: mac.toString('hex') };
-}
-
-function fullReason(source: DiskSource, hasMap: boolean): FullReadReason {
-  if (source.changes.method === 'full') {
-    return source.changes.reason;
-  }
-  return hasMap ? 'change-log-gap' : 'first-backup';
 }

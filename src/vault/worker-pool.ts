@@ -45,7 +45,7 @@ export class WorkerPool {
       return this.#inline.run(task) as TaskResults[T['kind']];
     }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ task, resolve: resolve as (result: never) => void, reject });
+      this.#queue.push({ task, resolve: resolve, reject });
       this.#dispatch();
     });
   }

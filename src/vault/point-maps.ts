@@ -1,0 +1,67 @@
+import type { FullReadReason } from '../disk/change-set.ts';
+import { Fault } from '../kernel/fault.ts';
+import { depthFor, type NodePointer } from './map-node.ts';
+import type { MapRoot } from './map-tree.ts';
+import type { PackNumbers } from './pack-numbers.ts';
+import type { PointDocument, PointerDocument } from './point-object.ts';
+import type { PointDisk } from './recovery-point.ts';
+import type { DiskSource } from './vault-options.ts';
+
+/** A disk that was stored, before it is part of a point. */
+export interface StoredDisk {
+  readonly disk: PointDisk;
+  readonly root: MapRoot;
+}
+
+export function diskDocument(
+  { disk: { reason, tracking, ...disk }, root }: StoredDisk,
+  numbers: PackNumbers,
+): PointDocument['disks'][number] {
+  return {
+    ...disk,
+    ...(reason === undefined ? {} : { reason }),
+    ...(tracking === undefined ? {} : { tracking }),
+    depth: root.depth,
+    ...(root.pointer === undefined ? {} : { root: pointerDocument(root.pointer, numbers) }),
+  };
+}
+
+/** What a point says about a disk's map, with packs numbered for this process. */
+export function mapRoot(disk: PointDocument['disks'][number], numbers: PackNumbers): MapRoot {
+  const { sizeBytes, depth, root } = disk;
+  if (depth !== depthFor(sizeBytes)) {
+    throw new Fault(
+      'vault.map-corrupt',
+      `The map of the disk ${disk.name} has an impossible depth.`,
+    );
+  }
+  return {
+    sizeBytes,
+    depth,
+    ...(root === undefined ? {} : { pointer: nodePointer(root, numbers) }),
+  };
+}
+
+export function nodePointer(
+  { pack, slot, mac }: PointerDocument,
+  numbers: PackNumbers,
+): NodePointer {
+  const number = numbers.of({ kind: 'metadata', ...pack });
+  return { pack: number, slot, mac: Buffer.from(mac, 'hex') };
+}
+
+export function pointerDocument(
+  { pack, slot, mac }: NodePointer,
+  numbers: PackNumbers,
+): PointerDocument {
+  const { ulid, generation, rand } = numbers.name(pack);
+  return { pack: { ulid, generation, rand }, slot, mac: mac.toString('hex') };
+}
+
+/** Why the whole disk was read although, perhaps, only its changes were asked for. */
+export function fullReason(source: DiskSource, hasMap: boolean): FullReadReason {
+  if (source.changes.method === 'full') {
+    return source.changes.reason;
+  }
+  return hasMap ? 'change-log-gap' : 'first-backup';
+}
