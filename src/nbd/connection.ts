@@ -146,7 +146,8 @@ export class NbdConnection {
   }
 
   private watch({ socketPath }: NbdAddress): void {
-    this.socket.setTimeout(this.timeoutMs, () => {
+    this.socket.setTimeout(this.timeoutMs);
+    this.socket.on('timeout', () => {
       if (this.agreedFacts === undefined || this.pending.size > 0) {
         this.fail(
           new Fault(
