@@ -41,8 +41,8 @@ export async function* dataRuns(
 
 /**
  * What changed, in whole sectors and ascending: what is not wholly zero is read; the rest of the
- * disk is as it was. Where the size changed, the border sector and what was added are read too,
- * whatever the change log says.
+ * disk is as it was. Where the size changed, the border sector is read too. What a grown disk holds
+ * behind its old end must be among the extents.
  */
 export function* changedRuns(
   extents: readonly ContentExtent[],
@@ -74,18 +74,14 @@ export function* changedRuns(
       length: Math.max(0, last - Math.max(outer, first)),
     });
   }
-  data.push(...resized(sizeBytes, sizeBytesBefore));
+  data.push(...border(sizeBytes, sizeBytesBefore));
   yield* interleave(mergeExtents(data), mergeExtents(zero));
 }
 
-function resized(sizeBytes: number, before: number): Extent[] {
-  if (sizeBytes === before) {
-    return [];
-  }
-  const border = Math.floor(Math.min(sizeBytes, before) / SECTOR_BYTES);
-  const end =
-    sizeBytes > before ? sectorCount(sizeBytes) : Math.min(border + 1, sectorCount(sizeBytes));
-  return [{ offset: border, length: Math.max(0, end - border) }];
+/** The sector that was the last one may hold more now, or less. */
+function border(sizeBytes: number, before: number): Extent[] {
+  const offset = Math.floor(Math.min(sizeBytes, before) / SECTOR_BYTES);
+  return sizeBytes === before || offset >= sectorCount(sizeBytes) ? [] : [{ offset, length: 1 }];
 }
 
 /** Data wins where both claim a sector. */

@@ -89,12 +89,28 @@ export class DiskStorer {
     return { root, statistics: this.#statistics };
   }
 
-  #runs(): AsyncIterable<Run> | Iterable<Run> {
+  async *#runs(): AsyncIterable<Run> {
     const { source, last, incremental } = this.#plan;
-    if (incremental && last !== undefined && source.changes.method === 'changed-extents') {
-      return changedRuns(source.changes.extents, source.sizeBytes, last.root.sizeBytes);
+    const { reader, sizeBytes, changes } = source;
+    const { signal } = this.#running;
+    if (!incremental || last === undefined || changes.method !== 'changed-extents') {
+      yield* dataRuns(reader.extents(signal), sizeBytes);
+      return;
     }
-    return dataRuns(source.reader.extents(this.#running.signal), source.sizeBytes);
+    const extents = [...changes.extents];
+    const before = last.root.sizeBytes;
+    if (sizeBytes > before) {
+      // Whatever the change log says about the part that was added.
+      for await (const extent of reader.extents(signal, {
+        offset: before,
+        length: sizeBytes - before,
+      })) {
+        if (extent.content === 'data') {
+          extents.push(extent);
+        }
+      }
+    }
+    yield* changedRuns(extents, sizeBytes, before);
   }
 
   /** When the disk shrank, what the last leaf still holds behind the new end goes. */
@@ -119,6 +135,7 @@ export class DiskStorer {
     if (first === undefined) {
       return;
     }
+    this.#running.signal.throwIfAborted();
     const result = await first.result;
     inFlight.shift();
     const fragments = result === undefined ? [] : this.#fragments(result);
