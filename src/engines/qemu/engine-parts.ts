@@ -15,6 +15,7 @@ export type Step =
   | 'frozen-saved'
   | 'changes-logged'
   | 'merge-announced'
+  | 'merge-started'
   | 'merge-committed'
   | 'merge-saved'
   | 'merge-closed'

@@ -44,6 +44,7 @@ export interface GuardOptions {
   readonly agentSocket: string;
   readonly frozenMsMax?: number;
   readonly freezeMsMax?: number;
+  readonly connectMsMax?: number;
 }
 
 /**
@@ -54,7 +55,7 @@ export class Guard implements AsyncDisposable {
   private readonly child: ChildProcess;
   private readonly input: Writable;
   private readonly output: Readable;
-  private readonly freezeMsMax: number;
+  private readonly limits: { readonly freezeMs: number; readonly connectMs: number };
   /** Nothing is left to thaw. */
   private isDone = true;
   private readonly reports: GuardReport[] = [];
@@ -65,10 +66,10 @@ export class Guard implements AsyncDisposable {
   private constructor(
     child: ChildProcess,
     streams: { readonly input: Writable; readonly output: Readable },
-    freezeMsMax: number,
+    limits: { readonly freezeMs: number; readonly connectMs: number },
   ) {
     this.child = child;
-    this.freezeMsMax = freezeMsMax;
+    this.limits = limits;
     this.input = streams.input;
     this.output = streams.output;
     // The guard may be gone; its missing report says so.
@@ -98,7 +99,10 @@ export class Guard implements AsyncDisposable {
     });
     await once(child, 'spawn');
     const streams = { input: child.stdin, output: child.stdout };
-    return new Guard(child, streams, options.freezeMsMax ?? FREEZE_MS_MAX);
+    return new Guard(child, streams, {
+      freezeMs: options.freezeMsMax ?? FREEZE_MS_MAX,
+      connectMs: options.connectMsMax ?? CONNECT_MS_MAX,
+    });
   }
 
   get pid(): number {
@@ -116,8 +120,9 @@ export class Guard implements AsyncDisposable {
    */
   async freeze(): Promise<string | undefined> {
     this.isDone = false;
-    this.send({ order: 'freeze', connectMs: CONNECT_MS_MAX, freezeMs: this.freezeMsMax });
-    const limitMs = 2 * CONNECT_MS_MAX + this.freezeMsMax + THAW_MS_MAX;
+    const { connectMs, freezeMs } = this.limits;
+    this.send({ order: 'freeze', connectMs, freezeMs });
+    const limitMs = 2 * connectMs + freezeMs + THAW_MS_MAX;
     const report = await this.next('frozen', limitMs, 'not-frozen');
     if (report?.said === 'frozen') {
       return report.fileSystems > 0 ? undefined : 'the guest has no file system that can be frozen';

@@ -54,7 +54,7 @@ async function mergeDisk(
   const open = { ...base, identity: await identityOf(base, true) };
   await vm.saveDisk({ ...disk, layers: [open, ...disk.layers.slice(1)], merging: true });
   await parts.step('merge-announced');
-  await commit(qmp, disk, signal);
+  await commit(parts, { qmp, disk }, signal);
   await parts.step('merge-committed');
   await makeDurable(base.path);
   const frozen = frozenLayers(disk);
@@ -71,7 +71,11 @@ async function mergeDisk(
 }
 
 /** Runs the commit, or waits for the one that an earlier service began. */
-async function commit(qmp: QmpClient, disk: DiskState, signal: AbortSignal): Promise<void> {
+async function commit(
+  parts: EngineParts,
+  { qmp, disk }: { readonly qmp: QmpClient; readonly disk: DiskState },
+  signal: AbortSignal,
+): Promise<void> {
   const id = commitJobId(disk);
   const frozen = frozenLayers(disk).at(-1);
   try {
@@ -96,6 +100,7 @@ async function commit(qmp: QmpClient, disk: DiskState, signal: AbortSignal): Pro
         },
         signal,
       );
+      await parts.step('merge-started');
       await concludeJob(qmp, id, signal);
     }
   } catch (error) {

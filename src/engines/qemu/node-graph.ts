@@ -41,6 +41,11 @@ export function preparedOverlay(
   };
 }
 
+/** The base as it is under an overlay. */
+export function readOnlyBase(disk: DiskState, base: Layer): BlockNode {
+  return formatNode(disk, base, { isTop: false, backing: null });
+}
+
 function fileNode(disk: DiskState, layer: Layer, isTop: boolean): BlockNode {
   return {
     driver: 'file',

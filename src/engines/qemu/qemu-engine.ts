@@ -20,7 +20,7 @@ import { runningPid } from './qemu-process.ts';
 import { destroyVm } from './destroy-vm.ts';
 import { releaseVm } from './release-vm.ts';
 import { Sessions } from './sessions.ts';
-import { settle } from './settle.ts';
+import { ENDED_UNASKED, settle } from './settle.ts';
 import { launch, shutDown } from './start-stop.ts';
 import { vmPaths, vmsFolder, type EngineFolders, type VmPaths } from './vm-paths.ts';
 
@@ -67,8 +67,8 @@ export class QemuEngine extends Engine {
       log,
       limits,
       frozen: new Set(),
-      sessions: new Sessions(limits, log, (vmId, hasShutDown) => {
-        this.noteEnd(vmId, hasShutDown);
+      sessions: new Sessions(limits, log, (vmId) => {
+        this.noteEnd(vmId);
       }),
       step: async (step) => options.onStep?.(step),
       mergeSignal: (vmId) => this.mergeSignal(vmId),
@@ -96,8 +96,7 @@ export class QemuEngine extends Engine {
     const { status, warnings } = isRunning
       ? await this.look(vm, signal)
       : { status: 'stopped' as const, warnings: [] };
-    const ended =
-      !isRunning && state.started !== 'no' ? ['the VM ended without being stopped'] : [];
+    const ended = !isRunning && state.started !== 'no' ? [ENDED_UNASKED] : [];
     return {
       id: vm,
       name: definition.name,
@@ -260,8 +259,8 @@ export class QemuEngine extends Engine {
   }
 
   /** A connection was lost: if QEMU has ended, the state file is told. */
-  private noteEnd(vm: VmId, hasShutDown: boolean): void {
-    this.parts.log.info('engine.connection-lost', { vmId: vm, hasShutDown });
+  private noteEnd(vm: VmId): void {
+    this.parts.log.info('engine.connection-lost', { vmId: vm });
     this.inBackground(vm, async (signal) => {
       await using managed = await this.open(vm, signal);
       await settle(this.parts, managed, { mayMerge: false }, signal);

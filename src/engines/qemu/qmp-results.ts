@@ -57,6 +57,7 @@ export const QMP_RESULTS = {
   system_powerdown: Nothing,
   'blockdev-add': Nothing,
   'blockdev-del': Nothing,
+  'blockdev-reopen': Nothing,
   'blockdev-snapshot': Nothing,
   transaction: Nothing,
   'block-commit': Nothing,

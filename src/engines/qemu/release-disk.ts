@@ -5,7 +5,7 @@ import type { EngineParts } from './engine-parts.ts';
 import { identityOf } from './file-identity.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { makeDurable } from './merge.ts';
-import { nodeName } from './node-graph.ts';
+import { nodeName, readOnlyBase } from './node-graph.ts';
 import type { QmpClient } from './qmp-client.ts';
 import { baseOf, topOf, type DiskState } from './vm-state.ts';
 
@@ -55,7 +55,7 @@ export async function releaseDisk(
     await parts.step('release-saved');
   } catch (error) {
     // Nothing was decided: the disk goes on with its overlay.
-    await cancelJob(qmp, id, AbortSignal.timeout(PENDING_MS_MAX));
+    await giveUp(qmp, disk, AbortSignal.timeout(PENDING_MS_MAX));
     throw error;
   }
   await finalize(vm, qmp, disk);
@@ -69,10 +69,17 @@ export async function finishRelease(
   signal: AbortSignal,
 ): Promise<void> {
   if (disk.layers.length > 1) {
-    await cancelJob(qmp, releaseJobId(disk), signal);
+    await giveUp(qmp, disk, signal);
     return;
   }
   await finalize(vm, qmp, disk);
+}
+
+/** Cancels the job. QEMU 7.2 forgets to make the base read-only again, and readers could not open it. */
+async function giveUp(qmp: QmpClient, disk: DiskState, signal: AbortSignal): Promise<void> {
+  await cancelJob(qmp, releaseJobId(disk), signal);
+  const options = [readOnlyBase(disk, baseOf(disk))];
+  await qmp.execute('blockdev-reopen', { options }, signal);
 }
 
 /** From here on the disk is its base alone. What was tracked does not reach across this. */

@@ -137,14 +137,12 @@ export class Sessions {
   private readonly log: Log;
   private readonly open = new Map<string, Session>();
   private readonly connecting = new Map<string, Promise<Session>>();
-  private readonly onEnded: (vmId: string, hasShutDown: boolean) => void;
+  /** VMs whose connection ended with an orderly shutdown that nobody has taken note of. */
+  private readonly shutDown = new Set<string>();
+  private readonly onEnded: (vmId: string) => void;
 
   /** @param onEnded called when a connection was lost that nobody closed: the VM may have ended */
-  constructor(
-    limits: SessionLimits,
-    log: Log,
-    onEnded: (vmId: string, hasShutDown: boolean) => void,
-  ) {
+  constructor(limits: SessionLimits, log: Log, onEnded: (vmId: string) => void) {
     this.limits = limits;
     this.log = log;
     this.onEnded = onEnded;
@@ -172,14 +170,18 @@ export class Sessions {
     void qmp.closed.then(() => {
       if (this.open.get(vmId) === session) {
         this.open.delete(vmId);
-        this.onEnded(vmId, session.hasShutDown);
+        if (session.hasShutDown) {
+          this.shutDown.add(vmId);
+        }
+        this.onEnded(vmId);
       }
     });
     return session;
   }
 
-  peek(vmId: string): Session | undefined {
-    return this.open.get(vmId);
+  /** Whether the VM, which is not running any more, said that it shuts down; asked once. */
+  takeShutDown(vmId: string): boolean {
+    return this.shutDown.delete(vmId);
   }
 
   /** Closes the connection of a VM that is meant to end. */

@@ -23,6 +23,9 @@ import { topOf, type DiskState } from './vm-state.ts';
 const THAW_TRIES_MAX = 12;
 const AGENT_MS_MAX = 3_000;
 
+/** A crash, a power cut, or somebody killed QEMU. */
+export const ENDED_UNASKED = 'the VM ended without being stopped';
+
 export interface Settled {
   /** The connection to the running VM; undefined when it is powered off. */
   readonly session: Session | undefined;
@@ -83,12 +86,15 @@ async function settleDisks(
   signal: AbortSignal,
 ): Promise<string[]> {
   await parts.sessions.drop(vm.definition.id);
+  const isOrderly = parts.sessions.takeShutDown(vm.definition.id);
   await removeRunFolder(vm.paths);
   const repairs = await distrustTouchedDisks(vm);
   const { started, leftovers } = vm.state;
   if (started !== 'no') {
-    repairs.push('the VM ended without being stopped');
+    const said = isOrderly ? 'the guest shut itself down' : ENDED_UNASKED;
+    repairs.push(said);
     await vm.save({
+      warnings: isOrderly ? vm.state.warnings : withWarnings(vm.state, [said]),
       disks: await withIdentities(vm, false),
       started: 'no',
       freezeSent: false,

@@ -1,0 +1,271 @@
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { ContentExtent, Extent } from '../../src/disk/extent.ts';
+import type { FrozenDisk, FrozenVm } from '../../src/engines/engine.ts';
+import type { EngineService } from '../support/engine-service.main.ts';
+import { QemuLab, type LabDisk } from '../support/qemu-lab.ts';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const { signal } = new AbortController();
+const program = fileURLToPath(new URL('../support/engine-service.main.ts', import.meta.url));
+
+const DISKS: readonly LabDisk[] = [
+  { name: 'system', format: 'qcow2', sizeBytes: 64 * MiB },
+  { name: 'data', format: 'raw', sizeBytes: 64 * MiB },
+];
+const A = { offset: 1 * MiB, length: 64 * KiB };
+const B = { offset: 3 * MiB, length: 64 * KiB };
+const C = { offset: 5 * MiB, length: 64 * KiB };
+/** Long enough for a merge to be cut off in the middle. */
+const LARGE = { offset: 16 * MiB, length: 40 * MiB };
+
+type Victims = EngineService['kill'];
+
+/** Runs one action in a service of its own, which may not survive it. Returns what it said. */
+async function runService(lab: QemuLab, service: Partial<EngineService>): Promise<string> {
+  const whole: EngineService = {
+    ...lab.folders,
+    vm: lab.vm,
+    action: 'backup',
+    crashConsistent: true,
+    killAt: '',
+    kill: [],
+    ...service,
+  };
+  const child = spawn(process.execPath, [program, JSON.stringify(whole)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+  await new Promise((resolve) => child.once('close', resolve));
+  return said;
+}
+
+function diskOf(frozen: FrozenVm, name: string): FrozenDisk {
+  const disk = frozen.disks.find((candidate) => candidate.name === name);
+  if (disk === undefined) {
+    throw new Error(`no disk ${name}`);
+  }
+  return disk;
+}
+
+async function byteIn(disk: FrozenDisk, { offset, length }: Extent): Promise<number> {
+  const target = new Uint8Array(length).fill(0xee);
+  await disk.reader.read(offset, target, signal);
+  return target.every((byte) => byte === target[0]) ? (target[0] ?? -1) : -1;
+}
+
+function covers(extents: readonly ContentExtent[], { offset, length }: Extent): boolean {
+  return extents.some((e) => e.offset <= offset && e.offset + e.length >= offset + length);
+}
+
+/** Processes of ours that still have to do with the lab, but for QEMU itself. */
+function strayProcesses(lab: QemuLab): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+      } catch {
+        return '';
+      }
+    })
+    .filter(
+      (line) => line.includes(lab.folder) && /qemu-nbd|guard\.main|qemu-img|flock/.test(line),
+    );
+}
+
+/** Layers, nodes and files are what one base and one overlay per disk make. */
+async function expectSteadyState(lab: QemuLab): Promise<void> {
+  const names = readdirSync(lab.folder).filter((name) => name !== 'state' && name !== 'run');
+  const overlays = names.filter((name) => name.includes('.hk-'));
+  expect(overlays).toHaveLength(DISKS.length);
+  expect(names).toHaveLength(2 * DISKS.length);
+  const nodes = await lab.qmp(async (qmp) =>
+    qmp.execute('query-named-block-nodes', { flat: true }, signal),
+  );
+  expect(nodes).toHaveLength(4 * DISKS.length);
+  expect(await lab.qmp(async (qmp) => qmp.execute('query-jobs', {}, signal))).toEqual([]);
+  expect(strayProcesses(lab)).toEqual([]);
+}
+
+/**
+ * One story: a first backup, more writes, a second backup that is cut off at `step`, more writes,
+ * and what the next service makes of it.
+ */
+async function cutOff(step: string, kill: Victims): Promise<void> {
+  await using lab = await QemuLab.create(DISKS);
+  const before = lab.engine();
+  await before.add(lab.definition, signal);
+  await before.start(lab.vm, signal);
+  await lab.fill('data', A, 1);
+  await lab.fill('system', A, 1);
+  const first = await before.freeze(lab.vm, { jobToken: 'first', crashConsistent: true }, signal);
+  await first[Symbol.asyncDispose]();
+  await lab.fill('data', B, 2);
+  await lab.fill('data', LARGE, 7);
+  await lab.fill('system', B, 2);
+  await before.close();
+
+  const said = await runService(lab, { killAt: step, kill });
+  expect(said).toContain(`reached ${step}`);
+  const isAlive = !kill.includes('qemu');
+  if (isAlive) {
+    await lab.fill('data', C, 3);
+    await lab.discard('system', A);
+  } else {
+    await lab.killQemu();
+  }
+
+  const engine = lab.engine();
+  await engine.reconcile(signal);
+  expect(await engine.reconcile(signal)).toEqual([]);
+  expect((await engine.get(lab.vm, signal)).status).toBe(isAlive ? 'running' : 'stopped');
+  if (!isAlive) {
+    const { warnings } = await engine.get(lab.vm, signal);
+    expect(warnings).toContain('the VM ended without being stopped');
+    await engine.start(lab.vm, signal);
+  }
+  const next = await engine.freeze(lab.vm, { jobToken: 'next', crashConsistent: true }, signal);
+  for (const name of ['data', 'system']) {
+    const disk = diskOf(next, name);
+    const changes = await disk.changedSince(diskOf(first, name).tracking);
+    expect(changes.method).toBe('changed-extents');
+    const extents = changes.method === 'full' ? [] : changes.extents;
+    expect(covers(extents, B)).toBe(true);
+    expect(covers(extents, name === 'data' ? C : A)).toBe(isAlive);
+    expect(covers(extents, { offset: 8 * MiB, length: 512 })).toBe(false);
+    expect(await byteIn(disk, A)).toBe(isAlive && name === 'system' ? 0 : 1);
+    expect(await byteIn(disk, B)).toBe(2);
+  }
+  expect(await byteIn(diskOf(next, 'data'), C)).toBe(isAlive ? 3 : 0);
+  expect(await byteIn(diskOf(next, 'data'), LARGE)).toBe(7);
+  await next[Symbol.asyncDispose]();
+  await expectSteadyState(lab);
+}
+
+const FREEZE_STEPS = [
+  'overlays-planned',
+  'overlays-made',
+  'overlays-added',
+  'announced',
+  'pivoted',
+  'thawed',
+  'frozen-saved',
+  'changes-logged',
+];
+const MERGE_STEPS = [
+  'merge-announced',
+  'merge-started',
+  'merge-committed',
+  'merge-saved',
+  'merge-closed',
+];
+
+describe('A backup that is cut off', () => {
+  it.each([...FREEZE_STEPS, ...MERGE_STEPS])(
+    'leaves nothing behind when the service is killed at %s',
+    async (step) => cutOff(step, ['service']),
+  );
+
+  it.each(['overlays-made', 'announced', 'pivoted', 'frozen-saved', ...MERGE_STEPS.slice(1, 4)])(
+    'leaves nothing behind when QEMU and the service are killed at %s',
+    async (step) => cutOff(step, ['qemu', 'service']),
+  );
+
+  it.each(['overlays-added', 'announced', 'frozen-saved', 'merge-started', 'merge-committed'])(
+    'leaves nothing behind when QEMU is killed at %s and the service lives',
+    async (step) => cutOff(step, ['qemu']),
+  );
+});
+
+describe('A start that is cut off', () => {
+  it.each([
+    ['start-announced', 'stopped'],
+    ['launched', 'running'],
+  ])('at %s is a VM that is %s', async (step, status) => {
+    await using lab = await QemuLab.create(DISKS);
+    const before = lab.engine();
+    await before.add(lab.definition, signal);
+    await before.close();
+
+    expect(await runService(lab, { action: 'start', killAt: step, kill: ['service'] })).toContain(
+      `reached ${step}`,
+    );
+
+    const engine = lab.engine();
+    await engine.reconcile(signal);
+    expect((await engine.get(lab.vm, signal)).status).toBe(status);
+    await engine.start(lab.vm, signal);
+    expect((await engine.get(lab.vm, signal)).status).toBe('running');
+  });
+});
+
+describe('A release that is cut off', () => {
+  const story = async (step: string, kill: Victims, isRunning: boolean) => {
+    await using lab = await QemuLab.create(DISKS);
+    const before = lab.engine();
+    await before.add(lab.definition, signal);
+    await before.start(lab.vm, signal);
+    await lab.fill('data', A, 1);
+    const first = await before.freeze(lab.vm, { jobToken: 'first', crashConsistent: true }, signal);
+    await first[Symbol.asyncDispose]();
+    await lab.fill('data', B, 2);
+    await lab.fill('system', B, 2);
+    if (!isRunning) {
+      await before.stop(lab.vm, { force: true }, signal);
+    }
+    await before.close();
+
+    expect(await runService(lab, { action: 'release', killAt: step, kill })).toContain('reached');
+
+    if (kill.includes('qemu')) {
+      await lab.killQemu();
+    }
+    const engine = lab.engine();
+    await engine.reconcile(signal);
+    const { status } = await engine.get(lab.vm, signal);
+    expect(status).toBe(isRunning && !kill.includes('qemu') ? 'running' : 'stopped');
+    await engine.start(lab.vm, signal);
+    await lab.fill('data', C, 3);
+    const frozen = await engine.freeze(lab.vm, { jobToken: 'next', crashConsistent: true }, signal);
+    expect(await byteIn(diskOf(frozen, 'data'), A)).toBe(1);
+    expect(await byteIn(diskOf(frozen, 'data'), B)).toBe(2);
+    expect(await byteIn(diskOf(frozen, 'data'), C)).toBe(3);
+    expect(await byteIn(diskOf(frozen, 'system'), B)).toBe(2);
+    await frozen[Symbol.asyncDispose]();
+
+    expect(await engine.release(lab.vm, signal)).toEqual(lab.definition);
+
+    await lab.killQemu();
+    const names = readdirSync(lab.folder).filter((name) => name.includes('.hk-'));
+    expect(names).toEqual([]);
+    const content = readFileSync(lab.definition.disks[1]?.path ?? '');
+    for (const [range, byte] of [
+      [A, 1],
+      [B, 2],
+      [C, 3],
+    ] as const) {
+      expect(content.subarray(range.offset, range.offset + range.length)).toEqual(
+        Buffer.alloc(range.length, byte),
+      );
+    }
+  };
+
+  it.each([
+    ['release-pending', ['service']],
+    ['release-saved', ['service']],
+    ['release-pending', ['qemu', 'service']],
+    ['release-saved', ['qemu', 'service']],
+    ['released', ['service']],
+  ] as const)('at %s of a running VM loses nothing (killed: %s)', async (step, kill) =>
+    story(step, kill, true),
+  );
+
+  it.each(['release-pending', 'release-saved'])(
+    'at %s of a powered-off VM loses nothing and starts no guest',
+    async (step) => story(step, ['service'], false),
+  );
+});
