@@ -22,9 +22,22 @@ export class CommandLine {
     return this.runSilently(words, signal);
   }
 
+  /** Shows the command and what it prints for people. */
+  async show(words: readonly string[], signal: AbortSignal): Promise<void> {
+    this.story.command(words);
+    const text = await this.output(words, signal);
+    for (const line of text.trimEnd().split('\n')) {
+      this.story.say(`  ${line}`);
+    }
+  }
+
   async runSilently(words: readonly string[], signal: AbortSignal): Promise<unknown> {
+    return JSON.parse(await this.output([...words, '--json'], signal)) as unknown;
+  }
+
+  private async output(words: readonly string[], signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
-    const child = spawn(process.execPath, [PROGRAM, ...words, '--json'], {
+    const child = spawn(process.execPath, [PROGRAM, ...words], {
       env: this.environment,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -48,7 +61,7 @@ export class CommandLine {
       const said = Buffer.concat(errors).toString().trim();
       throw new Error(`hyperkeep ${words.join(' ')} ended with ${String(exitCode)}:\n${said}`);
     }
-    return JSON.parse(Buffer.concat(output).toString()) as unknown;
+    return Buffer.concat(output).toString();
   }
 
   /** Starts `hyperkeep serve` and returns when it answers. */

@@ -2,7 +2,7 @@
 //
 // The main job on a real machine: a VM is backed up while it writes, damaged, lost together with the
 // service's database, and an earlier moment of it is brought back from the vault alone and proven.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -28,6 +28,8 @@ const HELP = `npm run demo -- [--s3] [--keep]
 async function demo(signal: AbortSignal): Promise<void> {
   const story = new Story();
   const folder = await mkdtemp(join(tmpdir(), 'hyperkeep-demo-'));
+  // Others may pass through, not look: PostgreSQL does not run as root and needs a user of its own.
+  await chmod(folder, 0o711);
   await using ending = new AsyncDisposableStack();
   ending.defer(async () => {
     if (options.keep) {
