@@ -1,11 +1,9 @@
-import { NestFactory } from '@nestjs/core';
-import type { NestExpressApplication } from '@nestjs/platform-express';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, mkdir, realpath } from 'node:fs/promises';
-import { createServer, type AddressInfo, type Server } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import { configureHttp } from './api/http.ts';
+import { configureHttp, createHttp, listen } from './api/http.ts';
 import { DOCS_PATH } from './api/access.ts';
 import { TOKEN_FILE } from './api/contract/access.ts';
 import { ServiceStart } from './api/service-start.ts';
@@ -16,9 +14,8 @@ import { PRIVATE_FOLDER_MODE } from './kernel/durable-file.ts';
 import { Fault, systemCode } from './kernel/fault.ts';
 import type { Log } from './kernel/log.ts';
 import type { Config } from './platform/config/config.ts';
+import { startEmbeddedPostgres } from './platform/database/embedded-postgres.ts';
 import { PinoLog } from './platform/logging/pino-log.ts';
-
-const LOOPBACK = '127.0.0.1';
 
 export interface ServeOptions {
   readonly config: Config;
@@ -46,15 +43,7 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
   await using held = new AsyncDisposableStack();
   held.use(await holdHome(config.home));
   const { connection } = held.use(await openDatabase(config, log, signal));
-  const app = await NestFactory.create<NestExpressApplication>(
-    AppModule.with({ config, connection, log, version }),
-    {
-      logger: false,
-      abortOnError: false,
-      bodyParser: false,
-      forceCloseConnections: true,
-    } as NestApplicationOptions,
-  );
+  const app = await createHttp(AppModule.with({ config, connection, log, version }));
   try {
     const token = await readOrMakeToken(config.home);
     configureHttp(app, { token, version, log });
@@ -116,23 +105,6 @@ async function holdHome(home: string): Promise<AsyncDisposable> {
   };
 }
 
-async function listen(app: NestExpressApplication, port: number): Promise<string> {
-  try {
-    const server = (await app.listen(port, LOOPBACK)) as Server;
-    return `http://${LOOPBACK}:${String((server.address() as AddressInfo).port)}`;
-  } catch (error) {
-    if (systemCode(error) === 'EADDRINUSE') {
-      throw new Fault(
-        'service.already-running',
-        `The port ${String(port)} is taken, perhaps by another service; stop it or set HTTP_PORT.`,
-        { port },
-        { cause: error },
-      );
-    }
-    throw error;
-  }
-}
-
 interface Database extends AsyncDisposable {
   readonly connection: CatalogConnection;
 }
@@ -143,7 +115,5 @@ async function openDatabase(config: Config, log: Log, signal: AbortSignal): Prom
   if (url !== undefined) {
     return { connection: { url }, [Symbol.asyncDispose]: async () => undefined };
   }
-  signal.throwIfAborted();
-  log.info('database.starting', {});
-  throw new Error('no embedded database yet');
+  return startEmbeddedPostgres({ home: config.home }, log, signal);
 }

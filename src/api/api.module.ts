@@ -1,4 +1,6 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Module, type BeforeApplicationShutdown, type DynamicModule } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import type { Server } from 'node:http';
 import { Engine } from '../engines/engine.ts';
 import { InventoryModule } from '../inventory/inventory.module.ts';
 import { Jobs } from '../jobs/jobs.ts';
@@ -11,8 +13,13 @@ import { ServiceController } from './service.controller.ts';
 import { VaultsController } from './vaults.controller.ts';
 import { VmsController } from './vms.controller.ts';
 
+/** How long requests and event streams may take to end when the service stops. */
+const CLOSE_GRACE_MS = 3000;
+
 @Module({})
-export class ApiModule {
+export class ApiModule implements BeforeApplicationShutdown {
+  constructor(private readonly adapter: HttpAdapterHost) {}
+
   static with({ version }: { readonly version: string }): DynamicModule {
     return {
       module: ApiModule,
@@ -35,5 +42,16 @@ export class ApiModule {
       ],
       exports: [ServiceStart],
     };
+  }
+
+  /** The server closes next and waits for its connections, but no longer than this. */
+  beforeApplicationShutdown(): void {
+    const server = this.adapter.httpAdapter.getHttpServer() as Server;
+    const timer = setTimeout(() => {
+      server.closeAllConnections();
+    }, CLOSE_GRACE_MS);
+    server.once('close', () => {
+      clearTimeout(timer);
+    });
   }
 }

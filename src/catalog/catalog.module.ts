@@ -4,7 +4,6 @@ import {
   type DynamicModule,
   type OnApplicationShutdown,
 } from '@nestjs/common';
-import { join } from 'node:path';
 import { DataSource } from 'typeorm';
 import { Clock } from '../kernel/clock.ts';
 import { Log } from '../kernel/log.ts';
@@ -57,11 +56,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
               clock,
               log,
               parameters: vaultParameters,
-              openOptions: (vaultId) => ({
-                clock,
-                log,
-                ...(vaultId === undefined ? {} : { cacheFolder: join(cacheFolder, vaultId) }),
-              }),
+              openOptions: { clock, log, cacheFolder },
             }),
         },
       ],

@@ -6,7 +6,7 @@ import { bigintColumn } from './column.ts';
 @Entity('recovery_point')
 @Index('recovery_point_vm', ['vmId', 'id'])
 export class RecoveryPointRow {
-  @PrimaryColumn('uuid', { name: 'vault_id', primaryKeyConstraintName: 'recovery_point_pkey' })
+  @PrimaryColumn('text', { name: 'vault_id', primaryKeyConstraintName: 'recovery_point_pkey' })
   vaultId!: string;
 
   /** ULID: its order is the order of the points. */

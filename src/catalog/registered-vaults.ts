@@ -28,9 +28,15 @@ export interface VaultsEnvironment {
   readonly stores: ObjectStores;
   readonly clock: Clock;
   readonly log: Log;
-  /** For every vault that is opened: where its index is cached, how many workers. */
-  readonly openOptions: (vaultId: string | undefined) => OpenOptions;
+  /** For every vault that is opened: where its footers are cached, how many workers. */
+  readonly openOptions: OpenOptions;
   readonly parameters: Partial<VaultParameters>;
+}
+
+/** An open vault and the store it reads, which is ours to close. */
+interface OpenVault {
+  readonly vault: Vault;
+  readonly store: ObjectStore;
 }
 
 /** 26 characters of base 32 are 130 random bits. */
@@ -39,7 +45,7 @@ const PASSPHRASE_GROUPS = [5, 5, 5, 5, 6];
 
 /** Opens the registered vaults, keeps their keys on this host and their points in the catalog. */
 export class RegisteredVaults {
-  private readonly opened = new Map<string, Promise<Vault>>();
+  private readonly opened = new Map<string, Promise<OpenVault>>();
   /** Why a vault could not be opened the last time. */
   private readonly problems = new Map<string, string>();
   /** Opening serves everybody who waits, so it ends with the service and not with one job. */
@@ -64,7 +70,7 @@ export class RegisteredVaults {
       Vault.create(
         store,
         {
-          ...this.environment.openOptions(undefined),
+          ...this.environment.openOptions,
           name: request.name,
           passphrase: chosen,
           singleWriter: request.singleWriter,
@@ -73,7 +79,7 @@ export class RegisteredVaults {
         signal,
       ),
     );
-    const registration = await this.register(request, vault);
+    const registration = await this.register(request, { vault, store });
     return {
       registration,
       recoveryFile,
@@ -90,9 +96,9 @@ export class RegisteredVaults {
     await this.refuseTakenName(request.name);
     const store = await this.environment.stores.open(request, signal);
     const vault = await closingOnFailure(store, () =>
-      Vault.open(store, unlock, this.environment.openOptions(undefined), signal),
+      Vault.open(store, unlock, this.environment.openOptions, signal),
     );
-    const registration = await this.register(request, vault);
+    const registration = await this.register(request, { vault, store });
     await this.sync(registration.id, signal);
     return this.registrations.get(registration.id);
   }
@@ -136,7 +142,7 @@ export class RegisteredVaults {
         },
       );
     }
-    return abortable(opening, signal);
+    return (await abortable(opening, signal)).vault;
   }
 
   /** Why the vault could not be opened the last time, for people; undefined when it could. */
@@ -159,7 +165,7 @@ export class RegisteredVaults {
     await this.registrations.remove(vaultId);
     await this.points.replace(vaultId, []);
     await this.environment.secrets.remove(secretName(vaultId));
-    await (await open)?.close();
+    await closeAll(await open);
   }
 
   async close(): Promise<void> {
@@ -168,13 +174,14 @@ export class RegisteredVaults {
     this.opened.clear();
     for (const result of settled) {
       if (result.status === 'fulfilled') {
-        await result.value.close();
+        await closeAll(result.value);
       }
     }
   }
 
   /** The key first: a row without a key would be a vault that cannot be opened. */
-  private async register(request: RegisterVault, vault: Vault): Promise<VaultRegistration> {
+  private async register(request: RegisterVault, open: OpenVault): Promise<VaultRegistration> {
+    const { vault } = open;
     const registration: VaultRegistration = {
       ...request,
       id: vault.id,
@@ -188,10 +195,10 @@ export class RegisteredVaults {
       }
       await this.registrations.add(registration);
     } catch (error) {
-      await vault.close();
+      await closeAll(open);
       throw error;
     }
-    this.opened.set(vault.id, Promise.resolve(vault));
+    this.opened.set(vault.id, Promise.resolve(open));
     this.environment.log.info('vault.registered', {
       vaultId: vault.id,
       name: request.name,
@@ -200,7 +207,7 @@ export class RegisteredVaults {
     return registration;
   }
 
-  private async openStored(vaultId: string): Promise<Vault> {
+  private async openStored(vaultId: string): Promise<OpenVault> {
     const registration = await this.registrations.get(vaultId);
     const key = await this.environment.secrets.get(secretName(vaultId));
     if (key === undefined) {
@@ -212,9 +219,10 @@ export class RegisteredVaults {
     }
     const { signal } = this.closing;
     const store = await this.environment.stores.open(registration, signal);
-    return closingOnFailure(store, () =>
-      Vault.open(store, { kind: 'master-key', key }, this.environment.openOptions(vaultId), signal),
+    const vault = await closingOnFailure(store, () =>
+      Vault.open(store, { kind: 'master-key', key }, this.environment.openOptions, signal),
     );
+    return { vault, store };
   }
 
   private async refuseTakenName(name: string): Promise<void> {
@@ -234,6 +242,11 @@ function generatePassphrase(): string {
     // 32 characters: the low five bits of a random byte choose one evenly.
     [...randomBytes(length)].map((byte) => PASSPHRASE_CHARACTERS[byte % 32]).join(''),
   ).join('-');
+}
+
+async function closeAll(open: OpenVault | undefined): Promise<void> {
+  await open?.vault.close();
+  await open?.store.close();
 }
 
 async function closingOnFailure<T>(store: ObjectStore, use: () => Promise<T>): Promise<T> {

@@ -6,7 +6,7 @@ import { bigintColumn } from './column.ts';
 @Index('vault_name', ['name'], { unique: true })
 export class VaultRow {
   /** The vault's own id, as its format object says. */
-  @PrimaryColumn('uuid', { primaryKeyConstraintName: 'vault_pkey' })
+  @PrimaryColumn('text', { primaryKeyConstraintName: 'vault_pkey' })
   id!: string;
 
   @Column('text')

@@ -5,24 +5,23 @@ import { acquireTestServer } from './postgres.ts';
 export interface TestDatabase {
   readonly url: string;
   /** Runs one statement and returns its rows. */
-  run(statement: string): Promise<unknown[]>;
-  drop(): Promise<void>;
+  readonly run: (statement: string) => Promise<unknown[]>;
+  readonly drop: () => Promise<void>;
 }
 
-/** An empty database of its own in the PostgreSQL of this test run. Close connections, then drop. */
+/** An empty database of its own in the PostgreSQL of this test run. */
 export async function createDatabase(): Promise<TestDatabase> {
-  const testServer = await acquireTestServer();
-  const server = testServer.url;
+  const server = await acquireTestServer();
   const name = `test_${randomBytes(6).toString('hex')}`;
-  await administer(server, `CREATE DATABASE ${name}`);
-  const url = new URL(server);
+  await administer(server.url, `CREATE DATABASE ${name}`);
+  const url = new URL(server.url);
   url.pathname = `/${name}`;
   return {
     url: url.href,
     run: (statement) => administer(url.href, statement),
     drop: async () => {
-      await administer(server, `DROP DATABASE ${name} WITH (FORCE)`);
-      await testServer.release();
+      await administer(server.url, `DROP DATABASE ${name} WITH (FORCE)`);
+      await server.release();
     },
   };
 }

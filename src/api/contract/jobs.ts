@@ -1,6 +1,14 @@
 import { z } from 'zod';
 import { VmDefinition, VmName } from '../../vm/definition.ts';
-import { ByteCount, HostPath, PointId, TimeMs, VaultReference, VmReference } from './references.ts';
+import {
+  ByteCount,
+  HostPath,
+  PointId,
+  TimeMs,
+  VaultId,
+  VaultReference,
+  VmReference,
+} from './references.ts';
 
 /** POST /api/v1/backups, answered 202 with the Job. */
 export const StartBackup = z
@@ -116,7 +124,7 @@ export const BackupResult = z
   .object({
     kind: z.literal('backup'),
     pointId: PointId,
-    vaultId: z.uuid(),
+    vaultId: VaultId,
     vmId: z.uuid(),
     consistency: z.enum(['filesystem', 'crash', 'powered-off', 'imported']),
     notes: z.array(z.string()),
@@ -187,7 +195,7 @@ export const Job = z
     state: JobState,
     vmId: z.string().optional(),
     vmName: z.string().optional(),
-    vaultId: z.uuid().optional(),
+    vaultId: VaultId.optional(),
     vaultName: z.string().optional(),
     createdAtMs: TimeMs,
     startedAtMs: TimeMs.optional(),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ByteCount, PointId, TimeMs, VaultReference, VmReference } from './references.ts';
+import { ByteCount, PointId, TimeMs, VaultId, VaultReference, VmReference } from './references.ts';
 
 export const PointDisk = z
   .object({
@@ -20,7 +20,7 @@ export type PointDisk = z.infer<typeof PointDisk>;
 export const Point = z
   .object({
     id: PointId,
-    vaultId: z.uuid(),
+    vaultId: VaultId,
     vaultName: z.string(),
     vmId: z.string(),
     vmName: z.string(),

@@ -10,8 +10,11 @@ export const VaultName = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, dot, dash, underscore; at most 63')
   .refine((name) => !name.includes('..'), 'must not contain ..');
 
-/** A vault by its id or its name. */
-export const VaultReference = z.union([z.uuid(), VaultName]);
+/** A vault's own id: 128 random bits in hex. */
+export const VaultId = z.string().regex(/^[0-9a-f]{32}$/, 'the id of a vault');
+
+/** A vault by its id or its name; an id has the form of a name too. */
+export const VaultReference = VaultName;
 
 /** A recovery point's ULID. */
 export const PointId = z.string().regex(/^[0-9A-HJKMNP-TV-Z]{26}$/, 'a recovery point id (ULID)');

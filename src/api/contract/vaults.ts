@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { TimeMs, VaultName } from './references.ts';
+import { TimeMs, VaultId, VaultName } from './references.ts';
 
 /** `s3://bucket/prefix` or an absolute folder of the server's host. */
 const Location = z.string().min(1).max(1024);
@@ -33,7 +33,7 @@ export type CreateVaultInput = z.input<typeof CreateVault>;
 
 export const VaultSummary = z
   .object({
-    id: z.uuid(),
+    id: VaultId,
     name: z.string(),
     location: z.string(),
     createdAtMs: TimeMs,

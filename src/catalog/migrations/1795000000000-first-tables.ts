@@ -6,7 +6,7 @@ export class FirstTables1795000000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
       CREATE TABLE "vault" (
-        "id" uuid NOT NULL,
+        "id" text NOT NULL,
         "name" text NOT NULL,
         "location" text NOT NULL,
         "endpoint" text,
@@ -18,7 +18,7 @@ export class FirstTables1795000000000 implements MigrationInterface {
       );
       CREATE UNIQUE INDEX "vault_name" ON "vault" ("name");
       CREATE TABLE "recovery_point" (
-        "vault_id" uuid NOT NULL,
+        "vault_id" text NOT NULL,
         "id" text NOT NULL,
         "vm_id" text NOT NULL,
         "vm_name" text NOT NULL,

@@ -1,0 +1,194 @@
+import { randomUUID } from 'node:crypto';
+import type { CataloguedPoint } from '../catalog/recovery-point.row.ts';
+import type { FreezeOptions, FrozenVm } from '../engines/engine.ts';
+import { FakeEngine } from '../engines/fake/fake-engine.ts';
+import { MiB } from '../kernel/bytes.ts';
+import { SystemClock } from '../kernel/clock.ts';
+import { SilentLog } from '../kernel/log.ts';
+import type { Progress } from '../kernel/progress.ts';
+import { MemoryObjectStore } from '../vault/object-stores/memory.ts';
+import { Vault } from '../vault/vault.ts';
+import { VmDefinition } from '../vm/definition.ts';
+import { BackupService, NVRAM_FILE } from './backup.service.ts';
+
+const { signal } = new AbortController();
+const VM = randomUUID();
+const REQUEST = { vmId: VM, vaultId: 'v', crashConsistent: false, full: false };
+
+/** Remembers what it was asked to keep. */
+class RememberingEngine extends FakeEngine {
+  readonly freezes: FreezeOptions[] = [];
+
+  override async freeze(vm: string, options: FreezeOptions, stop: AbortSignal): Promise<FrozenVm> {
+    this.freezes.push(options);
+    return super.freeze(vm, options, stop);
+  }
+}
+
+/** A running VM with two disks, an empty vault and the service between them. */
+async function setUp() {
+  const engine = new RememberingEngine();
+  const disk = (name: string) => ({
+    id: randomUUID(),
+    name,
+    path: `/d/${name}.raw`,
+    format: 'raw',
+    sizeBytes: 2 * MiB,
+  });
+  await engine.add(
+    VmDefinition.parse({ id: VM, name: 'web', disks: [disk('system'), disk('data')] }),
+    signal,
+  );
+  engine.setStatus(VM, 'running');
+  const { vault } = await Vault.create(
+    new MemoryObjectStore(),
+    {
+      name: 'v',
+      passphrase: 'correct horse battery',
+      workers: 0,
+      parameters: { kdf: { memoryKib: 1024, passes: 1, lanes: 1 } },
+    },
+    signal,
+  );
+  const catalog: CataloguedPoint[] = [];
+  const points = {
+    broken: false,
+    put: async (_: string, point: CataloguedPoint) => {
+      if (points.broken) {
+        throw new Error('no database');
+      }
+      catalog.push(point);
+    },
+    newestOf: async () => catalog.slice(-1).map((point) => ({ vaultId: 'v', point })),
+  };
+  const vaults = {
+    away: false,
+    open: async () => (vaults.away ? Promise.reject(new Error('away')) : vault),
+  };
+  const backups = new BackupService({ engine, vaults, points }, new SystemClock(), new SilentLog());
+  const progress: Progress[] = [];
+  const run = (stop = signal, change: object = {}) =>
+    backups.takeRecoveryPoint(
+      { ...REQUEST, ...change },
+      { jobId: 'job-1', signal: stop, report: (report) => progress.push(report) },
+    );
+  return { engine, vault, vaults, points, catalog, progress, run };
+}
+
+const ones = (length: number) => new Uint8Array(length).fill(1);
+
+describe('BackupService.takeRecoveryPoint', () => {
+  it('reads only what changed since the point before', async () => {
+    const { engine, run } = await setUp();
+    engine.write(VM, 'system', 0, ones(1 * MiB));
+    const first = await run();
+    engine.write(VM, 'data', 1 * MiB, ones(4096));
+
+    const second = await run();
+
+    expect(first.point.disks.map(({ method }) => method)).toEqual(['full', 'full']);
+    expect(second.point.parentId).toBe(first.point.id);
+    expect(second.point.disks).toMatchObject([
+      { name: 'system', method: 'changed-extents', statistics: { readBytes: 0 } },
+      { name: 'data', method: 'changed-extents', statistics: { readBytes: 4096 } },
+    ]);
+    expect(second).toMatchObject({ guestFrozenMs: 5, transactionMs: 1 });
+  });
+
+  it('reads everything when asked to, and says so', async () => {
+    const { run } = await setUp();
+    await run();
+
+    const { point } = await run(signal, { full: true });
+
+    expect(point.disks.map(({ reason }) => reason)).toEqual(['requested', 'requested']);
+  });
+
+  it('keeps the definition and the NVRAM in the point', async () => {
+    const { engine, vault, run } = await setUp();
+    engine.setNvram(VM, ones(512));
+
+    const { point } = await run();
+
+    expect(point.configuration).toMatchObject({ id: VM, name: 'web' });
+    expect(await vault.readFile(point.id, NVRAM_FILE, signal)).toEqual(Buffer.from(ones(512)));
+  });
+
+  it('keeps the change log that the next incremental starts from', async () => {
+    const { engine, catalog, run } = await setUp();
+    await run();
+
+    await run();
+
+    const [system] = catalog[0]?.disks ?? [];
+    expect(engine.freezes[0]).toMatchObject({ jobToken: 'job-1', neededGenerations: {} });
+    expect(engine.freezes[1]?.neededGenerations).toMatchObject({
+      [system?.diskId ?? '']: system?.tracking?.generation,
+    });
+  });
+
+  it('reports progress that never goes back and ends with everything', async () => {
+    const { engine, progress, run } = await setUp();
+    engine.write(VM, 'system', 0, ones(1 * MiB));
+    engine.write(VM, 'data', 0, ones(1 * MiB));
+
+    await run();
+
+    const done = progress.map(({ doneBytes }) => doneBytes);
+    expect(done).toEqual([...done].sort((a, b) => a - b));
+    expect(progress.at(-1)).toEqual({
+      phase: 'sealing',
+      doneBytes: 4 * MiB,
+      totalBytes: 4 * MiB,
+    });
+  });
+
+  it('loses no change, and leaves nothing frozen, when it is cancelled in the middle', async () => {
+    const { engine, vault, run } = await setUp();
+    await run();
+    engine.write(VM, 'system', 0, ones(4096));
+    const abort = new AbortController();
+    const freeze = engine.freeze.bind(engine);
+    engine.freeze = async (...given) => {
+      const frozen = await freeze(...given);
+      abort.abort();
+      return frozen;
+    };
+
+    await expect(run(abort.signal)).rejects.toMatchObject({ name: 'AbortError' });
+
+    expect(engine.frozen).toBe(0);
+    expect(await vault.points(signal)).toHaveLength(1);
+    const { point } = await run();
+    expect(point.disks[0]).toMatchObject({
+      method: 'changed-extents',
+      statistics: { readBytes: 4096 },
+    });
+  });
+
+  it('does not touch the VM when the vault is away', async () => {
+    const { engine, vaults, run } = await setUp();
+    vaults.away = true;
+
+    await expect(run()).rejects.toThrow('away');
+
+    expect(engine.freezes).toEqual([]);
+  });
+
+  it('lets the next one begin after a freeze that failed', async () => {
+    const { engine, run } = await setUp();
+    engine.failNextFreeze(new Error('no room'));
+    await expect(run()).rejects.toThrow('no room');
+
+    expect((await run()).point.vmId).toBe(VM);
+  });
+
+  it('has taken the point although the catalog could not be written', async () => {
+    const { vault, points, run } = await setUp();
+    points.broken = true;
+
+    const { point } = await run();
+
+    expect((await vault.points(signal)).map(({ id }) => id)).toEqual([point.id]);
+  });
+});
