@@ -7,8 +7,8 @@ import { faultOfFileError } from './file-fault.ts';
 import { isMissing } from './object-file.ts';
 import { isObjectKey } from './object-key.ts';
 import { RetryingObjectStore, type RetryOptions } from './retrying.ts';
-import { S3ObjectStore, type S3Location } from './s3.ts';
-import { connectS3, type S3Options } from './s3-client.ts';
+import type { S3Location } from './s3.ts';
+import type { S3Options } from './s3-client.ts';
 
 export interface OpenOptions extends S3Options {
   /**
@@ -56,11 +56,19 @@ export async function openObjectStore(
   signal.throwIfAborted();
   const where = parseLocation(location);
   if ('s3' in where) {
-    const client = await connectS3(options);
-    return new RetryingObjectStore(new S3ObjectStore(client, where.s3), options.retry);
+    return new RetryingObjectStore(await openS3(where.s3, options), options.retry);
   }
   await checkFolder(where.folder, options.allowNetworkFileSystem ?? false);
   return new RetryingObjectStore(new DirectoryObjectStore(where.folder), options.retry);
+}
+
+/** The S3 client costs a fifth of a second and 20 MB to load: only those who use it pay. */
+async function openS3(where: S3Location, options: S3Options): Promise<ObjectStore> {
+  const [{ S3ObjectStore }, { connectS3 }] = await Promise.all([
+    import('./s3.ts'),
+    import('./s3-client.ts'),
+  ]);
+  return new S3ObjectStore(await connectS3(options), where);
 }
 
 /** @throws Fault `store.invalid-location` */
