@@ -41,17 +41,19 @@ export class QemuNbdServer implements AsyncDisposable {
   readonly pid: number;
   private readonly child: ChildProcess;
   private readonly folder: string;
+  private readonly writable: boolean;
   private readonly messages: () => string;
   /** Exited, and everything it said has arrived. */
   private readonly closed: Promise<unknown>;
   private closing: Promise<void> | undefined;
 
-  private constructor(child: ChildProcess, folder: string, messages: () => string) {
+  private constructor(child: ChildProcess, folder: string, writable: boolean) {
     this.child = child;
-    this.pid = child.pid ?? 0;
+    this.pid = child.pid ?? 0; // Without a pid it was not spawned, and nobody gets it.
     this.folder = folder;
     this.socketPath = socketPathIn(folder);
-    this.messages = messages;
+    this.writable = writable;
+    this.messages = collectMessages(child);
     this.closed = once(child, 'close');
   }
 
@@ -80,11 +82,11 @@ export class QemuNbdServer implements AsyncDisposable {
   /**
    * Ends the server; for a written image after its tables are stored.
    *
-   * @throws Fault `formats.tool-failed` when it did not end cleanly
+   * @throws Fault `formats.tool-failed` when a server that writes did not end cleanly
    */
   async close(): Promise<void> {
     this.closing ??= this.stop('SIGTERM').then((clean) => {
-      if (!clean) {
+      if (!clean && this.writable) {
         throw toolFault('qemu-nbd', this.messages() || 'it did not end cleanly');
       }
     });
@@ -114,18 +116,12 @@ export class QemuNbdServer implements AsyncDisposable {
       cwd: '/',
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    const messages = collectMessages(child);
     await once(child, 'spawn').catch((error: unknown) => {
       throw systemCode(error) === 'ENOENT'
-        ? new Fault(
-            'command.missing',
-            'prlimit (util-linux) is not installed.',
-            {},
-            { cause: error },
-          )
+        ? new Fault('command.missing', 'Install util-linux: prlimit.', {}, { cause: error })
         : error;
     });
-    return new QemuNbdServer(child, folder, messages);
+    return new QemuNbdServer(child, folder, writable);
   }
 
   private get hasExited(): boolean {

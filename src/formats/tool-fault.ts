@@ -4,6 +4,8 @@ const MESSAGE_CHARACTERS_MAX = 600;
 
 /** What the messages of QEMU's tools mean. The tools run in the C locale. */
 const MEANINGS = [
+  // setpriv, which starts the tool.
+  { pattern: /failed to execute .*No such file/, code: 'command.missing' },
   { pattern: /Failed to get .*lock/, code: 'formats.image-in-use' },
   { pattern: /No space left on device/, code: 'host.disk-full' },
   { pattern: /No such file or directory/, code: 'formats.image-missing' },
@@ -11,6 +13,7 @@ const MEANINGS = [
 ] as const;
 
 const ADVICE = {
+  'command.missing': 'Install qemu-utils.',
   'formats.image-in-use':
     'Another program has the image open; stop the VM or wait until the other job is done.',
   'host.disk-full': 'The disk of the host is full; free some space and repeat.',

@@ -60,6 +60,7 @@ export const FAULTS = {
   'formats.image-unsupported': { kind: 'unsupported', retry: 'never' },
   'formats.outside-reference': { kind: 'denied', retry: 'never' },
   'formats.tool-failed': { kind: 'unavailable', retry: 'later' },
+  'formats.io-failed': { kind: 'unavailable', retry: 'later' },
   'service.unreachable': { kind: 'unavailable', retry: 'later' },
   'service.unexpected-answer': { kind: 'unsupported', retry: 'never' },
   'passphrase.missing': { kind: 'invalid', retry: 'never' },

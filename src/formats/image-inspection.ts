@@ -1,0 +1,147 @@
+import { constants } from 'node:fs';
+import { open, stat, type FileHandle } from 'node:fs/promises';
+import { extname } from 'node:path';
+import { Fault } from '../kernel/fault.ts';
+import { onFile } from './file-fault.ts';
+import { assertImagePath, type ImageFormat } from './image-layer.ts';
+import {
+  HEADER_BYTES_MAX,
+  QCOW2_MAGIC,
+  readQcow2Header,
+  type Qcow2Header,
+} from './qcow2-header.ts';
+
+/** What our own code found out about an image before any tool touches it. */
+export type ImageInspection =
+  | { readonly format: 'raw'; readonly virtualSize: number; readonly fileSize: number }
+  | ({ readonly format: 'qcow2'; readonly fileSize: number } & Qcow2Header);
+
+const FOOTER_BYTES = 512;
+const VHD_COOKIE = 'conectix';
+/** Offset and value of a big-endian number in a VHD footer: the disk needs its parent. */
+const VHD_TYPE_OFFSET = 60;
+const VHD_TYPE_DIFFERENCING = 4;
+
+/** How foreign formats start. */
+const FOREIGN_STARTS = [
+  { name: 'VHDX', offset: 0, bytes: 'vhdxfile' },
+  { name: 'VMDK', offset: 0, bytes: 'KDMV' },
+  { name: 'VMDK', offset: 0, bytes: 'COWD' },
+  { name: 'VMDK', offset: 0, bytes: '# Disk DescriptorFile' },
+  { name: 'VDI', offset: 64, bytes: '\x7f\x10\xda\xbe' },
+  { name: 'QED', offset: 0, bytes: 'QED\0' },
+  { name: 'LUKS', offset: 0, bytes: 'LUKS\xba\xbe' },
+] as const;
+
+/**
+ * Looks at an image without believing it.
+ *
+ * Without a `format` the file's name decides (`.qcow2`, `.raw`), because a guest can write any
+ * header into its own raw disk. Only a file whose name says nothing and whose content is like no
+ * known format is taken for raw.
+ *
+ * @throws Fault `formats.image-missing`, `formats.image-invalid`, `formats.image-unsupported`,
+ *   `formats.outside-reference`
+ */
+export async function inspectImage(
+  path: string,
+  format: ImageFormat | undefined,
+  signal: AbortSignal,
+): Promise<ImageInspection> {
+  signal.throwIfAborted();
+  assertImagePath(path);
+  const facts = await onFile(path, stat(path));
+  if (!facts.isFile()) {
+    throw unsupported(path, 'It is not a file.');
+  }
+  await using file = await onFile(path, open(path, constants.O_RDONLY | constants.O_NONBLOCK));
+  const start = await readPart(file, path, { offset: 0, length: HEADER_BYTES_MAX });
+  const decided = format ?? formatByName(path);
+  if (decided === 'qcow2') {
+    return { format: 'qcow2', fileSize: facts.size, ...readQcow2Header(start, path) };
+  }
+  assertNoVhd(path, start, 'start');
+  if (decided === undefined) {
+    assertLikeNothing(path, start);
+    const footer = { offset: Math.max(0, facts.size - FOOTER_BYTES), length: FOOTER_BYTES };
+    assertNoVhd(path, await readPart(file, path, footer), 'end');
+  }
+  return { format: 'raw', virtualSize: facts.size, fileSize: facts.size };
+}
+
+/** @throws Fault `formats.outside-reference` when the image is only a layer over another one */
+export function assertStandsAlone(path: string, inspection: ImageInspection): void {
+  if (inspection.format === 'qcow2' && inspection.backingFile !== undefined) {
+    throw new Fault(
+      'formats.outside-reference',
+      `${path} is only a layer over another image, which it names itself. Make it stand alone with qemu-img convert -O qcow2.`,
+      { path },
+    );
+  }
+}
+
+function formatByName(path: string): ImageFormat | undefined {
+  const ending = extname(path).toLowerCase();
+  if (ending === '.qcow2') {
+    return 'qcow2';
+  }
+  return ending === '.raw' ? 'raw' : undefined;
+}
+
+function assertLikeNothing(path: string, start: Uint8Array): void {
+  const bytes = Buffer.from(start);
+  if (bytes.length >= 4 && bytes.readUInt32BE(0) === QCOW2_MAGIC) {
+    throw unsupported(
+      path,
+      'It looks like qcow2 but its name does not say so: name the format, qcow2 or raw.',
+    );
+  }
+  for (const { name, offset, bytes: magic } of FOREIGN_STARTS) {
+    if (bytes.subarray(offset, offset + magic.length).toString('latin1') === magic) {
+      throw unsupported(path, `It looks like ${name}: convert it with qemu-img convert -O qcow2.`);
+    }
+  }
+}
+
+/** A raw disk never starts with a VHD footer; where one stands at the end a name has to decide. */
+function assertNoVhd(path: string, bytes: Uint8Array, where: 'start' | 'end'): void {
+  const footer = Buffer.from(bytes.subarray(0, FOOTER_BYTES));
+  if (footer.length < FOOTER_BYTES || footer.toString('latin1', 0, 8) !== VHD_COOKIE) {
+    return;
+  }
+  // QEMU opens a differencing VHD and silently leaves its parent out.
+  throw footer.readUInt32BE(VHD_TYPE_OFFSET) === VHD_TYPE_DIFFERENCING
+    ? new Fault(
+        'formats.outside-reference',
+        `${path} is a differencing VHD, which needs its parent. Merge it first (Merge-VHD).`,
+        { path },
+      )
+    : unsupported(
+        path,
+        `It has a VHD footer at its ${where}: convert it with qemu-img convert -f vpc -O qcow2.`,
+      );
+}
+
+async function readPart(
+  file: FileHandle,
+  path: string,
+  part: { readonly offset: number; readonly length: number },
+): Promise<Uint8Array> {
+  const target = new Uint8Array(part.length);
+  let done = 0;
+  for (;;) {
+    const position = part.offset + done;
+    const read = file.read(target, done, part.length - done, position);
+    const { bytesRead } = await onFile(path, read);
+    done += bytesRead;
+    if (bytesRead === 0 || done === part.length) {
+      return target.subarray(0, done);
+    }
+  }
+}
+
+function unsupported(path: string, why: string): Fault {
+  return new Fault('formats.image-unsupported', `${path} cannot be read as a disk. ${why}`, {
+    path,
+  });
+}

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import type { DiskReader } from '../disk/disk-reader.ts';
+import { assertStandsAlone, inspectImage } from './image-inspection.ts';
+import type { ImageFormat, ImageLayer } from './image-layer.ts';
+import type { ImageWriter } from './image-writer.ts';
+import { ChainReader } from './chain-reader.ts';
+import { Qcow2ImageWriter } from './qcow2-image-writer.ts';
+import { RawDiskReader } from './raw-disk-reader.ts';
+import { RawImageWriter } from './raw-image-writer.ts';
+
+/**
+ * Opens an image that stands alone. While it is open QEMU's lock on it is held: a VM that writes
+ * it cannot start, and an image of a running VM is refused.
+ *
+ * @param format undefined: see `inspectImage`
+ * @throws Fault `formats.*`
+ */
+export async function openImage(
+  path: string,
+  format: ImageFormat | undefined,
+  signal: AbortSignal,
+): Promise<DiskReader> {
+  const inspection = await inspectImage(path, format, signal);
+  assertStandsAlone(path, inspection);
+  return inspection.format === 'raw'
+    ? RawDiskReader.open(path, signal)
+    : ChainReader.open([{ path, format: 'qcow2' }], signal);
+}
+
+/**
+ * Opens layers, base first, as the one disk that they are together. What their headers say about
+ * each other is not used: the caller knows the chain from its own records.
+ *
+ * @throws Fault `formats.*`
+ */
+export async function openChain(
+  layers: readonly [ImageLayer, ...ImageLayer[]],
+  signal: AbortSignal,
+): Promise<ChainReader> {
+  for (const { path, format } of layers) {
+    await inspectImage(path, format, signal);
+  }
+  return ChainReader.open(layers, signal);
+}
+
+/**
+ * Makes a new image. It has its name only after `finish`; until then it is `path.part`, which
+ * `close` removes, and so does the next attempt after a crash.
+ *
+ * @throws Fault `formats.image-exists`, `host.disk-full`, `formats.*`
+ */
+export async function createImage(
+  path: string,
+  format: ImageFormat,
+  sizeBytes: number,
+  signal: AbortSignal,
+): Promise<ImageWriter> {
+  assert(Number.isSafeInteger(sizeBytes) && sizeBytes >= 0, 'not a size of a disk');
+  return format === 'raw'
+    ? RawImageWriter.create(path, sizeBytes, signal)
+    : Qcow2ImageWriter.create(path, sizeBytes, signal);
+}

@@ -1,0 +1,129 @@
+import type { FileHandle } from 'node:fs/promises';
+import { assertInside } from '../disk/bounds.ts';
+import type { Extent } from '../disk/extent.ts';
+import { runCommand } from '../kernel/command.ts';
+import { isFault } from '../kernel/fault.ts';
+import { onFile } from './file-fault.ts';
+import { ImageWriter } from './image-writer.ts';
+import { PartFile } from './part-file.ts';
+
+/** Written ranges are remembered this coarsely, to know where a new file is still a hole. */
+const REGION_BYTES = 1024 * 1024;
+/** Below this, writing zeroes is cheaper than the program that punches a hole. */
+const PUNCH_BYTES_MIN = 256 * 1024;
+const ZEROES = new Uint8Array(REGION_BYTES);
+
+/** A new sparse raw image. */
+export class RawImageWriter extends ImageWriter {
+  override readonly size: number;
+  override readonly rawFile: string;
+  private readonly part: PartFile;
+  private readonly file: FileHandle;
+  private readonly written: Uint8Array;
+  private isOver = false;
+
+  private constructor(part: PartFile, file: FileHandle, size: number) {
+    super();
+    this.part = part;
+    this.rawFile = part.path;
+    this.file = file;
+    this.size = size;
+    this.written = new Uint8Array(Math.ceil(size / REGION_BYTES));
+  }
+
+  static async create(path: string, size: number, signal: AbortSignal): Promise<RawImageWriter> {
+    signal.throwIfAborted();
+    const { part, file } = await PartFile.create(path);
+    const writer = new RawImageWriter(part, file, size);
+    try {
+      await onFile(path, file.truncate(size));
+      return writer;
+    } catch (error) {
+      await writer.close();
+      throw error;
+    }
+  }
+
+  override async write(offset: number, data: Uint8Array, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    assertInside({ offset, length: data.length }, this.size);
+    if (data.length > 0) {
+      const first = Math.floor(offset / REGION_BYTES);
+      this.written.fill(1, first, Math.ceil((offset + data.length) / REGION_BYTES));
+    }
+    for (let done = 0; done < data.length;) {
+      signal.throwIfAborted();
+      const write = this.file.write(data, done, data.length - done, offset + done);
+      const { bytesWritten } = await onFile(this.rawFile, write);
+      done += bytesWritten;
+    }
+  }
+
+  override async zero(extent: Extent, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    assertInside(extent, this.size);
+    const end = extent.offset + extent.length;
+    for (let offset = extent.offset; offset < end;) {
+      const run = this.runFrom(offset, end);
+      if (run.isWritten) {
+        await this.clear({ offset, length: run.end - offset }, signal);
+      }
+      offset = run.end;
+    }
+  }
+
+  override async flush(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    await onFile(this.rawFile, this.file.sync());
+  }
+
+  override async finish(signal: AbortSignal): Promise<void> {
+    await this.flush(signal);
+    await this.part.finish();
+    this.isOver = true;
+    await this.file.close();
+  }
+
+  override async close(): Promise<void> {
+    if (!this.isOver) {
+      this.isOver = true;
+      await this.file.close();
+      await this.part.discard();
+    }
+  }
+
+  /** The longest range from `offset` on of which all or nothing was written. */
+  private runFrom(offset: number, end: number): { isWritten: boolean; end: number } {
+    let region = Math.floor(offset / REGION_BYTES);
+    const state = this.written[region];
+    while (region * REGION_BYTES < end && this.written[region] === state) {
+      region += 1;
+    }
+    return { isWritten: state === 1, end: Math.min(region * REGION_BYTES, end) };
+  }
+
+  private async clear(extent: Extent, signal: AbortSignal): Promise<void> {
+    if (extent.length >= PUNCH_BYTES_MIN && (await this.punch(extent, signal))) {
+      return;
+    }
+    const end = extent.offset + extent.length;
+    for (let offset = extent.offset; offset < end; offset += ZEROES.length) {
+      await this.write(offset, ZEROES.subarray(0, Math.min(ZEROES.length, end - offset)), signal);
+    }
+  }
+
+  /** Node has no call for it. Returns whether the file system could. */
+  private async punch({ offset, length }: Extent, signal: AbortSignal): Promise<boolean> {
+    const range = ['--offset', String(offset), '--length', String(length)];
+    try {
+      await runCommand('fallocate', ['--punch-hole', ...range, '--', this.rawFile], signal);
+      return true;
+    } catch (error) {
+      if (isFault(error, 'command.failed') || isFault(error, 'command.missing')) {
+        // Not every file system has holes; zeroes are as right, only larger.
+        return false;
+      }
+      throw error;
+    }
+  }
+}
