@@ -117,7 +117,7 @@ describe('the command line as a client', () => {
       'Recovery point 01KAPX0000000000000000000A of web is in main (1.2 s).\n' +
         '  system: read 1.00 MiB, new 1.00 MiB, stored 512 KiB; whole disk (first-backup)\n' +
         '  together: read 1.00 MiB, stored 512 KiB\n' +
-        '  consistency: crash; guest frozen 0.0 s, snapshot 4.3 ms\n' +
+        '  consistency: crash; snapshot 4.3 ms\n' +
         '  note: The guest agent did not answer.\n',
     );
     expect(streams).toBe(2);

@@ -31,10 +31,19 @@ function backupText(result: BackupResult, { vmName, vaultName }: Job): string {
     `Recovery point ${result.pointId} of ${vmName ?? result.vmId} is in ${vaultName ?? result.vaultId} (${formatDuration(result.durationMs)}).`,
     ...disks,
     `  together: read ${formatBytes(result.readBytes)}, stored ${formatBytes(result.storedBytes)}`,
-    `  consistency: ${result.consistency}; guest frozen ${formatDuration(result.guestFrozenMs)}, snapshot ${result.transactionMs.toFixed(1)} ms`,
+    `  consistency: ${result.consistency}${heldText(result)}`,
     ...result.notes.map(note),
     '',
   ].join('\n');
+}
+
+/** How long the guest was held; nothing for one that did not run. */
+function heldText({ guestFrozenMs, transactionMs }: BackupResult): string {
+  if (transactionMs === 0) {
+    return '';
+  }
+  const frozen = guestFrozenMs === 0 ? '' : `guest frozen ${formatDuration(guestFrozenMs)}, `;
+  return `; ${frozen}snapshot ${transactionMs.toFixed(1)} ms`;
 }
 
 function restoreText(result: RestoreResult): string {

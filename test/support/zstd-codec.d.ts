@@ -1,0 +1,4 @@
+declare module 'zstd-codec' {
+  const codec: unknown;
+  export default codec;
+}
