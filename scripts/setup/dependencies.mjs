@@ -20,7 +20,7 @@ function packagesIn(path) {
  * npm writes node_modules/.package-lock.json as the last step of an install. Everything that the
  * lock file names must be in it in that version; packages for other platforms may be absent.
  */
-function isInstalled(root) {
+export function isInstalled(root) {
   const wanted = packagesIn(join(root, 'package-lock.json'));
   const present = packagesIn(join(root, 'node_modules', '.package-lock.json'));
   if (wanted === undefined) {

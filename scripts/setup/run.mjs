@@ -13,8 +13,11 @@ export class SetupError extends Error {
 export const EXIT_NEEDS_PERSON = 69;
 
 const running = new Set();
+/** After Ctrl-C the running program ends by itself, and nothing further may start. */
+let stopped;
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
   process.on(signal, () => {
+    stopped = new SetupError(`stopped by ${signal}`, 128 + constants.signals[signal]);
     for (const child of running) {
       child.kill(signal);
     }
@@ -35,6 +38,9 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
  */
 export async function run(file, parameters, settings = {}) {
   const { output = 'show', ...options } = settings;
+  if (stopped) {
+    throw stopped;
+  }
   const child = spawn(file, parameters, {
     ...options,
     stdio: output === 'show' ? 'inherit' : ['ignore', 'pipe', 'pipe'],
@@ -48,6 +54,9 @@ export async function run(file, parameters, settings = {}) {
       child.on('error', reject);
       child.on('close', (code, signal) => resolve(code ?? 128 + constants.signals[signal]));
     });
+    if (stopped) {
+      throw stopped;
+    }
     return { exitCode, text: Buffer.concat(pieces).toString('utf8') };
   } finally {
     running.delete(child);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { SetupError, run, seconds } from './run.mjs';
 
 /** Parts of the test suite in the order they run: the quickest answer first. */
-const PARTS = ['unit', 'integration', 'crash', 'e2e'];
+export const PARTS = ['unit', 'integration', 'crash', 'e2e'];
 
 function quote(path) {
   return path.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
