@@ -17,6 +17,12 @@ export interface Contender {
 
 const PASSPHRASE = 'only for measuring';
 
+/** What `hyperkeep-run.ts` reads. */
+export function benchEnvironment(cacheFolder: string): Record<string, string> {
+  const { BENCH_SOURCE = '' } = process.env;
+  return { BENCH_PASSPHRASE: PASSPHRASE, BENCH_CACHE: cacheFolder, BENCH_SOURCE };
+}
+
 function program(name: string): string {
   const path = findProgram(name) as string | undefined;
   if (path === undefined) {
@@ -36,7 +42,7 @@ export function hyperkeep(folder: string, profileFolder?: string): Contender {
       join(import.meta.dirname, 'hyperkeep-run.ts'),
       ...parameters,
     ],
-    environment: { HOME: folder, BENCH_PASSPHRASE: PASSPHRASE, BENCH_CACHE: join(folder, 'cache') },
+    environment: { HOME: folder, ...benchEnvironment(join(folder, 'cache')) },
   });
   return {
     name: 'hyperkeep',

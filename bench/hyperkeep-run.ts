@@ -2,16 +2,39 @@
 //   create VAULT | back-up VAULT IMAGE VM | restore VAULT VM FILE | increment VAULT IMAGE VM OFFSETS LENGTH
 import { createHash } from 'node:crypto';
 import type { ChangeSet } from '../src/disk/change-set.ts';
-import { MeteredObjectStore } from '../src/vault/object-stores/metered.ts';
-import { openObjectStore } from '../src/vault/object-stores/location.ts';
-import { Vault } from '../src/vault/vault.ts';
+import type * as LocationCode from '../src/vault/object-stores/location.ts';
+import type * as MeteredCode from '../src/vault/object-stores/metered.ts';
+import type * as VaultModule from '../src/vault/vault.ts';
+import type { Vault as OpenVault } from '../src/vault/vault.ts';
 import { RawReader, RawWriter } from './raw-files.ts';
 
+interface VaultCode {
+  readonly location: typeof LocationCode;
+  readonly metered: typeof MeteredCode;
+  readonly vault: typeof VaultModule;
+}
+
+/** The code as people run it: built. `BENCH_SOURCE=1` measures the sources as they are. */
+async function load(): Promise<VaultCode> {
+  const isSource = process.env['BENCH_SOURCE'] === '1';
+  const file = async (name: string): Promise<unknown> =>
+    import(isSource ? `../src/vault/${name}.ts` : `../dist/vault/${name}.js`);
+  return {
+    location: (await file('object-stores/location')) as typeof LocationCode,
+    metered: (await file('object-stores/metered')) as typeof MeteredCode,
+    vault: (await file('vault')) as typeof VaultModule,
+  };
+}
+
+const code = await load();
+const { Vault } = code.vault;
 const { signal } = new AbortController();
 const [command = '', location = '', ...rest] = process.argv.slice(2);
 const passphrase = process.env['BENCH_PASSPHRASE'] ?? '';
 const cacheFolder = process.env['BENCH_CACHE'] ?? '';
-const store = new MeteredObjectStore(await openObjectStore(location, {}, signal));
+const store = new code.metered.MeteredObjectStore(
+  await code.location.openObjectStore(location, {}, signal),
+);
 
 /** A UUID for a name, the same in every run. */
 function idOf(name: string): string {
@@ -19,7 +42,7 @@ function idOf(name: string): string {
   return hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/, '$1-$2-4$3-8$4-$5');
 }
 
-async function open(): Promise<Vault> {
+async function open(): Promise<OpenVault> {
   return Vault.open(store, { kind: 'passphrase', passphrase }, { cacheFolder }, signal);
 }
 
@@ -51,10 +74,13 @@ async function restore(vmName: string, file: string): Promise<object> {
 }
 
 async function newestDisk(
-  vault: Vault,
+  vault: OpenVault,
   vmId: string,
 ): Promise<
-  [Awaited<ReturnType<Vault['point']>>['disks'][number], Awaited<ReturnType<Vault['point']>>]
+  [
+    Awaited<ReturnType<OpenVault['point']>>['disks'][number],
+    Awaited<ReturnType<OpenVault['point']>>,
+  ]
 > {
   const points = await vault.points(signal, vmId);
   const point = points.reduce((newest, one) => (one.id > newest.id ? one : newest));

@@ -2,6 +2,7 @@
 import { mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { seededBytes } from '../test/support/seeded-bytes.ts';
+import { benchEnvironment } from './contenders.ts';
 import { median, measure, type Cost, type Program } from './measure.ts';
 import { rows } from './guest-content.ts';
 
@@ -118,7 +119,7 @@ async function run(bed: Bed, parameters: readonly string[]): Promise<[Cost, stri
       join(import.meta.dirname, 'hyperkeep-run.ts'),
       ...parameters,
     ],
-    environment: { BENCH_PASSPHRASE: 'only for measuring', BENCH_CACHE: `${bed.folder}.cache` },
+    environment: benchEnvironment(`${bed.folder}.cache`),
     output: output.fd,
   };
   return [await measure(program), await readFile(answer, 'utf8')];
