@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { isFinished, Job } from '../api/contract/jobs.ts';
+import { isFinished, type Job } from '../api/contract/jobs.ts';
 import { Fault, isAbort } from '../kernel/fault.ts';
 import { type Cli } from './cli.ts';
 import { type ProgressMeter } from './progress-meter.ts';
@@ -49,7 +49,7 @@ async function follow(
   for (let failures = 0; !isFinished(job);) {
     try {
       for await (const event of service.jobEvents(job.id, signal)) {
-        job = Job.parse(event);
+        job = event;
         show(job, meter);
         failures = 0;
       }

@@ -20,7 +20,7 @@ const JOB: Job = {
 const RESULT: Job['result'] = {
   kind: 'backup',
   pointId: '01KAPX0000000000000000000A',
-  vaultId: '0b0f3a80-7b5a-4c53-8d5c-6f1f0f8f3000',
+  vaultId: '0b0f3a807b5a4c538d5c6f1f0f8f3000',
   vmId: '0b0f3a80-7b5a-4c53-8d5c-6f1f0f8f1000',
   consistency: 'crash',
   notes: ['The guest agent did not answer.'],
@@ -123,6 +123,21 @@ describe('the command line as a client', () => {
     expect(streams).toBe(2);
   });
 
+  it('gives up at once when an event is not a job', async () => {
+    answer = (request, response) => {
+      if (request.method === 'POST') {
+        json(response, 202, JOB);
+        return;
+      }
+      response.end(`data: ${JSON.stringify({ ...JOB, state: 'dreaming' })}\n\n`);
+    };
+
+    const run = await cliRun(['backup', 'web'], { folder });
+
+    expect(run.exitCode).toBe(7);
+    expect(run.stderr).toContain('wrong at state');
+  });
+
   it('ends with the exit code of the fault that a job had', async () => {
     const fault = { code: 'store.full', message: 'The bucket is full.', context: {} };
     answer = (_, response) => {
@@ -215,7 +230,7 @@ describe('the command line as a client', () => {
 
   it('keeps the recovery file to itself and off the screen', async () => {
     const vault = {
-      id: '0b0f3a80-7b5a-4c53-8d5c-6f1f0f8f3000',
+      id: '0b0f3a807b5a4c538d5c6f1f0f8f3000',
       name: 'main',
       location: '/vaults/main',
       createdAtMs: 0,

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type z } from 'zod';
 import { ADDRESS_FILE, TOKEN_FILE } from '../api/contract/access.ts';
+import { Job } from '../api/contract/jobs.ts';
 import { Problem } from '../api/contract/problem.ts';
 import { API_PREFIX, jobEventsPath, ROUTES } from '../api/contract/routes.ts';
 import { Fault, isAbort, systemCode } from '../kernel/fault.ts';
@@ -98,15 +99,11 @@ export class ServiceClient {
     if (!('answer' in route)) {
       return undefined as Answer<Name>;
     }
-    const parsed = route.answer.safeParse(jsonOf(text));
-    if (!parsed.success) {
-      throw this.unexpected(response);
-    }
-    return parsed.data as Answer<Name>;
+    return this.parsed<unknown>(route.answer, text, response) as Answer<Name>;
   }
 
-  /** The data of every event of a job, until the service ends the stream. */
-  async *jobEvents(jobId: string, signal: AbortSignal): AsyncIterable<unknown> {
+  /** A job each time it changes, until the service ends the stream. */
+  async *jobEvents(jobId: string, signal: AbortSignal): AsyncIterable<Job> {
     const response = await this.send(
       jobEventsPath(jobId),
       { headers: { accept: 'text/event-stream' } },
@@ -126,7 +123,7 @@ export class ServiceClient {
       }
       for (const line of lines) {
         if (line.startsWith('data:')) {
-          yield jsonOf(line.slice('data:'.length));
+          yield this.parsed(Job, line.slice('data:'.length), response);
         }
       }
     }
@@ -169,6 +166,15 @@ export class ServiceClient {
     return text;
   }
 
+  private parsed<Value>(schema: z.ZodType<Value>, text: string, response: Response): Value {
+    const { data, error } = schema.safeParse(jsonOf(text));
+    if (error !== undefined) {
+      const [issue] = error.issues;
+      throw this.unexpected(response, issue?.path.map(String).join('.'));
+    }
+    return data;
+  }
+
   private problem(response: Response, text: string): Error {
     const parsed = Problem.safeParse(jsonOf(text));
     if (!parsed.success) {
@@ -178,10 +184,11 @@ export class ServiceClient {
     return remoteError({ code: title, message: detail, context });
   }
 
-  private unexpected(response: Response): Fault {
+  private unexpected(response: Response, field = ''): Fault {
+    const where = field === '' ? '' : `, wrong at ${field}`;
     return new Fault(
       'service.unexpected-answer',
-      `${this.url} answered something that is not Hyperkeep's (status ${String(response.status)}). Check HYPERKEEP_URL, and that command line and service are of one version.`,
+      `${this.url} answered something that is not Hyperkeep's (status ${String(response.status)}${where}). Check HYPERKEEP_URL, and that command line and service are of one version.`,
       { url: this.url, status: response.status },
     );
   }

@@ -19,7 +19,7 @@ import {
   type ImportPlan,
   type PlannedDisk,
 } from './import-plan.ts';
-import { openImage } from './images.ts';
+import { openImage } from '../../formats/image.ts';
 import { pointDocument } from './point-list.ts';
 import { NVRAM_FILE } from './restore-plan.ts';
 import { withVault, type VaultKey } from './vault-access.ts';

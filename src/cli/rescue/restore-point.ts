@@ -1,6 +1,6 @@
 import { mkdir, open } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { createImage } from './images.ts';
+import { createImage } from '../../formats/image.ts';
 import { formatBytes } from '../../kernel/bytes.ts';
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
 import { type ReportProgress } from '../../kernel/progress.ts';
