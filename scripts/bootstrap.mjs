@@ -85,6 +85,9 @@ try {
   if (!(error instanceof SetupError)) {
     throw error;
   }
-  console.error(`\n${error.message}`);
+  // An empty message: what went wrong is on the terminal already, and its last line is the result.
+  if (error.message !== '') {
+    console.error(`\n${error.message}`);
+  }
   process.exitCode = error.exitCode;
 }
