@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { Engine } from '../engines/engine.ts';
-import { imageFacts } from '../formats/qemu-img.ts';
+import { inspectImage } from '../formats/image-inspection.ts';
 import { InventoryService } from './inventory.service.ts';
 
 @Module({
@@ -11,7 +11,8 @@ import { InventoryService } from './inventory.service.ts';
       useFactory: (engine: Engine) =>
         new InventoryService(
           engine,
-          async (image, signal) => (await imageFacts(image, signal)).virtualSize,
+          async ({ path, format }, signal) =>
+            (await inspectImage(path, format, signal)).virtualSize,
         ),
     },
   ],
