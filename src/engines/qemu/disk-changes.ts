@@ -26,14 +26,13 @@ export function newDiskState(options: {
 }
 
 /** The layer that the next freeze puts on top. It lies beside the base: same file system, same room. */
-export function plannedLayer(disk: DiskState): Layer {
-  const number = disk.nextLayer;
+export function plannedLayer(disk: DiskState, number = disk.nextLayer): Layer {
   return { number, path: `${baseOf(disk).path}.hk-${number}.qcow2`, format: 'qcow2' };
 }
 
 /** Its number is never used again, even if the layer never comes. */
-export function withPlanned(disk: DiskState): DiskState {
-  return { ...disk, nextLayer: disk.nextLayer + 1 };
+export function withPlanned(disk: DiskState, number: number | undefined): DiskState {
+  return number === undefined ? disk : { ...disk, nextLayer: number + 1 };
 }
 
 /**

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { lstat, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createOverlay } from '../../formats/qemu-img.ts';
 import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
@@ -32,10 +32,13 @@ export async function makeOverlays(
   signal: AbortSignal,
 ): Promise<PlannedOverlay[]> {
   const sizes = new Map(disks.map(({ id, sizeBytes }) => [id, sizeBytes]));
-  const planned = vm.tracked
-    .filter(({ id }) => sizes.has(id))
-    .map((disk) => ({ disk, layer: plannedLayer(disk), sizeBytes: sizes.get(disk.id) ?? 0 }));
-  await vm.saveDisks((disk) => (sizes.has(disk.id) ? withPlanned(disk) : disk), {
+  const planned: PlannedOverlay[] = [];
+  for (const disk of vm.tracked.filter(({ id }) => sizes.has(id))) {
+    const layer = await freeLayer(disk);
+    planned.push({ disk, layer, sizeBytes: sizes.get(disk.id) ?? 0 });
+  }
+  const numbers = new Map(planned.map(({ disk, layer }) => [disk.id, layer.number]));
+  await vm.saveDisks((disk) => withPlanned(disk, numbers.get(disk.id)), {
     leftovers: [...vm.state.leftovers, ...planned.map(({ layer }) => layer.path)],
   });
   await parts.step('overlays-planned');
@@ -44,18 +47,32 @@ export async function makeOverlays(
   return planned;
 }
 
+/** The next layer under whose name there is nothing: what lies there is not ours and stays. */
+async function freeLayer(disk: DiskState): Promise<Layer> {
+  for (let number = disk.nextLayer; ; number += 1) {
+    const layer = plannedLayer(disk, number);
+    if (!(await exists(layer.path))) {
+      return layer;
+    }
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    (error: unknown) => {
+      if (systemCode(error) === 'ENOENT') {
+        return false;
+      }
+      throw error;
+    },
+  );
+}
+
 async function makeOverlay({ disk, layer, sizeBytes }: PlannedOverlay, signal: AbortSignal) {
   const { path, format } = topOf(disk);
-  // A file of that name is not ours: qemu-img would overwrite it.
-  const file = await open(layer.path, 'wx', PRIVATE_FILE_MODE).catch((error: unknown) => {
-    throw systemCode(error) === 'EEXIST'
-      ? new Fault(
-          'engine.image-refused',
-          `${layer.path} is in the way of an overlay; move it elsewhere.`,
-          { path: layer.path },
-        )
-      : error;
-  });
+  // Made by us or not at all: qemu-img would overwrite what somebody put there since we looked.
+  const file = await open(layer.path, 'wx', PRIVATE_FILE_MODE);
   await file.close();
   await createOverlay({ path: layer.path, backing: { path, format }, sizeBytes }, signal);
   await makeDurable(layer.path);
