@@ -9,7 +9,7 @@ export abstract class DiskWriter implements AsyncDisposable {
 
   /**
    * Path of a raw image that worker threads may write into side by side with this writer, if there
-   * is one. It holds until the disk is finished or closed; what others wrote, `zero` does not know.
+   * is one. It holds until the disk is closed; what others wrote, `zero` does not know.
    */
   readonly rawFile?: string;
 

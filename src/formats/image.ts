@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { DiskReader } from '../disk/disk-reader.ts';
+import type { DiskWriter } from '../disk/disk-writer.ts';
 import { assertStandsAlone, inspectImage } from './image-inspection.ts';
 import type { ImageFormat, ImageLayer } from './image-layer.ts';
-import type { ImageWriter } from './image-writer.ts';
 import { ChainReader } from './chain-reader.ts';
 import { Qcow2ImageWriter } from './qcow2-image-writer.ts';
 import { RawDiskReader } from './raw-disk-reader.ts';
@@ -44,8 +44,9 @@ export async function openChain(
 }
 
 /**
- * Makes a new image. It has its name only after `finish`; until then it is `path.part`, which
- * `close` removes, and so does the next attempt after a crash.
+ * Makes a new image: all of it or none. It is written as `path.part`. Closed after a `flush` that
+ * nothing was written after, it gets its name; closed in any other state it is removed, and so it
+ * is by the next attempt after a crash. An existing file is never touched.
  *
  * @throws Fault `formats.image-exists`, `host.disk-full`, `formats.*`
  */
@@ -54,7 +55,7 @@ export async function createImage(
   format: ImageFormat,
   sizeBytes: number,
   signal: AbortSignal,
-): Promise<ImageWriter> {
+): Promise<DiskWriter> {
   assert(Number.isSafeInteger(sizeBytes) && sizeBytes >= 0, 'not a size of a disk');
   return format === 'raw'
     ? RawImageWriter.create(path, sizeBytes, signal)

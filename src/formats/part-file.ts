@@ -34,7 +34,7 @@ export class PartFile {
       if (systemCode(error) !== 'EEXIST') {
         throw fileFault(path, error);
       }
-      // If its writer still lives it fails when it finishes: the inode is not its own any more.
+      // If its writer still lives it fails when it publishes: the inode is not its own any more.
       await onFile(path, rm(path));
       return onFile(path, make());
     });
@@ -42,8 +42,30 @@ export class PartFile {
     return { part: new PartFile(target, path, ino), file };
   }
 
-  /** Makes the content durable and gives the file its name. Nobody writes it any more. */
-  async finish(): Promise<void> {
+  /**
+   * Makes the content durable and gives the file its name. Nobody writes it any more.
+   *
+   * @throws Fault `formats.image-exists` when there is a file of that name by now,
+   *   `formats.image-replaced` when somebody else began the same image
+   */
+  async publish(): Promise<void> {
+    try {
+      await this.rename();
+    } catch (error) {
+      await this.discard();
+      throw error;
+    }
+    await syncFolder(dirname(this.target));
+  }
+
+  /** Removes the file, unless somebody else's has taken its place. */
+  async discard(): Promise<void> {
+    if ((await this.inodeNow()) === this.inode) {
+      await rm(this.path, { force: true });
+    }
+  }
+
+  private async rename(): Promise<void> {
     await this.assertOurs();
     await onFile(this.path, syncFile(this.path));
     try {
@@ -55,14 +77,6 @@ export class PartFile {
       }
       await assertFree(this.target);
       await onFile(this.path, rename(this.path, this.target));
-    }
-    await syncFolder(dirname(this.target));
-  }
-
-  /** Removes the file, unless somebody else's has taken its place. */
-  async discard(): Promise<void> {
-    if ((await this.inodeNow()) === this.inode) {
-      await rm(this.path, { force: true });
     }
   }
 

@@ -1,19 +1,21 @@
 import { assertInside } from '../disk/bounds.ts';
+import { DiskWriter } from '../disk/disk-writer.ts';
 import type { Extent } from '../disk/extent.ts';
 import { NbdDiskWriter } from '../nbd/nbd-disk-writer.ts';
-import { ImageWriter } from './image-writer.ts';
 import { PartFile } from './part-file.ts';
 import { createQcow2 } from './qemu-img.ts';
 import { QemuNbdServer } from './qemu-nbd.ts';
 
 /** A new qcow2 image, written through a qemu-nbd of its own. */
-export class Qcow2ImageWriter extends ImageWriter {
+export class Qcow2ImageWriter extends DiskWriter {
   /** As asked for; the image itself is rounded up to a sector. */
   override readonly size: number;
   private readonly part: PartFile;
   private readonly server: QemuNbdServer;
   private readonly disk: NbdDiskWriter;
-  private isOver = false;
+  /** Nothing was written since the last flush. */
+  private isFlushed = false;
+  private closing: Promise<void> | undefined;
 
   private constructor(
     size: number,
@@ -46,36 +48,40 @@ export class Qcow2ImageWriter extends ImageWriter {
 
   override async write(offset: number, data: Uint8Array, signal: AbortSignal): Promise<void> {
     assertInside({ offset, length: data.length }, this.size);
+    this.isFlushed = false;
     await this.disk.write(offset, data, signal);
   }
 
   override async zero(extent: Extent, signal: AbortSignal): Promise<void> {
     assertInside(extent, this.size);
+    this.isFlushed = false;
     await this.disk.zero(extent, signal);
   }
 
   override async flush(signal: AbortSignal): Promise<void> {
     await this.disk.flush(signal);
-  }
-
-  override async finish(signal: AbortSignal): Promise<void> {
-    await this.disk.flush(signal);
-    await this.disk.close();
-    await this.server.close();
-    await this.part.finish();
-    this.isOver = true;
+    this.isFlushed = true;
   }
 
   override async close(): Promise<void> {
-    if (this.isOver) {
+    this.closing ??= this.end();
+    await this.closing;
+  }
+
+  private async end(): Promise<void> {
+    await this.disk.close();
+    if (!this.isFlushed) {
+      // The image goes; how its server ends says nothing that the caller does not know.
+      await this.server.close().catch(() => undefined);
+      await this.part.discard();
       return;
     }
-    this.isOver = true;
-    await this.disk.close();
     try {
       await this.server.close();
-    } finally {
+    } catch (error) {
       await this.part.discard();
+      throw error;
     }
+    await this.part.publish();
   }
 }

@@ -98,7 +98,7 @@ export async function checkImage(
   signal: AbortSignal,
 ): Promise<ImageCheck> {
   const graph = imageGraph([{ path, format: 'qcow2' }]);
-  const parameters = ['check', '-q', '--output=json'];
+  const parameters = ['check', '--output=json'];
   const { stdout } =
     options.repairLeaks === true
       ? await qemuImg([...parameters, '-r', 'leaks', graph], signal, CHECK_REPORTS)

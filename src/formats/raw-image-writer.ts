@@ -1,10 +1,10 @@
 import type { FileHandle } from 'node:fs/promises';
 import { assertInside } from '../disk/bounds.ts';
+import { DiskWriter } from '../disk/disk-writer.ts';
 import type { Extent } from '../disk/extent.ts';
 import { runCommand } from '../kernel/command.ts';
 import { isFault } from '../kernel/fault.ts';
 import { onFile } from './file-fault.ts';
-import { ImageWriter } from './image-writer.ts';
 import { PartFile } from './part-file.ts';
 
 /** Written ranges are remembered this coarsely, to know where a new file is still a hole. */
@@ -14,13 +14,15 @@ const PUNCH_BYTES_MIN = 256 * 1024;
 const ZEROES = new Uint8Array(REGION_BYTES);
 
 /** A new sparse raw image. */
-export class RawImageWriter extends ImageWriter {
+export class RawImageWriter extends DiskWriter {
   override readonly size: number;
   override readonly rawFile: string;
   private readonly part: PartFile;
   private readonly file: FileHandle;
   private readonly written: Uint8Array;
-  private isOver = false;
+  /** Nothing was written since the last flush. */
+  private isFlushed = false;
+  private closing: Promise<void> | undefined;
 
   private constructor(part: PartFile, file: FileHandle, size: number) {
     super();
@@ -47,6 +49,7 @@ export class RawImageWriter extends ImageWriter {
   override async write(offset: number, data: Uint8Array, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     assertInside({ offset, length: data.length }, this.size);
+    this.isFlushed = false;
     if (data.length > 0) {
       const first = Math.floor(offset / REGION_BYTES);
       this.written.fill(1, first, Math.ceil((offset + data.length) / REGION_BYTES));
@@ -62,6 +65,7 @@ export class RawImageWriter extends ImageWriter {
   override async zero(extent: Extent, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     assertInside(extent, this.size);
+    this.isFlushed = false;
     const end = extent.offset + extent.length;
     for (let offset = extent.offset; offset < end;) {
       const run = this.runFrom(offset, end);
@@ -75,21 +79,17 @@ export class RawImageWriter extends ImageWriter {
   override async flush(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     await onFile(this.rawFile, this.file.sync());
-  }
-
-  override async finish(signal: AbortSignal): Promise<void> {
-    await this.flush(signal);
-    await this.part.finish();
-    this.isOver = true;
-    await this.file.close();
+    this.isFlushed = true;
   }
 
   override async close(): Promise<void> {
-    if (!this.isOver) {
-      this.isOver = true;
-      await this.file.close();
-      await this.part.discard();
-    }
+    this.closing ??= this.end();
+    await this.closing;
+  }
+
+  private async end(): Promise<void> {
+    await onFile(this.rawFile, this.file.close());
+    await (this.isFlushed ? this.part.publish() : this.part.discard());
   }
 
   /** The longest range from `offset` on of which all or nothing was written. */
