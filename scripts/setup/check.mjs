@@ -16,7 +16,7 @@ function checks(root) {
     { name: 'types', parameters: bin('typescript/bin/tsc', '--noEmit', ...incremental) },
     {
       name: 'architecture',
-      parameters: bin('dependency-cruiser/bin/dependency-cruise.mjs', 'src', 'test', '--config'),
+      parameters: bin('dependency-cruiser/bin/dependency-cruiser.mjs', 'src', 'test', '--config'),
     },
     { name: 'dead code', parameters: bin('knip/bin/knip.js') },
     { name: 'unit tests', parameters: jestParameters(root, partPattern(root, 'unit')) },
