@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { ensureTestGuest, makeDataDisk, makeSystemDisk } from '../../scripts/guest/image.ts';
 import { VmDefinition } from '../../src/vm/definition.ts';
 
-export { checkJournal, type JournalReport } from '../../scripts/guest/check-journal.ts';
+export { checkJournal } from '../../scripts/guest/check-journal.ts';
 
 const GIB = 1024 ** 3;
 /** TCG on a loaded machine; the guest itself needs about 3 s. */
