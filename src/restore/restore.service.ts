@@ -9,8 +9,14 @@ import type { RecoveryPoint } from '../vault/recovery-point.ts';
 import type { VerifyReport } from '../vault/vault-options.ts';
 import type { VmDefinition } from '../vm/definition.ts';
 import { storedDefinition, type BootFiles } from '../vm/restored-definition.ts';
-import { writePlan, type CreateImage } from './plan-writer.ts';
-import { bootFilesFor, filesOf, planDisk, planVm, type ImageFormat } from './restore-plan.ts';
+import { writePlan, type CreateImage } from '../vault/restoring/plan-writer.ts';
+import {
+  bootFilesFor,
+  filesOf,
+  planDisk,
+  planVm,
+  type ImageFormat,
+} from '../vault/restoring/restore-plan.ts';
 
 export interface PointReference {
   readonly vaultId: string;

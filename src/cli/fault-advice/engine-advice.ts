@@ -164,4 +164,9 @@ export const ENGINE_ADVICE = {
     data: 'Earlier recovery points are not touched; nothing half-written counts.',
     next: 'Remove the cause that the message names and run the command again.',
   },
+  'formats.io-failed': {
+    happened: 'Reading or writing an image file failed on the host; the message carries its words.',
+    data: 'Earlier recovery points are not touched; nothing half-written counts. A disk of the host may be failing.',
+    next: 'Look at the log of the kernel for disk errors, then run the command again.',
+  },
 } as const;

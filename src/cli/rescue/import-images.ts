@@ -21,7 +21,7 @@ import {
 } from './import-plan.ts';
 import { openImage } from '../../formats/image.ts';
 import { pointDocument } from './point-list.ts';
-import { NVRAM_FILE } from './restore-plan.ts';
+import { NVRAM_FILE } from '../../vault/restoring/restore-plan.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
 
 export interface ImportOptions extends VaultKey {

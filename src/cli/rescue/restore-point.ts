@@ -1,18 +1,22 @@
-import { mkdir, open } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createImage } from '../../formats/image.ts';
 import { formatBytes } from '../../kernel/bytes.ts';
-import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
-import { type ReportProgress } from '../../kernel/progress.ts';
-import { type Vault } from '../../vault/vault.ts';
+import { NewFiles } from '../../kernel/new-files.ts';
+import { type RecoveryPoint } from '../../vault/recovery-point.ts';
+import { contentBytes, freeBytesAt } from '../../vault/restoring/free-space.ts';
+import { writePlan } from '../../vault/restoring/plan-writer.ts';
+import {
+  fileName,
+  filesOf,
+  planDisk,
+  planVm,
+  type RestorePlan,
+} from '../../vault/restoring/restore-plan.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { count, formatDuration } from '../quantities.ts';
 import { choosePoint } from './choose-point.ts';
-import { contentBytes, freeBytes, requireSpace } from './free-space.ts';
 import { checkedName, type ImageFormat } from './import-plan.ts';
-import { PartialFiles } from './partial-files.ts';
-import { filesOf, NVRAM_FILE, planRestore, type RestorePlan } from './restore-plan.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
 
 export interface RestoreOptions extends VaultKey {
@@ -38,23 +42,40 @@ export async function restorePoint(
   const startMs = clock.monotonicMs();
   return await withVault(cli, options, async (vault) => {
     const point = choosePoint(await vault.points(cli.signal), asked, options.vm);
-    const plan = planRestore(point, {
-      folder: resolve(cli.environment.workingFolder, options.to),
-      format: options.format,
-      bootFiles: bootFiles(cli, options),
-      ...(options.disk === undefined ? {} : { disk: options.disk }),
-      ...(newName === undefined ? {} : { newName }),
-    });
-    await PartialFiles.refuseExisting(filesOf(plan));
-    const neededBytes = await contentBytes(vault, plan, cli.signal);
-    const free = await freeBytes(plan.folder);
+    const plan = planFor(cli, point, { ...options, newName });
     if (options.dryRun === true) {
-      return dryRun(plan, neededBytes, free);
+      await NewFiles.refuseExisting(filesOf(plan));
+      const neededBytes = await contentBytes(vault, plan, cli.signal);
+      return dryRun(plan, neededBytes, await freeBytesAt(folderOf(cli, options)));
     }
-    requireSpace(plan.folder, neededBytes, free);
-    const writtenBytes = await writeFiles(cli, vault, plan, neededBytes);
+    using meter = cli.meter();
+    const { report } = meter;
+    const writtenBytes = await writePlan(plan, vault, createImage, { signal: cli.signal, report });
     return done(plan, { writtenBytes, durationMs: clock.monotonicMs() - startMs });
   });
+}
+
+function planFor(
+  cli: Cli,
+  point: RecoveryPoint,
+  options: RestoreOptions & { readonly newName: string | undefined },
+): RestorePlan {
+  const { disk, format, newName } = options;
+  const folder = folderOf(cli, options);
+  if (disk !== undefined) {
+    const name = `${fileName(newName ?? point.vmName)}-${fileName(disk)}.${format}`;
+    return planDisk(point, disk, { file: join(folder, name), format });
+  }
+  return planVm(point, {
+    folder,
+    format,
+    bootFiles: bootFiles(cli, options),
+    ...(newName === undefined ? {} : { newName }),
+  });
+}
+
+function folderOf(cli: Cli, { to }: RestoreOptions): string {
+  return resolve(cli.environment.workingFolder, to);
 }
 
 function bootFiles(
@@ -69,72 +90,13 @@ function bootFiles(
   };
 }
 
-async function writeFiles(
-  cli: Cli,
-  vault: Vault,
-  plan: RestorePlan,
-  neededBytes: number,
-): Promise<number> {
-  const { signal } = cli;
-  await mkdir(plan.folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
-  await using files = new PartialFiles();
-  using meter = cli.meter();
-  let writtenBytes = 0;
-  for (const { disk, path } of plan.disks) {
-    const before = writtenBytes;
-    const report: ReportProgress = ({ doneBytes }) => {
-      meter.report({ phase: 'restoring', doneBytes: before + doneBytes, totalBytes: neededBytes });
-    };
-    const pointId = plan.point.id;
-    await using writer = await createImage(files.add(path), plan.format, disk.sizeBytes, signal);
-    const statistics = await vault.restoreDisk({ pointId, diskId: disk.diskId }, writer, {
-      signal,
-      report,
-    });
-    await writer.flush(signal);
-    writtenBytes += statistics.writtenBytes;
-  }
-  if (plan.nvramPath !== undefined) {
-    const nvram = await vault.readFile(plan.point.id, NVRAM_FILE, signal);
-    await writeNvram(files.add(plan.nvramPath), nvram, signal);
-  }
-  if (plan.definition !== undefined) {
-    const { path, content } = plan.definition;
-    await writeNew(files.add(path), `${JSON.stringify(content, undefined, 2)}\n`);
-  }
-  await files.publish();
-  return writtenBytes;
-}
-
-/** The variable store as the VM definition wants it: a qcow2 image that stands alone. */
-async function writeNvram(path: string, stored: Uint8Array, signal: AbortSignal): Promise<void> {
-  if (isQcow2(stored)) {
-    await writeNew(path, stored);
-    return;
-  }
-  await using writer = await createImage(path, 'qcow2', stored.length, signal);
-  await writer.write(0, stored, signal);
-  await writer.flush(signal);
-}
-
-/** Format docs/interop/qcow2.rst, "General": the magic is `QFI\xfb`. */
-function isQcow2(content: Uint8Array): boolean {
-  return Buffer.from(content.subarray(0, 4)).equals(Buffer.from([0x51, 0x46, 0x49, 0xfb]));
-}
-
-async function writeNew(path: string, content: Uint8Array | string): Promise<void> {
-  await using handle = await open(path, 'wx', PRIVATE_FILE_MODE);
-  await handle.writeFile(content);
-  await handle.sync();
-}
-
 function dryRun(plan: RestorePlan, neededBytes: number, free: number): Outcome {
   const files = filesOf(plan);
   const enough = neededBytes <= free ? 'enough' : 'NOT enough';
   return {
     document: { dryRun: true, pointId: plan.point.id, files, neededBytes, freeBytes: free },
     text: [
-      `Would restore ${plan.point.id} of ${plan.point.vmName} to ${plan.folder}:\n`,
+      `Would restore ${plan.point.id} of ${plan.point.vmName} to new files:\n`,
       ...files.map((file) => `  ${file}\n`),
       `  needs ${formatBytes(neededBytes)}, free ${formatBytes(free)}: ${enough}\n`,
       ...plan.notes.map((note) => `  note: ${note}\n`),

@@ -8,12 +8,12 @@ import { cliRun, type CliRun } from '../../support/cli-run.ts';
 import { seededBytes } from '../../support/seeded-bytes.ts';
 
 export const MIB = 1024 * 1024;
+const COMMAND_TIMEOUT_MS = 100_000;
 export const PASSPHRASE = 'correct horse battery staple';
 
 /** A folder with images and a vault, and a user who types commands in it. */
 export class RescueLab implements AsyncDisposable {
   readonly folder: string;
-  private readonly signal = AbortSignal.timeout(110_000);
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -32,7 +32,8 @@ export class RescueLab implements AsyncDisposable {
     words: readonly string[],
     passphrase: string | undefined = PASSPHRASE,
   ): Promise<CliRun> {
-    const { folder, signal } = this;
+    const { folder } = this;
+    const signal = AbortSignal.timeout(COMMAND_TIMEOUT_MS);
     return await cliRun(['rescue', ...words], {
       folder,
       signal,
@@ -87,7 +88,7 @@ export class RescueLab implements AsyncDisposable {
   }
 
   async qemuImg(words: readonly string[]): Promise<string> {
-    return (await runCommand('qemu-img', words, this.signal)).stdout;
+    return (await runCommand('qemu-img', words, AbortSignal.timeout(COMMAND_TIMEOUT_MS))).stdout;
   }
 
   /** Hash of what a guest would read from the image. */

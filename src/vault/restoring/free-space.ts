@@ -1,8 +1,8 @@
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { formatBytes } from '../kernel/bytes.ts';
-import { Fault, systemCode } from '../kernel/fault.ts';
-import type { Vault } from '../vault/vault.ts';
+import { formatBytes } from '../../kernel/bytes.ts';
+import { Fault, systemCode } from '../../kernel/fault.ts';
+import type { Vault } from '../vault.ts';
 import type { RestorePlan } from './restore-plan.ts';
 
 /** Bytes of content in the disks of the plan: what their files will take, without holes. */
@@ -33,7 +33,8 @@ export async function requireSpace(folder: string, neededBytes: number): Promise
   }
 }
 
-async function freeBytesAt(folder: string): Promise<number> {
+/** Bytes that may still be written where `folder` is or will be. */
+export async function freeBytesAt(folder: string): Promise<number> {
   try {
     const { bavail, bsize } = await statfs(folder);
     return bavail * bsize;

@@ -1,10 +1,10 @@
 import { faultCode } from '../../../test/support/fault-code.ts';
 import { pointDisk, recoveryPoint } from '../../../test/support/points.ts';
 import { VmDefinition } from '../../vm/definition.ts';
-import { filesOf, planRestore, type RestoreRequest } from './restore-plan.ts';
+import { filesOf, planDisk, planVm, type VmPlace } from './restore-plan.ts';
 
 const UUID = '0b0f3a80-7b5a-4c53-8d5c-6f1f0f8f0002';
-const REQUEST: RestoreRequest = { folder: '/to', format: 'qcow2', bootFiles: {} };
+const PLACE: VmPlace = { folder: '/to', format: 'qcow2', bootFiles: {} };
 
 function withFirmware(firmware: VmDefinition['firmware'], files: string[] = []) {
   const point = recoveryPoint();
@@ -19,7 +19,7 @@ describe('planRestore', () => {
   it('brings a VM back as it was, at local paths', () => {
     const point = recoveryPoint();
 
-    const plan = planRestore(point, REQUEST);
+    const plan = planVm(point, PLACE);
 
     expect(filesOf(plan)).toEqual(['/to/web-disk0.qcow2', '/to/web.json']);
     expect(plan.definition?.content).toMatchObject({
@@ -33,7 +33,7 @@ describe('planRestore', () => {
   it('gives a VM under a new name new ids and MAC addresses', () => {
     const point = recoveryPoint();
 
-    const plan = planRestore(point, { ...REQUEST, newName: 'web2', format: 'raw' });
+    const plan = planVm(point, { ...PLACE, newName: 'web2', format: 'raw' });
 
     const content = plan.definition?.content;
     expect(filesOf(plan)).toEqual(['/to/web2-disk0.raw', '/to/web2.json']);
@@ -43,18 +43,15 @@ describe('planRestore', () => {
     expect(content?.nics[0]?.mac).not.toBe('52:54:00:00:00:01');
   });
 
-  it('restores one disk without a definition', () => {
+  it('restores one disk of a point whose definition is damaged', () => {
     const point = recoveryPoint({
       disks: [pointDisk(), pointDisk({ name: 'data', diskId: UUID })],
       configuration: 'damaged',
     });
+    const target = { file: '/to/data.raw', format: 'raw' } as const;
 
-    expect(filesOf(planRestore(point, { ...REQUEST, disk: 'data' }))).toEqual([
-      '/to/web-data.qcow2',
-    ]);
-    expect(faultCode(() => planRestore(point, { ...REQUEST, disk: 'gone' }))).toBe(
-      'point.disk-unknown',
-    );
+    expect(filesOf(planDisk(point, 'data', target))).toEqual(['/to/data.raw']);
+    expect(faultCode(() => planDisk(point, 'gone', target))).toBe('point.disk-unknown');
   });
 
   it('says which disks of the VM are not in the point', () => {
@@ -62,20 +59,17 @@ describe('planRestore', () => {
       disks: [pointDisk(), pointDisk({ name: 'swap', diskId: UUID })],
     });
 
-    const plan = planRestore({ ...point, disks: [pointDisk()] }, REQUEST);
+    const plan = planVm({ ...point, disks: [pointDisk()] }, PLACE);
 
-    expect(plan.notes).toEqual([
-      'Disk disk1 is not in the recovery point and not in the restored VM.',
-    ]);
+    expect(plan.notes).toEqual(['Disk disk1 is not in the recovery point and was left out.']);
     expect(plan.definition?.content.disks).toHaveLength(1);
   });
 
   it.each([
-    ['a VM name', recoveryPoint({ vmName: '../../etc/cron.d/x' })],
     ['a disk name', recoveryPoint({ disks: [pointDisk({ name: '../x' })] })],
     ['a definition', recoveryPoint({ configuration: { name: 'x', qemuArguments: '-daemonize' } })],
   ])('refuses %s of a hostile vault', (_, point) => {
-    expect(faultCode(() => planRestore(point, REQUEST))).toBe('point.definition-invalid');
+    expect(faultCode(() => planVm(point, PLACE))).toBe('point.definition-invalid');
   });
 
   it('never boots files that the vault names', () => {
@@ -89,9 +83,9 @@ describe('planRestore', () => {
     ]);
 
     for (const point of [kernel, uefi]) {
-      expect(faultCode(() => planRestore(point, REQUEST))).toBe('restore.firmware-not-chosen');
+      expect(faultCode(() => planVm(point, PLACE))).toBe('restore.firmware-not-chosen');
     }
-    const plan = planRestore(kernel, { ...REQUEST, bootFiles: { kernelPath: '/boot/vmlinuz' } });
+    const plan = planVm(kernel, { ...PLACE, bootFiles: { kernelPath: '/boot/vmlinuz' } });
     expect(plan.definition?.content.firmware).toEqual({
       kind: 'kernel',
       kernelPath: '/boot/vmlinuz',
@@ -102,7 +96,7 @@ describe('planRestore', () => {
   it('brings the variable store of a UEFI machine along', () => {
     const uefi = withFirmware({ kind: 'uefi', codePath: '/x', nvramPath: '/y' }, ['nvram']);
 
-    const plan = planRestore(uefi, { ...REQUEST, bootFiles: { codePath: '/OVMF_CODE.fd' } });
+    const plan = planVm(uefi, { ...PLACE, bootFiles: { codePath: '/OVMF_CODE.fd' } });
 
     expect(filesOf(plan)).toEqual(['/to/web-disk0.qcow2', '/to/web-nvram.qcow2', '/to/web.json']);
     expect(plan.definition?.content.firmware).toEqual({

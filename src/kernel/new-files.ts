@@ -1,7 +1,7 @@
-import { link, lstat, rm, unlink } from 'node:fs/promises';
+import { link, lstat, rename, rm, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { syncFolder } from '../kernel/durable-file.ts';
-import { Fault, systemCode } from '../kernel/fault.ts';
+import { syncFolder } from './durable-file.ts';
+import { Fault, systemCode } from './fault.ts';
 
 const SUFFIX = '.partial';
 
@@ -48,7 +48,13 @@ async function publishFile(path: string): Promise<void> {
   try {
     await link(path + SUFFIX, path);
   } catch (error) {
-    throw systemCode(error) === 'EEXIST' ? taken(path) : error;
+    if (systemCode(error) === 'EEXIST' || (await exists(path))) {
+      throw taken(path);
+    }
+    // File systems without hard links (FAT, some network ones): the name was free a moment ago.
+    await rename(path + SUFFIX, path);
+    await syncFolder(dirname(path));
+    return;
   }
   await unlink(path + SUFFIX);
   await syncFolder(dirname(path));

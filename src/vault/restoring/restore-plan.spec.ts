@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { RecoveryPoint } from '../vault/recovery-point.ts';
-import { VmDefinition } from '../vm/definition.ts';
+import type { RecoveryPoint } from '../recovery-point.ts';
+import { VmDefinition } from '../../vm/definition.ts';
 import { bootFilesFor, filesOf, planDisk, planVm } from './restore-plan.ts';
 
 const DEFINITION = VmDefinition.parse({

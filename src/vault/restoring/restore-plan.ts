@@ -1,8 +1,12 @@
 import { join } from 'node:path';
-import { Fault } from '../kernel/fault.ts';
-import type { PointDisk, RecoveryPoint } from '../vault/recovery-point.ts';
-import { VmName, type FirmwareDefinition, type VmDefinition } from '../vm/definition.ts';
-import { restoredDefinition, storedDefinition, type BootFiles } from '../vm/restored-definition.ts';
+import { Fault } from '../../kernel/fault.ts';
+import type { PointDisk, RecoveryPoint } from '../recovery-point.ts';
+import { VmName, type FirmwareDefinition, type VmDefinition } from '../../vm/definition.ts';
+import {
+  restoredDefinition,
+  storedDefinition,
+  type BootFiles,
+} from '../../vm/restored-definition.ts';
 
 /** Name of the firmware's variable store in a recovery point. */
 export const NVRAM_FILE = 'nvram';
@@ -133,8 +137,8 @@ function filesOfFirmware(firmware: FirmwareDefinition): [keyof BootFiles, string
   }
 }
 
-/** Names come out of the vault and become file names. */
-function fileName(name: string): string {
+/** Names come out of the vault and become file names. @throws Fault `point.definition-invalid` */
+export function fileName(name: string): string {
   if (!VmName.safeParse(name).success) {
     throw new Fault(
       'point.definition-invalid',

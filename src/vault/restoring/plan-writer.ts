@@ -1,11 +1,11 @@
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { DiskWriter } from '../disk/disk-writer.ts';
-import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
-import { partOf, type ReportProgress } from '../kernel/progress.ts';
-import type { Vault } from '../vault/vault.ts';
+import type { DiskWriter } from '../../disk/disk-writer.ts';
+import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
+import { partOf, type ReportProgress } from '../../kernel/progress.ts';
+import type { Vault } from '../vault.ts';
 import { contentBytes, requireSpace } from './free-space.ts';
-import { NewFiles } from './new-files.ts';
+import { NewFiles } from '../../kernel/new-files.ts';
 import { filesOf, NVRAM_FILE, type ImageFormat, type RestorePlan } from './restore-plan.ts';
 
 /** Makes an empty image at a path that is free. `formats/image.ts` has the real one. */
