@@ -1,0 +1,104 @@
+import fc from 'fast-check';
+import { simpleReply, structuredReply } from '../../test/support/nbd-wire.ts';
+import { ByteFeed } from './byte-steps.ts';
+import { PendingRequest } from './pending-request.ts';
+import { Command } from './protocol.ts';
+import { readReplies, type PendingRequests } from './replies.ts';
+
+const LENGTH = 64;
+
+/** Cuts `length` bytes into pieces of random lengths, in a random order. */
+const pieces = fc
+  .uniqueArray(fc.integer({ min: 1, max: LENGTH - 1 }), { maxLength: 6 })
+  .map((cuts) => [0, ...cuts.sort((a, b) => a - b), LENGTH])
+  .chain((borders) =>
+    fc.shuffledSubarray(
+      borders.slice(0, -1).map((start, index) => ({ start, end: borders[index + 1] ?? LENGTH })),
+      { minLength: borders.length - 1 },
+    ),
+  );
+
+/** Answers to three reads and one status request, mixed, with the bytes that they carry. */
+const conversation = fc
+  .tuple(
+    fc.array(fc.tuple(pieces, fc.uint8Array({ minLength: LENGTH, maxLength: LENGTH })), {
+      minLength: 3,
+      maxLength: 3,
+    }),
+    fc.array(fc.tuple(fc.integer({ min: 1, max: 999 }), fc.nat(3)), { minLength: 1, maxLength: 5 }),
+    fc.array(fc.nat(3), { minLength: 30, maxLength: 30 }),
+  )
+  .map(([reads, runs, order]) => {
+    const queues = reads.map(([parts, bytes], index) =>
+      parts.map(({ start, end }, at) => {
+        const offset = Buffer.alloc(8);
+        offset.writeBigUInt64BE(BigInt(index * 1000 + start));
+        return structuredReply(
+          { cookie: BigInt(index + 1), type: 1, isLast: at === parts.length - 1 },
+          Buffer.concat([offset, bytes.subarray(start, end)]),
+        );
+      }),
+    );
+    const status = Buffer.alloc(4 + 8 * runs.length);
+    runs.forEach(([length, flags], index) => {
+      status.writeUInt32BE(length, 4 + 8 * index);
+      status.writeUInt32BE(flags, 8 + 8 * index);
+    });
+    queues.push([structuredReply({ cookie: 4n, type: 5, isLast: true }, status)]);
+    queues.push([simpleReply(5n, 0)]);
+    const stream: Uint8Array[] = [];
+    for (const index of [...order, 0, 1, 2, 3, 4].flatMap((queue) => [queue, queue])) {
+      stream.push(...(queues[index]?.splice(0, 1) ?? []));
+    }
+    return {
+      stream: Buffer.concat([...stream, ...queues.flat()]),
+      contents: reads.map(([, bytes]) => bytes),
+      runs: runs.map(([length, flags]) => ({ length, flags })),
+    };
+  });
+
+describe('readReplies', () => {
+  it('understands the same however the stream is cut', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        conversation,
+        fc.infiniteStream(fc.integer({ min: 1, max: 40 })),
+        async ({ stream, contents, runs }, cuts) => {
+          const targets = contents.map(() => new Uint8Array(LENGTH));
+          const reads = targets.map(
+            (target, index) =>
+              new PendingRequest({
+                command: Command.read,
+                offset: index * 1000,
+                length: LENGTH,
+                target,
+              }),
+          );
+          const status = new PendingRequest({ command: Command.blockStatus, offset: 0, length: 1 });
+          const flush = new PendingRequest({ command: Command.flush, offset: 0, length: 0 });
+          const pending: PendingRequests = new Map(
+            [...reads, status, flush].map((request, index) => [index + 1, request]),
+          );
+          const feed = new ByteFeed(readReplies(pending, true));
+
+          // The same buffer again and again, as a socket does it.
+          const buffer = new Uint8Array(40);
+          for (let at = 0; at < stream.length;) {
+            const length = cuts.next().value as number;
+            const piece = stream.subarray(at, at + length);
+            buffer.set(piece);
+            feed.push(buffer.subarray(0, piece.length));
+            buffer.fill(0xee);
+            at += piece.length;
+          }
+
+          await Promise.all([...reads, flush].map((request) => request.settled));
+          expect(targets).toEqual(contents.map((bytes) => new Uint8Array(bytes)));
+          expect((await status.settled).get(0)).toEqual(runs);
+          expect(pending.size).toBe(0);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+});
