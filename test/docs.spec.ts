@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { type Command } from 'commander';
 import { Cli } from '../src/cli/cli.ts';
 import { FAULT_ADVICE } from '../src/cli/fault-advice.ts';
@@ -107,14 +107,16 @@ describe('docs/dependencies.md', () => {
 });
 
 describe('docs/decisions', () => {
-  it('are all listed, and all there', async () => {
+  it('are all listed, and say context, decision and consequences', async () => {
+    const folder = new URL('../docs/decisions/', import.meta.url);
+    const names = (await readdir(folder)).filter((name) => /^\d{4}-/.test(name)).sort();
     const links = [...(await text('docs/decisions/README.md')).matchAll(/\]\(([^)]+)\)/g)];
-    const pages = await Promise.all(
-      links.map(async ([, name]) => await text(`docs/decisions/${name ?? ''}`)),
-    );
 
-    for (const page of pages) {
-      expect(page).toMatch(/\*\*Context\.\*\*[^]*\*\*Decision\.\*\*[^]*\*\*Consequences\.\*\*/);
+    expect(links.map(([, name]) => name)).toEqual(names);
+    for (const name of names) {
+      expect(await text(`docs/decisions/${name}`)).toMatch(
+        /Context[^]*Decisions?[^]*Consequences/i,
+      );
     }
   });
 });
