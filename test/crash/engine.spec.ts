@@ -181,6 +181,46 @@ describe('A backup that is cut off', () => {
   );
 });
 
+describe('A backup of a powered-off VM that is cut off', () => {
+  it.each(['overlays-planned', 'overlays-made', 'frozen-saved', 'changes-logged'])(
+    'at %s loses no change',
+    async (step) => {
+      await using lab = await QemuLab.create(DISKS);
+      const before = lab.engine();
+      await before.add(lab.definition, signal);
+      await before.start(lab.vm, signal);
+      await lab.fill('data', A, 1);
+      const first = await before.freeze(
+        lab.vm,
+        { jobToken: 'first', crashConsistent: true },
+        signal,
+      );
+      await first[Symbol.asyncDispose]();
+      await lab.fill('data', B, 2);
+      await before.stop(lab.vm, { force: true }, signal);
+      await before.close();
+
+      expect(await runService(lab, { killAt: step, kill: ['service'] })).toContain('reached');
+
+      const engine = lab.engine();
+      await engine.reconcile(signal);
+      expect(await engine.reconcile(signal)).toEqual([]);
+      await engine.start(lab.vm, signal);
+      await lab.fill('data', C, 3);
+      const next = await engine.freeze(lab.vm, { jobToken: 'next', crashConsistent: true }, signal);
+      const disk = diskOf(next, 'data');
+      const changes = await disk.changedSince(diskOf(first, 'data').tracking);
+      const extents = changes.method === 'full' ? [] : changes.extents;
+      expect([A, B, C].map((range) => covers(extents, range))).toEqual([false, true, true]);
+      expect([await byteIn(disk, A), await byteIn(disk, B), await byteIn(disk, C)]).toEqual([
+        1, 2, 3,
+      ]);
+      await next[Symbol.asyncDispose]();
+      await expectSteadyState(lab);
+    },
+  );
+});
+
 describe('A start that is cut off', () => {
   it.each([
     ['start-announced', 'stopped'],

@@ -20,8 +20,11 @@ const Head = z.strictObject({
   previousSizeBytes: z.int().nonnegative(),
   sizeBytes: z.int().nonnegative(),
   count: z.int().nonnegative().max(EXTENTS_MAX),
+  /** Of everything else: the head without this field, and the body. */
   sha256: z.string(),
 });
+
+type Head = z.infer<typeof Head>;
 
 /**
  * What each freeze of one disk found changed: one durable file per generation. A file that is
@@ -43,15 +46,15 @@ export class ChangeLog {
   async write(record: ChangeRecord): Promise<void> {
     const extents = limited(record.extents, EXTENTS_MAX);
     const body = encodeExtents(extents);
-    const head = Head.parse({
-      version: 1,
+    const facts = {
+      version: 1 as const,
       trackingId: this.trackingId,
       generation: record.generation,
       previousSizeBytes: record.previousSizeBytes,
       sizeBytes: record.sizeBytes,
       count: extents.length,
-      sha256: hashOf(body),
-    });
+    };
+    const head = Head.parse({ ...facts, sha256: hashOf(facts, body) });
     await mkdir(this.folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
     const content = Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), body]);
     await writeDurably(this.pathOf(record.generation), content);
@@ -73,7 +76,8 @@ export class ChangeLog {
       const head = Head.parse(JSON.parse(content.subarray(0, end).toString('utf8')));
       const body = content.subarray(end + 1);
       const isOurs = head.trackingId === this.trackingId && head.generation === generation;
-      if (!isOurs || head.sha256 !== hashOf(body)) {
+      const { sha256, ...facts } = head;
+      if (!isOurs || sha256 !== hashOf(facts, body)) {
         return undefined;
       }
       const { previousSizeBytes, sizeBytes } = head;
@@ -198,6 +202,8 @@ function pushVarint(target: number[], value: number): void {
   target.push(rest);
 }
 
-function hashOf(body: Uint8Array): string {
-  return createHash('sha256').update(body).digest('hex');
+function hashOf(facts: Omit<Head, 'sha256'>, body: Uint8Array): string {
+  const { trackingId, generation, previousSizeBytes, sizeBytes, count } = facts;
+  const head = [trackingId, generation, previousSizeBytes, sizeBytes, count].join(' ');
+  return createHash('sha256').update(head).update(body).digest('hex');
 }

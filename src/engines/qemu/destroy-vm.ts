@@ -4,8 +4,7 @@ import { syncFolder } from '../../kernel/durable-file.ts';
 import { imagesOf } from './add-vm.ts';
 import type { EngineParts } from './engine-parts.ts';
 import type { ManagedVm } from './managed-vm.ts';
-import { quitQemu, removeRunFolder, runningPid } from './qemu-process.ts';
-import { ownerOf } from './settle.ts';
+import { killQemu, removeRunFolder } from './qemu-process.ts';
 
 /** Powers off and removes everything. Cut off anywhere, the VM is still known and can be destroyed again. */
 export async function destroyVm(
@@ -14,10 +13,8 @@ export async function destroyVm(
   signal: AbortSignal,
 ): Promise<void> {
   const { paths, state, definition } = vm;
-  if ((await runningPid(paths)) !== undefined) {
-    const session = await parts.sessions.get(ownerOf(vm), signal);
-    await quitQemu(paths, session.qmp, signal);
-  }
+  // Nothing of it is to be kept, so it need not end in order.
+  await killQemu(paths, signal);
   await parts.sessions.drop(definition.id);
   const layers = state.disks.flatMap((disk) => disk.layers.map(({ path }) => path));
   const images = imagesOf(definition).map(({ path }) => path);

@@ -45,7 +45,7 @@ export async function isUntouched(layer: Layer): Promise<boolean> {
 }
 
 /** The backing file that a qcow2 header names; `''` if none. */
-export async function backingName(path: string): Promise<string> {
+async function backingName(path: string): Promise<string> {
   await using file = await open(path, 'r');
   const header = Buffer.alloc(HEADER_BYTES);
   const { bytesRead } = await file.read(header, 0, HEADER_BYTES, 0);

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { open, type FileHandle } from 'node:fs/promises';
 import { plainEnvironment } from '../../kernel/command.ts';
 import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
-import { Fault } from '../../kernel/fault.ts';
+import { Fault, systemCode } from '../../kernel/fault.ts';
 
 /** Exit code of flock(1) when somebody else holds the lock. */
 const LOCK_TAKEN = 1;
@@ -65,7 +65,11 @@ async function lockDescription(fd: number, waitMs: number, signal: AbortSignal):
     signal,
     killSignal: 'SIGKILL',
   });
-  const [exitCode] = (await once(child, 'exit')) as [number | null];
+  const [exitCode] = (await once(child, 'exit').catch((error: unknown) => {
+    throw systemCode(error) === 'ENOENT'
+      ? new Fault('command.missing', 'flock (util-linux) is not installed.', { file: 'flock' })
+      : error;
+  })) as [number | null];
   if (exitCode === 0 || exitCode === LOCK_TAKEN) {
     return exitCode === 0;
   }

@@ -88,7 +88,9 @@ async function frozenVm(
     const nvram = await frozenNvram(vm, signal);
     const definition = await currentDefinition(vm, opened.disks);
     const warnings = [...vm.state.warnings];
-    await vm.save({ warnings: [] });
+    if (warnings.length > 0) {
+      await vm.save({ warnings: [] });
+    }
     const giveUp = once(async () => {
       watch.stop();
       await Promise.all(opened.chains.map(async (chain) => chain.close()));

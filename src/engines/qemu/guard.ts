@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { plainEnvironment } from '../../kernel/command.ts';
 
 /** After this a guest is thawed, whatever the service is doing. */
-export const FROZEN_MS_MAX = 30_000;
+const FROZEN_MS_MAX = 30_000;
 const READY_MS_MAX = 15_000;
 const CONNECT_MS_MAX = 3_000;
 /** An agent that flushes for longer than this is not waited for. */

@@ -131,7 +131,7 @@ export async function loadVm(
   return { definition: definition.data, state };
 }
 
-export function notFound(vmId: string): Fault {
+function notFound(vmId: string): Fault {
   return new Fault('engine.vm-not-found', `There is no VM ${vmId}.`, { vmId });
 }
 

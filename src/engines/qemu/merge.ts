@@ -39,7 +39,7 @@ export async function mergeFrozenLayers(
   return merged;
 }
 
-export function commitJobId(disk: DiskState): string {
+function commitJobId(disk: DiskState): string {
   return `merge-${disk.index}`;
 }
 

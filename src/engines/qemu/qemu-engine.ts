@@ -16,7 +16,7 @@ import type { EngineLimits, EngineParts, Step } from './engine-parts.ts';
 import { FileLock } from './file-lock.ts';
 import { freezeVm } from './freeze-vm.ts';
 import { busy, loadVm, ManagedVm } from './managed-vm.ts';
-import { runningPid } from './qemu-process.ts';
+import { killQemu, runningPid } from './qemu-process.ts';
 import { destroyVm } from './destroy-vm.ts';
 import { releaseVm } from './release-vm.ts';
 import { Sessions } from './sessions.ts';
@@ -132,7 +132,15 @@ export class QemuEngine extends Engine {
   ): Promise<void> {
     this.endMerge(vm);
     await using managed = await this.open(vm, signal);
-    const { session } = await settle(this.parts, managed, { mayMerge: false }, signal);
+    const { session } = await settle(this.parts, managed, { mayMerge: false }, signal).catch(
+      async (error: unknown) => {
+        if (!force || !isFault(error, 'engine.unreachable')) {
+          throw error;
+        }
+        await killQemu(managed.paths, signal);
+        return settle(this.parts, managed, { mayMerge: false }, signal);
+      },
+    );
     if (session !== undefined) {
       await shutDown(this.parts, managed, { session, force }, signal);
     }
@@ -150,7 +158,14 @@ export class QemuEngine extends Engine {
 
   override async freeze(vm: VmId, options: FreezeOptions, signal: AbortSignal): Promise<FrozenVm> {
     const hold = await this.hold(vm, signal);
-    return freezeVm({ parts: this.parts, paths: this.paths(vm), options, hold }, vm, signal);
+    const paths = this.paths(vm);
+    try {
+      return await freezeVm({ parts: this.parts, paths, options, hold }, vm, signal);
+    } catch (error) {
+      // It may have got as far as to freeze layers, which are not to stay.
+      this.inBackground(vm, async (merging) => this.mergeLater(vm, merging));
+      throw error;
+    }
   }
 
   override async reconcile(signal: AbortSignal): Promise<string[]> {

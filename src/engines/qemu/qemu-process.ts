@@ -156,6 +156,11 @@ export async function quitQemu(paths: VmPaths, qmp: QmpClient, signal: AbortSign
   if (await hasEnded(paths, QUIT_MS_MAX, signal)) {
     return;
   }
+  await killQemu(paths, signal);
+}
+
+/** For a QEMU that does not answer any more. What its guest flushed is on the disks. */
+export async function killQemu(paths: VmPaths, signal: AbortSignal): Promise<void> {
   const pid = await runningPid(paths);
   if (pid !== undefined) {
     process.kill(pid, 'SIGKILL');

@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 const Nothing = z.unknown();
 
-export const RunState = z.string().max(64);
+const RunState = z.string().max(64);
 
 const NamedNode = z.object({
   'node-name': z.string(),
@@ -11,7 +11,6 @@ const NamedNode = z.object({
   ro: z.boolean(),
   image: z.object({ filename: z.string(), 'virtual-size': z.number() }),
 });
-export type NamedNode = z.infer<typeof NamedNode>;
 
 const Job = z.object({
   id: z.string(),

@@ -163,7 +163,7 @@ describe('QemuEngine with a guest that writes', () => {
     await engine.stop(definition.id, { force: false }, signal);
     const stopped = await engine.get(definition.id, signal);
     expect(stopped).toMatchObject({ status: 'stopped', warnings: [] });
-    const report = await checkJournal((await offlineCopy()) ?? '');
+    const report = await checkJournal(await offlineCopy());
     expect(report).toMatchObject({ problems: [], neededRecovery: false });
 
     await engine.start(definition.id, signal);

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { Guard } from './guard.ts';
+import { Guard } from '../../../src/engines/qemu/guard.ts';
 
 type Reply = object | 'silence';
 
