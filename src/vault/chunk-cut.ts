@@ -41,7 +41,7 @@ export function cutFunction(key: Uint8Array, cutBits: number): CutFunction {
 }
 
 /** True if the whole sector is zero. */
-export function isZeroSector(words: Uint32Array, sector: number): boolean {
+function isZeroSector(words: Uint32Array, sector: number): boolean {
   const start = sector * SECTOR_WORDS;
   const end = start + SECTOR_WORDS;
   for (let i = start; i < end; i++) {

@@ -3,7 +3,7 @@ import { SECTOR_BYTES } from './chunk-cut.ts';
 import type { Piece } from './store-task.ts';
 
 /** Chunks are cut at multiples of this: docs/vault-format.md, section 1. */
-export const WINDOW_SECTORS = 1024;
+const WINDOW_SECTORS = 1024;
 
 /** Sectors to be read, or known to be zero. */
 export interface Run extends Piece {

@@ -5,7 +5,7 @@ import { PREFIX_BOUND_BYTES, PREFIX_BYTES } from './pack-layout.ts';
 
 /** What does not shrink below this share of its size is stored raw: decompressing costs more than it saves. */
 const COMPRESSED_SHARE_MAX = 0.97;
-export const COMPRESSION_LEVEL = 3;
+const COMPRESSION_LEVEL = 3;
 
 /** What all frames of a pack share. */
 export interface FrameKeys {
@@ -21,7 +21,8 @@ export interface PackedFrame {
 /** Compresses the slots of a frame, or leaves them raw if that does not pay. */
 export function packFrame(raw: Uint8Array): PackedFrame {
   const body = zstdCompressSync(raw, {
-    chunkSize: raw.length + 512,
+    // ZSTD_compressBound: with less room zstd copies its input and compresses it piece by piece.
+    chunkSize: raw.length + (raw.length >> 8) + 1024,
     pledgedSrcSize: raw.length,
     params: { [constants.ZSTD_c_compressionLevel]: COMPRESSION_LEVEL },
   });

@@ -2,7 +2,7 @@ import { ByteReader, ByteWriter, require } from './binary.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
 import { MAC_BYTES } from './key-tree.ts';
 import { GENERATION_MAX, type PackKind, type PackName } from './layout.ts';
-import { FRAME_RAW_BYTES_MAX, SLOTS_MAX } from './pack-layout.ts';
+import { SLOTS_MAX } from './pack-layout.ts';
 import type { PackNumbers } from './pack-numbers.ts';
 import { ulidBytes, ulidText } from './ulid.ts';
 
@@ -12,7 +12,6 @@ export const LEAF_SECTORS = 16_384;
 export const LEAF_BYTES = LEAF_SECTORS * SECTOR_BYTES;
 export const FAN_OUT = 256;
 export const DEPTH_MAX = 3;
-export const NODE_BYTES_MAX = FRAME_RAW_BYTES_MAX.metadata;
 const LEAF_TYPE = 1;
 const INNER_TYPE = 2;
 

@@ -17,8 +17,8 @@ export const PREFIX_BYTES = 12;
 export const PREFIX_BOUND_BYTES = 8;
 export const SLOTS_MAX = 65_535;
 export const FRAMES_MAX = 4096;
-export const FOOTER_BYTES_MAX = 2 * 1024 * 1024;
-export const PACK_BYTES_MAX = 256 * 1024 * 1024;
+const FOOTER_BYTES_MAX = 2 * 1024 * 1024;
+const PACK_BYTES_MAX = 256 * 1024 * 1024;
 export const FRAME_RAW_BYTES = 512 * 1024;
 export const FRAME_RAW_BYTES_MAX: Readonly<Record<PackKind, number>> = {
   data: FRAME_RAW_BYTES,

@@ -3,7 +3,7 @@ import { Fault } from '../kernel/fault.ts';
 import type { PackName } from './layout.ts';
 
 /** As many packs as one process can tell apart: 64 TiB of full packs. */
-export const PACKS_MAX = 2 ** 20;
+const PACKS_MAX = 2 ** 20;
 
 /** States of a pack in `PackNumbers.states`; anything from SESSION_FIRST is the session that is writing it. */
 export const PACK_UNUSABLE = 0;

@@ -225,7 +225,7 @@ export class ChunkStorer {
   }
 }
 
-export function sourceShort(name: string, offset: number): Fault {
+function sourceShort(name: string, offset: number): Fault {
   return new Fault(
     'vault.source-short',
     `The source ${name} ends at byte ${offset}, before the size it was said to have. Was it changed during the backup? No recovery point was made.`,

@@ -15,7 +15,7 @@ export const VM = { vmId: '11111111-2222-4333-8444-555555555555', vmName: 'web' 
 export const DISK = 'disk-1';
 
 /** Cheap keys and small packs. */
-export const PARAMETERS: Partial<VaultParameters> = {
+const PARAMETERS: Partial<VaultParameters> = {
   kdf: { memoryKib: 64, passes: 1, lanes: 1 },
   packBytes: 256 * 1024,
 };
