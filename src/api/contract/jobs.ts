@@ -23,7 +23,6 @@ export const StartBackup = z
   })
   .meta({ id: 'StartBackup' });
 export type StartBackup = z.infer<typeof StartBackup>;
-export type StartBackupInput = z.input<typeof StartBackup>;
 
 /** A recovery point by its id, or the newest one of a VM. */
 const pointOf = {
@@ -219,7 +218,6 @@ export const JobQuery = z
   })
   .meta({ id: 'JobQuery' });
 export type JobQuery = z.infer<typeof JobQuery>;
-export type JobQueryInput = z.input<typeof JobQuery>;
 
 /** 200 of GET /api/v1/jobs, newest first. */
 export const JobList = z.object({ jobs: z.array(Job) }).meta({ id: 'JobList' });

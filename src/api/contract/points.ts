@@ -45,7 +45,6 @@ export const PointQuery = z
   })
   .meta({ id: 'PointQuery' });
 export type PointQuery = z.infer<typeof PointQuery>;
-export type PointQueryInput = z.input<typeof PointQuery>;
 
 /** 200 of GET /api/v1/points, oldest first. */
 export const PointList = z.object({ points: z.array(Point) }).meta({ id: 'PointList' });

@@ -13,8 +13,8 @@ export const VaultName = z
 /** A vault's own id: 128 random bits in hex. */
 export const VaultId = z.string().regex(/^[0-9a-f]{32}$/, 'the id of a vault');
 
-/** A vault by its id or its name; an id has the form of a name too. */
-export const VaultReference = VaultName;
+/** A vault by its id or its name. */
+export const VaultReference = z.union([VaultId, VaultName]);
 
 /** A recovery point's ULID. */
 export const PointId = z.string().regex(/^[0-9A-HJKMNP-TV-Z]{26}$/, 'a recovery point id (ULID)');
