@@ -82,11 +82,11 @@ export const StartVerification = z.strictObject(pointOf).meta({ id: 'StartVerifi
 export type StartVerification = z.infer<typeof StartVerification>;
 export type StartVerificationInput = z.input<typeof StartVerification>;
 
-export const JobKind = z.enum(['backup', 'restore', 'verify']);
+const JobKind = z.enum(['backup', 'restore', 'verify']);
 export type JobKind = z.infer<typeof JobKind>;
 
 /** `interrupted`: the service stopped while it ran; start it again, nothing is sent twice. */
-export const JobState = z.enum([
+const JobState = z.enum([
   'queued',
   'running',
   'succeeded',
@@ -96,7 +96,7 @@ export const JobState = z.enum([
 ]);
 export type JobState = z.infer<typeof JobState>;
 
-export const JobProgress = z
+const JobProgress = z
   .object({
     phase: z.string(),
     doneBytes: ByteCount,
@@ -109,7 +109,7 @@ export const JobProgress = z
   .meta({ id: 'JobProgress' });
 export type JobProgress = z.infer<typeof JobProgress>;
 
-export const DiskBackupResult = z.object({
+const DiskBackupResult = z.object({
   name: z.string(),
   sizeBytes: ByteCount,
   method: z.enum(['changed-extents', 'full']),
@@ -159,7 +159,7 @@ export const RestoreResult = z
   .meta({ id: 'RestoreResult' });
 export type RestoreResult = z.infer<typeof RestoreResult>;
 
-export const VerifyResult = z
+const VerifyResult = z
   .object({
     kind: z.literal('verify'),
     pointId: PointId,
@@ -176,7 +176,7 @@ export const VerifyResult = z
   .meta({ id: 'VerifyResult' });
 export type VerifyResult = z.infer<typeof VerifyResult>;
 
-export const JobFault = z
+const JobFault = z
   .object({
     /** A fault code of docs/errors.md, `cancelled`, or `internal` for a bug of ours. */
     code: z.string(),

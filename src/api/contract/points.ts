@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ByteCount, PointId, TimeMs, VaultId, VaultReference, VmReference } from './references.ts';
 
-export const PointDisk = z
+const PointDisk = z
   .object({
     diskId: z.string(),
     name: z.string(),

@@ -44,7 +44,7 @@ export const AddVm = z
 export type AddVm = z.infer<typeof AddVm>;
 export type AddVmInput = z.input<typeof AddVm>;
 
-export const VmStatus = z.enum(['running', 'stopped', 'paused', 'io-error', 'unknown']);
+const VmStatus = z.enum(['running', 'stopped', 'paused', 'io-error', 'unknown']);
 
 export const Vm = z
   .object({
