@@ -86,14 +86,7 @@ const JobKind = z.enum(['backup', 'restore', 'verify']);
 export type JobKind = z.infer<typeof JobKind>;
 
 /** `interrupted`: the service stopped while it ran; start it again, nothing is sent twice. */
-const JobState = z.enum([
-  'queued',
-  'running',
-  'succeeded',
-  'failed',
-  'cancelled',
-  'interrupted',
-]);
+const JobState = z.enum(['queued', 'running', 'succeeded', 'failed', 'cancelled', 'interrupted']);
 export type JobState = z.infer<typeof JobState>;
 
 const JobProgress = z
