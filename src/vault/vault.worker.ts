@@ -17,10 +17,12 @@ assert(parentPort !== null, 'this file runs in a worker thread');
 const port = parentPort;
 const runner = new TaskRunner(workerData as ChunkingSecrets);
 
-// Compressing and encrypting leaves a few MiB of dead buffers per task, which the engine would let
-// grow to 64 MiB per thread before it looks: a young collection after each task takes 1 ms.
+// Compressing and encrypting leaves about 10 MiB of dead buffers per task, which the engine would let
+// grow far before it looks. A young collection after each task takes 1 ms, a whole one 3 ms.
+const TASKS_PER_WHOLE_COLLECTION = 8;
 setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as (options: { type: 'minor' }) => void;
+const collect = runInNewContext('gc') as (options: { type: 'minor' | 'major' }) => void;
+let tasks = 0;
 
 port.on('message', ({ id, task }: { id: number; task: Task }) => {
   try {
@@ -34,7 +36,8 @@ port.on('message', ({ id, task }: { id: number; task: Task }) => {
       port.postMessage({ id, error } satisfies WorkerAnswer);
     }
   }
-  collect({ type: 'minor' });
+  tasks += 1;
+  collect({ type: tasks % TASKS_PER_WHOLE_COLLECTION === 0 ? 'major' : 'minor' });
 });
 
 /** Decrypted frames are given away, not copied; each has a buffer of its own. */
