@@ -20,8 +20,6 @@ export interface ConnectionOptions {
   readonly timeoutMs: number;
 }
 
-/** One buffer per connection receives everything; larger ones bring nothing on a unix socket. */
-const RECEIVE_BYTES = 1024 * 1024;
 const GOODBYE_MS_MAX = 1000;
 const COOKIE_MAX = 0xffff_ffff;
 
@@ -44,13 +42,13 @@ export class NbdConnection {
   private constructor(address: NbdAddress, options: ConnectionOptions) {
     this.timeoutMs = options.timeoutMs;
     const wishes = { exportName: address.exportName ?? '', contexts: options.contexts };
-    const buffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
+    this.feed = new ByteFeed(this.conversation(wishes));
     this.socket = connect({
       path: address.socketPath,
       onread: {
-        buffer,
+        buffer: () => this.feed.nextBuffer(),
         callback: (count) => {
-          this.receive(buffer.subarray(0, count));
+          this.receive(count);
           return true;
         },
       },
@@ -58,7 +56,6 @@ export class NbdConnection {
     this.gone = new Promise((resolve) => this.socket.once('close', resolve));
     // Handled by whoever opens; a failure after that shows in the requests.
     this.agreed.promise.catch(() => undefined);
-    this.feed = new ByteFeed(this.conversation(wishes));
     this.watch(address);
   }
 
@@ -133,7 +130,9 @@ export class NbdConnection {
   async close(): Promise<void> {
     if (this.failure === undefined) {
       const goodbye = encode(0, { command: Command.disconnect, offset: 0, length: 0 });
-      this.fail(new Fault('nbd.disconnected', 'The connection was closed.'), goodbye);
+      const closed = new Fault('nbd.disconnected', 'The connection was closed.');
+      // A socket that lives on to say goodbye could still write where an answer is expected.
+      this.fail(closed, this.pending.size === 0 ? goodbye : undefined);
     }
     await this.gone;
   }
@@ -182,12 +181,12 @@ export class NbdConnection {
     });
   }
 
-  private receive(bytes: Uint8Array): void {
+  private receive(count: number): void {
     if (this.failure !== undefined) {
       return;
     }
     try {
-      this.feed.push(bytes);
+      this.feed.received(count);
     } catch (error) {
       // A broken protocol or a bug of ours: either way the stream has lost its meaning.
       this.fail(error as Error);
@@ -210,7 +209,7 @@ export class NbdConnection {
       });
     }
     for (const waiting of this.pending.values()) {
-      waiting.abandon(failure);
+      waiting.giveUp(failure);
     }
     this.pending.clear();
   }

@@ -53,8 +53,22 @@ export class PendingRequest {
     this.refuse = reject;
   }
 
-  /** Nobody waits any more: the rest of the answer is skipped and nothing is written to the target. */
+  /**
+   * Nobody waits any more: the rest of the answer is skipped and nothing is written to the target.
+   * While the target is lent to the system that is so when the next bytes come.
+   */
   abandon(reason: unknown): void {
+    if (this.filling?.returned === undefined) {
+      this.giveUp(reason);
+      return;
+    }
+    this.filling.returned = () => {
+      this.giveUp(reason);
+    };
+  }
+
+  /** Like `abandon`, when the socket is gone and so cannot write any more. */
+  giveUp(reason: unknown): void {
     this.target = undefined;
     if (this.filling !== undefined) {
       this.filling.target = undefined;
