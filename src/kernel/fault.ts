@@ -31,7 +31,6 @@ export const FAULTS = {
   'engine.vm-not-found': { kind: 'not-found', retry: 'never' },
   'engine.vm-busy': { kind: 'conflict', retry: 'later' },
   'engine.vm-exists': { kind: 'conflict', retry: 'never' },
-  'engine.vm-not-running': { kind: 'conflict', retry: 'later' },
   'engine.start-failed': { kind: 'unavailable', retry: 'later' },
   'engine.unreachable': { kind: 'unavailable', retry: 'later' },
   'engine.refused': { kind: 'unavailable', retry: 'later' },

@@ -17,7 +17,7 @@ export interface LabDisk {
   readonly sizeBytes?: number;
 }
 
-export const TWO_DISKS: readonly LabDisk[] = [
+const TWO_DISKS: readonly LabDisk[] = [
   { name: 'system', format: 'qcow2' },
   { name: 'data', format: 'raw' },
   { name: 'swap', format: 'raw', excluded: true },

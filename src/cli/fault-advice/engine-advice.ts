@@ -20,11 +20,6 @@ export const ENGINE_ADVICE = {
     data: 'Nothing was changed.',
     next: 'Choose another name (a restore: --as), or release the VM that is there.',
   },
-  'engine.vm-not-running': {
-    happened: 'The VM does not run, and the operation needs it to.',
-    data: 'Nothing was changed.',
-    next: 'Start it with "hyperkeep vm start". A backup works on a powered-off VM too.',
-  },
   'engine.start-failed': {
     happened: 'QEMU did not start; the message carries its words.',
     data: 'The disks are not changed by it.',

@@ -92,7 +92,7 @@ async function frozenVm(
       await vm.save({ warnings: [] });
     }
     const giveUp = once(async () => {
-      watch.stop();
+      watch.revoke();
       await Promise.all(opened.chains.map(async (chain) => chain.close()));
       await freezing.hold.release();
     });

@@ -28,6 +28,14 @@ export class OverlayWatch {
     return new RevocableReader(reader, this.revocation.signal);
   }
 
+  /** The frozen state is given up by the service: nothing of it can be read any more. */
+  revoke(): void {
+    this.stop();
+    this.revocation.abort(
+      new Fault('engine.hold-lost', 'The frozen state was given up while it was being read.'),
+    );
+  }
+
   stop(): void {
     this.unsubscribe();
   }

@@ -223,6 +223,9 @@ describe('QemuEngine', () => {
     await engine.reconcile(signal);
     await using frozen = await engine.freeze(lab.vm, job('next'), signal);
 
+    await expect(contentOf(diskOf(zombie, 'data'))).rejects.toMatchObject({
+      code: 'engine.hold-lost',
+    });
     await zombie[Symbol.asyncDispose]();
 
     expect(JSON.parse(readFileSync(lab.paths.state, 'utf8'))).toMatchObject({ holder: 'next' });
