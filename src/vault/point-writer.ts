@@ -102,7 +102,7 @@ export class PointWriter implements AsyncDisposable {
    */
   async addDisk(source: DiskSource, running: Running): Promise<PointDisk> {
     this.#checkSource(source);
-    return this.#exclusively(async () => {
+    return this.#exclusively(running.signal, async () => {
       const stored = await this.#store(source, running, false);
       this.#sources.push(source);
       this.#disks.push(stored);
@@ -129,7 +129,7 @@ export class PointWriter implements AsyncDisposable {
    * is there a recovery point.
    */
   async commit(facts: PointFacts, signal: AbortSignal): Promise<RecoveryPoint> {
-    return this.#exclusively(async () => {
+    return this.#exclusively(signal, async () => {
       const notes = [...facts.notes];
       let least = 0;
       for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts++) {
@@ -191,16 +191,22 @@ export class PointWriter implements AsyncDisposable {
   }
 
   /** One operation at a time; one that fails ends the writer. */
-  async #exclusively<T>(operation: () => Promise<T>): Promise<T> {
+  async #exclusively<T>(signal: AbortSignal, operation: () => Promise<T>): Promise<T> {
     assert(!this.#busy, 'one operation at a time');
     assert(this.#state === 'open', 'the point was given up or committed');
     this.#busy = true;
+    // Uploads that run beside the operation stop with it.
+    const stop = (): void => {
+      this.#stop.abort(signal.reason);
+    };
+    signal.addEventListener('abort', stop, { once: true });
     try {
       return await operation();
     } catch (error) {
       this.#state = 'failed';
       throw error;
     } finally {
+      signal.removeEventListener('abort', stop);
       this.#busy = false;
     }
   }
