@@ -84,5 +84,3 @@ export const BASE_ALLOCATION = 'base:allocation';
 export const ALLOCATION_DEPTH = 'qemu:allocation-depth';
 
 export const REQUEST_HEADER_BYTES = 28;
-/** Lengths on the wire are 32 bits wide. */
-export const LENGTH_MAX = 0xffff_ffff;

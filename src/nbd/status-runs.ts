@@ -48,7 +48,7 @@ export async function* contextRuns(
 }
 
 /** Cuts runs at each other's borders, up to where the shortest list ends. */
-export function* intersect(
+function* intersect(
   lists: readonly (readonly StatusRun[])[],
   asked: Extent,
 ): Generator<ContextRun> {
