@@ -20,8 +20,8 @@ const DATA_DISK_BYTES = 2 * GiB;
 const WRITER_PAUSE_MS = 50;
 /** Lines that the guest writes between two chapters. */
 const LINES_PER_CHAPTER = 25;
-/** What the guest writes at once, so that the full backup has something to do. */
-const STOCK = 'seq 1 4000000 >/data/stock && sync';
+/** What the guest writes at once, so that the full backup has something to do and to find again. */
+const STOCK = 'for n in 1 2 3; do mkdir /data/copy$n && cp -r /lib /sbin /data/copy$n; done; sync';
 
 interface ShopParts {
   readonly story: Story;
@@ -78,7 +78,7 @@ export class Shop implements AsyncDisposable {
       'Its writer appends numbered lines, each with the hash of a new file, and flushes both.',
     );
     await this.inGuest('/bin/sh', ['-c', STOCK], signal);
-    story.say('It also keeps a stock list of four million lines.');
+    story.say('It also keeps three copies of its programs and libraries.');
     await this.waitForLines('shop', LINES_PER_CHAPTER, signal);
   }
 
@@ -155,9 +155,12 @@ export class Shop implements AsyncDisposable {
     story.say(`${String(report.blobs)} files have the content that their lines promise.`);
     this.service = await commands.serve(signal);
     const boot = await this.starts('shop2', join(folder, 'shop2.json'), signal);
+    await this.inGuest('/bin/writer', ['stop'], signal, 'shop2');
     const inside = await this.inGuest('/bin/check', [], signal, 'shop2');
+    await this.inGuest('/bin/writer', ['start', String(WRITER_PAUSE_MS)], signal, 'shop2');
     story.say(`From inside, after boot ${String(boot)}: ${inside.trim()}`);
-    const next = await this.waitForLines('shop2', report.lines + 1, signal);
+    const { lines } = await this.waitForLines('shop2', 0, signal);
+    const next = await this.waitForLines('shop2', lines + 1, signal);
     story.say(`It goes on where it was: line ${String(next.lines)} is written.`);
     await commands.run(['vm', 'stop', 'shop2', '--force'], signal);
     this.vmIds = [];
