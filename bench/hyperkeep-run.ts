@@ -2,27 +2,29 @@
 //   create VAULT | back-up VAULT IMAGE VM | restore VAULT VM FILE | increment VAULT IMAGE VM OFFSETS LENGTH
 import { createHash } from 'node:crypto';
 import type { ChangeSet } from '../src/disk/change-set.ts';
+import type * as ImageCode from '../src/formats/image.ts';
 import type * as LocationCode from '../src/vault/object-stores/location.ts';
 import type * as MeteredCode from '../src/vault/object-stores/metered.ts';
 import type * as VaultModule from '../src/vault/vault.ts';
 import type { Vault as OpenVault } from '../src/vault/vault.ts';
-import { RawReader, RawWriter } from './raw-files.ts';
 
-interface VaultCode {
+interface ProductCode {
+  readonly image: typeof ImageCode;
   readonly location: typeof LocationCode;
   readonly metered: typeof MeteredCode;
   readonly vault: typeof VaultModule;
 }
 
 /** The code as people run it: built. `BENCH_SOURCE=1` measures the sources as they are. */
-async function load(): Promise<VaultCode> {
+async function load(): Promise<ProductCode> {
   const isSource = process.env['BENCH_SOURCE'] === '1';
   const file = async (name: string): Promise<unknown> =>
-    import(isSource ? `../src/vault/${name}.ts` : `../dist/vault/${name}.js`);
+    import(isSource ? `../src/${name}.ts` : `../dist/${name}.js`);
   return {
-    location: (await file('object-stores/location')) as typeof LocationCode,
-    metered: (await file('object-stores/metered')) as typeof MeteredCode,
-    vault: (await file('vault')) as typeof VaultModule,
+    image: (await file('formats/image')) as typeof ImageCode,
+    location: (await file('vault/object-stores/location')) as typeof LocationCode,
+    metered: (await file('vault/object-stores/metered')) as typeof MeteredCode,
+    vault: (await file('vault/vault')) as typeof VaultModule,
   };
 }
 
@@ -48,7 +50,7 @@ async function open(): Promise<OpenVault> {
 
 async function backUp(image: string, vmName: string, changes: ChangeSet): Promise<object> {
   const vault = await open();
-  await using reader = await RawReader.open(image);
+  await using reader = await code.image.openImage(image, 'raw', signal);
   await using writer = await vault.beginPoint({ vmId: idOf(vmName), vmName }, signal);
   const { statistics } = await writer.addDisk(
     { diskId: idOf(`${vmName} disk`), name: 'disk', sizeBytes: reader.size, reader, changes },
@@ -65,10 +67,10 @@ async function backUp(image: string, vmName: string, changes: ChangeSet): Promis
 async function restore(vmName: string, file: string): Promise<object> {
   const vault = await open();
   const [disk, point] = await newestDisk(vault, idOf(vmName));
-  await using writer = await RawWriter.create(file, disk.sizeBytes);
+  await using writer = await code.image.createImage(file, 'raw', disk.sizeBytes, signal);
   const place = { pointId: point.id, diskId: disk.diskId };
   const statistics = await vault.restoreDisk(place, writer, { signal });
-  await writer.flush();
+  await writer.flush(signal);
   await vault.close();
   return { statistics, traffic: store.traffic };
 }

@@ -1,8 +1,9 @@
 // npm run bench -- [--quick] [--runs N] [--json] [--only NAME,...] [--profile FOLDER]
 //
 // Hyperkeep beside restic and borg on the same disks in one run, and the targets set for it.
+import { rmSync } from 'node:fs';
 import { mkdtemp, mkdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runRound, summarize, type Measurement } from './comparison.ts';
@@ -45,9 +46,21 @@ for (const image of Object.values(images) as string[]) {
   await warm(image);
 }
 
+/** What has to go when somebody stops the bench in the middle. */
+let current: string | undefined;
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(name, () => {
+    if (current !== undefined) {
+      rmSync(current, { recursive: true, force: true });
+    }
+    process.exit(128 + constants.signals[name]);
+  });
+}
+
 const measurements: Measurement[] = [];
 for (let run = 1; run <= runs; run += 1) {
   const folder = await mkdtemp(join(options.folder, 'hyperkeep-bench-'));
+  current = folder;
   try {
     const files = join(folder, 'files');
     await mkdir(files);
