@@ -99,12 +99,15 @@ export class QemuLab implements AsyncDisposable {
     }
   }
 
+  /** Writes and flushes, like a guest whose fsync returned: only that has to survive a kill. */
   async fill(disk: string, { offset, length }: Extent, byte: number): Promise<void> {
     await this.qemuIo(disk, `write -P ${String(byte)} ${String(offset)} ${String(length)}`);
+    await this.qemuIo(disk, 'flush');
   }
 
   async discard(disk: string, { offset, length }: Extent): Promise<void> {
     await this.qemuIo(disk, `write -z -u ${String(offset)} ${String(length)}`);
+    await this.qemuIo(disk, 'flush');
   }
 
   async grow(disk: string, sizeBytes: number): Promise<void> {
