@@ -43,7 +43,7 @@ export interface FrozenVm extends AsyncDisposable {
   /** How long the snapshot transaction over all disks took; 0 for a powered-off VM. */
   readonly transactionMs: number;
   readonly definition: VmDefinition;
-  /** The firmware's variable store at the instant (qcow2 or raw bytes as stored), if it has one. */
+  /** The firmware's variable store at the instant, one complete image (qcow2 from QEMU), if it has one. */
   readonly nvram?: Uint8Array;
   readonly disks: readonly FrozenDisk[];
   /** Things that went on but that the operator should know. */
