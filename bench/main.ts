@@ -3,7 +3,7 @@
 // Hyperkeep beside restic and borg on the same disks in one run, and the targets set for it.
 import { rmSync } from 'node:fs';
 import { mkdtemp, mkdir, rm } from 'node:fs/promises';
-import { constants, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runRound, summarize, type Measurement } from './comparison.ts';
@@ -46,16 +46,13 @@ for (const image of Object.values(images) as string[]) {
   await warm(image);
 }
 
-/** What has to go when somebody stops the bench in the middle. */
+/** What has to go when somebody stops the bench in the middle (run.mjs makes signals exits). */
 let current: string | undefined;
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.once(name, () => {
-    if (current !== undefined) {
-      rmSync(current, { recursive: true, force: true });
-    }
-    process.exit(128 + constants.signals[name]);
-  });
-}
+process.once('exit', () => {
+  if (current !== undefined) {
+    rmSync(current, { recursive: true, force: true, maxRetries: 3 });
+  }
+});
 
 const measurements: Measurement[] = [];
 for (let run = 1; run <= runs; run += 1) {

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,8 +40,15 @@ export async function measure(program: Program): Promise<Cost> {
         env: { PATH: systemPath(), LANG: 'C', ...program.environment },
         cwd: program.workingFolder,
         stdio: ['ignore', program.output ?? 'pipe', 'pipe'],
+        // A group of its own, so that the program ends with the bench and not only its stopwatch.
+        detached: true,
       },
     );
+    const stop = (): void => {
+      process.kill(-(child.pid ?? 0), 'SIGKILL');
+      rmSync(folder, { recursive: true, force: true });
+    };
+    process.prependOnceListener('exit', stop);
     const said: Buffer[] = [];
     child.stdout?.on('data', (piece: Buffer) => said.push(piece));
     child.stderr?.on('data', (piece: Buffer) => said.push(piece));
@@ -50,6 +58,7 @@ export async function measure(program: Program): Promise<Cost> {
       child.on('close', resolve);
     });
     const wallS = (performance.now() - startedMs) / 1000;
+    process.removeListener('exit', stop);
     if (exitCode !== 0) {
       const command = [program.file, ...program.parameters].join(' ');
       throw new Error(`${command} (exit ${String(exitCode)}):\n${Buffer.concat(said).toString()}`);
