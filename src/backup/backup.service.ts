@@ -1,4 +1,3 @@
-import { Injectable } from '@nestjs/common';
 import type { PointCatalog } from '../catalog/point-catalog.ts';
 import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { Engine, FrozenVm } from '../engines/engine.ts';
@@ -44,13 +43,16 @@ export interface BackupCollaborators {
 }
 
 /** Takes recovery points. */
-@Injectable()
 export class BackupService {
-  constructor(
-    private readonly collaborators: BackupCollaborators,
-    private readonly clock: Clock,
-    private readonly log: Log,
-  ) {}
+  private readonly collaborators: BackupCollaborators;
+  private readonly clock: Clock;
+  private readonly log: Log;
+
+  constructor(collaborators: BackupCollaborators, clock: Clock, log: Log) {
+    this.collaborators = collaborators;
+    this.clock = clock;
+    this.log = log;
+  }
 
   /**
    * Takes a recovery point of a VM: freezes all its disks at one instant and stores what changed

@@ -20,7 +20,7 @@ export const FRAMES_MAX = 4096;
 const FOOTER_BYTES_MAX = 2 * 1024 * 1024;
 const PACK_BYTES_MAX = 256 * 1024 * 1024;
 export const FRAME_RAW_BYTES = 512 * 1024;
-export const FRAME_RAW_BYTES_MAX: Readonly<Record<PackKind, number>> = {
+const FRAME_RAW_BYTES_MAX: Readonly<Record<PackKind, number>> = {
   data: FRAME_RAW_BYTES,
   metadata: 1024 * 1024,
 };

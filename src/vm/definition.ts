@@ -29,7 +29,7 @@ export const DiskDefinition = z.strictObject({
 export type DiskDefinition = z.infer<typeof DiskDefinition>;
 
 /** A network card. `none` is a card without a cable; `user` is QEMU's own NAT. */
-export const NicDefinition = z.strictObject({
+const NicDefinition = z.strictObject({
   mac: MacAddress,
   model: z.enum(['virtio-net-pci', 'e1000']).default('virtio-net-pci'),
   network: z.enum(['none', 'user', 'user-isolated']).default('user'),

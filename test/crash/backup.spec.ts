@@ -1,0 +1,148 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
+import type { TakenPoint } from '../../src/backup/backup.service.ts';
+import { BackupLab, type LabVault } from '../support/backup-lab.ts';
+import { checkJournal } from '../support/guest.ts';
+import type { ChildTask } from './backup-child.ts';
+
+const TIMEOUT_MS = 900_000;
+const AGENT_TIMEOUT_MS = 60_000;
+const CHILD = join(import.meta.dirname, 'backup-child.ts');
+
+type Moment = Pick<ChildTask, 'step' | 'put'>;
+
+/** Every step of a backup of the engine and of the vault. A small incremental has four PUTs. */
+const MOMENTS: readonly Moment[] = [
+  ...[
+    ...['overlays-planned', 'overlays-made', 'overlays-added', 'announced', 'guest-frozen'],
+    ...['pivoted', 'thawed', 'frozen-saved', 'changes-logged'],
+    ...['merge-announced', 'merge-committed', 'merge-saved', 'merge-closed'],
+  ].map((step) => ({ step })),
+  ...[0, 1, 2, 3].flatMap((index) =>
+    (['before', 'after'] as const).map((when) => ({ put: { index, when } })),
+  ),
+];
+
+/** Phases A to D of a backup in which QEMU dies together with the service. */
+const BOTH: readonly Moment[] = [
+  { step: 'overlays-added' },
+  { step: 'pivoted' },
+  { step: 'merge-announced' },
+  { step: 'merge-committed' },
+];
+
+describe('A backup whose process is killed', () => {
+  let lab: BackupLab;
+  let target: LabVault;
+
+  /** Runs a backup in a child that must not come back. */
+  const dieAt = async (moment: Moment, qemuToo: boolean): Promise<void> => {
+    await lab.engine.close();
+    await target.vault.close();
+    const task: ChildTask = {
+      stateFolder: join(lab.folder, 'state'),
+      runFolder: join(lab.folder, 'run'),
+      vmId: lab.definition.id,
+      vaultFolder: target.store.location,
+      cacheFolder: join(lab.folder, 'cache'),
+      masterKeyHex: Buffer.from(target.key).toString('hex'),
+      qemuToo,
+      ...moment,
+    };
+    const child = spawn(process.execPath, [CHILD, JSON.stringify(task)], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(-4000);
+    });
+    const [, signal] = (await once(child, 'close')) as [number | null, string | null];
+    expect({ signal, said }).toEqual({ signal: 'SIGKILL', said: '' });
+    await lab.reopen(target);
+  };
+
+  const expectThawed = async (): Promise<void> => {
+    const { agent } = lab.engine.paths(lab.definition.id);
+    await using connection = await GuestAgent.connect(agent, AGENT_TIMEOUT_MS, lab.signal);
+    expect(await connection.freezeStatus(AGENT_TIMEOUT_MS, lab.signal)).toBe('thawed');
+  };
+
+  const expectRestores = async (taken: TakenPoint, jobId: string): Promise<void> => {
+    const file = await lab.restore(target, taken.point, 'data');
+    expect(await lab.hash(file)).toBe(lab.frozenHashes.get(jobId)?.['data']);
+    await rm(file);
+  };
+
+  beforeAll(async () => {
+    lab = await BackupLab.create({ dataBytes: 256 * 1024 * 1024, writerPauseMs: 40 });
+    await lab.engine.start(lab.definition.id, lab.signal);
+    await lab.serial.waitForReady();
+    await lab.serial.waitForJournal(3);
+    target = await lab.addVault();
+    await lab.backUp(target, 'first');
+  }, TIMEOUT_MS);
+
+  afterAll(async () => {
+    await lab[Symbol.asyncDispose]();
+  }, TIMEOUT_MS);
+
+  it.each(MOMENTS)(
+    'at %j leaves a guest that writes, and the next backup is incremental and right',
+    async (moment) => {
+      const before = await target.vault.points(lab.signal);
+      await dieAt(moment, false);
+
+      await lab.engine.reconcile(lab.signal);
+      await expectThawed();
+      const { lines } = await lab.serial.lastJournalLine();
+      await lab.serial.waitForJournal(lines + 1);
+      const jobId = JSON.stringify(moment);
+      const taken = await lab.backUp(target, jobId);
+
+      expect(taken.point.disks.map(({ method }) => method)).toEqual([
+        'changed-extents',
+        'changed-extents',
+      ]);
+      await expectRestores(taken, jobId);
+      const after = await target.vault.points(lab.signal);
+      expect(after.map(({ id }) => id)).toEqual(expect.arrayContaining(before.map(({ id }) => id)));
+    },
+    TIMEOUT_MS,
+  );
+
+  it.each(BOTH)(
+    'at %j together with QEMU boots what was written, and the next backup is incremental and right',
+    async (moment) => {
+      const line = await lab.serial.lastJournalLine();
+      await dieAt(moment, true);
+
+      await lab.engine.reconcile(lab.signal);
+      await lab.serialBoots(async () => lab.engine.start(lab.definition.id, lab.signal));
+      const jobId = `both ${JSON.stringify(moment)}`;
+      const taken = await lab.backUp(target, jobId);
+
+      expect(taken.point.disks.map(({ method }) => method)).toEqual([
+        'changed-extents',
+        'changed-extents',
+      ]);
+      await expectRestores(taken, jobId);
+      const file = await lab.restore(target, taken.point, 'data');
+      expect((await checkJournal(file, line)).problems).toEqual([]);
+      await rm(file);
+    },
+    TIMEOUT_MS,
+  );
+
+  it('leaves earlier points as they were', async () => {
+    const [first] = await target.vault.points(lab.signal);
+    if (first === undefined) {
+      throw new Error('the first point is gone');
+    }
+    const file = await lab.restore(target, first, 'data');
+
+    expect(await lab.hash(file)).toBe(lab.frozenHashes.get('first')?.['data']);
+  });
+});
