@@ -77,7 +77,7 @@ describe('A backup whose process is killed', () => {
   };
 
   beforeAll(async () => {
-    lab = await BackupLab.create({ dataBytes: 256 * 1024 * 1024, writerPauseMs: 40 });
+    lab = await BackupLab.create({ dataBytes: 256 * 1024 * 1024, writerPauseMs: 150 });
     await lab.engine.start(lab.definition.id, lab.signal);
     await lab.serial.waitForReady();
     await lab.serial.waitForJournal(3);
