@@ -31,8 +31,12 @@ export function seal(place: AeadPlace, plain: Uint8Array): Buffer {
 export function sealInto(place: AeadPlace, plain: Uint8Array, target: Uint8Array): void {
   const cipher = createCipheriv('aes-256-gcm', place.key, nonce(place.index));
   cipher.setAAD(place.additional);
-  target.set(cipher.update(plain));
+  const sealed = cipher.update(plain);
   cipher.final();
+  if (sealed.length > 0) {
+    // Into shared memory `set` copies word by word, and byte by byte where it is not aligned.
+    Buffer.from(target.buffer, target.byteOffset, sealed.length).fill(sealed);
+  }
   target.set(cipher.getAuthTag(), plain.length);
 }
 

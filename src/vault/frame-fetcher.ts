@@ -15,8 +15,8 @@ export class FrameFetcher {
   }
 
   /** The ranged reads that bring these frames. */
-  requests(frames: Iterable<FramePlace>): FrameRequest[] {
-    return frameRequests(frames);
+  requests(frames: Iterable<FramePlace>, requestBytes?: number): FrameRequest[] {
+    return frameRequests(frames, requestBytes);
   }
 
   /** The bytes of a request in a buffer of their own, as workers need them. */

@@ -13,7 +13,10 @@ export interface FrameRequest {
 }
 
 /** Joins frames that lie near each other. */
-export function frameRequests(frames: Iterable<FramePlace>): FrameRequest[] {
+export function frameRequests(
+  frames: Iterable<FramePlace>,
+  requestBytes = REQUEST_BYTES,
+): FrameRequest[] {
   const requests: { offset: number; length: number; frames: FramePlace[] }[] = [];
   for (const frame of [...frames].sort((a, b) => a.offset - b.offset)) {
     const last = requests.at(-1);
@@ -22,7 +25,7 @@ export function frameRequests(frames: Iterable<FramePlace>): FrameRequest[] {
     if (
       last !== undefined &&
       frame.offset - lastEnd <= GAP_BYTES &&
-      end - last.offset <= REQUEST_BYTES
+      end - last.offset <= requestBytes
     ) {
       last.length = end - last.offset;
       last.frames.push(frame);

@@ -1,11 +1,11 @@
-import { constants, crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { crc32 } from 'node:zlib';
 import { sealInto, TAG_BYTES, unseal } from './aead.ts';
 import { Malformed, require } from './binary.ts';
 import { PREFIX_BOUND_BYTES, PREFIX_BYTES } from './pack-layout.ts';
+import { compress, compressBound, decompress } from './zstd.ts';
 
 /** What does not shrink below this share of its size is stored raw: decompressing costs more than it saves. */
 const COMPRESSED_SHARE_MAX = 0.97;
-const COMPRESSION_LEVEL = 3;
 
 /** What all frames of a pack share. */
 export interface FrameKeys {
@@ -18,14 +18,17 @@ export interface PackedFrame {
   readonly compressed: boolean;
 }
 
-/** Compresses the slots of a frame, or leaves them raw if that does not pay. */
-export function packFrame(raw: Uint8Array): PackedFrame {
-  const body = zstdCompressSync(raw, {
-    // ZSTD_compressBound: with less room zstd copies its input and compresses it piece by piece.
-    chunkSize: raw.length + (raw.length >> 8) + 1024,
-    pledgedSrcSize: raw.length,
-    params: { [constants.ZSTD_c_compressionLevel]: COMPRESSION_LEVEL },
-  });
+/** Room for what `packFrame` and `openFrame` make of frames with so many raw bytes together. */
+export function frameRoom(rawBytes: number): Uint8Array {
+  return Buffer.allocUnsafeSlow(compressBound(rawBytes));
+}
+
+/**
+ * Compresses the slots of a frame, or leaves them raw if that does not pay. The body may lie in
+ * `room` (`frameRoom` of the frame).
+ */
+export function packFrame(raw: Uint8Array, room = frameRoom(raw.length)): PackedFrame {
+  const body = compress(raw, room);
   return body.length < raw.length * COMPRESSED_SHARE_MAX
     ? { body, compressed: true }
     : { body: raw, compressed: false };
@@ -59,10 +62,15 @@ export interface FrameShape {
 }
 
 /**
- * The raw bytes of a frame (prefix and ciphertext).
+ * The raw bytes of a frame (prefix and ciphertext). They may lie in `room` (`frameRoom` of the frame).
  * @throws Malformed if it is not exactly what was sealed there
  */
-export function openFrame(keys: FrameKeys, shape: FrameShape, frame: Uint8Array): Uint8Array {
+export function openFrame(
+  keys: FrameKeys,
+  shape: FrameShape,
+  frame: Uint8Array,
+  room?: Uint8Array,
+): Uint8Array {
   require(frame.length >= PREFIX_BYTES + TAG_BYTES, 'the frame is cut short');
   const prefix = new DataView(frame.buffer, frame.byteOffset, PREFIX_BYTES);
   const sealed = frame.subarray(PREFIX_BYTES);
@@ -72,18 +80,14 @@ export function openFrame(keys: FrameKeys, shape: FrameShape, frame: Uint8Array)
   const additional = Buffer.concat([keys.header, frame.subarray(0, PREFIX_BOUND_BYTES)]);
   const body = unseal({ key: keys.key, index: shape.index, additional }, sealed);
   require(body !== undefined, 'the frame is not what was written');
-  const raw = shape.compressed ? decompress(body, shape.rawBytes) : body;
+  const raw = shape.compressed ? expand(body, shape.rawBytes, room) : body;
   require(raw.length === shape.rawBytes, 'the frame has another raw length');
   return raw;
 }
 
-function decompress(body: Uint8Array, rawBytes: number): Buffer {
+function expand(body: Uint8Array, rawBytes: number, room = frameRoom(rawBytes)): Uint8Array {
   try {
-    // One byte more than expected: with the exact size zlib makes a second pass to find the end.
-    return zstdDecompressSync(body, {
-      chunkSize: Math.max(rawBytes + 1, 64),
-      maxOutputLength: rawBytes + 1,
-    });
+    return decompress(body, rawBytes, room);
   } catch (error) {
     throw new Malformed('the frame does not decompress', { cause: error });
   }

@@ -37,6 +37,9 @@ export abstract class ObjectStore {
   /** For messages: `s3://bucket/prefix` or a folder. Never with credentials. */
   abstract readonly location: string;
 
+  /** True if `put` uses the hash of the data; otherwise nobody needs to compute it. */
+  readonly wantsHash: boolean = false;
+
   /** Stores `data` under `key`. Two puts of one key carry the same bytes. */
   abstract put(
     key: ObjectKey,
@@ -57,6 +60,13 @@ export abstract class ObjectStore {
     range: ObjectRange,
     signal: AbortSignal,
   ): Promise<ObjectPart | undefined>;
+
+  /**
+   * Path of a local file with the object's bytes that worker threads may read instead of asking for
+   * a range, if the store has such files. It may be gone: then `getRange` is asked after all.
+   * @param wantedBytes how much the caller is going to read, for those who count
+   */
+  localFile?(key: ObjectKey, wantedBytes: number): string | undefined;
 
   /** Yields every object whose key starts with `prefix`, in ascending order of the key's bytes. */
   abstract list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry>;

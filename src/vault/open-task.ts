@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { Malformed } from './binary.ts';
 import { chunkIdFunction, ID_BYTES, type ChunkIdFunction } from './chunk-id.ts';
-import { openFrame, type FrameKeys, type FrameShape } from './frame.ts';
+import { frameRoom, openFrame, type FrameKeys, type FrameShape } from './frame.ts';
+import { FRAME_RAW_BYTES } from './pack-layout.ts';
 import type { ChunkingSecrets } from './store-task.ts';
 
 /** A frame inside the bytes that were fetched. */
@@ -57,9 +58,11 @@ export function runOpen({ keys, bytes, frames }: OpenTask): OpenedFrame[] {
 }
 
 export function runCheck({ keys, bytes, frames }: CheckTask, id: ChunkIdFunction): CheckedFrame[] {
+  const room = frameRoom(FRAME_RAW_BYTES);
   return frames.map(({ slots, ids, ...frame }) => {
     try {
-      const raw = openFrame(keys, frame, bytes.subarray(frame.offset, frame.offset + frame.length));
+      const sealed = bytes.subarray(frame.offset, frame.offset + frame.length);
+      const raw = openFrame(keys, frame, sealed, room);
       const wrong = slots.findIndex(
         ({ offset, length }, slot) =>
           !id(raw.subarray(offset, offset + length)).equals(
@@ -83,7 +86,8 @@ export function idFunctionOf(secrets: ChunkingSecrets): ChunkIdFunction {
   return chunkIdFunction(secrets.chunkId, secrets.chunkIdKey);
 }
 
-function damageOf(error: unknown): string {
+/** What is wrong with a frame; anything but damage is thrown. */
+export function damageOf(error: unknown): string {
   if (error instanceof Malformed) {
     return error.message;
   }

@@ -238,9 +238,11 @@ export class PackAssembly {
     const offset = buffer.used;
     const length = offset + writeEnd(base, filling);
     const bytes = buffer.bytes.subarray(0, length);
-    const sha256 = await pool.run({ kind: 'digest', bytes });
+    const options = base.store.wantsHash
+      ? { sha256: await pool.run({ kind: 'digest', bytes }) }
+      : undefined;
     this.#check();
-    await base.store.put(packKey(name), bytes, this.#signal, { sha256 });
+    await base.store.put(packKey(name), bytes, this.#signal, options);
     // A copy: the buffer is used again for the next pack.
     await packs.learn(number, {
       objectSize: length,

@@ -117,6 +117,20 @@ export class Packs {
     return part.data;
   }
 
+  /** Where workers can read a part of a pack themselves, if the store has it in a file. */
+  localRange(
+    pack: OpenPack,
+    { offset, length }: { offset: number; length: number },
+  ): { path: string; offset: number; length: number } | undefined {
+    const path = this.base.store.localFile?.(pack.objectKey, length);
+    if (path === undefined) {
+      return undefined;
+    }
+    this.traffic.requests += 1;
+    this.traffic.bytes += length;
+    return { path, offset, length };
+  }
+
   /** The raw bytes of one frame, decrypted here: for metadata and single reads. */
   async frame(pack: OpenPack, frame: FramePlace, signal: AbortSignal): Promise<Uint8Array> {
     const length = PREFIX_BYTES + frame.sealedBytes;

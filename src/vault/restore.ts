@@ -1,27 +1,23 @@
 import type { DiskWriter } from '../disk/disk-writer.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
 import type { FrameFetcher } from './frame-fetcher.ts';
-import type { FrameRequest } from './frame-requests.ts';
 import type { Fragment } from './leaf-fragments.ts';
 import { LEAF_BYTES, LEAF_SECTORS } from './map-node.ts';
 import type { MapTree } from './map-tree.ts';
-import type { OpenPack } from './packs.ts';
 import { Parallel } from './parallel.ts';
+import type { Part } from './restore-task.ts';
+import { RestoreTarget } from './restore-target.ts';
 import type { RestoreStatistics, Running } from './vault-options.ts';
 
+/** Ranged reads under way: what a store that is far away needs to be used well. */
 const REQUESTS_AT_ONCE = 16;
 /** Leaves planned together: frames that several of them share are fetched once. */
 const LEAVES_AT_ONCE = 4;
 
-/** A part of a raw frame and where it goes, in bytes. */
-interface Part {
-  readonly rawOffset: number;
-  readonly diskOffset: number;
-  length: number;
-}
+type GrowingPart = Part & { length: number };
 
 /** Frames of packs and the parts of them that are needed. */
-type Needed = Map<number, Map<number, Part[]>>;
+type Needed = Map<number, Map<number, GrowingPart[]>>;
 
 /** Writes a disk of a recovery point; zeroes are left out. Only bytes whose frame verified are written. */
 export async function restoreDisk(
@@ -35,29 +31,20 @@ export async function restoreDisk(
   const before = { ...fetcher.packs.traffic };
   const progress = { phase: 'restoring', doneBytes: 0, totalBytes: await dataBytes(tree, signal) };
   const parallel = new Parallel(REQUESTS_AT_ONCE);
-  const write = async (
-    pack: OpenPack,
-    request: FrameRequest,
-    parts: Map<number, Part[]>,
-  ): Promise<void> => {
-    const raws = await fetcher.open(pack, request, signal);
-    for (const [index, { index: frame }] of request.frames.entries()) {
-      for (const { rawOffset, diskOffset, length } of parts.get(frame) ?? []) {
-        const wanted = Math.min(length, sizeBytes - diskOffset);
-        const content = raws[index]?.subarray(rawOffset, rawOffset + wanted);
-        await writer.write(diskOffset, content ?? new Uint8Array(), signal);
-        progress.doneBytes += wanted;
-      }
-    }
-    running.report?.(progress);
-  };
+  const target = new RestoreTarget(fetcher, writer, signal);
   const flush = async (needed: Needed): Promise<void> => {
     for (const [number, frames] of needed) {
       const pack = await fetcher.packs.open(number, signal);
       const places = pack.footer.frames.filter(({ index }) => frames.has(index));
-      for (const request of fetcher.requests(places)) {
+      for (const request of fetcher.requests(places, target.requestBytes)) {
         signal.throwIfAborted();
-        await parallel.add(async () => write(pack, request, frames));
+        await parallel.add(async () => {
+          await target.write(pack, request, frames);
+          for (const { index } of request.frames) {
+            progress.doneBytes += byteCount(frames.get(index));
+          }
+          running.report?.(progress);
+        });
       }
     }
   };
@@ -66,7 +53,8 @@ export async function restoreDisk(
     let planned = 0;
     for await (const { index, pointer } of tree.leaves(signal)) {
       const fragments = await tree.nodes.fragments(pointer, signal);
-      await addParts(needed, { fragments, base: index * LEAF_SECTORS }, fetcher, signal);
+      const leaf = { fragments, base: index * LEAF_SECTORS, sizeBytes };
+      await addParts(needed, leaf, fetcher, signal);
       planned += 1;
       if (planned % LEAVES_AT_ONCE === 0) {
         await flush(needed);
@@ -77,6 +65,7 @@ export async function restoreDisk(
     await parallel.end();
   } finally {
     await parallel.settle();
+    await target.release();
   }
   await writer.flush(signal);
   const { requests, bytes } = fetcher.packs.traffic;
@@ -86,6 +75,10 @@ export async function restoreDisk(
     fetchedBytes: bytes - before.bytes,
     requests: requests - before.requests,
   };
+}
+
+function byteCount(parts: readonly Part[] = []): number {
+  return parts.reduce((sum, { length }) => sum + length, 0);
 }
 
 /** What the map holds apart from zeroes. */
@@ -104,28 +97,33 @@ async function dataBytes(tree: MapTree, signal: AbortSignal): Promise<number> {
 
 async function addParts(
   needed: Needed,
-  leaf: { readonly fragments: readonly Fragment[]; readonly base: number },
+  leaf: {
+    readonly fragments: readonly Fragment[];
+    readonly base: number;
+    readonly sizeBytes: number;
+  },
   fetcher: FrameFetcher,
   signal: AbortSignal,
 ): Promise<void> {
   for (const { start, sectors, pack, slot, first } of leaf.fragments) {
     const { footer } = await fetcher.packs.open(pack, signal);
     const frame = footer.frameOf[slot] ?? 0;
-    const frames = needed.get(pack) ?? new Map<number, Part[]>();
+    const frames = needed.get(pack) ?? new Map<number, GrowingPart[]>();
     needed.set(pack, frames);
     const parts = frames.get(frame) ?? [];
     frames.set(frame, parts);
     const rawOffset = (footer.offsetOf[slot] ?? 0) + first * SECTOR_BYTES;
     const diskOffset = (leaf.base + start) * SECTOR_BYTES;
+    const length = Math.min(sectors * SECTOR_BYTES, leaf.sizeBytes - diskOffset);
     const last = parts.at(-1);
     if (
       last !== undefined &&
       last.rawOffset + last.length === rawOffset &&
       last.diskOffset + last.length === diskOffset
     ) {
-      last.length += sectors * SECTOR_BYTES;
+      last.length += length;
     } else {
-      parts.push({ rawOffset, diskOffset, length: sectors * SECTOR_BYTES });
+      parts.push({ rawOffset, diskOffset, length });
     }
   }
 }

@@ -13,17 +13,11 @@ import {
   type ChunkIdAlgorithm,
   type ChunkIdFunction,
 } from './chunk-id.ts';
-import {
-  frameBytes,
-  openFrame,
-  packFrame,
-  sealFrame,
-  type FrameKeys,
-  type PackedFrame,
-} from './frame.ts';
+import type { FrameKeys } from './frame.ts';
+import { FrameStorer, type FreshChunk } from './frame-storer.ts';
 import { idWords, IndexTable, type SlotPlace } from './index-table.ts';
-import { PackBuffer, type PackMemory } from './pack-buffer.ts';
-import { FRAME_RAW_BYTES, type FrameEntry } from './pack-layout.ts';
+import type { PackMemory } from './pack-buffer.ts';
+import type { FrameEntry } from './pack-layout.ts';
 
 /** What a worker needs to cut and to name chunks; the same for the life of a vault. */
 export interface ChunkingSecrets {
@@ -84,16 +78,12 @@ interface CutChunk {
   place: SlotPlace | number;
 }
 
-interface FreshChunk {
-  readonly bytes: Uint8Array;
-  readonly id: Uint8Array;
-}
-
 /** Stores parts of a disk: cut, name, look up, compress, encrypt, verify. Runs in a worker thread. */
 export class ChunkStorer {
   readonly #rules: ChunkerParameters & { readonly cut: CutFunction };
   readonly #id: ChunkIdFunction;
   #file: { path: string; descriptor: number } | undefined;
+  readonly #frames = new FrameStorer();
   #buffer = Buffer.alloc(0);
 
   constructor(secrets: ChunkingSecrets) {
@@ -105,7 +95,7 @@ export class ChunkStorer {
   run(task: StoreTask): StoreResult {
     const bytes = 'path' in task.input ? this.#readFile(task.input.path, task) : task.input.bytes;
     const found = this.#cut(task, bytes);
-    const stored = storeFresh(task, found.fresh);
+    const stored = this.#frames.store(task.pack, found.fresh);
     const { slot } = stored;
     const cut = found.chunks.sort((a, b) => a.start - b.start);
     const chunkIds = new Uint8Array(cut.length * ID_BYTES);
@@ -231,105 +221,4 @@ function sourceShort(name: string, offset: number): Fault {
     `The source ${name} ends at byte ${offset}, before the size it was said to have. Was it changed during the backup? No recovery point was made.`,
     { offset },
   );
-}
-
-interface Stored {
-  readonly frames: FrameEntry[];
-  readonly frame: number;
-  readonly slot: number;
-  readonly slotSectors: number[];
-  readonly slotIds: Uint8Array;
-  readonly newBytes: number;
-  readonly storedBytes: number;
-}
-
-/** Compresses the new chunks into frames, takes room for all of them at once, encrypts and verifies. */
-function storeFresh(task: StoreTask, fresh: readonly FreshChunk[]): Stored {
-  const raws = gatherFrames(fresh);
-  const packed: (PackedFrame & { raw: Uint8Array; slots: number })[] = raws.map((raw) => ({
-    ...raw,
-    ...packFrame(raw.raw),
-  }));
-  const storedBytes = packed.reduce((sum, { body }) => sum + frameBytes(body.length), 0);
-  const slotIds = new Uint8Array(fresh.length * ID_BYTES);
-  for (const [index, { id }] of fresh.entries()) {
-    slotIds.set(id, index * ID_BYTES);
-  }
-  const slotSectors = fresh.map(({ bytes }) => bytes.length / SECTOR_BYTES);
-  const newBytes = raws.reduce((sum, { raw }) => sum + raw.length, 0);
-  const frames: FrameEntry[] = [];
-  const done = { frames, slotSectors, slotIds, newBytes, storedBytes };
-  if (fresh.length === 0) {
-    return { ...done, frame: 0, slot: 0 };
-  }
-  const buffer = new PackBuffer(task.pack.memory);
-  const room = buffer.take({ bytes: storedBytes, frames: packed.length, slots: fresh.length });
-  let { offset } = room;
-  for (const [index, { raw, body, compressed, slots }] of packed.entries()) {
-    const target = buffer.bytes.subarray(offset, offset + frameBytes(body.length));
-    const shape = { index: room.frame + index, rawBytes: raw.length, compressed };
-    sealFrame(task.pack, shape.index, body, target);
-    verifyFrame(task.pack, shape, { target, raw });
-    frames.push({ sealedBytes: target.length - 12, rawBytes: raw.length, slots, compressed });
-    offset += target.length;
-  }
-  return { ...done, frame: room.frame, slot: room.slot };
-}
-
-/** Neighbours share a frame, in disk order, up to its limit. */
-function gatherFrames(fresh: readonly FreshChunk[]): { raw: Uint8Array; slots: number }[] {
-  const frames: { raw: Uint8Array; slots: number }[] = [];
-  let first = 0;
-  let length = 0;
-  for (let index = 0; index <= fresh.length; index++) {
-    const next = fresh[index]?.bytes.length ?? 0;
-    if (index > first && (index === fresh.length || length + next > FRAME_RAW_BYTES)) {
-      frames.push({ raw: join(fresh.slice(first, index), length), slots: index - first });
-      first = index;
-      length = 0;
-    }
-    length += next;
-  }
-  return frames;
-}
-
-/** The chunks as one run of bytes; a view if they lie side by side already. */
-function join(chunks: readonly FreshChunk[], length: number): Uint8Array {
-  const start = chunks[0]?.bytes;
-  const end = chunks.at(-1)?.bytes;
-  if (
-    start !== undefined &&
-    end !== undefined &&
-    end.byteOffset + end.length - start.byteOffset === length
-  ) {
-    return new Uint8Array(start.buffer, start.byteOffset, length);
-  }
-  const raw = Buffer.allocUnsafe(length);
-  let at = 0;
-  for (const { bytes } of chunks) {
-    raw.set(bytes, at);
-    at += bytes.length;
-  }
-  return raw;
-}
-
-/** Reads the frame back from the memory that will be sent: bit flips are caught before they are stored. */
-function verifyFrame(
-  keys: FrameKeys,
-  shape: { index: number; rawBytes: number; compressed: boolean },
-  { target, raw }: { target: Uint8Array; raw: Uint8Array },
-): void {
-  let same = false;
-  try {
-    same = Buffer.compare(openFrame(keys, shape, target), raw) === 0;
-  } catch {
-    // Whatever the reason, it did not come back as it went in; the fault below says so.
-  }
-  if (!same) {
-    throw new Fault(
-      'vault.write-damaged',
-      "A frame did not come back from memory as it went in, so nothing was sent. Test this machine's memory, then back up again.",
-      { frame: shape.index },
-    );
-  }
 }

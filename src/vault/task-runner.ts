@@ -9,6 +9,7 @@ import {
   type OpenedFrame,
   type OpenTask,
 } from './open-task.ts';
+import { FrameRestorer, type RestoredFrames, type RestoreTask } from './restore-task.ts';
 import type { ChunkIdFunction } from './chunk-id.ts';
 import {
   ChunkStorer,
@@ -22,11 +23,12 @@ export interface CloseTask {
   readonly kind: 'close-file';
 }
 
-export type Task = StoreTask | OpenTask | CheckTask | DigestTask | CloseTask;
+export type Task = StoreTask | OpenTask | RestoreTask | CheckTask | DigestTask | CloseTask;
 
 export interface TaskResults {
   store: StoreResult;
   open: OpenedFrame[];
+  restore: RestoredFrames;
   check: CheckedFrame[];
   digest: Uint8Array;
   'close-file': undefined;
@@ -36,6 +38,7 @@ export interface TaskResults {
 export class TaskRunner {
   readonly #secrets: ChunkingSecrets;
   #storer: ChunkStorer | undefined;
+  #restorer: FrameRestorer | undefined;
   #id: ChunkIdFunction | undefined;
 
   constructor(secrets: ChunkingSecrets) {
@@ -48,12 +51,15 @@ export class TaskRunner {
         return (this.#storer ??= new ChunkStorer(this.#secrets)).run(task);
       case 'open':
         return runOpen(task);
+      case 'restore':
+        return (this.#restorer ??= new FrameRestorer()).run(task);
       case 'check':
         return runCheck(task, (this.#id ??= idFunctionOf(this.#secrets)));
       case 'digest':
         return runDigest(task);
       case 'close-file':
         this.#storer?.close();
+        this.#restorer?.close();
         return undefined;
     }
   }

@@ -94,6 +94,11 @@ export class DirectoryObjectStore extends ObjectStore {
     });
   }
 
+  override localFile(key: ObjectKey): string {
+    assertObjectKey(key);
+    return join(this.#folder, key);
+  }
+
   override async *list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {
     assertListPrefix(prefix);
     yield* this.#walk(prefix.slice(0, prefix.lastIndexOf('/') + 1), prefix, signal);

@@ -32,6 +32,7 @@ const NOTHING: StoreTraffic = {
 /** Counts what goes through it, failed requests too. */
 export class MeteredObjectStore extends ObjectStore {
   override readonly location: string;
+  override readonly wantsHash: boolean;
   readonly #store: ObjectStore;
   #traffic = NOTHING;
 
@@ -39,6 +40,7 @@ export class MeteredObjectStore extends ObjectStore {
     super();
     this.#store = store;
     this.location = store.location;
+    this.wantsHash = store.wantsHash;
   }
 
   /** Everything so far. */
@@ -72,6 +74,14 @@ export class MeteredObjectStore extends ObjectStore {
     const part = await this.#store.getRange(key, range, signal);
     this.#add({ receivedBytes: part?.data.length ?? 0 });
     return part;
+  }
+
+  override localFile(key: ObjectKey, wantedBytes: number): string | undefined {
+    const path = this.#store.localFile?.(key, wantedBytes);
+    if (path !== undefined) {
+      this.#add({ gets: 1, receivedBytes: wantedBytes });
+    }
+    return path;
   }
 
   override async *list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {

@@ -34,6 +34,7 @@ export interface RetryOptions {
  */
 export class RetryingObjectStore extends ObjectStore {
   override readonly location: string;
+  override readonly wantsHash: boolean;
   readonly #store: ObjectStore;
   readonly #options: Required<RetryOptions>;
 
@@ -41,6 +42,7 @@ export class RetryingObjectStore extends ObjectStore {
     super();
     this.#store = store;
     this.location = store.location;
+    this.wantsHash = store.wantsHash;
     this.#options = {
       patienceMs: PATIENCE_MS,
       firstDelayMs: FIRST_DELAY_MS,
@@ -70,6 +72,10 @@ export class RetryingObjectStore extends ObjectStore {
     signal: AbortSignal,
   ): Promise<ObjectPart | undefined> {
     return this.#repeat(signal, () => this.#store.getRange(key, range, signal));
+  }
+
+  override localFile(key: ObjectKey, wantedBytes: number): string | undefined {
+    return this.#store.localFile?.(key, wantedBytes);
   }
 
   /**

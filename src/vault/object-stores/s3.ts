@@ -35,6 +35,7 @@ export interface S3Location {
 /** Objects in a bucket of AWS S3 or of a server that speaks its protocol. */
 export class S3ObjectStore extends ObjectStore {
   override readonly location: string;
+  override readonly wantsHash = true;
   readonly #client: S3Client;
   readonly #bucket: string;
   readonly #prefix: string;

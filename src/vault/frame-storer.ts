@@ -1,0 +1,159 @@
+import { Fault } from '../kernel/fault.ts';
+import { SECTOR_BYTES } from './chunk-cut.ts';
+import { ID_BYTES } from './chunk-id.ts';
+import {
+  frameBytes,
+  frameRoom,
+  openFrame,
+  packFrame,
+  sealFrame,
+  type FrameKeys,
+  type PackedFrame,
+} from './frame.ts';
+import { PackBuffer, type PackMemory } from './pack-buffer.ts';
+import { FRAME_RAW_BYTES, PREFIX_BYTES, type FrameEntry } from './pack-layout.ts';
+import { compressBound } from './zstd.ts';
+
+/** A pack that is being filled. */
+export interface PackTarget extends FrameKeys {
+  readonly memory: PackMemory;
+}
+
+/** A chunk that is in no pack yet. */
+export interface FreshChunk {
+  readonly bytes: Uint8Array;
+  readonly id: Uint8Array;
+}
+
+/** Where new chunks went. */
+export interface StoredFrames {
+  readonly frames: FrameEntry[];
+  readonly frame: number;
+  readonly slot: number;
+  readonly slotSectors: number[];
+  readonly slotIds: Uint8Array;
+  readonly newBytes: number;
+  readonly storedBytes: number;
+}
+
+/** Puts new chunks into a pack; one per thread. */
+export class FrameStorer {
+  /** For one frame that is read back. */
+  readonly #readBack = frameRoom(FRAME_RAW_BYTES);
+  /** For the compressed frames of one task. */
+  #bodies = frameRoom(0);
+
+  /** Compresses into frames, takes room in the pack for all of them at once, encrypts and verifies. */
+  store(pack: PackTarget, fresh: readonly FreshChunk[]): StoredFrames {
+    const raws = gatherFrames(fresh);
+    const newBytes = raws.reduce((sum, { raw }) => sum + raw.length, 0);
+    const packed = packFrames(raws, this.#room(newBytes));
+    const storedBytes = packed.reduce((sum, { body }) => sum + frameBytes(body.length), 0);
+    const slotIds = new Uint8Array(fresh.length * ID_BYTES);
+    for (const [index, { id }] of fresh.entries()) {
+      slotIds.set(id, index * ID_BYTES);
+    }
+    const slotSectors = fresh.map(({ bytes }) => bytes.length / SECTOR_BYTES);
+    const frames: FrameEntry[] = [];
+    const done = { frames, slotSectors, slotIds, newBytes, storedBytes };
+    if (fresh.length === 0) {
+      return { ...done, frame: 0, slot: 0 };
+    }
+    const buffer = new PackBuffer(pack.memory);
+    const room = buffer.take({ bytes: storedBytes, frames: packed.length, slots: fresh.length });
+    let { offset } = room;
+    for (const [index, { raw, body, compressed, slots }] of packed.entries()) {
+      const target = buffer.bytes.subarray(offset, offset + frameBytes(body.length));
+      const shape = { index: room.frame + index, rawBytes: raw.length, compressed };
+      sealFrame(pack, shape.index, body, target);
+      verifyFrame(pack, shape, { target, raw, room: this.#readBack });
+      frames.push({
+        sealedBytes: target.length - PREFIX_BYTES,
+        rawBytes: raw.length,
+        slots,
+        compressed,
+      });
+      offset += target.length;
+    }
+    return { ...done, frame: room.frame, slot: room.slot };
+  }
+
+  #room(rawBytes: number): Uint8Array {
+    if (this.#bodies.length < compressBound(rawBytes)) {
+      this.#bodies = frameRoom(rawBytes);
+    }
+    return this.#bodies;
+  }
+}
+
+/** Compresses frames one behind the other in `room`. */
+function packFrames<T extends { readonly raw: Uint8Array }>(
+  raws: readonly T[],
+  room: Uint8Array,
+): (T & PackedFrame)[] {
+  let at = 0;
+  return raws.map((raw) => {
+    const packed = packFrame(raw.raw, room.subarray(at));
+    at += packed.compressed ? packed.body.length : 0;
+    return { ...raw, ...packed };
+  });
+}
+
+/** Neighbours share a frame, in disk order, up to its limit. */
+function gatherFrames(fresh: readonly FreshChunk[]): { raw: Uint8Array; slots: number }[] {
+  const frames: { raw: Uint8Array; slots: number }[] = [];
+  let first = 0;
+  let length = 0;
+  for (let index = 0; index <= fresh.length; index++) {
+    const next = fresh[index]?.bytes.length ?? 0;
+    if (index > first && (index === fresh.length || length + next > FRAME_RAW_BYTES)) {
+      frames.push({ raw: join(fresh.slice(first, index), length), slots: index - first });
+      first = index;
+      length = 0;
+    }
+    length += next;
+  }
+  return frames;
+}
+
+/** The chunks as one run of bytes; a view if they lie side by side already. */
+function join(chunks: readonly FreshChunk[], length: number): Uint8Array {
+  const start = chunks[0]?.bytes;
+  const end = chunks.at(-1)?.bytes;
+  if (
+    start !== undefined &&
+    end !== undefined &&
+    end.byteOffset + end.length - start.byteOffset === length
+  ) {
+    return new Uint8Array(start.buffer, start.byteOffset, length);
+  }
+  const raw = Buffer.allocUnsafe(length);
+  let at = 0;
+  for (const { bytes } of chunks) {
+    // Not `set`: from shared memory that copies word by word.
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).copy(raw, at);
+    at += bytes.length;
+  }
+  return raw;
+}
+
+/** Reads the frame back from the memory that will be sent: bit flips are caught before they are stored. */
+function verifyFrame(
+  keys: FrameKeys,
+  shape: { index: number; rawBytes: number; compressed: boolean },
+  { target, raw, room }: { target: Uint8Array; raw: Uint8Array; room: Uint8Array },
+): void {
+  let same = false;
+  try {
+    same = Buffer.compare(openFrame(keys, shape, target, room), raw) === 0;
+  } catch {
+    // Whatever the reason, it did not come back as it went in; the fault below says so.
+  }
+  if (!same) {
+    throw new Fault(
+      'vault.write-damaged',
+      "A frame did not come back from memory as it went in, so nothing was sent. Test this machine's memory, then back up again.",
+      { frame: shape.index },
+    );
+  }
+}
