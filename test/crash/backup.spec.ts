@@ -78,6 +78,7 @@ describe('A backup whose process is killed', () => {
 
   beforeAll(async () => {
     lab = await BackupLab.create({ dataBytes: 256 * 1024 * 1024, writerPauseMs: 150 });
+    lab.hashedDisks = new Set(['data']);
     await lab.engine.start(lab.definition.id, lab.signal);
     await lab.serial.waitForReady();
     await lab.serial.waitForJournal(3);

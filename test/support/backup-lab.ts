@@ -39,6 +39,8 @@ export class BackupLab implements AsyncDisposable {
   readonly vaults: LabVault[] = [];
   /** SHA-256 of each frozen disk as qemu-img reads it, by job token and disk name. */
   readonly frozenHashes = new Map<string, Readonly<Record<string, string>>>();
+  /** The disks whose frozen states are hashed. */
+  hashedDisks: ReadonlySet<string> = new Set(['system', 'data']);
   engine: QemuEngine;
 
   private constructor(folder: string, definition: VmDefinition) {
@@ -197,6 +199,9 @@ export class BackupLab implements AsyncDisposable {
     const frozen = await this.engine.freeze(vm, options, signal);
     const hashes: Record<string, string> = {};
     for (const [name, layers] of Object.entries(await this.layers())) {
+      if (!this.hashedDisks.has(name)) {
+        continue;
+      }
       const top = layers.at(-2);
       if (top === undefined) {
         throw new Error(`disk ${name} has no frozen layer`);
