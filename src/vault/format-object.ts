@@ -99,6 +99,17 @@ export function refuseUnknownFeatures(features: Features, key: ObjectKey): void 
   }
 }
 
+/** What this program may read but must not change. @throws Fault `vault.format-newer` */
+export function refuseReadOnly({ name, features }: VaultFormat): void {
+  if (features.readOnly !== 0) {
+    throw new Fault(
+      'vault.format-newer',
+      `The vault ${name} uses features (${features.readOnly.toString(2)}) with which this program can only read it. Nothing was written; use a newer program to write.`,
+      { features: features.readOnly },
+    );
+  }
+}
+
 function damaged(key: ObjectKey, why: string, cause?: unknown): Fault {
   return new Fault(
     'vault.format-corrupt',

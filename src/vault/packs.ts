@@ -131,6 +131,21 @@ export class Packs {
     return { path, offset, length };
   }
 
+  /**
+   * Checks by its trailer alone that a pack is as long as it was written.
+   * @throws Fault `vault.pack-missing`, `vault.pack-corrupt`
+   */
+  async checkLength(name: PackName, signal: AbortSignal): Promise<void> {
+    this.traffic.requests += 1;
+    const range = { suffix: TRAILER_BYTES };
+    const part = await this.base.store.getRange(packKey(name), range, signal);
+    if (part === undefined) {
+      throw missing(name);
+    }
+    this.traffic.bytes += part.data.length;
+    this.#place(name, { objectSize: part.objectSize, tail: part.data });
+  }
+
   /** The raw bytes of one frame, decrypted here: for metadata and single reads. */
   async frame(pack: OpenPack, frame: FramePlace, signal: AbortSignal): Promise<Uint8Array> {
     const length = PREFIX_BYTES + frame.sealedBytes;

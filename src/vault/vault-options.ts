@@ -80,7 +80,7 @@ export interface RestoreStatistics {
   readonly requests: number;
 }
 
-/** 1: packs exist. 2: also footers, map and content MACs. 3: also every frame and every chunk id. */
+/** 1: packs exist, as long as they were written. 2: also footers, map and content MACs. 3: also every frame and every chunk id. */
 export type VerifyLevel = 1 | 2 | 3;
 
 export interface VerifyProblem {

@@ -6,7 +6,7 @@ import { SilentLog, type Log } from '../kernel/log.ts';
 import { DedupIndex } from './dedup-index.ts';
 import { ExcludedSlots } from './excluded-slots.ts';
 import { FooterCache } from './footer-cache.ts';
-import type { VaultFormat } from './format-object.ts';
+import { refuseReadOnly, type VaultFormat } from './format-object.ts';
 import { FrameFetcher } from './frame-fetcher.ts';
 import { isVmId } from './layout.ts';
 import { MapNodes, MapTree } from './map-tree.ts';
@@ -144,7 +144,8 @@ export class Vault {
 
   /**
    * Begins a recovery point (W0). The writer must be disposed of, also after its commit.
-   * @throws Fault `vault.vm-busy` if this process is writing one of the same VM
+   * @throws Fault `vault.vm-busy` if this process is writing one of the same VM,
+   *   `vault.format-newer` if this program may only read the vault
    */
   async beginPoint(
     { vmId, vmName }: { vmId: string; vmName: string },
@@ -153,6 +154,7 @@ export class Vault {
     if (!isVmId(vmId)) {
       throw new Fault('request.invalid', `Not an id of a VM: ${vmId.slice(0, 64)}`);
     }
+    refuseReadOnly(this.#parts.format);
     if (this.#writing.has(vmId)) {
       throw new Fault(
         'vault.vm-busy',
@@ -236,6 +238,7 @@ export class Vault {
 
   /** Gives a point up. Its data go when a collection runs. */
   async retire(pointId: string, signal: AbortSignal): Promise<void> {
+    refuseReadOnly(this.#parts.format);
     const { document } = await this.#find(pointId, signal);
     await this.#points.retire(document, this.#parts.clock.nowMs(), signal);
   }

@@ -3,7 +3,7 @@ import { ID_BYTES } from './chunk-id.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
 import { fetched, type FrameFetcher } from './frame-fetcher.ts';
 import type { FrameRequest } from './frame-requests.ts';
-import { parsePackKey, PREFIXES } from './layout.ts';
+import { parsePackKey, PREFIXES, type PackName } from './layout.ts';
 import type { MapTree } from './map-tree.ts';
 import type { CheckTask, OpenTask } from './open-task.ts';
 import { HEADER_BYTES } from './pack-layout.ts';
@@ -62,22 +62,26 @@ export class Verification {
     };
   }
 
-  /** Logical packs that are in the store. */
-  async #listPacks(): Promise<Set<string>> {
-    const present = new Set<string>();
+  /** Logical packs that are in the store, each with its newest generation. */
+  async #listPacks(): Promise<Map<string, PackName>> {
+    const present = new Map<string, PackName>();
     const { store } = this.#fetcher.packs.base;
     for (const prefix of [PREFIXES.data, PREFIXES.metadata]) {
       for await (const { key } of store.list(prefix, this.#running.signal)) {
         const name = parsePackKey(key);
-        if (name !== undefined) {
-          present.add(name.ulid);
+        if (name !== undefined && name.generation >= (present.get(name.ulid)?.generation ?? 0)) {
+          present.set(name.ulid, name);
         }
       }
     }
     return present;
   }
 
-  async #disk(diskId: string, tree: MapTree, present: Set<string>): Promise<void> {
+  async #disk(
+    diskId: string,
+    tree: MapTree,
+    present: ReadonlyMap<string, PackName>,
+  ): Promise<void> {
     const { signal } = this.#running;
     const packs = new Map<number, Set<number>>();
     const use = (pack: number, slot: number): void => {
@@ -108,7 +112,7 @@ export class Verification {
     }
   }
 
-  async #pack(diskId: string, pack: number, present: Set<string>): Promise<void> {
+  async #pack(diskId: string, pack: number, present: ReadonlyMap<string, PackName>): Promise<void> {
     const known = this.#checkedPacks.get(pack);
     if (this.#checkedPacks.has(pack)) {
       if (known !== undefined) {
@@ -119,8 +123,12 @@ export class Verification {
     const before = this.#problems.length;
     await this.#noting(diskId, async () => {
       const name = this.#fetcher.packs.base.numbers.name(pack);
-      if (!present.has(name.ulid)) {
+      const there = present.get(name.ulid);
+      if (there === undefined) {
         throw missing(name);
+      }
+      if (this.#level === 1) {
+        await this.#fetcher.packs.checkLength(there, this.#running.signal);
       }
       if (this.#level > 1) {
         const open = await this.#fetcher.packs.open(pack, this.#running.signal);
