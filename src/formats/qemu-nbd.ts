@@ -1,15 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, mkdtemp, rm } from 'node:fs/promises';
+import { chown, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { plainEnvironment } from '../kernel/command.ts';
-import { PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
 import { Fault, systemCode } from '../kernel/fault.ts';
 import { confineReadingTool, confineTool } from './confinement.ts';
 import { imageGraph, type ImageLayer } from './image-layer.ts';
+import { makeSocketFolder } from './socket-folder.ts';
 import { toolFault } from './tool-fault.ts';
 
 export interface QemuNbdOptions {
@@ -65,10 +64,11 @@ export class QemuNbdServer implements AsyncDisposable {
    */
   static async start(options: QemuNbdOptions, signal: AbortSignal): Promise<QemuNbdServer> {
     signal.throwIfAborted();
-    const folder = await mkdtemp(join(socketParent(), 'hk-nbd-'));
+    const folder = await makeSocketFolder(
+      (path) => Buffer.byteLength(socketPathIn(path)) <= SOCKET_PATH_BYTES_MAX,
+    );
     let server: QemuNbdServer | undefined;
     try {
-      await chmod(folder, PRIVATE_FOLDER_MODE);
       server = await QemuNbdServer.spawnIn(folder, options);
       await server.listening(signal);
       return server;
@@ -168,13 +168,6 @@ function collectMessages(child: ChildProcess): () => string {
 
 function socketPathIn(folder: string): string {
   return join(folder, 'nbd.sock');
-}
-
-/** The folder for temporary files, unless its name is too long for a socket. */
-function socketParent(): string {
-  const folder = tmpdir();
-  const longest = Buffer.byteLength(socketPathIn(join(folder, 'hk-nbd-XXXXXX')));
-  return longest <= SOCKET_PATH_BYTES_MAX ? folder : '/tmp';
 }
 
 /** Whether the server greets: its socket takes connections before the image is open. */
