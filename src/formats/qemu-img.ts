@@ -1,6 +1,7 @@
+import { access } from 'node:fs/promises';
 import { z } from 'zod';
 import { runCommand, type CommandResult } from '../kernel/command.ts';
-import { isFault } from '../kernel/fault.ts';
+import { Fault, isFault, systemCode } from '../kernel/fault.ts';
 import { confineReadingTool } from './confinement.ts';
 import { assertImagePath, imageGraph, type ImageLayer } from './image-layer.ts';
 import { toolFault } from './tool-fault.ts';
@@ -62,6 +63,7 @@ export interface ImageFacts {
 
 /** What qemu-img says about one file, without opening its backing file. */
 export async function imageFacts(layer: ImageLayer, signal: AbortSignal): Promise<ImageFacts> {
+  await assertThere(layer.path);
   const { stdout } = await readingQemuImg(['info', '--output=json', imageGraph([layer])], signal);
   const facts = ImageFacts.parse(JSON.parse(stdout));
   const backingFile = facts['backing-filename'];
@@ -72,6 +74,21 @@ export async function imageFacts(layer: ImageLayer, signal: AbortSignal): Promis
     ...(backingFile === undefined ? {} : { backingFile }),
     ...(backingFormat === undefined ? {} : { backingFormat }),
   };
+}
+
+/** The tool would say so too, in words about its own arguments. */
+async function assertThere(path: string): Promise<void> {
+  await access(path).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') {
+      throw new Fault(
+        'formats.image-missing',
+        `There is no image ${path}. Check the name; paths are those of the service's host.`,
+        { path },
+        { cause: error },
+      );
+    }
+    // Whatever else is wrong with it, the tool knows better.
+  });
 }
 
 const CheckReport = z.object({

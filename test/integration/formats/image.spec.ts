@@ -292,3 +292,14 @@ async function madeChain() {
   content.fill(0, 2 * MiB, 3 * MiB);
   return { layers, content };
 }
+
+describe('facts of an image that is not there', () => {
+  it('name the image, not the tool', async () => {
+    await expect(
+      imageFacts({ path: '/no/such/image.qcow2', format: 'qcow2' }, signal),
+    ).rejects.toMatchObject({
+      code: 'formats.image-missing',
+      message: expect.stringMatching(/^There is no image [/]no[/]such[/]image[.]qcow2/) as unknown,
+    });
+  });
+});
