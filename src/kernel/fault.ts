@@ -109,6 +109,7 @@ export const FAULTS = {
   'vault.vm-busy': { kind: 'conflict', retry: 'later' },
   'vault.write-damaged': { kind: 'integrity', retry: 'later' },
   'vault.source-short': { kind: 'invalid', retry: 'never' },
+  'vault.worker-lost': { kind: 'exhausted', retry: 'later' },
   'vault.chunk-id-unavailable': { kind: 'unsupported', retry: 'never' },
 } as const satisfies Record<string, { kind: FaultKind; retry: Retry }>;
 

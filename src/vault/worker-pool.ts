@@ -22,6 +22,7 @@ interface Thread {
 export class WorkerPool {
   readonly size: number;
   readonly #secrets: ChunkingSecrets;
+  readonly #startWorker: typeof startVaultWorker;
   readonly #inline: TaskRunner | undefined;
   readonly #queue: Waiting[] = [];
   #threads: Thread[] = [];
@@ -29,8 +30,9 @@ export class WorkerPool {
   #closed = false;
 
   /** @param size threads; 0 runs everything in the calling thread */
-  constructor(size: number, secrets: ChunkingSecrets) {
+  constructor(size: number, secrets: ChunkingSecrets, startWorker = startVaultWorker) {
     this.size = size;
+    this.#startWorker = startWorker;
     this.#secrets = secrets;
     this.#inline = size === 0 ? new TaskRunner(secrets) : undefined;
   }
@@ -101,20 +103,17 @@ export class WorkerPool {
   }
 
   #start(): Thread {
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const worker = new Worker(new URL(`./vault.worker.${extension}`, import.meta.url), {
-      workerData: this.#secrets,
-    });
+    const worker = this.#startWorker(this.#secrets);
     const thread: Thread = { worker, running: new Map() };
     this.#threads.push(thread);
     worker.on('message', (answer: WorkerAnswer) => {
       this.#answer(thread, answer);
     });
     worker.on('error', (error: unknown) => {
-      this.#lose(thread, error);
+      this.#lose(thread, workerLost(error));
     });
     worker.on('exit', (code) => {
-      this.#lose(thread, new Error(`a vault worker ended (${code})`));
+      this.#lose(thread, workerLost(new Error(`a vault worker ended (${code})`)));
     });
     return thread;
   }
@@ -137,7 +136,7 @@ export class WorkerPool {
   }
 
   /** A thread that died takes its tasks with it; the next task starts a new one. */
-  #lose(thread: Thread, error: unknown): void {
+  #lose(thread: Thread, error: Fault): void {
     this.#threads = this.#threads.filter((other) => other !== thread);
     const lost = [...thread.running.values()];
     thread.running.clear();
@@ -152,4 +151,20 @@ export class WorkerPool {
       this.#dispatch();
     }
   }
+}
+
+function startVaultWorker(secrets: ChunkingSecrets): Worker {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return new Worker(new URL(`./vault.worker.${extension}`, import.meta.url), {
+    workerData: secrets,
+  });
+}
+
+function workerLost(cause: unknown): Fault {
+  return new Fault(
+    'vault.worker-lost',
+    'A worker thread ended in the middle of its work, most likely because memory ran out. Nothing was left half done in the vault; free memory and repeat.',
+    {},
+    { cause },
+  );
 }

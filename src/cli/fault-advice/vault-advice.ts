@@ -160,6 +160,12 @@ export const VAULT_ADVICE = {
     data: 'Nothing wrong was stored. Earlier recovery points were checked the same way.',
     next: 'Run the backup again. If it comes back, test the memory of this machine before trusting anything on it.',
   },
+  'vault.worker-lost': {
+    happened:
+      'A worker thread of Hyperkeep ended in the middle of its work, most likely because memory ran out.',
+    data: 'Nothing that is in the vault was changed. A backup that was under way made no recovery point.',
+    next: 'Free memory on this machine and repeat; what was stored is not sent twice.',
+  },
   'vault.source-short': {
     happened: 'The disk ended before its size.',
     data: 'There is no new recovery point. Earlier ones are not touched.',

@@ -1,0 +1,57 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import type { ChunkingSecrets } from './store-task.ts';
+import { WorkerPool } from './worker-pool.ts';
+
+const SECRETS: ChunkingSecrets = {
+  chunker: { minSectors: 4, cutBits: 4, maxSectors: 32 },
+  chunkId: 'hmac-sha256',
+  chunkIdKey: new Uint8Array(32),
+  cutKey: new Uint8Array(132),
+};
+const DIGEST = { kind: 'digest', bytes: new Uint8Array([1, 2, 3]) } as const;
+
+/** A worker that never answers. */
+const DEAF = `
+  const { parentPort } = require('node:worker_threads');
+  parentPort.on('message', () => undefined);
+`;
+
+describe('a worker thread that dies', () => {
+  it('fails what it was doing with a fault, and the next task gets a new one', async () => {
+    const started: Worker[] = [];
+    const pool = new WorkerPool(1, SECRETS, (secrets) => {
+      const isFirst = started.length === 0;
+      const worker = isFirst
+        ? new Worker(DEAF, { eval: true })
+        : new Worker(new URL('./vault.worker.ts', import.meta.url), { workerData: secrets });
+      started.push(worker);
+      return worker;
+    });
+    const running = [pool.run(DIGEST), pool.run(DIGEST)].map((task) =>
+      expect(task).rejects.toMatchObject({ code: 'vault.worker-lost' }),
+    );
+    const queued = pool.run(DIGEST);
+    const [first] = started;
+    if (first !== undefined) {
+      await once(first, 'online');
+      await first.terminate();
+    }
+
+    await Promise.all(running);
+    expect(await queued).toHaveLength(32);
+    expect(started).toHaveLength(2);
+    await pool.close();
+  });
+
+  it('ends everything that was asked for when the pool is closed', async () => {
+    const pool = new WorkerPool(1, SECRETS, () => new Worker(DEAF, { eval: true }));
+    const tasks = Array.from({ length: 5 }, () =>
+      expect(pool.run(DIGEST)).rejects.toMatchObject({ code: 'vault.worker-lost' }),
+    );
+
+    await pool.close();
+
+    await Promise.all(tasks);
+  });
+});
