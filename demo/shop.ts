@@ -2,6 +2,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Job, type BackupResult } from '../src/api/contract/jobs.ts';
 import { Vm } from '../src/api/contract/vms.ts';
+import { chooseAccelerator } from '../src/engines/qemu/accelerator.ts';
 import { GuestAgent } from '../src/engines/qemu/guest-agent.ts';
 import { formatBytes, GiB } from '../src/kernel/bytes.ts';
 import { VmDefinition } from '../src/vm/definition.ts';
@@ -45,6 +46,9 @@ export class Shop implements AsyncDisposable {
   async opens(signal: AbortSignal): Promise<void> {
     const { story, commands, folder, place, guest } = this.parts;
     story.line('Hyperkeep: a VM is backed up while it works, lost, and brought back.');
+    const { accelerator, reason } = await chooseAccelerator();
+    story.line(`The guest runs with ${accelerator.toUpperCase()}: ${reason}.`);
+    story.line(`Its vault is ${place.location}; everything else is in ${folder}.`);
     story.chapter('A service, a vault, and a VM that works');
     this.service = await commands.serve(signal);
     await commands.run(
