@@ -52,6 +52,23 @@ function isZeroSector(words: Uint32Array, sector: number): boolean {
   return true;
 }
 
+/** How many words at the end of a sector must be zero for it to look like the end of a file. */
+const TAIL_WORDS = 8;
+
+/**
+ * True if a file seems to end in the sector: file systems fill the rest of its last sector with zeroes.
+ * A chunk that ends with its file is found again wherever another file system puts that file.
+ */
+function endsInZeroes(words: Uint32Array, sector: number): boolean {
+  const end = (sector + 1) * SECTOR_WORDS;
+  for (let i = end - TAIL_WORDS; i < end; i++) {
+    if (words[i] !== 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /**
  * Cuts the sectors [from, to) of `words` into chunks and holes, in order: calls `chunk` for each
  * chunk. What no chunk covers is zero.
@@ -72,7 +89,10 @@ export function cutChunks(
       continue;
     }
     const sectors = sector + 1 - start;
-    if (sectors >= rules.maxSectors || (sectors >= rules.minSectors && rules.cut(words, sector))) {
+    if (
+      sectors >= rules.maxSectors ||
+      (sectors >= rules.minSectors && (endsInZeroes(words, sector) || rules.cut(words, sector)))
+    ) {
       chunk(start, sectors);
       start = sector + 1;
     }

@@ -14,9 +14,9 @@ import type { CreateOptions, VaultParameters } from './vault-options.ts';
 import { sameBytes } from './key-tree.ts';
 
 const DEFAULTS: VaultParameters = {
-  minSectors: 4,
+  minSectors: 2,
   maxSectors: 32,
-  cutBits: 4,
+  cutBits: 3,
   packBytes: 64 * 1024 * 1024,
   chunkId: 'blake3',
   kdf: KDF_DEFAULT,
