@@ -26,7 +26,9 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    this.#bytes[this.#room(1)] = value;
+    // In this order: making room may replace the buffer.
+    const at = this.#room(1);
+    this.#bytes[at] = value;
     return this;
   }
 
