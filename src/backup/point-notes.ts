@@ -12,6 +12,8 @@ const REASONS: Readonly<Record<FullReadReason, string | undefined>> = {
   'tracking-unavailable': 'the point before does not know its place in the change log',
   'tracking-replaced': 'it was changed outside Hyperkeep, or taken anew, since the point before',
   'change-log-gap': 'its change log has a gap since the point before',
+  'parent-damaged':
+    'what the vault keeps of the point before is damaged; verify tells which points are affected',
   'imported-image': 'it was imported from an image',
 };
 

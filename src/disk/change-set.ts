@@ -15,6 +15,7 @@ export type FullReadReason =
   | 'tracking-unavailable'
   | 'tracking-replaced'
   | 'change-log-gap'
+  | 'parent-damaged'
   | 'imported-image'
   | 'requested';
 

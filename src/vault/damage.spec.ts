@@ -122,6 +122,29 @@ describe('a damaged vault', () => {
     expect(await outcome(made)).toBe(expected);
   });
 
+  it.each<[string, string, Damage]>([
+    ['its map is gone', 'm/', remove],
+    ['its map is flipped', 'm/', flip(90)],
+    ['its map is cut short', 'm/', cut(-10)],
+    ['a data pack is gone', 'd/', remove],
+    ['a data footer is flipped', 'd/', flip(-70)],
+  ])('reads the disk whole, and says why, when %s in the parent', async (_what, prefix, damage) => {
+    const { store, disk } = await setUp();
+    const [key = ''] = await keysOf(store, prefix);
+    await damageObject(store, key, damage);
+    const vault = await openVault(store);
+    disk.write(8192, seededBytes('later', 4096));
+    const extents = [{ offset: 8192, length: 4096, content: 'data' }] as const;
+
+    const point = await backUp(vault, disk, {
+      changes: { method: 'changed-extents', extents },
+    });
+
+    expect(point.disks[0]).toMatchObject({ method: 'full', reason: 'parent-damaged' });
+    const copy = await restored(vault, point, disk.size);
+    expect(await fingerprint(copy.reader())).toBe(await fingerprint(disk.reader()));
+  });
+
   it('tells a damaged key object from a wrong passphrase', async () => {
     const made = await setUp();
     const [first = ''] = await keysOf(made.store, 'keys/');

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import {
   collapseFragments,
   contentMac,
@@ -6,6 +7,7 @@ import {
   type SectorRange,
 } from './leaf-fragments.ts';
 import {
+  decodeLeaf,
   depthFor,
   encodeInner,
   encodeLeaf,
@@ -13,6 +15,7 @@ import {
   LEAF_SECTORS,
   leafCount,
   type Inner,
+  type MapExtent,
   type NodePointer,
 } from './map-node.ts';
 import type { MapNodes, MapRoot, MapTree } from './map-tree.ts';
@@ -100,6 +103,7 @@ export class MapBuilder {
     const mac = contentMac(nodes.base.keys.purpose('map'), fragments);
     const leaf = { contentMac: mac, extents: collapseFragments(fragments) };
     const node = encodeLeaf(leaf, nodes.base.numbers);
+    assertReadsBack(leaf.extents, decodeLeaf(node, nodes.base.numbers).extents);
     this.#leaves.set(index, await this.#write({ level: 0, index }, node, signal));
   }
 
@@ -184,6 +188,23 @@ export class MapBuilder {
     }
     return metadata.add(node, signal);
   }
+}
+
+/** A map that cannot be read again must never be written, as frames are verified before their PUT. */
+function assertReadsBack(written: readonly MapExtent[], read: readonly MapExtent[]): void {
+  const isSame =
+    written.length === read.length &&
+    written.every((extent, index) => {
+      const other = read[index];
+      return (
+        extent.start === other?.start &&
+        extent.sectors === other.sectors &&
+        extent.pack === other.pack &&
+        extent.slot === other.slot &&
+        extent.first === other.first
+      );
+    });
+  assert(isSame, 'a leaf does not read back as it was written');
 }
 
 interface NodePlace {

@@ -23,6 +23,7 @@ const REASONS: readonly FullReadReason[] = [
   'tracking-unavailable',
   'tracking-replaced',
   'change-log-gap',
+  'parent-damaged',
   'imported-image',
   'requested',
 ];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Clock } from '../kernel/clock.ts';
-import { Fault } from '../kernel/fault.ts';
+import { Fault, isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { findConflict, type Conflict } from './commit-conflict.ts';
 import type { DedupIndex } from './dedup-index.ts';
@@ -211,9 +211,35 @@ export class PointWriter implements AsyncDisposable {
     }
   }
 
+  /**
+   * Stores a disk on what the parent has of it. When that turns out damaged, the disk is read whole:
+   * a damaged point must not keep later ones from being whole.
+   */
   async #store(source: DiskSource, running: Running, afresh: boolean): Promise<StoredDisk> {
-    const { nodes, pool, index, excluded } = this.#parts;
     const last = this.#lastMap(source.diskId);
+    try {
+      return await this.#storeOn(last, source, running, afresh);
+    } catch (error) {
+      if (last === undefined || !isFault(error) || error.kind !== 'integrity') {
+        throw error;
+      }
+      this.#parts.log.error('vault.parent-damaged', {
+        code: error.code,
+        pointId: this.#parent?.point.id,
+        diskId: source.diskId,
+      });
+      const changes = { method: 'full', reason: 'parent-damaged' } as const;
+      return this.#storeOn(undefined, { ...source, changes }, running, true);
+    }
+  }
+
+  async #storeOn(
+    last: MapTree | undefined,
+    source: DiskSource,
+    running: Running,
+    afresh: boolean,
+  ): Promise<StoredDisk> {
+    const { nodes, pool, index, excluded } = this.#parts;
     const incremental =
       source.changes.method === 'changed-extents' && last !== undefined && !afresh;
     const signal = AbortSignal.any([running.signal, this.#stop.signal]);
