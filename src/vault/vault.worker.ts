@@ -26,8 +26,11 @@ const collect = runInNewContext('gc') as (options: { type: 'minor' | 'major' }) 
 let tasks = 0;
 
 port.on('message', ({ id, task }: { id: number; task: Task }) => {
+  let isClean = false;
   try {
     const result = runner.run(task);
+    // A scan that found nothing new encrypted nothing.
+    isClean = typeof result === 'object' && 'newBytes' in result && result.newBytes === 0;
     port.postMessage({ id, result } satisfies WorkerAnswer, moved(result));
   } catch (error) {
     if (error instanceof Fault) {
@@ -36,6 +39,9 @@ port.on('message', ({ id, task }: { id: number; task: Task }) => {
     } else {
       port.postMessage({ id, error } satisfies WorkerAnswer);
     }
+  }
+  if (isClean) {
+    return;
   }
   tasks += 1;
   if (tasks % TASKS_PER_COLLECTION === 0) {
