@@ -1,4 +1,6 @@
-import { chmod, mkdtemp, readdir, rmdir } from 'node:fs/promises';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
@@ -22,14 +24,40 @@ export async function makeSocketFolder(fits: (folder: string) => boolean): Promi
   return folder;
 }
 
-/** Removes empty folders of processes that are gone; whatever holds a file stays. */
+/**
+ * Removes the folders of processes that are gone with the sockets that nobody listens on any more;
+ * whatever holds another file stays.
+ */
 async function sweep(parent: string): Promise<void> {
   for (const name of await readdir(parent)) {
     const owner = /^hk-nbd-(\d+)-/.exec(name)?.[1];
     if (owner !== undefined && !isAlive(Number(owner))) {
-      // Not empty, not ours, or gone already: none of it matters to us.
-      await rmdir(join(parent, name)).catch(() => undefined);
+      // In use after all, not ours, or gone already: none of it matters to us.
+      await removeDead(join(parent, name)).catch(() => undefined);
     }
+  }
+}
+
+async function removeDead(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isSocket() && (await isDeaf(path))) {
+      await rm(path);
+    }
+  }
+  await rmdir(folder);
+}
+
+/** True when the server of a socket is gone. */
+async function isDeaf(path: string): Promise<boolean> {
+  const socket = connect({ path });
+  try {
+    await once(socket, 'connect');
+    return false;
+  } catch (error) {
+    return systemCode(error) === 'ECONNREFUSED';
+  } finally {
+    socket.destroy();
   }
 }
 
