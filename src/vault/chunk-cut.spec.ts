@@ -4,12 +4,12 @@ import { cutChunks, cutFunction, SECTOR_BYTES } from './chunk-cut.ts';
 const KEY = seededBytes('cut key', 132);
 const RULES = { minSectors: 2, maxSectors: 32, cutBits: 3, cut: cutFunction(KEY, 3) };
 
-function chunksOf(content: Uint8Array, from = 0): { first: number; sectors: number }[] {
+function chunksOf(content: Uint8Array): { first: number; sectors: number }[] {
   const aligned = new Uint8Array(content.length);
   aligned.set(content);
   const words = new Uint32Array(aligned.buffer);
   const chunks: { first: number; sectors: number }[] = [];
-  cutChunks(words, { from, to: content.length / SECTOR_BYTES }, RULES, (first, sectors) => {
+  cutChunks(words, { from: 0, to: content.length / SECTOR_BYTES }, RULES, (first, sectors) => {
     chunks.push({ first, sectors });
   });
   return chunks;
