@@ -9,7 +9,8 @@ import { plainEnvironment } from '../../kernel/command.ts';
 /** After this a guest is thawed, whatever the service is doing. */
 const FROZEN_MS_MAX = 30_000;
 const READY_MS_MAX = 15_000;
-const CONNECT_MS_MAX = 3_000;
+/** A busy guest under emulation needs seconds to answer; it is not frozen yet while we wait. */
+const CONNECT_MS_MAX = 10_000;
 /** An agent that flushes for longer than this is not waited for. */
 const FREEZE_MS_MAX = 10_000;
 const THAW_MS_MAX = 12_000;
