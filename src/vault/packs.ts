@@ -146,6 +146,16 @@ export class Packs {
     this.#place(name, { objectSize: part.objectSize, tail: part.data });
   }
 
+  /**
+   * This object and no other generation, read from the store past everything that is kept.
+   * @returns undefined if it is not there
+   * @throws Fault `vault.pack-corrupt`
+   */
+  async openExact(name: PackName, signal: AbortSignal): Promise<OpenPack | undefined> {
+    const tail = await this.#fetchTail(name, signal);
+    return tail && this.#decode(name, tail);
+  }
+
   /** The raw bytes of one frame, decrypted here: for metadata and single reads. */
   async frame(pack: OpenPack, frame: FramePlace, signal: AbortSignal): Promise<Uint8Array> {
     const length = PREFIX_BYTES + frame.sealedBytes;
