@@ -47,6 +47,14 @@ interface VaultParts {
   readonly cache?: FooterCache;
 }
 
+/** For what works on a vault as a whole: proof, repair, collection, copies. */
+export interface VaultInside extends VaultParts {
+  readonly packs: Packs;
+  readonly nodes: MapNodes;
+  readonly points: PointStore;
+  readonly excluded: ExcludedSlots;
+}
+
 /**
  * Where recovery points live: everything is in the object store, encrypted; this object only knows
  * the keys and some of what is there. Several may work on one store at once.
@@ -113,6 +121,16 @@ export class Vault {
       log: options.log ?? new SilentLog(),
       ...(cache ? { cache } : {}),
     });
+  }
+
+  get inside(): VaultInside {
+    return {
+      ...this.#parts,
+      packs: this.#packs,
+      nodes: this.#nodes,
+      points: this.#points,
+      excluded: this.#excluded,
+    };
   }
 
   /** The master key: opens the vault without the passphrase. The caller keeps it safe. */
