@@ -10,7 +10,7 @@ export const FORMAT_VERSION = 0;
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 const PREAMBLE_BYTES = 36;
 const MAC_BYTES = 32;
-const KINDS = { format: 1, seal: 2, retire: 3, condemned: 4, done: 5, bad: 6 } as const;
+const KINDS = { format: 1, seal: 2, retire: 3, condemned: 4, done: 5, bad: 6, alias: 7 } as const;
 export type ControlKind = keyof typeof KINDS;
 
 function mac(keys: KeyTree, kind: ControlKind, key: ObjectKey, content: Uint8Array): Buffer {

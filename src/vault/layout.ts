@@ -24,6 +24,7 @@ export const PREFIXES = {
   retired: 'retire/',
   condemned: 'gc/',
   damaged: 'bad/',
+  aliases: 'alias/',
 } as const;
 
 export const GENERATION_MAX = 0xffff_ffff;

@@ -1,0 +1,185 @@
+import { Fault, isFault } from '../kernel/fault.ts';
+import type { Log } from '../kernel/log.ts';
+import { ByteReader, ByteWriter, parseOr, require } from './binary.ts';
+import { decodeControl, encodeControl } from './control-object.ts';
+import { numberedKey, numberOf, PREFIXES } from './layout.ts';
+import type { ObjectKey } from './object-store.ts';
+import { SLOTS_MAX } from './pack-layout.ts';
+import type { VaultBase } from './packs.ts';
+import { ulidBytes, ulidText, type Ulid } from './ulid.ts';
+
+/** A slot of a logical pack, by its lasting name. */
+export interface SlotName {
+  readonly ulid: Ulid;
+  readonly slot: number;
+}
+
+/** `count` slots from `from` on have the content of as many slots from `to` on. */
+export interface Alias {
+  readonly from: SlotName;
+  readonly to: SlotName;
+  readonly count: number;
+}
+
+const ALIASES_MAX = 1024 * 1024;
+/** Longer chains are not followed: a merged pack may be merged again, but not for ever. */
+export const ALIAS_CHAIN_MAX = 16;
+
+/** Body of an `alias/` object: docs/vault-format.md, section 5. */
+export function encodeAliases(aliases: readonly Alias[]): Buffer {
+  const writer = new ByteWriter(16 + aliases.length * 40).varint(aliases.length);
+  for (const { from, to, count } of aliases) {
+    writer.bytes(ulidBytes(from.ulid)).varint(from.slot).varint(count);
+    writer.bytes(ulidBytes(to.ulid)).varint(to.slot);
+  }
+  return writer.finish();
+}
+
+/** @throws Malformed */
+export function decodeAliases(bytes: Uint8Array): Alias[] {
+  const reader = new ByteReader(bytes);
+  const aliases: Alias[] = [];
+  for (let left = reader.varint(ALIASES_MAX); left > 0; left--) {
+    const from = { ulid: ulidText(reader.bytes(16)), slot: reader.varint(SLOTS_MAX) };
+    const count = reader.varint(SLOTS_MAX);
+    const to = { ulid: ulidText(reader.bytes(16)), slot: reader.varint(SLOTS_MAX) };
+    const fits = from.slot + count <= SLOTS_MAX && to.slot + count <= SLOTS_MAX;
+    require(count > 0 && fits, 'an alias names impossible slots');
+    aliases.push({ from, to, count });
+  }
+  reader.end();
+  return aliases;
+}
+
+/** What `alias/` says: other names under which the content of slots is in the vault. */
+export class Aliases {
+  readonly #base: VaultBase;
+  readonly #log: Log;
+  readonly #seen = new Set<ObjectKey>();
+  readonly #bySource = new Map<Ulid, Alias[]>();
+
+  constructor(base: VaultBase, log: Log) {
+    this.#base = base;
+    this.#log = log;
+  }
+
+  /** Reads what is new under `alias/`: one LIST, and a GET for each object not seen before. */
+  async read(signal: AbortSignal): Promise<void> {
+    for await (const { key } of this.#base.store.list(PREFIXES.aliases, signal)) {
+      if (this.#seen.has(key) || numberOf(key) === undefined) {
+        continue;
+      }
+      const object = await this.#base.store.get(key, signal);
+      if (object !== undefined) {
+        this.#learn(this.#decode(key, object));
+        this.#seen.add(key);
+      }
+    }
+  }
+
+  /** Other names of a slot, newest first; each may have others again. */
+  of({ ulid, slot }: SlotName): SlotName[] {
+    return (this.#bySource.get(ulid) ?? [])
+      .filter(({ from, count }) => slot >= from.slot && slot < from.slot + count)
+      .map(({ from, to }) => ({ ulid: to.ulid, slot: to.slot + slot - from.slot }))
+      .reverse();
+  }
+
+  /** All names that lead on from a slot, without itself: chains are followed, cycles end. */
+  *chain(start: SlotName): Iterable<SlotName> {
+    const seen = new Set([nameOf(start)]);
+    let level = [start];
+    for (let depth = 0; depth < ALIAS_CHAIN_MAX && level.length > 0; depth++) {
+      const next: SlotName[] = [];
+      for (const name of level.flatMap((slot) => this.of(slot))) {
+        if (!seen.has(nameOf(name))) {
+          seen.add(nameOf(name));
+          next.push(name);
+          yield name;
+        }
+      }
+      level = next;
+    }
+  }
+
+  /** Every alias known. */
+  *all(): Iterable<Alias> {
+    for (const aliases of this.#bySource.values()) {
+      yield* aliases;
+    }
+  }
+
+  /**
+   * Stores new aliases; their targets are in the vault already. Whoever calls this asks `gc/` afterwards:
+   * an alias to a condemned slot is worth nothing.
+   */
+  async write(aliases: readonly Alias[], signal: AbortSignal): Promise<ObjectKey> {
+    let last = 0;
+    for await (const { key } of this.#base.store.list(PREFIXES.aliases, signal)) {
+      last = Math.max(last, numberOf(key) ?? 0);
+    }
+    const key = numberedKey(PREFIXES.aliases, last + 1);
+    const object = encodeControl(this.#base.keys, 'alias', key, encodeAliases(aliases));
+    await this.#base.store.put(key, object, signal);
+    this.#learn(aliases);
+    this.#seen.add(key);
+    return key;
+  }
+
+  #learn(aliases: readonly Alias[]): void {
+    for (const alias of aliases) {
+      const list = this.#bySource.get(alias.from.ulid) ?? [];
+      this.#bySource.set(alias.from.ulid, list);
+      list.push(alias);
+    }
+  }
+
+  #decode(key: ObjectKey, object: Uint8Array): Alias[] {
+    try {
+      const body = decodeControl(this.#base.keys, 'alias', key, object);
+      return parseOr(
+        (why, cause) =>
+          new Fault(
+            'vault.control-corrupt',
+            `The object ${key} is damaged: ${why}.`,
+            { key },
+            { cause },
+          ),
+        () => decodeAliases(body),
+      );
+    } catch (error) {
+      if (!isFault(error, 'vault.control-corrupt')) {
+        throw error;
+      }
+      // Another way to content that is proven by its id in any case: without it, less is found.
+      this.#log.error('vault.alias-ignored', { key });
+      return [];
+    }
+  }
+}
+
+/** Neighbours in both packs become one alias. */
+export function joinAliases(pairs: readonly Pick<Alias, 'from' | 'to'>[]): Alias[] {
+  const sorted = pairs.toSorted((a, b) =>
+    a.from.ulid === b.from.ulid ? a.from.slot - b.from.slot : a.from.ulid < b.from.ulid ? -1 : 1,
+  );
+  const aliases: (Alias & { count: number })[] = [];
+  for (const { from, to } of sorted) {
+    const last = aliases.at(-1);
+    if (
+      last?.from.ulid === from.ulid &&
+      last.to.ulid === to.ulid &&
+      last.from.slot + last.count === from.slot &&
+      last.to.slot + last.count === to.slot
+    ) {
+      last.count += 1;
+    } else {
+      aliases.push({ from, to, count: 1 });
+    }
+  }
+  return aliases;
+}
+
+function nameOf({ ulid, slot }: SlotName): string {
+  return `${ulid}/${slot}`;
+}
