@@ -1,5 +1,6 @@
 import { type FaultCode, type FaultKind } from '../kernel/fault.ts';
 import { ENGINE_ADVICE } from './fault-advice/engine-advice.ts';
+import { KEY_ADVICE } from './fault-advice/key-advice.ts';
 import { SERVICE_ADVICE } from './fault-advice/service-advice.ts';
 import { VAULT_ADVICE } from './fault-advice/vault-advice.ts';
 
@@ -20,6 +21,7 @@ export interface FaultAdvice {
 export const FAULT_ADVICE: Partial<Record<FaultCode, FaultAdvice>> = {
   ...SERVICE_ADVICE,
   ...VAULT_ADVICE,
+  ...KEY_ADVICE,
   ...ENGINE_ADVICE,
 };
 

@@ -105,6 +105,8 @@ export const FAULTS = {
   'vault.disk-not-found': { kind: 'not-found', retry: 'never' },
   'vault.file-not-found': { kind: 'not-found', retry: 'never' },
   'vault.point-retired': { kind: 'conflict', retry: 'later' },
+  'vault.retention-key-missing': { kind: 'denied', retry: 'never' },
+  'vault.key-outdated': { kind: 'denied', retry: 'never' },
   'vault.conflict': { kind: 'conflict', retry: 'later' },
   'vault.vm-busy': { kind: 'conflict', retry: 'later' },
   'vault.write-damaged': { kind: 'integrity', retry: 'later' },

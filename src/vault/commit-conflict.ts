@@ -37,7 +37,7 @@ export async function findConflict(
   }
   const parentStands =
     parent === undefined ||
-    ((await points.exists(parent, signal)) && !(await points.isRetired(parent, signal)));
+    ((await points.exists(parent, signal)) && (await points.standing(parent, signal)) === 'stands');
   return parentStands || !(await inheritsAny(nodes, roots, condemned, signal))
     ? 'none'
     : 'parent-gone';

@@ -16,6 +16,7 @@ import { KeyTree } from './key-tree.ts';
 import { numberedKey, parsePackKey } from './layout.ts';
 import type { ObjectStore } from './object-store.ts';
 import { MemoryObjectStore } from './object-stores/memory.ts';
+import { encodeSigned } from './signed-object.ts';
 import { SlotSet } from './slot-set.ts';
 import type { Vault } from './vault.ts';
 
@@ -202,7 +203,8 @@ describe('committing a recovery point', () => {
       await put(key, bytes, ...rest);
       if (key.endsWith('.ok')) {
         const retire = key.replace(/^s\//, 'retire/').replace('.ok', '');
-        await put(retire, encodeControl(keys, 'retire', retire, Buffer.from('{}')), signal);
+        const body = Buffer.from(JSON.stringify({ point: retire.split('/')[2], atMs: 1 }));
+        await put(retire, encodeSigned(keys, 'retire', retire, body), signal);
       }
     };
 

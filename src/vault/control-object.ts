@@ -1,6 +1,6 @@
 import { Fault } from '../kernel/fault.ts';
 import { ByteReader, ByteWriter, parseOr, require } from './binary.ts';
-import { KEY_VERSION, sameBytes, type KeyTree } from './key-tree.ts';
+import { sameBytes, type KeyTree } from './key-tree.ts';
 import type { ObjectKey } from './object-store.ts';
 
 /** Objects that steer: docs/vault-format.md, section 5. */
@@ -9,14 +9,27 @@ const MAGIC = Buffer.from('HKCTRL00');
 export const FORMAT_VERSION = 0;
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 const PREAMBLE_BYTES = 36;
+const KEY_VERSION_OFFSET = 12;
 const MAC_BYTES = 32;
-const KINDS = { format: 1, seal: 2, retire: 3, condemned: 4, done: 5, bad: 6, alias: 7 } as const;
+const KINDS = {
+  format: 1,
+  seal: 2,
+  retire: 3,
+  condemned: 4,
+  done: 5,
+  bad: 6,
+  alias: 7,
+  'retire-request': 10,
+  'retired-list': 11,
+} as const;
 export type ControlKind = keyof typeof KINDS;
 
 function mac(keys: KeyTree, kind: ControlKind, key: ObjectKey, content: Uint8Array): Buffer {
   const name = Buffer.from(key);
   const purpose = kind === 'format' ? 'format' : 'control';
-  return keys.mac(purpose, new ByteWriter(2).u16(name.length).finish(), name, content);
+  const length = new ByteWriter(2).u16(name.length).finish();
+  const version = new ByteReader(content.subarray(KEY_VERSION_OFFSET)).u16();
+  return keys.mac(purpose, version, length, name, content);
 }
 
 export function encodeControl(
@@ -30,7 +43,7 @@ export function encodeControl(
     .u16(FORMAT_VERSION)
     .u8(KINDS[kind])
     .u8(0)
-    .u16(KEY_VERSION)
+    .u16(keys.version)
     .u16(0)
     .bytes(keys.vaultId)
     .u32(body.length)
@@ -38,18 +51,21 @@ export function encodeControl(
   return content.bytes(mac(keys, kind, key, content.finish())).finish();
 }
 
-/** Version and vault id of a control object, before its MAC can be checked. @throws Malformed */
+/** What a control object says of itself before its MAC can be checked. @throws Malformed */
 export function parsePreamble(object: Uint8Array): {
   version: number;
   kind: number;
+  keyVersion: number;
   vaultId: Buffer;
 } {
   const reader = new ByteReader(object);
   require(reader.bytes(8).equals(MAGIC), 'it is no control object');
   const version = reader.u16();
   const kind = reader.u8();
-  reader.bytes(5);
-  return { version, kind, vaultId: reader.bytes(16) };
+  reader.u8();
+  const keyVersion = reader.u16();
+  reader.u16();
+  return { version, kind, keyVersion, vaultId: reader.bytes(16) };
 }
 
 /**
@@ -70,6 +86,7 @@ export function decodeControl(
       refuseNewer(preamble.version, key);
       require(preamble.kind === KINDS[kind], 'it is of another kind');
       require(preamble.vaultId.equals(keys.vaultId), 'it belongs to another vault');
+      require(keys.has(preamble.keyVersion), 'it names a key that this vault does not have');
       require(object.length >= PREAMBLE_BYTES + MAC_BYTES, 'it is cut short');
       const end = object.length - MAC_BYTES;
       const expected = mac(keys, kind, key, object.subarray(0, end));

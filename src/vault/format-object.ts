@@ -10,8 +10,9 @@ import {
 import { parseOr, require } from './binary.ts';
 import { FRAME_RAW_BYTES } from './pack-layout.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
-import type { KeyTree } from './key-tree.ts';
+import { KEY_VERSIONS_MAX, type KeyTree } from './key-tree.ts';
 import type { ObjectKey } from './object-store.ts';
+import { RetentionKey } from './retention-key.ts';
 
 /** What kind of vault this is: docs/vault-format.md, section 5. */
 
@@ -31,6 +32,15 @@ const sectors = z
   .int()
   .min(1)
   .max(FRAME_RAW_BYTES / SECTOR_BYTES);
+const publicKey = z.string().regex(/^[0-9a-f]{64}$/);
+const Retention = z.object({
+  /** Ed25519. */
+  publicKey,
+  /** The keys before, oldest first. */
+  earlier: z.array(publicKey).max(KEY_VERSIONS_MAX),
+  /** Lists what was retired when the last of them was replaced. */
+  confirmed: z.string().max(128).optional(),
+});
 const VaultFormat = z.object({
   version: z.int(),
   features: Features,
@@ -43,6 +53,12 @@ const VaultFormat = z.object({
   chunkId: z.enum(['blake3', 'hmac-sha256']),
   dedupDomain: z.string().regex(/^[0-9a-f]{32}$/),
   chunker: z.object({ minSectors: sectors, cutBits: z.int().min(1).max(16), maxSectors: sectors }),
+  /** Of the key that new objects are written with. */
+  keyVersion: z
+    .int()
+    .min(0)
+    .max(KEY_VERSIONS_MAX - 1),
+  retention: Retention,
   packBytes: z
     .int()
     .min(64 * 1024)
@@ -54,17 +70,42 @@ export function encodeFormat(keys: KeyTree, key: ObjectKey, format: VaultFormat)
   return encodeControl(keys, 'format', key, Buffer.from(JSON.stringify(format)));
 }
 
-/** The vault a format object claims to belong to; proven only by decodeFormat. */
-export function claimedVaultId(key: ObjectKey, object: Uint8Array): Buffer {
+/** The vault a format object claims to belong to, and its key; proven only by decodeFormat. */
+export function claimedVault(
+  key: ObjectKey,
+  object: Uint8Array,
+): { readonly vaultId: Buffer; readonly keyVersion: number } {
   return parseOr(
     (why, cause) => damaged(key, why, cause),
     () => {
-      const { version, kind, vaultId } = parsePreamble(object);
+      const { version, kind, keyVersion, vaultId } = parsePreamble(object);
       refuseNewer(version, key);
       require(kind === 1, 'it is of another kind');
-      return Buffer.from(vaultId);
+      return { vaultId: Buffer.from(vaultId), keyVersion };
     },
   );
+}
+
+/** The retention key of the vault, as far as its format tells: good for checking signatures. */
+export function retentionKey({ retention }: VaultFormat): RetentionKey {
+  return RetentionKey.ofPublicKey(Buffer.from(retention.publicKey, 'hex'), replaced(retention));
+}
+
+/** The retention key with which one can sign, or undefined if this is not its seed. */
+export function retentionKeyOfSeed(
+  { retention }: VaultFormat,
+  seed: Uint8Array,
+): RetentionKey | undefined {
+  const key = RetentionKey.ofSeed(seed, replaced(retention));
+  return key.publicKey.toString('hex') === retention.publicKey ? key : undefined;
+}
+
+function replaced({ earlier, confirmed }: VaultFormat['retention']): {
+  earlier: Buffer[];
+  confirmed?: string;
+} {
+  const keys = earlier.map((key) => Buffer.from(key, 'hex'));
+  return { earlier: keys, ...(confirmed === undefined ? {} : { confirmed }) };
 }
 
 /** @throws Fault `vault.format-corrupt`, `vault.format-newer` */

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { Fault } from '../kernel/fault.ts';
 import { seal, unseal } from './aead.ts';
 import { ByteReader, ByteWriter, parseOr, require } from './binary.ts';
-import { KEY_BYTES } from './key-tree.ts';
+import { KEY_BYTES, KEY_VERSIONS_MAX } from './key-tree.ts';
 import type { ObjectKey } from './object-store.ts';
 import type { KdfCost } from './vault-options.ts';
 
@@ -19,7 +19,10 @@ export const KDF_DEFAULT: KdfCost = { memoryKib: 64 * 1024, passes: 3, lanes: 4 
 
 const hex = (bytes: number): z.ZodString =>
   z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`));
-const wrapped = hex(KEY_BYTES + 16);
+/** A key version's master key each. */
+const wrapped = z
+  .string()
+  .regex(new RegExp(`^(?:[0-9a-f]{${KEY_BYTES * 2}}){1,${KEY_VERSIONS_MAX}}[0-9a-f]{32}$`));
 const KeyObject = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('passphrase'),
@@ -44,7 +47,8 @@ interface Wrapping {
   readonly key: ObjectKey;
   /** 16 bytes. */
   readonly vaultId: Uint8Array;
-  readonly master: Uint8Array;
+  /** 32 bytes per key version. */
+  readonly keyring: Uint8Array;
 }
 
 export async function wrapWithPassphrase(
@@ -92,7 +96,7 @@ export function decodeKeyObject(key: ObjectKey, object: Uint8Array): KeyObject {
   }
 }
 
-/** The master key, or undefined if the passphrase is not the one of this object. */
+/** The master keys, or undefined if the passphrase is not the one of this object. */
 export async function unwrapWithPassphrase(
   key: ObjectKey,
   object: KeyObject & { kind: 'passphrase' },
@@ -113,9 +117,9 @@ function additional(key: ObjectKey, vaultId: string): Buffer {
   return Buffer.from(`${key}\n${vaultId}`);
 }
 
-function wrapKey({ key, vaultId, master }: Wrapping, wrappingKey: Uint8Array): string {
+function wrapKey({ key, vaultId, keyring }: Wrapping, wrappingKey: Uint8Array): string {
   const place = { key: wrappingKey, index: 0, additional: additional(key, toHex(vaultId)) };
-  return seal(place, master).toString('hex');
+  return seal(place, keyring).toString('hex');
 }
 
 function unwrapKey(key: ObjectKey, object: KeyObject, wrappingKey: Uint8Array): Buffer | undefined {

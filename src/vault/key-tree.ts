@@ -1,64 +1,113 @@
+import assert from 'node:assert/strict';
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import type { ObjectKey } from './object-store.ts';
+import { RetentionKey, SEED_BYTES } from './retention-key.ts';
 
 /** docs/vault-format.md, section 4.1. */
-export const KEY_VERSION = 0;
 export const KEY_BYTES = 32;
 export const MAC_BYTES = 16;
+/** Rotations a vault can see. */
+export const KEY_VERSIONS_MAX = 64;
 
-type Purpose = 'data' | 'metadata' | 'map' | 'point' | 'control' | 'format';
+/** Purposes whose key changes with the key version; the version stands in every object. */
+type VersionedPurpose = 'data' | 'metadata' | 'point' | 'control' | 'format';
+/** Always the first key: what is shared between points of different key versions depends on it. */
+type LastingPurpose = 'map' | 'point';
 
-/** All keys of a vault, derived from its master key. */
+/** All keys of a vault, derived from its master keys: one per key version. */
 export class KeyTree {
-  readonly master: Buffer;
+  /** 32 bytes per key version, one after another. */
+  readonly keyring: Buffer;
   /** 16 bytes. */
   readonly vaultId: Buffer;
-  readonly #derived = new Map<Purpose, Buffer>();
+  /** What new objects are written with. */
+  readonly version: number;
+  readonly retention: RetentionKey;
+  readonly #derived = new Map<string, Buffer>();
 
-  constructor(master: Uint8Array, vaultId: Uint8Array) {
-    this.master = Buffer.from(master);
+  /** Without options: the newest key, and a retention key that is derived from it. */
+  constructor(
+    keyring: Uint8Array,
+    vaultId: Uint8Array,
+    options: { readonly version?: number; readonly retention?: RetentionKey } = {},
+  ) {
+    const versions = keyring.length / KEY_BYTES;
+    assert(Number.isInteger(versions) && versions >= 1 && versions <= KEY_VERSIONS_MAX);
+    this.keyring = Buffer.from(keyring);
     this.vaultId = Buffer.from(vaultId);
+    this.version = options.version ?? versions - 1;
+    assert(this.has(this.version), 'no such key version');
+    this.retention = options.retention ?? RetentionKey.ofSeed(this.retentionSeed(this.version));
   }
 
-  purpose(purpose: Purpose): Buffer {
-    let key = this.#derived.get(purpose);
-    if (key === undefined) {
-      key = this.#derive(purpose, KEY_BYTES);
-      this.#derived.set(purpose, key);
-    }
-    return key;
+  has(version: number): boolean {
+    return version < this.keyring.length / KEY_BYTES;
+  }
+
+  /** The seed of the retention key in vaults that have no separate one. */
+  retentionSeed(version: number): Buffer {
+    return this.#derive('retention', version, SEED_BYTES);
   }
 
   chunkId(domain: string): Buffer {
-    return this.#derive(`chunk-id/${domain}`, KEY_BYTES);
+    return this.#derive(`chunk-id/${domain}`, 0, KEY_BYTES);
   }
 
   /** 33 words for the cut function. */
   cut(domain: string): Buffer {
-    return this.#derive(`cut/${domain}`, 132);
+    return this.#derive(`cut/${domain}`, 0, 132);
   }
 
   /** The AES key of one object. */
-  object(purpose: 'data' | 'metadata' | 'point', key: ObjectKey): Buffer {
-    return Buffer.from(hkdfSync('sha256', this.purpose(purpose), '', key, KEY_BYTES));
+  object(
+    purpose: 'data' | 'metadata' | 'point',
+    key: ObjectKey,
+    version: number = this.version,
+  ): Buffer {
+    return Buffer.from(hkdfSync('sha256', this.#key(purpose, version), '', key, KEY_BYTES));
   }
 
-  mac(purpose: Purpose, ...parts: (string | Uint8Array)[]): Buffer {
-    const hmac = createHmac('sha256', this.purpose(purpose));
-    for (const part of parts) {
-      hmac.update(part);
+  purpose(purpose: LastingPurpose): Buffer {
+    return this.#key(purpose, 0);
+  }
+
+  /** For objects that name their key version. */
+  mac(
+    purpose: VersionedPurpose,
+    version: number,
+    ...parts: readonly (string | Uint8Array)[]
+  ): Buffer {
+    return hmac(this.#key(purpose, version), parts);
+  }
+
+  mac16(purpose: LastingPurpose, ...parts: readonly (string | Uint8Array)[]): Buffer {
+    return hmac(this.purpose(purpose), parts).subarray(0, MAC_BYTES);
+  }
+
+  #key(purpose: VersionedPurpose | LastingPurpose, version: number): Buffer {
+    const label = `${purpose}/${version}`;
+    let key = this.#derived.get(label);
+    if (key === undefined) {
+      key = this.#derive(purpose, version, KEY_BYTES);
+      this.#derived.set(label, key);
     }
-    return hmac.digest();
+    return key;
   }
 
-  mac16(purpose: Purpose, ...parts: (string | Uint8Array)[]): Buffer {
-    return this.mac(purpose, ...parts).subarray(0, MAC_BYTES);
+  #derive(purpose: string, version: number, length: number): Buffer {
+    const master = this.keyring.subarray(version * KEY_BYTES, (version + 1) * KEY_BYTES);
+    assert(master.length === KEY_BYTES, 'no such key version');
+    const label = `hyperkeep/${purpose}/${version}`;
+    return Buffer.from(hkdfSync('sha256', master, this.vaultId, label, length));
   }
+}
 
-  #derive(purpose: string, length: number): Buffer {
-    const label = `hyperkeep/${purpose}/${KEY_VERSION}`;
-    return Buffer.from(hkdfSync('sha256', this.master, this.vaultId, label, length));
+function hmac(key: Uint8Array, parts: readonly (string | Uint8Array)[]): Buffer {
+  const hash = createHmac('sha256', key);
+  for (const part of parts) {
+    hash.update(part);
   }
+  return hash.digest();
 }
 
 /** Compares without telling where they differ. */

@@ -32,6 +32,7 @@ const VM_ID = /^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$/;
 const PACK = /^([dm])\/\d{6}\/([0-9A-Z]{26})\.(0|[1-9]\d{0,9})\.([0-9a-f]{32})$/;
 const POINT = /^s\/([0-9A-Za-z_-]{1,64})\/([0-9A-Z]{26})(\.ok)?$/;
 const RETIRED = /^retire\/([0-9A-Za-z_-]{1,64})\/([0-9A-Z]{26})$/;
+const RETIRE_REQUEST = /^retire\/([0-9A-Za-z_-]{1,64})\/([0-9A-Z]{26})\.ask$/;
 const NUMBERED = /^[a-z]+\/(\d{6,12})-[0-9a-f]{32}$/;
 
 export function randomSuffix(): string {
@@ -92,6 +93,11 @@ export function retireKey(vmId: string, id: Ulid): ObjectKey {
   return `${PREFIXES.retired}${vmId}/${id}`;
 }
 
+/** Somebody without the retention key gives up a point that it did not seal. */
+export function retireRequestKey(vmId: string, id: Ulid): ObjectKey {
+  return `${retireKey(vmId, id)}.ask`;
+}
+
 export interface PointKey {
   readonly vmId: string;
   readonly id: Ulid;
@@ -101,6 +107,11 @@ export interface PointKey {
 export function parsePointKey(key: ObjectKey): PointKey | undefined {
   const [, vmId = '', id = '', ok] = POINT.exec(key) ?? [];
   return isVmId(vmId) && isUlid(id) ? { vmId, id, isSeal: ok !== undefined } : undefined;
+}
+
+export function parseRetireRequestKey(key: ObjectKey): { vmId: string; id: Ulid } | undefined {
+  const [, vmId = '', id = ''] = RETIRE_REQUEST.exec(key) ?? [];
+  return isVmId(vmId) && isUlid(id) ? { vmId, id } : undefined;
 }
 
 export function parseRetireKey(key: ObjectKey): { vmId: string; id: Ulid } | undefined {

@@ -4,7 +4,6 @@ import { TAG_BYTES } from './aead.ts';
 import type { ChunkIdAlgorithm } from './chunk-id.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
 import { ID_BYTES } from './chunk-id.ts';
-import { KEY_VERSION } from './key-tree.ts';
 import type { PackKind, PackName } from './layout.ts';
 import { ulidBytes } from './ulid.ts';
 
@@ -38,6 +37,8 @@ const CHUNK_IDS: Readonly<Record<ChunkIdAlgorithm, number>> = { blake3: 1, 'hmac
 export interface PackContext {
   readonly vaultId: Uint8Array;
   readonly chunkId: ChunkIdAlgorithm;
+  /** Of the key that the pack is encrypted with; default 0. */
+  readonly keyVersion?: number;
 }
 
 function common(context: PackContext, kind: PackKind): Buffer {
@@ -47,7 +48,7 @@ function common(context: PackContext, kind: PackKind): Buffer {
     .u8(CIPHER_AES_256_GCM)
     .u8(COMPRESSION_ZSTD)
     .u8(CHUNK_IDS[context.chunkId])
-    .u16(KEY_VERSION)
+    .u16(context.keyVersion ?? 0)
     .finish();
 }
 

@@ -6,7 +6,7 @@ import { seal, unseal } from './aead.ts';
 import { ByteReader, ByteWriter, parseOr, require } from './binary.ts';
 import { FORMAT_VERSION, refuseNewer } from './control-object.ts';
 import { Features, NO_FEATURES, refuseUnknownFeatures } from './format-object.ts';
-import { KEY_VERSION, type KeyTree } from './key-tree.ts';
+import type { KeyTree } from './key-tree.ts';
 import { GENERATION_MAX, isVmId, pointKey } from './layout.ts';
 import { DEPTH_MAX } from './map-node.ts';
 import { SLOTS_MAX } from './pack-layout.ts';
@@ -81,7 +81,7 @@ function header(keys: KeyTree): Buffer {
     .bytes(MAGIC)
     .u16(FORMAT_VERSION)
     .u16(0)
-    .u16(KEY_VERSION)
+    .u16(keys.version)
     .u16(0)
     .bytes(keys.vaultId)
     .u32(incompatible)
@@ -118,10 +118,10 @@ export function decodePoint(
   return parseOr(
     (why, cause) => damagedPoint(key, why, cause),
     () => {
-      checkHeader(keys, key, object);
+      const keyVersion = checkHeader(keys, key, object);
       require(object.length <= JSON_BYTES_MAX + 1024, 'it is too large');
       const additional = object.subarray(0, HEADER_BYTES);
-      const place = { key: keys.object('point', key), index: 0, additional };
+      const place = { key: keys.object('point', key, keyVersion), index: 0, additional };
       const json = unseal(place, object.subarray(HEADER_BYTES));
       require(json !== undefined, 'it is not what was written');
       const parsed = PointDocument.safeParse(JSON.parse(json.toString('utf8')));
@@ -132,14 +132,18 @@ export function decodePoint(
   );
 }
 
-function checkHeader(keys: KeyTree, key: string, object: Uint8Array): void {
+/** @returns the version of the key it is encrypted with */
+function checkHeader(keys: KeyTree, key: string, object: Uint8Array): number {
   const reader = new ByteReader(object);
   require(reader.bytes(8).equals(MAGIC), 'it is no recovery point');
   require(object.length > HEADER_BYTES, 'it is cut short');
   const checksum = new ByteReader(object.subarray(HEADER_BYTES - 4)).u32();
   require(checksum === crc32(object.subarray(0, HEADER_BYTES - 4)), 'its header is damaged');
   refuseNewer(reader.u16(), key);
-  reader.bytes(6);
+  reader.u16();
+  const keyVersion = reader.u16();
+  reader.u16();
+  require(keys.has(keyVersion), 'it names a key that this vault does not have');
   require(reader.bytes(16).equals(keys.vaultId), 'it belongs to another vault');
   const features = {
     incompatible: reader.u32(),
@@ -148,6 +152,7 @@ function checkHeader(keys: KeyTree, key: string, object: Uint8Array): void {
     noCollect: reader.u32(),
   };
   refuseUnknownFeatures(Features.parse(features), key);
+  return keyVersion;
 }
 
 export function damagedPoint(key: string, why: string, cause?: unknown): Fault {

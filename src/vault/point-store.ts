@@ -3,12 +3,12 @@ import { z } from 'zod';
 import { Fault, isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { decodeControl, encodeControl } from './control-object.ts';
-import { parsePointKey, parseRetireKey, pointKey, PREFIXES, retireKey, sealKey } from './layout.ts';
+import { parsePointKey, pointKey, PREFIXES, sealKey } from './layout.ts';
 import type { ObjectKey } from './object-store.ts';
 import { damagedPoint, decodePoint, encodePoint, type PointDocument } from './point-object.ts';
 import type { VaultBase } from './packs.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
-import type { Ulid } from './ulid.ts';
+import { Retirements, type PointName, type Standing } from './retirements.ts';
 
 const POINTS_AT_ONCE = 16;
 const SealBody = z.object({ point: z.string(), sha256: z.string() });
@@ -21,20 +21,17 @@ export interface StoredPoint {
   readonly mac: string;
 }
 
-interface PointName {
-  readonly vmId: string;
-  readonly id: Ulid;
-}
-
 /** Recovery points, their seals and what was retired. */
 export class PointStore {
   readonly #base: VaultBase;
   readonly #log: Log;
+  readonly #retirements: Retirements;
   readonly #known = new Map<ObjectKey, StoredPoint>();
 
   constructor(base: VaultBase, log: Log) {
     this.#base = base;
     this.#log = log;
+    this.#retirements = new Retirements(base, log);
   }
 
   /** Names of sealed points, oldest first; nothing of them was verified yet. */
@@ -59,7 +56,7 @@ export class PointStore {
 
   /** Points that count, oldest first. Damaged ones are left out and logged. */
   async list(signal: AbortSignal, vmId?: string): Promise<RecoveryPoint[]> {
-    const retired = await this.#retired(signal, vmId);
+    const retired = await this.retired(signal, vmId);
     const names = (await this.sealed(signal, vmId)).filter(({ id }) => !retired.has(id));
     const points: RecoveryPoint[] = [];
     for (let at = 0; at < names.length; at += POINTS_AT_ONCE) {
@@ -82,7 +79,7 @@ export class PointStore {
   /** The newest point of a VM that is sealed, not retired and whole: what the next one builds on. */
   async newest(vmId: string, signal: AbortSignal): Promise<StoredPoint | undefined> {
     for (const name of (await this.sealed(signal, vmId)).reverse()) {
-      if (await this.isRetired(name, signal)) {
+      if ((await this.standing(name, signal)) !== 'stands') {
         continue;
       }
       try {
@@ -119,11 +116,19 @@ export class PointStore {
     return stored;
   }
 
-  /** Whether the point was given up. A retire object that does not verify does not count. */
-  async isRetired({ vmId, id }: PointName, signal: AbortSignal): Promise<boolean> {
-    const key = retireKey(vmId, id);
-    const object = await this.#base.store.get(key, signal);
-    return object !== undefined && this.#isRetireObject(key, object);
+  /** Whether the point was given up by somebody who may. */
+  async isRetired(name: PointName, signal: AbortSignal): Promise<boolean> {
+    return (await this.standing(name, signal)) === 'retired';
+  }
+
+  /** For whoever wants to build on a point: only one that stands will do. */
+  async standing(name: PointName, signal: AbortSignal): Promise<Standing> {
+    return this.#retirements.standing(name, signal);
+  }
+
+  /** Ids of all retired points. `retire/` is listed to its end when it returns. */
+  async retired(signal: AbortSignal, vmId?: string): Promise<Set<string>> {
+    return this.#retirements.all(signal, vmId);
   }
 
   async exists({ vmId, id }: PointName, signal: AbortSignal): Promise<boolean> {
@@ -161,44 +166,50 @@ export class PointStore {
     return stored;
   }
 
-  async retire({ vmId, id }: PointName, atMs: number, signal: AbortSignal): Promise<void> {
-    const key = retireKey(vmId, id);
-    const existing = await this.#base.store.get(key, signal);
-    if (existing !== undefined && this.#isRetireObject(key, existing)) {
-      return;
+  /**
+   * Gives a point up, for ever; a second time changes nothing.
+   * @throws Fault `vault.retention-key-missing`
+   */
+  async retire(name: PointName, atMs: number, signal: AbortSignal): Promise<void> {
+    await this.#retirements.retire(name, atMs, signal);
+  }
+
+  /** Asks who has the retention key to retire a point that the caller wrote and will never seal. */
+  async ask(name: PointName, atMs: number, signal: AbortSignal): Promise<void> {
+    await this.#retirements.ask(name, atMs, signal);
+  }
+
+  /** A writer gives up its own point, which it will never seal: as firmly as its keys allow. */
+  async giveUp(name: PointName, atMs: number, signal: AbortSignal): Promise<void> {
+    if (this.#base.keys.retention.canSign) {
+      await this.retire(name, atMs, signal);
+    } else {
+      await this.ask(name, atMs, signal);
     }
-    const body = Buffer.from(JSON.stringify({ point: id, atMs }));
-    await this.#base.store.put(key, encodeControl(this.#base.keys, 'retire', key, body), signal);
   }
 
-  mac(object: Uint8Array): string {
-    return this.#base.keys.mac16('point', object).toString('hex');
-  }
-
-  async #retired(signal: AbortSignal, vmId?: string): Promise<Set<Ulid>> {
-    const prefix = vmId === undefined ? PREFIXES.retired : `${PREFIXES.retired}${vmId}/`;
-    const retired = new Set<Ulid>();
-    for await (const { key } of this.#base.store.list(prefix, signal)) {
-      const name = parseRetireKey(key);
-      if (name !== undefined && (await this.isRetired(name, signal))) {
-        retired.add(name.id);
+  /**
+   * Retires the points that their writers asked to give up and that have no seal. For a collector,
+   * before it lists `retire/`.
+   * @returns the points that it retired
+   * @throws Fault `vault.retention-key-missing` if there is anything to retire
+   */
+  async answerRequests(atMs: number, signal: AbortSignal): Promise<PointName[]> {
+    const retired: PointName[] = [];
+    for (const name of await this.#retirements.asked(signal)) {
+      const { vmId, id } = name;
+      const range = { offset: 0, length: 1 };
+      const seal = await this.#base.store.getRange(sealKey(vmId, id), range, signal);
+      if (seal === undefined && (await this.exists(name, signal))) {
+        await this.retire(name, atMs, signal);
+        retired.push(name);
       }
     }
     return retired;
   }
 
-  #isRetireObject(key: ObjectKey, object: Uint8Array): boolean {
-    try {
-      decodeControl(this.#base.keys, 'retire', key, object);
-      return true;
-    } catch (error) {
-      if (!isFault(error)) {
-        throw error;
-      }
-      // Only a key holder can retire a point; anything else is ignored and reported.
-      this.#log.warn('vault.retire-object-ignored', { key, code: error.code });
-      return false;
-    }
+  mac(object: Uint8Array): string {
+    return this.#base.keys.mac16('point', object).toString('hex');
   }
 
   #parseSeal({ vmId, id }: PointName, object: Uint8Array): z.infer<typeof SealBody> {

@@ -143,7 +143,7 @@ export class PointWriter implements AsyncDisposable {
           this.#clearMark = undefined;
           return stored.point;
         }
-        await this.#parts.points.retire(document, this.#parts.clock.nowMs(), signal);
+        await this.#parts.points.giveUp(document, this.#parts.clock.nowMs(), signal);
         this.#parts.log.warn('vault.commit-conflict', { pointId: document.id, conflict });
         least = ulidTimeMs(document.id) + 1;
         await this.#again(notes, signal);

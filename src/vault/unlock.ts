@@ -1,12 +1,18 @@
 import { Fault, isFault } from '../kernel/fault.ts';
-import { claimedVaultId, decodeFormat, type VaultFormat } from './format-object.ts';
+import {
+  claimedVault,
+  decodeFormat,
+  retentionKey,
+  retentionKeyOfSeed,
+  type VaultFormat,
+} from './format-object.ts';
 import {
   decodeKeyObject,
   unwrapWithPassphrase,
   unwrapWithRecovery,
   type KeyObject,
 } from './key-object.ts';
-import { KeyTree } from './key-tree.ts';
+import { KEY_BYTES, KeyTree } from './key-tree.ts';
 import { numberOf, PREFIXES } from './layout.ts';
 import type { ObjectKey, ObjectStore } from './object-store.ts';
 import { parseRecoveryFile } from './recovery-file.ts';
@@ -39,11 +45,11 @@ export async function unlockVault(
       { location: store.location },
     );
   }
-  const vaultId = claimedVaultId(formatKey, object);
-  const master = await masterKey(store, unlock, vaultId, signal);
-  const keys = new KeyTree(master, vaultId);
+  const { vaultId, keyVersion } = claimedVault(formatKey, object);
+  const keyring = await openKeyring(store, unlock, { vaultId, keyVersion }, signal);
   try {
-    return { keys, format: decodeFormat(keys, formatKey, object) };
+    const format = decodeFormat(new KeyTree(keyring, vaultId), formatKey, object);
+    return { keys: keysOf(keyring, format), format };
   } catch (error) {
     if (unlock.kind === 'master-key' && isFault(error, 'vault.format-corrupt')) {
       throw new Fault(
@@ -55,6 +61,15 @@ export async function unlockVault(
     }
     throw error;
   }
+}
+
+/** All keys of the vault; the retention key can sign if it is derived from the master key. */
+function keysOf(keyring: Uint8Array, format: VaultFormat): KeyTree {
+  const vaultId = Buffer.from(format.vaultId, 'hex');
+  const version = format.keyVersion;
+  const derived = new KeyTree(keyring, vaultId, { version }).retentionSeed(version);
+  const retention = retentionKeyOfSeed(format, derived) ?? retentionKey(format);
+  return new KeyTree(keyring, vaultId, { version, retention });
 }
 
 async function newestFormat(
@@ -70,38 +85,58 @@ async function newestFormat(
   return newest;
 }
 
-async function masterKey(
+interface ClaimedVault {
+  readonly vaultId: Uint8Array;
+  readonly keyVersion: number;
+}
+
+/** The master keys that `unlock` opens, if the one of the vault's format is among them. */
+async function openKeyring(
   store: ObjectStore,
   unlock: VaultUnlock,
-  vaultId: Uint8Array,
+  { vaultId, keyVersion }: ClaimedVault,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
+  const isOfToday = (keyring: Uint8Array): boolean => keyring.length > keyVersion * KEY_BYTES;
   if (unlock.kind === 'master-key') {
-    return unlock.key;
+    if (isOfToday(unlock.key)) {
+      return unlock.key;
+    }
+    throw outdated(store, 'stored key');
   }
   const secret = unlock.kind === 'recovery-file' ? parseRecoveryFile(unlock.content) : undefined;
-  let damage: Fault | undefined;
-  let tried = 0;
-  for await (const { key } of store.list(PREFIXES.keys, signal)) {
+  let failure: Fault | undefined;
+  for (const key of await newestKeyObjects(store, signal)) {
     const object = await store.get(key, signal);
-    if (object === undefined || tried >= KEY_OBJECTS_MAX) {
+    if (object === undefined) {
       continue;
     }
-    tried += 1;
     const parsed = tryDecode(key, object);
     if (isFault(parsed)) {
-      damage = parsed;
+      failure ??= parsed;
       continue;
     }
-    const master =
-      parsed.vaultId === Buffer.from(vaultId).toString('hex')
-        ? await unwrap(key, parsed, { unlock, secret })
-        : undefined;
-    if (master !== undefined) {
-      return master;
+    if (parsed.vaultId !== Buffer.from(vaultId).toString('hex')) {
+      continue;
+    }
+    const keyring = await unwrap(key, parsed, { unlock, secret });
+    if (keyring !== undefined) {
+      if (isOfToday(keyring)) {
+        return keyring;
+      }
+      failure = outdated(store, what(unlock));
     }
   }
-  throw damage ?? wrong(store, unlock);
+  throw failure ?? wrong(store, unlock);
+}
+
+/** After a rotation the newest objects open the vault, and old ones may still be there. */
+async function newestKeyObjects(store: ObjectStore, signal: AbortSignal): Promise<ObjectKey[]> {
+  const keys: ObjectKey[] = [];
+  for await (const { key } of store.list(PREFIXES.keys, signal)) {
+    keys.push(key);
+  }
+  return keys.sort((a, b) => (numberOf(b) ?? 0) - (numberOf(a) ?? 0)).slice(0, KEY_OBJECTS_MAX);
 }
 
 /** A damaged key object does not matter if another one opens the vault. */
@@ -129,11 +164,22 @@ async function unwrap(
     : undefined;
 }
 
+function what(unlock: VaultUnlock): string {
+  return unlock.kind === 'passphrase' ? 'passphrase' : 'recovery file';
+}
+
 function wrong(store: ObjectStore, unlock: VaultUnlock): Fault {
-  const what = unlock.kind === 'passphrase' ? 'passphrase' : 'recovery file';
   return new Fault(
     'vault.wrong-passphrase',
-    `This ${what} does not open the vault at ${store.location}. Check for typing errors and that it belongs to this vault.`,
+    `This ${what(unlock)} does not open the vault at ${store.location}. Check for typing errors and that it belongs to this vault.`,
+    { location: store.location },
+  );
+}
+
+function outdated(store: ObjectStore, which: string): Fault {
+  return new Fault(
+    'vault.key-outdated',
+    `The keys of the vault at ${store.location} were rotated since this ${which} was made. Open it with a passphrase or recovery file of today.`,
     { location: store.location },
   );
 }

@@ -48,7 +48,7 @@ export async function createVault(
   const recovery = newRecoveryFile(vaultId.toString('hex'), options.name);
 
   const passphraseKey = numberedKey(PREFIXES.keys, 1);
-  const wrapping = { key: passphraseKey, vaultId, master };
+  const wrapping = { key: passphraseKey, vaultId, keyring: master };
   const byPassphrase = await wrapWithPassphrase(wrapping, options.passphrase, parameters.kdf);
   await store.put(passphraseKey, byPassphrase, signal);
   const recoveryKey = numberedKey(PREFIXES.keys, 2);
@@ -58,7 +58,7 @@ export async function createVault(
     signal,
   );
   const formatKey = numberedKey(PREFIXES.format, 1);
-  const format = newFormat(options, parameters, { vaultId, nowMs: clock.nowMs() });
+  const format = newFormat(options, parameters, { keys, nowMs: clock.nowMs() });
   await store.put(formatKey, encodeFormat(keys, formatKey, format), signal);
 
   const unlocks = [
@@ -67,7 +67,7 @@ export async function createVault(
   ] as const;
   for (const unlock of unlocks) {
     const opened = await unlockVault(store, unlock, signal);
-    if (!sameBytes(opened.keys.master, master)) {
+    if (!sameBytes(opened.keys.keyring, master)) {
       throw new Fault(
         'vault.key-corrupt',
         'The new vault did not open as it was written. Check the store, then create it again elsewhere.',
@@ -80,12 +80,12 @@ export async function createVault(
 function newFormat(
   options: CreateOptions,
   { minSectors, maxSectors, cutBits, packBytes, chunkId }: VaultParameters,
-  made: { vaultId: Buffer; nowMs: number },
+  made: { keys: KeyTree; nowMs: number },
 ): VaultFormat {
   return {
     version: FORMAT_VERSION,
     features: NO_FEATURES,
-    vaultId: made.vaultId.toString('hex'),
+    vaultId: made.keys.vaultId.toString('hex'),
     name: options.name,
     createdAtMs: made.nowMs,
     singleWriter: options.singleWriter ?? false,
@@ -94,6 +94,8 @@ function newFormat(
     chunkId,
     dedupDomain: randomBytes(16).toString('hex'),
     chunker: { minSectors, maxSectors, cutBits },
+    keyVersion: made.keys.version,
+    retention: { publicKey: made.keys.retention.publicKey.toString('hex'), earlier: [] },
     packBytes,
   };
 }

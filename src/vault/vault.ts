@@ -133,9 +133,9 @@ export class Vault {
     };
   }
 
-  /** The master key: opens the vault without the passphrase. The caller keeps it safe. */
+  /** The master keys: they open the vault without the passphrase. The caller keeps it safe. */
   exportKey(): Uint8Array {
-    return Uint8Array.from(this.#parts.base.keys.master);
+    return Uint8Array.from(this.#parts.base.keys.keyring);
   }
 
   /** Sealed points that were not retired, oldest first. Damaged ones are logged and left out. */

@@ -1,0 +1,230 @@
+import { z } from 'zod';
+import { Fault, isFault } from '../kernel/fault.ts';
+import type { Log } from '../kernel/log.ts';
+import { decodeControl, encodeControl } from './control-object.ts';
+import {
+  parseRetireKey,
+  parseRetireRequestKey,
+  PREFIXES,
+  retireKey,
+  retireRequestKey,
+} from './layout.ts';
+import type { ObjectKey } from './object-store.ts';
+import type { VaultBase } from './packs.ts';
+import { decodeSigned, encodeSigned, openSigned } from './signed-object.ts';
+import type { Ulid } from './ulid.ts';
+
+const OBJECTS_AT_ONCE = 16;
+const RetireBody = z.object({ point: z.string(), atMs: z.int().min(0) });
+const RetiredList = z.record(z.string(), z.array(z.string()));
+
+export interface PointName {
+  readonly vmId: string;
+  readonly id: Ulid;
+}
+
+/**
+ * Whether a point counts. `doubtful`: something lies in the place of its retire object that no holder
+ * of the retention key wrote. It is shown and kept alive, and nothing is built on it.
+ */
+export type Standing = 'stands' | 'doubtful' | 'retired';
+
+/** Which recovery points were given up: docs/vault-format.md, section 5. */
+export class Retirements {
+  readonly #base: VaultBase;
+  readonly #log: Log;
+  /** Keys of objects that were read and proven: they never change. */
+  readonly #binding = new Set<ObjectKey>();
+  #confirmed: Promise<ReadonlySet<ObjectKey>> | undefined;
+
+  constructor(base: VaultBase, log: Log) {
+    this.#base = base;
+    this.#log = log;
+  }
+
+  async standing({ vmId, id }: PointName, signal: AbortSignal): Promise<Standing> {
+    const key = retireKey(vmId, id);
+    if (this.#binding.has(key)) {
+      return 'retired';
+    }
+    const object = await this.#base.store.get(key, signal);
+    if (object === undefined) {
+      return 'stands';
+    }
+    if (!(await this.#isBinding(key, id, object, signal))) {
+      return 'doubtful';
+    }
+    this.#binding.add(key);
+    return 'retired';
+  }
+
+  /** Ids of all points that are retired, of one VM or of all. `retire/` is listed to its end. */
+  async all(signal: AbortSignal, vmId?: string): Promise<Set<Ulid>> {
+    const names = (await this.#names(parseRetireKey, signal, vmId)).map(({ name }) => name);
+    const retired = new Set<Ulid>();
+    for (let at = 0; at < names.length; at += OBJECTS_AT_ONCE) {
+      const some = names.slice(at, at + OBJECTS_AT_ONCE);
+      const standings = await Promise.all(some.map((name) => this.standing(name, signal)));
+      for (const [index, { id }] of some.entries()) {
+        if (standings[index] === 'retired') {
+          retired.add(id);
+        }
+      }
+    }
+    return retired;
+  }
+
+  /** Gives a point up, for ever. @throws Fault `vault.retention-key-missing` */
+  async retire({ vmId, id }: PointName, atMs: number, signal: AbortSignal): Promise<void> {
+    if ((await this.standing({ vmId, id }, signal)) === 'retired') {
+      return;
+    }
+    const key = retireKey(vmId, id);
+    const object = encodeSigned(this.#base.keys, 'retire', key, bodyOf(id, atMs));
+    await this.#base.store.put(key, object, signal);
+    this.#binding.add(key);
+  }
+
+  /** Asks whoever has the retention key to retire a point that the caller wrote and will never seal. */
+  async ask({ vmId, id }: PointName, atMs: number, signal: AbortSignal): Promise<void> {
+    const key = retireRequestKey(vmId, id);
+    const object = encodeControl(this.#base.keys, 'retire-request', key, bodyOf(id, atMs));
+    await this.#base.store.put(key, object, signal);
+  }
+
+  /** Points that somebody asked to retire, by a request that is genuine, and that are not retired. */
+  async asked(signal: AbortSignal): Promise<PointName[]> {
+    const asked: PointName[] = [];
+    for (const { key, name } of await this.#names(parseRetireRequestKey, signal)) {
+      if ((await this.standing(name, signal)) === 'retired') {
+        continue;
+      }
+      const object = await this.#base.store.get(key, signal);
+      if (object !== undefined && this.#isRequest(key, name.id, object)) {
+        asked.push(name);
+      }
+    }
+    return asked;
+  }
+
+  async #names(
+    parse: (key: ObjectKey) => PointName | undefined,
+    signal: AbortSignal,
+    vmId?: string,
+  ): Promise<{ key: ObjectKey; name: PointName }[]> {
+    const prefix = vmId === undefined ? PREFIXES.retired : `${PREFIXES.retired}${vmId}/`;
+    const names: { key: ObjectKey; name: PointName }[] = [];
+    for await (const { key } of this.#base.store.list(prefix, signal)) {
+      const name = parse(key);
+      if (name !== undefined) {
+        names.push({ key, name });
+      }
+    }
+    return names;
+  }
+
+  async #isBinding(
+    key: ObjectKey,
+    id: Ulid,
+    object: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    let signer: 'current' | 'earlier';
+    try {
+      const opened = openSigned(this.#base.keys, 'retire', key, object);
+      requireBody(key, id, opened.body);
+      signer = opened.signer;
+    } catch (error) {
+      this.#ignore(key, error);
+      return false;
+    }
+    if (signer === 'current') {
+      return true;
+    }
+    this.#confirmed ??= this.#readConfirmed(signal);
+    const isConfirmed = (await this.#confirmed).has(key);
+    if (!isConfirmed) {
+      // Signed with a key that was replaced before: whoever still has it may not give points up.
+      this.#log.warn('vault.retire-object-ignored', { key, code: 'signed-by-earlier-key' });
+    }
+    return isConfirmed;
+  }
+
+  #isRequest(key: ObjectKey, id: Ulid, object: Uint8Array): boolean {
+    try {
+      requireBody(key, id, decodeControl(this.#base.keys, 'retire-request', key, object));
+      return true;
+    } catch (error) {
+      this.#ignore(key, error);
+      return false;
+    }
+  }
+
+  /** Only a key holder can retire a point; anything else is ignored and reported. */
+  #ignore(key: ObjectKey, error: unknown): void {
+    if (!isFault(error)) {
+      throw error;
+    }
+    this.#log.warn('vault.retire-object-ignored', { key, code: error.code });
+  }
+
+  async #readConfirmed(signal: AbortSignal): Promise<ReadonlySet<ObjectKey>> {
+    const key = this.#base.keys.retention.confirmed;
+    if (key === undefined) {
+      return new Set();
+    }
+    try {
+      const object = await this.#base.store.get(key, signal);
+      if (object === undefined) {
+        throw invalid(key, 'is gone');
+      }
+      return new Set(
+        decodeRetired(key, decodeSigned(this.#base.keys, 'retired-list', key, object)),
+      );
+    } catch (error) {
+      this.#confirmed = undefined;
+      throw error;
+    }
+  }
+}
+
+/** What was retired when the retention key was replaced, as the body of the list in `fmt/`. */
+export function encodeRetired(points: readonly PointName[]): Buffer {
+  const list: Record<string, string[]> = {};
+  for (const { vmId, id } of points) {
+    (list[vmId] ??= []).push(id);
+  }
+  return Buffer.from(JSON.stringify(list));
+}
+
+function decodeRetired(key: ObjectKey, body: Buffer): ObjectKey[] {
+  const parsed = RetiredList.safeParse(parseJson(key, body));
+  if (!parsed.success) {
+    throw invalid(key, 'has another form');
+  }
+  return Object.entries(parsed.data).flatMap(([vmId, ids]) => ids.map((id) => retireKey(vmId, id)));
+}
+
+function bodyOf(id: Ulid, atMs: number): Buffer {
+  return Buffer.from(JSON.stringify({ point: id, atMs }));
+}
+
+function requireBody(key: ObjectKey, id: Ulid, body: Buffer): void {
+  const parsed = RetireBody.safeParse(parseJson(key, body));
+  if (parsed.data?.point !== id) {
+    throw invalid(key, 'is of another point');
+  }
+}
+
+function parseJson(key: ObjectKey, body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    // Nothing of what V8 says about it helps.
+    throw invalid(key, 'is no JSON');
+  }
+}
+
+function invalid(key: ObjectKey, why: string): Fault {
+  return new Fault('vault.control-corrupt', `The object ${key} ${why}.`, { key });
+}
