@@ -19,6 +19,8 @@ const KINDS = {
   done: 5,
   bad: 6,
   alias: 7,
+  hold: 8,
+  'hold-end': 9,
   'retire-request': 10,
   'retired-list': 11,
 } as const;

@@ -25,6 +25,7 @@ export const PREFIXES = {
   condemned: 'gc/',
   damaged: 'bad/',
   aliases: 'alias/',
+  holds: 'hold/',
 } as const;
 
 export const GENERATION_MAX = 0xffff_ffff;
@@ -33,6 +34,7 @@ const PACK = /^([dm])\/\d{6}\/([0-9A-Z]{26})\.(0|[1-9]\d{0,9})\.([0-9a-f]{32})$/
 const POINT = /^s\/([0-9A-Za-z_-]{1,64})\/([0-9A-Z]{26})(\.ok)?$/;
 const RETIRED = /^retire\/([0-9A-Za-z_-]{1,64})\/([0-9A-Z]{26})$/;
 const RETIRE_REQUEST = /^retire\/([0-9A-Za-z_-]{1,64})\/([0-9A-Z]{26})\.ask$/;
+const HOLD = /^hold\/([0-9A-Za-z_-]{1,64})\/([0-9A-Z]{26})\.([0-9a-f]{32})(\.end)?$/;
 const NUMBERED = /^[a-z]+\/(\d{6,12})-[0-9a-f]{32}$/;
 
 export function randomSuffix(): string {
@@ -117,4 +119,20 @@ export function parseRetireRequestKey(key: ObjectKey): { vmId: string; id: Ulid 
 export function parseRetireKey(key: ObjectKey): { vmId: string; id: Ulid } | undefined {
   const [, vmId = '', id = ''] = RETIRED.exec(key) ?? [];
   return isVmId(vmId) && isUlid(id) ? { vmId, id } : undefined;
+}
+
+/** `hold/<vm>/<ulid>.<rand>`; its end has `.end` behind it. */
+export function holdKey(vmId: string, id: Ulid): ObjectKey {
+  return `${PREFIXES.holds}${vmId}/${id}.${randomSuffix()}`;
+}
+
+export function holdEndKey(hold: ObjectKey): ObjectKey {
+  return `${hold}.end`;
+}
+
+export function parseHoldKey(
+  key: ObjectKey,
+): { vmId: string; id: Ulid; isEnd: boolean } | undefined {
+  const [, vmId = '', id = '', , end] = HOLD.exec(key) ?? [];
+  return isVmId(vmId) && isUlid(id) ? { vmId, id, isEnd: end !== undefined } : undefined;
 }

@@ -12,18 +12,20 @@ const PACKS_MAX = 4 * 1024 * 1024;
 
 /** Sets of slots as `gc/` and `bad/` carry them: docs/vault-format.md, section 5. */
 export class SlotSet {
-  readonly #packs = new Map<Ulid, 'all' | SlotRange[]>();
+  /** Ranges are ascending and do not touch. */
+  readonly #packs = new Map<Ulid, 'all' | readonly SlotRange[]>();
 
   get isEmpty(): boolean {
     return this.#packs.size === 0;
   }
 
+  get packCount(): number {
+    return this.#packs.size;
+  }
+
   has(pack: Ulid, slot: number): boolean {
     const ranges = this.#packs.get(pack);
-    return (
-      ranges === 'all' ||
-      (ranges?.some(({ first, count }) => slot >= first && slot < first + count) ?? false)
-    );
+    return ranges === 'all' || (ranges !== undefined && covers(ranges, slot));
   }
 
   /** What is in the set of one pack. */
@@ -35,12 +37,14 @@ export class SlotSet {
     return this.#packs.keys();
   }
 
+  /** Without ranges nothing is added: an empty list stands for all slots where it is stored. */
   add(pack: Ulid, slots: 'all' | readonly SlotRange[]): void {
     const known = this.#packs.get(pack);
-    this.#packs.set(
-      pack,
-      slots === 'all' || known === 'all' ? 'all' : [...(known ?? []), ...slots],
-    );
+    if (slots === 'all' || known === 'all') {
+      this.#packs.set(pack, 'all');
+    } else if (slots.length > 0) {
+      this.#packs.set(pack, joined([...(known ?? []), ...slots]));
+    }
   }
 
   addAll(other: SlotSet): void {
@@ -53,7 +57,7 @@ export class SlotSet {
     const writer = new ByteWriter().varint(this.#packs.size);
     for (const [pack, ranges] of this.#packs) {
       writer.bytes(ulidBytes(pack));
-      const list = ranges === 'all' ? [] : ranges.toSorted((a, b) => a.first - b.first);
+      const list = ranges === 'all' ? [] : ranges;
       writer.varint(list.length);
       let end = 0;
       for (const { first, count } of list) {
@@ -85,4 +89,32 @@ export class SlotSet {
     reader.end();
     return set;
   }
+}
+
+function joined(ranges: SlotRange[]): SlotRange[] {
+  const result: { first: number; count: number }[] = [];
+  for (const { first, count } of ranges.sort((a, b) => a.first - b.first)) {
+    const last = result.at(-1);
+    if (last !== undefined && first <= last.first + last.count) {
+      last.count = Math.max(last.count, first + count - last.first);
+    } else {
+      result.push({ first, count });
+    }
+  }
+  return result;
+}
+
+function covers(ranges: readonly SlotRange[], slot: number): boolean {
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ranges[middle]?.first ?? 0) <= slot) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  const range = ranges[low - 1];
+  return range !== undefined && slot < range.first + range.count;
 }

@@ -1,0 +1,64 @@
+import type { Aliases, SlotName } from '../aliases.ts';
+import type { SlotRange } from '../slot-set.ts';
+import type { Ulid } from '../ulid.ts';
+
+/** Slots of one pack and where else the same content has a name. */
+interface Link extends SlotRange {
+  readonly other: Ulid;
+  readonly otherFirst: number;
+}
+
+/** Aliases in both directions: all names of a slot are one slot for a collector. */
+export class SlotLinks {
+  readonly #links = new Map<Ulid, Link[]>();
+
+  constructor(aliases: Aliases) {
+    for (const { from, to, count } of aliases.all()) {
+      this.#add(from, to, count);
+      this.#add(to, from, count);
+    }
+  }
+
+  /** Whether any slot of the pack has another name. */
+  touches(pack: Ulid): boolean {
+    return this.#links.has(pack);
+  }
+
+  /** All other names of a slot. */
+  names(start: SlotName): SlotName[] {
+    if (!this.#links.has(start.ulid)) {
+      return [];
+    }
+    const found: SlotName[] = [];
+    const seen = new Set([`${start.ulid}/${start.slot}`]);
+    for (let next: SlotName | undefined = start, at = 0; next !== undefined; next = found[at++]) {
+      for (const name of this.#direct(next)) {
+        const text = `${name.ulid}/${name.slot}`;
+        if (!seen.has(text)) {
+          seen.add(text);
+          found.push(name);
+        }
+      }
+    }
+    return found;
+  }
+
+  /** Slots of the pack that have other names, as ranges that may overlap. */
+  linked(pack: Ulid): readonly SlotRange[] {
+    return this.#links.get(pack) ?? [];
+  }
+
+  *#direct({ ulid, slot }: SlotName): Iterable<SlotName> {
+    for (const { first, count, other, otherFirst } of this.#links.get(ulid) ?? []) {
+      if (slot >= first && slot < first + count) {
+        yield { ulid: other, slot: otherFirst + slot - first };
+      }
+    }
+  }
+
+  #add(from: SlotName, to: SlotName, count: number): void {
+    const links = this.#links.get(from.ulid) ?? [];
+    this.#links.set(from.ulid, links);
+    links.push({ first: from.slot, count, other: to.ulid, otherFirst: to.slot });
+  }
+}
