@@ -192,15 +192,15 @@ describe('a damaged vault', () => {
     expect(await outcome(made)).toBe('same');
   });
 
-  it.each<[string, 1 | 2 | 3, Damage, boolean]>([
-    ['a missing pack at level 1', 1, remove, false],
-    ['a pack that lost its end at level 1', 1, cut(-1), false],
-    ['an empty pack at level 1', 1, cut(0), false],
-    ['but no flipped footer at level 1', 1, flip(-70), true],
-    ['a flipped footer at level 2', 2, flip(-70), false],
-    ['a flipped header at level 2', 2, flip(10), false],
-    ['a flipped frame at level 3', 3, flip(200), false],
-    ['but no flipped frame at level 2', 2, flip(200), true],
+  it.each<[string, 0 | 1 | 2 | 3, Damage, boolean]>([
+    ['a missing pack at level 0', 0, remove, false],
+    ['a pack that lost its end at level 0', 0, cut(-1), false],
+    ['an empty pack at level 0', 0, cut(0), false],
+    ['but no flipped footer at level 0', 0, flip(-70), true],
+    ['a flipped footer at level 1', 1, flip(-70), false],
+    ['a flipped header at level 1', 1, flip(10), false],
+    ['a flipped frame at level 2', 2, flip(200), false],
+    ['but no flipped frame at level 1', 1, flip(200), true],
   ])('is found by verify: %s', async (_what, level, damage, ok) => {
     const { store, point } = await setUp();
     const [key = ''] = await keysOf(store, 'd/');

@@ -208,6 +208,28 @@ export class PointStore {
     return retired;
   }
 
+  /**
+   * Whether the parent that is there is the one a point was made from. One that is gone proves nothing: points are
+   * given up one by one.
+   * @throws Fault `vault.point-corrupt`
+   */
+  async proveParent({ vmId, id, parent }: PointDocument, signal: AbortSignal): Promise<void> {
+    if (parent === undefined) {
+      return;
+    }
+    let mac: string | undefined;
+    try {
+      mac = (await this.load({ vmId, id: parent.id }, signal)).mac;
+    } catch (error) {
+      // A parent that is damaged itself says so when it is verified; this point does not need it.
+      this.#skip({ vmId, id: parent.id }, error);
+    }
+    if (mac !== undefined && mac !== parent.mac) {
+      const key = pointKey(vmId, parent.id);
+      throw damagedPoint(key, `it is not the point from which ${id} was made`);
+    }
+  }
+
   mac(object: Uint8Array): string {
     return this.#base.keys.mac16('point', object).toString('hex');
   }

@@ -31,7 +31,7 @@ import type {
   VerifyLevel,
   VerifyReport,
 } from './vault-options.ts';
-import { Verification } from './verify.ts';
+import { Verification } from './proof/verification.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 export type { PointWriter } from './point-writer.ts';
@@ -251,6 +251,7 @@ export class Vault {
         tree: this.#tree(point, diskId, nodes),
       })),
       files: point.document.files.map((file) => async () => this.#file(file, nodes, signal)),
+      parent: async () => this.#points.proveParent(point.document, signal),
     });
   }
 

@@ -1,15 +1,13 @@
-import { isFault } from '../kernel/fault.ts';
-import { ID_BYTES } from './chunk-id.ts';
-import { SECTOR_BYTES } from './chunk-cut.ts';
-import { fetched, type FrameFetcher } from './frame-fetcher.ts';
-import type { FrameRequest } from './frame-requests.ts';
-import { parsePackKey, PREFIXES, type PackName } from './layout.ts';
-import type { MapTree } from './map-tree.ts';
-import type { CheckTask, OpenTask } from './open-task.ts';
-import { HEADER_BYTES } from './pack-layout.ts';
-import { damagedFrame, corrupt, missing, type OpenPack } from './packs.ts';
-import { Parallel } from './parallel.ts';
-import type { Running, VerifyLevel, VerifyProblem, VerifyReport } from './vault-options.ts';
+import { fetched, type FrameFetcher } from '../frame-fetcher.ts';
+import type { FrameRequest } from '../frame-requests.ts';
+import { parsePackKey, PREFIXES, type PackName } from '../layout.ts';
+import type { MapTree } from '../map-tree.ts';
+import { HEADER_BYTES } from '../pack-layout.ts';
+import { damagedFrame, corrupt, missing, type OpenPack } from '../packs.ts';
+import { Parallel } from '../parallel.ts';
+import type { Running, VerifyLevel, VerifyProblem, VerifyReport } from '../vault-options.ts';
+import { checkFrames } from './frame-check.ts';
+import { integrityFault } from './pack-check.ts';
 
 const REQUESTS_AT_ONCE = 16;
 const PROBLEMS_MAX = 1000;
@@ -19,6 +17,8 @@ export interface VerifyTarget {
   readonly disks: readonly { readonly diskId: string; readonly tree: MapTree }[];
   /** Reads one file of the point and proves it. */
   readonly files: readonly (() => Promise<unknown>)[];
+  /** Proves that the parent is the point this one was made from, if it is still there. */
+  readonly parent: () => Promise<unknown>;
 }
 
 /**
@@ -47,12 +47,15 @@ export class Verification {
     for (const { diskId, tree } of target.disks) {
       await this.#noting(diskId, async () => this.#disk(diskId, tree, present));
     }
-    for (const readFile of target.files) {
-      await this.#noting(undefined, readFile);
+    if (this.#level > 0) {
+      for (const check of [...target.files, target.parent]) {
+        await this.#noting(undefined, check);
+      }
     }
     return {
       pointId: target.pointId,
       level: this.#level === 3 && !this.#idsComputable ? 2 : this.#level,
+      ...(this.#idsComputable ? {} : { stoppedBy: 'vault.chunk-id-unavailable' as const }),
       ok: this.#problems.length === 0,
       packs: this.#checkedPacks.size,
       frames: this.#checkedFrames.size,
@@ -92,7 +95,7 @@ export class Verification {
     }
     for await (const { pointer } of tree.leaves(signal)) {
       await this.#noting(diskId, async () => {
-        if (this.#level === 1) {
+        if (this.#level === 0) {
           const { extents } = await tree.nodes.leaf(pointer, signal);
           for (const { pack, slot } of extents) {
             use(pack, slot);
@@ -106,7 +109,7 @@ export class Verification {
     }
     for (const [pack, slots] of packs) {
       await this.#pack(diskId, pack, present);
-      if (this.#level === 3 && this.#checkedPacks.get(pack) === undefined) {
+      if (this.#level > 1 && this.#checkedPacks.get(pack) === undefined) {
         await this.#frames(diskId, pack, slots);
       }
     }
@@ -127,10 +130,10 @@ export class Verification {
       if (there === undefined) {
         throw missing(name);
       }
-      if (this.#level === 1) {
+      if (this.#level === 0) {
         await this.#fetcher.packs.checkLength(there, this.#running.signal);
       }
-      if (this.#level > 1) {
+      if (this.#level > 0) {
         const open = await this.#fetcher.packs.open(pack, this.#running.signal);
         const range = { offset: 0, length: HEADER_BYTES };
         const header = await this.#fetcher.packs.range(open, range, this.#running.signal);
@@ -173,35 +176,15 @@ export class Verification {
   async #request(number: number, pack: OpenPack, request: FrameRequest): Promise<void> {
     const { signal } = this.#running;
     const bytes = await this.#fetcher.fetch(pack, request, signal);
-    const keys = { key: pack.key, header: pack.header };
     const frames = request.frames.map((frame) => fetched(frame, request));
-    const results =
-      pack.name.kind === 'data' && this.#idsComputable
-        ? await this.#check({ kind: 'check', keys, bytes, frames: withSlots(pack, frames) })
-        : await this.#open({ kind: 'open', keys, bytes, frames });
+    const wanted = this.#level === 3 && this.#idsComputable;
+    const checked = await checkFrames(this.#fetcher, { pack, bytes, frames }, wanted);
+    this.#idsComputable &&= checked.idsComputed;
     for (const [position, frame] of frames.entries()) {
-      this.#checkedFrames.set(`${number}/${frame.index}`, results[position]?.damage);
+      this.#checkedFrames.set(`${number}/${frame.index}`, checked.frames[position]?.damage);
       this.#progress.doneBytes += frame.length;
     }
     this.#running.report?.(this.#progress);
-  }
-
-  /** Recomputes ids; where this machine cannot, proves the frames only. */
-  async #check(task: CheckTask): Promise<readonly { readonly damage?: string }[]> {
-    try {
-      return await this.#fetcher.pool.run(task);
-    } catch (error) {
-      if (!isFault(error, 'vault.chunk-id-unavailable')) {
-        throw error;
-      }
-      this.#idsComputable = false;
-      return this.#open({ ...task, kind: 'open' });
-    }
-  }
-
-  async #open(task: OpenTask): Promise<readonly { readonly damage?: string }[]> {
-    const opened = await this.#fetcher.pool.run(task);
-    return opened.map((frame) => ('damage' in frame ? { damage: frame.damage } : {}));
   }
 
   /** Turns damage into a problem of the report; anything else is thrown. */
@@ -209,11 +192,8 @@ export class Verification {
     try {
       await check();
     } catch (error) {
-      if (!isFault(error) || error.kind !== 'integrity') {
-        throw error;
-      }
       // Reported: the rest of the point is checked all the same.
-      const { code, message } = error;
+      const { code, message } = integrityFault(error);
       this.#note({ code, message, ...(diskId === undefined ? {} : { diskId }) });
     }
   }
@@ -226,29 +206,4 @@ export class Verification {
       this.#problems.push(problem);
     }
   }
-}
-
-function withSlots(
-  pack: OpenPack,
-  frames: readonly ReturnType<typeof fetched>[],
-): CheckTask['frames'] {
-  const { footer } = pack;
-  return frames.map((frame) => {
-    const { firstSlot = 0, slots: count = 0 } = footer.frames[frame.index] ?? {};
-    const slots: number[] = [];
-    for (let slot = firstSlot; slot < firstSlot + count; slot++) {
-      if (footer.size(slot) > 0) {
-        slots.push(slot);
-      }
-    }
-    const ids = new Uint8Array(slots.length * ID_BYTES);
-    for (const [position, slot] of slots.entries()) {
-      ids.set(footer.id(slot), position * ID_BYTES);
-    }
-    const places = slots.map((slot) => ({
-      offset: footer.offsetOf[slot] ?? 0,
-      length: footer.size(slot) * SECTOR_BYTES,
-    }));
-    return { ...frame, slots: places, ids };
-  });
 }

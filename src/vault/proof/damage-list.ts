@@ -1,0 +1,34 @@
+import { encodeControl } from '../control-object.ts';
+import { numberedKey, numberOf, PREFIXES } from '../layout.ts';
+import type { ObjectKey } from '../object-store.ts';
+import type { VaultBase } from '../packs.ts';
+import type { SlotSet } from '../slot-set.ts';
+
+/** Writes `bad/<n>-<rand>`: from now on writers do not deduplicate against these slots, and heal them. */
+export async function writeDamage(
+  base: VaultBase,
+  slots: SlotSet,
+  signal: AbortSignal,
+): Promise<ObjectKey> {
+  let last = 0;
+  for await (const { key } of base.store.list(PREFIXES.damaged, signal)) {
+    last = Math.max(last, numberOf(key) ?? 0);
+  }
+  const key = numberedKey(PREFIXES.damaged, last + 1);
+  await base.store.put(key, encodeControl(base.keys, 'bad', key, slots.encode()), signal);
+  return key;
+}
+
+/**
+ * Writes `bad/<n>-<rand>.done`: these slots of that list were written anew, in another generation of their packs or under
+ * their own key, and read back.
+ */
+export async function writeHealed(
+  base: VaultBase,
+  list: ObjectKey,
+  slots: SlotSet,
+  signal: AbortSignal,
+): Promise<void> {
+  const key = `${list}.done`;
+  await base.store.put(key, encodeControl(base.keys, 'done', key, slots.encode()), signal);
+}

@@ -1,0 +1,106 @@
+import { Fault, isFault } from '../../kernel/fault.ts';
+import type { Log } from '../../kernel/log.ts';
+import { parseOr } from '../binary.ts';
+import { decodeControl, type ControlKind } from '../control-object.ts';
+import { numberOf, PREFIXES } from '../layout.ts';
+import type { ObjectKey } from '../object-store.ts';
+import type { VaultBase } from '../packs.ts';
+import { SlotSet } from '../slot-set.ts';
+import type { Ulid } from '../ulid.ts';
+
+/** One object under `bad/` and what was healed of it. */
+export interface DamageList {
+  readonly key: ObjectKey;
+  readonly slots: SlotSet;
+  readonly healed: SlotSet;
+}
+
+/** Slots that were found damaged and not healed since by writing their pack anew. */
+export class DamagedSlots {
+  readonly #base: VaultBase;
+  readonly #log: Log;
+  readonly #lists = new Map<ObjectKey, DamageList>();
+  readonly #done = new Set<ObjectKey>();
+
+  constructor(base: VaultBase, log: Log) {
+    this.#base = base;
+    this.#log = log;
+  }
+
+  get lists(): Iterable<DamageList> {
+    return this.#lists.values();
+  }
+
+  get isEmpty(): boolean {
+    return this.#lists.size === 0;
+  }
+
+  /** Reads what is new under `bad/`. */
+  async read(signal: AbortSignal): Promise<void> {
+    const keys: ObjectKey[] = [];
+    for await (const { key } of this.#base.store.list(PREFIXES.damaged, signal)) {
+      keys.push(key);
+    }
+    for (const key of keys) {
+      if (numberOf(key) !== undefined && !this.#lists.has(key)) {
+        const slots = await this.#get('bad', key, signal);
+        this.#lists.set(key, { key, slots, healed: new SlotSet() });
+      }
+    }
+    for (const key of keys) {
+      const list = this.#lists.get(key.slice(0, -'.done'.length));
+      if (key.endsWith('.done') && list !== undefined && !this.#done.has(key)) {
+        list.healed.addAll(await this.#get('done', key, signal));
+        this.#done.add(key);
+      }
+    }
+  }
+
+  has(ulid: Ulid, slot: number): boolean {
+    for (const { slots, healed } of this.#lists.values()) {
+      if (slots.has(ulid, slot) && !healed.has(ulid, slot)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Whether nothing of the pack can be read. */
+  hasAll(ulid: Ulid): boolean {
+    return [...this.#lists.values()].some(
+      ({ slots, healed }) => slots.of(ulid) === 'all' && healed.of(ulid) === undefined,
+    );
+  }
+
+  /** Whether anything of the pack is damaged. */
+  touches(ulid: Ulid): boolean {
+    for (const { slots, healed } of this.#lists.values()) {
+      if (slots.of(ulid) !== undefined && healed.of(ulid) !== 'all') {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** A list that does not verify protects nothing; it is as if nobody had looked. */
+  async #get(kind: ControlKind, key: ObjectKey, signal: AbortSignal): Promise<SlotSet> {
+    const object = await this.#base.store.get(key, signal);
+    if (object === undefined) {
+      return new SlotSet();
+    }
+    try {
+      const body = decodeControl(this.#base.keys, kind, key, object);
+      return parseOr(
+        (why, cause) =>
+          new Fault('vault.control-corrupt', `${key} is damaged: ${why}.`, { key }, { cause }),
+        () => SlotSet.decode(body),
+      );
+    } catch (error) {
+      if (!isFault(error, 'vault.control-corrupt')) {
+        throw error;
+      }
+      this.#log.warn('vault.damage-list-ignored', { key });
+      return new SlotSet();
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import { packPrefix, parsePackKey } from '../layout.ts';
+import type { ObjectStore } from '../object-store.ts';
+import { SlotSet, type SlotRange } from '../slot-set.ts';
+import type { Ulid } from '../ulid.ts';
+import type { DamagedSlots } from './damaged-slots.ts';
+import type { PackCheck, PackFindings } from './pack-check.ts';
+
+/** Slots by number; `all` where nothing tells which there are. */
+export type SlotNumbers = 'all' | ReadonlySet<number>;
+
+/** What an object has not whole, less what other generations of the pack have whole. */
+export async function lostSlots(
+  store: ObjectStore,
+  check: PackCheck,
+  { name, key, lost }: PackFindings,
+  signal: AbortSignal,
+): Promise<{ slots: SlotNumbers; bytes: number; requests: number }> {
+  let slots: SlotNumbers = lost === 'all' ? lost : numbersOf(lost);
+  let [bytes, requests] = [0, 0];
+  for await (const other of store.list(packPrefix(name), signal)) {
+    const generation = parsePackKey(other.key);
+    if (other.key === key || generation?.ulid !== name.ulid || isNone(slots)) {
+      continue;
+    }
+    const found = await check.run(generation, signal);
+    bytes += found.bytes;
+    requests += found.requests;
+    slots = without(slots, found);
+  }
+  return { slots, bytes, requests };
+}
+
+/** Where nothing told which slots there are, another generation does. */
+function without(slots: SlotNumbers, { footer, lost }: PackFindings): SlotNumbers {
+  if (footer === undefined || lost === 'all') {
+    return slots;
+  }
+  const damaged = numbersOf(lost);
+  if (slots === 'all') {
+    return damaged;
+  }
+  return new Set([...slots].filter((slot) => footer.size(slot) === 0 || damaged.has(slot)));
+}
+
+function isNone(slots: SlotNumbers): boolean {
+  return slots !== 'all' && slots.size === 0;
+}
+
+export function numbersOf(ranges: readonly SlotRange[]): Set<number> {
+  return new Set(
+    ranges.flatMap(({ first, count }) => Array.from({ length: count }, (_, at) => first + at)),
+  );
+}
+
+/** Adds slots as ranges, so that the set can be written. */
+export function addSlots(set: SlotSet, ulid: Ulid, slots: SlotNumbers): void {
+  const known = set.of(ulid);
+  if (slots === 'all' || known === 'all') {
+    set.add(ulid, 'all');
+    return;
+  }
+  const fresh = [...slots].filter((slot) => !set.has(ulid, slot)).sort((a, b) => a - b);
+  const ranges: { first: number; count: number }[] = [];
+  for (const slot of fresh) {
+    const last = ranges.at(-1);
+    if (last !== undefined && last.first + last.count === slot) {
+      last.count += 1;
+    } else {
+      ranges.push({ first: slot, count: 1 });
+    }
+  }
+  if (ranges.length > 0) {
+    set.add(ulid, ranges);
+  }
+}
+
+/** What stands in no list under `bad/` yet. */
+export function newlyDamaged(known: DamagedSlots, lost: SlotSet): SlotSet {
+  const fresh = new SlotSet();
+  for (const ulid of lost.packs()) {
+    const ranges = lost.of(ulid) ?? [];
+    if (ranges === 'all') {
+      if (!known.hasAll(ulid)) {
+        fresh.add(ulid, 'all');
+      }
+    } else {
+      const slots = [...numbersOf(ranges)].filter((slot) => !known.has(ulid, slot));
+      addSlots(fresh, ulid, new Set(slots));
+    }
+  }
+  return fresh;
+}

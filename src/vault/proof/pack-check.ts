@@ -1,0 +1,122 @@
+import { isFault, type Fault } from '../../kernel/fault.ts';
+import { fetched, type FrameFetcher } from '../frame-fetcher.ts';
+import type { FrameRequest } from '../frame-requests.ts';
+import { packKey, type PackName } from '../layout.ts';
+import type { ObjectKey } from '../object-store.ts';
+import type { CheckedFrame } from '../open-task.ts';
+import { HEADER_BYTES, type PackFooter } from '../pack-layout.ts';
+import { missing, type OpenPack } from '../packs.ts';
+import type { SlotRange } from '../slot-set.ts';
+import { checkFrames } from './frame-check.ts';
+import type { ProofDepth } from './proof-ledger.ts';
+
+/** What a check of one object that holds a pack found. */
+export interface PackFindings {
+  readonly key: ObjectKey;
+  readonly name: PackName;
+  readonly bytes: number;
+  readonly requests: number;
+  readonly depth: ProofDepth;
+  /** What is wrong, for people; empty if it is whole. */
+  readonly why: readonly string[];
+  readonly frames: readonly number[];
+  /** Slots that cannot be read from this object; `all` if nothing can. */
+  readonly lost: 'all' | readonly SlotRange[];
+  /** Undefined if it cannot be read. */
+  readonly footer?: PackFooter;
+}
+
+type Found = Pick<PackFindings, 'depth' | 'why' | 'frames' | 'lost' | 'footer'>;
+
+/** Checks one exact object with the key: its header, its footer and every frame. */
+export class PackCheck {
+  readonly #fetcher: FrameFetcher;
+  readonly #depth: Exclude<ProofDepth, 'crc'>;
+
+  constructor(fetcher: FrameFetcher, depth: Exclude<ProofDepth, 'crc'>) {
+    this.#fetcher = fetcher;
+    this.#depth = depth;
+  }
+
+  async run(name: PackName, signal: AbortSignal): Promise<PackFindings> {
+    const { packs } = this.#fetcher;
+    const before = { ...packs.traffic };
+    const found = await this.#find(name, signal);
+    const { bytes, requests } = packs.traffic;
+    return {
+      key: packKey(name),
+      name,
+      bytes: bytes - before.bytes,
+      requests: requests - before.requests,
+      ...found,
+    };
+  }
+
+  async #find(name: PackName, signal: AbortSignal): Promise<Found> {
+    const nothing = { depth: this.#depth, frames: [], lost: 'all' } as const;
+    try {
+      const pack = await this.#fetcher.packs.openExact(name, signal);
+      if (pack === undefined) {
+        return { ...nothing, why: [missing(name).message] };
+      }
+      return await this.#checkOpen(pack, signal);
+    } catch (error) {
+      // Found: that is what this is for. What keeps it from looking is thrown.
+      return { ...nothing, why: [integrityFault(error).message] };
+    }
+  }
+
+  async #checkOpen(pack: OpenPack, signal: AbortSignal): Promise<Found> {
+    const { footer } = pack;
+    const why: string[] = [];
+    const { packs } = this.#fetcher;
+    const header = await packs.range(pack, { offset: 0, length: HEADER_BYTES }, signal);
+    if (!Buffer.from(pack.header).equals(header)) {
+      // Readers make the header themselves, so nothing is lost by this.
+      why.push(`The header of ${pack.objectKey} is not what was written.`);
+    }
+    const frames: number[] = [];
+    let idsComputed = this.#depth === 'ids';
+    for (const request of this.#fetcher.requests(footer.frames)) {
+      signal.throwIfAborted();
+      const results = await this.#request(pack, request, signal);
+      idsComputed = idsComputed && results.idsComputed;
+      for (const { index, damage } of results.frames) {
+        if (damage !== undefined) {
+          frames.push(index);
+          why.push(`Frame ${String(index)} of ${pack.objectKey}: ${damage}.`);
+        }
+      }
+    }
+    return {
+      depth: idsComputed ? 'ids' : 'frames',
+      why,
+      frames,
+      lost: frames.flatMap((frame) => slotsOfFrame(footer, frame)),
+      footer,
+    };
+  }
+
+  async #request(
+    pack: OpenPack,
+    request: FrameRequest,
+    signal: AbortSignal,
+  ): Promise<{ readonly idsComputed: boolean; readonly frames: readonly CheckedFrame[] }> {
+    const bytes = await this.#fetcher.fetch(pack, request, signal);
+    const frames = request.frames.map((frame) => fetched(frame, request));
+    return checkFrames(this.#fetcher, { pack, bytes, frames }, this.#depth === 'ids');
+  }
+}
+
+export function slotsOfFrame(footer: PackFooter, frame: number): SlotRange[] {
+  const { firstSlot = 0, slots = 0 } = footer.frames[frame] ?? {};
+  return slots === 0 ? [] : [{ first: firstSlot, count: slots }];
+}
+
+/** The fault if it says that something is damaged; else it is thrown on. */
+export function integrityFault(error: unknown): Fault {
+  if (isFault(error) && error.kind === 'integrity') {
+    return error;
+  }
+  throw error;
+}

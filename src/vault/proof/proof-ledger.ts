@@ -1,0 +1,123 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
+import { parsePackKey, PREFIXES } from '../layout.ts';
+import type { ObjectKey } from '../object-store.ts';
+
+/** How a pack was checked: its checksums, each frame with the key, or also the id of each chunk. */
+export const PROOF_DEPTHS = ['crc', 'frames', 'ids'] as const;
+export type ProofDepth = (typeof PROOF_DEPTHS)[number];
+
+const PackProof = z.object({
+  key: z.string().refine((key) => parsePackKey(key) !== undefined),
+  bytes: z.int().min(0),
+  checkedAtMs: z.number(),
+  depth: z.enum(PROOF_DEPTHS),
+  /** What is wrong with it; undefined: it was whole. */
+  damage: z.string().optional(),
+});
+
+/** The last check of one object that holds a pack. */
+export type PackProof = z.infer<typeof PackProof>;
+
+/**
+ * What was checked when. Losing it is no harm: what is not here counts as never checked and comes first. A folder
+ * of this machine keeps it now; a catalog may.
+ */
+export abstract class ProofLedger {
+  abstract load(): Promise<Map<ObjectKey, PackProof>>;
+
+  /** Adds or replaces; entries of packs that `gone` names are dropped. */
+  abstract record(proofs: readonly PackProof[], gone: readonly ObjectKey[]): Promise<void>;
+}
+
+const SHARD = /^[dm]-\d{6}\.json$/;
+
+/** One file per month of packs, so that a step of a scrub rewrites little. */
+export class FolderProofLedger extends ProofLedger {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    super();
+    this.#folder = folder;
+  }
+
+  /** @param cacheFolder where footers are kept too: `<cacheFolder>/<vault id>/proofs` */
+  static async open(cacheFolder: string, vaultId: string): Promise<FolderProofLedger> {
+    const folder = join(cacheFolder, vaultId, 'proofs');
+    await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    return new FolderProofLedger(folder);
+  }
+
+  override async load(): Promise<Map<ObjectKey, PackProof>> {
+    const proofs = new Map<ObjectKey, PackProof>();
+    for (const name of await readdir(this.#folder)) {
+      if (SHARD.test(name)) {
+        for (const proof of await this.#read(name)) {
+          proofs.set(proof.key, proof);
+        }
+      } else if (name.endsWith('.tmp')) {
+        await rm(join(this.#folder, name), { force: true });
+      }
+    }
+    return proofs;
+  }
+
+  override async record(proofs: readonly PackProof[], gone: readonly ObjectKey[]): Promise<void> {
+    const shards = new Set([...proofs.map(({ key }) => shardOf(key)), ...gone.map(shardOf)]);
+    for (const shard of shards) {
+      const known = new Map((await this.#read(shard)).map((proof) => [proof.key, proof]));
+      for (const key of gone) {
+        known.delete(key);
+      }
+      for (const proof of proofs) {
+        if (shardOf(proof.key) === shard) {
+          known.set(proof.key, proof);
+        }
+      }
+      await this.#write(shard, [...known.values()]);
+    }
+  }
+
+  /** A shard that cannot be read is as good as none: its packs are checked again. */
+  async #read(shard: string): Promise<PackProof[]> {
+    try {
+      const content: unknown = JSON.parse(await readFile(join(this.#folder, shard), 'utf8'));
+      return z.array(PackProof).parse(content);
+    } catch {
+      return [];
+    }
+  }
+
+  async #write(shard: string, proofs: readonly PackProof[]): Promise<void> {
+    const temporary = join(this.#folder, `${randomBytes(8).toString('hex')}.tmp`);
+    await writeFile(temporary, JSON.stringify(proofs), { mode: PRIVATE_FILE_MODE });
+    // Not synced: what a power loss takes away is checked again.
+    await rename(temporary, join(this.#folder, shard));
+  }
+}
+
+/** For a scrub that keeps nothing. */
+export class MemoryProofLedger extends ProofLedger {
+  readonly #proofs = new Map<ObjectKey, PackProof>();
+
+  override async load(): Promise<Map<ObjectKey, PackProof>> {
+    return new Map(this.#proofs);
+  }
+
+  override async record(proofs: readonly PackProof[], gone: readonly ObjectKey[]): Promise<void> {
+    for (const key of gone) {
+      this.#proofs.delete(key);
+    }
+    for (const proof of proofs) {
+      this.#proofs.set(proof.key, proof);
+    }
+  }
+}
+
+function shardOf(key: ObjectKey): string {
+  const letter = key.startsWith(PREFIXES.metadata) ? 'm' : 'd';
+  return `${letter}-${key.slice(2, 8)}.json`;
+}

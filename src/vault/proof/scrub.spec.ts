@@ -1,0 +1,224 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { Clock } from '../../kernel/clock.ts';
+import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { backUp, createVault, signal } from '../../../test/support/vault-lab.ts';
+import { changeObject, flip, keysOf } from '../../../test/support/vault-damage.ts';
+import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { Packs } from '../packs.ts';
+import { packKey, parsePackKey } from '../layout.ts';
+import { DamagedSlots } from './damaged-slots.ts';
+import { FolderProofLedger, MemoryProofLedger } from './proof-ledger.ts';
+import { lastProven } from './last-proven.ts';
+import { pointPacks } from './point-packs.ts';
+import { scrub, scrubWithoutKey } from './scrub.ts';
+
+class StandingClock extends Clock {
+  timeMs = 1000;
+
+  override nowMs(): number {
+    return (this.timeMs += 1);
+  }
+
+  override monotonicMs(): number {
+    return 0;
+  }
+}
+
+const ALL = { bytes: Infinity };
+
+/** A vault with several packs, and nothing wrong with it. */
+async function setUp() {
+  const store = new MemoryObjectStore();
+  const { vault } = await createVault(store, { parameters: { packBytes: 64 * 1024 } });
+  const disk = new MemoryDisk(1_500_000);
+  disk.write(0, seededBytes('scrub', 700_000));
+  await backUp(vault, disk);
+  disk.write(800_000, seededBytes('more', 200_000));
+  await backUp(vault, disk);
+  disk.write(1_100_000, seededBytes('last', 200_000));
+  const point = await backUp(vault, disk);
+  const clock = new StandingClock();
+  const parts = { ...vault.inside, clock };
+  const packs = [...(await keysOf(store, 'd/')), ...(await keysOf(store, 'm/'))];
+  return { store, vault, disk, point, clock, parts, packs };
+}
+
+describe('scrub', () => {
+  it('proves every pack of a whole vault and writes nothing into it', async () => {
+    const { store, parts, packs } = await setUp();
+    const before = await keysOf(store, '');
+    const ledger = new MemoryProofLedger();
+
+    const report = await scrub(parts, { ledger, budget: ALL }, { signal });
+
+    expect(report).toMatchObject({
+      depth: 'ids',
+      packs: packs.length,
+      ended: 'all-checked',
+      damaged: [],
+    });
+    expect(await keysOf(store, '')).toEqual(before);
+    expect([...(await ledger.load()).values()].every(({ depth }) => depth === 'ids')).toBe(true);
+  });
+
+  it('keeps to its budget, takes a 30th by default, and comes round to every pack', async () => {
+    const { store, parts, packs } = await setUp();
+    const ledger = new MemoryProofLedger();
+    const entries = await Array.fromAsync(store.list('', signal));
+    const total = entries
+      .filter(({ key }) => packs.includes(key))
+      .reduce((sum, { size }) => sum + size, 0);
+    let checked = 0;
+    for (let day = 0; day < 30 && checked < packs.length; day++) {
+      const report = await scrub(parts, { ledger }, { signal });
+      checked += report.packs;
+      expect(report.bytes).toBeLessThanOrEqual(total / 30 + 800_000);
+    }
+    expect((await ledger.load()).size).toBe(packs.length);
+
+    const one = await scrub(parts, { ledger, budget: { requests: 1 } }, { signal });
+
+    expect(one).toMatchObject({ packs: 1, ended: 'budget' });
+  });
+
+  it('begins with what was checked longest ago', async () => {
+    const { parts, packs } = await setUp();
+    const ledger = new MemoryProofLedger();
+    await scrub(parts, { ledger, budget: ALL }, { signal });
+    const [old = '', newer = ''] = packs;
+    const proof = { bytes: 1, depth: 'ids' } as const;
+    await ledger.record(
+      [
+        { ...proof, key: newer, checkedAtMs: 2 },
+        { ...proof, key: old, checkedAtMs: 1 },
+      ],
+      [],
+    );
+
+    await scrub(parts, { ledger, budget: { requests: 1 } }, { signal });
+
+    const after = await ledger.load();
+    expect(after.get(old)?.checkedAtMs).toBeGreaterThan(1000);
+    expect(after.get(newer)?.checkedAtMs).toBe(2);
+  });
+
+  it('writes the slots of a damaged frame down, exactly and once', async () => {
+    const { store, parts, vault } = await setUp();
+    const [key = ''] = await keysOf(store, 'd/');
+    const name = parsePackKey(key);
+    const pack = name && (await new Packs(parts.base).openExact(name, signal));
+    const frame = pack?.footer.frames.at(-1);
+    await changeObject(store, key, flip((frame?.offset ?? 0) + 100));
+    const ledger = new MemoryProofLedger();
+
+    const report = await scrub(parts, { ledger, budget: ALL }, { signal });
+    const again = await scrub(parts, { ledger, budget: ALL }, { signal });
+
+    expect(report.damaged).toMatchObject([{ key, frames: [frame?.index] }]);
+    expect(report.list).toMatch(/^bad\/000001-/);
+    expect(again).toMatchObject({ damaged: [{ key }] });
+    expect(again.list).toBeUndefined();
+    const damaged = new DamagedSlots(parts.base, vault.inside.log);
+    await damaged.read(signal);
+    const slots = Array.from({ length: pack?.footer.slots ?? 0 }, (_, slot) => slot);
+    const hit = slots.filter((slot) => pack?.footer.frameOf[slot] === frame?.index);
+    expect(hit.length).toBeLessThan(slots.length);
+    expect(slots.filter((slot) => damaged.has(name?.ulid ?? '', slot))).toEqual(hit);
+  });
+
+  it.each<[string, number, string, number]>([
+    ['header', 10, 'header', 0],
+    ['prefix', 64, 'frame 0', 0],
+    ['frame', 200, 'frame 0', 0],
+    ['footer', -70, 'footer', 0],
+    ['trailer', -1, 'trailer', 0],
+  ])('finds a flipped %s without any key', async (_what, offset, found) => {
+    const { store, clock } = await setUp();
+    const [key = ''] = await keysOf(store, 'd/');
+    const whole = await scrubWithoutKey(
+      store,
+      { ledger: new MemoryProofLedger(), budget: ALL, clock },
+      { signal },
+    );
+    await changeObject(store, key, flip(offset));
+
+    const report = await scrubWithoutKey(
+      store,
+      { ledger: new MemoryProofLedger(), budget: ALL, clock },
+      { signal },
+    );
+
+    expect(whole.damaged).toEqual([]);
+    expect(report.damaged.map((pack) => pack.key)).toEqual([key]);
+    expect(report.damaged[0]?.why.join()).toContain(found);
+  });
+
+  it('says when a point was last proven: the oldest proof among its packs', async () => {
+    const { vault, parts, point } = await setUp();
+    const ledger = new MemoryProofLedger();
+    const proof = { bytes: 1, depth: 'ids' } as const;
+    const { document } = await vault.inside.points.load(point, signal);
+    const packs = (await pointPacks(parts, document, signal)).map(packKey);
+
+    expect(await lastProven(vault.inside, point, await ledger.load(), signal)).toMatchObject({
+      packs: packs.length,
+      proven: 0,
+    });
+    await scrub(parts, { ledger, budget: ALL }, { signal });
+    await ledger.record([{ ...proof, key: packs[1] ?? '', checkedAtMs: 7 }], []);
+    expect(await lastProven(vault.inside, point, await ledger.load(), signal)).toEqual({
+      packs: packs.length,
+      proven: packs.length,
+      damaged: 0,
+      oldestMs: 7,
+    });
+    await ledger.record([{ ...proof, key: packs[0] ?? '', checkedAtMs: 9, damage: 'x' }], []);
+    expect(await lastProven(vault.inside, point, await ledger.load(), signal)).toEqual({
+      packs: packs.length,
+      proven: packs.length - 1,
+      damaged: 1,
+    });
+  });
+
+  it('keeps what it has proven when it is stopped', async () => {
+    const { parts } = await setUp();
+    const ledger = new MemoryProofLedger();
+    const stop = new AbortController();
+    const report = (): void => {
+      stop.abort();
+    };
+
+    await expect(
+      scrub(parts, { ledger, budget: ALL }, { signal: stop.signal, report }),
+    ).rejects.toThrow();
+
+    expect((await ledger.load()).size).toBe(1);
+  });
+});
+
+describe('FolderProofLedger', () => {
+  it('keeps proofs between runs, drops what is gone, and takes a broken file for none', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'hk-proofs-'));
+    try {
+      const id = '0'.repeat(32);
+      const key = (month: string): string =>
+        `d/${month}/01JZZZZZZZZZZZZZZZZZZZZZZZ.0.${'0'.repeat(32)}`;
+      const proof = { bytes: 5, checkedAtMs: 9, depth: 'frames' } as const;
+      const month = '202507';
+      await (await FolderProofLedger.open(folder, id)).record([{ ...proof, key: key(month) }], []);
+      const again = await FolderProofLedger.open(folder, id);
+      expect((await again.load()).get(key(month))).toEqual({ ...proof, key: key(month) });
+
+      await again.record([], [key(month)]);
+      expect((await again.load()).size).toBe(0);
+      const [file = ''] = await readdir(join(folder, id, 'proofs'));
+      await writeFile(join(folder, id, 'proofs', file), '{"not": ');
+      expect((await again.load()).size).toBe(0);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});

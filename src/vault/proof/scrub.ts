@@ -1,0 +1,206 @@
+import type { Clock } from '../../kernel/clock.ts';
+import type { Log } from '../../kernel/log.ts';
+import { FrameFetcher } from '../frame-fetcher.ts';
+import { parsePackKey, type PackName } from '../layout.ts';
+import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import { Packs, type VaultBase } from '../packs.ts';
+import { SlotSet } from '../slot-set.ts';
+import type { Running } from '../vault-options.ts';
+import type { WorkerPool } from '../worker-pool.ts';
+import { addSlots, lostSlots, newlyDamaged } from './lost-slots.ts';
+import { writeDamage } from './damage-list.ts';
+import { DamagedSlots } from './damaged-slots.ts';
+import { checkPackCrc } from './pack-crc.ts';
+import { PackCheck, type PackFindings } from './pack-check.ts';
+import type { PackProof, ProofDepth, ProofLedger } from './proof-ledger.ts';
+import { dailyBudget, scrubQueue, type ScrubBudget, type ScrubTurn } from './scrub-queue.ts';
+
+/** Proofs are kept after so many packs, so that a scrub that is stopped has not worked for nothing. */
+const PACKS_PER_RECORD = 16;
+
+export interface ScrubParts {
+  readonly base: VaultBase;
+  readonly pool: WorkerPool;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface ScrubOptions {
+  readonly ledger: ProofLedger;
+  /** Default: a 30th of the vault. */
+  readonly budget?: ScrubBudget;
+  /** Default `ids`; where this machine cannot compute them, `frames`. */
+  readonly depth?: Exclude<ProofDepth, 'crc'>;
+  /** Slots known to be lost for other reasons: packs that points need and that are gone. */
+  readonly lost?: SlotSet;
+}
+
+/** A pack that is not whole. */
+export interface DamagedPack {
+  readonly key: ObjectKey;
+  readonly frames: readonly number[];
+  readonly why: readonly string[];
+  /** Slots that no other generation of the pack has whole. */
+  readonly lostSlots: number | 'all';
+}
+
+export interface ScrubReport {
+  readonly depth: ProofDepth;
+  readonly packs: number;
+  readonly bytes: number;
+  readonly requests: number;
+  /** Of all packs in the vault. */
+  readonly totalPacks: number;
+  readonly totalBytes: number;
+  readonly ended: 'all-checked' | 'budget';
+  readonly damaged: readonly DamagedPack[];
+  /** The list of damaged slots that was written, if any were not known before. */
+  readonly list?: ObjectKey;
+}
+
+type Checked = Pick<PackFindings, 'key' | 'bytes' | 'requests' | 'depth' | 'why' | 'frames'>;
+
+/** What all kinds of scrub share: whose turn it is, the budget, and the ledger. */
+class Round {
+  readonly #ledger: ProofLedger;
+  readonly #clock: Clock;
+  readonly #running: Running;
+  #open: PackProof[] = [];
+  packs = 0;
+  bytes = 0;
+  requests = 0;
+
+  constructor(ledger: ProofLedger, clock: Clock, running: Running) {
+    this.#ledger = ledger;
+    this.#clock = clock;
+    this.#running = running;
+  }
+
+  async run(
+    store: ObjectStore,
+    wanted: ScrubBudget | undefined,
+    check: (turn: ScrubTurn) => Promise<Checked>,
+  ): Promise<Pick<ScrubReport, 'totalPacks' | 'totalBytes' | 'ended'>> {
+    const { signal, report } = this.#running;
+    const proofs = await this.#ledger.load();
+    const { turns, totalBytes, gone } = await scrubQueue(store, proofs, signal);
+    await this.#ledger.record([], gone);
+    const budget = wanted ?? dailyBudget(totalBytes);
+    const dueBytes = Math.min(totalBytes, budget.bytes ?? Infinity);
+    const ends = { totalPacks: turns.length, totalBytes };
+    try {
+      for (const turn of turns) {
+        if (
+          this.bytes >= (budget.bytes ?? Infinity) ||
+          this.requests >= (budget.requests ?? Infinity)
+        ) {
+          return { ...ends, ended: 'budget' };
+        }
+        signal.throwIfAborted();
+        await this.#take(await check(turn));
+        report?.({
+          phase: 'scrubbing',
+          doneBytes: Math.min(this.bytes, dueBytes),
+          totalBytes: dueBytes,
+        });
+      }
+      return { ...ends, ended: 'all-checked' };
+    } finally {
+      await this.#record();
+    }
+  }
+
+  async #take({ key, bytes, requests, depth, why }: Checked): Promise<void> {
+    this.packs += 1;
+    this.bytes += bytes;
+    this.requests += requests;
+    this.#open.push({
+      key,
+      bytes,
+      depth,
+      checkedAtMs: this.#clock.nowMs(),
+      ...(why.length === 0 ? {} : { damage: why.join(' ').slice(0, 1000) }),
+    });
+    if (this.#open.length >= PACKS_PER_RECORD) {
+      await this.#record();
+    }
+  }
+
+  async #record(): Promise<void> {
+    const proofs = this.#open;
+    this.#open = [];
+    await this.#ledger.record(proofs, []);
+  }
+}
+
+/**
+ * Reads packs, least recently checked first, until the budget is used up, and proves every frame. What is
+ * damaged and in no other generation of its pack is written to `bad/`. Cancelled, it keeps what it has proven.
+ */
+export async function scrub(
+  parts: ScrubParts,
+  options: ScrubOptions,
+  running: Running,
+): Promise<ScrubReport> {
+  const { base, pool, clock, log } = parts;
+  const { signal } = running;
+  const { depth = 'ids' } = options;
+  const check = new PackCheck(new FrameFetcher(new Packs(base), pool), depth);
+  const known = new DamagedSlots(base, log);
+  await known.read(signal);
+  const lost = new SlotSet();
+  lost.addAll(options.lost ?? new SlotSet());
+  const damaged: DamagedPack[] = [];
+  let reached: ProofDepth = depth;
+  const round = new Round(options.ledger, clock, running);
+  const ends = await round.run(base.store, options.budget, async ({ key }) => {
+    const name = nameOf(key);
+    const findings = await check.run(name, signal);
+    reached = findings.depth === 'frames' ? 'frames' : reached;
+    if (findings.why.length === 0) {
+      return findings;
+    }
+    const { slots, bytes, requests } = await lostSlots(base.store, check, findings, signal);
+    const { frames, why } = findings;
+    log.error('vault.pack-damaged', { key, frames, why });
+    addSlots(lost, name.ulid, slots);
+    damaged.push({ key, frames, why, lostSlots: slots === 'all' ? slots : slots.size });
+    return { ...findings, bytes: findings.bytes + bytes, requests: findings.requests + requests };
+  });
+  const fresh = newlyDamaged(known, lost);
+  const list = fresh.isEmpty ? undefined : await writeDamage(base, fresh, signal);
+  const { packs, bytes, requests } = round;
+  const done = { depth: reached, packs, bytes, requests, ...ends, damaged };
+  return list === undefined ? done : { ...done, list };
+}
+
+/** Checks packs by their checksums alone: needs no key. It finds damage and cannot write it down in the vault. */
+export async function scrubWithoutKey(
+  store: ObjectStore,
+  { ledger, budget, clock }: Pick<ScrubOptions, 'ledger' | 'budget'> & { readonly clock: Clock },
+  running: Running,
+): Promise<ScrubReport> {
+  const damaged: DamagedPack[] = [];
+  const round = new Round(ledger, clock, running);
+  const ends = await round.run(store, budget, async ({ key }) => {
+    const { bytes, requests, damage } = await checkPackCrc(store, key, running.signal);
+    const frames = damage.flatMap(({ frame }) => (frame === undefined ? [] : [frame]));
+    const why = damage.map(({ part, frame, why: reason }) =>
+      frame === undefined ? `${part}: ${reason}` : `${part} ${String(frame)}: ${reason}`,
+    );
+    if (why.length > 0) {
+      damaged.push({ key, frames, why, lostSlots: 'all' });
+    }
+    return { key, bytes, requests, depth: 'crc', why, frames };
+  });
+  const { packs, bytes, requests } = round;
+  return { depth: 'crc', packs, bytes, requests, ...ends, damaged };
+}
+
+function nameOf(key: ObjectKey): PackName {
+  const name = parsePackKey(key);
+  if (name === undefined) {
+    throw new TypeError(`not a pack: ${key}`);
+  }
+  return name;
+}
