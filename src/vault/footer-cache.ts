@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
@@ -28,8 +28,13 @@ export class FooterCache {
     this.#folder = folder;
   }
 
-  static async open(cacheFolder: string, vaultId: string): Promise<FooterCache> {
-    const folder = join(cacheFolder, vaultId);
+  /**
+   * @param place identity of the store: a copy of a vault has the same id and other packs, and a pack
+   *   that only the other one has must never be deduplicated against
+   */
+  static async open(cacheFolder: string, vaultId: string, place: string): Promise<FooterCache> {
+    const placeHash = createHash('sha256').update(place).digest('hex').slice(0, 16);
+    const folder = join(cacheFolder, `${vaultId}-${placeHash}`);
     await mkdir(join(folder, 'footers'), { recursive: true, mode: PRIVATE_FOLDER_MODE });
     return new FooterCache(folder);
   }

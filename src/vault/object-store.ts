@@ -37,6 +37,11 @@ export abstract class ObjectStore {
   /** For messages: `s3://bucket/prefix` or a folder. Never with credentials. */
   abstract readonly location: string;
 
+  /** Tells this place from every other, also from one of the same name on another server. */
+  get identity(): string {
+    return this.location;
+  }
+
   /** True if `put` uses the hash of the data; otherwise nobody needs to compute it. */
   readonly wantsHash: boolean = false;
 

@@ -112,7 +112,8 @@ export class Vault {
     const { keys, format } = unlocked;
     const context = { vaultId: keys.vaultId, chunkId: format.chunkId };
     const cache =
-      options.cacheFolder && (await FooterCache.open(options.cacheFolder, format.vaultId));
+      options.cacheFolder &&
+      (await FooterCache.open(options.cacheFolder, format.vaultId, store.identity));
     return new Vault({
       base: { store, keys, context, numbers: new PackNumbers() },
       format,

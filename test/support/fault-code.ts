@@ -12,3 +12,16 @@ export function faultCode(work: () => unknown): FaultCode | undefined {
     throw error;
   }
 }
+
+/** The same for work that goes on; waits for it. */
+export async function faultCodeOf(work: Promise<unknown>): Promise<FaultCode | undefined> {
+  const error = await work.then(
+    () => undefined,
+    (failure: unknown) => ({ failure }),
+  );
+  return error === undefined
+    ? undefined
+    : faultCode(() => {
+        throw error.failure;
+      });
+}

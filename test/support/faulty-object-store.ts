@@ -49,6 +49,10 @@ export class FaultyObjectStore extends ObjectStore {
     this.location = store.location;
   }
 
+  override get identity(): string {
+    return this.#store.identity;
+  }
+
   /** Requests so far. */
   get requestCount(): number {
     return this.#count;

@@ -68,7 +68,9 @@ async function openS3(where: S3Location, options: S3Options): Promise<ObjectStor
     import('./s3.ts'),
     import('./s3-client.ts'),
   ]);
-  return new S3ObjectStore(await connectS3(options), where);
+  const { endpoint } = options;
+  const place = { ...where, ...(endpoint === undefined ? {} : { endpoint }) };
+  return new S3ObjectStore(await connectS3(options), place);
 }
 
 /** @throws Fault `store.invalid-location` */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { Fault } from '../../kernel/fault.ts';
 import {
   ObjectStore,
@@ -14,7 +14,12 @@ import { resolveRange } from './object-range.ts';
 /** Objects that live as long as the process. For tests and trials. */
 export class MemoryObjectStore extends ObjectStore {
   override readonly location: string = 'memory:';
+  readonly #identity = `memory:${randomUUID()}`;
   readonly #objects = new Map<ObjectKey, Uint8Array>();
+
+  override get identity(): string {
+    return this.#identity;
+  }
 
   override async put(
     key: ObjectKey,

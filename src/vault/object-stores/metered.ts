@@ -43,6 +43,10 @@ export class MeteredObjectStore extends ObjectStore {
     this.wantsHash = store.wantsHash;
   }
 
+  override get identity(): string {
+    return this.#store.identity;
+  }
+
   /** Everything so far. */
   get traffic(): StoreTraffic {
     return this.#traffic;

@@ -53,6 +53,10 @@ export class RetryingObjectStore extends ObjectStore {
     };
   }
 
+  override get identity(): string {
+    return this.#store.identity;
+  }
+
   override put(
     key: ObjectKey,
     data: Uint8Array,

@@ -27,6 +27,8 @@ const REQUEST_TIMEOUT_MS = 60_000;
 const UPLOAD_BYTES_PER_SECOND_MIN = 64 * 1024;
 
 export interface S3Location {
+  /** For servers other than AWS. */
+  readonly endpoint?: string;
   readonly bucket: string;
   /** Empty, or ends with `/`. */
   readonly prefix: string;
@@ -39,14 +41,20 @@ export class S3ObjectStore extends ObjectStore {
   readonly #client: S3Client;
   readonly #bucket: string;
   readonly #prefix: string;
+  readonly #endpoint: string;
 
   /** @param client made by `connectS3`; the store closes it */
-  constructor(client: S3Client, { bucket, prefix }: S3Location) {
+  constructor(client: S3Client, { bucket, prefix, endpoint = '' }: S3Location) {
     super();
     this.#client = client;
     this.#bucket = bucket;
     this.#prefix = prefix;
     this.location = `s3://${bucket}/${prefix}`;
+    this.#endpoint = endpoint;
+  }
+
+  override get identity(): string {
+    return `${this.location}@${this.#endpoint}`;
   }
 
   override async put(

@@ -1,0 +1,118 @@
+import { Fault } from '../../kernel/fault.ts';
+import { claimedVault } from '../format-object.ts';
+import { numberOf, PREFIXES } from '../layout.ts';
+import type { ObjectKey, ObjectStore } from '../object-store.ts';
+
+/** The vault that a store says it holds, by its newest format object; not proven without a key. */
+export async function vaultAt(
+  store: ObjectStore,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  let newest: ObjectKey | undefined;
+  for await (const { key } of store.list(PREFIXES.format, signal)) {
+    if ((numberOf(key) ?? -1) > (newest === undefined ? -1 : (numberOf(newest) ?? -1))) {
+      newest = key;
+    }
+  }
+  const object = newest === undefined ? undefined : await store.get(newest, signal);
+  return newest === undefined || object === undefined
+    ? undefined
+    : claimedVault(newest, object).vaultId.toString('hex');
+}
+
+/**
+ * The id of the source's vault, if the target is empty or holds a copy of the same vault.
+ * @throws Fault `vault.not-found`, `vault.not-empty`, `copy.other-vault`, `copy.same-place`
+ */
+export async function checkPlaces(
+  source: ObjectStore,
+  target: ObjectStore,
+  signal: AbortSignal,
+): Promise<string> {
+  if (source.identity === target.identity) {
+    throw new Fault(
+      'copy.same-place',
+      `The copy would be made into the vault itself (${target.location}). Name another place.`,
+    );
+  }
+  const vaultId = await vaultAt(source, signal);
+  if (vaultId === undefined) {
+    throw new Fault(
+      'vault.not-found',
+      `There is no vault at ${source.location}. Check the location.`,
+      { location: source.location },
+    );
+  }
+  const there = await vaultAt(target, signal);
+  if (there === undefined) {
+    await refuseNonEmpty(source, target, signal);
+  } else if (there !== vaultId) {
+    throw new Fault(
+      'copy.other-vault',
+      `There is another vault at ${target.location}. Nothing was changed; choose an empty place for the copy.`,
+      { location: target.location },
+    );
+  }
+  return vaultId;
+}
+
+/** A copy writes the key objects first and then the format, so without that there is nothing else. */
+async function refuseNonEmpty(
+  source: ObjectStore,
+  target: ObjectStore,
+  signal: AbortSignal,
+): Promise<void> {
+  const expected = await keysOf(source, PREFIXES.keys, signal);
+  for await (const { key } of target.list('', signal)) {
+    if (expected.has(key)) {
+      continue;
+    }
+    throw new Fault(
+      'vault.not-empty',
+      `${target.location} holds something that is no vault (there is ${key}). Choose an empty folder or prefix for the copy.`,
+      { location: target.location },
+    );
+  }
+}
+
+/** What only a collector writes, and never removes. */
+const COLLECTED = [PREFIXES.condemned, 'alias/'] as const;
+
+/**
+ * Refuses a target in which somebody collected space: that collector did not know the points that are
+ * still to come, so packs that they need may be condemned there. Both objects are permanent, so
+ * what the target has and the source, listed later, has not, is the target's own.
+ * @throws Fault `copy.target-collected`
+ */
+export async function refuseCollected(
+  source: ObjectStore,
+  target: ObjectStore,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const prefix of COLLECTED) {
+    const there = await keysOf(target, prefix, signal);
+    for await (const { key } of source.list(prefix, signal)) {
+      there.delete(key);
+    }
+    const [own] = there;
+    if (own !== undefined) {
+      throw new Fault(
+        'copy.target-collected',
+        `Space was collected in the copy at ${target.location} itself (${own}), so it goes its own way now: packs that further recovery points need may be on their way out. Copy to a new place.`,
+        { location: target.location, key: own },
+      );
+    }
+  }
+}
+
+export async function keysOf(
+  store: ObjectStore,
+  prefix: string,
+  signal: AbortSignal,
+): Promise<Set<ObjectKey>> {
+  const keys = new Set<ObjectKey>();
+  for await (const { key } of store.list(prefix, signal)) {
+    keys.add(key);
+  }
+  return keys;
+}

@@ -1,0 +1,131 @@
+import { createHash } from 'node:crypto';
+import { Fault } from '../../kernel/fault.ts';
+import { parsePackKey } from '../layout.ts';
+import type { ObjectEntry, ObjectKey, ObjectStore } from '../object-store.ts';
+import { packDamage } from './pack-check.ts';
+import type { Throttle } from './throttle.ts';
+
+/** No object of a vault is larger: docs/vault-format.md, section 1. */
+const OBJECT_BYTES_MAX = 256 * 1024 * 1024;
+/** What is read at once while a rate must be kept. */
+const THROTTLED_BYTES = 4 * 1024 * 1024;
+
+export interface SenderParts {
+  readonly source: ObjectStore;
+  readonly target: ObjectStore;
+  readonly throttle: Throttle;
+  /** Reads every object back from the target after it was put. */
+  readonly readBack: boolean;
+}
+
+/**
+ * `damaged`: sent as it is, and the source's own object does not match its checksums. `kept`: the
+ * target has another object of that name, and it does not show that the source's is the right one.
+ */
+export type Sent = 'whole' | 'damaged' | 'kept' | 'vanished';
+
+/** Carries single objects from one store to the other; holds each in memory while it does. */
+export class ObjectSender {
+  readonly #parts: SenderParts;
+
+  constructor(parts: SenderParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * @param exists the target has the key, with another size
+   * @throws Fault `copy.wrong-object`, `store.hash-mismatch` and what the stores throw
+   */
+  async send({ key, size }: ObjectEntry, exists: boolean, signal: AbortSignal): Promise<Sent> {
+    if (exists && parsePackKey(key) === undefined) {
+      return 'kept';
+    }
+    const { data, damage } = await this.#readWhole({ key, size }, signal);
+    if (data === undefined) {
+      return 'vanished';
+    }
+    if (exists && damage !== undefined) {
+      return 'kept';
+    }
+    const { target } = this.#parts;
+    const sha256 = target.wantsHash ? createHash('sha256').update(data).digest() : undefined;
+    await target.put(key, data, signal, sha256 === undefined ? {} : { sha256 });
+    if (this.#parts.readBack) {
+      await this.#compare(key, data, signal);
+    }
+    return damage === undefined ? 'whole' : 'damaged';
+  }
+
+  /** The object, and what is wrong with it; what came damaged is read again, for the way may have done it. */
+  async #readWhole(
+    { key, size }: ObjectEntry,
+    signal: AbortSignal,
+  ): Promise<{ data?: Uint8Array; damage?: string }> {
+    const first = await this.#read(key, size, signal);
+    if (first === undefined || damageOf(key, first) === undefined) {
+      return first === undefined ? {} : { data: first };
+    }
+    const data = await this.#read(key, size, signal);
+    const damage = data && damageOf(key, data);
+    return { ...(data && { data }), ...(damage !== undefined && { damage }) };
+  }
+
+  /** At most as much as was listed: the source says how long an object is before it says what is in it. */
+  async #read(key: ObjectKey, size: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    const { throttle } = this.#parts;
+    if (size > OBJECT_BYTES_MAX) {
+      throw wrong(key, `it has ${size} bytes, more than any object of a vault`);
+    }
+    if (!throttle.limits || size <= THROTTLED_BYTES) {
+      await throttle.take(size, signal);
+      return this.#range(key, { offset: 0, length: size, size }, signal);
+    }
+    const whole = Buffer.alloc(size);
+    for (let offset = 0; offset < size; offset += THROTTLED_BYTES) {
+      const length = Math.min(THROTTLED_BYTES, size - offset);
+      await throttle.take(length, signal);
+      const part = await this.#range(key, { offset, length, size }, signal);
+      if (part === undefined) {
+        return undefined;
+      }
+      whole.set(part, offset);
+    }
+    return whole;
+  }
+
+  async #range(
+    key: ObjectKey,
+    { offset, length, size }: { offset: number; length: number; size: number },
+    signal: AbortSignal,
+  ): Promise<Uint8Array | undefined> {
+    const part = await this.#parts.source.getRange(key, { offset, length }, signal);
+    if (part !== undefined && (part.objectSize !== size || part.data.length !== length)) {
+      throw wrong(key, `it was listed with ${size} bytes and has ${part.objectSize}`);
+    }
+    return part?.data;
+  }
+
+  async #compare(key: ObjectKey, data: Uint8Array, signal: AbortSignal): Promise<void> {
+    const range = { offset: 0, length: data.length };
+    const back = await this.#parts.target.getRange(key, range, signal);
+    if (back?.objectSize !== data.length || Buffer.compare(back.data, data) !== 0) {
+      throw new Fault(
+        'store.hash-mismatch',
+        `${key} did not come back from ${this.#parts.target.location} as it was sent. Test that storage before it holds a copy.`,
+        { key },
+      );
+    }
+  }
+}
+
+function damageOf(key: ObjectKey, data: Uint8Array): string | undefined {
+  return parsePackKey(key) === undefined ? undefined : packDamage(key, data);
+}
+
+function wrong(key: ObjectKey, why: string): Fault {
+  return new Fault(
+    'copy.wrong-object',
+    `The object ${key} of the source is not what it should be: ${why}. It was not copied; look who else writes there.`,
+    { key },
+  );
+}

@@ -1,0 +1,73 @@
+import { crc32 } from 'node:zlib';
+import { ByteReader, Malformed, require } from '../binary.ts';
+import { parsePackKey } from '../layout.ts';
+import type { ObjectKey } from '../object-store.ts';
+import { FRAMES_MAX, HEADER_BYTES, PREFIX_BYTES, TRAILER_BYTES } from '../pack-layout.ts';
+import { ulidBytes } from '../ulid.ts';
+
+/** docs/vault-format.md, section 6: what of a pack can be checked without any key. */
+
+const HEADER_MAGIC = Buffer.from('HKPACK00');
+const TRAILER_MAGIC = Buffer.from('HKPEND00');
+
+/**
+ * What is wrong with a whole pack as far as that shows without a key: header, every frame's index,
+ * length and checksum, footer and trailer. Anybody can make bytes that pass; bit rot does not.
+ * @returns undefined for a pack that is whole
+ */
+export function packDamage(key: ObjectKey, pack: Uint8Array): string | undefined {
+  try {
+    checkPack(key, pack);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Malformed) {
+      return error.message;
+    }
+    throw error;
+  }
+}
+
+function checkPack(key: ObjectKey, pack: Uint8Array): void {
+  const name = parsePackKey(key);
+  require(name !== undefined, 'its name is none of a pack');
+  require(pack.length >= HEADER_BYTES + TRAILER_BYTES, 'it is cut short');
+  const header = pack.subarray(0, HEADER_BYTES);
+  const trailer = pack.subarray(pack.length - TRAILER_BYTES);
+  requireChecksum(header, HEADER_MAGIC, 'header');
+  requireChecksum(trailer, TRAILER_MAGIC, 'trailer');
+  require(same(header.subarray(8, 16), trailer.subarray(8, 16)), 'header and trailer differ');
+  for (const end of [header, trailer]) {
+    require(same(end.subarray(32, 48), ulidBytes(name.ulid)), 'it is another pack');
+    require(new ByteReader(end.subarray(48)).u32() === name.generation, 'another generation');
+  }
+  const reader = new ByteReader(trailer.subarray(16));
+  const offset = reader.u32();
+  require(reader.u32() === 0, 'the footer is too far');
+  const length = reader.u32();
+  require(offset >= HEADER_BYTES &&
+    offset + length + TRAILER_BYTES === pack.length, 'the footer does not lie before the trailer');
+  require(crc32(pack.subarray(offset, offset + length)) ===
+    reader.u32(), 'the footer does not match its checksum');
+  checkFrames(pack.subarray(HEADER_BYTES, offset));
+}
+
+function checkFrames(frames: Uint8Array): void {
+  const reader = new ByteReader(frames);
+  for (let index = 0; reader.left > 0; index++) {
+    require(index < FRAMES_MAX, 'there are too many frames');
+    require(reader.left >= PREFIX_BYTES && reader.u32() === index, `frame ${index} is not there`);
+    const length = reader.u32();
+    const expected = reader.u32();
+    require(crc32(reader.bytes(length)) === expected, `frame ${index} does not match its checksum`);
+  }
+}
+
+function requireChecksum(end: Uint8Array, magic: Buffer, what: string): void {
+  require(same(end.subarray(0, 8), magic), `the ${what} is not one`);
+  require(new ByteReader(end.subarray(60)).u32() ===
+    crc32(end.subarray(0, 60)), `the ${what} does not match its checksum`);
+}
+
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
