@@ -1,6 +1,8 @@
+import assert from 'node:assert/strict';
+import { SECTOR_BYTES } from './chunk-cut.ts';
 import { frameRequests, type FrameRequest } from './frame-requests.ts';
 import type { FetchedFrame } from './open-task.ts';
-import { damagedFrame, type OpenPack, type Packs } from './packs.ts';
+import { damagedFrame, type OpenPack, type Packs, type PlacedSlot } from './packs.ts';
 import { PREFIX_BYTES, type FramePlace } from './pack-layout.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
@@ -40,6 +42,24 @@ export class FrameFetcher {
       }
       throw damagedFrame(pack, frame.index, frame.damage);
     });
+  }
+
+  /** The raw bytes of the frame that a slot lies in. */
+  async frame({ open, slot }: PlacedSlot, signal: AbortSignal): Promise<Uint8Array> {
+    const index = open.footer.frameOf[slot] ?? 0;
+    const [request] = this.requests(open.footer.frames.slice(index, index + 1));
+    assert(request !== undefined, 'a frame that the footer names exists');
+    const [raw] = await this.open(open, request, signal);
+    assert(raw !== undefined, 'one frame was asked for');
+    return raw;
+  }
+
+  /** The bytes of one slot of a data pack. */
+  async slot(placed: PlacedSlot, signal: AbortSignal): Promise<Uint8Array> {
+    const raw = await this.frame(placed, signal);
+    const { footer } = placed.open;
+    const offset = footer.offsetOf[placed.slot] ?? 0;
+    return raw.subarray(offset, offset + footer.size(placed.slot) * SECTOR_BYTES);
   }
 }
 

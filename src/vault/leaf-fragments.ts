@@ -17,6 +17,8 @@ export interface Fragment {
   readonly slotSectors: number;
   /** 16 bytes. */
   readonly id: Uint8Array;
+  /** The name by which the map knows the slot, if it lies under another one now. */
+  readonly via?: { readonly pack: number; readonly slot: number };
 }
 
 /**
@@ -52,6 +54,66 @@ export function expandExtents(
     }
   }
   return fragments;
+}
+
+/** Whether a footer alone tells all slots of an extent. */
+export function hasAll({ slot, first, sectors }: MapExtent, footer?: PackFooter): boolean {
+  let found = -first;
+  for (let at = slot; found < sectors; at++) {
+    const size = footer?.size(at) ?? 0;
+    if (size === 0) {
+      return false;
+    }
+    found += size;
+  }
+  return true;
+}
+
+/** Walks the slots behind an extent one by one, when they lie in several packs. */
+export class ExtentExpansion {
+  readonly #extent: MapExtent;
+  #slot: number;
+  #start: number;
+
+  constructor(extent: MapExtent) {
+    this.#extent = extent;
+    this.#slot = extent.slot;
+    this.#start = extent.start;
+  }
+
+  get done(): boolean {
+    return this.#start >= this.#extent.start + this.#extent.sectors;
+  }
+
+  /** The slot that is asked for next, by the name the map knows. */
+  get next(): { readonly pack: number; readonly slot: number } {
+    return { pack: this.#extent.pack, slot: this.#slot };
+  }
+
+  /**
+   * @param found where that slot is
+   * @throws Malformed
+   */
+  take(found: { readonly pack: number; readonly slot: number }, footer: PackFooter): Fragment {
+    const first = this.#slot === this.#extent.slot ? this.#extent.first : 0;
+    const slotSectors = footer.size(found.slot);
+    require(slotSectors > first, `slot ${found.slot} is too short for its extent`);
+    const left = this.#extent.start + this.#extent.sectors - this.#start;
+    const isOther = found.pack !== this.#extent.pack || found.slot !== this.#slot;
+    const fragment = {
+      start: this.#start,
+      sectors: Math.min(slotSectors - first, left),
+      pack: found.pack,
+      slot: found.slot,
+      first,
+      slotSectors,
+      id: footer.id(found.slot),
+      ...(isOther ? { via: this.next } : {}),
+    };
+    this.#start += fragment.sectors;
+    this.#slot += 1;
+    return fragment;
+  }
 }
 
 /** Joins what runs on through consecutive slots of a pack. */

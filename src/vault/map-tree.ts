@@ -1,7 +1,13 @@
-import { Fault } from '../kernel/fault.ts';
+import { Fault, isFault } from '../kernel/fault.ts';
 import { parseOr, require } from './binary.ts';
 import { sameBytes } from './key-tree.ts';
-import { contentMac, expandExtents, type Fragment } from './leaf-fragments.ts';
+import {
+  contentMac,
+  expandExtents,
+  ExtentExpansion,
+  hasAll,
+  type Fragment,
+} from './leaf-fragments.ts';
 import {
   decodeInner,
   decodeLeaf,
@@ -12,10 +18,12 @@ import {
   type NodePointer,
 } from './map-node.ts';
 import type { PackFooter } from './pack-layout.ts';
-import type { Packs, VaultBase } from './packs.ts';
+import type { OpenPack, Packs, VaultBase } from './packs.ts';
 import { Recent } from './recent.ts';
 
 const NODES_BYTES_MAX = 32 * 1024 * 1024;
+/** Raw frames of metadata packs: neighbours in a map lie in one frame. */
+const FRAMES_BYTES_MAX = 8 * 1024 * 1024;
 /** Footers fetched at once for one leaf. */
 const FOOTERS_AT_ONCE = 16;
 
@@ -31,6 +39,7 @@ export class MapNodes {
   readonly base: VaultBase;
   readonly packs: Packs;
   readonly #recent = new Recent<string, Uint8Array>(NODES_BYTES_MAX);
+  readonly #frames = new Recent<string, Uint8Array>(FRAMES_BYTES_MAX);
 
   constructor(base: VaultBase, packs: Packs) {
     this.base = base;
@@ -47,21 +56,34 @@ export class MapNodes {
     if (known !== undefined) {
       return known;
     }
-    const pack = await this.packs.open(pointer.pack, signal);
-    const { footer } = pack;
-    const frame = footer.frames[footer.frameOf[pointer.slot] ?? -1];
-    if (frame === undefined || footer.size(pointer.slot) === 0) {
-      throw damaged(pack.objectKey, 'a node is missing in its pack');
-    }
-    const raw = await this.packs.frame(pack, frame, signal);
-    const offset = footer.offsetOf[pointer.slot] ?? 0;
-    // A copy: a view would keep the whole frame in memory.
-    const node = Uint8Array.from(raw.subarray(offset, offset + footer.size(pointer.slot)));
-    if (!sameBytes(this.base.keys.mac16('map', node), pointer.mac)) {
-      throw damaged(pack.objectKey, 'a node is not the one its parent names');
-    }
+    const node = await this.packs.withSlot(pointer, signal, async ({ open, slot }) => {
+      const raw = await this.#frame(open, slot, signal);
+      const offset = open.footer.offsetOf[slot] ?? 0;
+      // A copy: a view would keep the whole frame in memory.
+      const copy = Uint8Array.from(raw.subarray(offset, offset + open.footer.size(slot)));
+      if (!sameBytes(this.base.keys.mac16('map', copy), pointer.mac)) {
+        throw damaged(open.objectKey, 'a node is not the one its parent names');
+      }
+      return copy;
+    });
     this.keep(pointer, node);
     return node;
+  }
+
+  async #frame(open: OpenPack, slot: number, signal: AbortSignal): Promise<Uint8Array> {
+    const index = open.footer.frameOf[slot] ?? -1;
+    const where = `${open.objectKey}/${index}`;
+    const known = this.#frames.get(where);
+    if (known !== undefined) {
+      return known;
+    }
+    const frame = open.footer.frames[index];
+    if (frame === undefined) {
+      throw damaged(open.objectKey, 'a node is missing in its pack');
+    }
+    const raw = await this.packs.frame(open, frame, signal);
+    this.#frames.set(where, raw, raw.length);
+    return raw;
   }
 
   async inner(pointer: NodePointer, level: number, signal: AbortSignal): Promise<Inner> {
@@ -77,21 +99,53 @@ export class MapNodes {
   /** The slots a leaf consists of; their footers prove the leaf's content MAC. */
   async fragments(pointer: NodePointer, signal: AbortSignal): Promise<Fragment[]> {
     const leaf = await this.leaf(pointer, signal);
-    const footers = new Map<number, PackFooter>();
-    const needed = [...new Set(leaf.extents.map(({ pack }) => pack))];
-    for (let at = 0; at < needed.length; at += FOOTERS_AT_ONCE) {
-      const some = needed.slice(at, at + FOOTERS_AT_ONCE);
-      const packs = await Promise.all(some.map((pack) => this.packs.open(pack, signal)));
-      for (const [index, { footer }] of packs.entries()) {
-        footers.set(some[index] ?? 0, footer);
-      }
-    }
+    const fragments = await this.#expand(pointer, leaf, signal);
     return this.#parse(pointer, () => {
-      const fragments = expandExtents(leaf.extents, footers);
       const mac = contentMac(this.base.keys.purpose('map'), fragments);
       require(sameBytes(mac, leaf.contentMac), 'its packs do not hold what it was made of');
       return fragments;
     });
+  }
+
+  async #expand(pointer: NodePointer, leaf: Leaf, signal: AbortSignal): Promise<Fragment[]> {
+    const footers = await this.#footers(leaf, signal);
+    if (leaf.extents.every((extent) => hasAll(extent, footers.get(extent.pack)))) {
+      return this.#parse(pointer, () => expandExtents(leaf.extents, footers));
+    }
+    // Some of it was merged into other packs, or is lost: each slot is looked for.
+    const fragments: Fragment[] = [];
+    for (const extent of leaf.extents) {
+      const expanding = new ExtentExpansion(extent);
+      while (!expanding.done) {
+        const placed = await this.packs.place(expanding.next, signal);
+        this.#parse(pointer, () => {
+          fragments.push(expanding.take(placed, placed.open.footer));
+        });
+      }
+    }
+    return fragments;
+  }
+
+  /** Of the packs of a leaf, as far as they are there. */
+  async #footers(leaf: Leaf, signal: AbortSignal): Promise<Map<number, PackFooter>> {
+    const footers = new Map<number, PackFooter>();
+    const needed = [...new Set(leaf.extents.map(({ pack }) => pack))];
+    for (let at = 0; at < needed.length; at += FOOTERS_AT_ONCE) {
+      const some = needed.slice(at, at + FOOTERS_AT_ONCE);
+      await Promise.all(
+        some.map(async (pack) => {
+          try {
+            footers.set(pack, (await this.packs.open(pack, signal)).footer);
+          } catch (error) {
+            if (!isFault(error) || error.kind !== 'integrity') {
+              throw error;
+            }
+            // Its slots may be elsewhere; the fault comes again if they are not.
+          }
+        }),
+      );
+    }
+    return footers;
   }
 
   #parse<T>(pointer: NodePointer, parse: () => T): T {
@@ -158,11 +212,16 @@ export class MapTree {
     }
   }
 
-  /** All slots the map needs: its nodes' own and those of the data. */
+  /** All slots the map needs: its nodes' own and those of the data, these under all names it met. */
   async *slots(signal: AbortSignal): AsyncIterable<{ pack: number; slot: number }> {
     yield* this.nodePointers(signal);
     for await (const { pointer } of this.leaves(signal)) {
-      yield* await this.nodes.fragments(pointer, signal);
+      for (const fragment of await this.nodes.fragments(pointer, signal)) {
+        yield fragment;
+        if (fragment.via !== undefined) {
+          yield fragment.via;
+        }
+      }
     }
   }
 

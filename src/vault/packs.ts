@@ -1,6 +1,8 @@
 import { crc32 } from 'node:zlib';
-import { Fault, isAbort } from '../kernel/fault.ts';
+import { Fault, isAbort, isFault } from '../kernel/fault.ts';
+import { SilentLog, type Log } from '../kernel/log.ts';
 import { FOOTER_INDEX, unseal } from './aead.ts';
+import { Aliases } from './aliases.ts';
 import { Malformed, parseOr, require } from './binary.ts';
 import type { FooterCache, PackTail } from './footer-cache.ts';
 import { openFrame, type FrameKeys } from './frame.ts';
@@ -23,6 +25,10 @@ import { Recent } from './recent.ts';
 /** Enough for the footer of a usual pack, or for a whole small one. */
 const TAIL_BYTES = 64 * 1024;
 const FOOTERS_BYTES_MAX = 64 * 1024 * 1024;
+/** Of objects that are open beside the one that usually serves their pack. */
+const OTHER_FOOTERS_BYTES_MAX = 8 * 1024 * 1024;
+/** How often a slot is looked for elsewhere: generations and packs may go one after another. */
+const PLACES_TRIED_MAX = 8;
 
 /** A pack whose footer was read and verified. */
 export interface OpenPack extends FrameKeys {
@@ -32,6 +38,18 @@ export interface OpenPack extends FrameKeys {
   readonly footer: PackFooter;
   /** The last bytes of the object, if they were fetched with the footer: metadata packs only. */
   readonly tail?: Uint8Array;
+}
+
+/** A slot by its lasting name. */
+export interface SlotReference {
+  /** Number of its logical pack. */
+  readonly pack: number;
+  readonly slot: number;
+}
+
+/** The object that has the content of a slot: a generation of its own pack, or of one that an alias leads to. */
+export interface PlacedSlot extends SlotReference {
+  readonly open: OpenPack;
 }
 
 /** What all parts of a vault share. */
@@ -48,12 +66,19 @@ export class Packs {
   readonly #cache: FooterCache | undefined;
   readonly #open = new Recent<number, OpenPack>(FOOTERS_BYTES_MAX);
   readonly #opening = new Map<number, Promise<OpenPack>>();
+  readonly #others = new Recent<ObjectKey, OpenPack>(OTHER_FOOTERS_BYTES_MAX);
+  /** Frames that did not come back as they were written, by object and index. */
+  readonly #damaged = new Set<string>();
+  /** Packs for which `alias/` was listed in vain. */
+  readonly #withoutAlias = new Set<number>();
+  readonly aliases: Aliases;
   /** GETs sent and bytes received. */
   readonly traffic = { requests: 0, bytes: 0 };
 
-  constructor(base: VaultBase, cache?: FooterCache) {
+  constructor(base: VaultBase, cache?: FooterCache, log: Log = new SilentLog()) {
     this.base = base;
     this.#cache = cache;
+    this.aliases = new Aliases(base, log);
   }
 
   /** Keys of one pack, for whoever writes or reads its frames. */
@@ -87,6 +112,68 @@ export class Packs {
     return opening;
   }
 
+  /**
+   * Where the content of a slot is. Asked again whenever it is used: packs are compacted and merged
+   * at any time, and then the same slot lies in another object.
+   * @throws Fault `vault.pack-missing`, `vault.pack-corrupt`
+   */
+  async place({ pack, slot }: SlotReference, signal: AbortSignal): Promise<PlacedSlot> {
+    let failure: unknown;
+    try {
+      const open = await this.open(pack, signal);
+      if (this.#has(open, slot)) {
+        return { pack, slot, open };
+      }
+      failure = missing(this.base.numbers.name(pack), slot);
+    } catch (error) {
+      failure = integrityOrThrow(error);
+    }
+    const placed = await this.#elsewhere({ pack, slot }, signal);
+    if (placed === undefined) {
+      throw failure;
+    }
+    return placed;
+  }
+
+  /**
+   * Uses a slot where it is. When the object turns out gone or damaged, the slot is looked for in other
+   * generations and under other names.
+   */
+  async withSlot<T>(
+    reference: SlotReference,
+    signal: AbortSignal,
+    use: (placed: PlacedSlot) => Promise<T>,
+  ): Promise<T> {
+    let placed = await this.place(reference, signal);
+    for (let tried = 1; ; tried++) {
+      try {
+        return await use(placed);
+      } catch (error) {
+        await this.#avoid(placed, integrityOrThrow(error));
+        if (tried >= PLACES_TRIED_MAX) {
+          throw error;
+        }
+        try {
+          placed = await this.place(reference, signal);
+        } catch (another) {
+          integrityOrThrow(another);
+          throw error;
+        }
+      }
+    }
+  }
+
+  /** The object is gone: neither memory nor cache serve it any more. */
+  async forget({ name, objectKey }: OpenPack): Promise<void> {
+    const number = this.base.numbers.find(name.ulid);
+    if (number !== undefined) {
+      this.#open.delete(number);
+      this.#withoutAlias.delete(number);
+    }
+    this.#others.delete(objectKey);
+    await this.#cache?.remove(objectKey);
+  }
+
   /** A pack of this process whose PUT returned. */
   async learn(number: number, pack: PackTail): Promise<void> {
     const name = this.base.numbers.name(number);
@@ -108,6 +195,7 @@ export class Packs {
     this.traffic.requests += 1;
     const part = await this.base.store.getRange(pack.objectKey, range, signal);
     if (part === undefined) {
+      await this.forget(pack);
       throw missing(pack.name);
     }
     this.traffic.bytes += part.data.length;
@@ -172,11 +260,14 @@ export class Packs {
     if (cached !== undefined) {
       return cached;
     }
-    let found = name;
     let tail = await this.#fetchTail(name, signal);
-    if (tail === undefined) {
-      found = await this.#otherGeneration(name, signal);
-      tail = await this.#fetchTail(found, signal);
+    let found = name;
+    for (const other of tail === undefined ? await this.#generations(name, signal) : []) {
+      tail ??= await this.#fetchTail(other, signal);
+      found = tail === undefined ? name : other;
+      if (tail !== undefined) {
+        break;
+      }
     }
     if (tail === undefined) {
       throw missing(name);
@@ -221,18 +312,78 @@ export class Packs {
     return needed <= first.tail.length ? first : suffix(needed);
   }
 
-  async #otherGeneration(name: PackName, signal: AbortSignal): Promise<PackName> {
-    let best: PackName | undefined;
-    for await (const { key } of this.base.store.list(packPrefix(name), signal)) {
-      const other = parsePackKey(key);
-      if (other?.ulid === name.ulid && other.generation >= (best?.generation ?? 0)) {
-        best = other;
+  /** What is in the store of a logical pack, newest generation first. */
+  async #generations(
+    pack: Pick<PackName, 'kind' | 'ulid'>,
+    signal: AbortSignal,
+  ): Promise<PackName[]> {
+    const names: PackName[] = [];
+    for await (const { key } of this.base.store.list(packPrefix(pack), signal)) {
+      const name = parsePackKey(key);
+      if (name?.ulid === pack.ulid && name.kind === pack.kind) {
+        names.push(name);
       }
     }
-    if (best === undefined) {
-      throw missing(name);
+    return names.sort((a, b) => b.generation - a.generation || (a.rand < b.rand ? 1 : -1));
+  }
+
+  #has({ footer, objectKey }: OpenPack, slot: number): boolean {
+    return footer.size(slot) > 0 && !this.#damaged.has(`${objectKey}/${footer.frameOf[slot] ?? 0}`);
+  }
+
+  /** In another generation of its pack, else under another name. */
+  async #elsewhere(
+    { pack, slot }: SlotReference,
+    signal: AbortSignal,
+  ): Promise<PlacedSlot | undefined> {
+    const name = this.base.numbers.name(pack);
+    const own = await this.#inGeneration(name, slot, signal);
+    if (own !== undefined) {
+      return { pack, slot, open: own };
     }
-    return best;
+    const start = { ulid: name.ulid, slot };
+    if (this.aliases.of(start).length === 0 && !this.#withoutAlias.has(pack)) {
+      await this.aliases.read(signal);
+      this.#withoutAlias.add(pack);
+    }
+    for (const other of this.aliases.chain(start)) {
+      const open = await this.#inGeneration({ kind: name.kind, ...other }, other.slot, signal);
+      if (open !== undefined) {
+        return { pack: this.base.numbers.of(open.name), slot: other.slot, open };
+      }
+    }
+    return undefined;
+  }
+
+  async #inGeneration(
+    pack: Pick<PackName, 'kind' | 'ulid'>,
+    slot: number,
+    signal: AbortSignal,
+  ): Promise<OpenPack | undefined> {
+    for (const name of await this.#generations(pack, signal)) {
+      try {
+        const open = this.#others.get(packKey(name)) ?? (await this.openExact(name, signal));
+        if (open !== undefined) {
+          this.#others.set(open.objectKey, open, open.footer.bytes + (open.tail?.length ?? 0));
+        }
+        if (open !== undefined && this.#has(open, slot)) {
+          return open;
+        }
+      } catch (error) {
+        // A damaged generation is as good as none here; whoever asked for it by name hears of it.
+        integrityOrThrow(error);
+      }
+    }
+    return undefined;
+  }
+
+  /** What was found wrong with a place, so that it is not taken again. */
+  async #avoid({ open, slot }: PlacedSlot, fault: Fault): Promise<void> {
+    if (fault.code === 'vault.chunk-corrupt' || fault.code === 'vault.map-corrupt') {
+      this.#damaged.add(`${open.objectKey}/${open.footer.frameOf[slot] ?? 0}`);
+    } else {
+      await this.forget(open);
+    }
   }
 
   #place(name: PackName, { objectSize, tail }: PackTail): ReturnType<typeof parseTrailer> {
@@ -284,10 +435,20 @@ export class Packs {
   }
 }
 
-export function missing(name: PackName): Fault {
+/** Damage and loss may be made up for by another place; anything else is thrown. */
+function integrityOrThrow(error: unknown): Fault {
+  if (isFault(error) && error.kind === 'integrity') {
+    return error;
+  }
+  throw error;
+}
+
+/** The pack, or one slot of it that no generation has. */
+export function missing(name: PackName, slot?: number): Fault {
+  const what = slot === undefined ? '' : `Slot ${slot} of `;
   return new Fault(
     'vault.pack-missing',
-    `The pack ${packKey(name)} is not in the vault. What lies in it is lost unless a copy of the vault has it; run verify to see which points are hit.`,
+    `${what === '' ? 'The pack ' : `${what}the pack `}${packKey(name)} is not in the vault. What lies in it is lost unless a copy of the vault has it; run verify to see which points are hit.`,
     { pack: packKey(name) },
   );
 }

@@ -1,6 +1,9 @@
 import type { DiskWriter } from '../disk/disk-writer.ts';
+import { isFault } from '../kernel/fault.ts';
+import { SECTOR_BYTES } from './chunk-cut.ts';
 import { fetched, type FrameFetcher } from './frame-fetcher.ts';
 import type { FrameRequest } from './frame-requests.ts';
+import type { FramePlace } from './pack-layout.ts';
 import { damagedFrame, type OpenPack } from './packs.ts';
 import type { Part, RestoreTask } from './restore-task.ts';
 
@@ -24,8 +27,28 @@ export class RestoreTarget {
     return this.#writer.rawFile === undefined ? undefined : WORKER_REQUEST_BYTES;
   }
 
-  /** @throws Fault `vault.chunk-corrupt` and what store and writer throw */
+  /**
+   * What lies elsewhere by now, or is damaged here and whole elsewhere, is written from there.
+   * @throws Fault `vault.chunk-corrupt` and what store and writer throw
+   */
   async write(
+    source: { readonly pack: number; readonly open: OpenPack },
+    request: FrameRequest,
+    parts: ReadonlyMap<number, readonly Part[]>,
+  ): Promise<void> {
+    try {
+      await this.#writeFrom(source.open, request, parts);
+    } catch (error) {
+      if (!isFault(error) || error.kind !== 'integrity') {
+        throw error;
+      }
+      for (const frame of request.frames) {
+        await this.#writeSlots(source, frame, parts.get(frame.index) ?? []);
+      }
+    }
+  }
+
+  async #writeFrom(
     pack: OpenPack,
     request: FrameRequest,
     parts: ReadonlyMap<number, readonly Part[]>,
@@ -46,6 +69,33 @@ export class RestoreTarget {
   /** Workers let go of the files. */
   async release(): Promise<void> {
     await this.#fetcher.pool.closeFiles();
+  }
+
+  /** Slot by slot, each from wherever it is whole. */
+  async #writeSlots(
+    { pack, open }: { readonly pack: number; readonly open: OpenPack },
+    frame: FramePlace,
+    parts: readonly Part[],
+  ): Promise<void> {
+    const { footer } = open;
+    for (let slot = frame.firstSlot; slot < frame.firstSlot + frame.slots; slot++) {
+      const from = footer.offsetOf[slot] ?? 0;
+      const to = from + footer.size(slot) * SECTOR_BYTES;
+      const touched = parts.filter((part) => part.rawOffset < to && endOf(part) > from);
+      if (touched.length === 0) {
+        continue;
+      }
+      const content = await this.#fetcher.packs.withSlot(
+        { pack, slot },
+        this.#signal,
+        async (placed) => this.#fetcher.slot(placed, this.#signal),
+      );
+      for (const part of touched) {
+        const start = Math.max(part.rawOffset, from);
+        const wanted = content.subarray(start - from, Math.min(endOf(part), to) - from);
+        await this.#writer.write(part.diskOffset + start - part.rawOffset, wanted, this.#signal);
+      }
+    }
   }
 
   /** False if the system refused a file: nobody else can tell better what is wrong than its owner. */
@@ -72,4 +122,8 @@ export class RestoreTarget {
     }
     return result === 'written';
   }
+}
+
+function endOf({ rawOffset, length }: Part): number {
+  return rawOffset + length;
 }

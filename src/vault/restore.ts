@@ -4,6 +4,7 @@ import type { FrameFetcher } from './frame-fetcher.ts';
 import type { Fragment } from './leaf-fragments.ts';
 import { LEAF_BYTES, LEAF_SECTORS } from './map-node.ts';
 import type { MapTree } from './map-tree.ts';
+import type { OpenPack } from './packs.ts';
 import { Parallel } from './parallel.ts';
 import type { Part } from './restore-task.ts';
 import { RestoreTarget } from './restore-target.ts';
@@ -16,8 +17,15 @@ const LEAVES_AT_ONCE = 4;
 
 type GrowingPart = Part & { length: number };
 
-/** Frames of packs and the parts of them that are needed. */
-type Needed = Map<number, Map<number, GrowingPart[]>>;
+/** Frames of one object and the parts of them that are needed. */
+interface NeededOfPack {
+  /** Number of the logical pack. */
+  readonly pack: number;
+  readonly frames: Map<number, GrowingPart[]>;
+}
+
+/** By object, not by pack: another generation has other frames. */
+type Needed = Map<OpenPack, NeededOfPack>;
 
 /** Writes a disk of a recovery point; zeroes are left out. Only bytes whose frame verified are written. */
 export async function restoreDisk(
@@ -33,13 +41,12 @@ export async function restoreDisk(
   const parallel = new Parallel(REQUESTS_AT_ONCE);
   const target = new RestoreTarget(fetcher, writer, signal);
   const flush = async (needed: Needed): Promise<void> => {
-    for (const [number, frames] of needed) {
-      const pack = await fetcher.packs.open(number, signal);
-      const places = pack.footer.frames.filter(({ index }) => frames.has(index));
+    for (const [open, { pack, frames }] of needed) {
+      const places = open.footer.frames.filter(({ index }) => frames.has(index));
       for (const request of fetcher.requests(places, target.requestBytes)) {
         signal.throwIfAborted();
         await parallel.add(async () => {
-          await target.write(pack, request, frames);
+          await target.write({ pack, open }, request, frames);
           for (const { index } of request.frames) {
             progress.doneBytes += byteCount(frames.get(index));
           }
@@ -105,11 +112,14 @@ async function addParts(
   fetcher: FrameFetcher,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const { start, sectors, pack, slot, first } of leaf.fragments) {
-    const { footer } = await fetcher.packs.open(pack, signal);
+  for (const fragment of leaf.fragments) {
+    const { start, sectors, first } = fragment;
+    const { open, pack, slot } = await fetcher.packs.place(fragment, signal);
+    const { footer } = open;
     const frame = footer.frameOf[slot] ?? 0;
-    const frames = needed.get(pack) ?? new Map<number, GrowingPart[]>();
-    needed.set(pack, frames);
+    const ofPack = needed.get(open) ?? { pack, frames: new Map<number, GrowingPart[]>() };
+    needed.set(open, ofPack);
+    const { frames } = ofPack;
     const parts = frames.get(frame) ?? [];
     frames.set(frame, parts);
     const rawOffset = (footer.offsetOf[slot] ?? 0) + first * SECTOR_BYTES;

@@ -7,6 +7,7 @@ import type { FrameFetcher } from './frame-fetcher.ts';
 import type { Fragment } from './leaf-fragments.ts';
 import { LEAF_BYTES, LEAF_SECTORS, leafCount } from './map-node.ts';
 import type { MapTree } from './map-tree.ts';
+import type { PlacedSlot } from './packs.ts';
 import { Recent } from './recent.ts';
 
 const FRAMES_BYTES_MAX = 32 * 1024 * 1024;
@@ -102,18 +103,19 @@ export class VaultDisk extends DiskReader {
     return fragments;
   }
 
-  async #content(
-    { pack, slot, first, sectors }: Fragment,
-    signal: AbortSignal,
-  ): Promise<Uint8Array> {
-    const { footer } = await this.#fetcher.packs.open(pack, signal);
-    const raw = await this.#frame(pack, footer.frameOf[slot] ?? 0, signal);
-    const offset = (footer.offsetOf[slot] ?? 0) + first * SECTOR_BYTES;
-    return raw.subarray(offset, offset + sectors * SECTOR_BYTES);
+  async #content(fragment: Fragment, signal: AbortSignal): Promise<Uint8Array> {
+    const { first, sectors } = fragment;
+    return this.#fetcher.packs.withSlot(fragment, signal, async (placed) => {
+      const raw = await this.#frame(placed, signal);
+      const offset = (placed.open.footer.offsetOf[placed.slot] ?? 0) + first * SECTOR_BYTES;
+      return raw.subarray(offset, offset + sectors * SECTOR_BYTES);
+    });
   }
 
-  async #frame(pack: number, index: number, signal: AbortSignal): Promise<Uint8Array> {
-    const name = `${pack}/${index}`;
+  async #frame(placed: PlacedSlot, signal: AbortSignal): Promise<Uint8Array> {
+    const { open, slot } = placed;
+    // By object: another generation of the pack has other frames.
+    const name = `${open.objectKey}/${open.footer.frameOf[slot] ?? 0}`;
     const known = this.#frames.get(name);
     if (known !== undefined) {
       return known;
@@ -125,25 +127,15 @@ export class VaultDisk extends DiskReader {
       } catch (error) {
         // Whoever asked first was cancelled; this reader was not.
         if (isAbort(error) && !signal.aborted) {
-          return this.#frame(pack, index, signal);
+          return this.#frame(placed, signal);
         }
         throw error;
       }
     }
-    const opening = this.#open(pack, index, signal).finally(() => this.#opening.delete(name));
+    const opening = this.#fetcher.frame(placed, signal).finally(() => this.#opening.delete(name));
     this.#opening.set(name, opening);
     const raw = await opening;
     this.#frames.set(name, raw, raw.length);
-    return raw;
-  }
-
-  async #open(number: number, index: number, signal: AbortSignal): Promise<Uint8Array> {
-    const pack = await this.#fetcher.packs.open(number, signal);
-    const frames = pack.footer.frames.slice(index, index + 1);
-    const [request] = this.#fetcher.requests(frames);
-    assert(request !== undefined, 'a frame that the footer names exists');
-    const [raw] = await this.#fetcher.open(pack, request, signal);
-    assert(raw !== undefined, 'one frame was asked for');
     return raw;
   }
 }
