@@ -34,6 +34,8 @@ const sectors = z
   .max(FRAME_RAW_BYTES / SECTOR_BYTES);
 const publicKey = z.string().regex(/^[0-9a-f]{64}$/);
 const Retention = z.object({
+  /** Not derived from the master key: it has key objects of its own. */
+  separate: z.boolean(),
   /** Ed25519. */
   publicKey,
   /** The keys before, oldest first. */

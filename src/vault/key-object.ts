@@ -19,14 +19,23 @@ export const KDF_DEFAULT: KdfCost = { memoryKib: 64 * 1024, passes: 3, lanes: 4 
 
 const hex = (bytes: number): z.ZodString =>
   z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`));
-/** A key version's master key each. */
+/** Master keys one after another, or one seed; and the tag. */
 const wrapped = z
   .string()
   .regex(new RegExp(`^(?:[0-9a-f]{${KEY_BYTES * 2}}){1,${KEY_VERSIONS_MAX}}[0-9a-f]{32}$`));
+const common = {
+  vaultId: hex(16),
+  /** What it wraps: the master keys, or the seed of the retention key. */
+  purpose: z.enum(['vault', 'retention']).default('vault'),
+  /** For people; in clear. */
+  label: z.string().max(64).default(''),
+  createdAtMs: z.int().min(0).default(0),
+  wrapped,
+};
 const KeyObject = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('passphrase'),
-    vaultId: hex(16),
+    ...common,
     kdf: z.object({
       name: z.literal('argon2id'),
       memoryKib: z
@@ -37,36 +46,43 @@ const KeyObject = z.discriminatedUnion('kind', [
       lanes: z.int().min(1).max(64),
       salt: hex(SALT_BYTES),
     }),
-    wrapped,
   }),
-  z.object({ kind: z.literal('recovery'), vaultId: hex(16), salt: hex(SALT_BYTES), wrapped }),
+  z.object({ kind: z.literal('recovery'), ...common, salt: hex(SALT_BYTES) }),
 ]);
 export type KeyObject = z.infer<typeof KeyObject>;
+export type KeyPurpose = KeyObject['purpose'];
 
-interface Wrapping {
-  readonly key: ObjectKey;
+export interface Wrapping {
   /** 16 bytes. */
   readonly vaultId: Uint8Array;
-  /** 32 bytes per key version. */
-  readonly keyring: Uint8Array;
+  readonly purpose: KeyPurpose;
+  /** The master keys, 32 bytes per key version, or the 32 bytes of a retention seed. */
+  readonly secret: Uint8Array;
+  readonly label: string;
+  readonly createdAtMs: number;
 }
 
 export async function wrapWithPassphrase(
+  key: ObjectKey,
   wrapping: Wrapping,
   passphrase: string,
   cost: KdfCost,
 ): Promise<Buffer> {
   const kdf = { name: 'argon2id' as const, ...cost, salt: randomBytes(SALT_BYTES).toString('hex') };
-  const wrappedKey = wrapKey(wrapping, await stretch(passphrase, kdf));
-  return encode({ kind: 'passphrase', vaultId: toHex(wrapping.vaultId), kdf, wrapped: wrappedKey });
+  const wrappedKey = wrapKey(key, wrapping, await stretch(passphrase, kdf));
+  return encode({ kind: 'passphrase', ...facts(wrapping), kdf, wrapped: wrappedKey });
 }
 
 /** @param secret the 32 bytes of the recovery file */
-export function wrapWithRecovery(wrapping: Wrapping, secret: Uint8Array): Buffer {
+export function wrapWithRecovery(key: ObjectKey, wrapping: Wrapping, secret: Uint8Array): Buffer {
   const salt = randomBytes(SALT_BYTES);
-  const wrappedKey = wrapKey(wrapping, recoveryKey(secret, salt));
-  const vaultId = toHex(wrapping.vaultId);
-  return encode({ kind: 'recovery', vaultId, salt: salt.toString('hex'), wrapped: wrappedKey });
+  const wrappedKey = wrapKey(key, wrapping, recoveryKey(secret, salt));
+  return encode({
+    kind: 'recovery',
+    ...facts(wrapping),
+    salt: salt.toString('hex'),
+    wrapped: wrappedKey,
+  });
 }
 
 /** @throws Fault `vault.key-corrupt` */
@@ -96,7 +112,7 @@ export function decodeKeyObject(key: ObjectKey, object: Uint8Array): KeyObject {
   }
 }
 
-/** The master keys, or undefined if the passphrase is not the one of this object. */
+/** What is wrapped, or undefined if the passphrase is not the one of this object. */
 export async function unwrapWithPassphrase(
   key: ObjectKey,
   object: KeyObject & { kind: 'passphrase' },
@@ -113,17 +129,29 @@ export function unwrapWithRecovery(
   return unwrapKey(key, object, recoveryKey(secret, Buffer.from(object.salt, 'hex')));
 }
 
-function additional(key: ObjectKey, vaultId: string): Buffer {
-  return Buffer.from(`${key}\n${vaultId}`);
+interface Named {
+  readonly vaultId: string;
+  readonly purpose: KeyPurpose;
 }
 
-function wrapKey({ key, vaultId, keyring }: Wrapping, wrappingKey: Uint8Array): string {
-  const place = { key: wrappingKey, index: 0, additional: additional(key, toHex(vaultId)) };
-  return seal(place, keyring).toString('hex');
+function additional(key: ObjectKey, { vaultId, purpose }: Named): Buffer {
+  return Buffer.from([key, vaultId, ...(purpose === 'vault' ? [] : [purpose])].join('\n'));
+}
+
+function facts({ vaultId, purpose, label, createdAtMs }: Wrapping): Named & {
+  label: string;
+  createdAtMs: number;
+} {
+  return { vaultId: toHex(vaultId), purpose, label, createdAtMs };
+}
+
+function wrapKey(key: ObjectKey, wrapping: Wrapping, wrappingKey: Uint8Array): string {
+  const place = { key: wrappingKey, index: 0, additional: additional(key, facts(wrapping)) };
+  return seal(place, wrapping.secret).toString('hex');
 }
 
 function unwrapKey(key: ObjectKey, object: KeyObject, wrappingKey: Uint8Array): Buffer | undefined {
-  const place = { key: wrappingKey, index: 0, additional: additional(key, object.vaultId) };
+  const place = { key: wrappingKey, index: 0, additional: additional(key, object) };
   return unseal(place, Buffer.from(object.wrapped, 'hex'));
 }
 

@@ -85,6 +85,8 @@ export interface FooterPlace {
   readonly offset: number;
   readonly length: number;
   readonly crc: number;
+  /** Of the key that the pack is encrypted with. */
+  readonly keyVersion: number;
 }
 
 /**
@@ -102,10 +104,13 @@ export function parseTrailer(
   require(reader.bytes(8).equals(TRAILER_MAGIC), 'the trailer is not one');
   require(new ByteReader(trailer.subarray(60)).u32() ===
     crc32(trailer.subarray(0, 60)), 'the trailer does not match its checksum');
-  require(reader.bytes(8).equals(common(context, pack.kind)), 'the trailer is of another kind');
+  const kind = reader.bytes(6);
+  const keyVersion = reader.u16();
+  const expected = common(context, pack.kind).subarray(0, kind.length);
+  require(kind.equals(expected), 'the trailer is of another kind');
   const offset = reader.u32();
   require(reader.u32() === 0, 'the footer is too far');
-  const place = { offset, length: reader.u32(), crc: reader.u32() };
+  const place = { offset, length: reader.u32(), crc: reader.u32(), keyVersion };
   require(reader.bytes(16).equals(ulidBytes(pack.ulid)), 'the trailer is of another pack');
   require(reader.u32() === pack.generation, 'the trailer is of another generation');
   require(objectSize <= PACK_BYTES_MAX, 'the pack is too large');

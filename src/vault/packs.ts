@@ -82,10 +82,10 @@ export class Packs {
   }
 
   /** Keys of one pack, for whoever writes or reads its frames. */
-  frameKeys(name: PackName): FrameKeys {
+  frameKeys(name: PackName, keyVersion: number = this.base.keys.version): FrameKeys {
     return {
-      key: this.base.keys.object(name.kind, packKey(name)),
-      header: packHeader(this.base.context, name),
+      key: this.base.keys.object(name.kind, packKey(name), keyVersion),
+      header: packHeader({ ...this.base.context, keyVersion }, name),
     };
   }
 
@@ -400,8 +400,11 @@ export class Packs {
   }
 
   #decode(name: PackName, pack: PackTail): OpenPack {
-    const { offset, length, crc } = this.#place(name, pack);
-    const keys = this.frameKeys(name);
+    const { offset, length, crc, keyVersion } = this.#place(name, pack);
+    if (!this.base.keys.has(keyVersion)) {
+      throw corrupt(name, `it names a key (${keyVersion}) that did not open this vault`);
+    }
+    const keys = this.frameKeys(name, keyVersion);
     const start = offset - (pack.objectSize - pack.tail.length);
     const footer = parseOr(
       (why, cause) => corrupt(name, why, cause),

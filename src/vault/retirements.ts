@@ -31,13 +31,13 @@ export type Standing = 'stands' | 'doubtful' | 'retired';
 
 /** Which recovery points were given up: docs/vault-format.md, section 5. */
 export class Retirements {
-  readonly #base: VaultBase;
+  readonly #base: Pick<VaultBase, 'store' | 'keys'>;
   readonly #log: Log;
   /** Keys of objects that were read and proven: they never change. */
   readonly #binding = new Set<ObjectKey>();
   #confirmed: Promise<ReadonlySet<ObjectKey>> | undefined;
 
-  constructor(base: VaultBase, log: Log) {
+  constructor(base: Pick<VaultBase, 'store' | 'keys'>, log: Log) {
     this.#base = base;
     this.#log = log;
   }
@@ -60,16 +60,16 @@ export class Retirements {
 
   /** Ids of all points that are retired, of one VM or of all. `retire/` is listed to its end. */
   async all(signal: AbortSignal, vmId?: string): Promise<Set<Ulid>> {
-    const names = (await this.#names(parseRetireKey, signal, vmId)).map(({ name }) => name);
-    const retired = new Set<Ulid>();
+    return new Set((await this.names(signal, vmId)).map(({ id }) => id));
+  }
+
+  async names(signal: AbortSignal, vmId?: string): Promise<PointName[]> {
+    const names = (await this.#listed(parseRetireKey, signal, vmId)).map(({ name }) => name);
+    const retired: PointName[] = [];
     for (let at = 0; at < names.length; at += OBJECTS_AT_ONCE) {
       const some = names.slice(at, at + OBJECTS_AT_ONCE);
       const standings = await Promise.all(some.map((name) => this.standing(name, signal)));
-      for (const [index, { id }] of some.entries()) {
-        if (standings[index] === 'retired') {
-          retired.add(id);
-        }
-      }
+      retired.push(...some.filter((_, index) => standings[index] === 'retired'));
     }
     return retired;
   }
@@ -95,7 +95,7 @@ export class Retirements {
   /** Points that somebody asked to retire, by a request that is genuine, and that are not retired. */
   async asked(signal: AbortSignal): Promise<PointName[]> {
     const asked: PointName[] = [];
-    for (const { key, name } of await this.#names(parseRetireRequestKey, signal)) {
+    for (const { key, name } of await this.#listed(parseRetireRequestKey, signal)) {
       if ((await this.standing(name, signal)) === 'retired') {
         continue;
       }
@@ -107,7 +107,7 @@ export class Retirements {
     return asked;
   }
 
-  async #names(
+  async #listed(
     parse: (key: ObjectKey) => PointName | undefined,
     signal: AbortSignal,
     vmId?: string,

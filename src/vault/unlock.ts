@@ -11,6 +11,7 @@ import {
   unwrapWithPassphrase,
   unwrapWithRecovery,
   type KeyObject,
+  type KeyPurpose,
 } from './key-object.ts';
 import { KEY_BYTES, KeyTree } from './key-tree.ts';
 import { numberOf, PREFIXES } from './layout.ts';
@@ -24,16 +25,27 @@ const KEY_OBJECTS_MAX = 32;
 export interface UnlockedVault {
   readonly keys: KeyTree;
   readonly format: VaultFormat;
+  readonly formatKey: ObjectKey;
+  /** The key object that opened it; none for the stored master key. */
+  readonly openedBy?: ObjectKey;
+  /** Of a separate retention key, if it was opened. */
+  readonly seed?: Uint8Array;
+}
+
+/** What opens the vault, and what opens its separate retention key. */
+export interface Unlocks {
+  readonly vault: VaultUnlock;
+  readonly retention?: VaultUnlock;
 }
 
 /**
  * Finds the format of the vault at `store` and proves that `unlock` opens it.
  * @throws Fault `vault.not-found`, `vault.wrong-passphrase`, `vault.key-corrupt`,
- *   `vault.format-corrupt`, `vault.format-newer`
+ *   `vault.key-outdated`, `vault.format-corrupt`, `vault.format-newer`
  */
 export async function unlockVault(
   store: ObjectStore,
-  unlock: VaultUnlock,
+  unlocks: Unlocks,
   signal: AbortSignal,
 ): Promise<UnlockedVault> {
   const formatKey = await newestFormat(store, signal);
@@ -46,33 +58,34 @@ export async function unlockVault(
     );
   }
   const { vaultId, keyVersion } = claimedVault(formatKey, object);
-  const keyring = await openKeyring(store, unlock, { vaultId, keyVersion }, signal);
-  try {
-    const format = decodeFormat(new KeyTree(keyring, vaultId), formatKey, object);
-    return { keys: keysOf(keyring, format), format };
-  } catch (error) {
-    if (unlock.kind === 'master-key' && isFault(error, 'vault.format-corrupt')) {
-      throw new Fault(
-        'vault.wrong-passphrase',
-        `The stored key does not open the vault at ${store.location}: it is another vault's, or ${formatKey} is damaged. Open it with the passphrase to tell.`,
-        { location: store.location },
-        { cause: error },
-      );
+  const wanted = { vaultId, purpose: 'vault' } as const;
+  let failure: Fault | undefined;
+  for await (const found of openedBy(store, unlocks.vault, wanted, signal)) {
+    if (isFault(found)) {
+      failure ??= found;
+    } else if (found.secret.length <= keyVersion * KEY_BYTES) {
+      failure = outdated(store, unlocks.vault);
+    } else {
+      try {
+        const format = decodeFormat(new KeyTree(found.secret, vaultId), formatKey, object);
+        const seed = await seedOf(store, format, unlocks, signal);
+        return {
+          keys: keysOf(found.secret, format, seed),
+          format,
+          formatKey,
+          ...(found.key === undefined ? {} : { openedBy: found.key }),
+          ...(seed === undefined ? {} : { seed }),
+        };
+      } catch (error) {
+        failure = formatFault(store, unlocks.vault, formatKey, error);
+      }
     }
-    throw error;
   }
+  throw failure ?? wrong(store, whatOpens(unlocks.vault));
 }
 
-/** All keys of the vault; the retention key can sign if it is derived from the master key. */
-function keysOf(keyring: Uint8Array, format: VaultFormat): KeyTree {
-  const vaultId = Buffer.from(format.vaultId, 'hex');
-  const version = format.keyVersion;
-  const derived = new KeyTree(keyring, vaultId, { version }).retentionSeed(version);
-  const retention = retentionKeyOfSeed(format, derived) ?? retentionKey(format);
-  return new KeyTree(keyring, vaultId, { version, retention });
-}
-
-async function newestFormat(
+/** The format that counts: the one with the highest number. */
+export async function newestFormat(
   store: ObjectStore,
   signal: AbortSignal,
 ): Promise<ObjectKey | undefined> {
@@ -85,64 +98,26 @@ async function newestFormat(
   return newest;
 }
 
-interface ClaimedVault {
-  readonly vaultId: Uint8Array;
-  readonly keyVersion: number;
-}
-
-/** The master keys that `unlock` opens, if the one of the vault's format is among them. */
-async function openKeyring(
-  store: ObjectStore,
-  unlock: VaultUnlock,
-  { vaultId, keyVersion }: ClaimedVault,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
-  const isOfToday = (keyring: Uint8Array): boolean => keyring.length > keyVersion * KEY_BYTES;
-  if (unlock.kind === 'master-key') {
-    if (isOfToday(unlock.key)) {
-      return unlock.key;
-    }
-    throw outdated(store, 'stored key');
-  }
-  const secret = unlock.kind === 'recovery-file' ? parseRecoveryFile(unlock.content) : undefined;
-  let failure: Fault | undefined;
-  for (const key of await newestKeyObjects(store, signal)) {
-    const object = await store.get(key, signal);
-    if (object === undefined) {
-      continue;
-    }
-    const parsed = tryDecode(key, object);
-    if (isFault(parsed)) {
-      failure ??= parsed;
-      continue;
-    }
-    if (parsed.vaultId !== Buffer.from(vaultId).toString('hex')) {
-      continue;
-    }
-    const keyring = await unwrap(key, parsed, { unlock, secret });
-    if (keyring !== undefined) {
-      if (isOfToday(keyring)) {
-        return keyring;
-      }
-      failure = outdated(store, what(unlock));
-    }
-  }
-  throw failure ?? wrong(store, unlock);
-}
-
-/** After a rotation the newest objects open the vault, and old ones may still be there. */
-async function newestKeyObjects(store: ObjectStore, signal: AbortSignal): Promise<ObjectKey[]> {
+/** Key objects, the newest first: after a rotation old ones may still be there. */
+export async function keyObjects(store: ObjectStore, signal: AbortSignal): Promise<ObjectKey[]> {
   const keys: ObjectKey[] = [];
   for await (const { key } of store.list(PREFIXES.keys, signal)) {
-    keys.push(key);
+    if (numberOf(key) !== undefined) {
+      keys.push(key);
+    }
   }
-  return keys.sort((a, b) => (numberOf(b) ?? 0) - (numberOf(a) ?? 0)).slice(0, KEY_OBJECTS_MAX);
+  return keys.sort((a, b) => (numberOf(b) ?? 0) - (numberOf(a) ?? 0));
 }
 
-/** A damaged key object does not matter if another one opens the vault. */
-function tryDecode(key: ObjectKey, object: Uint8Array): KeyObject | Fault {
+/** What a key object says in clear; the fault if it is damaged. Undefined if it is gone. */
+export async function readKeyObject(
+  store: ObjectStore,
+  key: ObjectKey,
+  signal: AbortSignal,
+): Promise<KeyObject | Fault | undefined> {
+  const object = await store.get(key, signal);
   try {
-    return decodeKeyObject(key, object);
+    return object && decodeKeyObject(key, object);
   } catch (error) {
     if (isFault(error, 'vault.key-corrupt')) {
       return error;
@@ -151,35 +126,132 @@ function tryDecode(key: ObjectKey, object: Uint8Array): KeyObject | Fault {
   }
 }
 
-async function unwrap(
+/** What a key object wraps, if `unlock` opens it. */
+export async function unwrap(
   key: ObjectKey,
   object: KeyObject,
-  { unlock, secret }: { unlock: VaultUnlock; secret: Uint8Array | undefined },
+  unlock: VaultUnlock,
 ): Promise<Uint8Array | undefined> {
   if (object.kind === 'recovery') {
-    return secret === undefined ? undefined : unwrapWithRecovery(key, object, secret);
+    return unlock.kind === 'recovery-file'
+      ? unwrapWithRecovery(key, object, parseRecoveryFile(unlock.content))
+      : undefined;
   }
   return unlock.kind === 'passphrase'
     ? unwrapWithPassphrase(key, object, unlock.passphrase)
     : undefined;
 }
 
-function what(unlock: VaultUnlock): string {
-  return unlock.kind === 'passphrase' ? 'passphrase' : 'recovery file';
+interface Opened {
+  readonly secret: Uint8Array;
+  readonly key?: ObjectKey;
 }
 
-function wrong(store: ObjectStore, unlock: VaultUnlock): Fault {
+/** Everything of one purpose that `unlock` opens, and the faults of damaged objects. */
+async function* openedBy(
+  store: ObjectStore,
+  unlock: VaultUnlock,
+  { vaultId, purpose }: { vaultId: Uint8Array; purpose: KeyPurpose },
+  signal: AbortSignal,
+): AsyncIterable<Opened | Fault> {
+  if (unlock.kind === 'master-key') {
+    // For a retention key: its seed.
+    yield { secret: unlock.key };
+    return;
+  }
+  if (unlock.kind === 'recovery-file') {
+    // A file that was copied wrongly is not reported as the wrong file.
+    parseRecoveryFile(unlock.content);
+  }
+  let tried = 0;
+  for (const key of await keyObjects(store, signal)) {
+    const object = await readKeyObject(store, key, signal);
+    if (object === undefined || isFault(object)) {
+      if (object !== undefined) {
+        yield object;
+      }
+      continue;
+    }
+    const isMeant =
+      object.vaultId === Buffer.from(vaultId).toString('hex') && object.purpose === purpose;
+    if (isMeant && tried < KEY_OBJECTS_MAX) {
+      tried += 1;
+      const secret = await unwrap(key, object, unlock);
+      if (secret !== undefined) {
+        yield { secret, key };
+      }
+    }
+  }
+}
+
+function keysOf(keyring: Uint8Array, format: VaultFormat, seed: Uint8Array | undefined): KeyTree {
+  const vaultId = Buffer.from(format.vaultId, 'hex');
+  const version = format.keyVersion;
+  const derived = new KeyTree(keyring, vaultId, { version }).retentionSeed(version);
+  const signing = retentionKeyOfSeed(format, seed ?? derived);
+  return new KeyTree(keyring, vaultId, { version, retention: signing ?? retentionKey(format) });
+}
+
+/** The seed of a separate retention key. A recovery file opens both. */
+async function seedOf(
+  store: ObjectStore,
+  format: VaultFormat,
+  { vault, retention }: Unlocks,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  const unlock = retention ?? (vault.kind === 'recovery-file' ? vault : undefined);
+  if (unlock === undefined || !format.retention.separate) {
+    return undefined;
+  }
+  const wanted = { vaultId: Buffer.from(format.vaultId, 'hex'), purpose: 'retention' } as const;
+  for await (const found of openedBy(store, unlock, wanted, signal)) {
+    if (!isFault(found) && retentionKeyOfSeed(format, found.secret) !== undefined) {
+      return found.secret;
+    }
+  }
+  if (retention === undefined) {
+    return undefined;
+  }
+  throw wrong(store, `retention ${whatOpens(unlock)}`);
+}
+
+function formatFault(
+  store: ObjectStore,
+  unlock: VaultUnlock,
+  formatKey: ObjectKey,
+  error: unknown,
+): Fault {
+  if (!isFault(error, 'vault.format-corrupt')) {
+    throw error;
+  }
+  return unlock.kind === 'master-key'
+    ? new Fault(
+        'vault.wrong-passphrase',
+        `The stored key does not open the vault at ${store.location}: it is another vault's, or ${formatKey} is damaged. Open it with the passphrase to tell.`,
+        { location: store.location },
+        { cause: error },
+      )
+    : error;
+}
+
+function whatOpens({ kind }: VaultUnlock): string {
+  return { passphrase: 'passphrase', 'recovery-file': 'recovery file', 'master-key': 'stored key' }[
+    kind
+  ];
+}
+
+function wrong(store: ObjectStore, which: string): Fault {
   return new Fault(
     'vault.wrong-passphrase',
-    `This ${what(unlock)} does not open the vault at ${store.location}. Check for typing errors and that it belongs to this vault.`,
+    `This ${which} does not open the vault at ${store.location}. Check for typing errors and that it belongs to this vault.`,
     { location: store.location },
   );
 }
 
-function outdated(store: ObjectStore, which: string): Fault {
+function outdated(store: ObjectStore, unlock: VaultUnlock): Fault {
   return new Fault(
     'vault.key-outdated',
-    `The keys of the vault at ${store.location} were rotated since this ${which} was made. Open it with a passphrase or recovery file of today.`,
+    `The keys of the vault at ${store.location} were rotated since this ${whatOpens(unlock)} was made. Open it with a passphrase or recovery file of today.`,
     { location: store.location },
   );
 }

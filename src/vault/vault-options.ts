@@ -12,6 +12,8 @@ export type VaultUnlock =
   | { readonly kind: 'master-key'; readonly key: Uint8Array };
 
 export interface OpenOptions {
+  /** Opens the separate retention key of a vault that has one: to retire points. */
+  readonly retention?: VaultUnlock;
   /** Where footers are kept between runs; disposable. Without it every run learns the packs by LIST. */
   readonly cacheFolder?: string;
   /** Worker threads; default 2. With 0 the work runs in the calling thread: for small tests only. */
@@ -42,6 +44,8 @@ export interface CreateOptions extends OpenOptions {
   /** For people; stands in the vault in clear. */
   readonly name: string;
   readonly passphrase: string;
+  /** Makes a retention key that this passphrase opens, and not the other one. */
+  readonly retentionPassphrase?: string;
   /** Only one machine writes: allows stores whose LIST lags for other clients. */
   readonly singleWriter?: boolean;
   readonly parameters?: Partial<VaultParameters>;

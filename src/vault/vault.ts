@@ -93,8 +93,14 @@ export class Vault {
     signal: AbortSignal,
   ): Promise<{ vault: Vault; recoveryFile: string }> {
     const clock = options.clock ?? new SystemClock();
-    const { master, recoveryFile } = await createVault(store, options, clock, signal);
-    const vault = await Vault.open(store, { kind: 'master-key', key: master }, options, signal);
+    const { keyring, seed, recoveryFile } = await createVault(store, options, clock, signal);
+    const retention = seed && ({ kind: 'master-key', key: seed } as const);
+    const vault = await Vault.open(
+      store,
+      { kind: 'master-key', key: keyring },
+      { ...options, ...(retention && { retention }) },
+      signal,
+    );
     return { vault, recoveryFile };
   }
 
@@ -108,9 +114,14 @@ export class Vault {
     options: OpenOptions,
     signal: AbortSignal,
   ): Promise<Vault> {
-    const unlocked = await unlockVault(store, unlock, signal);
+    const unlocked = await unlockVault(
+      store,
+      { vault: unlock, ...(options.retention && { retention: options.retention }) },
+      signal,
+    );
     const { keys, format } = unlocked;
-    const context = { vaultId: keys.vaultId, chunkId: format.chunkId };
+    const { vaultId, version: keyVersion } = keys;
+    const context = { vaultId, chunkId: format.chunkId, keyVersion };
     const cache =
       options.cacheFolder &&
       (await FooterCache.open(options.cacheFolder, format.vaultId, store.identity));

@@ -6,6 +6,22 @@ export const KEY_ADVICE = {
     data: 'Nothing was changed. Every recovery point is still there.',
     next: 'Repeat where the retention passphrase is known: HYPERKEEP_RETENTION_PASSPHRASE_FILE.',
   },
+  'vault.key-not-found': {
+    happened: 'The vault has no key of that id, or several that begin so.',
+    data: 'Nothing was changed.',
+    next: 'See the ids with "hyperkeep rescue keys list".',
+  },
+  'vault.key-in-use': {
+    happened:
+      'The key that was to be removed is the one that opened the vault, its recovery file, or the last of its kind.',
+    data: 'Nothing was changed: the vault still opens as before.',
+    next: 'Open the vault with another passphrase to remove this one; make a new recovery file to replace the old one.',
+  },
+  'vault.keys-changed': {
+    happened: 'Two commands changed the keys of the vault at the same time.',
+    data: 'The vault opens with the passphrases of before, or with those of the command that went through. No data is touched.',
+    next: 'See the keys with "hyperkeep rescue keys list", then repeat what is missing.',
+  },
   'vault.key-outdated': {
     happened:
       'The keys of the vault were rotated after this passphrase, recovery file or stored key was made.',

@@ -1,0 +1,72 @@
+import { Fault, isFault } from '../../kernel/fault.ts';
+import {
+  wrapWithPassphrase,
+  wrapWithRecovery,
+  type KeyObject,
+  type Wrapping,
+} from '../key-object.ts';
+import { sameBytes } from '../key-tree.ts';
+import { numberedKey, numberOf, PREFIXES } from '../layout.ts';
+import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import { parseRecoveryFile } from '../recovery-file.ts';
+import { keyObjects, readKeyObject, unwrap } from '../unlock.ts';
+import type { KdfCost, VaultUnlock } from '../vault-options.ts';
+
+/** What may open a key object. */
+export type NewUnlock = Exclude<VaultUnlock, { kind: 'master-key' }>;
+
+/** Writes key objects. Each is read back and opened before anybody counts on it. */
+export class KeyWriter {
+  readonly #store: ObjectStore;
+  readonly #cost: KdfCost;
+  readonly #onPut: (key: ObjectKey) => void;
+
+  /** @param onPut is told the key of an object before it is put */
+  constructor(
+    store: ObjectStore,
+    cost: KdfCost,
+    onPut: (key: ObjectKey) => void = () => undefined,
+  ) {
+    this.#onPut = onPut;
+    this.#store = store;
+    this.#cost = cost;
+  }
+
+  /** @throws Fault `vault.key-corrupt` if the object does not open as it was written */
+  async put(wrapping: Wrapping, unlock: NewUnlock, signal: AbortSignal): Promise<ObjectKey> {
+    const key = numberedKey(PREFIXES.keys, await this.#nextNumber(signal));
+    const object =
+      unlock.kind === 'passphrase'
+        ? await wrapWithPassphrase(key, wrapping, unlock.passphrase, this.#cost)
+        : wrapWithRecovery(key, wrapping, parseRecoveryFile(unlock.content));
+    this.#onPut(key);
+    await this.#store.put(key, object, signal);
+    const stored = await readKeyObject(this.#store, key, signal);
+    if (!(await this.#opens(key, stored, wrapping, unlock))) {
+      throw new Fault(
+        'vault.key-corrupt',
+        `The new key object ${key} does not open as it was written. The keys before it are unchanged; check the store.`,
+        { key },
+      );
+    }
+    return key;
+  }
+
+  async #opens(
+    key: ObjectKey,
+    stored: KeyObject | Fault | undefined,
+    { secret }: Wrapping,
+    unlock: NewUnlock,
+  ): Promise<boolean> {
+    if (stored === undefined || isFault(stored)) {
+      return false;
+    }
+    const opened = await unwrap(key, stored, unlock);
+    return opened !== undefined && sameBytes(opened, secret);
+  }
+
+  async #nextNumber(signal: AbortSignal): Promise<number> {
+    const [newest] = await keyObjects(this.#store, signal);
+    return newest === undefined ? 1 : (numberOf(newest) ?? 0) + 1;
+  }
+}
