@@ -1,3 +1,5 @@
+import type { BucketFeatures, ObjectLock } from './bucket-features.ts';
+
 /** Name of an object inside a vault: `/`-separated parts of `[A-Za-z0-9._-]`, no `.` or `..` part. */
 export type ObjectKey = string;
 
@@ -19,6 +21,8 @@ export interface ObjectPart {
 export interface PutOptions {
   /** SHA-256 of the data, if the caller has it: the server then refuses anything else. */
   readonly sha256?: Uint8Array;
+  /** Nobody can remove the object before then; for stores with `features` only. */
+  readonly lock?: ObjectLock;
 }
 
 /**
@@ -44,6 +48,11 @@ export abstract class ObjectStore {
 
   /** True if `put` uses the hash of the data; otherwise nobody needs to compute it. */
   readonly wantsHash: boolean = false;
+
+  /** What a bucket can beyond plain objects; undefined if it has nothing of it. */
+  get features(): BucketFeatures | undefined {
+    return undefined;
+  }
 
   /** Stores `data` under `key`. Two puts of one key carry the same bytes. */
   abstract put(

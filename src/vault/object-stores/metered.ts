@@ -1,3 +1,4 @@
+import type { BucketFeatures } from '../bucket-features.ts';
 import {
   ObjectStore,
   type ObjectEntry,
@@ -6,39 +7,30 @@ import {
   type ObjectRange,
   type PutOptions,
 } from '../object-store.ts';
+import { addTraffic, NO_TRAFFIC, type StoreTraffic } from './traffic.ts';
+
+export type { StoreTraffic } from './traffic.ts';
 
 /** S3 answers a list in pages of this many objects. */
 const LIST_PAGE_ENTRIES = 1000;
-
-export interface StoreTraffic {
-  /** Requests by kind; a list counts once per page, as S3 would charge it. */
-  readonly puts: number;
-  readonly gets: number;
-  readonly lists: number;
-  readonly removes: number;
-  readonly sentBytes: number;
-  readonly receivedBytes: number;
-}
-
-const NOTHING: StoreTraffic = {
-  puts: 0,
-  gets: 0,
-  lists: 0,
-  removes: 0,
-  sentBytes: 0,
-  receivedBytes: 0,
-};
 
 /** Counts what goes through it, failed requests too. */
 export class MeteredObjectStore extends ObjectStore {
   override readonly location: string;
   override readonly wantsHash: boolean;
   readonly #store: ObjectStore;
-  #traffic = NOTHING;
+  readonly #onTraffic: (more: Partial<StoreTraffic>) => void;
+  readonly #byPrefix = new Map<string, StoreTraffic>();
+  #traffic = NO_TRAFFIC;
 
-  constructor(store: ObjectStore) {
+  /** @param onTraffic hears of each request before it is sent, and stops it by throwing; then of its answer */
+  constructor(
+    store: ObjectStore,
+    onTraffic: (more: Partial<StoreTraffic>) => void = () => undefined,
+  ) {
     super();
     this.#store = store;
+    this.#onTraffic = onTraffic;
     this.location = store.location;
     this.wantsHash = store.wantsHash;
   }
@@ -47,9 +39,18 @@ export class MeteredObjectStore extends ObjectStore {
     return this.#store.identity;
   }
 
+  override get features(): BucketFeatures | undefined {
+    return this.#store.features;
+  }
+
   /** Everything so far. */
   get traffic(): StoreTraffic {
     return this.#traffic;
+  }
+
+  /** The same by the first part of the keys, with its slash. */
+  get byPrefix(): Readonly<Record<string, StoreTraffic>> {
+    return Object.fromEntries(this.#byPrefix);
   }
 
   override async put(
@@ -58,14 +59,14 @@ export class MeteredObjectStore extends ObjectStore {
     signal: AbortSignal,
     options?: PutOptions,
   ): Promise<void> {
-    this.#add({ puts: 1, sentBytes: data.length });
+    this.#add(key, { puts: 1, sentBytes: data.length });
     await this.#store.put(key, data, signal, options);
   }
 
   override async get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined> {
-    this.#add({ gets: 1 });
+    this.#add(key, { gets: 1 });
     const data = await this.#store.get(key, signal);
-    this.#add({ receivedBytes: data?.length ?? 0 });
+    this.#add(key, { receivedBytes: data?.length ?? 0 });
     return data;
   }
 
@@ -74,26 +75,26 @@ export class MeteredObjectStore extends ObjectStore {
     range: ObjectRange,
     signal: AbortSignal,
   ): Promise<ObjectPart | undefined> {
-    this.#add({ gets: 1 });
+    this.#add(key, { gets: 1 });
     const part = await this.#store.getRange(key, range, signal);
-    this.#add({ receivedBytes: part?.data.length ?? 0 });
+    this.#add(key, { receivedBytes: part?.data.length ?? 0 });
     return part;
   }
 
   override localFile(key: ObjectKey, wantedBytes: number): string | undefined {
     const path = this.#store.localFile?.(key, wantedBytes);
     if (path !== undefined) {
-      this.#add({ gets: 1, receivedBytes: wantedBytes });
+      this.#add(key, { gets: 1, receivedBytes: wantedBytes });
     }
     return path;
   }
 
   override async *list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {
-    this.#add({ lists: 1 });
+    this.#add(prefix, { lists: 1 });
     let entries = 0;
     for await (const entry of this.#store.list(prefix, signal)) {
       if (entries > 0 && entries % LIST_PAGE_ENTRIES === 0) {
-        this.#add({ lists: 1 });
+        this.#add(prefix, { lists: 1 });
       }
       entries += 1;
       yield entry;
@@ -101,7 +102,7 @@ export class MeteredObjectStore extends ObjectStore {
   }
 
   override async remove(key: ObjectKey, signal: AbortSignal): Promise<void> {
-    this.#add({ removes: 1 });
+    this.#add(key, { removes: 1 });
     await this.#store.remove(key, signal);
   }
 
@@ -109,15 +110,10 @@ export class MeteredObjectStore extends ObjectStore {
     return this.#store.close();
   }
 
-  #add(more: Partial<StoreTraffic>): void {
-    const { puts, gets, lists, removes, sentBytes, receivedBytes } = this.#traffic;
-    this.#traffic = {
-      puts: puts + (more.puts ?? 0),
-      gets: gets + (more.gets ?? 0),
-      lists: lists + (more.lists ?? 0),
-      removes: removes + (more.removes ?? 0),
-      sentBytes: sentBytes + (more.sentBytes ?? 0),
-      receivedBytes: receivedBytes + (more.receivedBytes ?? 0),
-    };
+  #add(key: string, more: Partial<StoreTraffic>): void {
+    this.#onTraffic(more);
+    this.#traffic = addTraffic(this.#traffic, more);
+    const prefix = key.slice(0, key.indexOf('/') + 1);
+    this.#byPrefix.set(prefix, addTraffic(this.#byPrefix.get(prefix) ?? NO_TRAFFIC, more));
   }
 }

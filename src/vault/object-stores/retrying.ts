@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SystemClock, type Clock } from '../../kernel/clock.ts';
 import { isFault } from '../../kernel/fault.ts';
+import type { BucketFeatures } from '../bucket-features.ts';
 import {
   ObjectStore,
   type ObjectEntry,
@@ -55,6 +56,10 @@ export class RetryingObjectStore extends ObjectStore {
 
   override get identity(): string {
     return this.#store.identity;
+  }
+
+  override get features(): BucketFeatures | undefined {
+    return this.#store.features;
   }
 
   override put(

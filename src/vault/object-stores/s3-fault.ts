@@ -82,6 +82,11 @@ export function isNoSuchObject(error: unknown): boolean {
   return status === 404 && name !== 'NoSuchBucket';
 }
 
+/** True if the server answered with this HTTP status. */
+export function hasStatus(error: unknown, status: number): boolean {
+  return readError(error).status === status;
+}
+
 /** True if the object has no byte in the range that was asked for. */
 export function isRangeBehindEnd(error: unknown): boolean {
   return readError(error).status === 416;

@@ -4,12 +4,12 @@ import {
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
-  type GetObjectCommandOutput,
   type ListObjectsV2CommandOutput,
+  type PutObjectCommandInput,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import type { Readable } from 'node:stream';
-import { Fault } from '../../kernel/fault.ts';
+import { createHash } from 'node:crypto';
+import type { BucketFeatures, ObjectLock } from '../bucket-features.ts';
 import {
   ObjectStore,
   type ObjectEntry,
@@ -18,9 +18,11 @@ import {
   type ObjectRange,
   type PutOptions,
 } from '../object-store.ts';
-import { assertListPrefix, assertObjectKey, isObjectKey } from './object-key.ts';
-import { assertRange, resolveRange } from './object-range.ts';
-import { faultOfS3Error, isNoSuchObject, isRangeBehindEnd } from './s3-fault.ts';
+import { assertListPrefix, isObjectKey } from './object-key.ts';
+import { assertRange } from './object-range.ts';
+import { isRangeBehindEnd } from './s3-fault.ts';
+import { S3BucketFeatures } from './s3-features.ts';
+import { decodeName, headerOf, ifObject, S3Requests } from './s3-requests.ts';
 
 /** A put may take this long, and then as long as its bytes take over a line this slow. */
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -38,23 +40,25 @@ export interface S3Location {
 export class S3ObjectStore extends ObjectStore {
   override readonly location: string;
   override readonly wantsHash = true;
-  readonly #client: S3Client;
-  readonly #bucket: string;
-  readonly #prefix: string;
+  readonly #requests: S3Requests;
   readonly #endpoint: string;
+  readonly #features: S3BucketFeatures;
 
   /** @param client made by `connectS3`; the store closes it */
   constructor(client: S3Client, { bucket, prefix, endpoint = '' }: S3Location) {
     super();
-    this.#client = client;
-    this.#bucket = bucket;
-    this.#prefix = prefix;
-    this.location = `s3://${bucket}/${prefix}`;
+    this.#requests = new S3Requests(client, { bucket, prefix });
+    this.#features = new S3BucketFeatures(this.#requests);
+    this.location = this.#requests.location;
     this.#endpoint = endpoint;
   }
 
   override get identity(): string {
     return `${this.location}@${this.#endpoint}`;
+  }
+
+  override get features(): BucketFeatures {
+    return this.#features;
   }
 
   override async put(
@@ -64,17 +68,18 @@ export class S3ObjectStore extends ObjectStore {
     options: PutOptions = {},
   ): Promise<void> {
     const command = new PutObjectCommand({
-      ...this.#name(key),
+      ...this.#requests.name(key),
       // A Buffer is sent again when an attempt fails; a stream would not be.
       Body: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
       ContentLength: data.byteLength,
+      ...(options.lock === undefined ? {} : lockHeaders(options.lock, data, options.sha256)),
     });
     if (options.sha256 !== undefined) {
       declareHash(command, Buffer.from(options.sha256).toString('hex'));
     }
     const uploadMs = (data.byteLength / UPLOAD_BYTES_PER_SECOND_MIN) * 1000;
-    await this.#attempt(signal, () =>
-      this.#client.send(command, {
+    await this.#requests.attempt(signal, () =>
+      this.#requests.client.send(command, {
         abortSignal: signal,
         requestTimeout: REQUEST_TIMEOUT_MS + uploadMs,
       }),
@@ -82,10 +87,10 @@ export class S3ObjectStore extends ObjectStore {
   }
 
   override async get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined> {
-    const command = new GetObjectCommand(this.#name(key));
-    return this.#attempt(signal, async () => {
-      const answer = await ifObject(this.#client.send(command, { abortSignal: signal }));
-      return answer && this.#readBody(answer);
+    const command = new GetObjectCommand(this.#requests.name(key));
+    return this.#requests.attempt(signal, async () => {
+      const answer = await ifObject(this.#requests.client.send(command, { abortSignal: signal }));
+      return answer && this.#requests.readBody(answer);
     });
   }
 
@@ -99,11 +104,11 @@ export class S3ObjectStore extends ObjectStore {
       // HTTP has no empty range: `bytes=5-4` is ignored and brings everything.
       return this.#emptyPart(key, signal);
     }
-    const command = new GetObjectCommand({ ...this.#name(key), Range: headerOf(range) });
-    return this.#attempt(signal, async () => {
+    const command = new GetObjectCommand({ ...this.#requests.name(key), Range: headerOf(range) });
+    return this.#requests.attempt(signal, async () => {
       try {
-        const answer = await ifObject(this.#client.send(command, { abortSignal: signal }));
-        return answer && (await this.#partOf(answer, range));
+        const answer = await ifObject(this.#requests.client.send(command, { abortSignal: signal }));
+        return answer && (await this.#requests.partOf(answer, range));
       } catch (error) {
         if (isRangeBehindEnd(error)) {
           return this.#emptyPart(key, signal);
@@ -118,10 +123,12 @@ export class S3ObjectStore extends ObjectStore {
     let previous = '';
     for await (const { name, size } of this.#pages(prefix, signal)) {
       if (name <= previous) {
-        throw this.#refusal('does not list objects in ascending order, which a vault relies on.');
+        throw this.#requests.refusal(
+          'does not list objects in ascending order, which a vault relies on.',
+        );
       }
       previous = name;
-      const key = name.slice(this.#prefix.length);
+      const key = name.slice(this.#requests.prefix.length);
       if (isObjectKey(key)) {
         yield { key, size };
       }
@@ -129,78 +136,23 @@ export class S3ObjectStore extends ObjectStore {
   }
 
   override async remove(key: ObjectKey, signal: AbortSignal): Promise<void> {
-    const command = new DeleteObjectCommand(this.#name(key));
-    await this.#attempt(signal, () =>
+    const command = new DeleteObjectCommand(this.#requests.name(key));
+    await this.#requests.attempt(signal, () =>
       // Some servers answer 404 where AWS answers 204.
-      ifObject(this.#client.send(command, { abortSignal: signal })),
+      ifObject(this.#requests.client.send(command, { abortSignal: signal })),
     );
   }
 
   override async close(): Promise<void> {
-    this.#client.destroy();
-  }
-
-  #name(key: ObjectKey): { Bucket: string; Key: string } {
-    assertObjectKey(key);
-    return { Bucket: this.#bucket, Key: this.#prefix + key };
-  }
-
-  #refusal(what: string): Fault {
-    const { location } = this;
-    return new Fault('store.refused', `${location} ${what}`, { location });
-  }
-
-  async #attempt<Result>(signal: AbortSignal, operation: () => Promise<Result>): Promise<Result> {
-    signal.throwIfAborted();
-    try {
-      return await operation();
-    } catch (error) {
-      signal.throwIfAborted();
-      throw faultOfS3Error(error, this.location);
-    }
+    this.#requests.client.destroy();
   }
 
   async #emptyPart(key: ObjectKey, signal: AbortSignal): Promise<ObjectPart | undefined> {
-    const command = new HeadObjectCommand(this.#name(key));
-    return this.#attempt(signal, async () => {
-      const answer = await ifObject(this.#client.send(command, { abortSignal: signal }));
+    const command = new HeadObjectCommand(this.#requests.name(key));
+    return this.#requests.attempt(signal, async () => {
+      const answer = await ifObject(this.#requests.client.send(command, { abortSignal: signal }));
       return answer && { data: new Uint8Array(0), objectSize: answer.ContentLength ?? 0 };
     });
-  }
-
-  async #partOf(answer: GetObjectCommandOutput, range: ObjectRange): Promise<ObjectPart> {
-    const data = await this.#readBody(answer);
-    const sent = /^bytes (\d+)-\d+\/(\d+)$/.exec(answer.ContentRange ?? '');
-    if (sent === null) {
-      // The server ignored the range.
-      const { start, end } = resolveRange(range, data.length);
-      return { data: data.subarray(start, end), objectSize: data.length };
-    }
-    const objectSize = Number(sent[2]);
-    const { start, end } = resolveRange(range, objectSize);
-    if (Number(sent[1]) !== start || data.length !== end - start) {
-      throw this.#refusal('answers with other bytes than it was asked for.');
-    }
-    return { data, objectSize };
-  }
-
-  async #readBody({
-    Body: body,
-    ContentLength: size,
-  }: GetObjectCommandOutput): Promise<Uint8Array> {
-    // In Node the body is always a Readable. It is read to its end or destroyed, never left alone:
-    // an unread body keeps its connection for ever.
-    const source = body as Readable | undefined;
-    const pieces: Buffer[] = [];
-    for await (const piece of source ?? []) {
-      pieces.push(piece as Buffer);
-    }
-    const data = pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
-    if (size !== undefined && data.length !== size) {
-      const { location } = this;
-      throw new Fault('store.unreachable', `${location} sent part of an object.`, { location });
-    }
-    return data;
   }
 
   async *#pages(
@@ -210,14 +162,14 @@ export class S3ObjectStore extends ObjectStore {
     let token: string | undefined;
     do {
       const command: ListObjectsV2Command = new ListObjectsV2Command({
-        Bucket: this.#bucket,
-        Prefix: this.#prefix + prefix,
+        Bucket: this.#requests.bucket,
+        Prefix: this.#requests.prefix + prefix,
         // Foreign names may hold what XML cannot.
         EncodingType: 'url',
         ...(token === undefined ? {} : { ContinuationToken: token }),
       });
-      const page: ListObjectsV2CommandOutput = await this.#attempt(signal, () =>
-        this.#client.send(command, { abortSignal: signal }),
+      const page: ListObjectsV2CommandOutput = await this.#requests.attempt(signal, () =>
+        this.#requests.client.send(command, { abortSignal: signal }),
       );
       for (const { Key: name, Size: size } of page.Contents ?? []) {
         if (name !== undefined && size !== undefined) {
@@ -226,10 +178,23 @@ export class S3ObjectStore extends ObjectStore {
       }
       token = page.NextContinuationToken;
       if (page.IsTruncated === true && token === undefined) {
-        throw this.#refusal('cut a list short without saying how to go on.');
+        throw this.#requests.refusal('cut a list short without saying how to go on.');
       }
     } while (token !== undefined);
   }
+}
+
+/** AWS takes a lock only with a checksum that the server compares. */
+function lockHeaders(
+  { mode, untilMs }: ObjectLock,
+  data: Uint8Array,
+  sha256: Uint8Array = createHash('sha256').update(data).digest(),
+): Pick<PutObjectCommandInput, 'ObjectLockMode' | 'ObjectLockRetainUntilDate' | 'ChecksumSHA256'> {
+  return {
+    ObjectLockMode: mode === 'compliance' ? 'COMPLIANCE' : 'GOVERNANCE',
+    ObjectLockRetainUntilDate: new Date(untilMs),
+    ChecksumSHA256: Buffer.from(sha256).toString('base64'),
+  };
 }
 
 /**
@@ -245,31 +210,4 @@ function declareHash(command: PutObjectCommand, sha256Hex: string): void {
     },
     { step: 'build', name: 'declareHash' },
   );
-}
-
-function headerOf(range: ObjectRange): string {
-  return 'suffix' in range
-    ? `bytes=-${range.suffix}`
-    : `bytes=${range.offset}-${range.offset + range.length - 1}`;
-}
-
-/** `undefined` in place of the error that says that there is no such object. */
-async function ifObject<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (isNoSuchObject(error)) {
-      return undefined;
-    }
-    throw error;
-  }
-}
-
-/** A name that is not encoded properly is none of ours; it stays as it is and is skipped. */
-function decodeName(name: string): string {
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name;
-  }
 }

@@ -1,0 +1,74 @@
+import type { ObjectKey, ObjectPart, ObjectRange } from './object-store.ts';
+
+/** `governance` yields to who has a special right, `compliance` to nobody until its time has come. */
+export type LockMode = 'governance' | 'compliance';
+
+export interface ObjectLock {
+  readonly mode: LockMode;
+  /** Until when the version cannot be removed, in ms since the Unix epoch. */
+  readonly untilMs: number;
+}
+
+export interface ObjectVersion {
+  readonly key: ObjectKey;
+  readonly versionId: string;
+  readonly size: number;
+  /** True for the version that a plain GET answers. */
+  readonly isLatest: boolean;
+  /** A removal that keeps the versions under it. */
+  readonly isDeleteMarker: boolean;
+  readonly modifiedAtMs: number;
+}
+
+/**
+ * What some buckets can beyond plain objects. The vault's protocol needs none of it; locks, restoring
+ * from first versions and the test of what a store can do use it. Throws as ObjectStore does.
+ */
+export abstract class BucketFeatures {
+  /** Every version, of each key the newest first, and every delete marker. */
+  abstract listVersions(prefix: string, signal: AbortSignal): AsyncIterable<ObjectVersion>;
+
+  abstract getVersion(
+    version: { readonly key: ObjectKey; readonly versionId: string },
+    range: ObjectRange | undefined,
+    signal: AbortSignal,
+  ): Promise<ObjectPart | undefined>;
+
+  /** Removes one version for good. `bypass` asks to ignore a governance lock. */
+  abstract removeVersion(
+    version: { readonly key: ObjectKey; readonly versionId: string },
+    options: { readonly bypass: boolean },
+    signal: AbortSignal,
+  ): Promise<void>;
+
+  abstract versioning(signal: AbortSignal): Promise<'enabled' | 'suspended' | 'off'>;
+
+  /** Whether objects in this bucket can be locked at all. */
+  abstract lockEnabled(signal: AbortSignal): Promise<boolean>;
+
+  /** The lock of a version; the latest one if none is named. Undefined if it has none. */
+  abstract lockOf(
+    object: { readonly key: ObjectKey; readonly versionId?: string },
+    signal: AbortSignal,
+  ): Promise<ObjectLock | undefined>;
+
+  /** Sets the lock of a version; the latest one if none is named. */
+  abstract setLock(
+    object: { readonly key: ObjectKey; readonly versionId?: string },
+    lock: ObjectLock,
+    signal: AbortSignal,
+  ): Promise<void>;
+
+  /** Puts only if there is no object of this key. @returns whether it did */
+  abstract putIfAbsent(key: ObjectKey, data: Uint8Array, signal: AbortSignal): Promise<boolean>;
+
+  /** Keys in pages of this many, to see what happens at their borders. */
+  abstract listInPages(
+    prefix: string,
+    pageKeys: number,
+    signal: AbortSignal,
+  ): AsyncIterable<ObjectKey>;
+
+  /** The server's clock, from the header of an answer. */
+  abstract serverTimeMs(signal: AbortSignal): Promise<number | undefined>;
+}
