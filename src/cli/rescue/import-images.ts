@@ -22,6 +22,7 @@ import {
 import { openImage } from '../../formats/image.ts';
 import { pointDocument } from './point-list.ts';
 import { NVRAM_FILE } from '../../vault/restoring/restore-plan.ts';
+import { withSpending } from './spending-options.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
 
 export interface ImportOptions extends VaultKey {
@@ -60,7 +61,7 @@ export async function importImages(
       ? undefined
       : await readDefinition(resolve(workingFolder, options.definition));
   const startMs = clock.monotonicMs();
-  return await withVault(cli, options, async (vault) => {
+  return await withVault(cli, options, async (vault, spending) => {
     const plan = planImport(vmName, requests, await vault.points(cli.signal));
     await using resources = new AsyncDisposableStack();
     const opened: OpenedDisk[] = [];
@@ -70,7 +71,7 @@ export async function importImages(
     }
     const writer = resources.use(await vault.beginPoint(plan, cli.signal));
     const point = await writePoint(cli, { plan, opened, writer, given });
-    return outcome(point, plan, clock.monotonicMs() - startMs);
+    return withSpending(outcome(point, plan, clock.monotonicMs() - startMs), spending);
   });
 }
 

@@ -1,9 +1,11 @@
 import { Option, type Command } from 'commander';
 import { type Cli } from '../cli.ts';
+import { type CopyOptions } from './copy-vault.ts';
 import { type CreateOptions } from './create-vault.ts';
 import { type ImportOptions } from './import-images.ts';
 import { type ListOptions } from './point-list.ts';
 import { type RestoreOptions } from './restore-point.ts';
+import { withSpendingOptions, type PricesOptions } from './spending-options.ts';
 import { type VerifyOptions } from './verify-points.ts';
 
 const FORMATS = ['raw', 'qcow2'];
@@ -24,7 +26,7 @@ export function addRescueCommands(program: Command, cli: Cli): void {
       const { createVault } = await import('./create-vault.ts');
       await cli.answer(options, createVault(cli, options));
     });
-  opened(rescue.command('import').description('make a recovery point of disk images'))
+  spent(rescue.command('import').description('make a recovery point of disk images'))
     .argument('<files...>', 'raw or qcow2 images, one per disk')
     .requiredOption('--vm <name>', 'the VM they belong to; the same name again continues it')
     .option('--disk-name <name...>', 'names of the disks in order; default disk0, disk1, …')
@@ -43,7 +45,8 @@ export function addRescueCommands(program: Command, cli: Cli): void {
       await cli.answer(options, listPoints(cli, options));
     });
   addRestore(rescue, cli);
-  opened(rescue.command('verify').description('check recovery points without restoring them'))
+  addCopy(rescue, cli);
+  spent(rescue.command('verify').description('check recovery points without restoring them'))
     .argument('[point]', 'id, its beginning, or "latest"; all of them if left out')
     .option('--vm <name>', 'of this VM only')
     .option(
@@ -57,8 +60,38 @@ export function addRescueCommands(program: Command, cli: Cli): void {
     });
 }
 
+function addCopy(rescue: Command, cli: Cli): void {
+  withSpendingOptions(
+    rescue.command('copy').description('make or refresh a copy of a vault at another place'),
+  )
+    .requiredOption('--from <place>', 'the vault: a folder or s3://bucket/prefix')
+    .requiredOption('--to <place>', 'the copy: an empty place at first')
+    .option('--from-endpoint <url>', 'an S3 service that is not AWS')
+    .option('--from-region <name>', 'region of the bucket')
+    .option('--from-profile <name>', 'profile of the AWS settings with the credentials')
+    .option('--to-endpoint <url>', 'the same for the copy')
+    .option('--to-region <name>', 'the same for the copy')
+    .option('--to-profile <name>', 'the same for the copy')
+    .option('--limit-rate <amount>', 'bytes per second on average: 500K, 20M')
+    .option('--read-back', 'read every object back from the copy and compare it')
+    .option('--single-writer', 'accept a network file system or a caching store')
+    .option('--dry-run', 'say what would be copied and what it would cost, and stop')
+    .action(async (options: CopyOptions) => {
+      const { copyVault } = await import('./copy-vault.ts');
+      await cli.answer(options, copyVault(cli, options));
+    });
+  rescue
+    .command('prices')
+    .description('the price table, as a file for --prices')
+    .option('--prices <file>', 'check this one')
+    .action(async (options: PricesOptions) => {
+      const { showPrices } = await import('./spending-options.ts');
+      await cli.answer(options, showPrices(cli, options));
+    });
+}
+
 function addRestore(rescue: Command, cli: Cli): void {
-  opened(
+  spent(
     rescue
       .command('restore')
       .description('write the disks and the definition of a recovery point as new files'),
@@ -88,4 +121,8 @@ function at(command: Command): Command {
 
 function opened(command: Command): Command {
   return at(command).option('--recovery-file <path>', 'open the vault with this file');
+}
+
+function spent(command: Command): Command {
+  return withSpendingOptions(opened(command));
 }

@@ -17,6 +17,7 @@ import { type Outcome } from '../outcome.ts';
 import { count, formatDuration } from '../quantities.ts';
 import { choosePoint } from './choose-point.ts';
 import { checkedName, type ImageFormat } from './import-plan.ts';
+import { withSpending } from './spending-options.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
 
 export interface RestoreOptions extends VaultKey {
@@ -40,7 +41,7 @@ export async function restorePoint(
   const { clock } = cli.environment;
   const newName = options.as === undefined ? undefined : checkedName(options.as);
   const startMs = clock.monotonicMs();
-  return await withVault(cli, options, async (vault) => {
+  return await withVault(cli, options, async (vault, spending) => {
     const point = choosePoint(await vault.points(cli.signal), asked, options.vm);
     const plan = planFor(cli, point, { ...options, newName });
     if (options.dryRun === true) {
@@ -51,7 +52,8 @@ export async function restorePoint(
     using meter = cli.meter();
     const { report } = meter;
     const writtenBytes = await writePlan(plan, vault, createImage, { signal: cli.signal, report });
-    return done(plan, { writtenBytes, durationMs: clock.monotonicMs() - startMs });
+    const durationMs = clock.monotonicMs() - startMs;
+    return withSpending(done(plan, { writtenBytes, durationMs }), spending);
   });
 }
 

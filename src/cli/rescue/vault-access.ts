@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Spending } from '../../vault/budget/spending.ts';
 import { type ObjectStore } from '../../vault/object-store.ts';
 import { openObjectStore } from '../../vault/object-stores/location.ts';
 import { Vault } from '../../vault/vault.ts';
@@ -8,12 +9,14 @@ import { type Cli, type CommonOptions } from '../cli.ts';
 import { existingPassphrase } from '../passphrase.ts';
 import { readRecoveryFile } from '../recovery-file.ts';
 import { TerminalLog } from '../terminal-log.ts';
+import { openSpending, type SpendingOptions } from './spending-options.ts';
 
 /** Where the vault is, on every rescue command. */
-export interface VaultPlace extends CommonOptions {
+export interface VaultPlace extends CommonOptions, SpendingOptions {
   readonly vault: string;
   readonly endpoint?: string;
   readonly region?: string;
+  readonly profile?: string;
   readonly singleWriter?: boolean;
 }
 
@@ -24,8 +27,12 @@ export interface VaultKey extends VaultPlace {
 /** Somebody sits in front: after this long a store that does not answer is given up. */
 const PATIENCE_MS = 2 * 60_000;
 
-export async function openStore(cli: Cli, place: VaultPlace): Promise<ObjectStore> {
-  const { endpoint, region, singleWriter } = place;
+export async function openStore(
+  cli: Cli,
+  place: VaultPlace,
+  spending = new Spending(),
+): Promise<ObjectStore> {
+  const { endpoint, region, profile, singleWriter } = place;
   const vault = locationOf(cli, place.vault);
   let said = false;
   return await openObjectStore(
@@ -33,7 +40,9 @@ export async function openStore(cli: Cli, place: VaultPlace): Promise<ObjectStor
     {
       ...(endpoint === undefined ? {} : { endpoint }),
       ...(region === undefined ? {} : { region }),
+      ...(profile === undefined ? {} : { profile }),
       allowNetworkFileSystem: singleWriter === true,
+      meter: (store) => spending.meter(store, endpoint),
       retry: {
         patienceMs: PATIENCE_MS,
         wait: async (delayMs, signal) => {
@@ -70,16 +79,17 @@ export function openOptions(cli: Cli): OpenOptions {
 export async function withVault<Result>(
   cli: Cli,
   key: VaultKey,
-  work: (vault: Vault) => Promise<Result>,
+  work: (vault: Vault, spending: Spending) => Promise<Result>,
 ): Promise<Result> {
+  const spending = await openSpending(cli, key);
   const unlocked = await unlock(cli, key);
   await using resources = new AsyncDisposableStack();
-  const store = resources.adopt(await openStore(cli, key), (opened) => opened.close());
+  const store = resources.adopt(await openStore(cli, key, spending), (opened) => opened.close());
   const vault = resources.adopt(
     await Vault.open(store, unlocked, openOptions(cli), cli.signal),
     (opened) => opened.close(),
   );
-  return await work(vault);
+  return await work(vault, spending);
 }
 
 async function unlock(cli: Cli, { recoveryFile }: VaultKey): Promise<VaultUnlock> {

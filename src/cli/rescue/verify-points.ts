@@ -8,6 +8,7 @@ import { type Outcome } from '../outcome.ts';
 import { plainText } from '../plain-text.ts';
 import { count } from '../quantities.ts';
 import { choosePoint, pointsOf } from './choose-point.ts';
+import { withSpending } from './spending-options.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
 
 export interface VerifyOptions extends VaultKey {
@@ -38,13 +39,14 @@ export async function verifyPoints(
   if (level === undefined) {
     throw new Fault('request.invalid', '--level is 1, 2 or 3.');
   }
-  return await withVault(cli, options, async (vault) => {
+  return await withVault(cli, options, async (vault, spending) => {
     const all = await vault.points(cli.signal);
     const points =
       asked === undefined ? pointsOf(all, options.vm) : [choosePoint(all, asked, options.vm)];
     const reports = await verifyEach(cli, vault, points, level);
     requireWhole(reports);
-    return { document: { points: reports }, text: wholeText(points, reports) };
+    const text = wholeText(points, reports);
+    return withSpending({ document: { points: reports }, text }, spending);
   });
 }
 

@@ -8,7 +8,7 @@ import type { Throttle } from './throttle.ts';
 /** No object of a vault is larger: docs/vault-format.md, section 1. */
 const OBJECT_BYTES_MAX = 256 * 1024 * 1024;
 /** What is read at once while a rate must be kept. */
-const THROTTLED_BYTES = 4 * 1024 * 1024;
+export const THROTTLED_BYTES = 4 * 1024 * 1024;
 
 export interface SenderParts {
   readonly source: ObjectStore;

@@ -219,7 +219,9 @@ export class VaultCopy {
       await inLane(lane, async () => {
         // A manifest before the note that it was carried out, which sorts behind it.
         for (const entry of entries.filter(({ key }) => !key.endsWith('.done'))) {
-          await lane.add(async () => this.#send(entry, running));
+          await lane.add(async () => {
+            await this.#send(entry, running);
+          });
         }
       });
       for (const entry of entries.filter(({ key }) => key.endsWith('.done'))) {
@@ -241,7 +243,9 @@ export class VaultCopy {
         }
         if (sealed.has(key)) {
           if (sourceBytes !== targetBytes) {
-            await lane.add(async () => this.#send(entry, running));
+            await lane.add(async () => {
+              await this.#send(entry, running);
+            });
           }
         } else if (targetBytes === undefined && sealed.has(key.replace(SEAL, ''))) {
           unsealed.push(key.replace(SEAL, ''));

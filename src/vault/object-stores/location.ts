@@ -17,6 +17,8 @@ export interface OpenOptions extends S3Options {
    */
   readonly allowNetworkFileSystem?: boolean;
   readonly retry?: RetryOptions;
+  /** Sees every attempt: goes between the store and what repeats. */
+  readonly meter?: (store: ObjectStore) => ObjectStore;
 }
 
 type Location = { readonly folder: string } | { readonly s3: S3Location };
@@ -55,11 +57,12 @@ export async function openObjectStore(
 ): Promise<ObjectStore> {
   signal.throwIfAborted();
   const where = parseLocation(location);
+  const { meter = (store: ObjectStore) => store, retry } = options;
   if ('s3' in where) {
-    return new RetryingObjectStore(await openS3(where.s3, options), options.retry);
+    return new RetryingObjectStore(meter(await openS3(where.s3, options)), retry);
   }
   await checkFolder(where.folder, options.allowNetworkFileSystem ?? false);
-  return new RetryingObjectStore(new DirectoryObjectStore(where.folder), options.retry);
+  return new RetryingObjectStore(meter(new DirectoryObjectStore(where.folder)), retry);
 }
 
 /** The S3 client costs a fifth of a second and 20 MB to load: only those who use it pay. */

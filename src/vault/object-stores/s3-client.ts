@@ -6,6 +6,8 @@ export interface S3Options {
   readonly endpoint?: string;
   /** Default: what the AWS settings of this machine say; with an endpoint `us-east-1`. */
   readonly region?: string;
+  /** Of the shared AWS files; for a second account beside the one of the environment. */
+  readonly profile?: string;
   /** Default: the standard AWS chain (environment, shared files, web identity, machine role). */
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
   /** How long a connection may take to open, and how long it may be silent. */
@@ -56,12 +58,13 @@ export async function connectS3(options: S3Options): Promise<S3Client> {
 }
 
 function clientOf(options: S3Options): S3Client {
-  const { endpoint, region, credentials } = options;
+  const { endpoint, region, profile, credentials } = options;
   const silenceTimeoutMs = options.silenceTimeoutMs ?? SILENCE_TIMEOUT_MS;
   const agent = { keepAlive: true, maxSockets: CONNECTIONS_MAX };
   return new S3Client({
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(region === undefined ? {} : { region }),
+    ...(profile === undefined ? {} : { profile }),
     ...(credentials === undefined ? {} : { credentials }),
     forcePathStyle: true,
     maxAttempts: ATTEMPTS,
