@@ -1,5 +1,5 @@
 import { encodeControl } from '../control-object.ts';
-import { numberedKey, numberOf, PREFIXES } from '../layout.ts';
+import { numberedKey, numberOf, PREFIXES, randomSuffix } from '../layout.ts';
 import type { ObjectKey } from '../object-store.ts';
 import type { VaultBase } from '../packs.ts';
 import type { SlotSet } from '../slot-set.ts';
@@ -20,8 +20,8 @@ export async function writeDamage(
 }
 
 /**
- * Writes `bad/<n>-<rand>.done`: these slots of that list were written anew, in another generation of their packs or under
- * their own key, and read back.
+ * Writes `bad/<n>-<rand>.<rand>.done`: these slots of that list were written anew, in another generation of their packs or
+ * under their own key, and read back.
  */
 export async function writeHealed(
   base: VaultBase,
@@ -29,6 +29,6 @@ export async function writeHealed(
   slots: SlotSet,
   signal: AbortSignal,
 ): Promise<void> {
-  const key = `${list}.done`;
+  const key = `${list}.${randomSuffix()}.done`;
   await base.store.put(key, encodeControl(base.keys, 'done', key, slots.encode()), signal);
 }

@@ -48,7 +48,7 @@ export class DamagedSlots {
       }
     }
     for (const key of keys) {
-      const list = this.#lists.get(key.slice(0, -'.done'.length));
+      const list = this.#lists.get(key.split('.', 1)[0] ?? '');
       if (key.endsWith('.done') && list !== undefined && !this.#done.has(key)) {
         list.healed.addAll(await this.#get('done', key, signal));
         this.#done.add(key);

@@ -1,0 +1,268 @@
+import { isFault } from '../../kernel/fault.ts';
+import { decodeControl, type ControlKind } from '../control-object.ts';
+import { ExcludedSlots } from '../excluded-slots.ts';
+import { numberedKey, numberOf, pointKey, PREFIXES, sealKey } from '../layout.ts';
+import { decodeFormat, encodeFormat } from '../format-object.ts';
+import { MapNodes } from '../map-tree.ts';
+import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import { Packs } from '../packs.ts';
+import { PointStore } from '../point-store.ts';
+import { pointPacks } from '../proof/point-packs.ts';
+import { openSigned } from '../signed-object.ts';
+import type { VaultInside } from '../vault.ts';
+import { MergedStore } from './merged-store.ts';
+
+/** What became of a small object that is missing or damaged. */
+export interface ObjectRepair {
+  readonly key: ObjectKey;
+  readonly was: 'missing' | 'damaged';
+  readonly outcome: 'copied' | 'overwritten' | 'written-anew' | 'left';
+  /** Why nothing was done. */
+  readonly why?: string;
+}
+
+export interface ObjectRepairOptions {
+  readonly apply: boolean;
+  readonly overwrite: boolean;
+}
+
+const NOT_ASKED = 'nothing is overwritten unless it is asked for';
+
+/** Lists and marks; points come last, when what they need is back. Packs have their own way, keys are given out by people. */
+const LISTED = [
+  PREFIXES.format,
+  PREFIXES.condemned,
+  PREFIXES.damaged,
+  PREFIXES.aliases,
+  PREFIXES.retired,
+  PREFIXES.holds,
+] as const;
+
+/**
+ * Brings back what is missing here and verifies in the copy. What is damaged here keeps its bytes unless the
+ * caller said otherwise; only a format is written anew, because the newest one counts.
+ */
+export async function repairObjects(
+  inside: VaultInside,
+  copy: ObjectStore,
+  options: ObjectRepairOptions,
+  signal: AbortSignal,
+): Promise<ObjectRepair[]> {
+  const repairs: ObjectRepair[] = [];
+  for (const prefix of LISTED) {
+    for (const key of await keysIn(copy, prefix, signal)) {
+      const repair = await repairObject(inside, copy, { ...options, key }, signal);
+      if (repair !== undefined) {
+        repairs.push(repair);
+      }
+    }
+  }
+  return [...repairs, ...(await repairPoints(inside, copy, options, signal))];
+}
+
+async function keysIn(
+  store: ObjectStore,
+  prefix: string,
+  signal: AbortSignal,
+): Promise<ObjectKey[]> {
+  const entries = await Array.fromAsync(store.list(prefix, signal));
+  return entries.map(({ key }) => key);
+}
+
+async function repairObject(
+  inside: VaultInside,
+  copy: ObjectStore,
+  { key, apply, overwrite }: ObjectRepairOptions & { readonly key: ObjectKey },
+  signal: AbortSignal,
+): Promise<ObjectRepair | undefined> {
+  const { base } = inside;
+  const here = await base.store.get(key, signal);
+  if (here !== undefined && verifies(inside, key, here)) {
+    return undefined;
+  }
+  const was = here === undefined ? 'missing' : 'damaged';
+  const there = await verifiedCopy(inside, copy, key, signal);
+  if (there === undefined) {
+    return here === undefined
+      ? undefined
+      : { key, was, outcome: 'left', why: 'the copy of it does not verify either' };
+  }
+  if (was === 'damaged' && key.startsWith(PREFIXES.format)) {
+    return writeFormatAnew(inside, { key, apply }, signal);
+  }
+  if (was === 'damaged' && !overwrite) {
+    return { key, was, outcome: 'left', why: NOT_ASKED };
+  }
+  if (apply) {
+    await base.store.put(key, there, signal);
+  }
+  return { key, was, outcome: was === 'missing' ? 'copied' : 'overwritten' };
+}
+
+async function verifiedCopy(
+  inside: VaultInside,
+  copy: ObjectStore,
+  key: ObjectKey,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  const object = await copy.get(key, signal);
+  return object !== undefined && verifies(inside, key, object) ? object : undefined;
+}
+
+/** The format with the highest number counts: one more is as good as mending the last. */
+async function writeFormatAnew(
+  { base, format }: VaultInside,
+  { key, apply }: { readonly key: ObjectKey; readonly apply: boolean },
+  signal: AbortSignal,
+): Promise<ObjectRepair> {
+  const numbers = (await keysIn(base.store, PREFIXES.format, signal)).map(
+    (other) => numberOf(other) ?? 0,
+  );
+  const next = numberedKey(PREFIXES.format, Math.max(0, ...numbers) + 1);
+  if (apply) {
+    await base.store.put(next, encodeFormat(base.keys, next, format), signal);
+  }
+  return { key, was: 'damaged', outcome: 'written-anew' };
+}
+
+/** Whether a holder of the key wrote exactly this under exactly this name. */
+function verifies({ base: { keys } }: VaultInside, key: ObjectKey, object: Uint8Array): boolean {
+  try {
+    if (key.startsWith(PREFIXES.format)) {
+      decodeFormat(keys, key, object);
+      return true;
+    }
+    const kind = kindOf(key);
+    if (kind === 'retire' || kind === 'hold-end') {
+      openSigned(keys, kind, key, object);
+    } else {
+      decodeControl(keys, kind, key, object);
+    }
+    return true;
+  } catch (error) {
+    if (isFault(error) && (error.kind === 'integrity' || error.kind === 'unsupported')) {
+      // The answer to the question.
+      return false;
+    }
+    throw error;
+  }
+}
+
+function kindOf(key: ObjectKey): ControlKind {
+  const isDone = key.endsWith('.done');
+  if (key.startsWith(PREFIXES.condemned)) {
+    return isDone ? 'done' : 'condemned';
+  }
+  if (key.startsWith(PREFIXES.damaged)) {
+    return isDone ? 'done' : 'bad';
+  }
+  if (key.startsWith(PREFIXES.retired)) {
+    return key.endsWith('.ask') ? 'retire-request' : 'retire';
+  }
+  if (key.startsWith(PREFIXES.holds)) {
+    return key.endsWith('.end') ? 'hold-end' : 'hold';
+  }
+  return 'alias';
+}
+
+/**
+ * A point or a seal that is missing here and whole in the copy comes back, unless the point was retired or a collector has
+ * condemned something of it: then its absence may be meant, and its packs are not safe.
+ */
+async function repairPoints(
+  inside: VaultInside,
+  copy: ObjectStore,
+  { apply, overwrite }: ObjectRepairOptions,
+  signal: AbortSignal,
+): Promise<ObjectRepair[]> {
+  const { base, log } = inside;
+  const points = {
+    here: new PointStore(base, log),
+    there: new PointStore({ ...base, store: copy }, log),
+  };
+  const repairs: ObjectRepair[] = [];
+  for (const name of await points.there.sealed(signal)) {
+    if (
+      (await damageOfPoint(points.here, name, signal)) === undefined ||
+      (await points.there.isRetired(name, signal)) ||
+      (await points.here.isRetired(name, signal))
+    ) {
+      continue;
+    }
+    const why = await reasonToLeave(inside, copy, { points: points.there, name }, signal);
+    for (const key of [pointKey(name.vmId, name.id), sealKey(name.vmId, name.id)]) {
+      const options = { apply, overwrite, key, ...(why === undefined ? {} : { why }) };
+      const repair = await repairFrom(base.store, copy, options, signal);
+      if (repair !== undefined) {
+        repairs.push(repair);
+      }
+    }
+  }
+  return repairs;
+}
+
+/** One half of a point whose copy is whole. */
+async function repairFrom(
+  store: ObjectStore,
+  copy: ObjectStore,
+  options: ObjectRepairOptions & { readonly key: ObjectKey; readonly why?: string },
+  signal: AbortSignal,
+): Promise<ObjectRepair | undefined> {
+  const { key, apply, overwrite } = options;
+  const [mine, theirs] = [await store.get(key, signal), await copy.get(key, signal)];
+  if (theirs === undefined || (mine !== undefined && Buffer.from(mine).equals(theirs))) {
+    return undefined;
+  }
+  const was = mine === undefined ? 'missing' : 'damaged';
+  const why = options.why ?? (was === 'damaged' && !overwrite ? NOT_ASKED : undefined);
+  if (why !== undefined) {
+    return { key, was, outcome: 'left', why };
+  }
+  if (apply) {
+    await store.put(key, theirs, signal);
+  }
+  return { key, was, outcome: was === 'missing' ? 'copied' : 'overwritten' };
+}
+
+type Name = Parameters<PointStore['load']>[0];
+
+async function damageOfPoint(
+  points: PointStore,
+  name: Name,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    await points.load(name, signal);
+    return undefined;
+  } catch (error) {
+    if (isFault(error) && (error.kind === 'integrity' || error.kind === 'not-found')) {
+      // The answer to the question.
+      return error.message;
+    }
+    throw error;
+  }
+}
+
+async function reasonToLeave(
+  { base, log }: VaultInside,
+  copy: ObjectStore,
+  { points, name }: { readonly points: PointStore; readonly name: Name },
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const damage = await damageOfPoint(points, name, signal);
+  if (damage !== undefined) {
+    return 'the copy of it is not whole either';
+  }
+  const excluded = new ExcludedSlots(base, log);
+  await excluded.readCondemned(signal);
+  if (excluded.condemned.isEmpty) {
+    return undefined;
+  }
+  const merged = { ...base, store: new MergedStore(base.store, copy) };
+  const { document } = await points.load(name, signal);
+  const nodes = new MapNodes(merged, new Packs(merged));
+  const packs = await pointPacks({ base: merged, nodes }, document, signal);
+  return packs.some(({ ulid }) => excluded.condemned.of(ulid) !== undefined)
+    ? 'a collector has condemned something that it needs; the point may have been removed on purpose'
+    : undefined;
+}

@@ -1,0 +1,268 @@
+import { createHash } from 'node:crypto';
+import type { FooterCache } from '../footer-cache.ts';
+import type { FrameFetcher } from '../frame-fetcher.ts';
+import { packKey, packPrefix, parsePackKey, randomSuffix, type PackName } from '../layout.ts';
+import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import type { PackFooter } from '../pack-layout.ts';
+import { numbersOf } from '../proof/lost-slots.ts';
+import { PackCheck, type PackFindings } from '../proof/pack-check.ts';
+import type { Ulid } from '../ulid.ts';
+import { writePack, type RewriteSlot } from './pack-rewrite.ts';
+import { salvagePack } from './salvage.ts';
+
+/** A logical pack. */
+export type PackId = Pick<PackName, 'kind' | 'ulid'>;
+
+/** What became of a pack that was damaged or missing. */
+export interface PackRepair {
+  readonly pack: Ulid;
+  /**
+   * `whole`: a generation that is there has everything. `copied`: an object was missing and came from the copy under
+   * its own key. `rewritten`: a new generation holds what could be read. `lost`: nothing could be done.
+   */
+  readonly outcome: 'whole' | 'copied' | 'rewritten' | 'lost';
+  /** The object that was written, or would be. */
+  readonly key?: ObjectKey;
+  readonly bytes: number;
+  /** Slots that were unreadable before and are readable now. */
+  readonly healedSlots: number;
+  /** Slots that are in no place that could be found; `all` if not even their number is known. */
+  readonly lostSlots: number | 'all';
+  /** Slots that can be read now. */
+  readonly readable: ReadonlySet<number>;
+}
+
+/** One place where generations of packs lie. */
+export interface PackPlace {
+  readonly fetcher: FrameFetcher;
+  readonly cache?: FooterCache;
+}
+
+interface Generation {
+  readonly name: PackName;
+  readonly findings: PackFindings;
+}
+
+export interface PackRepairParts {
+  readonly vault: PackPlace;
+  readonly copy?: PackPlace;
+  /** False: nothing is written. */
+  readonly apply: boolean;
+}
+
+/**
+ * Makes a damaged pack whole from what can be read of its generations, here and in a copy of the vault. No object that
+ * exists is written to: the result is a generation of its own, which readers find when the damaged one
+ * fails them, so neither object lock nor the rule of writing once stands in the way.
+ */
+export class PackRepairer {
+  readonly #parts: PackRepairParts;
+
+  constructor(parts: PackRepairParts) {
+    this.#parts = parts;
+  }
+
+  async repair(pack: PackId, signal: AbortSignal): Promise<PackRepair> {
+    const { vault, copy } = this.#parts;
+    const here = await generations(vault, pack, signal);
+    const there = copy === undefined ? [] : await generations(copy, pack, signal);
+    const readable = readableSlots(here);
+    const wanted = wantedSlots([...here, ...there]);
+    const isClean = here.some(
+      ({ findings }) =>
+        findings.why.length === 0 && isSubset(wanted, readableSlots([{ findings }])),
+    );
+    if (isClean && wanted.size > 0) {
+      return { pack: pack.ulid, outcome: 'whole', ...done(0, readable, wanted) };
+    }
+    const whole = there.find(({ findings }) => findings.why.length === 0);
+    if (here.length === 0 && whole !== undefined && copy !== undefined) {
+      return this.#copy(copy, whole, signal);
+    }
+    return this.#rewrite(pack, { here, there, readable }, signal);
+  }
+
+  /** The object is missing here and whole there: the same bytes go under the same key. */
+  async #copy(
+    copy: PackPlace,
+    { name, findings }: Generation,
+    signal: AbortSignal,
+  ): Promise<PackRepair> {
+    const key = packKey(name);
+    const slots = readableSlots([{ findings }]);
+    const object = await storeOf(copy).get(key, signal);
+    if (object === undefined) {
+      return {
+        pack: name.ulid,
+        outcome: 'lost',
+        bytes: 0,
+        healedSlots: 0,
+        lostSlots: 'all',
+        readable: new Set(),
+      };
+    }
+    if (this.#parts.apply) {
+      await this.#put(key, object, signal);
+    }
+    const { length } = object;
+    return {
+      pack: name.ulid,
+      outcome: 'copied',
+      key,
+      ...done(length, slots, slots),
+      healedSlots: slots.size,
+    };
+  }
+
+  async #rewrite(
+    pack: PackId,
+    {
+      here,
+      there,
+      readable,
+    }: {
+      readonly here: readonly Generation[];
+      readonly there: readonly Generation[];
+      readonly readable: ReadonlySet<number>;
+    },
+    signal: AbortSignal,
+  ): Promise<PackRepair> {
+    const { vault, copy, apply } = this.#parts;
+    const slots = new Map<number, RewriteSlot>();
+    await gather(vault, here, slots, signal);
+    if (copy !== undefined) {
+      await gather(copy, there, slots, signal);
+    }
+    const found = new Set(
+      [...slots].filter(([, { content }]) => content !== undefined).map(([slot]) => slot),
+    );
+    const wanted = new Set([...slots].filter(([, { size }]) => size > 0).map(([slot]) => slot));
+    if (wanted.size === 0 || found.size === 0) {
+      return {
+        pack: pack.ulid,
+        outcome: 'lost',
+        bytes: 0,
+        healedSlots: 0,
+        lostSlots: 'all',
+        readable,
+      };
+    }
+    const gained = [...found].filter((slot) => !readable.has(slot)).length;
+    if (gained === 0 && found.size < wanted.size) {
+      // A generation of what can be read anyway would heal nothing.
+      return { pack: pack.ulid, outcome: 'lost', ...done(0, readable, wanted) };
+    }
+    const last = Math.max(...[...here, ...there].map(({ name }) => name.generation));
+    const name: PackName = { ...pack, generation: last + 1, rand: randomSuffix() };
+    const count = Math.max(...slots.keys()) + 1;
+    const list = Array.from({ length: count }, (_, slot) => slots.get(slot) ?? MISSING);
+    const object = writePack(vault.fetcher.packs, name, list);
+    const key = packKey(name);
+    if (apply) {
+      await this.#put(key, object, signal);
+    }
+    const now = new Set([...readable, ...found]);
+    return {
+      pack: pack.ulid,
+      outcome: 'rewritten',
+      key,
+      ...done(object.length, now, wanted),
+      healedSlots: gained,
+    };
+  }
+
+  async #put(key: ObjectKey, object: Uint8Array, signal: AbortSignal): Promise<void> {
+    const sha256 = createHash('sha256').update(object).digest();
+    await storeOf(this.#parts.vault).put(key, object, signal, { sha256 });
+    // Before anybody counts on it: what is stored is what was sent.
+    const name = parsePackKey(key);
+    const findings =
+      name && (await new PackCheck(this.#parts.vault.fetcher, 'frames').run(name, signal));
+    if (findings === undefined || findings.why.length > 0) {
+      throw new Error(`${key} is not whole after it was written: ${findings?.why.join(' ') ?? ''}`);
+    }
+  }
+}
+
+const MISSING: RewriteSlot = { id: Buffer.alloc(16), size: 0, content: undefined };
+
+function storeOf({ fetcher }: PackPlace): ObjectStore {
+  return fetcher.packs.base.store;
+}
+
+function done(
+  bytes: number,
+  readable: ReadonlySet<number>,
+  wanted: ReadonlySet<number>,
+): Pick<PackRepair, 'bytes' | 'healedSlots' | 'lostSlots' | 'readable'> {
+  const lostSlots = [...wanted].filter((slot) => !readable.has(slot)).length;
+  return { bytes, healedSlots: 0, lostSlots, readable };
+}
+
+/** All generations in one place, newest first, each checked. */
+async function generations(
+  { fetcher }: PackPlace,
+  pack: PackId,
+  signal: AbortSignal,
+): Promise<Generation[]> {
+  const check = new PackCheck(fetcher, 'ids');
+  const found: Generation[] = [];
+  for await (const { key } of fetcher.packs.base.store.list(packPrefix(pack), signal)) {
+    const name = parsePackKey(key);
+    if (name?.ulid === pack.ulid && name.kind === pack.kind) {
+      found.push({ name, findings: await check.run(name, signal) });
+    }
+  }
+  return found.sort((a, b) => b.name.generation - a.name.generation);
+}
+
+function slotsIn(footer: PackFooter | undefined): number[] {
+  const count = footer?.slots ?? 0;
+  return Array.from({ length: count }, (_, slot) => slot).filter(
+    (slot) => footer?.size(slot) !== 0,
+  );
+}
+
+function readableSlots(all: readonly Pick<Generation, 'findings'>[]): Set<number> {
+  const readable = new Set<number>();
+  for (const { findings } of all) {
+    const lost = findings.lost === 'all' ? undefined : numbersOf(findings.lost);
+    for (const slot of lost === undefined ? [] : slotsIn(findings.footer)) {
+      if (lost?.has(slot) === false) {
+        readable.add(slot);
+      }
+    }
+  }
+  return readable;
+}
+
+function wantedSlots(all: readonly Generation[]): Set<number> {
+  return new Set(all.flatMap(({ findings }) => slotsIn(findings.footer)));
+}
+
+function isSubset(some: ReadonlySet<number>, all: ReadonlySet<number>): boolean {
+  return [...some].every((slot) => all.has(slot));
+}
+
+/** Adds what can be read of these generations and is not there yet. */
+async function gather(
+  { fetcher, cache }: PackPlace,
+  all: readonly Generation[],
+  slots: Map<number, RewriteSlot>,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const { name } of all) {
+    const object = await fetcher.packs.base.store.get(packKey(name), signal);
+    if (object === undefined) {
+      continue;
+    }
+    const salvage = await salvagePack(fetcher.packs, name, object, cache);
+    for (const [slot, found] of salvage.slots.entries()) {
+      const known = slots.get(slot);
+      const adds = known?.content === undefined && (found.content !== undefined || found.size > 0);
+      if (found.size > 0 && adds) {
+        slots.set(slot, found);
+      }
+    }
+  }
+}

@@ -1,0 +1,122 @@
+import type { FooterCache } from '../footer-cache.ts';
+import { FrameFetcher } from '../frame-fetcher.ts';
+import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import { Packs } from '../packs.ts';
+import { writeHealed } from '../proof/damage-list.ts';
+import { DamagedSlots, type DamageList } from '../proof/damaged-slots.ts';
+import { numbersOf } from '../proof/lost-slots.ts';
+import { SlotSet } from '../slot-set.ts';
+import type { VaultInside } from '../vault.ts';
+import type { Running } from '../vault-options.ts';
+import { repairObjects, type ObjectRepair } from './object-repair.ts';
+import { PackRepairer, type PackRepair } from './pack-repair.ts';
+import { findSuspects } from './suspects.ts';
+
+export interface RepairOptions {
+  /** Another place with the same vault. */
+  readonly copy?: ObjectStore;
+  /** Nothing is written; the report says what would be. */
+  readonly dryRun: boolean;
+  /**
+   * Small objects that are damaged in place (points, seals, lists) get the copy's bytes under their key. Only where the store
+   * keeps no old versions under lock is anything lost by it; without it they are only reported.
+   */
+  readonly overwrite?: boolean;
+  /** Packs that were found damaged, beside those that stand in `bad/`. */
+  readonly suspects?: Iterable<ObjectKey>;
+}
+
+export interface RepairReport {
+  readonly dryRun: boolean;
+  readonly objects: readonly ObjectRepair[];
+  readonly packs: readonly PackRepair[];
+  readonly writtenBytes: number;
+  /** Points whose map cannot be walked, here or in the copy: what they need is not known. */
+  readonly unreadablePoints: readonly string[];
+}
+
+/**
+ * Heals a vault: what is missing comes from the copy under its own key, packs that are damaged are written anew as
+ * another generation from all that can still be read. Can be stopped and run again at any time.
+ */
+export async function repairVault(
+  inside: VaultInside,
+  options: RepairOptions,
+  running: Running,
+): Promise<RepairReport> {
+  const { base, pool, log, cache } = inside;
+  const { copy, dryRun } = options;
+  const { signal } = running;
+  const objects =
+    copy === undefined
+      ? []
+      : await repairObjects(
+          inside,
+          copy,
+          { apply: !dryRun, overwrite: options.overwrite === true },
+          signal,
+        );
+  const damaged = new DamagedSlots(base, log);
+  await damaged.read(signal);
+  const { suspects, unreadablePoints } = await findSuspects(
+    inside,
+    { damaged, ...options },
+    signal,
+  );
+  const place = (store: ObjectStore, own?: FooterCache) => ({
+    fetcher: new FrameFetcher(new Packs({ ...base, store }), pool),
+    ...(own === undefined ? {} : { cache: own }),
+  });
+  const repairer = new PackRepairer({
+    vault: place(base.store, cache),
+    ...(copy === undefined ? {} : { copy: place(copy) }),
+    apply: !dryRun,
+  });
+  const packs: PackRepair[] = [];
+  for (const pack of suspects.values()) {
+    signal.throwIfAborted();
+    packs.push(await repairer.repair(pack, signal));
+    running.report?.({ phase: 'repairing', doneBytes: packs.length, totalBytes: suspects.size });
+  }
+  if (!dryRun) {
+    await noteHealed(inside, damaged, packs, signal);
+  }
+  const writtenBytes = packs.reduce((sum, { bytes }) => sum + bytes, 0);
+  return { dryRun, objects, packs, writtenBytes, unreadablePoints };
+}
+
+/** Says of each list of damage what of it can be read again. */
+async function noteHealed(
+  { base }: VaultInside,
+  damaged: DamagedSlots,
+  packs: readonly PackRepair[],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const list of damaged.lists) {
+    const now = new SlotSet();
+    for (const repair of packs) {
+      addHealed(now, list, repair);
+    }
+    if (!now.isEmpty) {
+      await writeHealed(base, list.key, now, signal);
+    }
+  }
+}
+
+function addHealed(now: SlotSet, { slots, healed }: DamageList, repair: PackRepair): void {
+  const { pack, readable, lostSlots } = repair;
+  const ranges = slots.of(pack);
+  if (ranges === 'all') {
+    if (lostSlots === 0 && healed.of(pack) !== 'all') {
+      now.add(pack, 'all');
+    }
+    return;
+  }
+  const again = [...numbersOf(ranges ?? [])].filter(
+    (slot) => readable.has(slot) && !healed.has(pack, slot),
+  );
+  now.add(
+    pack,
+    again.map((slot) => ({ first: slot, count: 1 })),
+  );
+}

@@ -1,0 +1,110 @@
+import { isFault } from '../../kernel/fault.ts';
+import { parsePackKey, PREFIXES } from '../layout.ts';
+import { MapNodes } from '../map-tree.ts';
+import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import { Packs } from '../packs.ts';
+import type { DamagedSlots } from '../proof/damaged-slots.ts';
+import { pointPacks } from '../proof/point-packs.ts';
+import type { Ulid } from '../ulid.ts';
+import type { VaultInside } from '../vault.ts';
+import { MergedStore } from './merged-store.ts';
+import type { PackId } from './pack-repair.ts';
+
+export interface Suspects {
+  readonly suspects: ReadonlyMap<Ulid, PackId>;
+  /** Points whose map cannot be walked: what they need is not known. */
+  readonly unreadablePoints: readonly string[];
+}
+
+export interface Hints {
+  readonly damaged: DamagedSlots;
+  readonly copy?: ObjectStore;
+  /** Packs found damaged that need not stand in a list. */
+  readonly suspects?: Iterable<ObjectKey>;
+}
+
+/** Packs that are listed as damaged, that scrubs found damaged, or that points need and that are gone. */
+export async function findSuspects(
+  inside: VaultInside,
+  hints: Hints,
+  signal: AbortSignal,
+): Promise<Suspects> {
+  const { base } = inside;
+  const present = await packsIn(base.store, signal);
+  const inCopy = hints.copy === undefined ? present : await packsIn(hints.copy, signal);
+  const suspects = new Map<Ulid, PackId>();
+  const addKey = (key: unknown): void => {
+    const name = typeof key === 'string' ? parsePackKey(key) : undefined;
+    if (name !== undefined) {
+      suspects.set(name.ulid, { kind: name.kind, ulid: name.ulid });
+    }
+  };
+  for (const ulid of [...hints.damaged.lists].flatMap(({ slots }) => [...slots.packs()])) {
+    const kind = present.get(ulid) ?? inCopy.get(ulid);
+    if (kind !== undefined && hints.damaged.touches(ulid)) {
+      suspects.set(ulid, { kind, ulid });
+    }
+  }
+  for (const key of hints.suspects ?? []) {
+    addKey(key);
+  }
+  const { missing, culprits, unreadablePoints } = await missingPacks(
+    inside,
+    present,
+    hints,
+    signal,
+  );
+  for (const { kind, ulid } of missing) {
+    suspects.set(ulid, { kind, ulid });
+  }
+  for (const key of culprits) {
+    addKey(key);
+  }
+  return { suspects, unreadablePoints };
+}
+
+/** What points need and is not there. The copy helps to read maps of which parts are gone here. */
+async function missingPacks(
+  inside: VaultInside,
+  present: ReadonlyMap<Ulid, unknown>,
+  { copy }: Hints,
+  signal: AbortSignal,
+): Promise<{ missing: PackId[]; culprits: unknown[]; unreadablePoints: string[] }> {
+  const store = copy === undefined ? inside.base.store : new MergedStore(inside.base.store, copy);
+  const base = { ...inside.base, store };
+  const nodes = new MapNodes(base, new Packs(base));
+  const missing: PackId[] = [];
+  const culprits: unknown[] = [];
+  const unreadablePoints: string[] = [];
+  for (const point of await inside.points.list(signal)) {
+    try {
+      const { document } = await inside.points.load(point, signal);
+      const packs = await pointPacks({ base, nodes }, document, signal);
+      missing.push(...packs.filter(({ ulid }) => !present.has(ulid)));
+    } catch (error) {
+      if (!isFault(error) || error.kind !== 'integrity') {
+        throw error;
+      }
+      // Reported; the pack that failed may be mended, and then the next run sees more.
+      culprits.push(error.context['pack']);
+      unreadablePoints.push(point.id);
+    }
+  }
+  return { missing, culprits, unreadablePoints };
+}
+
+async function packsIn(
+  store: ObjectStore,
+  signal: AbortSignal,
+): Promise<Map<Ulid, PackId['kind']>> {
+  const packs = new Map<Ulid, PackId['kind']>();
+  for (const prefix of [PREFIXES.data, PREFIXES.metadata]) {
+    for await (const { key } of store.list(prefix, signal)) {
+      const name = parsePackKey(key);
+      if (name !== undefined) {
+        packs.set(name.ulid, name.kind);
+      }
+    }
+  }
+  return packs;
+}
