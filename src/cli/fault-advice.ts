@@ -1,4 +1,5 @@
 import { type FaultCode, type FaultKind } from '../kernel/fault.ts';
+import { COLLECT_ADVICE } from './fault-advice/collect-advice.ts';
 import { COPY_ADVICE } from './fault-advice/copy-advice.ts';
 import { ENGINE_ADVICE } from './fault-advice/engine-advice.ts';
 import { KEY_ADVICE } from './fault-advice/key-advice.ts';
@@ -23,6 +24,7 @@ export const FAULT_ADVICE: Partial<Record<FaultCode, FaultAdvice>> = {
   ...SERVICE_ADVICE,
   ...VAULT_ADVICE,
   ...KEY_ADVICE,
+  ...COLLECT_ADVICE,
   ...COPY_ADVICE,
   ...ENGINE_ADVICE,
 };

@@ -57,6 +57,9 @@ export class Aliases {
   readonly #log: Log;
   readonly #seen = new Set<ObjectKey>();
   readonly #bySource = new Map<Ulid, Alias[]>();
+  #count = 0;
+  /** Objects that do not verify. Readers do without them; who removes anything must not. */
+  readonly ignored = new Set<ObjectKey>();
 
   constructor(base: VaultBase, log: Log) {
     this.#base = base;
@@ -75,6 +78,16 @@ export class Aliases {
         this.#seen.add(key);
       }
     }
+  }
+
+  /** How many are known: another number means that there are new ones. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Whether slots of this pack have other names that lead on. */
+  touches(ulid: Ulid): boolean {
+    return this.#bySource.has(ulid);
   }
 
   /** Other names of a slot, newest first; each may have others again. */
@@ -131,6 +144,7 @@ export class Aliases {
       const list = this.#bySource.get(alias.from.ulid) ?? [];
       this.#bySource.set(alias.from.ulid, list);
       list.push(alias);
+      this.#count += 1;
     }
   }
 
@@ -152,6 +166,7 @@ export class Aliases {
         throw error;
       }
       // Another way to content that is proven by its id in any case: without it, less is found.
+      this.ignored.add(key);
       this.#log.error('vault.alias-ignored', { key });
       return [];
     }

@@ -7,7 +7,7 @@ import { packKey, parsePackKey, PREFIXES } from './layout.ts';
 import type { PackFooter } from './pack-layout.ts';
 import { PACK_UNUSABLE, PACK_USABLE } from './pack-numbers.ts';
 import type { Packs, VaultBase } from './packs.ts';
-import type { SlotSet } from './slot-set.ts';
+import type { SlotRange, SlotSet } from './slot-set.ts';
 
 const CAPACITY_FIRST = 2 ** 16;
 /** Entries moved between two turns of the event loop: about 5 ms. */
@@ -85,11 +85,29 @@ export class DedupIndex {
         this.#base.numbers.setState(pack, PACK_UNUSABLE);
         continue;
       }
-      const { footer } = await this.#packs.open(pack, signal);
-      for (const { first, count } of ranges) {
-        for (let slot = first; slot < Math.min(first + count, footer.slots); slot++) {
-          this.#table.remove(idWords(footer.id(slot)), { pack, slot });
-        }
+      await this.#excludeRanges(pack, ranges, signal);
+    }
+  }
+
+  async #excludeRanges(
+    pack: number,
+    ranges: readonly SlotRange[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    let footer: PackFooter;
+    try {
+      ({ footer } = await this.#packs.open(pack, signal));
+    } catch (error) {
+      if (!isFault(error) || error.kind !== 'integrity') {
+        throw error;
+      }
+      // Removed or merged meanwhile: which ids the slots had is not known, so none of the pack is a hit.
+      this.#base.numbers.setState(pack, PACK_UNUSABLE);
+      return;
+    }
+    for (const { first, count } of ranges) {
+      for (let slot = first; slot < Math.min(first + count, footer.slots); slot++) {
+        this.#table.remove(idWords(footer.id(slot)), { pack, slot });
       }
     }
   }

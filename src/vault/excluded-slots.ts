@@ -1,7 +1,7 @@
 import { Fault, isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { parseOr } from './binary.ts';
-import { decodeControl, type ControlKind } from './control-object.ts';
+import { decodeControl } from './control-object.ts';
 import { PREFIXES } from './layout.ts';
 import type { ObjectKey } from './object-store.ts';
 import type { VaultBase } from './packs.ts';
@@ -53,19 +53,9 @@ export class ExcludedSlots {
     return fresh;
   }
 
-  #decode(kind: ControlKind, key: ObjectKey, object: Uint8Array): SlotSet {
+  #decode(kind: 'condemned' | 'bad', key: ObjectKey, object: Uint8Array): SlotSet {
     try {
-      const body = decodeControl(this.#base.keys, kind, key, object);
-      return parseOr(
-        (why, cause) =>
-          new Fault(
-            'vault.control-corrupt',
-            `The object ${key} is damaged: ${why}.`,
-            { key },
-            { cause },
-          ),
-        () => SlotSet.decode(body),
-      );
+      return decodeSlotSet(this.#base, kind, key, object);
     } catch (error) {
       if (kind === 'bad' && isFault(error, 'vault.control-corrupt')) {
         // A list of damage that is itself damaged protects nothing; deduplicating goes on as without it.
@@ -77,7 +67,28 @@ export class ExcludedSlots {
   }
 }
 
-function gone(key: ObjectKey): Fault {
+/** @throws Fault `vault.control-corrupt`, `vault.format-newer` */
+export function decodeSlotSet(
+  base: VaultBase,
+  kind: 'condemned' | 'bad' | 'done',
+  key: ObjectKey,
+  object: Uint8Array,
+): SlotSet {
+  const body = decodeControl(base.keys, kind, key, object);
+  return parseOr(
+    (why, cause) =>
+      new Fault(
+        'vault.control-corrupt',
+        `The object ${key} is damaged: ${why}.`,
+        { key },
+        { cause },
+      ),
+    () => SlotSet.decode(body),
+  );
+}
+
+/** A list that must be there is not. */
+export function gone(key: ObjectKey): Fault {
   return new Fault(
     'vault.control-corrupt',
     `The object ${key} was listed and is gone, but lists of condemned slots are permanent. Nothing was written; look who removes objects from this vault.`,

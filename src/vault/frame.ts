@@ -71,6 +71,19 @@ export function openFrame(
   frame: Uint8Array,
   room?: Uint8Array,
 ): Uint8Array {
+  return openFrameBody(keys, shape, frame, room).raw;
+}
+
+/**
+ * The raw bytes of a frame and what it was compressed to: whoever moves it need not compress it again.
+ * @throws Malformed if it is not exactly what was sealed there
+ */
+export function openFrameBody(
+  keys: FrameKeys,
+  shape: FrameShape,
+  frame: Uint8Array,
+  room?: Uint8Array,
+): { readonly raw: Uint8Array; readonly body: Uint8Array } {
   require(frame.length >= PREFIX_BYTES + TAG_BYTES, 'the frame is cut short');
   const prefix = new DataView(frame.buffer, frame.byteOffset, PREFIX_BYTES);
   const sealed = frame.subarray(PREFIX_BYTES);
@@ -82,7 +95,7 @@ export function openFrame(
   require(body !== undefined, 'the frame is not what was written');
   const raw = shape.compressed ? expand(body, shape.rawBytes, room) : body;
   require(raw.length === shape.rawBytes, 'the frame has another raw length');
-  return raw;
+  return { raw, body };
 }
 
 function expand(body: Uint8Array, rawBytes: number, room = frameRoom(rawBytes)): Uint8Array {

@@ -1,0 +1,147 @@
+import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import {
+  backUp,
+  createVault,
+  fingerprint,
+  openVault,
+  restored,
+  signal,
+  VM,
+} from '../../../test/support/vault-lab.ts';
+import { MemoryDisk } from '../../disk/memory-disk.ts';
+import type { ObjectStore } from '../object-store.ts';
+import { MemoryObjectStore } from '../object-stores/memory.ts';
+import type { RecoveryPoint } from '../recovery-point.ts';
+import type { Vault } from '../vault.ts';
+import type { CollectOptions, CollectReport } from './collect-options.ts';
+import { collectVault } from './collector.ts';
+
+/** Nothing is young, and nothing is merged unless a test wants it. */
+const AT_ONCE: CollectOptions = { youngMs: 0, mergeCount: 1000 };
+
+async function collect(vault: Vault, options: CollectOptions = {}): Promise<CollectReport> {
+  return collectVault(vault.inside, { ...AT_ONCE, ...options }, { signal });
+}
+
+async function keysOf(store: ObjectStore, ...prefixes: string[]): Promise<string[]> {
+  const keys: string[] = [];
+  for (const prefix of prefixes) {
+    keys.push(...(await Array.fromAsync(store.list(prefix, signal))).map(({ key }) => key));
+  }
+  return keys;
+}
+
+function diskOf(seed: string, bytes = 300_000): MemoryDisk {
+  const disk = new MemoryDisk(400_000);
+  disk.write(0, seededBytes(seed, bytes));
+  return disk;
+}
+
+const OTHER = { vmId: 'other', vmName: 'other' };
+
+async function expectWhole(
+  store: ObjectStore,
+  point: RecoveryPoint,
+  disk: MemoryDisk,
+): Promise<void> {
+  const vault = await openVault(store);
+  const back = await restored(vault, point, disk.size);
+  expect(await fingerprint(back.reader())).toBe(await fingerprint(disk.reader()));
+  expect((await vault.verify(point.id, 3, { signal })).problems).toEqual([]);
+}
+
+describe('collecting', () => {
+  it('removes what only a retired point needed', async () => {
+    const store = new MemoryObjectStore();
+    const { vault } = await createVault(store);
+    const kept = diskOf('kept');
+    const first = await backUp(vault, kept);
+    const gone = await backUp(vault, diskOf('gone'), { vm: OTHER });
+    const before = await keysOf(store, 'd/', 'm/');
+    await vault.retire(gone.id, signal);
+
+    const report = await collect(vault);
+
+    expect(report.removedPoints).toEqual([{ vmId: 'other', id: gone.id }]);
+    expect(report.removedPacks).toBe(2);
+    expect(await keysOf(store, 'd/', 'm/')).toHaveLength(before.length - 2);
+    expect(await keysOf(store, 's/other/')).toEqual([]);
+    expect(await keysOf(store, 'gc/')).toHaveLength(2);
+    await expectWhole(store, first, kept);
+  });
+
+  it('leaves only control objects when everything was retired', async () => {
+    const store = new MemoryObjectStore();
+    const { vault } = await createVault(store);
+    const disk = diskOf('a');
+    for (const seed of ['b', 'c']) {
+      const point = await backUp(vault, disk);
+      disk.write(8192, seededBytes(seed, 50_000));
+      await vault.retire(point.id, signal);
+    }
+
+    await collect(vault);
+
+    expect(await keysOf(store, 'd/', 'm/', 's/')).toEqual([]);
+    expect(await vault.points(signal)).toEqual([]);
+    // A second one has nothing to do and writes nothing.
+    const keys = await keysOf(store, '');
+    expect(await collect(vault)).toMatchObject({ removedPacks: 0, condemnedLists: [] });
+    expect(await keysOf(store, '')).toEqual(keys);
+  });
+
+  it('writes mostly dead packs anew, and the others stay as they are', async () => {
+    const store = new MemoryObjectStore();
+    const { vault } = await createVault(store);
+    const disk = diskOf('a', 250_000);
+    const first = await backUp(vault, disk);
+    disk.write(60_000, seededBytes('b', 190_000));
+    const second = await backUp(vault, disk);
+    await vault.retire(first.id, signal);
+
+    const report = await collect(vault);
+
+    expect(report.compactedPacks).toBe(1);
+    expect(report.writtenBytes).toBeLessThan(report.removedBytes);
+    const generations = (await keysOf(store, 'd/')).map((key) => key.split('.')[1]);
+    expect(generations.sort()).toEqual(['0', '1']);
+    await expectWhole(store, second, disk);
+    // Also for a process that knows the old generation.
+    const back = await restored(vault, second, disk.size);
+    expect(await fingerprint(back.reader())).toBe(await fingerprint(disk.reader()));
+  });
+
+  it('merges small packs; what points name by their old names is found', async () => {
+    const store = new MemoryObjectStore();
+    const { vault } = await createVault(store);
+    const disk = diskOf('a', 20_000);
+    const points: { point: RecoveryPoint; disk: MemoryDisk }[] = [];
+    for (let i = 0; i < 5; i++) {
+      disk.write(i * 30_000, seededBytes(`${i}`, 10_000));
+      const copy = new MemoryDisk(disk.size);
+      const content = new Uint8Array(disk.size);
+      await disk.reader().read(0, content, signal);
+      copy.write(0, content);
+      points.push({ point: await backUp(vault, disk), disk: copy });
+    }
+
+    const report = await collect(vault, { mergeCount: 4, smallPackBytes: 200_000 });
+
+    expect(report.mergedPacks).toBe(10);
+    expect(await keysOf(store, 'd/', 'm/')).toHaveLength(2);
+    expect(await keysOf(store, 'alias/')).toHaveLength(2);
+    for (const { point, disk: content } of points) {
+      await expectWhole(store, point, content);
+      const back = await restored(vault, point, content.size);
+      expect(await fingerprint(back.reader())).toBe(await fingerprint(content.reader()));
+    }
+    // The next backup builds on them, and when all is retired nothing is left.
+    const last = await backUp(vault, disk);
+    expect(last.disks[0]?.statistics.newBytes).toBe(0);
+    for (const { point } of [...points, { point: last }]) {
+      await vault.retire(point.id, signal);
+    }
+    await collect(vault);
+    expect(await keysOf(store, 'd/', 'm/', 's/')).toEqual([]);
+  });
+});

@@ -1,0 +1,360 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Fault, isFault } from '../../kernel/fault.ts';
+import { packKey, pointKey, sealKey } from '../layout.ts';
+import { MapNodes } from '../map-tree.ts';
+import type { ObjectKey } from '../object-store.ts';
+import type { PackFooter } from '../pack-layout.ts';
+import { Packs } from '../packs.ts';
+import type { PointName } from '../retirements.ts';
+import { SlotSet } from '../slot-set.ts';
+import { ulidTimeMs } from '../ulid.ts';
+import type { Running } from '../vault-options.ts';
+import {
+  collectRules,
+  type CollectOptions,
+  type CollectParts,
+  type CollectReport,
+  type CollectRules,
+  type CollectStep,
+} from './collect-options.ts';
+import { compact, dropGenerations, openWhole } from './compaction.ts';
+import { CondemnedLists } from './condemned-lists.ts';
+import { DeadSlots } from './dead-slots.ts';
+import { findFresh } from './fresh-condemned.ts';
+import { finishMerge, merge, mergeGroups, type Merging } from './merging.ts';
+import { listPacks, totalSize, type ListedPack, type PackListing } from './pack-listing.ts';
+import type { ListedPoint } from './root-points.ts';
+import { RootMarking, type MarkedRoots } from './root-marking.ts';
+
+/**
+ * Gives the space of retired points back: docs/vault-format.md, section 10. Any number of collections and
+ * backups may run at once, on any machines; one that dies is continued by the next.
+ * @throws Fault `vault.collect-unsure` if it cannot read all that is needed: then nothing was removed
+ */
+export async function collectVault(
+  parts: CollectParts,
+  options: CollectOptions,
+  running: Running,
+): Promise<CollectReport> {
+  refuseUncollectable(parts);
+  return new Collection(parts, options, running).run();
+}
+
+type Growing<T> = { -readonly [K in keyof T]: T[K] };
+
+class Collection {
+  readonly #parts: CollectParts;
+  readonly #options: CollectOptions;
+  readonly #rules: CollectRules;
+  readonly #running: Running;
+  readonly #packs: Packs;
+  readonly #lists: CondemnedLists;
+  readonly #roots: RootMarking;
+  readonly #damaged = new Set<ObjectKey>();
+  readonly #removedPoints: PointName[] = [];
+  readonly #condemnedLists: ObjectKey[] = [];
+  readonly #counts: Growing<
+    Omit<
+      CollectReport,
+      'removedPoints' | 'givenUpPoints' | 'condemnedLists' | 'carriedOutLists' | 'damagedPacks'
+    >
+  > = {
+    removedPacks: 0,
+    compactedPacks: 0,
+    mergedPacks: 0,
+    removedBytes: 0,
+    writtenBytes: 0,
+    deadBytesLeft: 0,
+    refusedRemovals: 0,
+  };
+  #rewriteLeft: number;
+
+  constructor(parts: CollectParts, options: CollectOptions, running: Running) {
+    const { base, cache, log, format } = parts;
+    this.#parts = parts;
+    this.#options = options;
+    this.#rules = collectRules(options, format.packBytes);
+    this.#running = running;
+    this.#packs = new Packs(base, cache, log);
+    this.#lists = new CondemnedLists(base);
+    this.#roots = new RootMarking(parts, new MapNodes(base, this.#packs), running);
+    this.#rewriteLeft = this.#rules.rewriteBytes;
+  }
+
+  async run(): Promise<CollectReport> {
+    const { signal } = this.#running;
+    const givenUpPoints = await this.#giveUp();
+    const packs = await listPacks(this.#parts.base.store, signal);
+    await this.#step('listed');
+    await this.#lists.read(signal);
+    const before = await this.#roots.mark();
+    await this.#step('marked');
+    await this.#condemn(packs, before);
+    if (this.#rules.graceMs > 0) {
+      await (this.#options.wait ?? wait)(this.#rules.graceMs, signal);
+      await this.#step('waited');
+    }
+    // Only what was condemned by now may be removed: G2 begins here.
+    const condemned = new SlotSet();
+    condemned.addAll(this.#lists.slots);
+    const open = [...this.#lists.open];
+    const now = await this.#roots.mark(before);
+    await this.#step('relisted');
+    for (const key of now.marking.damaged) {
+      this.#damaged.add(key);
+    }
+    const known = new Set(before.dead.map(({ id }) => id));
+    await this.#removePoints(now.dead.filter(({ id }) => known.has(id)));
+    await this.#tidy(packs, new DeadSlots(condemned, now.marking));
+    for (const list of open) {
+      await this.#lists.markDone(list, signal);
+      await this.#step('done', list);
+    }
+    return {
+      ...this.#counts,
+      givenUpPoints,
+      removedPoints: this.#removedPoints,
+      condemnedLists: this.#condemnedLists,
+      carriedOutLists: open.filter((key) => !this.#condemnedLists.includes(key)),
+      damagedPacks: [...this.#damaged],
+    };
+  }
+
+  /** Before `retire/` is listed: what writers asked for, and points that nobody will seal any more. */
+  async #giveUp(): Promise<PointName[]> {
+    const { base, points, clock } = this.#parts;
+    const { signal } = this.#running;
+    if (!base.keys.retention.canSign) {
+      return [];
+    }
+    const now = clock.nowMs();
+    const givenUp = await points.answerRequests(now, signal);
+    for (const point of (await this.#roots.list()).roots) {
+      const isOld = ulidTimeMs(point.id) < now - this.#rules.abandonedMs;
+      // A seal that comes after all finds the retirement, and its writer does not report success.
+      if (!point.isSealed && isOld && !(await this.#roots.isHeld(point))) {
+        await points.retire(point, now, signal);
+        givenUp.push(point);
+      }
+    }
+    return givenUp;
+  }
+
+  /** G1. */
+  async #condemn(packs: PackListing, { marking }: MarkedRoots): Promise<void> {
+    const fresh = await findFresh({
+      packs,
+      marking,
+      condemned: this.#lists.slots,
+      youngFromMs: this.#parts.clock.nowMs() - this.#rules.youngMs,
+      footers: async (pack) => this.#footers(pack),
+    });
+    for (const key of await this.#lists.write(fresh, this.#running.signal)) {
+      this.#condemnedLists.push(key);
+    }
+    await this.#step('condemned');
+  }
+
+  async #footers(pack: ListedPack): Promise<PackFooter[]> {
+    const footers: PackFooter[] = [];
+    for (const object of pack.objects) {
+      const open = await openWhole(
+        this.#packs,
+        object,
+        (key) => this.#damaged.add(key),
+        this.#running.signal,
+      );
+      if (open === undefined) {
+        return [];
+      }
+      footers.push(open.footer);
+    }
+    return footers;
+  }
+
+  async #removePoints(dead: readonly ListedPoint[]): Promise<void> {
+    for (const point of dead) {
+      const { vmId, id } = point;
+      const seal = sealKey(vmId, id);
+      if (!point.isSealed || (await this.#remove(seal, 0))) {
+        await this.#step('seal-removed', seal);
+        if (await this.#remove(pointKey(vmId, id), point.bytes)) {
+          this.#removedPoints.push({ vmId, id });
+          await this.#step('point-removed', pointKey(vmId, id));
+        }
+      }
+    }
+  }
+
+  /** G3. */
+  async #tidy(packs: PackListing, dead: DeadSlots): Promise<void> {
+    const tidying = this.#merging(dead);
+    const left = new Map<string, ListedPack>();
+    const total = packs.size;
+    let done = 0;
+    const byAge = [...packs.values()].sort((a, b) => (a.ulid < b.ulid ? -1 : 1));
+    for (const pack of byAge) {
+      this.#running.signal.throwIfAborted();
+      const kept = await this.#tidyPack(tidying, packs, pack);
+      if (kept !== undefined) {
+        left.set(pack.ulid, kept);
+      }
+      done += 1;
+      this.#running.report?.({ phase: 'collecting', doneBytes: done, totalBytes: total });
+    }
+    await this.#merge(tidying, left.values());
+  }
+
+  /** @returns the pack if it is to be considered for merging */
+  async #tidyPack(
+    tidying: Merging,
+    packs: PackListing,
+    listed: ListedPack,
+  ): Promise<ListedPack | undefined> {
+    const { dead } = tidying;
+    if (dead.hasAll(listed.ulid)) {
+      await this.#removePack(listed);
+      return undefined;
+    }
+    let pack = listed;
+    if (pack.objects.length > 1 && this.#affords(totalSize(pack.objects))) {
+      const dropped = await dropGenerations(tidying, pack);
+      this.#rewriteLeft -= dropped.readBytes;
+      pack = dropped.pack;
+    }
+    if (dead.touches(pack.ulid)) {
+      const footers = await this.#footers(pack);
+      const best = footers.at(-1);
+      if (best === undefined) {
+        return undefined;
+      }
+      if (footers.every((footer) => dead.hasAllOf(pack.ulid, footer))) {
+        await this.#removePack(pack);
+        return undefined;
+      }
+      return this.#compact(tidying, pack, best);
+    }
+    if (tidying.packs.aliases.touches(pack.ulid) && this.#affords(totalSize(pack.objects))) {
+      if (await finishMerge(tidying, packs, pack)) {
+        this.#counts.mergedPacks += 1;
+        return undefined;
+      }
+    }
+    return this.#isYoung(pack) ? undefined : pack;
+  }
+
+  async #compact(
+    tidying: Merging,
+    pack: ListedPack,
+    best: PackFooter,
+  ): Promise<ListedPack | undefined> {
+    const share = tidying.dead.keptShare(pack.ulid, best);
+    const size = pack.objects.at(-1)?.size ?? 0;
+    // One generation at a time: the next collection takes what two of them leave.
+    const isWorth = share < this.#rules.liveShare && pack.objects.length === 1;
+    if (isWorth && this.#affords(size)) {
+      this.#rewriteLeft -= size;
+      if (await compact(tidying, pack)) {
+        this.#counts.compactedPacks += 1;
+        return undefined;
+      }
+    }
+    this.#counts.deadBytesLeft += Math.round(size * (1 - share));
+    return pack;
+  }
+
+  async #merge(merging: Merging, packs: Iterable<ListedPack>): Promise<void> {
+    const rules = { ...this.#rules, packBytes: this.#parts.format.packBytes };
+    const worth = [...packs].filter((pack) => !this.#isYoung(pack));
+    for (const group of mergeGroups(worth, rules)) {
+      const bytes = group.reduce((sum, { objects }) => sum + totalSize(objects), 0);
+      if (!this.#affords(bytes)) {
+        return;
+      }
+      this.#rewriteLeft -= bytes;
+      this.#counts.mergedPacks += await merge(merging, group);
+    }
+  }
+
+  #merging(dead: DeadSlots): Merging {
+    const { signal } = this.#running;
+    return {
+      packs: this.#packs,
+      dead,
+      signal,
+      nowMs: () => this.#parts.clock.nowMs(),
+      remove: async ({ name, size }, step) => {
+        const key = packKey(name);
+        const isGone = await this.#remove(key, size);
+        await this.#step(step, key);
+        return isGone;
+      },
+      sent: async (step, key) => this.#step(step, key),
+      wrote: (bytes) => {
+        this.#counts.writtenBytes += bytes;
+      },
+      damaged: (key) => this.#damaged.add(key),
+      condemnedNow: async () => {
+        const all = new SlotSet();
+        all.addAll(this.#lists.slots);
+        all.addAll(await this.#lists.readLater(signal));
+        return all;
+      },
+    };
+  }
+
+  async #removePack(pack: ListedPack): Promise<void> {
+    let isGone = true;
+    for (const { name, size } of pack.objects) {
+      const key = packKey(name);
+      isGone = (await this.#remove(key, size)) && isGone;
+      await this.#step('pack-removed', key);
+    }
+    this.#counts.removedPacks += isGone ? 1 : 0;
+  }
+
+  /** @returns false if the store keeps the object: it is under lock, or this machine must not remove it */
+  async #remove(key: ObjectKey, bytes: number): Promise<boolean> {
+    try {
+      await this.#parts.base.store.remove(key, this.#running.signal);
+    } catch (error) {
+      if (!isFault(error, 'store.denied')) {
+        throw error;
+      }
+      // Nothing depends on it being gone; a later collection tries again.
+      this.#counts.refusedRemovals += 1;
+      return false;
+    }
+    this.#counts.removedBytes += bytes;
+    await this.#parts.cache?.remove(key);
+    return true;
+  }
+
+  #affords(bytes: number): boolean {
+    return bytes <= this.#rewriteLeft;
+  }
+
+  #isYoung({ ulid }: ListedPack): boolean {
+    return ulidTimeMs(ulid) > this.#parts.clock.nowMs() - this.#rules.youngMs;
+  }
+
+  async #step(step: CollectStep, key?: ObjectKey): Promise<void> {
+    this.#running.signal.throwIfAborted();
+    await this.#options.onStep?.(step, key);
+  }
+}
+
+function refuseUncollectable({ format }: CollectParts): void {
+  const { noCollect, readOnly } = format.features;
+  if (noCollect !== 0 || readOnly !== 0) {
+    throw new Fault(
+      'vault.format-newer',
+      `The vault ${format.name} uses features with which this program must not remove anything. Nothing was changed; use a newer program to collect.`,
+      { noCollect, readOnly },
+    );
+  }
+}
+
+async function wait(ms: number, signal: AbortSignal): Promise<void> {
+  await pause(ms, undefined, { signal });
+}

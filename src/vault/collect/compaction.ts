@@ -1,0 +1,125 @@
+import { isFault } from '../../kernel/fault.ts';
+import type { ObjectKey } from '../object-store.ts';
+import { randomSuffix, packKey, type PackName } from '../layout.ts';
+import type { PackFooter } from '../pack-layout.ts';
+import type { OpenPack, Packs } from '../packs.ts';
+import type { DeadSlots } from './dead-slots.ts';
+import { mayReplace, type ListedPack, type PackObject } from './pack-listing.ts';
+import { PackRewriter } from './pack-rewriter.ts';
+import { readWhole } from './read-whole.ts';
+
+/** What happens to objects while packs are tidied up. */
+export interface Tidying {
+  readonly packs: Packs;
+  readonly dead: DeadSlots;
+  readonly signal: AbortSignal;
+  /** @returns false if the store refused */
+  readonly remove: (
+    object: PackObject,
+    step: 'generation-removed' | 'merged-removed',
+  ) => Promise<boolean>;
+  readonly sent: (
+    step: 'generation-sent' | 'merged-sent' | 'merged-aliased',
+    key: ObjectKey,
+  ) => Promise<void>;
+  readonly wrote: (bytes: number) => void;
+  readonly damaged: (key: ObjectKey) => void;
+}
+
+/**
+ * Writes the next generation of a pack, without what is dead, then removes exactly the object that was read.
+ * @returns whether it did
+ */
+export async function compact(
+  { packs, dead, signal, remove, sent, wrote, damaged }: Tidying,
+  { ulid, kind, objects }: ListedPack,
+): Promise<boolean> {
+  const object = objects.at(-1);
+  const source = object && (await openWhole(packs, object, damaged, signal));
+  if (object === undefined || source === undefined) {
+    return false;
+  }
+  const name: PackName = {
+    kind,
+    ulid,
+    generation: object.name.generation + 1,
+    rand: randomSuffix(),
+  };
+  const rewriter = new PackRewriter(packs, name, signal);
+  try {
+    await rewriter.take(source, (slot) => !dead.has(ulid, slot), true);
+  } catch (error) {
+    if (!isFault(error) || error.kind !== 'integrity') {
+      throw error;
+    }
+    // Some of what must stay is damaged: a repair needs the object as it is.
+    damaged(source.objectKey);
+    return false;
+  }
+  const { bytes } = await rewriter.finish();
+  wrote(bytes);
+  await sent('generation-sent', packKey(name));
+  await remove(object, 'generation-removed');
+  return true;
+}
+
+/**
+ * Removes generations that a later one makes superfluous: it has all that they have and that is not dead, and
+ * it was read whole just now.
+ * @returns what stays, and the bytes read
+ */
+export async function dropGenerations(
+  { packs, dead, signal, remove, damaged }: Tidying,
+  pack: ListedPack,
+): Promise<{ readonly pack: ListedPack; readonly readBytes: number }> {
+  const best = pack.objects.at(-1);
+  if (best === undefined || pack.objects.length < 2) {
+    return { pack, readBytes: 0 };
+  }
+  const open = await openWhole(packs, best, damaged, signal);
+  if (open === undefined || !(await readWhole(packs, open, signal))) {
+    damaged(packKey(best.name));
+    return { pack, readBytes: best.size };
+  }
+  const kept: PackObject[] = [];
+  for (const object of pack.objects.slice(0, -1)) {
+    const other = await openWhole(packs, object, damaged, signal);
+    const isCovered =
+      other !== undefined && covers(open.footer, other.footer, (slot) => dead.has(pack.ulid, slot));
+    if (
+      !isCovered ||
+      !mayReplace(best.name, object.name) ||
+      !(await remove(object, 'generation-removed'))
+    ) {
+      kept.push(object);
+    }
+  }
+  return { pack: { ...pack, objects: [...kept, best] }, readBytes: best.size };
+}
+
+/** The object if it is there and its footer can be read. */
+export async function openWhole(
+  packs: Packs,
+  { name }: PackObject,
+  damaged: (key: ObjectKey) => void,
+  signal: AbortSignal,
+): Promise<OpenPack | undefined> {
+  try {
+    return await packs.openExact(name, signal);
+  } catch (error) {
+    if (!isFault(error) || error.kind !== 'integrity') {
+      throw error;
+    }
+    damaged(packKey(name));
+    return undefined;
+  }
+}
+
+function covers(best: PackFooter, other: PackFooter, isDead: (slot: number) => boolean): boolean {
+  for (let slot = 0; slot < other.slots; slot++) {
+    if (other.size(slot) > 0 && best.size(slot) !== other.size(slot) && !isDead(slot)) {
+      return false;
+    }
+  }
+  return true;
+}

@@ -1,0 +1,153 @@
+import { z } from 'zod';
+import { Fault, isFault } from '../../kernel/fault.ts';
+import type { Log } from '../../kernel/log.ts';
+import { decodeControl, encodeControl } from '../control-object.ts';
+import { holdEndKey, holdKey, parseHoldKey, PREFIXES } from '../layout.ts';
+import type { ObjectKey } from '../object-store.ts';
+import type { VaultBase } from '../packs.ts';
+import type { PointStore } from '../point-store.ts';
+import type { PointName } from '../retirements.ts';
+import { decodeSigned, encodeSigned } from '../signed-object.ts';
+
+const HoldBody = z.object({
+  point: z.string(),
+  atMs: z.int().min(0),
+  reason: z.string().max(4096),
+});
+
+/** A hold in force: while there is one, nobody retires the point and no collection takes its data. */
+export interface Hold extends PointName {
+  readonly key: ObjectKey;
+  readonly atMs: number;
+  readonly reason: string;
+}
+
+/** Which points are held: docs/vault-format.md, section 5. */
+export class Holds {
+  readonly #base: VaultBase;
+  readonly #log: Log;
+  /** Objects never change: what was read once is known. Undefined: it does not verify. */
+  readonly #known = new Map<ObjectKey, Hold | undefined>();
+  readonly #ended = new Map<ObjectKey, boolean>();
+
+  constructor(base: VaultBase, log: Log) {
+    this.#base = base;
+    this.#log = log;
+  }
+
+  /** All holds in force. A collector asks after it listed `retire/`. */
+  async list(signal: AbortSignal): Promise<Hold[]> {
+    const holds: Hold[] = [];
+    const ends = new Set<ObjectKey>();
+    const keys: ObjectKey[] = [];
+    for await (const { key } of this.#base.store.list(PREFIXES.holds, signal)) {
+      const name = parseHoldKey(key);
+      if (name?.isEnd === true) {
+        ends.add(key);
+      } else if (name !== undefined) {
+        keys.push(key);
+      }
+    }
+    for (const key of keys) {
+      const hold = await this.#hold(key, signal);
+      const end = holdEndKey(key);
+      if (hold !== undefined && !(ends.has(end) && (await this.#isEnd(end, signal)))) {
+        holds.push(hold);
+      }
+    }
+    return holds;
+  }
+
+  /**
+   * Holds a point. It is held only when this has returned.
+   * @throws Fault `vault.point-not-found`, `vault.point-retired` if it was too late
+   */
+  async hold(
+    points: PointStore,
+    { vmId, id }: PointName,
+    why: { readonly reason: string; readonly atMs: number },
+    signal: AbortSignal,
+  ): Promise<Hold> {
+    await points.load({ vmId, id }, signal);
+    const key = holdKey(vmId, id);
+    const body = Buffer.from(JSON.stringify({ point: id, ...why }));
+    await this.#base.store.put(key, encodeControl(this.#base.keys, 'hold', key, body), signal);
+    // Whoever retires it from now on finds the hold; a collector that sees the retirement sees the hold too.
+    if ((await points.standing({ vmId, id }, signal)) !== 'stands') {
+      throw new Fault(
+        'vault.point-retired',
+        `The recovery point ${id} was retired before it could be held. Bring it back first (revive), then hold the new point.`,
+        { point: id },
+      );
+    }
+    const hold = { vmId, id, key, ...why };
+    this.#known.set(key, hold);
+    return hold;
+  }
+
+  /** Ends one hold. Others on the same point stay. @throws Fault `vault.retention-key-missing` */
+  async release({ key, id }: Hold, atMs: number, signal: AbortSignal): Promise<void> {
+    const end = holdEndKey(key);
+    const body = Buffer.from(JSON.stringify({ point: id, atMs, reason: '' }));
+    await this.#base.store.put(end, encodeSigned(this.#base.keys, 'hold-end', end, body), signal);
+    this.#ended.set(end, true);
+  }
+
+  async #hold(key: ObjectKey, signal: AbortSignal): Promise<Hold | undefined> {
+    if (!this.#known.has(key)) {
+      const object = await this.#base.store.get(key, signal);
+      if (object === undefined) {
+        return undefined;
+      }
+      this.#known.set(
+        key,
+        this.#verified(key, () => {
+          const body = parseBody(decodeControl(this.#base.keys, 'hold', key, object));
+          const name = parseHoldKey(key);
+          return name?.id === body?.point && name !== undefined && body !== undefined
+            ? { vmId: name.vmId, id: name.id, key, atMs: body.atMs, reason: body.reason }
+            : undefined;
+        }),
+      );
+    }
+    return this.#known.get(key);
+  }
+
+  async #isEnd(key: ObjectKey, signal: AbortSignal): Promise<boolean> {
+    const known = this.#ended.get(key);
+    if (known !== undefined) {
+      return known;
+    }
+    const object = await this.#base.store.get(key, signal);
+    const ended =
+      object !== undefined &&
+      this.#verified(key, () => {
+        const body = parseBody(decodeSigned(this.#base.keys, 'hold-end', key, object));
+        return body?.point === parseHoldKey(key)?.id ? true : undefined;
+      }) === true;
+    this.#ended.set(key, ended);
+    return ended;
+  }
+
+  #verified<T>(key: ObjectKey, read: () => T | undefined): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (!isFault(error)) {
+        throw error;
+      }
+      // Only a key holder can hold a point, or end that; anything else is ignored and reported.
+      this.#log.warn('vault.hold-ignored', { key, code: error.code });
+      return undefined;
+    }
+  }
+}
+
+function parseBody(body: Uint8Array): z.infer<typeof HoldBody> | undefined {
+  try {
+    return HoldBody.safeParse(JSON.parse(Buffer.from(body).toString('utf8'))).data;
+  } catch {
+    // It is authentic and no JSON: written by another program; it holds nothing.
+    return undefined;
+  }
+}

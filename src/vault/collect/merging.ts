@@ -1,0 +1,212 @@
+import { isFault } from '../../kernel/fault.ts';
+import { joinAliases, type Alias, type SlotName } from '../aliases.ts';
+import { packKey, randomSuffix, type PackKind, type PackName } from '../layout.ts';
+import type { SlotSet } from '../slot-set.ts';
+import { FRAMES_MAX, SLOTS_MAX } from '../pack-layout.ts';
+import type { OpenPack } from '../packs.ts';
+import { newUlid } from '../ulid.ts';
+import { openWhole, type Tidying } from './compaction.ts';
+import type { PackListing, ListedPack, PackObject } from './pack-listing.ts';
+import { PackRewriter } from './pack-rewriter.ts';
+import { readWhole } from './read-whole.ts';
+
+/** Metadata packs stay small: a reader fetches nodes of one point, not of all. */
+const METADATA_BYTES = 8 * 1024 * 1024;
+const SMALL_METADATA_BYTES = METADATA_BYTES / 8;
+
+export interface MergeRules {
+  readonly packBytes: number;
+  readonly smallPackBytes: number;
+  /** Fewer packs than this are not worth it. */
+  readonly mergeCount: number;
+}
+
+export interface Merging extends Tidying {
+  readonly nowMs: () => number;
+  /** What is condemned, read after an alias was put: a superset of what this collection may remove. */
+  readonly condemnedNow: () => Promise<SlotSet>;
+}
+
+/** Packs that are worth merging, a list per new pack. */
+export function mergeGroups(packs: Iterable<ListedPack>, rules: MergeRules): ListedPack[][] {
+  const groups: ListedPack[][] = [];
+  const candidates = [...packs].filter(({ objects }) => objects.length === 1);
+  for (const kind of ['data', 'metadata'] as const) {
+    const { small, target } = sizesFor(kind, rules);
+    const sorted = candidates
+      .filter((pack) => pack.kind === kind && sizeOf(pack) < small)
+      .sort((a, b) => sizeOf(a) - sizeOf(b));
+    let group: ListedPack[] = [];
+    let bytes = 0;
+    for (const pack of sorted) {
+      // A pack as large as all the others together would be read for little.
+      const isWorth = group.length < rules.mergeCount / 2 || sizeOf(pack) <= bytes;
+      if (!isWorth || bytes + sizeOf(pack) > target) {
+        groups.push(group);
+        [group, bytes] = [[], 0];
+      }
+      group.push(pack);
+      bytes += sizeOf(pack);
+    }
+    groups.push(group);
+  }
+  return groups
+    .filter((group) => group.length >= Math.max(2, rules.mergeCount))
+    .map((group) => group.sort((a, b) => (a.ulid < b.ulid ? -1 : 1)));
+}
+
+/**
+ * Copies all that is not dead of several packs into a new one, says so in `alias/`, and then removes the old ones:
+ * not before `gc/` was listed after the alias was put, and only if nobody condemned the new pack.
+ * @returns how many packs were merged
+ */
+export async function merge(merging: Merging, group: readonly ListedPack[]): Promise<number> {
+  const { packs, dead, signal, nowMs, sent, wrote, damaged } = merging;
+  const [first] = group;
+  const sources: { object: PackObject; open: OpenPack }[] = [];
+  for (const { objects } of group) {
+    const [object] = objects;
+    const open = object && (await openWhole(packs, object, damaged, signal));
+    if (
+      object !== undefined &&
+      open !== undefined &&
+      fits([...sources.map((source) => source.open), open])
+    ) {
+      sources.push({ object, open });
+    }
+  }
+  if (first === undefined || sources.length < 2) {
+    return 0;
+  }
+  const ulid = newUlid(nowMs());
+  const name: PackName = { kind: first.kind, ulid, generation: 0, rand: randomSuffix() };
+  const rewriter = new PackRewriter(packs, name, signal);
+  const pairs: Pick<Alias, 'from' | 'to'>[] = [];
+  try {
+    for (const { open } of sources) {
+      const old = open.name.ulid;
+      const kept = presentSlots(open).filter((slot) => !dead.has(old, slot));
+      const start = rewriter.slots;
+      for (const [index, slot] of kept.entries()) {
+        pairs.push({ from: { ulid: old, slot }, to: { ulid, slot: start + index } });
+      }
+      const keep = new Set(kept);
+      await rewriter.take(open, (slot) => keep.has(slot), false);
+    }
+  } catch (error) {
+    if (!isFault(error) || error.kind !== 'integrity') {
+      throw error;
+    }
+    damaged(typeof error.context['pack'] === 'string' ? error.context['pack'] : packKey(name));
+    return 0;
+  }
+  if (pairs.length === 0) {
+    return 0;
+  }
+  const { bytes } = await rewriter.finish();
+  wrote(bytes);
+  await sent('merged-sent', packKey(name));
+  const key = await packs.aliases.write(joinAliases(pairs), signal);
+  await sent('merged-aliased', key);
+  if ((await merging.condemnedNow()).of(ulid) !== undefined) {
+    // A collector that did not know the alias took the new pack for garbage: the old ones stay.
+    return 0;
+  }
+  for (const { object } of sources) {
+    await merging.remove(object, 'merged-removed');
+  }
+  return sources.length;
+}
+
+/**
+ * Removes a pack whose merge was not finished: all that it holds and that is not dead is there under another
+ * name that leads on from it, was read just now, and is not condemned.
+ */
+export async function finishMerge(
+  merging: Merging,
+  listing: PackListing,
+  pack: ListedPack,
+): Promise<boolean> {
+  const { packs, dead, signal } = merging;
+  const [object, another] = pack.objects;
+  const open =
+    object && another === undefined && (await openWhole(packs, object, merging.damaged, signal));
+  if (open === undefined || open === false) {
+    return false;
+  }
+  const targets = new Map<OpenPack, number[]>();
+  const opened = new Map<string, OpenPack | undefined>();
+  const condemned = await merging.condemnedNow();
+  for (const slot of presentSlots(open)) {
+    if (dead.has(pack.ulid, slot)) {
+      continue;
+    }
+    const target = await onward(merging, { listing, condemned, opened }, { ulid: pack.ulid, slot });
+    if (target === undefined) {
+      return false;
+    }
+    targets.set(target.open, [...(targets.get(target.open) ?? []), target.slot]);
+  }
+  for (const [target, slots] of targets) {
+    if (!(await readWhole(packs, target, signal, slots))) {
+      return false;
+    }
+  }
+  return merging.remove(object, 'merged-removed');
+}
+
+/** Where an alias leads from a slot, if that is worth relying on. */
+async function onward(
+  { packs, signal, damaged }: Merging,
+  known: {
+    readonly listing: PackListing;
+    readonly condemned: SlotSet;
+    readonly opened: Map<string, OpenPack | undefined>;
+  },
+  start: SlotName,
+): Promise<{ open: OpenPack; slot: number } | undefined> {
+  for (const { ulid, slot } of packs.aliases.chain(start)) {
+    const object = known.listing.get(ulid)?.objects.at(-1);
+    if (object === undefined || known.condemned.has(ulid, slot)) {
+      continue;
+    }
+    if (!known.opened.has(ulid)) {
+      known.opened.set(ulid, await openWhole(packs, object, damaged, signal));
+    }
+    const open = known.opened.get(ulid);
+    if (open !== undefined && open.footer.size(slot) > 0) {
+      return { open, slot };
+    }
+  }
+  return undefined;
+}
+
+function sizesFor(
+  kind: PackKind,
+  { packBytes, smallPackBytes }: MergeRules,
+): { small: number; target: number } {
+  return kind === 'data'
+    ? { small: smallPackBytes, target: packBytes }
+    : {
+        small: Math.min(smallPackBytes, SMALL_METADATA_BYTES),
+        target: Math.min(packBytes, METADATA_BYTES),
+      };
+}
+
+function sizeOf({ objects }: ListedPack): number {
+  return objects[0]?.size ?? 0;
+}
+
+function presentSlots({ footer }: OpenPack): number[] {
+  return Array.from(footer.sizes.keys()).filter((slot) => footer.size(slot) > 0);
+}
+
+/** Some frames may be added when frames are packed anew. */
+function fits(sources: readonly OpenPack[]): boolean {
+  const sum = (count: (open: OpenPack) => number): number =>
+    sources.reduce((total, open) => total + count(open), 0);
+  return (
+    sum(({ footer }) => footer.slots) < SLOTS_MAX &&
+    sum(({ footer }) => footer.frames.length * 2) < FRAMES_MAX
+  );
+}

@@ -1,0 +1,84 @@
+import { Fault } from '../../kernel/fault.ts';
+import { parsePointKey, pointKey, PREFIXES } from '../layout.ts';
+import type { ObjectKey } from '../object-store.ts';
+import { decodePoint, type PointDocument } from '../point-object.ts';
+import type { PointName } from '../retirements.ts';
+import type { CollectParts } from './collect-options.ts';
+import type { Holds } from './holds.ts';
+
+/** What `s/` holds, as a collector sees it. */
+export interface PointListing {
+  /** Points whose data must stay: not retired, sealed or not, and all that are held. */
+  readonly roots: readonly ListedPoint[];
+  /** Retired and not held. */
+  readonly dead: readonly ListedPoint[];
+}
+
+export interface ListedPoint extends PointName {
+  readonly isSealed: boolean;
+  readonly bytes: number;
+}
+
+/**
+ * The order matters: `retire/` to its end, then `s/`, then `hold/`. A child of a retired point that is not in
+ * the listing of `s/` was put later, and its writer sees that the parent is retired.
+ */
+export async function listPoints(
+  { base, points }: CollectParts,
+  holds: Holds,
+  signal: AbortSignal,
+): Promise<PointListing> {
+  const retired = await points.retired(signal);
+  const listed = new Map<ObjectKey, ListedPoint>();
+  const seals = new Set<ObjectKey>();
+  for await (const { key, size } of base.store.list(PREFIXES.points, signal)) {
+    const name = parsePointKey(key);
+    if (name?.isSeal === true) {
+      seals.add(pointKey(name.vmId, name.id));
+    } else if (name !== undefined) {
+      listed.set(key, { vmId: name.vmId, id: name.id, isSealed: false, bytes: size });
+    }
+  }
+  const held = new Set((await holds.list(signal)).map(({ vmId, id }) => pointKey(vmId, id)));
+  const roots: ListedPoint[] = [];
+  const dead: ListedPoint[] = [];
+  for (const [key, point] of listed) {
+    const list = retired.has(point.id) && !held.has(key) ? dead : roots;
+    list.push({ ...point, isSealed: seals.has(key) });
+  }
+  return { roots, dead };
+}
+
+/**
+ * A root, sealed or not.
+ * @returns undefined if it is gone
+ * @throws Fault `vault.point-corrupt`, `vault.format-newer`
+ */
+export async function readRoot(
+  { base }: CollectParts,
+  { vmId, id }: PointName,
+  signal: AbortSignal,
+): Promise<PointDocument | undefined> {
+  const key = pointKey(vmId, id);
+  const object = await base.store.get(key, signal);
+  if (object === undefined) {
+    return undefined;
+  }
+  refuseUncollectable(key, object);
+  return decodePoint(base.keys, { vmId, id }, object);
+}
+
+const NO_COLLECT_OFFSET = 44;
+
+/** A newer program marked the point: what it needs cannot all be known here. */
+function refuseUncollectable(key: ObjectKey, object: Uint8Array): void {
+  const header = Buffer.from(object.buffer, object.byteOffset, object.length);
+  const bits = header.length >= NO_COLLECT_OFFSET + 4 ? header.readUInt32LE(NO_COLLECT_OFFSET) : 0;
+  if (bits !== 0) {
+    throw new Fault(
+      'vault.format-newer',
+      `${key} uses features (${bits.toString(2)}) with which this program cannot collect. Nothing was removed; use a newer program.`,
+      { key, features: bits },
+    );
+  }
+}
