@@ -159,3 +159,13 @@ export function parseOr<T>(describe: (why: string, cause: Malformed) => Error, p
     throw error;
   }
 }
+
+/** @throws Malformed */
+export function parseJson(text: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(text.buffer, text.byteOffset, text.length).toString('utf8'));
+  } catch {
+    // Nothing of what V8 says about it helps.
+    throw new Malformed('it is no JSON');
+  }
+}

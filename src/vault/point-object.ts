@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { FullReadReason } from '../disk/change-set.ts';
 import { Fault } from '../kernel/fault.ts';
 import { seal, unseal } from './aead.ts';
-import { ByteReader, ByteWriter, parseOr, require } from './binary.ts';
+import { ByteReader, ByteWriter, parseJson, parseOr, require } from './binary.ts';
 import { FORMAT_VERSION, refuseNewer } from './control-object.ts';
 import { Features, NO_FEATURES, refuseUnknownFeatures } from './format-object.ts';
 import type { KeyTree } from './key-tree.ts';
@@ -124,7 +124,7 @@ export function decodePoint(
       const place = { key: keys.object('point', key, keyVersion), index: 0, additional };
       const json = unseal(place, object.subarray(HEADER_BYTES));
       require(json !== undefined, 'it is not what was written');
-      const parsed = PointDocument.safeParse(JSON.parse(json.toString('utf8')));
+      const parsed = PointDocument.safeParse(parseJson(json));
       require(parsed.success, 'it has fields this program does not know');
       require(parsed.data.id === at.id && parsed.data.vmId === at.vmId, 'it has another name');
       return parsed.data;

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { Fault, isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
+import { parseJson, parseOr } from './binary.ts';
 import { decodeControl, encodeControl } from './control-object.ts';
 import { parsePointKey, pointKey, PREFIXES, sealKey } from './layout.ts';
 import type { ObjectKey } from './object-store.ts';
@@ -237,11 +238,7 @@ export class PointStore {
   #parseSeal({ vmId, id }: PointName, object: Uint8Array): z.infer<typeof SealBody> {
     const key = sealKey(vmId, id);
     const body = decodeControl(this.#base.keys, 'seal', key, object);
-    const parsed = SealBody.safeParse(JSON.parse(body.toString('utf8')));
-    if (!parsed.success || parsed.data.point !== id) {
-      throw damagedPoint(key, 'its seal is of another point');
-    }
-    return parsed.data;
+    return parseSealBody(key, id, body);
   }
 
   #skip({ vmId, id }: PointName, error: unknown): void {
@@ -251,6 +248,23 @@ export class PointStore {
     // One damaged point must not hide the others; asking for it by id gives the fault.
     this.#log.error('vault.point-damaged', { vmId, pointId: id, code: error.code });
   }
+}
+
+/** @throws Fault `vault.point-corrupt` */
+export function parseSealBody(
+  key: ObjectKey,
+  id: Ulid,
+  body: Uint8Array,
+): z.infer<typeof SealBody> {
+  const json = parseOr(
+    (why, cause) => damagedPoint(key, `of its seal, ${why}`, cause),
+    () => parseJson(body),
+  );
+  const parsed = SealBody.safeParse(json);
+  if (!parsed.success || parsed.data.point !== id) {
+    throw damagedPoint(key, 'its seal is of another point');
+  }
+  return parsed.data;
 }
 
 export function notFound(id: string): Fault {

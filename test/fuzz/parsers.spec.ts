@@ -1,0 +1,18 @@
+import { randomInt } from 'node:crypto';
+import { otherTargets } from './other-targets.ts';
+import { fuzz } from './target.ts';
+import { vaultTargets } from './vault-targets.ts';
+
+const TARGET_MS = 450;
+const targets = [...(await vaultTargets()), ...otherTargets()];
+
+describe('parsers of what others wrote', () => {
+  it.each(targets)('$name: no crash, no hang, no memory bomb, always a fault', (target) => {
+    const seed = randomInt(2 ** 31);
+    // Jest prints the error, which names the seed; the examples below show that inputs get through.
+    const { calls, accepted } = fuzz(target, TARGET_MS, seed);
+
+    expect(calls).toBeGreaterThan(20);
+    expect(accepted).toBeLessThan(calls);
+  });
+});
