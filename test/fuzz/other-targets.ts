@@ -33,13 +33,17 @@ export function otherTargets(): FuzzTarget[] {
     {
       name: 'NBD handshake',
       inputs: spoiled([handshake]),
-      parse: (bytes) => { feed(steps(), bytes); },
+      parse: (bytes) => {
+        feed(steps(), bytes);
+      },
     },
     // Nothing is pending, so every answer is one too many; its head is parsed first.
     {
       name: 'NBD replies',
       inputs: spoiled([replies]),
-      parse: (bytes) => { feed(readReplies(new Map(), true), bytes); },
+      parse: (bytes) => {
+        feed(readReplies(new Map(), true), bytes);
+      },
     },
   ];
 }

@@ -98,7 +98,12 @@ function packTargets({ base, find }: Golden): FuzzTarget[] {
       sizes: [2, 1, missing === 2 ? 0 : 1],
       ids: seededBytes('ids', 48),
     });
-  const footers = [footer(0), footer(2), footer(1)];
+  // As many frames and slots as the fields can say, in 20 KiB.
+  const bomb = new ByteWriter().u8(0).varint(4096);
+  for (let frame = 0; frame < 4096; frame++) {
+    bomb.varint(0).varint(0).varint(131_071);
+  }
+  const footers = [footer(0), footer(2), footer(1), bomb.finish()];
   return [
     {
       name: 'pack, whole, without a key',
