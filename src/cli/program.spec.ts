@@ -18,7 +18,7 @@ describe('runCli', () => {
     [
       'a wrong level',
       ['rescue', 'verify', '--vault', '/v', '--level', '9'],
-      '--level is 1, 2 or 3.',
+      '--level is 0, 1, 2 or 3.',
     ],
   ])('reports %s once, with exit code 2', async (_, parameters, message) => {
     const run = await cliRun(parameters, { folder });

@@ -9,6 +9,7 @@ import { MapBuilder, type MapBuilderParts } from './map-builder.ts';
 import type { MapRoot, MapTree } from './map-tree.ts';
 import { BATCH_BYTES, type PackAssembly } from './pack-assembly.ts';
 import type { DiskStatistics } from './recovery-point.ts';
+import type { Healing } from './repair/healing.ts';
 import type { SlotBitmap } from './slot-bitmap.ts';
 import type { SlotSet } from './slot-set.ts';
 import type { KnownSlot, Piece, StoreResult } from './store-task.ts';
@@ -26,6 +27,8 @@ export interface StorerParts {
   /** Collects the slots that were not inherited. */
   readonly used: SlotBitmap;
   readonly map: Pick<MapBuilderParts, 'nodes' | 'metadata'>;
+  /** What is damaged in the vault and may come along again. */
+  readonly healing?: Healing;
 }
 
 /** How one disk is read. */
@@ -57,8 +60,10 @@ export class DiskStorer {
     this.#plan = plan;
     this.#running = running;
     const { last, incremental, source } = plan;
+    const { healing } = parts;
     this.#builder = new MapBuilder({
       ...parts.map,
+      ...(healing === undefined ? {} : { healing }),
       sizeBytes: source.sizeBytes,
       ...(last === undefined ? {} : incremental ? { inherited: last } : { similar: last }),
     });
@@ -97,7 +102,8 @@ export class DiskStorer {
       yield* dataRuns(reader.extents(signal), sizeBytes);
       return;
     }
-    const extents = [...changes.extents];
+    const lost = (await this.#parts.healing?.lostExtents(last, signal)) ?? [];
+    const extents = [...changes.extents, ...lost];
     const before = last.root.sizeBytes;
     if (sizeBytes > before) {
       // Whatever the change log says about the part that was added.
@@ -156,6 +162,7 @@ export class DiskStorer {
     return chunks.map(({ start, sectors, pack, slot }, index) => {
       this.#parts.used.add(pack, slot);
       const id = chunkIds.subarray(index * ID_BYTES, (index + 1) * ID_BYTES);
+      this.#parts.healing?.stored(id, { pack, slot });
       return { start, sectors, pack, slot, first: 0, slotSectors: sectors, id };
     });
   }
@@ -207,28 +214,53 @@ export class DiskStorer {
     return result;
   }
 
-  /** Slots that the last map uses whole: their content is compared in place, whatever the cuts are now. */
+  /**
+   * Slots that the last map uses whole: their content is compared in place, whatever the cuts are now. Lost ones are
+   * cut out the same way, so that what is stored anew has their ids.
+   */
   async #known(pieces: readonly Piece[]): Promise<KnownSlot[]> {
     const { last, incremental } = this.#plan;
-    if (last === undefined || incremental) {
+    const { healing } = this.#parts;
+    if (last === undefined || (incremental && healing?.isIdle !== false)) {
       return [];
     }
-    const { numbers } = last.nodes.base;
     const known: KnownSlot[] = [];
     for (const piece of pieces) {
       const leaf = Math.floor(piece.start / LEAF_SECTORS);
       const base = leaf * LEAF_SECTORS;
       for (const fragment of await this.#leaf(last, leaf)) {
-        const { sectors, pack, slot, first, slotSectors, id } = fragment;
+        const { sectors, pack, slot, id } = fragment;
         const start = fragment.start + base;
         const inside = start >= piece.start && start + sectors <= piece.start + piece.sectors;
-        const whole = first === 0 && sectors === slotSectors;
-        if (inside && whole && !this.#parts.excluded.has(numbers.name(pack).ulid, slot)) {
-          known.push({ start, sectors, pack, slot, id: Uint8Array.from(id) });
+        const use = inside ? this.#useOf(fragment) : 'none';
+        if (use !== 'none') {
+          known.push({
+            start,
+            sectors,
+            pack,
+            slot,
+            id: Uint8Array.from(id),
+            isLost: use === 'store-anew',
+          });
         }
       }
     }
     return known;
+  }
+
+  /** What to do with a slot that turns out to have the content it had. */
+  #useOf(fragment: Fragment): 'keep' | 'store-anew' | 'none' {
+    const { pack, slot, first, sectors, slotSectors } = fragment;
+    const { map, excluded, healing } = this.#parts;
+    if (first > 0 || sectors < slotSectors) {
+      return 'none';
+    }
+    if (healing?.isLost(fragment) === true) {
+      return 'store-anew';
+    }
+    const isKept =
+      !this.#plan.incremental && !excluded.has(map.nodes.base.numbers.name(pack).ulid, slot);
+    return isKept ? 'keep' : 'none';
   }
 
   async #leaf(tree: MapTree, index: number): Promise<readonly Fragment[]> {

@@ -17,6 +17,8 @@ export class ExcludedSlots {
   readonly #seen = new Set<ObjectKey>();
   readonly condemned = new SlotSet();
   readonly all = new SlotSet();
+  /** Whether `bad/` holds anything. */
+  hasDamage = false;
 
   constructor(base: VaultBase, log: Log) {
     this.#base = base;
@@ -39,6 +41,7 @@ export class ExcludedSlots {
     const fresh = new SlotSet();
     const prefix = kind === 'condemned' ? PREFIXES.condemned : PREFIXES.damaged;
     for await (const { key } of this.#base.store.list(prefix, signal)) {
+      this.hasDamage ||= kind === 'bad';
       if (this.#seen.has(key) || key.endsWith('.done')) {
         continue;
       }

@@ -20,6 +20,7 @@ import {
 } from './map-node.ts';
 import type { MapNodes, MapRoot, MapTree } from './map-tree.ts';
 import { sameBytes } from './key-tree.ts';
+import type { Healing } from './repair/healing.ts';
 import type { MetadataWriter } from './metadata-writer.ts';
 
 export interface MapBuilderParts {
@@ -30,6 +31,8 @@ export interface MapBuilderParts {
   readonly inherited?: MapTree;
   /** A map whose nodes are pointed to where they turn out equal. */
   readonly similar?: MapTree;
+  /** Nodes that are lost are written anew. */
+  readonly healing?: Healing;
 }
 
 /**
@@ -181,12 +184,15 @@ export class MapBuilder {
     node: Uint8Array,
     signal: AbortSignal,
   ): Promise<NodePointer> {
-    const { inherited, similar, nodes, metadata } = this.#parts;
+    const { inherited, similar, nodes, metadata, healing } = this.#parts;
     const same = await (inherited ?? similar)?.pointer(level, index, signal);
-    if (same !== undefined && sameBytes(same.mac, nodes.base.keys.mac16('map', node))) {
+    const isSame = same !== undefined && sameBytes(same.mac, nodes.base.keys.mac16('map', node));
+    if (isSame && healing?.isLost(same) !== true) {
       return same;
     }
-    return metadata.add(node, signal);
+    const pointer = await metadata.add(node, signal);
+    healing?.stored(pointer.mac, pointer);
+    return pointer;
   }
 }
 

@@ -2,6 +2,8 @@ import type { FullReadReason } from '../disk/change-set.ts';
 import { Fault } from '../kernel/fault.ts';
 import { depthFor, type NodePointer } from './map-node.ts';
 import type { MapRoot } from './map-tree.ts';
+import type { MetadataWriter } from './metadata-writer.ts';
+import { FRAME_RAW_BYTES } from './pack-layout.ts';
 import type { PackNumbers } from './pack-numbers.ts';
 import type { PointDocument, PointerDocument } from './point-object.ts';
 import type { PointDisk } from './recovery-point.ts';
@@ -64,4 +66,24 @@ export function fullReason(source: DiskSource, hasMap: boolean): FullReadReason 
     return source.changes.reason;
   }
   return hasMap ? 'change-log-gap' : 'first-backup';
+}
+
+/** Small files of a point, in slots of metadata packs. */
+export async function storeFiles(
+  contents: ReadonlyMap<string, Uint8Array>,
+  metadata: MetadataWriter,
+  numbers: PackNumbers,
+  signal: AbortSignal,
+): Promise<PointDocument['files']> {
+  const files: PointDocument['files'] = [];
+  for (const [name, content] of contents) {
+    const slots: PointDocument['files'][number]['slots'] = [];
+    for (let at = 0; at < content.length; at += FRAME_RAW_BYTES) {
+      const piece = content.subarray(at, at + FRAME_RAW_BYTES);
+      const pointer = await metadata.add(piece, signal);
+      slots.push({ ...pointerDocument(pointer, numbers), bytes: piece.length });
+    }
+    files.push({ name, sizeBytes: content.length, slots });
+  }
+  return files;
 }

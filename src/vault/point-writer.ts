@@ -9,18 +9,12 @@ import type { ExcludedSlots } from './excluded-slots.ts';
 import type { FooterCache } from './footer-cache.ts';
 import { MapTree, type MapNodes } from './map-tree.ts';
 import { MetadataWriter } from './metadata-writer.ts';
-import { FRAME_RAW_BYTES } from './pack-layout.ts';
 import { PackAssembly } from './pack-assembly.ts';
-import {
-  diskDocument,
-  fullReason,
-  mapRoot,
-  pointerDocument,
-  type StoredDisk,
-} from './point-maps.ts';
+import { diskDocument, fullReason, mapRoot, storeFiles, type StoredDisk } from './point-maps.ts';
 import type { PointDocument } from './point-object.ts';
 import type { PointStore, StoredPoint } from './point-store.ts';
 import type { PointDisk, RecoveryPoint } from './recovery-point.ts';
+import { Healing } from './repair/healing.ts';
 import { SlotBitmap } from './slot-bitmap.ts';
 import { newUlid, ulidTimeMs, type Ulid } from './ulid.ts';
 import type { DiskSource, PointFacts, Running } from './vault-options.ts';
@@ -62,6 +56,7 @@ export class PointWriter implements AsyncDisposable {
   readonly #files = new Map<string, Uint8Array>();
   #assembly: PackAssembly;
   #metadata: MetadataWriter;
+  #healing: Healing | undefined;
   #used = new SlotBitmap();
   #disks: StoredDisk[] = [];
   #parent: StoredPoint | undefined;
@@ -168,6 +163,11 @@ export class PointWriter implements AsyncDisposable {
     const { excluded, index, points } = this.#parts;
     await index.exclude(await excluded.readCondemned(signal), signal);
     await index.exclude(await excluded.readDamaged(signal), signal);
+    if (excluded.hasDamage) {
+      const { packs } = this.#parts.nodes;
+      const { condemned } = excluded;
+      this.#healing = await Healing.begin({ packs, condemned, log: this.#parts.log }, signal);
+    }
     this.#parent = await points.newest(this.#vm.vmId, signal);
   }
 
@@ -251,6 +251,7 @@ export class PointWriter implements AsyncDisposable {
         excluded: excluded.all,
         used: this.#used,
         map: { nodes, metadata: this.#metadata },
+        ...(this.#healing === undefined ? {} : { healing: this.#healing }),
       },
       { source, incremental, ...(last === undefined ? {} : { last }) },
       { ...running, signal },
@@ -278,8 +279,9 @@ export class PointWriter implements AsyncDisposable {
   async #document(facts: PointFacts, leastMs: number, signal: AbortSignal): Promise<PointDocument> {
     await this.#assembly.flush();
     const { numbers } = this.#parts.nodes.base;
-    const files = await this.#storeFiles(signal);
+    const files = await storeFiles(this.#files, this.#metadata, numbers, signal);
     await this.#metadata.finish(signal);
+    await this.#healing?.finish(signal);
     const parent = this.#parent && { id: this.#parent.point.id, mac: this.#parent.mac };
     return {
       ...this.#vm,
@@ -292,21 +294,6 @@ export class PointWriter implements AsyncDisposable {
       disks: this.#disks.map((disk) => diskDocument(disk, numbers)),
       files,
     };
-  }
-
-  async #storeFiles(signal: AbortSignal): Promise<PointDocument['files']> {
-    const { base } = this.#parts.nodes;
-    const files: PointDocument['files'] = [];
-    for (const [name, content] of this.#files) {
-      const slots: PointDocument['files'][number]['slots'] = [];
-      for (let at = 0; at < content.length; at += FRAME_RAW_BYTES) {
-        const piece = content.subarray(at, at + FRAME_RAW_BYTES);
-        const pointer = await this.#metadata.add(piece, signal);
-        slots.push({ ...pointerDocument(pointer, base.numbers), bytes: piece.length });
-      }
-      files.push({ name, sizeBytes: content.length, slots });
-    }
-    return files;
   }
 
   /** Order is by id: after the parent and after an attempt that was given up, whatever the clock says. */

@@ -36,6 +36,8 @@ export interface Piece {
 /** A slot that the last map uses whole at this place: kept if its content is still the same. */
 export interface KnownSlot extends Piece, SlotPlace {
   readonly id: Uint8Array;
+  /** The slot itself cannot be read any more: its content is stored anew, cut as it was. */
+  readonly isLost: boolean;
 }
 
 export interface StoreTask {
@@ -142,7 +144,11 @@ export class ChunkStorer {
         task,
         piece,
         (known) => view(known.start - shift, known.sectors),
-        chunks,
+        (known, content) => {
+          const { start, sectors, id, pack, slot, isLost } = known;
+          const where = isLost ? place(id, sectors, content) : { pack, slot };
+          chunks.push({ start, sectors, id, place: where });
+        },
       )) {
         const range = { from: gap.start - shift, to: gap.start - shift + gap.sectors };
         cutChunks(words, range, this.#rules, (first, sectors) => {
@@ -156,25 +162,25 @@ export class ChunkStorer {
     return { chunks, fresh };
   }
 
-  /** Adds the known slots of a piece whose content is still there; returns what is left to cut. */
+  /** Keeps the known slots of a piece whose content is still there; returns what is left to cut. */
   #keepKnown(
     task: StoreTask,
     piece: Piece,
     content: (known: KnownSlot) => Uint8Array,
-    chunks: CutChunk[],
+    keep: (known: KnownSlot, content: Uint8Array) => void,
   ): Piece[] {
     const end = piece.start + piece.sectors;
     const gaps: Piece[] = [];
     let at = piece.start;
     for (const known of task.known) {
-      const { start, sectors, id, pack, slot } = known;
+      const { start, sectors, id } = known;
       if (start < at || start + sectors > end || !this.#id(content(known)).equals(id)) {
         continue;
       }
       if (start > at) {
         gaps.push({ start: at, sectors: start - at });
       }
-      chunks.push({ start, sectors, id, place: { pack, slot } });
+      keep(known, content(known));
       at = start + sectors;
     }
     if (at < end) {

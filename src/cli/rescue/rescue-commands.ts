@@ -50,8 +50,8 @@ export function addRescueCommands(program: Command, cli: Cli): void {
     .argument('[point]', 'id, its beginning, or "latest"; all of them if left out')
     .option('--vm <name>', 'of this VM only')
     .option(
-      '--level <1|2|3>',
-      '1: packs exist; 2: also map and seals; 3: also every byte of content',
+      '--level <0-3>',
+      '0: packs exist; 1: also map and seals; 2: also every byte; 3: also every chunk id',
       '3',
     )
     .action(async (point: string | undefined, options: VerifyOptions) => {

@@ -16,12 +16,18 @@ export interface VerifyOptions extends VaultKey {
   readonly level: string;
 }
 
-const LEVELS: Readonly<Record<string, VerifyLevel>> = { '1': 1, '2': 2, '3': 3 };
+const LEVELS: Readonly<Record<string, VerifyLevel>> = {
+  '0': 0,
+  '1': 1,
+  '2': 2,
+  '3': 3,
+};
 const PROBLEMS_SHOWN = 10;
 
 const PROVED: Readonly<Record<VerifyLevel, string>> = {
-  1: 'every pack is there with its length',
-  2: 'packs, map and content seals are whole; the content itself was not read',
+  0: 'every pack is there with its length',
+  1: 'packs, map and content seals are whole; the content itself was not read',
+  2: 'every byte was read and authenticated',
   3: 'every byte was read, authenticated and compared with its id',
 };
 
@@ -37,7 +43,7 @@ export async function verifyPoints(
 ): Promise<Outcome> {
   const level = LEVELS[options.level];
   if (level === undefined) {
-    throw new Fault('request.invalid', '--level is 1, 2 or 3.');
+    throw new Fault('request.invalid', '--level is 0, 1, 2 or 3.');
   }
   return await withVault(cli, options, async (vault, spending) => {
     const all = await vault.points(cli.signal);

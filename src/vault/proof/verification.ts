@@ -1,10 +1,13 @@
 import { fetched, type FrameFetcher } from '../frame-fetcher.ts';
 import type { FrameRequest } from '../frame-requests.ts';
 import { parsePackKey, PREFIXES, type PackName } from '../layout.ts';
+import type { NodePointer } from '../map-node.ts';
 import type { MapTree } from '../map-tree.ts';
+import type { ObjectKey } from '../object-store.ts';
 import { HEADER_BYTES } from '../pack-layout.ts';
-import { damagedFrame, corrupt, missing, type OpenPack, type SlotReference } from '../packs.ts';
+import { damagedFrame, corrupt, type OpenPack, type SlotReference } from '../packs.ts';
 import { Parallel } from '../parallel.ts';
+import type { Ulid } from '../ulid.ts';
 import type { Running, VerifyLevel, VerifyProblem, VerifyReport } from '../vault-options.ts';
 import { checkFrames } from './frame-check.ts';
 import { integrityFault } from './pack-check.ts';
@@ -21,18 +24,27 @@ export interface VerifyTarget {
   readonly parent: () => Promise<unknown>;
 }
 
+/** An object that serves slots of the disk, and which. */
+interface Serving {
+  readonly open: OpenPack;
+  readonly slots: Map<number, SlotReference>;
+}
+
 /**
  * Checks a recovery point against the store itself: give it packs and nodes without caches. What is
- * wrong is reported; only what prevents checking (no connection) is thrown.
+ * wrong is reported; only what prevents checking (no connection) is thrown. What is damaged in one place and whole in
+ * another, where readers find it, is not wrong with the point.
  */
 export class Verification {
   readonly #fetcher: FrameFetcher;
   readonly #level: VerifyLevel;
   readonly #running: Running;
   readonly #problems: VerifyProblem[] = [];
-  readonly #checkedPacks = new Map<number, VerifyProblem | undefined>();
+  readonly #checkedPacks = new Map<ObjectKey, VerifyProblem | undefined>();
   readonly #checkedFrames = new Map<string, string | undefined>();
   readonly #progress = { phase: 'verifying', doneBytes: 0, totalBytes: 0 };
+  /** Logical packs in the store, each with its newest generation. */
+  readonly #present = new Map<Ulid, PackName>();
   #idsComputable = true;
   #chunks = 0;
 
@@ -43,9 +55,9 @@ export class Verification {
   }
 
   async run(target: VerifyTarget): Promise<VerifyReport> {
-    const present = await this.#listPacks();
+    await this.#listPacks();
     for (const { diskId, tree } of target.disks) {
-      await this.#noting(diskId, async () => this.#disk(diskId, tree, present));
+      await this.#noting(diskId, async () => this.#disk(diskId, tree));
     }
     if (this.#level > 0) {
       for (const check of [...target.files, target.parent]) {
@@ -65,148 +77,169 @@ export class Verification {
     };
   }
 
-  /** Logical packs that are in the store, each with its newest generation. */
-  async #listPacks(): Promise<Map<string, PackName>> {
-    const present = new Map<string, PackName>();
+  async #listPacks(): Promise<void> {
     const { store } = this.#fetcher.packs.base;
     for (const prefix of [PREFIXES.data, PREFIXES.metadata]) {
       for await (const { key } of store.list(prefix, this.#running.signal)) {
         const name = parsePackKey(key);
-        if (name !== undefined && name.generation >= (present.get(name.ulid)?.generation ?? 0)) {
-          present.set(name.ulid, name);
+        if (
+          name !== undefined &&
+          name.generation >= (this.#present.get(name.ulid)?.generation ?? 0)
+        ) {
+          this.#present.set(name.ulid, name);
         }
       }
     }
-    return present;
   }
 
-  async #disk(
-    diskId: string,
-    tree: MapTree,
-    present: ReadonlyMap<string, PackName>,
-  ): Promise<void> {
+  async #disk(diskId: string, tree: MapTree): Promise<void> {
     const { signal } = this.#running;
-    const packs = new Map<number, Set<number>>();
-    const use = (pack: number, slot: number): void => {
-      packs.set(pack, (packs.get(pack) ?? new Set()).add(slot));
-    };
-    const used = async (reference: SlotReference): Promise<void> => {
-      const { pack, slot } = await this.#placed(reference, present);
-      use(pack, slot);
-    };
+    const serving = new Map<ObjectKey, Serving>();
     for await (const pointer of tree.nodePointers(signal)) {
-      await used(pointer);
+      await this.#use(diskId, serving, pointer);
     }
     for await (const { pointer } of tree.leaves(signal)) {
       await this.#noting(diskId, async () => {
-        if (this.#level === 0) {
-          const { extents } = await tree.nodes.leaf(pointer, signal);
-          for (const extent of extents) {
-            await used(extent);
-          }
-          return;
-        }
-        for (const { pack, slot } of await tree.nodes.fragments(pointer, signal)) {
-          use(pack, slot);
+        for (const reference of await this.#slotsOf(tree, pointer)) {
+          await this.#use(diskId, serving, reference);
         }
       });
     }
-    for (const [pack, slots] of packs) {
-      await this.#pack(diskId, pack, present);
-      if (this.#level > 1 && this.#checkedPacks.get(pack) === undefined) {
-        await this.#frames(diskId, pack, slots);
+    for (const [key, served] of serving) {
+      await this.#pack(diskId, served.open);
+      if (this.#level > 1 && this.#checkedPacks.get(key) === undefined) {
+        await this.#frames(diskId, served);
       }
     }
   }
 
-  /** Where a slot lies: in the pack it is named after, or in the one that was merged into. */
-  async #placed(
-    reference: SlotReference,
-    present: ReadonlyMap<string, PackName>,
-  ): Promise<SlotReference> {
-    const { ulid } = this.#fetcher.packs.base.numbers.name(reference.pack);
-    if (present.has(ulid)) {
-      return reference;
+  /** At level 0 the first slot of each extent, while all packs are there under their own names. */
+  async #slotsOf({ nodes }: MapTree, pointer: NodePointer): Promise<readonly SlotReference[]> {
+    const { signal } = this.#running;
+    if (this.#level > 0) {
+      return nodes.fragments(pointer, signal);
     }
-    try {
-      return await this.#fetcher.packs.place(reference, this.#running.signal);
-    } catch (error) {
-      integrityFault(error);
-      // It is noted as missing with its pack.
-      return reference;
-    }
+    const { extents } = await nodes.leaf(pointer, signal);
+    const areThere = extents.every(({ pack }) =>
+      this.#present.has(nodes.base.numbers.name(pack).ulid),
+    );
+    return areThere ? extents : nodes.fragments(pointer, signal);
   }
 
-  async #pack(diskId: string, pack: number, present: ReadonlyMap<string, PackName>): Promise<void> {
-    const known = this.#checkedPacks.get(pack);
-    if (this.#checkedPacks.has(pack)) {
+  async #use(
+    diskId: string,
+    serving: Map<ObjectKey, Serving>,
+    reference: SlotReference,
+  ): Promise<void> {
+    const { packs } = this.#fetcher;
+    if (this.#level === 0) {
+      const there = this.#present.get(packs.base.numbers.name(reference.pack).ulid);
+      if (there !== undefined) {
+        await this.#length(diskId, there);
+        return;
+      }
+    }
+    await this.#noting(diskId, async () => {
+      const { open, slot } = await packs.place(reference, this.#running.signal);
+      const served = serving.get(open.objectKey) ?? {
+        open,
+        slots: new Map<number, SlotReference>(),
+      };
+      serving.set(open.objectKey, served);
+      served.slots.set(slot, reference);
+    });
+  }
+
+  async #length(diskId: string, name: PackName): Promise<void> {
+    await this.#once(diskId, name.ulid, async () =>
+      this.#fetcher.packs.checkLength(name, this.#running.signal),
+    );
+  }
+
+  /** Readers make the header themselves; it is damage all the same while no other generation is there. */
+  async #pack(diskId: string, open: OpenPack): Promise<void> {
+    await this.#once(diskId, open.objectKey, async () => {
+      const range = { offset: 0, length: HEADER_BYTES };
+      const header = await this.#fetcher.packs.range(open, range, this.#running.signal);
+      const isNewest = this.#present.get(open.name.ulid)?.generation === open.name.generation;
+      if (isNewest && !Buffer.from(open.header).equals(header)) {
+        throw corrupt(open.name, 'its header is not what was written');
+      }
+    });
+  }
+
+  async #once(diskId: string, what: string, check: () => Promise<void>): Promise<void> {
+    const known = this.#checkedPacks.get(what);
+    if (this.#checkedPacks.has(what)) {
       if (known !== undefined) {
         this.#note({ ...known, diskId });
       }
       return;
     }
     const before = this.#problems.length;
-    await this.#noting(diskId, async () => {
-      const name = this.#fetcher.packs.base.numbers.name(pack);
-      const there = present.get(name.ulid);
-      if (there === undefined) {
-        throw missing(name);
-      }
-      if (this.#level === 0) {
-        await this.#fetcher.packs.checkLength(there, this.#running.signal);
-      }
-      if (this.#level > 0) {
-        const open = await this.#fetcher.packs.open(pack, this.#running.signal);
-        const range = { offset: 0, length: HEADER_BYTES };
-        const header = await this.#fetcher.packs.range(open, range, this.#running.signal);
-        if (!Buffer.from(open.header).equals(header)) {
-          throw corrupt(name, 'its header is not what was written');
-        }
-      }
-    });
-    this.#checkedPacks.set(pack, this.#problems[before]);
+    await this.#noting(diskId, check);
+    this.#checkedPacks.set(what, this.#problems[before]);
   }
 
-  async #frames(diskId: string, number: number, slots: Set<number>): Promise<void> {
-    const { signal } = this.#running;
-    const pack = await this.#fetcher.packs.open(number, signal);
-    const { footer } = pack;
-    const used = new Set([...slots].map((slot) => footer.frameOf[slot] ?? 0));
+  async #frames(diskId: string, { open, slots }: Serving): Promise<void> {
+    const { footer, objectKey } = open;
+    const used = new Set([...slots.keys()].map((slot) => footer.frameOf[slot] ?? 0));
     const fresh = footer.frames.filter(
-      ({ index }) => used.has(index) && !this.#checkedFrames.has(`${number}/${index}`),
+      ({ index }) => used.has(index) && !this.#checkedFrames.has(`${objectKey}/${index}`),
     );
     this.#chunks += slots.size;
     this.#progress.totalBytes += fresh.reduce((sum, { sealedBytes }) => sum + sealedBytes, 0);
     const parallel = new Parallel(REQUESTS_AT_ONCE);
     try {
       for (const request of this.#fetcher.requests(fresh)) {
-        await parallel.add(async () => this.#request(number, pack, request));
+        await parallel.add(async () => this.#request(open, request));
       }
       await parallel.end();
     } finally {
       await parallel.settle();
     }
     for (const index of used) {
-      const damage = this.#checkedFrames.get(`${number}/${index}`);
-      if (damage !== undefined) {
-        const { code, message } = damagedFrame(pack, index, damage);
+      const damage = this.#checkedFrames.get(`${objectKey}/${index}`);
+      if (damage !== undefined && !(await this.#isElsewhere({ open, slots }, index))) {
+        const { code, message } = damagedFrame(open, index, damage);
         this.#note({ code, message, diskId });
       }
     }
   }
 
-  async #request(number: number, pack: OpenPack, request: FrameRequest): Promise<void> {
+  async #request(open: OpenPack, request: FrameRequest): Promise<void> {
     const { signal } = this.#running;
-    const bytes = await this.#fetcher.fetch(pack, request, signal);
+    const bytes = await this.#fetcher.fetch(open, request, signal);
     const frames = request.frames.map((frame) => fetched(frame, request));
     const wanted = this.#level === 3 && this.#idsComputable;
-    const checked = await checkFrames(this.#fetcher, { pack, bytes, frames }, wanted);
+    const checked = await checkFrames(this.#fetcher, { pack: open, bytes, frames }, wanted);
     this.#idsComputable &&= checked.idsComputed;
     for (const [position, frame] of frames.entries()) {
-      this.#checkedFrames.set(`${number}/${frame.index}`, checked.frames[position]?.damage);
+      const name = `${open.objectKey}/${frame.index}`;
+      this.#checkedFrames.set(name, checked.frames[position]?.damage);
       this.#progress.doneBytes += frame.length;
     }
     this.#running.report?.(this.#progress);
+  }
+
+  /** Whether all slots that are needed of a damaged frame are whole in another object. */
+  async #isElsewhere({ open, slots }: Serving, frame: number): Promise<boolean> {
+    const { signal } = this.#running;
+    const { packs } = this.#fetcher;
+    try {
+      for (const [slot, reference] of slots) {
+        if (open.footer.frameOf[slot] === frame) {
+          await packs.withSlot(reference, signal, async (placed) =>
+            this.#fetcher.frame(placed, signal),
+          );
+        }
+      }
+      return true;
+    } catch (error) {
+      // Nowhere: the caller says which frame it was.
+      integrityFault(error);
+      return false;
+    }
   }
 
   /** Turns damage into a problem of the report; anything else is thrown. */
