@@ -23,6 +23,8 @@ const KINDS = {
   'hold-end': 9,
   'retire-request': 10,
   'retired-list': 11,
+  probe: 12,
+  kept: 13,
 } as const;
 export type ControlKind = keyof typeof KINDS;
 

@@ -11,6 +11,7 @@ import { parseOr, require } from './binary.ts';
 import { FRAME_RAW_BYTES } from './pack-layout.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
 import { KEY_VERSIONS_MAX, type KeyTree } from './key-tree.ts';
+import { LOCK_DAYS_MAX } from './lock/lock-times.ts';
 import type { ObjectKey } from './object-store.ts';
 import { RetentionKey } from './retention-key.ts';
 
@@ -55,6 +56,13 @@ const VaultFormat = z.object({
   chunkId: z.enum(['blake3', 'hmac-sha256']),
   dedupDomain: z.string().regex(/^[0-9a-f]{32}$/),
   chunker: z.object({ minSectors: sectors, cutBits: z.int().min(1).max(16), maxSectors: sectors }),
+  /** Objects are locked when they are put: docs/vault-format.md, section 16. */
+  lock: z
+    .object({
+      mode: z.enum(['governance', 'compliance']),
+      days: z.int().min(1).max(LOCK_DAYS_MAX),
+    })
+    .optional(),
   /** Of the key that new objects are written with. */
   keyVersion: z
     .int()

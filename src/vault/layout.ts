@@ -24,6 +24,8 @@ export const PREFIXES = {
   retired: 'retire/',
   condemned: 'gc/',
   damaged: 'bad/',
+  probes: 'probe/',
+  kept: 'keep/',
   aliases: 'alias/',
   holds: 'hold/',
 } as const;

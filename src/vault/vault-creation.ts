@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
@@ -6,9 +7,14 @@ import { FORMAT_VERSION } from './control-object.ts';
 import { encodeFormat, NO_FEATURES, type VaultFormat } from './format-object.ts';
 import { KDF_DEFAULT } from './key-object.ts';
 import { KEY_BYTES, KeyTree, sameBytes } from './key-tree.ts';
-import { KeyWriter } from './keys/key-writer.ts';
+import { KeyWriter, RECOVERY_LABEL } from './keys/key-writer.ts';
+import { locking } from './lock/locking-store.ts';
+import { LOCK_DAYS_MAX } from './lock/lock-times.ts';
 import { numberedKey, PREFIXES } from './layout.ts';
 import type { ObjectStore } from './object-store.ts';
+import { refuseUnfit, type Capabilities } from './probe/capabilities.ts';
+import { putCapabilities } from './probe/probe-object.ts';
+import { probeStore } from './probe/store-probe.ts';
 import { newRecoveryFile, refuseWeakPassphrase } from './recovery-file.ts';
 import { RetentionKey, SEED_BYTES } from './retention-key.ts';
 import { unlockVault } from './unlock.ts';
@@ -22,25 +28,30 @@ const DEFAULTS: VaultParameters = {
   chunkId: 'blake3',
   kdf: KDF_DEFAULT,
 };
-export const RECOVERY_LABEL = 'recovery file';
 const NAME = /^[^\p{Cc}]{1,128}$/u;
+
+export interface CreatedVault {
+  readonly keyring: Uint8Array;
+  /** Of a separate retention key. */
+  readonly seed?: Uint8Array;
+  readonly recoveryFile: string;
+  readonly capabilities?: Capabilities;
+}
 
 /**
  * Writes the format and the keys of a new vault and opens it again with the passphrase and with the
  * recovery file. The format comes last: before it there is no vault.
- * @returns the master key, the seed of a separate retention key, and the recovery file's text
  */
 export async function createVault(
-  store: ObjectStore,
+  plainStore: ObjectStore,
   options: CreateOptions,
   clock: Clock,
   signal: AbortSignal,
-): Promise<{ keyring: Uint8Array; seed?: Uint8Array; recoveryFile: string }> {
-  refuseWeakPassphrase(options.passphrase);
-  if (!NAME.test(options.name)) {
-    throw new Fault('request.invalid', 'A vault needs a name of 1 to 128 printable characters.');
-  }
-  await refuseNonEmpty(store, signal);
+): Promise<CreatedVault> {
+  refuseInvalid(options);
+  await refuseNonEmpty(plainStore, signal);
+  const capabilities = await probed(plainStore, options, clock, signal);
+  const store = locking(plainStore, options.lock, clock);
   const parameters = { ...DEFAULTS, ...options.parameters };
   // Fails here rather than at the first backup if the add-on does not load.
   chunkIdFunction(parameters.chunkId, randomBytes(KEY_BYTES));
@@ -74,8 +85,41 @@ export async function createVault(
       );
     }
   }
-  const result = { keyring: keys.keyring, recoveryFile: recovery.content };
-  return seed === undefined ? result : { ...result, seed };
+  if (capabilities !== undefined) {
+    await putCapabilities({ store, keys }, capabilities, signal);
+  }
+  return {
+    keyring: keys.keyring,
+    recoveryFile: recovery.content,
+    ...(seed === undefined ? {} : { seed }),
+    ...(capabilities === undefined ? {} : { capabilities }),
+  };
+}
+
+function refuseInvalid({ passphrase, name, lock }: CreateOptions): void {
+  refuseWeakPassphrase(passphrase);
+  if (!NAME.test(name)) {
+    throw new Fault('request.invalid', 'A vault needs a name of 1 to 128 printable characters.');
+  }
+  if (lock !== undefined && !(lock.days >= 1 && lock.days <= LOCK_DAYS_MAX)) {
+    throw new Fault('request.invalid', `A lock lasts 1 to ${LOCK_DAYS_MAX} days.`);
+  }
+}
+
+/** @throws Fault `vault.store-unfit` */
+async function probed(
+  store: ObjectStore,
+  { probe, lock, singleWriter = false }: CreateOptions,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Capabilities | undefined> {
+  assert(lock === undefined || probe !== undefined, 'locks are believed only when they were tried');
+  if (probe === undefined) {
+    return undefined;
+  }
+  const capabilities = await probeStore(store, { ...probe, clock }, signal);
+  refuseUnfit(capabilities, { singleWriter, ...(lock && { lock: lock.mode }) });
+  return capabilities;
 }
 
 /** A random master key, and a seed if the vault gets a retention key of its own. */
@@ -123,11 +167,16 @@ function newFormat(
       earlier: [],
     },
     packBytes,
+    ...(options.lock === undefined ? {} : { lock: options.lock }),
   };
 }
 
 async function refuseNonEmpty(store: ObjectStore, signal: AbortSignal): Promise<void> {
   for await (const { key } of store.list('', signal)) {
+    if (key.startsWith(PREFIXES.probes)) {
+      // Left by a trial of this place that was stopped.
+      continue;
+    }
     throw new Fault(
       'vault.not-empty',
       `${store.location} is not empty (there is ${key}). Choose an empty folder or prefix for a new vault.`,

@@ -3,6 +3,8 @@ import type { DiskReader } from '../disk/disk-reader.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { ReportProgress } from '../kernel/progress.ts';
+import type { LockPolicy } from './lock/locking-store.ts';
+import type { ProbeOptions } from './probe/store-probe.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
 
 /** What opens a vault. */
@@ -46,6 +48,10 @@ export interface CreateOptions extends OpenOptions {
   readonly passphrase: string;
   /** Makes a retention key that this passphrase opens, and not the other one. */
   readonly retentionPassphrase?: string;
+  /** Locks every object against removal; needs `probe`, which shows whether the store does so. */
+  readonly lock?: LockPolicy;
+  /** Tries what the store can do, and refuses one that the vault could not rely on. */
+  readonly probe?: Omit<ProbeOptions, 'clock'>;
   /** Only one machine writes: allows stores whose LIST lags for other clients. */
   readonly singleWriter?: boolean;
   readonly parameters?: Partial<VaultParameters>;

@@ -9,11 +9,15 @@ import { FooterCache } from './footer-cache.ts';
 import { refuseReadOnly, type VaultFormat } from './format-object.ts';
 import { FrameFetcher } from './frame-fetcher.ts';
 import { isVmId } from './layout.ts';
+import { locking } from './lock/locking-store.ts';
 import { MapNodes, MapTree } from './map-tree.ts';
 import type { ObjectStore } from './object-store.ts';
 import { PackNumbers } from './pack-numbers.ts';
 import { Packs, type VaultBase } from './packs.ts';
 import type { PointDocument } from './point-object.ts';
+import type { Capabilities } from './probe/capabilities.ts';
+import { newestCapabilities, putCapabilities } from './probe/probe-object.ts';
+import { probeStore, type ProbeOptions } from './probe/store-probe.ts';
 import { notFound, PointStore, type StoredPoint } from './point-store.ts';
 import { mapRoot, nodePointer } from './point-maps.ts';
 import { PointWriter } from './point-writer.ts';
@@ -91,9 +95,10 @@ export class Vault {
     store: ObjectStore,
     options: CreateOptions,
     signal: AbortSignal,
-  ): Promise<{ vault: Vault; recoveryFile: string }> {
+  ): Promise<{ vault: Vault; recoveryFile: string; capabilities?: Capabilities }> {
     const clock = options.clock ?? new SystemClock();
-    const { keyring, seed, recoveryFile } = await createVault(store, options, clock, signal);
+    const created = await createVault(store, options, clock, signal);
+    const { keyring, seed, recoveryFile, capabilities } = created;
     const retention = seed && ({ kind: 'master-key', key: seed } as const);
     const vault = await Vault.open(
       store,
@@ -101,7 +106,7 @@ export class Vault {
       { ...options, ...(retention && { retention }) },
       signal,
     );
-    return { vault, recoveryFile };
+    return { vault, recoveryFile, ...(capabilities && { capabilities }) };
   }
 
   /**
@@ -109,17 +114,19 @@ export class Vault {
    *   `vault.format-corrupt`, `vault.format-newer`
    */
   static async open(
-    store: ObjectStore,
+    plainStore: ObjectStore,
     unlock: VaultUnlock,
     options: OpenOptions,
     signal: AbortSignal,
   ): Promise<Vault> {
     const unlocked = await unlockVault(
-      store,
+      plainStore,
       { vault: unlock, ...(options.retention && { retention: options.retention }) },
       signal,
     );
     const { keys, format } = unlocked;
+    const clock = options.clock ?? new SystemClock();
+    const store = locking(plainStore, format.lock, clock);
     const { vaultId, version: keyVersion } = keys;
     const context = { vaultId, chunkId: format.chunkId, keyVersion };
     const cache =
@@ -129,7 +136,7 @@ export class Vault {
       base: { store, keys, context, numbers: new PackNumbers() },
       format,
       pool: new WorkerPool(options.workers ?? WORKERS, secrets(unlocked)),
-      clock: options.clock ?? new SystemClock(),
+      clock,
       log: options.log ?? new SilentLog(),
       ...(cache ? { cache } : {}),
     });
@@ -148,6 +155,19 @@ export class Vault {
   /** The master keys: they open the vault without the passphrase. The caller keeps it safe. */
   exportKey(): Uint8Array {
     return Uint8Array.from(this.#parts.base.keys.keyring);
+  }
+
+  /** What the store was last seen to do; undefined if nobody tried. */
+  async capabilities(signal: AbortSignal): Promise<Capabilities | undefined> {
+    return newestCapabilities(this.#parts.base, signal);
+  }
+
+  /** Tries what the store can do, and keeps it with the vault. */
+  async probe(options: Omit<ProbeOptions, 'clock'>, signal: AbortSignal): Promise<Capabilities> {
+    const { base, clock } = this.#parts;
+    const capabilities = await probeStore(base.store, { ...options, clock }, signal);
+    await putCapabilities(base, capabilities, signal);
+    return capabilities;
   }
 
   /** Sealed points that were not retired, oldest first. Damaged ones are logged and left out. */

@@ -6,6 +6,12 @@ export const KEY_ADVICE = {
     data: 'Nothing was changed. Every recovery point is still there.',
     next: 'Repeat where the retention passphrase is known: HYPERKEEP_RETENTION_PASSPHRASE_FILE.',
   },
+  'vault.store-unfit': {
+    happened:
+      'The store was tried, and it does not do something that a vault of this kind relies on.',
+    data: 'Nothing was created and nothing was changed.',
+    next: 'Use another store. A store whose lists lag can be used by one machine alone with --single-writer; one without working locks can be used without --lock.',
+  },
   'vault.key-not-found': {
     happened: 'The vault has no key of that id, or several that begin so.',
     data: 'Nothing was changed.',

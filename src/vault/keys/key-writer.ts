@@ -12,6 +12,9 @@ import { parseRecoveryFile } from '../recovery-file.ts';
 import { keyObjects, readKeyObject, unwrap } from '../unlock.ts';
 import type { KdfCost, VaultUnlock } from '../vault-options.ts';
 
+/** Label of the objects that a recovery file opens. */
+export const RECOVERY_LABEL = 'recovery file';
+
 /** What may open a key object. */
 export type NewUnlock = Exclude<VaultUnlock, { kind: 'master-key' }>;
 

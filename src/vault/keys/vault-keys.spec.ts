@@ -69,6 +69,33 @@ async function opens(store: ObjectStore, unlock: VaultUnlock): Promise<boolean> 
   }
 }
 
+/** What opens the vault after something was killed: always a passphrase and a recovery file, for reading and writing. */
+async function workingWays(
+  store: ObjectStore,
+  files: readonly string[],
+  pointId: string,
+): Promise<VaultUnlock[]> {
+  const ways: VaultUnlock[] = [
+    byPassphrase(),
+    byPassphrase(SECOND),
+    ...files.map((content) => ({ kind: 'recovery-file', content }) as const),
+  ];
+  const working: VaultUnlock[] = [];
+  for (const way of ways) {
+    if (await opens(store, way)) {
+      working.push(way);
+    }
+  }
+  const kinds = new Set(working.map(({ kind }) => kind));
+  expect(kinds).toEqual(new Set(['passphrase', 'recovery-file']));
+  for (const way of working) {
+    const reopened = await open(store, way);
+    expect((await reopened.points(signal, VM.vmId)).map(({ id }) => id)).toEqual([pointId]);
+    await backUp(reopened, diskOf('killed'), { vm: { ...VM, vmId: 'another' } });
+  }
+  return working;
+}
+
 describe('the keys of a vault', () => {
   it('are several: a passphrase is added, changed and removed', async () => {
     const store = new MemoryObjectStore();
@@ -208,27 +235,7 @@ describe('the keys of a vault', () => {
         } catch {
           // Killed: what is in the store counts.
         }
-        const ways = [
-          byPassphrase(),
-          byPassphrase(SECOND),
-          ...[recoveryFile, ...files].map(
-            (content) => ({ kind: 'recovery-file', content }) as const,
-          ),
-        ];
-        const working = [];
-        for (const way of ways) {
-          if (await opens(inner, way)) {
-            working.push(way);
-          }
-        }
-        expect(working.some(({ kind }) => kind === 'passphrase')).toBe(true);
-        expect(working.some(({ kind }) => kind === 'recovery-file')).toBe(true);
-        for (const way of working) {
-          const reopened = await open(inner, way);
-          expect((await reopened.points(signal)).map(({ id }) => id)).toEqual([point.id]);
-          await backUp(reopened, diskOf('killed'), { vm: { ...VM, vmId: 'another' } });
-          break;
-        }
+        const working = await workingWays(inner, [recoveryFile, ...files], point.id);
         // And the change can be made after all.
         await change(await openKeys(inner, working[0]), keep).catch((error: unknown) => {
           expect(['request.invalid', 'vault.retention-key-missing']).toContain(

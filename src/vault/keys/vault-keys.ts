@@ -5,6 +5,7 @@ import type { Log } from '../../kernel/log.ts';
 import type { VaultFormat } from '../format-object.ts';
 import { KDF_DEFAULT, type KeyPurpose } from '../key-object.ts';
 import { KEY_BYTES, KEY_VERSIONS_MAX, KeyTree } from '../key-tree.ts';
+import { locking } from '../lock/locking-store.ts';
 import { numberOf, PREFIXES } from '../layout.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { newRecoveryFile, refuseWeakPassphrase } from '../recovery-file.ts';
@@ -16,10 +17,9 @@ import {
   type UnlockedVault,
   type Unlocks,
 } from '../unlock.ts';
-import { RECOVERY_LABEL } from '../vault-creation.ts';
 import type { KdfCost } from '../vault-options.ts';
 import { changeFormat, keysChanged } from './format-change.ts';
-import { KeyWriter, type NewUnlock } from './key-writer.ts';
+import { KeyWriter, RECOVERY_LABEL, type NewUnlock } from './key-writer.ts';
 
 /** One object under `keys/`. */
 export interface KeyEntry {
@@ -73,7 +73,9 @@ export class VaultKeys {
     options: KeysOptions,
     signal: AbortSignal,
   ): Promise<VaultKeys> {
-    return new VaultKeys(store, options, await unlockVault(store, unlocks, signal));
+    const unlocked = await unlockVault(store, unlocks, signal);
+    const { lock } = unlocked.format;
+    return new VaultKeys(locking(store, lock, options.clock), options, unlocked);
   }
 
   get format(): VaultFormat {
