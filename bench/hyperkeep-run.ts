@@ -7,6 +7,7 @@ import type * as LocationCode from '../src/vault/object-stores/location.ts';
 import type * as MeteredCode from '../src/vault/object-stores/metered.ts';
 import type * as VaultModule from '../src/vault/vault.ts';
 import type { Vault as OpenVault } from '../src/vault/vault.ts';
+import type { OpenOptions } from '../src/vault/vault-options.ts';
 
 interface ProductCode {
   readonly image: typeof ImageCode;
@@ -34,6 +35,7 @@ const { signal } = new AbortController();
 const [command = '', location = '', ...rest] = process.argv.slice(2);
 const passphrase = process.env['BENCH_PASSPHRASE'] ?? '';
 const cacheFolder = process.env['BENCH_CACHE'] ?? '';
+const level = Number(process.env['BENCH_LEVEL'] ?? 0);
 const store = new code.metered.MeteredObjectStore(
   await code.location.openObjectStore(location, {}, signal),
 );
@@ -45,7 +47,8 @@ function idOf(name: string): string {
 }
 
 async function open(): Promise<OpenVault> {
-  return Vault.open(store, { kind: 'passphrase', passphrase }, { cacheFolder }, signal);
+  const options = { cacheFolder, warm: true, ...(level > 0 ? { compressionLevel: level } : {}) };
+  return Vault.open(store, { kind: 'passphrase', passphrase }, options as OpenOptions, signal);
 }
 
 async function backUp(image: string, vmName: string, changes: ChangeSet): Promise<object> {

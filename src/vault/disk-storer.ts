@@ -200,6 +200,7 @@ export class DiskStorer {
         table: index.memory,
         states: this.#parts.map.nodes.base.numbers.states,
         session: assembly.session,
+        level: assembly.level,
         pack: filling.target,
       });
     } catch (error) {

@@ -8,7 +8,7 @@ import {
   refuseNewer,
 } from './control-object.ts';
 import { parseOr, require } from './binary.ts';
-import { FRAME_RAW_BYTES } from './pack-layout.ts';
+import { DATA_FRAME_BYTES } from './pack-layout.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
 import { KEY_VERSIONS_MAX, type KeyTree } from './key-tree.ts';
 import { LOCK_DAYS_MAX } from './lock/lock-times.ts';
@@ -32,7 +32,7 @@ const MEBIBYTE = 1024 * 1024;
 const sectors = z
   .int()
   .min(1)
-  .max(FRAME_RAW_BYTES / SECTOR_BYTES);
+  .max(DATA_FRAME_BYTES / SECTOR_BYTES);
 const publicKey = z.string().regex(/^[0-9a-f]{64}$/);
 const Retention = z.object({
   /** Not derived from the master key: it has key objects of its own. */

@@ -32,7 +32,7 @@ describe('the content of a frame', () => {
       const codec = await openCodec();
       const raw = compressible(length);
 
-      const { body, compressed } = packFrame(raw);
+      const { body, compressed } = packFrame(raw, 3);
 
       expect(compressed).toBe(true);
       expect(Buffer.from(codec.decompress(body) ?? []).equals(raw)).toBe(true);

@@ -11,8 +11,8 @@ import {
   type PackedFrame,
 } from './frame.ts';
 import { PackBuffer, type PackMemory } from './pack-buffer.ts';
-import { FRAME_RAW_BYTES, PREFIX_BYTES, type FrameEntry } from './pack-layout.ts';
-import { compressBound } from './zstd.ts';
+import { DATA_FRAME_BYTES, PREFIX_BYTES, type FrameEntry } from './pack-layout.ts';
+import { compressBound, type CompressionLevel } from './zstd.ts';
 
 /** A pack that is being filled. */
 export interface PackTarget extends FrameKeys {
@@ -39,15 +39,15 @@ export interface StoredFrames {
 /** Puts new chunks into a pack; one per thread. */
 export class FrameStorer {
   /** For one frame that is read back. */
-  readonly #readBack = frameRoom(FRAME_RAW_BYTES);
+  readonly #readBack = frameRoom(DATA_FRAME_BYTES);
   /** For the compressed frames of one task. */
   #bodies = frameRoom(0);
 
   /** Compresses into frames, takes room in the pack for all of them at once, encrypts and verifies. */
-  store(pack: PackTarget, fresh: readonly FreshChunk[]): StoredFrames {
+  store(pack: PackTarget, fresh: readonly FreshChunk[], level: CompressionLevel): StoredFrames {
     const raws = gatherFrames(fresh);
     const newBytes = raws.reduce((sum, { raw }) => sum + raw.length, 0);
-    const packed = packFrames(raws, this.#room(newBytes));
+    const packed = packFrames(raws, level, this.#room(newBytes));
     const storedBytes = packed.reduce((sum, { body }) => sum + frameBytes(body.length), 0);
     const slotIds = new Uint8Array(fresh.length * ID_BYTES);
     for (const [index, { id }] of fresh.entries()) {
@@ -89,11 +89,12 @@ export class FrameStorer {
 /** Compresses frames one behind the other in `room`. */
 function packFrames<T extends { readonly raw: Uint8Array }>(
   raws: readonly T[],
+  level: CompressionLevel,
   room: Uint8Array,
 ): (T & PackedFrame)[] {
   let at = 0;
   return raws.map((raw) => {
-    const packed = packFrame(raw.raw, room.subarray(at));
+    const packed = packFrame(raw.raw, level, room.subarray(at));
     at += packed.compressed ? packed.body.length : 0;
     return { ...raw, ...packed };
   });
@@ -106,7 +107,7 @@ function gatherFrames(fresh: readonly FreshChunk[]): { raw: Uint8Array; slots: n
   let length = 0;
   for (let index = 0; index <= fresh.length; index++) {
     const next = fresh[index]?.bytes.length ?? 0;
-    if (index > first && (index === fresh.length || length + next > FRAME_RAW_BYTES)) {
+    if (index > first && (index === fresh.length || length + next > DATA_FRAME_BYTES)) {
       frames.push({ raw: join(fresh.slice(first, index), length), slots: index - first });
       first = index;
       length = 0;

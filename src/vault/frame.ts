@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import { sealInto, TAG_BYTES, unseal } from './aead.ts';
 import { Malformed, require } from './binary.ts';
 import { PREFIX_BOUND_BYTES, PREFIX_BYTES } from './pack-layout.ts';
-import { compress, compressBound, decompress } from './zstd.ts';
+import { compress, compressBound, decompress, type CompressionLevel } from './zstd.ts';
 
 /** What does not shrink below this share of its size is stored raw: decompressing costs more than it saves. */
 const COMPRESSED_SHARE_MAX = 0.97;
@@ -27,8 +27,12 @@ export function frameRoom(rawBytes: number): Uint8Array {
  * Compresses the slots of a frame, or leaves them raw if that does not pay. The body may lie in
  * `room` (`frameRoom` of the frame).
  */
-export function packFrame(raw: Uint8Array, room = frameRoom(raw.length)): PackedFrame {
-  const body = compress(raw, room);
+export function packFrame(
+  raw: Uint8Array,
+  level: CompressionLevel,
+  room = frameRoom(raw.length),
+): PackedFrame {
+  const body = compress(raw, room, level);
   return body.length < raw.length * COMPRESSED_SHARE_MAX
     ? { body, compressed: true }
     : { body: raw, compressed: false };

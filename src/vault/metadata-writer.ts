@@ -7,13 +7,14 @@ import type { NodePointer } from './map-node.ts';
 import type { MapNodes } from './map-tree.ts';
 import {
   encodeFooter,
-  FRAME_RAW_BYTES,
+  METADATA_FRAME_BYTES,
   FRAMES_MAX,
   packTrailer,
   SLOTS_MAX,
   type FrameEntry,
 } from './pack-layout.ts';
 import { newUlid, type Ulid } from './ulid.ts';
+import { REWRITE_LEVEL } from './zstd.ts';
 
 /** A metadata pack is sent when it has this size: little, so that the memory it takes does not matter. */
 const PACK_BYTES = 8 * 1024 * 1024;
@@ -52,7 +53,7 @@ export class MetadataWriter {
     const mac = this.#nodes.base.keys.mac16('map', content);
     const building = (this.#building ??= this.#start());
     const pointer: NodePointer = { pack: building.number, slot: building.sizes.length, mac };
-    if (building.openBytes + content.length > FRAME_RAW_BYTES) {
+    if (building.openBytes + content.length > METADATA_FRAME_BYTES) {
       closeFrame(building);
     }
     building.open.push(content);
@@ -108,7 +109,7 @@ function closeFrame(building: Building): void {
     return;
   }
   const raw = Buffer.concat(building.open);
-  const { body, compressed } = packFrame(raw);
+  const { body, compressed } = packFrame(raw, REWRITE_LEVEL);
   const target = Buffer.alloc(frameBytes(body.length));
   sealFrame(building.keys, building.frames.length, body, target);
   const slots = building.open.length;

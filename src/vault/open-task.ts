@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Malformed } from './binary.ts';
 import { chunkIdFunction, ID_BYTES, type ChunkIdFunction } from './chunk-id.ts';
 import { frameRoom, openFrame, type FrameKeys, type FrameShape } from './frame.ts';
-import { FRAME_RAW_BYTES } from './pack-layout.ts';
+import { DATA_FRAME_BYTES } from './pack-layout.ts';
 import type { ChunkingSecrets } from './store-task.ts';
 
 /** A frame inside the bytes that were fetched. */
@@ -58,7 +58,7 @@ export function runOpen({ keys, bytes, frames }: OpenTask): OpenedFrame[] {
 }
 
 export function runCheck({ keys, bytes, frames }: CheckTask, id: ChunkIdFunction): CheckedFrame[] {
-  const room = frameRoom(FRAME_RAW_BYTES);
+  const room = frameRoom(DATA_FRAME_BYTES);
   return frames.map(({ slots, ids, ...frame }) => {
     try {
       const sealed = bytes.subarray(frame.offset, frame.offset + frame.length);

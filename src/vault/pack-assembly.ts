@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Clock } from '../kernel/clock.ts';
 import { FOOTER_INDEX, seal } from './aead.ts';
+import { CompressionEffort } from './compression-effort.ts';
 import type { DedupIndex } from './dedup-index.ts';
 import { randomSuffix, packKey, type PackName } from './layout.ts';
 import { newPackMemory, PackBuffer } from './pack-buffer.ts';
@@ -16,6 +17,7 @@ import type { Packs, VaultBase } from './packs.ts';
 import type { StoreResult, StoreTask } from './store-task.ts';
 import { newUlid } from './ulid.ts';
 import type { WorkerPool } from './worker-pool.ts';
+import type { CompressionLevel } from './zstd.ts';
 
 /** Of one task: what it reads at most. */
 export const BATCH_BYTES = 4 * 1024 * 1024;
@@ -61,6 +63,8 @@ export interface AssemblyParts {
   readonly pool: WorkerPool;
   readonly clock: Clock;
   readonly packBytes: number;
+  /** Fixed; by default as hard as does not slow the job. */
+  readonly level?: CompressionLevel;
 }
 
 /**
@@ -78,6 +82,11 @@ export class PackAssembly {
   #sending = 0;
   #failure: unknown;
   #failed = false;
+  readonly #effort: CompressionEffort;
+  #startedMs: number | undefined;
+  #stalledMs = 0;
+  /** Since when nothing can be filled because both packs are being sent. */
+  #stalledSinceMs: number | undefined;
   /** Bytes stored per byte of a task, a moving average. */
   #ratio = 0.5;
 
@@ -85,6 +94,12 @@ export class PackAssembly {
     this.#parts = parts;
     this.#signal = signal;
     this.session = parts.base.numbers.newSession();
+    this.#effort = new CompressionEffort(parts.level);
+  }
+
+  /** How hard the next task compresses. */
+  get level(): CompressionLevel {
+    return this.#effort.level;
   }
 
   /** The pack the next task writes to; waits until there is room. Every `take` needs a `give` or a `drop`. */
@@ -101,6 +116,7 @@ export class PackAssembly {
       }
       const buffer = this.#freeBuffer();
       if (buffer === undefined) {
+        this.#stalledSinceMs ??= this.#parts.clock.monotonicMs();
         await this.#bell.wait();
       } else {
         this.#filling = this.#start(buffer);
@@ -185,6 +201,7 @@ export class PackAssembly {
 
   #start(buffer: PackBuffer): Filling {
     const { base, packs, clock } = this.#parts;
+    this.#rate(clock.monotonicMs());
     const name: PackName = {
       kind: 'data',
       ulid: newUlid(clock.nowMs()),
@@ -197,6 +214,18 @@ export class PackAssembly {
     buffer.restart(keys.header);
     const target = { ...keys, number, memory: buffer.memory };
     return { number, name, buffer, target, results: [], outstanding: 0, closing: false };
+  }
+
+  /** A pack begins: what the one before it took tells how hard to compress. */
+  #rate(nowMs: number): void {
+    this.#stalledMs += nowMs - (this.#stalledSinceMs ?? nowMs);
+    this.#stalledSinceMs = undefined;
+    if (this.#startedMs !== undefined) {
+      const tookMs = nowMs - this.#startedMs;
+      this.#effort.filled({ tookMs, stalledMs: this.#stalledMs });
+    }
+    this.#startedMs = nowMs;
+    this.#stalledMs = 0;
   }
 
   #close(filling: Filling): void {

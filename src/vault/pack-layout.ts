@@ -18,9 +18,15 @@ export const SLOTS_MAX = 65_535;
 export const FRAMES_MAX = 4096;
 const FOOTER_BYTES_MAX = 2 * 1024 * 1024;
 const PACK_BYTES_MAX = 256 * 1024 * 1024;
-export const FRAME_RAW_BYTES = 512 * 1024;
+/** What is put into one frame. Why so much: docs/decisions/0034. */
+export const DATA_FRAME_BYTES = 2 * 1024 * 1024;
+export const METADATA_FRAME_BYTES = 512 * 1024;
+export const FRAME_BYTES: Readonly<Record<PackKind, number>> = {
+  data: DATA_FRAME_BYTES,
+  metadata: METADATA_FRAME_BYTES,
+};
 const FRAME_RAW_BYTES_MAX: Readonly<Record<PackKind, number>> = {
-  data: FRAME_RAW_BYTES,
+  data: DATA_FRAME_BYTES,
   metadata: 1024 * 1024,
 };
 

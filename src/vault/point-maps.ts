@@ -3,7 +3,7 @@ import { Fault } from '../kernel/fault.ts';
 import { depthFor, type NodePointer } from './map-node.ts';
 import type { MapRoot } from './map-tree.ts';
 import type { MetadataWriter } from './metadata-writer.ts';
-import { FRAME_RAW_BYTES } from './pack-layout.ts';
+import { METADATA_FRAME_BYTES } from './pack-layout.ts';
 import type { PackNumbers } from './pack-numbers.ts';
 import type { PointDocument, PointerDocument } from './point-object.ts';
 import type { PointDisk } from './recovery-point.ts';
@@ -78,8 +78,8 @@ export async function storeFiles(
   const files: PointDocument['files'] = [];
   for (const [name, content] of contents) {
     const slots: PointDocument['files'][number]['slots'] = [];
-    for (let at = 0; at < content.length; at += FRAME_RAW_BYTES) {
-      const piece = content.subarray(at, at + FRAME_RAW_BYTES);
+    for (let at = 0; at < content.length; at += METADATA_FRAME_BYTES) {
+      const piece = content.subarray(at, at + METADATA_FRAME_BYTES);
       const pointer = await metadata.add(piece, signal);
       slots.push({ ...pointerDocument(pointer, numbers), bytes: piece.length });
     }

@@ -19,6 +19,7 @@ import { SlotBitmap } from './slot-bitmap.ts';
 import { newUlid, ulidTimeMs, type Ulid } from './ulid.ts';
 import type { DiskSource, PointFacts, Running } from './vault-options.ts';
 import type { WorkerPool } from './worker-pool.ts';
+import type { CompressionLevel } from './zstd.ts';
 
 /** docs/vault-format.md, section 10. */
 const CONFLICTS_MAX = 3;
@@ -35,6 +36,7 @@ export interface WriterParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly packBytes: number;
+  readonly level?: CompressionLevel;
   readonly cache?: FooterCache;
 }
 
@@ -172,9 +174,12 @@ export class PointWriter implements AsyncDisposable {
   }
 
   #newAssembly(): PackAssembly {
-    const { nodes, index, pool, clock, packBytes } = this.#parts;
+    const { nodes, index, pool, clock, packBytes, level } = this.#parts;
     const { base, packs } = nodes;
-    return new PackAssembly({ base, packs, index, pool, clock, packBytes }, this.#stop.signal);
+    return new PackAssembly(
+      { base, packs, index, pool, clock, packBytes, ...(level === undefined ? {} : { level }) },
+      this.#stop.signal,
+    );
   }
 
   #checkSource(source: DiskSource): void {

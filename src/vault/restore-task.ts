@@ -2,7 +2,7 @@ import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { systemCode } from '../kernel/fault.ts';
 import { damageOf, type FetchedFrame } from './open-task.ts';
 import { frameRoom, openFrame, type FrameKeys } from './frame.ts';
-import { FRAME_RAW_BYTES } from './pack-layout.ts';
+import { DATA_FRAME_BYTES } from './pack-layout.ts';
 
 /** A part of a raw frame and where it goes, in bytes. */
 export interface Part {
@@ -62,7 +62,7 @@ class LastFile {
 
 /** Restores parts of a disk. Runs in a worker thread. */
 export class FrameRestorer {
-  readonly #room = frameRoom(FRAME_RAW_BYTES);
+  readonly #room = frameRoom(DATA_FRAME_BYTES);
   readonly #pack = new LastFile(READ_FLAGS);
   readonly #image = new LastFile(WRITE_FLAGS);
   #bytes = Buffer.alloc(0);

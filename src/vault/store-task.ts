@@ -18,6 +18,7 @@ import { FrameStorer, type FreshChunk } from './frame-storer.ts';
 import { idWords, IndexTable, type SlotPlace } from './index-table.ts';
 import type { PackMemory } from './pack-buffer.ts';
 import type { FrameEntry } from './pack-layout.ts';
+import type { CompressionLevel } from './zstd.ts';
 
 /** What a worker needs to cut and to name chunks; the same for the life of a vault. */
 export interface ChunkingSecrets {
@@ -50,6 +51,7 @@ export interface StoreTask {
   readonly table: SharedArrayBuffer;
   readonly states: Int32Array;
   readonly session: number;
+  readonly level: CompressionLevel;
   readonly pack: FrameKeys & { readonly number: number; readonly memory: PackMemory };
 }
 
@@ -97,7 +99,7 @@ export class ChunkStorer {
   run(task: StoreTask): StoreResult {
     const bytes = 'path' in task.input ? this.#readFile(task.input.path, task) : task.input.bytes;
     const found = this.#cut(task, bytes);
-    const stored = this.#frames.store(task.pack, found.fresh);
+    const stored = this.#frames.store(task.pack, found.fresh, task.level);
     const { slot } = stored;
     const cut = found.chunks.sort((a, b) => a.start - b.start);
     const chunkIds = new Uint8Array(cut.length * ID_BYTES);

@@ -6,6 +6,7 @@ import type { ReportProgress } from '../kernel/progress.ts';
 import type { LockPolicy } from './lock/locking-store.ts';
 import type { ProbeOptions } from './probe/store-probe.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
+import type { CompressionLevel } from './zstd.ts';
 
 /** What opens a vault. */
 export type VaultUnlock =
@@ -20,6 +21,10 @@ export interface OpenOptions {
   readonly cacheFolder?: string;
   /** Worker threads; default 2. With 0 the work runs in the calling thread: for small tests only. */
   readonly workers?: number;
+  /** Starts the worker threads while the keys are being read: for whoever will store or restore. */
+  readonly warm?: boolean;
+  /** How hard to compress, 1 (fast) to 7; by default as hard as does not slow the backup. */
+  readonly compressionLevel?: CompressionLevel;
   readonly clock?: Clock;
   readonly log?: Log;
 }

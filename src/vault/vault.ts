@@ -37,6 +37,7 @@ import type {
 } from './vault-options.ts';
 import { Verification } from './proof/verification.ts';
 import { WorkerPool } from './worker-pool.ts';
+import type { CompressionLevel } from './zstd.ts';
 
 export type { PointWriter } from './point-writer.ts';
 
@@ -49,6 +50,7 @@ interface VaultParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly cache?: FooterCache;
+  readonly level?: CompressionLevel;
 }
 
 /** For what works on a vault as a whole: proof, repair, collection, copies. */
@@ -119,11 +121,18 @@ export class Vault {
     options: OpenOptions,
     signal: AbortSignal,
   ): Promise<Vault> {
-    const unlocked = await unlockVault(
-      plainStore,
-      { vault: unlock, ...(options.retention && { retention: options.retention }) },
-      signal,
+    const pool = new WorkerPool(options.workers ?? WORKERS);
+    if (options.warm === true) {
+      pool.warm();
+    }
+    const unlocks = { vault: unlock, ...(options.retention && { retention: options.retention }) };
+    const unlocked = await unlockVault(plainStore, unlocks, signal).catch(
+      async (error: unknown) => {
+        await pool.close();
+        throw error;
+      },
     );
+    pool.arm(secrets(unlocked));
     const { keys, format } = unlocked;
     const clock = options.clock ?? new SystemClock();
     const store = locking(plainStore, format.lock, clock);
@@ -135,10 +144,11 @@ export class Vault {
     return new Vault({
       base: { store, keys, context, numbers: new PackNumbers() },
       format,
-      pool: new WorkerPool(options.workers ?? WORKERS, secrets(unlocked)),
+      pool,
       clock,
       log: options.log ?? new SilentLog(),
       ...(cache ? { cache } : {}),
+      ...(options.compressionLevel && { level: options.compressionLevel }),
     });
   }
 
@@ -213,7 +223,8 @@ export class Vault {
       );
     }
     this.#writing.add(vmId);
-    const { pool, clock, log, cache, format } = this.#parts;
+    const { pool, clock, log, cache, format, level } = this.#parts;
+    pool.warm();
     try {
       return await PointWriter.begin(
         {
@@ -225,6 +236,7 @@ export class Vault {
           clock,
           log,
           packBytes: format.packBytes,
+          ...(level === undefined ? {} : { level }),
           ...(cache === undefined ? {} : { cache }),
         },
         { vmId, vmName },
@@ -348,7 +360,7 @@ export class Vault {
   }
 }
 
-function secrets({ keys, format }: UnlockedVault): ConstructorParameters<typeof WorkerPool>[1] {
+function secrets({ keys, format }: UnlockedVault): Parameters<WorkerPool['arm']>[0] {
   const { chunker, chunkId, dedupDomain } = format;
   return {
     chunker,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Fault } from '../kernel/fault.ts';
@@ -15,7 +15,7 @@ export type WorkerAnswer = { readonly id: number } & (
 
 assert(parentPort !== null, 'this file runs in a worker thread');
 const port = parentPort;
-const runner = new TaskRunner(workerData as ChunkingSecrets);
+let runner: TaskRunner | undefined;
 
 // Encrypting and decrypting leave about 3 MiB of dead buffers per task, which the engine would let
 // grow far before it looks. A young collection takes 1 ms, a whole one 3 ms.
@@ -25,7 +25,14 @@ setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as (options: { type: 'minor' | 'major' }) => void;
 let tasks = 0;
 
-port.on('message', ({ id, task }: { id: number; task: Task }) => {
+/** The first message brings the keys, every other one a task. */
+port.once('message', (secrets: ChunkingSecrets) => {
+  runner = new TaskRunner(secrets);
+  port.on('message', perform);
+});
+
+function perform({ id, task }: { id: number; task: Task }): void {
+  assert(runner !== undefined, 'the keys came before the first task');
   let isClean = false;
   try {
     const result = runner.run(task);
@@ -47,7 +54,7 @@ port.on('message', ({ id, task }: { id: number; task: Task }) => {
   if (tasks % TASKS_PER_COLLECTION === 0) {
     collect({ type: tasks % TASKS_PER_WHOLE_COLLECTION === 0 ? 'major' : 'minor' });
   }
-});
+}
 
 /** Decrypted frames are given away, not copied; each has a buffer of its own. */
 function moved(result: TaskResults[Task['kind']]): ArrayBuffer[] {

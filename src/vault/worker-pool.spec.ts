@@ -17,17 +17,38 @@ const DEAF = `
   parentPort.on('message', () => undefined);
 `;
 
+describe('worker threads that are started early', () => {
+  it('do what they are told once they have the keys', async () => {
+    const pool = new WorkerPool(2);
+    pool.warm();
+    pool.arm(SECRETS);
+
+    expect(await Promise.all([pool.run(DIGEST), pool.run(DIGEST), pool.run(DIGEST)])).toEqual(
+      Array.from({ length: 3 }, () => expect.objectContaining({ length: 32 }) as unknown),
+    );
+    await pool.close();
+  });
+
+  it('can be ended without ever getting them', async () => {
+    const pool = new WorkerPool(2);
+    pool.warm();
+
+    await pool.close();
+  });
+});
+
 describe('a worker thread that dies', () => {
   it('fails what it was doing with a fault, and the next task gets a new one', async () => {
     const started: Worker[] = [];
-    const pool = new WorkerPool(1, SECRETS, (secrets) => {
+    const pool = new WorkerPool(1, () => {
       const isFirst = started.length === 0;
       const worker = isFirst
         ? new Worker(DEAF, { eval: true })
-        : new Worker(new URL('./vault.worker.ts', import.meta.url), { workerData: secrets });
+        : new Worker(new URL('./vault.worker.ts', import.meta.url));
       started.push(worker);
       return worker;
     });
+    pool.arm(SECRETS);
     const running = [pool.run(DIGEST), pool.run(DIGEST)].map((task) =>
       expect(task).rejects.toMatchObject({ code: 'vault.worker-lost' }),
     );
@@ -45,7 +66,8 @@ describe('a worker thread that dies', () => {
   });
 
   it('ends everything that was asked for when the pool is closed', async () => {
-    const pool = new WorkerPool(1, SECRETS, () => new Worker(DEAF, { eval: true }));
+    const pool = new WorkerPool(1, () => new Worker(DEAF, { eval: true }));
+    pool.arm(SECRETS);
     const tasks = Array.from({ length: 5 }, () =>
       expect(pool.run(DIGEST)).rejects.toMatchObject({ code: 'vault.worker-lost' }),
     );

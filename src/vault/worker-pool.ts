@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { Worker } from 'node:worker_threads';
 import { Fault } from '../kernel/fault.ts';
 import type { ChunkingSecrets } from './store-task.ts';
@@ -18,23 +19,42 @@ interface Thread {
   readonly running: Map<number, Waiting>;
 }
 
-/** Worker threads of one vault. They start with the first task and keep no process alive when idle. */
+/**
+ * Worker threads of one vault. They start with the first task, or when told to, and keep no process
+ * alive when idle.
+ */
 export class WorkerPool {
   readonly size: number;
-  readonly #secrets: ChunkingSecrets;
-  readonly #startWorker: typeof startVaultWorker;
-  readonly #inline: TaskRunner | undefined;
+  readonly #startWorker: () => Worker;
+  #secrets: ChunkingSecrets | undefined;
+  #inline: TaskRunner | undefined;
   readonly #queue: Waiting[] = [];
   #threads: Thread[] = [];
   #nextId = 0;
   #closed = false;
 
   /** @param size threads; 0 runs everything in the calling thread */
-  constructor(size: number, secrets: ChunkingSecrets, startWorker = startVaultWorker) {
+  constructor(size: number, startWorker = startVaultWorker) {
     this.size = size;
     this.#startWorker = startWorker;
+  }
+
+  /** Starts the threads, which takes them some time, before there is anything to do. */
+  warm(): void {
+    while (this.#threads.length < this.size) {
+      this.#start();
+    }
+  }
+
+  /** Once, before the first task. */
+  arm(secrets: ChunkingSecrets): void {
     this.#secrets = secrets;
-    this.#inline = size === 0 ? new TaskRunner(secrets) : undefined;
+    if (this.size === 0) {
+      this.#inline = new TaskRunner(secrets);
+    }
+    for (const { worker } of this.#threads) {
+      worker.postMessage(secrets);
+    }
   }
 
   /** Tasks worth having under way at once. */
@@ -43,6 +63,7 @@ export class WorkerPool {
   }
 
   async run<T extends Task>(task: T): Promise<TaskResults[T['kind']]> {
+    assert(this.#secrets !== undefined, 'the keys come before the first task');
     if (this.#inline !== undefined) {
       return this.#inline.run(task) as TaskResults[T['kind']];
     }
@@ -103,7 +124,12 @@ export class WorkerPool {
   }
 
   #start(): Thread {
-    const worker = this.#startWorker(this.#secrets);
+    const worker = this.#startWorker();
+    // Only a task keeps the process alive.
+    worker.unref();
+    if (this.#secrets !== undefined) {
+      worker.postMessage(this.#secrets);
+    }
     const thread: Thread = { worker, running: new Map() };
     this.#threads.push(thread);
     worker.on('message', (answer: WorkerAnswer) => {
@@ -153,11 +179,9 @@ export class WorkerPool {
   }
 }
 
-function startVaultWorker(secrets: ChunkingSecrets): Worker {
+function startVaultWorker(): Worker {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return new Worker(new URL(`./vault.worker.${extension}`, import.meta.url), {
-    workerData: secrets,
-  });
+  return new Worker(new URL(`./vault.worker.${extension}`, import.meta.url));
 }
 
 function workerLost(cause: unknown): Fault {

@@ -1,6 +1,12 @@
 import { zstdDecompressSync } from 'node:zlib';
 import { seededBytes } from '../../test/support/seeded-bytes.ts';
-import { compress, compressBound, decompress } from './zstd.ts';
+import {
+  compress,
+  compressBound,
+  COMPRESSION_LEVELS,
+  decompress,
+  type CompressionLevel,
+} from './zstd.ts';
 
 /** Half of it random, half of it the same again and again. */
 function content(seed: string, length: number): Uint8Array {
@@ -8,8 +14,8 @@ function content(seed: string, length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, at) => random[at < length / 2 ? at : at % 97] ?? 0);
 }
 
-function compressed(raw: Uint8Array): Uint8Array {
-  return Uint8Array.from(compress(raw, new Uint8Array(compressBound(raw.length))));
+function compressed(raw: Uint8Array, level: CompressionLevel = 3): Uint8Array {
+  return Uint8Array.from(compress(raw, new Uint8Array(compressBound(raw.length)), level));
 }
 
 function expanded(body: Uint8Array, rawBytes: number): Uint8Array {
@@ -29,11 +35,17 @@ describe('zstd with contexts that are used again', () => {
     },
   );
 
+  it.each(COMPRESSION_LEVELS)('gives back what level %d made', (level) => {
+    const raw = content('level', 2 * 1024 * 1024);
+
+    expect(Buffer.compare(expanded(compressed(raw, level), raw.length), raw)).toBe(0);
+  });
+
   it('writes into shared memory', () => {
     const raw = content('shared', 50_000);
     const room = new Uint8Array(new SharedArrayBuffer(compressBound(raw.length)));
 
-    const body = compress(raw, room);
+    const body = compress(raw, room, 2);
 
     expect(body.buffer === room.buffer).toBe(true);
     expect(Buffer.compare(zstdDecompressSync(Buffer.from(body)), raw)).toBe(0);
@@ -42,7 +54,7 @@ describe('zstd with contexts that are used again', () => {
   it('compresses right what has too little room', () => {
     const raw = content('tight', 50_000);
 
-    const body = compress(raw, new Uint8Array(100));
+    const body = compress(raw, new Uint8Array(100), 3);
 
     expect(Buffer.compare(zstdDecompressSync(body), raw)).toBe(0);
     expect(Buffer.compare(zstdDecompressSync(compressed(raw)), raw)).toBe(0);

@@ -7,12 +7,18 @@ import {
   zstdDecompressSync,
 } from 'node:zlib';
 
-const COMPRESSION_LEVEL = 3;
-const PARAMETERS = {
-  [constants.ZSTD_c_compressionLevel]: COMPRESSION_LEVEL,
-  // Half the level's own: the tables fit into a core's cache, 14 % faster for 0.2 % more bytes.
-  [constants.ZSTD_c_hashLog]: 16,
-};
+/** What zstd is asked for; docs/decisions/0034 has what each costs and saves. */
+export type CompressionLevel = 1 | 2 | 3 | 4 | 5 | 6 | 7;
+/** Of what is written for long and read by others: metadata, compacted and repaired packs. */
+export const REWRITE_LEVEL: CompressionLevel = 3;
+export const COMPRESSION_LEVELS: readonly CompressionLevel[] = [1, 2, 3, 4, 5, 6, 7];
+
+function parameters(level: CompressionLevel): Record<number, number> {
+  const own = { [constants.ZSTD_c_compressionLevel]: level };
+  // Half the level's own: the tables fit into a core's cache, 10 % faster for 1 % more bytes.
+  const tables = { [constants.ZSTD_c_hashLog]: 16, [constants.ZSTD_c_chainLog]: 15 };
+  return level === 3 ? { ...own, ...tables } : own;
+}
 
 /** ZSTD_compressBound, rounded up: with this much room one call compresses everything. */
 export function compressBound(bytes: number): number {
@@ -78,19 +84,28 @@ class Context {
   }
 }
 
-const compressor = new Context(() => createZstdCompress({ params: PARAMETERS }));
+const compressors = new Map<CompressionLevel, Context>();
 const decompressor = new Context(() => createZstdDecompress());
 
+function compressor(level: CompressionLevel): Context {
+  let context = compressors.get(level);
+  if (context === undefined) {
+    context = new Context(() => createZstdCompress({ params: parameters(level) }));
+    compressors.set(level, context);
+  }
+  return context;
+}
+
 /** One zstd frame in `room` (at least `compressBound`) or in a buffer of its own. */
-export function compress(raw: Uint8Array, room: Uint8Array): Uint8Array {
-  const length = compressor.run(raw, room);
+export function compress(raw: Uint8Array, room: Uint8Array, level: CompressionLevel): Uint8Array {
+  const length = compressor(level).run(raw, room);
   return length !== undefined
     ? room.subarray(0, length)
     : zstdCompressSync(raw, {
         // With less room zstd copies its input and compresses it piece by piece.
         chunkSize: compressBound(raw.length),
         pledgedSrcSize: raw.length,
-        params: PARAMETERS,
+        params: parameters(level),
       });
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { FOOTER_INDEX, seal } from '../aead.ts';
-import { Malformed } from '../binary.ts';
+import { parseOr } from '../binary.ts';
 import { SECTOR_BYTES } from '../chunk-cut.ts';
 import { ID_BYTES } from '../chunk-id.ts';
 import {
@@ -15,18 +15,19 @@ import { frameRequests } from '../frame-requests.ts';
 import { packKey, type PackName } from '../layout.ts';
 import {
   encodeFooter,
-  FRAME_RAW_BYTES,
+  FRAME_BYTES,
   packTrailer,
   PREFIX_BYTES,
   type FrameEntry,
   type FramePlace,
 } from '../pack-layout.ts';
+import { REWRITE_LEVEL } from '../zstd.ts';
 import { damagedFrame, type OpenPack, type Packs } from '../packs.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { setImmediate } from 'node:timers/promises';
 
-/** A frame with less than this is packed anew with its neighbours: large frames compress better. */
-const WHOLE_FRAME_RAW_BYTES = FRAME_RAW_BYTES / 4;
+/** A frame with less than this share of a full one is packed anew with its neighbours: large frames compress better. */
+const WHOLE_FRAME_SHARE = 1 / 4;
 const READ_BYTES = 2 * 1024 * 1024;
 
 interface OpenFrame {
@@ -124,14 +125,7 @@ export class PackRewriter {
         this.#signal.throwIfAborted();
         const at = frame.offset - request.offset;
         const sealed = bytes.subarray(at, at + PREFIX_BYTES + frame.sealedBytes);
-        try {
-          yield openFrameBody(source, frame, sealed);
-        } catch (error) {
-          if (error instanceof Malformed) {
-            throw damagedFrame(source, frame.index, error.message, error);
-          }
-          throw error;
-        }
+        yield opened(source, frame, sealed);
       }
     }
   }
@@ -149,7 +143,7 @@ export class PackRewriter {
     const { raw, body, kept, leaveGaps } = from;
     const present = slotsOf(frame).filter((slot) => footer.size(slot) > 0);
     const isWhole = kept.length === present.length && (leaveGaps || present.length === frame.slots);
-    if (isWhole && raw.length >= WHOLE_FRAME_RAW_BYTES) {
+    if (isWhole && raw.length >= FRAME_BYTES[name.kind] * WHOLE_FRAME_SHARE) {
       this.#closeFrame();
       const sizes = slotsOf(frame).map((slot) => footer.size(slot));
       const ids = slotsOf(frame).map((slot) => Uint8Array.from(footer.id(slot)));
@@ -165,7 +159,7 @@ export class PackRewriter {
       }
       const size = footer.size(slot);
       const offset = footer.offsetOf[slot] ?? 0;
-      if (this.#open.rawBytes + size * unit > FRAME_RAW_BYTES) {
+      if (this.#open.rawBytes + size * unit > FRAME_BYTES[name.kind]) {
         this.#closeFrame();
       }
       this.#open.sizes.push(size);
@@ -187,7 +181,7 @@ export class PackRewriter {
     if (rawBytes > 0) {
       this.#open = { sizes: [], ids: [], raws: [], rawBytes: 0 };
       const raw = Buffer.concat(raws);
-      this.#seal({ raw, ...packFrame(raw) }, sizes, ids);
+      this.#seal({ raw, ...packFrame(raw, REWRITE_LEVEL) }, sizes, ids);
     }
   }
 
@@ -241,4 +235,15 @@ function keptIn(
   keep: (slot: number) => boolean,
 ): number[] {
   return slotsOf(frame).filter((slot) => footer.size(slot) > 0 && keep(slot));
+}
+
+function opened(
+  source: OpenPack,
+  frame: FramePlace,
+  sealed: Uint8Array,
+): ReturnType<typeof openFrameBody> {
+  return parseOr(
+    (why, cause) => damagedFrame(source, frame.index, why, cause),
+    () => openFrameBody(source, frame, sealed),
+  );
 }

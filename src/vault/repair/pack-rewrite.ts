@@ -4,11 +4,12 @@ import { frameBytes, openFrame, packFrame, sealFrame } from '../frame.ts';
 import type { PackName } from '../layout.ts';
 import {
   encodeFooter,
-  FRAME_RAW_BYTES,
+  FRAME_BYTES,
   packTrailer,
   PREFIX_BYTES,
   type FrameEntry,
 } from '../pack-layout.ts';
+import { REWRITE_LEVEL } from '../zstd.ts';
 import { corrupt, type Packs } from '../packs.ts';
 
 /** One slot of the pack that is written, in the order of their numbers. */
@@ -31,11 +32,11 @@ export function writePack(packs: Packs, name: PackName, slots: readonly RewriteS
   const parts: Buffer[] = [header];
   const frames: FrameEntry[] = [];
   let offset = header.length;
-  for (const group of groups(slots)) {
+  for (const group of groups(slots, FRAME_BYTES[name.kind])) {
     const raw = Buffer.concat(
       group.flatMap(({ content }) => (content === undefined ? [] : [content])),
     );
-    const { body, compressed } = packFrame(raw);
+    const { body, compressed } = packFrame(raw, REWRITE_LEVEL);
     const target = Buffer.alloc(frameBytes(body.length));
     const index = frames.length;
     sealFrame(keys, index, body, target);
@@ -61,13 +62,13 @@ export function writePack(packs: Packs, name: PackName, slots: readonly RewriteS
 }
 
 /** Slots that share a frame: as many as fit, missing ones with whoever comes before them. */
-function groups(slots: readonly RewriteSlot[]): RewriteSlot[][] {
+function groups(slots: readonly RewriteSlot[], frameBytesMax: number): RewriteSlot[][] {
   const result: RewriteSlot[][] = [];
   let bytes = Infinity;
   for (const slot of slots) {
     const length = slot.content?.length ?? 0;
     const last = result.at(-1);
-    if (last === undefined || (length > 0 && bytes > 0 && bytes + length > FRAME_RAW_BYTES)) {
+    if (last === undefined || (length > 0 && bytes > 0 && bytes + length > frameBytesMax)) {
       result.push([slot]);
       bytes = length;
     } else {
