@@ -3,9 +3,9 @@ import type { Log } from '../kernel/log.ts';
 import { ByteReader, ByteWriter, parseOr, require } from './binary.ts';
 import { decodeControl, encodeControl } from './control-object.ts';
 import { numberedKey, numberOf, PREFIXES } from './layout.ts';
-import type { ObjectKey } from './object-store.ts';
+import type { KeyTree } from './key-tree.ts';
+import type { ObjectKey, ObjectStore } from './object-store.ts';
 import { SLOTS_MAX } from './pack-layout.ts';
-import type { VaultBase } from './packs.ts';
 import { ulidBytes, ulidText, type Ulid } from './ulid.ts';
 
 /** A slot of a logical pack, by its lasting name. */
@@ -51,9 +51,14 @@ export function decodeAliases(bytes: Uint8Array): Alias[] {
   return aliases;
 }
 
+interface AliasBase {
+  readonly store: ObjectStore;
+  readonly keys: KeyTree;
+}
+
 /** What `alias/` says: other names under which the content of slots is in the vault. */
 export class Aliases {
-  readonly #base: VaultBase;
+  readonly #base: AliasBase;
   readonly #log: Log;
   readonly #seen = new Set<ObjectKey>();
   readonly #bySource = new Map<Ulid, Alias[]>();
@@ -61,7 +66,7 @@ export class Aliases {
   /** Objects that do not verify. Readers do without them; who removes anything must not. */
   readonly ignored = new Set<ObjectKey>();
 
-  constructor(base: VaultBase, log: Log) {
+  constructor(base: AliasBase, log: Log) {
     this.#base = base;
     this.#log = log;
   }

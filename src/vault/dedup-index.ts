@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { isFault } from '../kernel/fault.ts';
 import { ID_BYTES } from './chunk-id.ts';
 import type { FooterCache } from './footer-cache.ts';
-import { idWords, IndexTable } from './index-table.ts';
+import { idWords, IndexTable, type SlotPlace } from './index-table.ts';
 import { packKey, parsePackKey, PREFIXES } from './layout.ts';
 import type { PackFooter } from './pack-layout.ts';
 import { PACK_UNUSABLE, PACK_USABLE } from './pack-numbers.ts';
@@ -75,6 +75,7 @@ export class DedupIndex {
 
   /** These slots are never a hit again. */
   async exclude(slots: SlotSet, signal: AbortSignal): Promise<void> {
+    const byPlace = new Map<number, SlotSet>();
     for (const ulid of slots.packs()) {
       const pack = this.#base.numbers.find(ulid);
       const ranges = slots.of(ulid);
@@ -83,17 +84,19 @@ export class DedupIndex {
       }
       if (ranges === 'all' || this.#base.numbers.state(pack) !== PACK_USABLE) {
         this.#base.numbers.setState(pack, PACK_UNUSABLE);
-        continue;
+      } else if (!(await this.#excludeById(pack, ranges, signal))) {
+        byPlace.set(pack, slots);
       }
-      await this.#excludeRanges(pack, ranges, signal);
     }
+    await this.#excludeByPlace(byPlace);
   }
 
-  async #excludeRanges(
+  /** @returns false if the ids of some of the slots cannot be learned any more */
+  async #excludeById(
     pack: number,
     ranges: readonly SlotRange[],
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<boolean> {
     let footer: PackFooter;
     try {
       ({ footer } = await this.#packs.open(pack, signal));
@@ -101,15 +104,33 @@ export class DedupIndex {
       if (!isFault(error) || error.kind !== 'integrity') {
         throw error;
       }
-      // Removed or merged meanwhile: which ids the slots had is not known, so none of the pack is a hit.
-      this.#base.numbers.setState(pack, PACK_UNUSABLE);
-      return;
+      // Removed or merged meanwhile.
+      return false;
     }
+    let isComplete = true;
     for (const { first, count } of ranges) {
       for (let slot = first; slot < Math.min(first + count, footer.slots); slot++) {
+        // Without a size it was dropped by a compaction, and its id with it.
+        isComplete &&= footer.size(slot) > 0;
         this.#table.remove(idWords(footer.id(slot)), { pack, slot });
       }
     }
+    return isComplete;
+  }
+
+  /** Looks at every entry: the packs are gone, or the slots from them, and with them their ids. */
+  async #excludeByPlace(packs: ReadonlyMap<number, SlotSet>): Promise<void> {
+    if (packs.size === 0) {
+      return;
+    }
+    await this.#inTurn(async () => {
+      const isExcluded = ({ pack, slot }: SlotPlace): boolean =>
+        packs.get(pack)?.has(this.#base.numbers.name(pack).ulid, slot) ?? false;
+      for (let from = 0; from < this.#table.capacity; from += ENTRIES_PER_TURN) {
+        this.#table.removeWhere(isExcluded, from, from + ENTRIES_PER_TURN);
+        await setImmediate();
+      }
+    });
   }
 
   async #listed(signal: AbortSignal): Promise<string[]> {

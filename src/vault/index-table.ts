@@ -78,6 +78,18 @@ export class IndexTable {
     }
   }
 
+  /** Removes what of the entries [from, to) stands for such a slot. */
+  removeWhere(isWanted: (place: SlotPlace) => boolean, from: number, to: number): void {
+    for (let entry = from; entry < Math.min(to, this.capacity); entry++) {
+      const at = entry * WORDS;
+      const last = Atomics.load(this.words, at + 5);
+      const isUsed = (last & SECTORS_MASK) !== 0;
+      if (isUsed && isWanted({ pack: this.words[at + 4] ?? 0, slot: last >>> 8 })) {
+        Atomics.store(this.words, at + 5, REMOVED);
+      }
+    }
+  }
+
   /**
    * The slot with this content, if its pack may be used: it is in the vault, or `session` itself is
    * writing it.

@@ -1,14 +1,16 @@
 import { crc32 } from 'node:zlib';
-import { Fault, isAbort, isFault } from '../kernel/fault.ts';
+import { isAbort } from '../kernel/fault.ts';
 import { SilentLog, type Log } from '../kernel/log.ts';
 import { FOOTER_INDEX, unseal } from './aead.ts';
-import { Aliases } from './aliases.ts';
+import type { Aliases } from './aliases.ts';
 import { Malformed, parseOr, require } from './binary.ts';
 import type { FooterCache, PackTail } from './footer-cache.ts';
 import { openFrame, type FrameKeys } from './frame.ts';
 import type { KeyTree } from './key-tree.ts';
 import { packKey, packPrefix, parsePackKey, type PackName } from './layout.ts';
-import type { ObjectKey, ObjectStore } from './object-store.ts';
+import type { ObjectStore } from './object-store.ts';
+import type { OpenPack, PlacedSlot, SlotReference } from './open-pack.ts';
+import { corrupt, damagedFrame, missing } from './pack-faults.ts';
 import {
   decodeFooter,
   packHeader,
@@ -17,40 +19,17 @@ import {
   TRAILER_BYTES,
   type FramePlace,
   type PackContext,
-  type PackFooter,
 } from './pack-layout.ts';
 import type { PackNumbers } from './pack-numbers.ts';
 import { Recent } from './recent.ts';
+import { SlotPlaces } from './slot-places.ts';
+
+export type { OpenPack, PlacedSlot, SlotReference } from './open-pack.ts';
+export { corrupt, damagedFrame, missing } from './pack-faults.ts';
 
 /** Enough for the footer of a usual pack, or for a whole small one. */
 const TAIL_BYTES = 64 * 1024;
 const FOOTERS_BYTES_MAX = 64 * 1024 * 1024;
-/** Of objects that are open beside the one that usually serves their pack. */
-const OTHER_FOOTERS_BYTES_MAX = 8 * 1024 * 1024;
-/** How often a slot is looked for elsewhere: generations and packs may go one after another. */
-const PLACES_TRIED_MAX = 8;
-
-/** A pack whose footer was read and verified. */
-export interface OpenPack extends FrameKeys {
-  readonly name: PackName;
-  readonly objectKey: ObjectKey;
-  readonly objectSize: number;
-  readonly footer: PackFooter;
-  /** The last bytes of the object, if they were fetched with the footer: metadata packs only. */
-  readonly tail?: Uint8Array;
-}
-
-/** A slot by its lasting name. */
-export interface SlotReference {
-  /** Number of its logical pack. */
-  readonly pack: number;
-  readonly slot: number;
-}
-
-/** The object that has the content of a slot: a generation of its own pack, or of one that an alias leads to. */
-export interface PlacedSlot extends SlotReference {
-  readonly open: OpenPack;
-}
 
 /** What all parts of a vault share. */
 export interface VaultBase {
@@ -66,19 +45,19 @@ export class Packs {
   readonly #cache: FooterCache | undefined;
   readonly #open = new Recent<number, OpenPack>(FOOTERS_BYTES_MAX);
   readonly #opening = new Map<number, Promise<OpenPack>>();
-  readonly #others = new Recent<ObjectKey, OpenPack>(OTHER_FOOTERS_BYTES_MAX);
-  /** Frames that did not come back as they were written, by object and index. */
-  readonly #damaged = new Set<string>();
-  /** Packs for which `alias/` was listed in vain. */
-  readonly #withoutAlias = new Set<number>();
-  readonly aliases: Aliases;
+  readonly #places: SlotPlaces;
   /** GETs sent and bytes received. */
   readonly traffic = { requests: 0, bytes: 0 };
 
   constructor(base: VaultBase, cache?: FooterCache, log: Log = new SilentLog()) {
     this.base = base;
     this.#cache = cache;
-    this.aliases = new Aliases(base, log);
+    this.#places = new SlotPlaces(this, log);
+  }
+
+  /** What `alias/` says, as far as it was read. */
+  get aliases(): Aliases {
+    return this.#places.aliases;
   }
 
   /** Keys of one pack, for whoever writes or reads its frames. */
@@ -117,22 +96,8 @@ export class Packs {
    * at any time, and then the same slot lies in another object.
    * @throws Fault `vault.pack-missing`, `vault.pack-corrupt`
    */
-  async place({ pack, slot }: SlotReference, signal: AbortSignal): Promise<PlacedSlot> {
-    let failure: unknown;
-    try {
-      const open = await this.open(pack, signal);
-      if (this.#has(open, slot)) {
-        return { pack, slot, open };
-      }
-      failure = missing(this.base.numbers.name(pack), slot);
-    } catch (error) {
-      failure = integrityOrThrow(error);
-    }
-    const placed = await this.#elsewhere({ pack, slot }, signal);
-    if (placed === undefined) {
-      throw failure;
-    }
-    return placed;
+  async place(reference: SlotReference, signal: AbortSignal): Promise<PlacedSlot> {
+    return this.#places.place(reference, signal);
   }
 
   /**
@@ -144,23 +109,7 @@ export class Packs {
     signal: AbortSignal,
     use: (placed: PlacedSlot) => Promise<T>,
   ): Promise<T> {
-    let placed = await this.place(reference, signal);
-    for (let tried = 1; ; tried++) {
-      try {
-        return await use(placed);
-      } catch (error) {
-        await this.#avoid(placed, integrityOrThrow(error));
-        if (tried >= PLACES_TRIED_MAX) {
-          throw error;
-        }
-        try {
-          placed = await this.place(reference, signal);
-        } catch (another) {
-          integrityOrThrow(another);
-          throw error;
-        }
-      }
-    }
+    return this.#places.withSlot(reference, signal, use);
   }
 
   /** The object is gone: neither memory nor cache serve it any more. */
@@ -168,9 +117,8 @@ export class Packs {
     const number = this.base.numbers.find(name.ulid);
     if (number !== undefined) {
       this.#open.delete(number);
-      this.#withoutAlias.delete(number);
     }
-    this.#others.delete(objectKey);
+    this.#places.forget({ name, objectKey });
     await this.#cache?.remove(objectKey);
   }
 
@@ -262,7 +210,7 @@ export class Packs {
     }
     let tail = await this.#fetchTail(name, signal);
     let found = name;
-    for (const other of tail === undefined ? await this.#generations(name, signal) : []) {
+    for (const other of tail === undefined ? await this.generations(name, signal) : []) {
       tail ??= await this.#fetchTail(other, signal);
       found = tail === undefined ? name : other;
       if (tail !== undefined) {
@@ -313,7 +261,7 @@ export class Packs {
   }
 
   /** What is in the store of a logical pack, newest generation first. */
-  async #generations(
+  async generations(
     pack: Pick<PackName, 'kind' | 'ulid'>,
     signal: AbortSignal,
   ): Promise<PackName[]> {
@@ -325,65 +273,6 @@ export class Packs {
       }
     }
     return names.sort((a, b) => b.generation - a.generation || (a.rand < b.rand ? 1 : -1));
-  }
-
-  #has({ footer, objectKey }: OpenPack, slot: number): boolean {
-    return footer.size(slot) > 0 && !this.#damaged.has(`${objectKey}/${footer.frameOf[slot] ?? 0}`);
-  }
-
-  /** In another generation of its pack, else under another name. */
-  async #elsewhere(
-    { pack, slot }: SlotReference,
-    signal: AbortSignal,
-  ): Promise<PlacedSlot | undefined> {
-    const name = this.base.numbers.name(pack);
-    const own = await this.#inGeneration(name, slot, signal);
-    if (own !== undefined) {
-      return { pack, slot, open: own };
-    }
-    const start = { ulid: name.ulid, slot };
-    if (this.aliases.of(start).length === 0 && !this.#withoutAlias.has(pack)) {
-      await this.aliases.read(signal);
-      this.#withoutAlias.add(pack);
-    }
-    for (const other of this.aliases.chain(start)) {
-      const open = await this.#inGeneration({ kind: name.kind, ...other }, other.slot, signal);
-      if (open !== undefined) {
-        return { pack: this.base.numbers.of(open.name), slot: other.slot, open };
-      }
-    }
-    return undefined;
-  }
-
-  async #inGeneration(
-    pack: Pick<PackName, 'kind' | 'ulid'>,
-    slot: number,
-    signal: AbortSignal,
-  ): Promise<OpenPack | undefined> {
-    for (const name of await this.#generations(pack, signal)) {
-      try {
-        const open = this.#others.get(packKey(name)) ?? (await this.openExact(name, signal));
-        if (open !== undefined) {
-          this.#others.set(open.objectKey, open, open.footer.bytes + (open.tail?.length ?? 0));
-        }
-        if (open !== undefined && this.#has(open, slot)) {
-          return open;
-        }
-      } catch (error) {
-        // A damaged generation is as good as none here; whoever asked for it by name hears of it.
-        integrityOrThrow(error);
-      }
-    }
-    return undefined;
-  }
-
-  /** What was found wrong with a place, so that it is not taken again. */
-  async #avoid({ open, slot }: PlacedSlot, fault: Fault): Promise<void> {
-    if (fault.code === 'vault.chunk-corrupt' || fault.code === 'vault.map-corrupt') {
-      this.#damaged.add(`${open.objectKey}/${open.footer.frameOf[slot] ?? 0}`);
-    } else {
-      await this.forget(open);
-    }
   }
 
   #place(name: PackName, { objectSize, tail }: PackTail): ReturnType<typeof parseTrailer> {
@@ -436,40 +325,4 @@ export class Packs {
       await this.#cache.put(packKey(name), { objectSize: pack.objectSize, tail: kept });
     }
   }
-}
-
-/** Damage and loss may be made up for by another place; anything else is thrown. */
-function integrityOrThrow(error: unknown): Fault {
-  if (isFault(error) && error.kind === 'integrity') {
-    return error;
-  }
-  throw error;
-}
-
-/** The pack, or one slot of it that no generation has. */
-export function missing(name: PackName, slot?: number): Fault {
-  const what = slot === undefined ? '' : `Slot ${slot} of `;
-  return new Fault(
-    'vault.pack-missing',
-    `${what === '' ? 'The pack ' : `${what}the pack `}${packKey(name)} is not in the vault. What lies in it is lost unless a copy of the vault has it; run verify to see which points are hit.`,
-    { pack: packKey(name) },
-  );
-}
-
-export function corrupt(name: PackName, why: string, cause?: unknown): Fault {
-  return new Fault(
-    'vault.pack-corrupt',
-    `The pack ${packKey(name)} is damaged: ${why}. Nothing was restored from it; run verify to see which points are hit.`,
-    { pack: packKey(name) },
-    { cause },
-  );
-}
-
-export function damagedFrame(pack: OpenPack, frame: number, why: string, cause?: unknown): Fault {
-  return new Fault(
-    'vault.chunk-corrupt',
-    `Frame ${frame} of the pack ${pack.objectKey} is damaged: ${why}. Nothing was restored from it; run verify to see which points are hit.`,
-    { pack: pack.objectKey, frame },
-    { cause },
-  );
 }

@@ -6,7 +6,6 @@ import {
   openVault,
   restored,
   signal,
-  VM,
 } from '../../../test/support/vault-lab.ts';
 import { MemoryDisk } from '../../disk/memory-disk.ts';
 import type { ObjectStore } from '../object-store.ts';
@@ -92,10 +91,11 @@ describe('collecting', () => {
 
   it('writes mostly dead packs anew, and the others stay as they are', async () => {
     const store = new MemoryObjectStore();
-    const { vault } = await createVault(store);
-    const disk = diskOf('a', 250_000);
+    const { vault } = await createVault(store, { parameters: { packBytes: 2 ** 21 } });
+    const disk = new MemoryDisk(1_600_000);
+    disk.write(0, seededBytes('a', 1_500_000));
     const first = await backUp(vault, disk);
-    disk.write(60_000, seededBytes('b', 190_000));
+    disk.write(400_000, seededBytes('b', 1_100_000));
     const second = await backUp(vault, disk);
     await vault.retire(first.id, signal);
 

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { Fault, isFault } from '../../kernel/fault.ts';
-import { packKey, pointKey, sealKey } from '../layout.ts';
+import { Fault } from '../../kernel/fault.ts';
+import { packKey } from '../layout.ts';
 import { MapNodes } from '../map-tree.ts';
 import type { ObjectKey } from '../object-store.ts';
 import type { PackFooter } from '../pack-layout.ts';
@@ -15,15 +15,14 @@ import {
   type CollectParts,
   type CollectReport,
   type CollectRules,
-  type CollectStep,
 } from './collect-options.ts';
+import { CollectRecord } from './collect-record.ts';
 import { compact, dropGenerations, openWhole } from './compaction.ts';
 import { CondemnedLists } from './condemned-lists.ts';
 import { DeadSlots } from './dead-slots.ts';
 import { findFresh } from './fresh-condemned.ts';
 import { finishMerge, merge, mergeGroups, type Merging } from './merging.ts';
 import { listPacks, totalSize, type ListedPack, type PackListing } from './pack-listing.ts';
-import type { ListedPoint } from './root-points.ts';
 import { RootMarking, type MarkedRoots } from './root-marking.ts';
 
 /**
@@ -40,8 +39,6 @@ export async function collectVault(
   return new Collection(parts, options, running).run();
 }
 
-type Growing<T> = { -readonly [K in keyof T]: T[K] };
-
 class Collection {
   readonly #parts: CollectParts;
   readonly #options: CollectOptions;
@@ -50,29 +47,15 @@ class Collection {
   readonly #packs: Packs;
   readonly #lists: CondemnedLists;
   readonly #roots: RootMarking;
-  readonly #damaged = new Set<ObjectKey>();
-  readonly #removedPoints: PointName[] = [];
+  readonly #record: CollectRecord;
   readonly #condemnedLists: ObjectKey[] = [];
-  readonly #counts: Growing<
-    Omit<
-      CollectReport,
-      'removedPoints' | 'givenUpPoints' | 'condemnedLists' | 'carriedOutLists' | 'damagedPacks'
-    >
-  > = {
-    removedPacks: 0,
-    compactedPacks: 0,
-    mergedPacks: 0,
-    removedBytes: 0,
-    writtenBytes: 0,
-    deadBytesLeft: 0,
-    refusedRemovals: 0,
-  };
   #rewriteLeft: number;
 
   constructor(parts: CollectParts, options: CollectOptions, running: Running) {
     const { base, cache, log, format } = parts;
     this.#parts = parts;
     this.#options = options;
+    this.#record = new CollectRecord(parts, options, running);
     this.#rules = collectRules(options, format.packBytes);
     this.#running = running;
     this.#packs = new Packs(base, cache, log);
@@ -85,38 +68,40 @@ class Collection {
     const { signal } = this.#running;
     const givenUpPoints = await this.#giveUp();
     const packs = await listPacks(this.#parts.base.store, signal);
-    await this.#step('listed');
+    await this.#record.step('listed');
     await this.#lists.read(signal);
     const before = await this.#roots.mark();
-    await this.#step('marked');
+    await this.#record.step('marked');
     await this.#condemn(packs, before);
     if (this.#rules.graceMs > 0) {
       await (this.#options.wait ?? wait)(this.#rules.graceMs, signal);
-      await this.#step('waited');
+      await this.#record.step('waited');
     }
     // Only what was condemned by now may be removed: G2 begins here.
     const condemned = new SlotSet();
     condemned.addAll(this.#lists.slots);
     const open = [...this.#lists.open];
     const now = await this.#roots.mark(before);
-    await this.#step('relisted');
+    await this.#record.step('relisted');
     for (const key of now.marking.damaged) {
-      this.#damaged.add(key);
+      this.#record.damaged.add(key);
     }
     const known = new Set(before.dead.map(({ id }) => id));
-    await this.#removePoints(now.dead.filter(({ id }) => known.has(id)));
+    for (const point of now.dead.filter(({ id }) => known.has(id))) {
+      await this.#record.removePoint(point);
+    }
     await this.#tidy(packs, new DeadSlots(condemned, now.marking));
     for (const list of open) {
       await this.#lists.markDone(list, signal);
-      await this.#step('done', list);
+      await this.#record.step('done', list);
     }
     return {
-      ...this.#counts,
+      ...this.#record.counts,
       givenUpPoints,
-      removedPoints: this.#removedPoints,
+      removedPoints: this.#record.removedPoints,
       condemnedLists: this.#condemnedLists,
       carriedOutLists: open.filter((key) => !this.#condemnedLists.includes(key)),
-      damagedPacks: [...this.#damaged],
+      damagedPacks: [...this.#record.damaged],
     };
   }
 
@@ -152,7 +137,7 @@ class Collection {
     for (const key of await this.#lists.write(fresh, this.#running.signal)) {
       this.#condemnedLists.push(key);
     }
-    await this.#step('condemned');
+    await this.#record.step('condemned');
   }
 
   async #footers(pack: ListedPack): Promise<PackFooter[]> {
@@ -161,7 +146,7 @@ class Collection {
       const open = await openWhole(
         this.#packs,
         object,
-        (key) => this.#damaged.add(key),
+        (key) => this.#record.damaged.add(key),
         this.#running.signal,
       );
       if (open === undefined) {
@@ -170,20 +155,6 @@ class Collection {
       footers.push(open.footer);
     }
     return footers;
-  }
-
-  async #removePoints(dead: readonly ListedPoint[]): Promise<void> {
-    for (const point of dead) {
-      const { vmId, id } = point;
-      const seal = sealKey(vmId, id);
-      if (!point.isSealed || (await this.#remove(seal, 0))) {
-        await this.#step('seal-removed', seal);
-        if (await this.#remove(pointKey(vmId, id), point.bytes)) {
-          this.#removedPoints.push({ vmId, id });
-          await this.#step('point-removed', pointKey(vmId, id));
-        }
-      }
-    }
   }
 
   /** G3. */
@@ -213,7 +184,7 @@ class Collection {
   ): Promise<ListedPack | undefined> {
     const { dead } = tidying;
     if (dead.hasAll(listed.ulid)) {
-      await this.#removePack(listed);
+      await this.#record.removePack(listed);
       return undefined;
     }
     let pack = listed;
@@ -229,14 +200,14 @@ class Collection {
         return undefined;
       }
       if (footers.every((footer) => dead.hasAllOf(pack.ulid, footer))) {
-        await this.#removePack(pack);
+        await this.#record.removePack(pack);
         return undefined;
       }
       return this.#compact(tidying, pack, best);
     }
     if (tidying.packs.aliases.touches(pack.ulid) && this.#affords(totalSize(pack.objects))) {
       if (await finishMerge(tidying, packs, pack)) {
-        this.#counts.mergedPacks += 1;
+        this.#record.counts.mergedPacks += 1;
         return undefined;
       }
     }
@@ -255,11 +226,11 @@ class Collection {
     if (isWorth && this.#affords(size)) {
       this.#rewriteLeft -= size;
       if (await compact(tidying, pack)) {
-        this.#counts.compactedPacks += 1;
+        this.#record.counts.compactedPacks += 1;
         return undefined;
       }
     }
-    this.#counts.deadBytesLeft += Math.round(size * (1 - share));
+    this.#record.counts.deadBytesLeft += Math.round(size * (1 - share));
     return pack;
   }
 
@@ -272,7 +243,7 @@ class Collection {
         return;
       }
       this.#rewriteLeft -= bytes;
-      this.#counts.mergedPacks += await merge(merging, group);
+      this.#record.counts.mergedPacks += await merge(merging, group);
     }
   }
 
@@ -285,15 +256,15 @@ class Collection {
       nowMs: () => this.#parts.clock.nowMs(),
       remove: async ({ name, size }, step) => {
         const key = packKey(name);
-        const isGone = await this.#remove(key, size);
-        await this.#step(step, key);
+        const isGone = await this.#record.remove(key, size);
+        await this.#record.step(step, key);
         return isGone;
       },
-      sent: async (step, key) => this.#step(step, key),
+      sent: async (step, key) => this.#record.step(step, key),
       wrote: (bytes) => {
-        this.#counts.writtenBytes += bytes;
+        this.#record.counts.writtenBytes += bytes;
       },
-      damaged: (key) => this.#damaged.add(key),
+      damaged: (key) => this.#record.damaged.add(key),
       condemnedNow: async () => {
         const all = new SlotSet();
         all.addAll(this.#lists.slots);
@@ -303,44 +274,12 @@ class Collection {
     };
   }
 
-  async #removePack(pack: ListedPack): Promise<void> {
-    let isGone = true;
-    for (const { name, size } of pack.objects) {
-      const key = packKey(name);
-      isGone = (await this.#remove(key, size)) && isGone;
-      await this.#step('pack-removed', key);
-    }
-    this.#counts.removedPacks += isGone ? 1 : 0;
-  }
-
-  /** @returns false if the store keeps the object: it is under lock, or this machine must not remove it */
-  async #remove(key: ObjectKey, bytes: number): Promise<boolean> {
-    try {
-      await this.#parts.base.store.remove(key, this.#running.signal);
-    } catch (error) {
-      if (!isFault(error, 'store.denied')) {
-        throw error;
-      }
-      // Nothing depends on it being gone; a later collection tries again.
-      this.#counts.refusedRemovals += 1;
-      return false;
-    }
-    this.#counts.removedBytes += bytes;
-    await this.#parts.cache?.remove(key);
-    return true;
-  }
-
   #affords(bytes: number): boolean {
     return bytes <= this.#rewriteLeft;
   }
 
   #isYoung({ ulid }: ListedPack): boolean {
     return ulidTimeMs(ulid) > this.#parts.clock.nowMs() - this.#rules.youngMs;
-  }
-
-  async #step(step: CollectStep, key?: ObjectKey): Promise<void> {
-    this.#running.signal.throwIfAborted();
-    await this.#options.onStep?.(step, key);
   }
 }
 

@@ -1,18 +1,11 @@
-import { isFault } from '../../kernel/fault.ts';
 import type { Aliases } from '../aliases.ts';
-import { ExtentExpansion } from '../leaf-fragments.ts';
-import type { MapExtent, NodePointer } from '../map-node.ts';
-import type { MapNodes } from '../map-tree.ts';
-import type { PackFooter } from '../pack-layout.ts';
 import { packKey } from '../layout.ts';
-import { Parallel } from '../parallel.ts';
-import { mapRoot, nodePointer } from '../point-maps.ts';
+import type { MapNodes } from '../map-tree.ts';
+import type { SlotReference } from '../packs.ts';
 import type { PointDocument } from '../point-object.ts';
-import type { Ulid } from '../ulid.ts';
 import { LiveSlots } from './live-slots.ts';
+import { walkPoint, type MapVisitor } from './map-walk.ts';
 import { SlotLinks } from './slot-links.ts';
-
-const LEAVES_AT_ONCE = 16;
 
 /**
  * Marks what points need: nodes of their maps, files, data. Every node is visited once, whichever
@@ -38,127 +31,48 @@ export class Marking {
 
   /** @throws Fault `vault.map-corrupt` and what else keeps a map from being read whole */
   async point(document: PointDocument): Promise<void> {
-    const { numbers } = this.#nodes.base;
-    for (const { slots } of document.files) {
-      for (const slot of slots) {
-        await this.#node(nodePointer(slot, numbers));
-      }
-    }
-    const leaves = new Parallel(LEAVES_AT_ONCE);
-    try {
-      for (const disk of document.disks) {
-        const { pointer, depth } = mapRoot(disk, numbers);
-        if (pointer !== undefined) {
-          await this.#walk(pointer, depth, leaves);
+    const visitor: MapVisitor = {
+      node: (node) => {
+        const isNew = this.#add(node);
+        this.nodeCount += isNew ? 1 : 0;
+        return isNew;
+      },
+      data: (slot, place) => {
+        const isElsewhere = place.pack !== slot.pack;
+        this.#add(slot, isElsewhere ? 0 : place.footer.slots);
+        if (isElsewhere) {
+          this.#add(place, place.footer.slots);
         }
-      }
-      await leaves.end();
-    } finally {
-      await leaves.settle();
-    }
-  }
-
-  async #walk(pointer: NodePointer, level: number, leaves: Parallel): Promise<void> {
-    if (!(await this.#node(pointer))) {
-      return;
-    }
-    if (level === 0) {
-      await leaves.add(async () => this.#leaf(pointer));
-      return;
-    }
-    const children = await this.#nodes.inner(pointer, level, this.#signal);
-    for (const child of children.values()) {
-      await this.#walk(child, level - 1, leaves);
-    }
-  }
-
-  /** @returns false if the node was visited before */
-  async #node({ pack, slot }: NodePointer): Promise<boolean> {
-    const handle = this.#handle(pack);
-    if (this.live.has(handle, slot)) {
-      return false;
-    }
-    this.nodeCount += 1;
-    this.#add(handle, slot, 0);
-    return true;
-  }
-
-  async #leaf(pointer: NodePointer): Promise<void> {
-    const { extents } = await this.#nodes.leaf(pointer, this.#signal);
-    for (const extent of extents) {
-      const footer = await this.#footer(extent.pack);
-      if (footer === undefined || !this.#extent(extent, footer)) {
-        await this.#scattered(extent);
-      }
-    }
-  }
-
-  /** @returns false if the pack, as it is now, does not have all of it */
-  #extent({ pack, slot, first, sectors }: MapExtent, footer: PackFooter): boolean {
-    const handle = this.#handle(pack);
-    const end = first + sectors;
-    for (let at = slot, sector = 0; sector < end; at++) {
-      const size = footer.size(at);
-      if (size === 0) {
-        return false;
-      }
-      this.#add(handle, at, footer.slots);
-      sector += size;
-    }
-    return true;
-  }
-
-  /** Slot by slot, under whatever names they have now. */
-  async #scattered(extent: MapExtent): Promise<void> {
-    const expanding = new ExtentExpansion(extent);
-    while (!expanding.done) {
-      const { pack, slot } = expanding.next;
-      try {
-        const placed = await this.#nodes.packs.place({ pack, slot }, this.#signal);
-        this.#add(this.#handle(pack), slot, 0);
-        this.#add(this.#handle(placed.pack), placed.slot, 0);
-        expanding.take(placed, placed.open.footer);
-      } catch (error) {
-        if (!isFault(error) || error.kind !== 'integrity') {
-          throw error;
-        }
-        // How far the extent reaches is not known: all of the pack may be needed, under all names.
+      },
+      unknown: (pack) => {
         this.#everything(pack);
-        return;
-      }
-    }
+      },
+    };
+    await walkPoint(this.#nodes, document, visitor, this.#signal);
   }
 
-  async #footer(pack: number): Promise<PackFooter | undefined> {
-    try {
-      return (await this.#nodes.packs.open(pack, this.#signal)).footer;
-    } catch (error) {
-      if (!isFault(error) || error.kind !== 'integrity') {
-        throw error;
-      }
-      // Merged into another pack, or lost; #scattered finds out.
-      return undefined;
-    }
-  }
-
+  /** All of a pack may be needed, under all names. */
   #everything(pack: number): void {
     const name = this.#nodes.base.numbers.name(pack);
     this.damaged.add(packKey(name));
     for (const { first, count } of this.links.linked(name.ulid)) {
       for (let slot = first; slot < first + count; slot++) {
-        this.#linked(name.ulid, slot);
+        this.#linked({ pack, slot });
       }
     }
     this.live.addAll(this.#handle(pack));
   }
 
-  #add(handle: number, slot: number, slots: number): void {
-    if (this.live.add(handle, slot, slots)) {
-      this.#linked(this.live.ulid(handle), slot);
+  #add({ pack, slot }: SlotReference, slots = 0): boolean {
+    const isNew = this.live.add(this.#handle(pack), slot, slots);
+    if (isNew) {
+      this.#linked({ pack, slot });
     }
+    return isNew;
   }
 
-  #linked(ulid: Ulid, slot: number): void {
+  #linked({ pack, slot }: SlotReference): void {
+    const { ulid } = this.#nodes.base.numbers.name(pack);
     if (this.links.touches(ulid)) {
       for (const other of this.links.names({ ulid, slot })) {
         this.live.add(this.live.handle(other.ulid), other.slot);

@@ -61,54 +61,18 @@ export function mergeGroups(packs: Iterable<ListedPack>, rules: MergeRules): Lis
  * @returns how many packs were merged
  */
 export async function merge(merging: Merging, group: readonly ListedPack[]): Promise<number> {
-  const { packs, dead, signal, nowMs, sent, wrote, damaged } = merging;
-  const [first] = group;
-  const sources: { object: PackObject; open: OpenPack }[] = [];
-  for (const { objects } of group) {
-    const [object] = objects;
-    const open = object && (await openWhole(packs, object, damaged, signal));
-    if (
-      object !== undefined &&
-      open !== undefined &&
-      fits([...sources.map((source) => source.open), open])
-    ) {
-      sources.push({ object, open });
-    }
-  }
-  if (first === undefined || sources.length < 2) {
+  const { packs, signal, sent, wrote } = merging;
+  const sources = await openSources(merging, group);
+  const made = sources.length < 2 ? undefined : await copyAll(merging, sources);
+  if (made === undefined || made.pairs.length === 0) {
     return 0;
   }
-  const ulid = newUlid(nowMs());
-  const name: PackName = { kind: first.kind, ulid, generation: 0, rand: randomSuffix() };
-  const rewriter = new PackRewriter(packs, name, signal);
-  const pairs: Pick<Alias, 'from' | 'to'>[] = [];
-  try {
-    for (const { open } of sources) {
-      const old = open.name.ulid;
-      const kept = presentSlots(open).filter((slot) => !dead.has(old, slot));
-      const start = rewriter.slots;
-      for (const [index, slot] of kept.entries()) {
-        pairs.push({ from: { ulid: old, slot }, to: { ulid, slot: start + index } });
-      }
-      const keep = new Set(kept);
-      await rewriter.take(open, (slot) => keep.has(slot), false);
-    }
-  } catch (error) {
-    if (!isFault(error) || error.kind !== 'integrity') {
-      throw error;
-    }
-    damaged(typeof error.context['pack'] === 'string' ? error.context['pack'] : packKey(name));
-    return 0;
-  }
-  if (pairs.length === 0) {
-    return 0;
-  }
-  const { bytes } = await rewriter.finish();
+  const { name, bytes } = await made.rewriter.finish();
   wrote(bytes);
   await sent('merged-sent', packKey(name));
-  const key = await packs.aliases.write(joinAliases(pairs), signal);
+  const key = await packs.aliases.write(joinAliases(made.pairs), signal);
   await sent('merged-aliased', key);
-  if ((await merging.condemnedNow()).of(ulid) !== undefined) {
+  if ((await merging.condemnedNow()).of(name.ulid) !== undefined) {
     // A collector that did not know the alias took the new pack for garbage: the old ones stay.
     return 0;
   }
@@ -116,6 +80,62 @@ export async function merge(merging: Merging, group: readonly ListedPack[]): Pro
     await merging.remove(object, 'merged-removed');
   }
   return sources.length;
+}
+
+interface MergeSource {
+  readonly object: PackObject;
+  readonly open: OpenPack;
+}
+
+type AliasPair = Pick<Alias, 'from' | 'to'>;
+
+/** As many as fit into one pack. */
+async function openSources(
+  { packs, damaged, signal }: Merging,
+  group: readonly ListedPack[],
+): Promise<MergeSource[]> {
+  const sources: MergeSource[] = [];
+  for (const { objects } of group) {
+    const [object] = objects;
+    const open = object && (await openWhole(packs, object, damaged, signal));
+    const opened = sources.map((source) => source.open);
+    if (object !== undefined && open !== undefined && fits([...opened, open])) {
+      sources.push({ object, open });
+    }
+  }
+  return sources;
+}
+
+/** @returns undefined if something that must be copied is damaged */
+async function copyAll(
+  { packs, dead, signal, nowMs, damaged }: Merging,
+  sources: readonly MergeSource[],
+): Promise<{ rewriter: PackRewriter; pairs: AliasPair[] } | undefined> {
+  const ulid = newUlid(nowMs());
+  const kind = sources[0]?.open.name.kind ?? 'data';
+  const name: PackName = { kind, ulid, generation: 0, rand: randomSuffix() };
+  const rewriter = new PackRewriter(packs, name, signal);
+  const pairs: AliasPair[] = [];
+  for (const { open } of sources) {
+    const old = open.name.ulid;
+    const kept = presentSlots(open).filter((slot) => !dead.has(old, slot));
+    const start = rewriter.slots;
+    for (const [index, slot] of kept.entries()) {
+      pairs.push({ from: { ulid: old, slot }, to: { ulid, slot: start + index } });
+    }
+    const keep = new Set(kept);
+    try {
+      await rewriter.take(open, (slot) => keep.has(slot), false);
+    } catch (error) {
+      if (!isFault(error) || error.kind !== 'integrity') {
+        throw error;
+      }
+      // A repair needs the object as it is.
+      damaged(open.objectKey);
+      return undefined;
+    }
+  }
+  return { rewriter, pairs };
 }
 
 /**

@@ -1,0 +1,94 @@
+import { isFault } from '../../kernel/fault.ts';
+import { packKey, pointKey, sealKey } from '../layout.ts';
+import type { ObjectKey } from '../object-store.ts';
+import type { PointName } from '../retirements.ts';
+import type { Running } from '../vault-options.ts';
+import type {
+  CollectOptions,
+  CollectParts,
+  CollectReport,
+  CollectStep,
+} from './collect-options.ts';
+import type { ListedPack } from './pack-listing.ts';
+import type { ListedPoint } from './root-points.ts';
+
+type Growing<T> = { -readonly [K in keyof T]: T[K] };
+
+/** Numbers of a report that grow while a collection runs. */
+type Counts = Omit<
+  CollectReport,
+  'removedPoints' | 'givenUpPoints' | 'condemnedLists' | 'carriedOutLists' | 'damagedPacks'
+>;
+
+/** Removes objects, step by step, and keeps count of what was done. */
+export class CollectRecord {
+  readonly counts: Growing<Counts> = {
+    removedPacks: 0,
+    compactedPacks: 0,
+    mergedPacks: 0,
+    removedBytes: 0,
+    writtenBytes: 0,
+    deadBytesLeft: 0,
+    refusedRemovals: 0,
+  };
+  readonly damaged = new Set<ObjectKey>();
+  readonly removedPoints: PointName[] = [];
+  readonly #parts: CollectParts;
+  readonly #options: CollectOptions;
+  readonly #running: Running;
+
+  constructor(parts: CollectParts, options: CollectOptions, running: Running) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#running = running;
+  }
+
+  async step(step: CollectStep, key?: ObjectKey): Promise<void> {
+    this.#running.signal.throwIfAborted();
+    await this.#options.onStep?.(step, key);
+  }
+
+  /** First the seal, then the point: what has a seal is whole. */
+  async removePoint(point: ListedPoint): Promise<void> {
+    const { vmId, id } = point;
+    const seal = sealKey(vmId, id);
+    if (point.isSealed) {
+      if (!(await this.remove(seal, 0))) {
+        return;
+      }
+      await this.step('seal-removed', seal);
+    }
+    if (await this.remove(pointKey(vmId, id), point.bytes)) {
+      this.removedPoints.push({ vmId, id });
+      await this.step('point-removed', pointKey(vmId, id));
+    }
+  }
+
+  /** All of its objects that were listed. */
+  async removePack(pack: ListedPack): Promise<void> {
+    let isGone = true;
+    for (const { name, size } of pack.objects) {
+      const key = packKey(name);
+      isGone = (await this.remove(key, size)) && isGone;
+      await this.step('pack-removed', key);
+    }
+    this.counts.removedPacks += isGone ? 1 : 0;
+  }
+
+  /** @returns false if the store keeps the object: it is under lock, or this machine must not remove it */
+  async remove(key: ObjectKey, bytes: number): Promise<boolean> {
+    try {
+      await this.#parts.base.store.remove(key, this.#running.signal);
+    } catch (error) {
+      if (!isFault(error, 'store.denied')) {
+        throw error;
+      }
+      // Nothing depends on it being gone; a later collection tries again.
+      this.counts.refusedRemovals += 1;
+      return false;
+    }
+    this.counts.removedBytes += bytes;
+    await this.#parts.cache?.remove(key);
+    return true;
+  }
+}

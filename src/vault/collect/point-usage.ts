@@ -1,0 +1,318 @@
+import { SECTOR_BYTES } from '../chunk-cut.ts';
+import type { NodePointer } from '../map-node.ts';
+import { MapNodes } from '../map-tree.ts';
+import type { PackFooter } from '../pack-layout.ts';
+import { Packs, type SlotReference } from '../packs.ts';
+import { mapRoot } from '../point-maps.ts';
+import type { PointDocument } from '../point-object.ts';
+import type { PointName } from '../retirements.ts';
+import { ulidTimeMs } from '../ulid.ts';
+import type { Running } from '../vault-options.ts';
+import type { CollectParts } from './collect-options.ts';
+import { LiveSlots } from './live-slots.ts';
+import { walkPoint, type MapVisitor } from './map-walk.ts';
+import { listPacks, totalSize } from './pack-listing.ts';
+import { RootMarking } from './root-marking.ts';
+import { readRoot } from './root-points.ts';
+
+/** What one point takes. */
+export interface PointUsage extends PointName {
+  readonly vmName: string;
+  readonly takenAtMs: number;
+  /** Size of its disks. */
+  readonly sizeBytes: number;
+  /** Content of its disks that is not zero, before deduplication and compression. */
+  readonly logicalBytes: number;
+  /** What the vault would get back if this point alone were given up, once packs are compacted. */
+  readonly exclusiveBytes: number;
+}
+
+export interface Ratios {
+  readonly logicalBytes: number;
+  /** Content that is there once, before compression. */
+  readonly uniqueBytes: number;
+  /** The same as it is stored. */
+  readonly storedBytes: number;
+  /** logical / unique, and unique / stored. */
+  readonly dedupRatio: number;
+  readonly compressionRatio: number;
+}
+
+export interface VmUsage extends Ratios {
+  readonly vmId: string;
+  readonly vmName: string;
+  readonly points: number;
+}
+
+export interface VaultUsage {
+  readonly points: readonly PointUsage[];
+  readonly vms: readonly VmUsage[];
+  readonly total: Ratios;
+  /** All packs with what is dead in them. */
+  readonly objectBytes: number;
+  readonly objects: number;
+  /** Bytes of the packs that are there, by the month in which they were written. */
+  readonly months: readonly { readonly month: string; readonly bytes: number }[];
+  /** What the packs of the last 90 days make in 30. Undefined for a vault younger than a week. */
+  readonly growthPerMonthBytes?: number;
+}
+
+const DAY_MS = 86_400_000;
+const GROWTH_DAYS = 90;
+const GROWTH_DAYS_MIN = 7;
+
+/** Raw and stored bytes of a slot. */
+interface SlotSize {
+  readonly raw: number;
+  readonly stored: number;
+}
+
+/** What the points of the vault take. @throws Fault `vault.collect-unsure` */
+export async function measureVault(parts: CollectParts, running: Running): Promise<VaultUsage> {
+  const measured = await measurePoints(parts, running);
+  const listing = await listPacks(parts.base.store, running.signal);
+  const months = new Map<string, number>();
+  const now = parts.clock.nowMs();
+  let objects = 0;
+  let recent = 0;
+  let oldest = now;
+  for (const pack of listing.values()) {
+    const atMs = ulidTimeMs(pack.ulid);
+    const bytes = totalSize(pack.objects);
+    const month = new Date(atMs).toISOString().slice(0, 7);
+    months.set(month, (months.get(month) ?? 0) + bytes);
+    objects += pack.objects.length;
+    oldest = Math.min(oldest, atMs);
+    recent += atMs > now - GROWTH_DAYS * DAY_MS ? bytes : 0;
+  }
+  const days = Math.min(GROWTH_DAYS, (now - oldest) / DAY_MS);
+  return {
+    ...measured,
+    objects,
+    objectBytes: [...months.values()].reduce((sum, bytes) => sum + bytes, 0),
+    months: [...months]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([month, bytes]) => ({ month, bytes })),
+    ...(days < GROWTH_DAYS_MIN ? {} : { growthPerMonthBytes: Math.round((recent / days) * 30) }),
+  };
+}
+
+/** @throws Fault `vault.collect-unsure` */
+export async function measurePoints(
+  parts: CollectParts,
+  running: Running,
+): Promise<Pick<VaultUsage, 'points' | 'vms' | 'total'>> {
+  return new Measuring(parts, running).run();
+}
+
+/**
+ * Two walks: the first finds what more than one point needs, the second adds up what is left. Memory is
+ * a few bits per slot.
+ */
+class Measuring {
+  readonly #parts: CollectParts;
+  readonly #running: Running;
+  readonly #nodes: MapNodes;
+  readonly #seen = new Slots();
+  readonly #shared = new Slots();
+  readonly #total = { unique: 0, stored: 0 };
+
+  constructor(parts: CollectParts, running: Running) {
+    const { base, cache, log } = parts;
+    this.#parts = parts;
+    this.#running = running;
+    this.#nodes = new MapNodes(base, new Packs(base, cache, log));
+  }
+
+  async run(): Promise<Pick<VaultUsage, 'points' | 'vms' | 'total'>> {
+    const documents = await this.#documents();
+    const logical = new LogicalBytes(this.#nodes, this.#running.signal);
+    for (const document of documents) {
+      await this.#findShared(document);
+    }
+    const points: PointUsage[] = [];
+    for (const document of documents) {
+      const { vmId, id, vmName, takenAtMs, disks } = document;
+      points.push({
+        vmId,
+        id,
+        vmName,
+        takenAtMs,
+        sizeBytes: disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        logicalBytes: await logical.of(document),
+        exclusiveBytes: await this.#exclusive(document),
+      });
+    }
+    const vms: VmUsage[] = [];
+    for (const vmId of new Set(documents.map((document) => document.vmId))) {
+      const own = documents.filter((document) => document.vmId === vmId);
+      const ownPoints = points.filter((point) => point.vmId === vmId);
+      const together = await this.#together(own);
+      const vmName = own.at(-1)?.vmName ?? '';
+      vms.push({ vmId, vmName, points: own.length, ...ratios(ownPoints, together) });
+    }
+    return { points, vms, total: ratios(points, this.#total) };
+  }
+
+  /** All points that are roots, oldest first. */
+  async #documents(): Promise<PointDocument[]> {
+    const { roots } = await new RootMarking(this.#parts, this.#nodes, this.#running).list();
+    const documents: PointDocument[] = [];
+    for (const root of roots) {
+      const document = await readRoot(this.#parts, root, this.#running.signal);
+      if (document !== undefined) {
+        documents.push(document);
+      }
+    }
+    return documents.sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  /** What was seen in an earlier point is shared, and so is all that is below. */
+  async #findShared(document: PointDocument): Promise<void> {
+    const mine = new Slots();
+    const visit = (slot: SlotReference): boolean => {
+      if (mine.has(slot)) {
+        return false;
+      }
+      return this.#seen.add(slot) ? mine.add(slot) : this.#shared.add(slot);
+    };
+    const visitor: MapVisitor = {
+      node: visit,
+      data: (_slot, place) => {
+        if (!this.#seen.has(place)) {
+          const { raw, stored } = sizeIn(place.footer, place.slot, SECTOR_BYTES);
+          this.#total.unique += raw;
+          this.#total.stored += stored;
+        }
+        visit(place);
+      },
+      unknown: () => undefined,
+    };
+    await walkPoint(this.#nodes, document, visitor, this.#running.signal);
+  }
+
+  async #exclusive(document: PointDocument): Promise<number> {
+    const counted = new Slots();
+    const nodes: SlotReference[] = [];
+    const { signal } = this.#running;
+    let bytes = 0;
+    const isOwn = (slot: SlotReference): boolean => !this.#shared.has(slot) && counted.add(slot);
+    const visitor: MapVisitor = {
+      node: (node) => isOwn(node) && nodes.push(node) > 0,
+      data: (_slot, place) => {
+        bytes += isOwn(place) ? sizeIn(place.footer, place.slot, SECTOR_BYTES).stored : 0;
+      },
+      unknown: () => undefined,
+    };
+    await walkPoint(this.#nodes, document, visitor, signal);
+    for (const node of nodes) {
+      const { open, slot } = await this.#nodes.packs.place(node, signal);
+      bytes += sizeIn(open.footer, slot, 1).stored;
+    }
+    return Math.round(bytes);
+  }
+
+  /** What several points need together. */
+  async #together(
+    documents: readonly PointDocument[],
+  ): Promise<{ unique: number; stored: number }> {
+    const seen = new Slots();
+    const sum = { unique: 0, stored: 0 };
+    const visitor: MapVisitor = {
+      node: (node) => seen.add(node),
+      data: (_slot, place) => {
+        if (seen.add(place)) {
+          const { raw, stored } = sizeIn(place.footer, place.slot, SECTOR_BYTES);
+          sum.unique += raw;
+          sum.stored += stored;
+        }
+      },
+      unknown: () => undefined,
+    };
+    for (const document of documents) {
+      await walkPoint(this.#nodes, document, visitor, this.#running.signal);
+    }
+    return sum;
+  }
+}
+
+/** Slots by pack number. */
+class Slots {
+  readonly #slots = new LiveSlots();
+  readonly #handles: number[] = [];
+
+  add({ pack, slot }: SlotReference): boolean {
+    return this.#slots.add(this.#handle(pack), slot);
+  }
+
+  has({ pack, slot }: SlotReference): boolean {
+    return this.#slots.has(this.#handle(pack), slot);
+  }
+
+  #handle(pack: number): number {
+    return (this.#handles[pack] ??= this.#slots.handle(String(pack)));
+  }
+}
+
+/** What maps hold apart from zeroes; what is below a node is added up once. */
+class LogicalBytes {
+  readonly #nodes: MapNodes;
+  readonly #signal: AbortSignal;
+  readonly #below = new Map<string, number>();
+
+  constructor(nodes: MapNodes, signal: AbortSignal) {
+    this.#nodes = nodes;
+    this.#signal = signal;
+  }
+
+  async of({ disks }: PointDocument): Promise<number> {
+    let sectors = 0;
+    for (const disk of disks) {
+      const { pointer, depth } = mapRoot(disk, this.#nodes.base.numbers);
+      sectors += pointer === undefined ? 0 : await this.#sectors(pointer, depth);
+    }
+    return sectors * SECTOR_BYTES;
+  }
+
+  async #sectors(pointer: NodePointer, level: number): Promise<number> {
+    const name = `${pointer.pack}/${pointer.slot}`;
+    const known = this.#below.get(name);
+    if (known !== undefined) {
+      return known;
+    }
+    let sum = 0;
+    if (level === 0) {
+      const { extents } = await this.#nodes.leaf(pointer, this.#signal);
+      sum = extents.reduce((total, { sectors }) => total + sectors, 0);
+    } else {
+      const children = await this.#nodes.inner(pointer, level, this.#signal);
+      for (const child of children.values()) {
+        sum += await this.#sectors(child, level - 1);
+      }
+    }
+    this.#below.set(name, sum);
+    return sum;
+  }
+}
+
+/** A slot's part of its frame. */
+function sizeIn(footer: PackFooter, slot: number, unit: number): SlotSize {
+  const raw = footer.size(slot) * unit;
+  const frame = footer.frames[footer.frameOf[slot] ?? 0];
+  const share = frame === undefined || frame.rawBytes === 0 ? 0 : raw / frame.rawBytes;
+  return { raw, stored: (frame?.sealedBytes ?? 0) * share };
+}
+
+function ratios(
+  points: readonly PointUsage[],
+  { unique, stored }: { readonly unique: number; readonly stored: number },
+): Ratios {
+  const logicalBytes = points.reduce((sum, point) => sum + point.logicalBytes, 0);
+  return {
+    logicalBytes,
+    uniqueBytes: unique,
+    storedBytes: Math.round(stored),
+    dedupRatio: unique === 0 ? 1 : logicalBytes / unique,
+    compressionRatio: stored === 0 ? 1 : unique / stored,
+  };
+}

@@ -1,0 +1,140 @@
+import { MapNodes } from '../map-tree.ts';
+import { Packs } from '../packs.ts';
+import type { PackFooter } from '../pack-layout.ts';
+import { pointKey } from '../layout.ts';
+import type { PointName } from '../retirements.ts';
+import { ulidTimeMs } from '../ulid.ts';
+import type { Running } from '../vault-options.ts';
+import { collectRules, type CollectOptions, type CollectParts } from './collect-options.ts';
+import { openWhole } from './compaction.ts';
+import { listPacks, totalSize, type ListedPack } from './pack-listing.ts';
+import { measurePoints } from './point-usage.ts';
+import { RootMarking } from './root-marking.ts';
+
+/** What a collection would do now. Nothing was written to find out. */
+export interface PrunePlan {
+  /** Points that are given up by then. */
+  readonly points: readonly PlannedPoint[];
+  /** Packs in which nothing is needed, and those that would be written anew. */
+  readonly removedPacks: number;
+  readonly compactedPacks: number;
+  readonly deadSlots: number;
+  /** Bytes of objects that go, and of those written in their place: about. */
+  readonly removedBytes: number;
+  readonly writtenBytes: number;
+  /** Bytes that nothing needs and that stay, in young or mostly needed packs. */
+  readonly deadBytesLeft: number;
+  /** About; without those that marking takes. */
+  readonly requests: { readonly get: number; readonly put: number; readonly remove: number };
+}
+
+export interface PlannedPoint extends PointName {
+  /** What it alone needs, of those that this plan gives up. */
+  readonly exclusiveBytes?: number;
+}
+
+const GET_BYTES = 2 * 1024 * 1024;
+
+/**
+ * @param retire points that are taken as retired, beside those that are
+ * @throws Fault `vault.collect-unsure`
+ */
+export async function planPrune(
+  parts: CollectParts,
+  retire: readonly PointName[],
+  options: CollectOptions,
+  running: Running,
+): Promise<PrunePlan> {
+  const { base, cache, log, format, clock } = parts;
+  const rules = collectRules(options, format.packBytes);
+  const packs = new Packs(base, cache, log);
+  const listing = await listPacks(base.store, running.signal);
+  const exclusive = await exclusiveBytes(parts, retire, running);
+  const roots = new RootMarking(parts, new MapNodes(base, packs), running, retire);
+  const { marking, dead } = await roots.mark();
+  const plan = {
+    removedPacks: 0,
+    compactedPacks: 0,
+    deadSlots: 0,
+    removedBytes: 0,
+    writtenBytes: 0,
+    deadBytesLeft: 0,
+    requests: { get: 0, put: 0, remove: 0 },
+  };
+  const youngFromMs = clock.nowMs() - rules.youngMs;
+  let rewriteLeft = rules.rewriteBytes;
+  for (const pack of listing.values()) {
+    const handle = marking.live.handle(pack.ulid);
+    if (marking.live.isFull(handle)) {
+      continue;
+    }
+    const isYoung = ulidTimeMs(pack.ulid) > youngFromMs;
+    const { share, deadSlots } = await deadShare(packs, pack, running, (slot) =>
+      marking.live.has(handle, slot),
+    );
+    const size = totalSize(pack.objects);
+    if (isYoung) {
+      plan.deadBytesLeft += Math.round(size * share);
+      continue;
+    }
+    plan.deadSlots += deadSlots;
+    if (share === 1) {
+      plan.removedPacks += 1;
+      plan.removedBytes += size;
+      plan.requests.remove += pack.objects.length;
+    } else if (1 - share < rules.liveShare && size <= rewriteLeft) {
+      rewriteLeft -= size;
+      plan.compactedPacks += 1;
+      plan.removedBytes += size;
+      plan.writtenBytes += Math.round(size * (1 - share));
+      plan.requests.get += 2 + Math.ceil(size / GET_BYTES);
+      plan.requests.put += 1;
+      plan.requests.remove += pack.objects.length;
+    } else {
+      plan.deadBytesLeft += Math.round(size * share);
+    }
+  }
+  plan.requests.put += plan.deadSlots > 0 ? 2 : 0;
+  plan.requests.remove += dead.reduce((sum, { isSealed }) => sum + (isSealed ? 2 : 1), 0);
+  return {
+    ...plan,
+    points: dead.map(({ vmId, id }) => {
+      const bytes = exclusive.get(pointKey(vmId, id));
+      return { vmId, id, ...(bytes === undefined ? {} : { exclusiveBytes: bytes }) };
+    }),
+  };
+}
+
+/** By point, if any is to be given up. */
+async function exclusiveBytes(
+  parts: CollectParts,
+  retire: readonly PointName[],
+  running: Running,
+): Promise<Map<string, number>> {
+  const { points } = retire.length > 0 ? await measurePoints(parts, running) : { points: [] };
+  return new Map(points.map((usage) => [pointKey(usage.vmId, usage.id), usage.exclusiveBytes]));
+}
+
+async function deadShare(
+  packs: Packs,
+  pack: ListedPack,
+  { signal }: Running,
+  isLive: (slot: number) => boolean,
+): Promise<{ share: number; deadSlots: number }> {
+  let footer: PackFooter | undefined;
+  for (const object of pack.objects) {
+    footer = (await openWhole(packs, object, () => undefined, signal))?.footer ?? footer;
+  }
+  let all = 0;
+  let dead = 0;
+  let deadSlots = 0;
+  for (let slot = 0; slot < (footer?.slots ?? 0); slot++) {
+    const size = footer?.size(slot) ?? 0;
+    all += size;
+    if (size > 0 && !isLive(slot)) {
+      dead += size;
+      deadSlots += 1;
+    }
+  }
+  return { share: all === 0 ? 0 : dead / all, deadSlots };
+}

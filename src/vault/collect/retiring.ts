@@ -1,0 +1,33 @@
+import { Fault } from '../../kernel/fault.ts';
+import { pointKey } from '../layout.ts';
+import type { PointName } from '../retirements.ts';
+import type { Running } from '../vault-options.ts';
+import type { CollectParts } from './collect-options.ts';
+import { Holds } from './holds.ts';
+
+/**
+ * Gives points up, for ever; their space comes back with the next collection. If one is held, none is.
+ * @throws Fault `vault.point-held`, `vault.retention-key-missing`
+ */
+export async function retirePoints(
+  { base, points, clock, log }: CollectParts,
+  names: readonly PointName[],
+  { signal }: Running,
+): Promise<void> {
+  const held = new Map(
+    (await new Holds(base, log).list(signal)).map((hold) => [pointKey(hold.vmId, hold.id), hold]),
+  );
+  for (const { vmId, id } of names) {
+    const hold = held.get(pointKey(vmId, id));
+    if (hold !== undefined) {
+      throw new Fault(
+        'vault.point-held',
+        `The recovery point ${id} is held ("${hold.reason}"). Nothing was given up.`,
+        { point: id },
+      );
+    }
+  }
+  for (const name of names) {
+    await points.retire(name, clock.nowMs(), signal);
+  }
+}

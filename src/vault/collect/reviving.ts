@@ -1,0 +1,125 @@
+import { Fault, isFault } from '../../kernel/fault.ts';
+import { MapNodes } from '../map-tree.ts';
+import { Packs, type SlotReference } from '../packs.ts';
+import { pointKey } from '../layout.ts';
+import type { PointDocument } from '../point-object.ts';
+import type { RecoveryPoint } from '../recovery-point.ts';
+import type { PointName } from '../retirements.ts';
+import type { SlotSet } from '../slot-set.ts';
+import { newUlid } from '../ulid.ts';
+import type { Running } from '../vault-options.ts';
+import type { CollectParts } from './collect-options.ts';
+import { CondemnedLists } from './condemned-lists.ts';
+import { walkPoint } from './map-walk.ts';
+
+/** Awaited steps, for tests that end the process there. */
+export interface ReviveOptions {
+  readonly onStep?: (step: 'checked' | 'put' | 'checked-again') => Promise<void>;
+}
+
+/**
+ * Brings a retired point back as a new one with the same disks. Nothing counts as inherited: a single
+ * condemned slot is too much, because it may be gone.
+ * @throws Fault `vault.point-not-found`, `vault.point-condemned`, `request.invalid` if it was not retired
+ */
+export async function revivePoint(
+  parts: CollectParts,
+  name: PointName,
+  options: ReviveOptions,
+  running: Running,
+): Promise<RecoveryPoint> {
+  const { base, points, clock, log, cache } = parts;
+  const { signal } = running;
+  if ((await points.standing(name, signal)) !== 'retired') {
+    throw new Fault('request.invalid', `The recovery point ${name.id} was not retired.`, {
+      point: name.id,
+    });
+  }
+  const { document } = await points.load(name, signal);
+  const packs = new Packs(base, cache, log);
+  const slots = await slotsOf(new MapNodes(base, packs), document, running);
+  const lists = new CondemnedLists(base);
+  await lists.read(signal);
+  requireSpared(packs, document, slots, lists.slots);
+  await options.onStep?.('checked');
+  const revived: PointDocument = {
+    ...withoutParent(document),
+    id: newUlid(clock.nowMs()),
+    notes: [...document.notes, `Brought back from ${document.id}, which had been given up.`],
+  };
+  const object = await points.put(revived, signal);
+  await options.onStep?.('put');
+  await lists.read(signal);
+  try {
+    requireSpared(packs, document, slots, lists.slots);
+  } catch (error) {
+    if (isFault(error, 'vault.point-condemned')) {
+      await points.giveUp(revived, clock.nowMs(), signal);
+    }
+    throw error;
+  }
+  await options.onStep?.('checked-again');
+  return (await points.seal(revived, object, signal)).point;
+}
+
+function withoutParent(document: PointDocument): Omit<PointDocument, 'parent'> {
+  const { parent, ...rest } = document;
+  return parent === undefined ? document : rest;
+}
+
+/** All slots of a point, under the names its map knows and those under which they are now. */
+async function slotsOf(
+  nodes: MapNodes,
+  document: PointDocument,
+  { signal }: Running,
+): Promise<Map<number, Set<number>>> {
+  const slots = new Map<number, Set<number>>();
+  const add = ({ pack, slot }: SlotReference): boolean => {
+    const ofPack = slots.get(pack) ?? new Set();
+    slots.set(pack, ofPack);
+    const isNew = !ofPack.has(slot);
+    ofPack.add(slot);
+    return isNew;
+  };
+  const visitor = {
+    node: add,
+    data: (slot: SlotReference, place: SlotReference) => {
+      add(slot);
+      add(place);
+    },
+    unknown: (pack: number) => {
+      throw condemned(document, nodes.base.numbers.name(pack).ulid);
+    },
+  };
+  try {
+    await walkPoint(nodes, document, visitor, signal);
+  } catch (error) {
+    if (isFault(error, 'vault.pack-missing')) {
+      throw condemned(document, String(error.context['pack']));
+    }
+    throw error;
+  }
+  return slots;
+}
+
+function requireSpared(
+  { base }: Packs,
+  document: PointDocument,
+  slots: ReadonlyMap<number, ReadonlySet<number>>,
+  lists: SlotSet,
+): void {
+  for (const [pack, ofPack] of slots) {
+    const { ulid } = base.numbers.name(pack);
+    if (lists.of(ulid) !== undefined && [...ofPack].some((slot) => lists.has(ulid, slot))) {
+      throw condemned(document, ulid);
+    }
+  }
+}
+
+function condemned({ vmId, id }: PointDocument, pack: string): Fault {
+  return new Fault(
+    'vault.point-condemned',
+    `The recovery point ${id} cannot come back: a collection condemned data of it in the pack ${pack}. Restore another point.`,
+    { point: pointKey(vmId, id), pack },
+  );
+}

@@ -1,0 +1,26 @@
+import type { FrameKeys } from './frame.ts';
+import type { PackName } from './layout.ts';
+import type { ObjectKey } from './object-store.ts';
+import type { PackFooter } from './pack-layout.ts';
+
+/** A pack whose footer was read and verified. */
+export interface OpenPack extends FrameKeys {
+  readonly name: PackName;
+  readonly objectKey: ObjectKey;
+  readonly objectSize: number;
+  readonly footer: PackFooter;
+  /** The last bytes of the object, if they were fetched with the footer: metadata packs only. */
+  readonly tail?: Uint8Array;
+}
+
+/** A slot by its lasting name. */
+export interface SlotReference {
+  /** Number of its logical pack. */
+  readonly pack: number;
+  readonly slot: number;
+}
+
+/** The object that has the content of a slot: a generation of its own pack, or of one that an alias leads to. */
+export interface PlacedSlot extends SlotReference {
+  readonly open: OpenPack;
+}
