@@ -2,6 +2,7 @@
 import { mkdir, open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findProgram } from '../scripts/setup/debian.mjs';
+import { compiledRun } from './compiled-run.ts';
 import { measure, stored, type Cost, type Program, type Stored } from './measure.ts';
 
 /** One program with an empty target of its own. */
@@ -19,8 +20,15 @@ const PASSPHRASE = 'only for measuring';
 
 /** What `hyperkeep-run.ts` reads. */
 export function benchEnvironment(cacheFolder: string): Record<string, string> {
-  const { BENCH_SOURCE = '' } = process.env;
-  return { BENCH_PASSPHRASE: PASSPHRASE, BENCH_CACHE: cacheFolder, BENCH_SOURCE };
+  const { BENCH_SOURCE = '', BENCH_LEVEL = '' } = process.env;
+  const root = join(import.meta.dirname, '..');
+  return {
+    BENCH_PASSPHRASE: PASSPHRASE,
+    BENCH_CACHE: cacheFolder,
+    BENCH_ROOT: root,
+    BENCH_SOURCE,
+    BENCH_LEVEL,
+  };
 }
 
 function program(name: string): string {
@@ -39,7 +47,7 @@ export function hyperkeep(folder: string, profileFolder?: string): Contender {
     parameters: [
       '--disable-warning=ExperimentalWarning',
       ...(profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]),
-      join(import.meta.dirname, 'hyperkeep-run.ts'),
+      compiledRun(folder),
       ...parameters,
     ],
     environment: { HOME: folder, ...benchEnvironment(join(folder, 'cache')) },

@@ -1,6 +1,7 @@
 // One operation on a vault in a process of its own, so that what it costs can be measured:
 //   create VAULT | back-up VAULT IMAGE VM | restore VAULT VM FILE | increment VAULT IMAGE VM OFFSETS LENGTH
 import { createHash } from 'node:crypto';
+import { enableCompileCache } from 'node:module';
 import type { ChangeSet } from '../src/disk/change-set.ts';
 import type * as ImageCode from '../src/formats/image.ts';
 import type * as LocationCode from '../src/vault/object-stores/location.ts';
@@ -19,8 +20,9 @@ interface ProductCode {
 /** The code as people run it: built. `BENCH_SOURCE=1` measures the sources as they are. */
 async function load(): Promise<ProductCode> {
   const isSource = process.env['BENCH_SOURCE'] === '1';
+  const root = process.env['BENCH_ROOT'] ?? '';
   const file = async (name: string): Promise<unknown> =>
-    import(isSource ? `../src/${name}.ts` : `../dist/${name}.js`);
+    import(isSource ? `${root}/src/${name}.ts` : `${root}/dist/${name}.js`);
   return {
     image: (await file('formats/image')) as typeof ImageCode,
     location: (await file('vault/object-stores/location')) as typeof LocationCode,
@@ -29,6 +31,8 @@ async function load(): Promise<ProductCode> {
   };
 }
 
+// As bin/hyperkeep.mjs does.
+enableCompileCache(`${process.env['BENCH_CACHE'] ?? ''}/code`);
 const code = await load();
 const { Vault } = code.vault;
 const { signal } = new AbortController();

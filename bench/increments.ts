@@ -1,7 +1,8 @@
 // The cost of an increment follows what changed, not the size of the disk.
 import { mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { seededBytes } from '../test/support/seeded-bytes.ts';
+import { compiledRun } from './compiled-run.ts';
 import { benchEnvironment } from './contenders.ts';
 import { median, measure, type Cost, type Program } from './measure.ts';
 import { rows } from './guest-content.ts';
@@ -116,7 +117,7 @@ async function run(bed: Bed, parameters: readonly string[]): Promise<[Cost, stri
     file: process.execPath,
     parameters: [
       '--disable-warning=ExperimentalWarning',
-      join(import.meta.dirname, 'hyperkeep-run.ts'),
+      compiledRun(dirname(bed.folder)),
       ...parameters,
     ],
     environment: benchEnvironment(`${bed.folder}.cache`),

