@@ -109,6 +109,7 @@ export const FAULTS = {
   'vault.point-condemned': { kind: 'conflict', retry: 'never' },
   'vault.collect-unsure': { kind: 'integrity', retry: 'never' },
   'vault.retention-key-missing': { kind: 'denied', retry: 'never' },
+  'vault.not-locked': { kind: 'invalid', retry: 'never' },
   'vault.store-unfit': { kind: 'unsupported', retry: 'never' },
   'vault.key-not-found': { kind: 'not-found', retry: 'never' },
   'vault.key-in-use': { kind: 'conflict', retry: 'never' },

@@ -6,6 +6,11 @@ export const KEY_ADVICE = {
     data: 'Nothing was changed. Every recovery point is still there.',
     next: 'Repeat where the retention passphrase is known: HYPERKEEP_RETENTION_PASSPHRASE_FILE.',
   },
+  'vault.not-locked': {
+    happened: 'The vault was created without object lock.',
+    data: 'Nothing was changed.',
+    next: 'There is nothing to extend. A vault with locks is made with "rescue create --lock".',
+  },
   'vault.store-unfit': {
     happened:
       'The store was tried, and it does not do something that a vault of this kind relies on.',

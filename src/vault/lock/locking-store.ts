@@ -18,7 +18,7 @@ export interface LockPolicy {
 }
 
 /** What anybody may throw away. */
-const DISPOSABLE = /^(?:x|cat|probe)\//;
+const DISPOSABLE = /^(?:x|cat|probe|keep)\//;
 
 /** Locks every object that a vault needs as it is put. */
 export class LockingObjectStore extends ObjectStore {

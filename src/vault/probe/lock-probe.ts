@@ -5,7 +5,7 @@ import type { BucketFeatures, LockMode, ObjectLock, ObjectVersion } from '../buc
 import type { ObjectStore } from '../object-store.ts';
 import type { Finding } from './capabilities.ts';
 
-/** Shortest lock that survives the checks on a slow store. Nothing of the test can go before. */
+/** Short, but longer than the checks take on a slow store: what is locked stays until it ends. */
 const LOCK_MS = 12_000;
 const EXTENSION_MS = 2000;
 /** Servers keep whole seconds. */
@@ -17,6 +17,7 @@ export interface LockTrial {
   readonly clock: Clock;
   /** Clock of the server minus the clock here. */
   readonly skewMs: number;
+  readonly lockMs?: number;
 }
 
 /** Whether a lock really refuses: removal, shortening, and that an overwrite destroys what is under it. */
@@ -29,10 +30,10 @@ export async function probeLock(
   if (features === undefined || !(await features.lockEnabled(signal))) {
     return { verdict: 'no', detail: 'object lock is not enabled here' };
   }
-  const { mode, prefix, clock, skewMs } = trial;
+  const { mode, prefix, clock, skewMs, lockMs = LOCK_MS } = trial;
   const key = `${prefix}object`;
   const content = randomBytes(1000);
-  const lock: ObjectLock = { mode, untilMs: clock.nowMs() + skewMs + LOCK_MS };
+  const lock: ObjectLock = { mode, untilMs: clock.nowMs() + skewMs + lockMs };
   await store.put(key, content, signal, { lock });
   const [version] = await Array.fromAsync(features.listVersions(prefix, signal));
   if (version === undefined) {
@@ -85,7 +86,7 @@ async function refusesShortening(
   lock: ObjectLock,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const shorter = { ...lock, untilMs: lock.untilMs - LOCK_MS / 2 };
+  const shorter = { ...lock, untilMs: lock.untilMs - EXTENSION_MS };
   await wasRefused(features.setLock(version, shorter, signal));
   const kept = await features.lockOf(version, signal);
   if ((kept?.untilMs ?? 0) < lock.untilMs - ROUNDING_MS) {

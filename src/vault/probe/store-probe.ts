@@ -23,6 +23,8 @@ export interface ProbeOptions {
   readonly clock: Clock;
   /** Of the large object; default 64 MiB. */
   readonly largeBytes?: number;
+  /** How long locks of the test last; default 12 s. */
+  readonly lockMs?: number;
   /** Waits for a lock to end. */
   readonly wait?: (delayMs: number, signal: AbortSignal) => Promise<void>;
 }
@@ -62,7 +64,7 @@ class StoreProbe {
   async run(signal: AbortSignal): Promise<Capabilities> {
     const findings: Partial<Record<CheckName, Finding>> = {};
     const { features } = this.#store;
-    const { clock, wait = plainWait } = this.#options;
+    const { clock, lockMs, wait = plainWait } = this.#options;
     const serverMs = await features?.serverTimeMs(signal);
     const clockSkewMs = serverMs === undefined ? undefined : serverMs - clock.nowMs();
     try {
@@ -73,7 +75,11 @@ class StoreProbe {
         const prefix = `${this.#prefix}lock-${mode}/`;
         const skewMs = clockSkewMs ?? 0;
         findings[`lock-${mode}`] = await settled(
-          probeLock(this.#store, { mode, prefix, clock, skewMs }, signal),
+          probeLock(
+            this.#store,
+            { mode, prefix, clock, skewMs, ...(lockMs === undefined ? {} : { lockMs }) },
+            signal,
+          ),
         );
       }
     } catch (error) {

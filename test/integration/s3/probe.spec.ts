@@ -6,7 +6,7 @@ import { probeStore } from '../../../src/vault/probe/store-probe.ts';
 import { openS3TestServer, type S3TestServer } from '../../support/minio.ts';
 
 const signal = new AbortController().signal;
-const options = { clock: new SystemClock(), largeBytes: 64 * 1024 * 1024 };
+const options = { clock: new SystemClock(), largeBytes: 64 * 1024 * 1024, lockMs: 4000 };
 
 describe('trying what an S3 server can do', () => {
   let server: S3TestServer;

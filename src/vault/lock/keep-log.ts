@@ -1,0 +1,81 @@
+import { z } from 'zod';
+import { isFault } from '../../kernel/fault.ts';
+import { decodeControl, encodeControl } from '../control-object.ts';
+import { numberedKey, numberOf, PREFIXES } from '../layout.ts';
+import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import type { KeyTree } from '../key-tree.ts';
+
+const Body = z.object({ doneMs: z.int().min(0) });
+
+/**
+ * Until when locks were extended: docs/vault-format.md, section 16. Losing it costs requests: everything is
+ * extended once more.
+ */
+export class KeepLog {
+  readonly #store: ObjectStore;
+  readonly #keys: KeyTree;
+  #objects: ObjectKey[] | undefined;
+
+  constructor(store: ObjectStore, keys: KeyTree) {
+    this.#store = store;
+    this.#keys = keys;
+  }
+
+  /** Everything due until then was extended; undefined if nobody knows. */
+  async doneMs(signal: AbortSignal): Promise<number | undefined> {
+    let doneMs: number | undefined;
+    for (const key of await this.#listed(signal)) {
+      const read = await this.#read(key, signal);
+      doneMs = read === undefined ? doneMs : Math.max(doneMs ?? 0, read);
+    }
+    return doneMs;
+  }
+
+  async write(doneMs: number, signal: AbortSignal): Promise<void> {
+    const before = await this.#listed(signal);
+    const number = Math.max(0, ...before.map((key) => numberOf(key) ?? 0)) + 1;
+    const key = numberedKey(PREFIXES.kept, number);
+    const body = Buffer.from(JSON.stringify({ doneMs }));
+    await this.#store.put(key, encodeControl(this.#keys, 'kept', key, body), signal);
+    for (const old of before) {
+      await this.#remove(old, signal);
+    }
+    this.#objects = [key];
+  }
+
+  async #listed(signal: AbortSignal): Promise<readonly ObjectKey[]> {
+    if (this.#objects === undefined) {
+      const entries = await Array.fromAsync(this.#store.list(PREFIXES.kept, signal));
+      this.#objects = entries.map(({ key }) => key).filter((key) => numberOf(key) !== undefined);
+    }
+    return this.#objects;
+  }
+
+  async #read(key: ObjectKey, signal: AbortSignal): Promise<number | undefined> {
+    const object = await this.#store.get(key, signal);
+    if (object === undefined) {
+      return undefined;
+    }
+    try {
+      const body = decodeControl(this.#keys, 'kept', key, object);
+      return Body.safeParse(JSON.parse(body.toString('utf8'))).data?.doneMs;
+    } catch (error) {
+      if (isFault(error)) {
+        // As good as none: more is extended than is due.
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  async #remove(key: ObjectKey, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#store.remove(key, signal);
+    } catch (error) {
+      // A keeper need not have the right to remove: the highest time counts.
+      if (!isFault(error, 'store.denied')) {
+        throw error;
+      }
+    }
+  }
+}
