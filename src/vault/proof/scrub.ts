@@ -7,6 +7,8 @@ import { Packs, type VaultBase } from '../packs.ts';
 import { SlotSet } from '../slot-set.ts';
 import type { Running } from '../vault-options.ts';
 import type { WorkerPool } from '../worker-pool.ts';
+import type { PointStore } from '../point-store.ts';
+import { damagedObjects } from './control-check.ts';
 import { addSlots, lostSlots, newlyDamaged } from './lost-slots.ts';
 import { writeDamage } from './damage-list.ts';
 import { DamagedSlots } from './damaged-slots.ts';
@@ -20,6 +22,7 @@ const PACKS_PER_RECORD = 16;
 
 export interface ScrubParts {
   readonly base: VaultBase;
+  readonly points: PointStore;
   readonly pool: WorkerPool;
   readonly clock: Clock;
   readonly log: Log;
@@ -54,6 +57,8 @@ export interface ScrubReport {
   readonly totalBytes: number;
   readonly ended: 'all-checked' | 'budget';
   readonly damaged: readonly DamagedPack[];
+  /** Small objects that are not what a holder of the key wrote; without a key nobody can tell. */
+  readonly damagedObjects: readonly ObjectKey[];
   /** The list of damaged slots that was written, if any were not known before. */
   readonly list?: ObjectKey;
 }
@@ -170,7 +175,15 @@ export async function scrub(
   const fresh = newlyDamaged(known, lost);
   const list = fresh.isEmpty ? undefined : await writeDamage(base, fresh, signal);
   const { packs, bytes, requests } = round;
-  const done = { depth: reached, packs, bytes, requests, ...ends, damaged };
+  const done = {
+    depth: reached,
+    packs,
+    bytes,
+    requests,
+    ...ends,
+    damaged,
+    damagedObjects: await damagedObjects(parts, signal),
+  };
   return list === undefined ? done : { ...done, list };
 }
 
@@ -194,7 +207,7 @@ export async function scrubWithoutKey(
     return { key, bytes, requests, depth: 'crc', why, frames };
   });
   const { packs, bytes, requests } = round;
-  return { depth: 'crc', packs, bytes, requests, ...ends, damaged };
+  return { depth: 'crc', packs, bytes, requests, ...ends, damaged, damagedObjects: [] };
 }
 
 function nameOf(key: ObjectKey): PackName {

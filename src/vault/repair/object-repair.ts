@@ -1,14 +1,13 @@
 import { isFault } from '../../kernel/fault.ts';
-import { decodeControl, type ControlKind } from '../control-object.ts';
 import { ExcludedSlots } from '../excluded-slots.ts';
 import { numberedKey, numberOf, pointKey, PREFIXES, sealKey } from '../layout.ts';
-import { decodeFormat, encodeFormat } from '../format-object.ts';
+import { encodeFormat } from '../format-object.ts';
 import { MapNodes } from '../map-tree.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { Packs } from '../packs.ts';
 import { PointStore } from '../point-store.ts';
+import { verifies } from '../proof/control-check.ts';
 import { pointPacks } from '../proof/point-packs.ts';
-import { openSigned } from '../signed-object.ts';
 import type { VaultInside } from '../vault.ts';
 import { MergedStore } from './merged-store.ts';
 
@@ -77,7 +76,7 @@ async function repairObject(
 ): Promise<ObjectRepair | undefined> {
   const { base } = inside;
   const here = await base.store.get(key, signal);
-  if (here !== undefined && verifies(inside, key, here)) {
+  if (here !== undefined && verifies(inside.base.keys, key, here)) {
     return undefined;
   }
   const was = here === undefined ? 'missing' : 'damaged';
@@ -106,7 +105,7 @@ async function verifiedCopy(
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
   const object = await copy.get(key, signal);
-  return object !== undefined && verifies(inside, key, object) ? object : undefined;
+  return object !== undefined && verifies(inside.base.keys, key, object) ? object : undefined;
 }
 
 /** The format with the highest number counts: one more is as good as mending the last. */
@@ -123,46 +122,6 @@ async function writeFormatAnew(
     await base.store.put(next, encodeFormat(base.keys, next, format), signal);
   }
   return { key, was: 'damaged', outcome: 'written-anew' };
-}
-
-/** Whether a holder of the key wrote exactly this under exactly this name. */
-function verifies({ base: { keys } }: VaultInside, key: ObjectKey, object: Uint8Array): boolean {
-  try {
-    if (key.startsWith(PREFIXES.format)) {
-      decodeFormat(keys, key, object);
-      return true;
-    }
-    const kind = kindOf(key);
-    if (kind === 'retire' || kind === 'hold-end') {
-      openSigned(keys, kind, key, object);
-    } else {
-      decodeControl(keys, kind, key, object);
-    }
-    return true;
-  } catch (error) {
-    if (isFault(error) && (error.kind === 'integrity' || error.kind === 'unsupported')) {
-      // The answer to the question.
-      return false;
-    }
-    throw error;
-  }
-}
-
-function kindOf(key: ObjectKey): ControlKind {
-  const isDone = key.endsWith('.done');
-  if (key.startsWith(PREFIXES.condemned)) {
-    return isDone ? 'done' : 'condemned';
-  }
-  if (key.startsWith(PREFIXES.damaged)) {
-    return isDone ? 'done' : 'bad';
-  }
-  if (key.startsWith(PREFIXES.retired)) {
-    return key.endsWith('.ask') ? 'retire-request' : 'retire';
-  }
-  if (key.startsWith(PREFIXES.holds)) {
-    return key.endsWith('.end') ? 'hold-end' : 'hold';
-  }
-  return 'alias';
 }
 
 /**

@@ -1,0 +1,92 @@
+import { isFault } from '../../kernel/fault.ts';
+import { decodeControl, type ControlKind } from '../control-object.ts';
+import { decodeFormat } from '../format-object.ts';
+import { decodeKeyObject } from '../key-object.ts';
+import type { KeyTree } from '../key-tree.ts';
+import { pointKey, PREFIXES } from '../layout.ts';
+import type { ObjectKey } from '../object-store.ts';
+import { openSigned } from '../signed-object.ts';
+import type { VaultInside } from '../vault.ts';
+
+/** Everything small but points. */
+const PREFIXES_CHECKED = [
+  PREFIXES.format,
+  PREFIXES.keys,
+  PREFIXES.condemned,
+  PREFIXES.damaged,
+  PREFIXES.aliases,
+  PREFIXES.retired,
+  PREFIXES.holds,
+] as const;
+
+/** Small objects that are not what a holder of the key wrote: marks, lists, keys, and sealed points. */
+export async function damagedObjects(
+  { base, points }: Pick<VaultInside, 'base' | 'points'>,
+  signal: AbortSignal,
+): Promise<ObjectKey[]> {
+  const damaged: ObjectKey[] = [];
+  for (const prefix of PREFIXES_CHECKED) {
+    for await (const { key } of base.store.list(prefix, signal)) {
+      const object = await base.store.get(key, signal);
+      if (object !== undefined && !verifies(base.keys, key, object)) {
+        damaged.push(key);
+      }
+    }
+  }
+  for (const name of await points.sealed(signal)) {
+    try {
+      await points.load(name, signal);
+    } catch (error) {
+      if (!isFault(error) || error.kind !== 'integrity') {
+        throw error;
+      }
+      // The answer to the question.
+      damaged.push(pointKey(name.vmId, name.id));
+    }
+  }
+  return damaged;
+}
+
+/** Whether a holder of the key wrote exactly this under exactly this name. */
+export function verifies(keys: KeyTree, key: ObjectKey, object: Uint8Array): boolean {
+  try {
+    if (key.startsWith(PREFIXES.format)) {
+      decodeFormat(keys, key, object);
+      return true;
+    }
+    if (key.startsWith(PREFIXES.keys)) {
+      decodeKeyObject(key, object);
+      return true;
+    }
+    const kind = kindOf(key);
+    if (kind === 'retire' || kind === 'hold-end') {
+      openSigned(keys, kind, key, object);
+    } else {
+      decodeControl(keys, kind, key, object);
+    }
+    return true;
+  } catch (error) {
+    if (isFault(error) && (error.kind === 'integrity' || error.kind === 'unsupported')) {
+      // The answer to the question.
+      return false;
+    }
+    throw error;
+  }
+}
+
+function kindOf(key: ObjectKey): ControlKind {
+  const isDone = key.endsWith('.done');
+  if (key.startsWith(PREFIXES.condemned)) {
+    return isDone ? 'done' : 'condemned';
+  }
+  if (key.startsWith(PREFIXES.damaged)) {
+    return isDone ? 'done' : 'bad';
+  }
+  if (key.startsWith(PREFIXES.retired)) {
+    return key.endsWith('.ask') ? 'retire-request' : 'retire';
+  }
+  if (key.startsWith(PREFIXES.holds)) {
+    return key.endsWith('.end') ? 'hold-end' : 'hold';
+  }
+  return 'alias';
+}

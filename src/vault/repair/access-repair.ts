@@ -1,0 +1,158 @@
+import { Fault, isFault } from '../../kernel/fault.ts';
+import { encodeFormat } from '../format-object.ts';
+import type { KeyTree } from '../key-tree.ts';
+import { numberedKey, numberOf, PREFIXES } from '../layout.ts';
+import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import { verifies } from '../proof/control-check.ts';
+import { unlockVault } from '../unlock.ts';
+import type { VaultUnlock } from '../vault-options.ts';
+import type { ObjectRepair, ObjectRepairOptions } from './object-repair.ts';
+
+/** Objects that say whose a vault is. */
+const IDENTIFYING = [PREFIXES.points, PREFIXES.data, PREFIXES.metadata] as const;
+
+/**
+ * Makes a vault openable again whose format or whose keys are gone or damaged, by a copy that opens. Keys come back only where
+ * none is left that could be read: one that is missing beside others was removed by somebody.
+ * @throws Fault `vault.not-found` if there is nothing here that the copy's keys could be for
+ */
+export async function repairAccess(
+  {
+    store,
+    copy,
+    unlock,
+  }: { readonly store: ObjectStore; readonly copy: ObjectStore; readonly unlock: VaultUnlock },
+  { apply, overwrite }: ObjectRepairOptions,
+  signal: AbortSignal,
+): Promise<ObjectRepair[]> {
+  const { keys, format } = await unlockVault(copy, { vault: unlock }, signal);
+  await requireVault(store, signal);
+  const repairs: ObjectRepair[] = [];
+  const put = async (key: ObjectKey, bytes: Uint8Array): Promise<void> => {
+    if (apply) {
+      await store.put(key, bytes, signal);
+    }
+  };
+  const formats = await inspect(
+    store,
+    PREFIXES.format,
+    (key, object) => verifies(keys, key, object),
+    signal,
+  );
+  const newest = formats.toSorted((a, b) => (numberOf(b.key) ?? 0) - (numberOf(a.key) ?? 0))[0];
+  if (newest?.isWhole !== true) {
+    const key = numberedKey(PREFIXES.format, (numberOf(newest?.key ?? '') ?? 0) + 1);
+    await put(key, encodeFormat(keys, key, format));
+    repairs.push({
+      key,
+      was: newest === undefined ? 'missing' : 'damaged',
+      outcome: 'written-anew',
+    });
+  }
+  return [...repairs, ...(await repairKeys({ store, copy, keys }, { put, overwrite }, signal))];
+}
+
+/** Two objects of one key carry the same bytes, so one that differs from the copy's is not what was written. */
+async function repairKeys(
+  {
+    store,
+    copy,
+    keys,
+  }: { readonly store: ObjectStore; readonly copy: ObjectStore; readonly keys: KeyTree },
+  {
+    put,
+    overwrite,
+  }: {
+    readonly put: (key: ObjectKey, bytes: Uint8Array) => Promise<void>;
+    readonly overwrite: boolean;
+  },
+  signal: AbortSignal,
+): Promise<ObjectRepair[]> {
+  const repairs: ObjectRepair[] = [];
+  const here = await inspect(
+    store,
+    PREFIXES.keys,
+    (key, object) => verifies(keys, key, object),
+    signal,
+  );
+  for await (const { key } of copy.list(PREFIXES.keys, signal)) {
+    const [mine, theirs] = [await store.get(key, signal), await copy.get(key, signal)];
+    const isSame = mine !== undefined && theirs !== undefined && Buffer.from(mine).equals(theirs);
+    if (theirs === undefined || isSame || !verifies(keys, key, theirs)) {
+      continue;
+    }
+    const was = mine === undefined ? 'missing' : 'damaged';
+    const why = reasonToLeave(
+      was,
+      overwrite,
+      here.some(({ isWhole }) => isWhole),
+    );
+    if (why !== undefined) {
+      repairs.push({ key, was, outcome: 'left', why });
+      continue;
+    }
+    await put(key, theirs);
+    repairs.push({ key, was, outcome: was === 'damaged' ? 'overwritten' : 'copied' });
+  }
+  return repairs;
+}
+
+function reasonToLeave(
+  was: ObjectRepair['was'],
+  overwrite: boolean,
+  hasOthers: boolean,
+): string | undefined {
+  if (was === 'damaged') {
+    return overwrite ? undefined : 'nothing is overwritten unless it is asked for';
+  }
+  return hasOthers
+    ? 'other keys are there, so somebody may have removed it; open with one of them and add a new one'
+    : undefined;
+}
+
+interface Inspected {
+  readonly key: ObjectKey;
+  readonly isWhole: boolean;
+}
+
+async function inspect(
+  store: ObjectStore,
+  prefix: string,
+  check: (key: ObjectKey, object: Uint8Array) => boolean,
+  signal: AbortSignal,
+): Promise<Inspected[]> {
+  const found: Inspected[] = [];
+  for await (const { key } of store.list(prefix, signal)) {
+    const object = await store.get(key, signal);
+    if (object !== undefined) {
+      found.push({ key, isWhole: check(key, object) });
+    }
+  }
+  return found;
+}
+
+/** A wrong location must not become a vault. */
+async function requireVault(store: ObjectStore, signal: AbortSignal): Promise<void> {
+  for (const prefix of IDENTIFYING) {
+    for await (const { key } of store.list(prefix, signal)) {
+      if (key !== '') {
+        return;
+      }
+    }
+  }
+  throw new Fault(
+    'vault.not-found',
+    `There is nothing of a vault at ${store.location}. To make a second copy of a vault there, use: hyperkeep rescue copy`,
+    { location: store.location },
+  );
+}
+
+/** Whether a vault that does not open may be helped by `repairAccess`. */
+export function isAccessDamage(error: unknown): boolean {
+  return (
+    isFault(error, 'vault.not-found') ||
+    isFault(error, 'vault.format-corrupt') ||
+    isFault(error, 'vault.key-corrupt') ||
+    isFault(error, 'vault.wrong-passphrase')
+  );
+}

@@ -1,0 +1,133 @@
+import { writeFile } from 'node:fs/promises';
+import { type MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { CorruptionLab } from './corruption-lab.ts';
+import { changeObject, cut, flip, keysOf, remove, type Damage } from './vault-damage.ts';
+import { signal } from './vault-lab.ts';
+
+interface ObjectKind {
+  readonly name: string;
+  /** The objects of this kind that the damage is done to: the first; swapped with the second. */
+  readonly keys: (all: readonly string[]) => string[];
+  /** Offsets into the object; negative ones count from its end. */
+  readonly fields: Readonly<Record<string, number>>;
+}
+
+const CONTROL = { magic: 0, kind: 10, 'vault id': 20, body: 38, MAC: -1 };
+const PACK = { header: 10, 'frame prefix': 66, frame: 100, footer: -70, trailer: -1 };
+const begins =
+  (prefix: string, rest = /./) =>
+  (all: readonly string[]): string[] =>
+    all.filter((key) => key.startsWith(prefix) && rest.test(key));
+
+const KINDS: readonly ObjectKind[] = [
+  { name: 'fmt', keys: begins('fmt/'), fields: CONTROL },
+  { name: 'keys', keys: begins('keys/'), fields: { magic: 0, body: 40, hash: -1 } },
+  { name: 'd', keys: begins('d/'), fields: PACK },
+  { name: 'm', keys: begins('m/'), fields: PACK },
+  {
+    name: 's',
+    keys: begins('s/1', /[^k]$/),
+    fields: { magic: 0, features: 33, 'header checksum': 61, body: 80 },
+  },
+  { name: 's .ok', keys: begins('s/1', /\.ok$/), fields: CONTROL },
+  { name: 'retire', keys: begins('retire/'), fields: CONTROL },
+  { name: 'gc', keys: begins('gc/'), fields: CONTROL },
+  { name: 'bad', keys: begins('bad/'), fields: CONTROL },
+  { name: 'alias', keys: begins('alias/'), fields: CONTROL },
+];
+
+export interface MatrixRow {
+  readonly object: string;
+  readonly what: string;
+  readonly detectedBy: readonly string[];
+  readonly repairedBy: string;
+}
+
+async function row(
+  lab: CorruptionLab,
+  object: string,
+  what: string,
+  damaged: () => Promise<MemoryObjectStore>,
+): Promise<MatrixRow> {
+  const detectedBy = await lab.detectedBy(await damaged());
+  return { object, what, detectedBy, repairedBy: await lab.repairedBy(damaged) };
+}
+
+/** Every kind of object, flipped in every field, cut, exchanged, removed: what real code finds and mends. */
+export async function corruptionMatrix(): Promise<MatrixRow[]> {
+  const lab = await CorruptionLab.create();
+  const all = await keysOf(lab.store, '');
+  const rows: MatrixRow[] = [];
+  for (const { name, keys, fields } of KINDS) {
+    const [key = '', other] = keys(all);
+    const changed = (damage: Damage) => async (): Promise<MemoryObjectStore> => {
+      const store = await lab.clone();
+      await changeObject(store, key, damage);
+      return store;
+    };
+    for (const [field, offset] of Object.entries(fields)) {
+      rows.push(await row(lab, name, `flip: ${field}`, changed(flip(offset))));
+    }
+    rows.push(await row(lab, name, 'truncate: the last byte', changed(cut(-1))));
+    rows.push(
+      await row(
+        lab,
+        name,
+        'truncate: to half',
+        changed((bytes) => bytes.subarray(0, bytes.length / 2)),
+      ),
+    );
+    rows.push(await row(lab, name, 'truncate: empty', changed(cut(0))));
+    if (other !== undefined) {
+      const swapped = async (): Promise<MemoryObjectStore> => {
+        const store = await lab.clone();
+        const [one, two] = [await store.get(key, signal), await store.get(other, signal)];
+        await changeObject(store, key, () => two);
+        await changeObject(store, other, () => one);
+        return store;
+      };
+      rows.push(await row(lab, name, 'swap: two of a kind', swapped));
+    }
+    rows.push(await row(lab, name, 'remove', changed(remove)));
+  }
+  return rows;
+}
+
+const HEAD = `# What damage does, what notices it, what mends it
+
+Written by \`node test/support/corruption-matrix.ts\`; \`src/vault/repair/corruption.spec.ts\` compares. Each row is one object of a small
+vault with two points, damaged in one way; the columns are what the real code answered.
+
+**Noticed by**: \`open\` the vault cannot be opened; \`list\` a point is missing from the list, or one that was given up is in it again; \`L0\` to \`L3\` the
+lowest level of \`rescue verify\` that finds it; \`crc scrub\` the scrub without a key; \`restore\` ends with a fault, never with
+a wrong byte; \`backup\` writers refuse to begin; \`log\` a warning or an error is logged. \`-\`: by nothing here.
+
+**Mended by**, the first that does: \`the vault itself\` (\`rescue repair\`), \`the next backup\` of the same content after a scrub, \`a copy\`
+(\`rescue repair --copy\`), or a copy \`when told to overwrite\`: objects that exist are not written to unless somebody
+says so (\`--overwrite\`; on a bucket with versions the old bytes stay). Where the store has versions and object lock, the first version of a key is
+another remedy for all of them. \`by hand\`: put the object back from the copy under its name.
+
+`;
+
+/** docs/corruption.md for these rows. */
+export function corruptionPage(rows: readonly MatrixRow[]): string {
+  const cells = rows.map(({ object, what, detectedBy, repairedBy }) => [
+    object,
+    what,
+    detectedBy.length === 0 ? '-' : detectedBy.join(', '),
+    repairedBy,
+  ]);
+  const titles = ['object', 'what', 'noticed by', 'mended by'];
+  const widths = titles.map((title, column) =>
+    Math.max(title.length, ...cells.map((cell) => cell[column]?.length ?? 0)),
+  );
+  const line = (cell: readonly string[]): string =>
+    `| ${cell.map((text, column) => text.padEnd(widths[column] ?? 0)).join(' | ')} |`;
+  const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`;
+  return `${HEAD}${[line(titles), rule, ...cells.map(line)].join('\n')}\n`;
+}
+
+if (import.meta.main) {
+  const page = corruptionPage(await corruptionMatrix());
+  await writeFile(new URL('../../docs/corruption.md', import.meta.url), page);
+}
