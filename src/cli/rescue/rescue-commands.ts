@@ -5,6 +5,7 @@ import { type CreateOptions } from './create-vault.ts';
 import { type ImportOptions } from './import-images.ts';
 import { type ListOptions } from './point-list.ts';
 import { type RestoreOptions } from './restore-point.ts';
+import { addRetentionCommands } from './retention-commands.ts';
 import { withSpendingOptions, type PricesOptions } from './spending-options.ts';
 import { type VerifyOptions } from './verify-points.ts';
 
@@ -46,6 +47,7 @@ export function addRescueCommands(program: Command, cli: Cli): void {
     });
   addRestore(rescue, cli);
   addCopy(rescue, cli);
+  addRetentionCommands(rescue, cli, opened);
   spent(rescue.command('verify').description('check recovery points without restoring them'))
     .argument('[point]', 'id, its beginning, or "latest"; all of them if left out')
     .option('--vm <name>', 'of this VM only')
