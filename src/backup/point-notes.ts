@@ -14,6 +14,8 @@ const REASONS: Readonly<Record<FullReadReason, string | undefined>> = {
   'change-log-gap': 'its change log has a gap since the point before',
   'parent-damaged':
     'what the vault keeps of the point before is damaged; verify tells which points are affected',
+  'parent-unreadable':
+    'this machine may not read packs of the vault, and has none of the point before in its cache',
   'imported-image': 'it was imported from an image',
 };
 

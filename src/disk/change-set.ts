@@ -16,6 +16,7 @@ export type FullReadReason =
   | 'tracking-replaced'
   | 'change-log-gap'
   | 'parent-damaged'
+  | 'parent-unreadable'
   | 'imported-image'
   | 'requested';
 

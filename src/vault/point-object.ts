@@ -24,6 +24,7 @@ const REASONS: readonly FullReadReason[] = [
   'tracking-replaced',
   'change-log-gap',
   'parent-damaged',
+  'parent-unreadable',
   'imported-image',
   'requested',
 ];

@@ -218,22 +218,24 @@ export class PointWriter implements AsyncDisposable {
 
   /**
    * Stores a disk on what the parent has of it. When that turns out damaged, the disk is read whole:
-   * a damaged point must not keep later ones from being whole.
+   * a damaged point must not keep later ones from being whole. The same when this machine may not
+   * read what it has not written itself.
    */
   async #store(source: DiskSource, running: Running, afresh: boolean): Promise<StoredDisk> {
     const last = this.#lastMap(source.diskId);
     try {
       return await this.#storeOn(last, source, running, afresh);
     } catch (error) {
-      if (last === undefined || !isFault(error) || error.kind !== 'integrity') {
+      if (last === undefined || !isFault(error) || !isParentLost(error)) {
         throw error;
       }
-      this.#parts.log.error('vault.parent-damaged', {
+      const reason = error.kind === 'integrity' ? 'parent-damaged' : 'parent-unreadable';
+      this.#parts.log.error(`vault.${reason}`, {
         code: error.code,
         pointId: this.#parent?.point.id,
         diskId: source.diskId,
       });
-      const changes = { method: 'full', reason: 'parent-damaged' } as const;
+      const changes = { method: 'full', reason } as const;
       return this.#storeOn(undefined, { ...source, changes }, running, true);
     }
   }
@@ -336,4 +338,9 @@ export class PointWriter implements AsyncDisposable {
       this.#disks.push(await this.#store(source, { signal }, afresh));
     }
   }
+}
+
+/** What the parent has of a disk cannot be used. */
+function isParentLost({ kind, code }: Fault): boolean {
+  return kind === 'integrity' || code === 'store.denied';
 }

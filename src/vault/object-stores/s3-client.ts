@@ -9,7 +9,11 @@ export interface S3Options {
   /** Of the shared AWS files; for a second account beside the one of the environment. */
   readonly profile?: string;
   /** Default: the standard AWS chain (environment, shared files, web identity, machine role). */
-  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  readonly credentials?: {
+    readonly accessKeyId: string;
+    readonly secretAccessKey: string;
+    readonly sessionToken?: string;
+  };
   /** How long a connection may take to open, and how long it may be silent. */
   readonly connectionTimeoutMs?: number;
   readonly silenceTimeoutMs?: number;
