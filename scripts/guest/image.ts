@@ -68,7 +68,15 @@ const LIBRARIES = [
   'libc.so.6',
 ];
 /** Drivers that are modules in Debian's cloud kernel (ext4, serial and PCI are built in). */
-const MODULES = ['virtio_pci', 'virtio_blk', 'virtio_console', 'virtio_net', 'evdev', 'button'];
+const MODULES = [
+  'virtio_pci',
+  'virtio_blk',
+  'virtio_console',
+  'virtio_net',
+  'evdev',
+  'button',
+  'efivarfs',
+];
 
 async function filesUnder(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });

@@ -6,6 +6,7 @@ import { EXIT_NEEDS_PERSON, SetupError, mustRun, run, seconds } from './run.mjs'
 const PACKAGES = {
   'qemu-system-x86': ['qemu-system-x86_64'],
   'qemu-utils': ['qemu-img', 'qemu-nbd'],
+  ovmf: ['/usr/share/OVMF/OVMF_CODE_4M.fd', '/usr/share/OVMF/OVMF_VARS_4M.fd'],
   e2fsprogs: ['mkfs.ext4', 'e2fsck', 'debugfs'],
   nbdkit: ['nbdkit'],
   'libnbd-bin': ['nbdinfo', 'nbdcopy'],
@@ -19,7 +20,7 @@ const GUEST = ['qemu-system-x86', 'qemu-utils', 'e2fsprogs'];
 const NEEDS = {
   check: [],
   demo: GUEST,
-  test: [...GUEST, 'nbdkit', 'libnbd-bin'],
+  test: [...GUEST, 'ovmf', 'nbdkit', 'libnbd-bin'],
   bench: [...GUEST, 'restic', 'borgbackup', 'time'],
   soak: [...GUEST, 'nbdkit', 'libnbd-bin'],
 };
@@ -56,10 +57,13 @@ export function findProgram(name) {
     .find(isProgram);
 }
 
+/** Programs by name; files, which are not all programs, by path. */
+function isPresent(wanted) {
+  return wanted.startsWith('/') ? existsSync(wanted) : findProgram(wanted) !== undefined;
+}
+
 function missing(command) {
-  return NEEDS[command].filter((name) =>
-    PACKAGES[name].some((program) => findProgram(program) === undefined),
-  );
+  return NEEDS[command].filter((name) => PACKAGES[name].some((wanted) => !isPresent(wanted)));
 }
 
 async function rootPrefix() {

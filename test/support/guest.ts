@@ -4,6 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ensureTestGuest, makeDataDisk, makeSystemDisk } from '../../scripts/guest/image.ts';
 import { VmDefinition } from '../../src/vm/definition.ts';
+import { makeUefiParts } from './uefi-guest.ts';
 
 export { checkJournal } from '../../scripts/guest/check-journal.ts';
 
@@ -19,6 +20,8 @@ export interface GuestVmOptions {
   readonly format?: 'raw' | 'qcow2';
   /** Start the writer at boot with this pause between lines. Default: not at boot. */
   readonly writerPauseMs?: number;
+  /** Boot from a disk of its own by UEFI, with a variable store. Default: the kernel directly. */
+  readonly uefi?: boolean;
 }
 
 /**
@@ -27,8 +30,9 @@ export interface GuestVmOptions {
  */
 export async function makeGuestVm(
   folder: string,
-  { name = 'guest', dataBytes = GIB, format = 'qcow2', writerPauseMs }: GuestVmOptions = {},
+  options: GuestVmOptions = {},
 ): Promise<VmDefinition> {
+  const { name = 'guest', dataBytes = GIB, format = 'qcow2', writerPauseMs } = options;
   const guest = await ensureTestGuest();
   await mkdir(folder, { recursive: true });
   const systemPath = join(folder, `${name}-system.${format}`);
@@ -37,17 +41,17 @@ export async function makeGuestVm(
   await makeDataDisk(dataPath, dataBytes);
   const tail = randomBytes(3).toString('hex').match(/../g) ?? [];
   const writer = writerPauseMs === undefined ? '' : ` hk.writer=${writerPauseMs}`;
+  const commandLine = `${guest.commandLine}${writer}`;
+  const uefi =
+    options.uefi === true ? await makeUefiParts(guest, { folder, name, commandLine }) : undefined;
+  const { kernelPath, initrdPath } = guest;
   return VmDefinition.parse({
     id: randomUUID(),
     name,
     memoryMib: 256,
-    firmware: {
-      kind: 'kernel',
-      kernelPath: guest.kernelPath,
-      initrdPath: guest.initrdPath,
-      commandLine: `${guest.commandLine}${writer}`,
-    },
+    firmware: uefi?.firmware ?? { kind: 'kernel', kernelPath, initrdPath, commandLine },
     disks: [
+      ...(uefi === undefined ? [] : [uefi.disk]),
       disk('system', systemPath, format, guest.systemSizeBytes),
       disk('data', dataPath, format, dataBytes),
     ],
