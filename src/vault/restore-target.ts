@@ -4,7 +4,8 @@ import { SECTOR_BYTES } from './chunk-cut.ts';
 import { fetched, type FrameFetcher } from './frame-fetcher.ts';
 import type { FrameRequest } from './frame-requests.ts';
 import type { FramePlace } from './pack-layout.ts';
-import { damagedFrame, type OpenPack } from './packs.ts';
+import { damagedFrame, type OpenPack, type SlotReference } from './packs.ts';
+import { orLost, type Losses } from './repair/losses.ts';
 import type { Part, RestoreTask } from './restore-task.ts';
 
 /** Of one ranged read whose frames do not come back from the worker. */
@@ -15,11 +16,18 @@ export class RestoreTarget {
   readonly #fetcher: FrameFetcher;
   readonly #writer: DiskWriter;
   readonly #signal: AbortSignal;
+  readonly #losses: Losses | undefined;
 
-  constructor(fetcher: FrameFetcher, writer: DiskWriter, signal: AbortSignal) {
+  /** @param losses where losses are accepted: what could not be written is noted there */
+  constructor(
+    fetcher: FrameFetcher,
+    writer: DiskWriter,
+    { signal, losses }: { readonly signal: AbortSignal; readonly losses?: Losses },
+  ) {
     this.#fetcher = fetcher;
     this.#writer = writer;
     this.#signal = signal;
+    this.#losses = losses;
   }
 
   /** How large ranged reads should be; undefined: as usual. */
@@ -85,17 +93,26 @@ export class RestoreTarget {
       if (touched.length === 0) {
         continue;
       }
-      const content = await this.#fetcher.packs.withSlot(
-        { pack, slot },
-        this.#signal,
-        async (placed) => this.#fetcher.slot(placed, this.#signal),
-      );
       for (const part of touched) {
         const start = Math.max(part.rawOffset, from);
-        const wanted = content.subarray(start - from, Math.min(endOf(part), to) - from);
-        await this.#writer.write(part.diskOffset + start - part.rawOffset, wanted, this.#signal);
+        const end = Math.min(endOf(part), to);
+        const offset = part.diskOffset + start - part.rawOffset;
+        await orLost(this.#losses, { offset, length: end - start }, async () => {
+          const content = await this.#slot({ pack, slot });
+          await this.#writer.write(
+            offset,
+            content.subarray(start - from, end - from),
+            this.#signal,
+          );
+        });
       }
     }
+  }
+
+  async #slot(reference: SlotReference): Promise<Uint8Array> {
+    return this.#fetcher.packs.withSlot(reference, this.#signal, async (placed) =>
+      this.#fetcher.slot(placed, this.#signal),
+    );
   }
 
   /** False if the system refused a file: nobody else can tell better what is wrong than its owner. */

@@ -5,6 +5,8 @@ import type { Fragment } from './leaf-fragments.ts';
 import { LEAF_BYTES, LEAF_SECTORS } from './map-node.ts';
 import type { MapTree } from './map-tree.ts';
 import type { OpenPack } from './packs.ts';
+import { orLost, type Losses } from './repair/losses.ts';
+import { leafContents, lossyLeafContents } from './repair/lossy-map.ts';
 import { Parallel } from './parallel.ts';
 import type { Part } from './restore-task.ts';
 import { RestoreTarget } from './restore-target.ts';
@@ -32,14 +34,21 @@ export async function restoreDisk(
   tree: MapTree,
   fetcher: FrameFetcher,
   writer: DiskWriter,
-  running: Running,
+  running: Running & { readonly losses?: Losses },
 ): Promise<RestoreStatistics> {
-  const { signal } = running;
+  const { signal, losses } = running;
   const { sizeBytes } = tree.root;
   const before = { ...fetcher.packs.traffic };
-  const progress = { phase: 'restoring', doneBytes: 0, totalBytes: await dataBytes(tree, signal) };
+  const progress = {
+    phase: 'restoring',
+    doneBytes: 0,
+    totalBytes: losses === undefined ? await dataBytes(tree, signal) : sizeBytes,
+  };
   const parallel = new Parallel(REQUESTS_AT_ONCE);
-  const target = new RestoreTarget(fetcher, writer, signal);
+  const target = new RestoreTarget(fetcher, writer, {
+    signal,
+    ...(losses === undefined ? {} : { losses }),
+  });
   const flush = async (needed: Needed): Promise<void> => {
     for (const [open, { pack, frames }] of needed) {
       const places = open.footer.frames.filter(({ index }) => frames.has(index));
@@ -58,9 +67,10 @@ export async function restoreDisk(
   try {
     let needed: Needed = new Map();
     let planned = 0;
-    for await (const { index, pointer } of tree.leaves(signal)) {
-      const fragments = await tree.nodes.fragments(pointer, signal);
-      const leaf = { fragments, base: index * LEAF_SECTORS, sizeBytes };
+    const leaves =
+      losses === undefined ? leafContents(tree, signal) : lossyLeafContents(tree, losses, signal);
+    for await (const { index, fragments } of leaves) {
+      const leaf = { fragments, base: index * LEAF_SECTORS, sizeBytes, losses };
       await addParts(needed, leaf, fetcher, signal);
       planned += 1;
       if (planned % LEAVES_AT_ONCE === 0) {
@@ -108,13 +118,22 @@ async function addParts(
     readonly fragments: readonly Fragment[];
     readonly base: number;
     readonly sizeBytes: number;
+    readonly losses: Losses | undefined;
   },
   fetcher: FrameFetcher,
   signal: AbortSignal,
 ): Promise<void> {
   for (const fragment of leaf.fragments) {
     const { start, sectors, first } = fragment;
-    const { open, pack, slot } = await fetcher.packs.place(fragment, signal);
+    const diskOffset = (leaf.base + start) * SECTOR_BYTES;
+    const length = Math.min(sectors * SECTOR_BYTES, leaf.sizeBytes - diskOffset);
+    const placed = await orLost(leaf.losses, { offset: diskOffset, length }, async () =>
+      fetcher.packs.place(fragment, signal),
+    );
+    if (placed === undefined) {
+      continue;
+    }
+    const { open, pack, slot } = placed;
     const { footer } = open;
     const frame = footer.frameOf[slot] ?? 0;
     const ofPack = needed.get(open) ?? { pack, frames: new Map<number, GrowingPart[]>() };
@@ -123,8 +142,6 @@ async function addParts(
     const parts = frames.get(frame) ?? [];
     frames.set(frame, parts);
     const rawOffset = (footer.offsetOf[slot] ?? 0) + first * SECTOR_BYTES;
-    const diskOffset = (leaf.base + start) * SECTOR_BYTES;
-    const length = Math.min(sectors * SECTOR_BYTES, leaf.sizeBytes - diskOffset);
     const last = parts.at(-1);
     if (
       last !== undefined &&

@@ -17,6 +17,7 @@ import { KEY_BYTES, KeyTree } from './key-tree.ts';
 import { numberOf, PREFIXES } from './layout.ts';
 import type { ObjectKey, ObjectStore } from './object-store.ts';
 import { parseRecoveryFile } from './recovery-file.ts';
+import type { ChunkingSecrets } from './store-task.ts';
 import type { VaultUnlock } from './vault-options.ts';
 
 /** More key objects than this are not tried: each costs an Argon2 run. */
@@ -254,4 +255,15 @@ function outdated(store: ObjectStore, unlock: VaultUnlock): Fault {
     `The keys of the vault at ${store.location} were rotated since this ${whatOpens(unlock)} was made. Open it with a passphrase or recovery file of today.`,
     { location: store.location },
   );
+}
+
+/** What workers need to cut and to name chunks of the vault. */
+export function chunkingSecrets({ keys, format }: UnlockedVault): ChunkingSecrets {
+  const { chunker, chunkId, dedupDomain } = format;
+  return {
+    chunker,
+    chunkId,
+    chunkIdKey: keys.chunkId(dedupDomain),
+    cutKey: keys.cut(dedupDomain),
+  };
 }

@@ -22,8 +22,9 @@ import { notFound, PointStore, type StoredPoint } from './point-store.ts';
 import { mapRoot, nodePointer } from './point-maps.ts';
 import { PointWriter } from './point-writer.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
+import type { Losses } from './repair/losses.ts';
 import { restoreDisk } from './restore.ts';
-import { unlockVault, type UnlockedVault } from './unlock.ts';
+import { chunkingSecrets, unlockVault } from './unlock.ts';
 import { createVault } from './vault-creation.ts';
 import { VaultDisk } from './vault-disk.ts';
 import type {
@@ -132,7 +133,7 @@ export class Vault {
         throw error;
       },
     );
-    pool.arm(secrets(unlocked));
+    pool.arm(chunkingSecrets(unlocked));
     const { keys, format } = unlocked;
     const clock = options.clock ?? new SystemClock();
     const store = locking(plainStore, format.lock, clock);
@@ -257,12 +258,13 @@ export class Vault {
 
   /**
    * Writes a disk of a point. Every byte was authenticated before it is written; ranges of zeroes
-   * are left out, so the target must be new.
+   * are left out, so the target must be new. With `losses`, what is nowhere to be read is noted there
+   * and stays zero; without, it is a fault.
    */
   async restoreDisk(
     disk: { pointId: string; diskId: string },
     writer: DiskWriter,
-    running: Running,
+    running: Running & { readonly losses?: Losses },
   ): Promise<RestoreStatistics> {
     const point = await this.#find(disk.pointId, running.signal);
     const tree = this.#tree(point, disk.diskId, this.#nodes);
@@ -358,14 +360,4 @@ export class Vault {
     }
     return Buffer.concat(pieces);
   }
-}
-
-function secrets({ keys, format }: UnlockedVault): Parameters<WorkerPool['arm']>[0] {
-  const { chunker, chunkId, dedupDomain } = format;
-  return {
-    chunker,
-    chunkId,
-    chunkIdKey: keys.chunkId(dedupDomain),
-    cutKey: keys.cut(dedupDomain),
-  };
 }

@@ -26,8 +26,6 @@ const HEADER_MAGIC = Buffer.from('HKPACK00');
 const TRAILER_MAGIC = Buffer.from('HKPEND00');
 /** Both carry magic, then eight bytes of what they are. */
 const COMMON = { from: 8, to: 16 };
-/** A data frame is at most 512 KiB raw, a metadata frame 1 MiB; nothing is stored that grew. */
-const SEALED_BYTES_MAX = 1024 * 1024 + 64;
 
 /**
  * Checks a pack by its checksums: header, every frame, footer, trailer, and that they fit together. Needs no key, so
@@ -190,7 +188,7 @@ async function readFrame(
   }
   const length = prefix.readUInt32LE(4);
   const end = offset + PREFIX_BYTES + length;
-  if (length === 0 || length > SEALED_BYTES_MAX || end > limit) {
+  if (length === 0 || end > limit) {
     return undefined;
   }
   const isNumbered = prefix.readUInt32LE(0) === index;

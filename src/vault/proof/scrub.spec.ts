@@ -33,12 +33,12 @@ const ALL = { bytes: Infinity };
 async function setUp() {
   const store = new MemoryObjectStore();
   const { vault } = await createVault(store, { parameters: { packBytes: 64 * 1024 } });
-  const disk = new MemoryDisk(1_500_000);
-  disk.write(0, seededBytes('scrub', 700_000));
+  const disk = new MemoryDisk(4_000_000);
+  disk.write(0, seededBytes('scrub', 2_300_000));
   await backUp(vault, disk);
-  disk.write(800_000, seededBytes('more', 200_000));
+  disk.write(2_400_000, seededBytes('more', 200_000));
   await backUp(vault, disk);
-  disk.write(1_100_000, seededBytes('last', 200_000));
+  disk.write(3_000_000, seededBytes('last', 200_000));
   const point = await backUp(vault, disk);
   const clock = new StandingClock();
   const parts = { ...vault.inside, clock };
@@ -75,7 +75,7 @@ describe('scrub', () => {
     for (let day = 0; day < 30 && checked < packs.length; day++) {
       const report = await scrub(parts, { ledger }, { signal });
       checked += report.packs;
-      expect(report.bytes).toBeLessThanOrEqual(total / 30 + 800_000);
+      expect(report.bytes).toBeLessThanOrEqual(total / 30 + 2_500_000);
     }
     expect((await ledger.load()).size).toBe(packs.length);
 

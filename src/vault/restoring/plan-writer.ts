@@ -4,6 +4,7 @@ import type { DiskWriter } from '../../disk/disk-writer.ts';
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
 import { partOf, type ReportProgress } from '../../kernel/progress.ts';
 import type { Vault } from '../vault.ts';
+import { Losses } from '../repair/losses.ts';
 import { contentBytes, requireSpace } from './free-space.ts';
 import { NewFiles } from '../../kernel/new-files.ts';
 import { filesOf, NVRAM_FILE, type ImageFormat, type RestorePlan } from './restore-plan.ts';
@@ -22,6 +23,8 @@ export type VaultToRead = Pick<Vault, 'openDisk' | 'restoreDisk' | 'readFile'>;
 interface Running {
   readonly signal: AbortSignal;
   readonly report: ReportProgress;
+  /** Where losses are accepted: what could not be restored, by disk id. */
+  readonly losses?: Map<string, Losses>;
 }
 
 /**
@@ -35,12 +38,13 @@ export async function writePlan(
   plan: RestorePlan,
   vault: VaultToRead,
   createImage: CreateImage,
-  { signal, report }: Running,
+  { signal, report, losses }: Running,
 ): Promise<number> {
   report({ phase: 'preparing', doneBytes: 0, totalBytes: 0 });
   const paths = filesOf(plan);
   await NewFiles.refuseExisting(paths);
-  const neededBytes = await contentBytes(vault, plan, signal);
+  // With parts of the map lost nobody knows how much is left; then the room is not checked.
+  const neededBytes = losses === undefined ? await contentBytes(vault, plan, signal) : 0;
   for (const folder of new Set(paths.map((path) => dirname(path)))) {
     await requireSpace(folder, neededBytes);
     await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
@@ -52,11 +56,16 @@ export async function writePlan(
   for (const { disk, path } of plan.disks) {
     await using writer = await createImage(files.add(path), plan.format, disk.sizeBytes, signal);
     let partBytes = 0;
+    const lost = losses === undefined ? undefined : new Losses();
+    if (lost !== undefined) {
+      losses?.set(disk.diskId, lost);
+    }
     const statistics = await vault.restoreDisk(
       { pointId: plan.point.id, diskId: disk.diskId },
       writer,
       {
         signal,
+        ...(lost === undefined ? {} : { losses: lost }),
         report: partOf(
           (progress) => {
             partBytes = Math.max(partBytes, progress.doneBytes - beforeBytes);

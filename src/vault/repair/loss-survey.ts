@@ -1,0 +1,58 @@
+import type { Extent } from '../../disk/extent.ts';
+import { SECTOR_BYTES } from '../chunk-cut.ts';
+import { FrameFetcher } from '../frame-fetcher.ts';
+import { LEAF_BYTES } from '../map-node.ts';
+import { MapTree } from '../map-tree.ts';
+import { mapRoot } from '../point-maps.ts';
+import { DamagedSlots } from '../proof/damaged-slots.ts';
+import type { RecoveryPoint } from '../recovery-point.ts';
+import type { VaultInside } from '../vault.ts';
+import { orLost, Losses } from './losses.ts';
+import { lossyLeafContents } from './lossy-map.ts';
+
+/** What of a disk is known to be lost. */
+export interface DiskLoss {
+  readonly diskId: string;
+  readonly name: string;
+  readonly bytes: number;
+  readonly ranges: readonly Extent[];
+}
+
+/**
+ * What of a point cannot be restored, as far as is known without reading the content: packs and maps that are gone, slots that
+ * stand in `bad/`, and frames that this process found damaged.
+ */
+export async function surveyLoss(
+  inside: VaultInside,
+  point: RecoveryPoint,
+  signal: AbortSignal,
+): Promise<DiskLoss[]> {
+  const { base, nodes, log, packs, pool } = inside;
+  const damaged = new DamagedSlots(base, log);
+  await damaged.read(signal);
+  const fetcher = new FrameFetcher(packs, pool);
+  const { document } = await inside.points.load(point, signal);
+  const found: DiskLoss[] = [];
+  for (const disk of document.disks) {
+    const losses = new Losses();
+    const tree = new MapTree(nodes, mapRoot(disk, base.numbers));
+    for await (const { index, fragments } of lossyLeafContents(tree, losses, signal)) {
+      for (const fragment of fragments) {
+        const { start, sectors, pack, slot } = fragment;
+        const offset = index * LEAF_BYTES + start * SECTOR_BYTES;
+        const length = Math.min(sectors * SECTOR_BYTES, disk.sizeBytes - offset);
+        const isSuspect = damaged.has(base.numbers.name(pack).ulid, slot);
+        await orLost(losses, { offset, length }, async () =>
+          isSuspect
+            ? packs.withSlot(fragment, signal, async (placed) => fetcher.slot(placed, signal))
+            : packs.place(fragment, signal),
+        );
+      }
+    }
+    if (!losses.isEmpty) {
+      const { bytes, ranges } = losses;
+      found.push({ diskId: disk.diskId, name: disk.name, bytes, ranges });
+    }
+  }
+  return found;
+}

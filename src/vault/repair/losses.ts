@@ -1,0 +1,45 @@
+import { mergeExtents, type Extent } from '../../disk/extent.ts';
+import { isFault } from '../../kernel/fault.ts';
+
+/** Ranges of a disk that could not be read from anywhere and are zero in what was restored. */
+export class Losses {
+  #ranges: Extent[] = [];
+
+  get isEmpty(): boolean {
+    return this.#ranges.length === 0;
+  }
+
+  /** In bytes, ascending, joined where they touch. */
+  get ranges(): readonly Extent[] {
+    this.#ranges = [...mergeExtents(this.#ranges)];
+    return this.#ranges;
+  }
+
+  get bytes(): number {
+    return this.ranges.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  add(range: Extent): void {
+    this.#ranges.push(range);
+  }
+}
+
+/**
+ * Runs `read`; damage is noted where losses are accepted, and thrown where they are not.
+ * @returns undefined for what is lost
+ */
+export async function orLost<T>(
+  losses: Losses | undefined,
+  range: Extent,
+  read: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (losses === undefined || !isFault(error) || error.kind !== 'integrity') {
+      throw error;
+    }
+    losses.add(range);
+    return undefined;
+  }
+}
