@@ -1,9 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
-import { isFault } from '../kernel/fault.ts';
 import { ID_BYTES } from './chunk-id.ts';
 import type { FooterCache } from './footer-cache.ts';
 import { idWords, IndexTable, type SlotPlace } from './index-table.ts';
-import { packKey, parsePackKey, PREFIXES } from './layout.ts';
+import type { IndexRuns } from './index/index-runs.ts';
+import { draftPack, draftTable } from './index/run-draft.ts';
+import type { RunsMemory } from './index/chunk-lookup.ts';
+import { KnownPacks } from './known-packs.ts';
+import { parsePackKey } from './layout.ts';
 import type { PackFooter } from './pack-layout.ts';
 import { PACK_UNUSABLE, PACK_USABLE } from './pack-numbers.ts';
 import type { Packs, VaultBase } from './packs.ts';
@@ -13,6 +16,10 @@ const CAPACITY_FIRST = 2 ** 16;
 /** Entries moved between two turns of the event loop: about 5 ms. */
 const ENTRIES_PER_TURN = 16_384;
 const FOOTERS_AT_ONCE = 16;
+/** Of the table: 24 to 48 bytes each, so at most 50 MB. What is above goes to runs. */
+export const TABLE_ENTRIES_MAX = 2 ** 20;
+/** About what a pack holds at least; so many packs are not put into the table one by one. */
+const PACK_ENTRIES_EXPECTED = 1024;
 
 /**
  * Which chunks the vault has. Derived from pack footers and disposable: a chunk that is not found
@@ -20,20 +27,50 @@ const FOOTERS_AT_ONCE = 16;
  */
 export class DedupIndex {
   readonly #base: VaultBase;
-  readonly #packs: Packs;
+  readonly #known: KnownPacks;
   readonly #cache: FooterCache | undefined;
-  #table = IndexTable.ofCapacity(CAPACITY_FIRST);
+  #table: IndexTable;
+  readonly #entriesMax: number;
+  #runs: IndexRuns | undefined;
+  #excluded: SlotSet | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #loaded = false;
 
-  constructor(base: VaultBase, packs: Packs, cache?: FooterCache) {
+  /** @param entriesMax of the table in memory, a power of two; without a cache there is nowhere else to put them */
+  constructor(base: VaultBase, packs: Packs, cache?: FooterCache, entriesMax = TABLE_ENTRIES_MAX) {
     this.#base = base;
-    this.#packs = packs;
+    this.#known = new KnownPacks(packs, cache);
     this.#cache = cache;
+    this.#entriesMax = entriesMax;
+    this.#table = IndexTable.ofCapacity(Math.min(CAPACITY_FIRST, entriesMax));
   }
 
-  get memory(): SharedArrayBuffer {
-    return this.#table.memory;
+  /** Where threads look chunks up; for one task, because it gets replaced. */
+  get memory(): { readonly table: SharedArrayBuffer; readonly runs?: RunsMemory } {
+    const runs = this.#runs?.memory;
+    return { table: this.#table.memory, ...(runs === undefined ? {} : { runs }) };
+  }
+
+  /** Brings a footer to where all threads see it. A pack that cannot be read is no hit. */
+  async bring(pack: number, signal: AbortSignal): Promise<void> {
+    const arena = this.#runs?.arena;
+    if (arena === undefined || arena.has(pack)) {
+      return;
+    }
+    const footer = await this.#known.footer(pack, signal);
+    if (footer === undefined) {
+      this.#base.numbers.setState(pack, PACK_UNUSABLE);
+    } else if (!arena.has(pack)) {
+      const { ulid } = this.#base.numbers.name(pack);
+      const sectors = (slot: number): number =>
+        this.#excluded?.has(ulid, slot) === true ? 0 : footer.size(slot);
+      arena.put(pack, { slots: footer.slots, ids: footer.ids, sectors });
+    }
+  }
+
+  /** Waits for work that goes on beside. */
+  async close(): Promise<void> {
+    await this.#runs?.settle();
   }
 
   /** Learns the packs of the vault once: from the cache, or by listing them when that may lack some. */
@@ -42,17 +79,15 @@ export class DedupIndex {
       if (this.#loaded) {
         return;
       }
-      const listing = (await this.#cache?.needsListing()) ?? true;
-      const keys = listing ? await this.#listed(signal) : ((await this.#cache?.keys()) ?? []);
-      const packs: number[] = [];
-      for (const key of keys) {
+      const { keys, listed } = await this.#known.keys(signal);
+      const packs = keys.flatMap((key) => {
         const name = parsePackKey(key);
-        if (name?.kind === 'data') {
-          packs.push(this.#base.numbers.of(name));
-        }
-      }
-      await this.#loadPacks(packs, excluded, signal);
-      if (listing) {
+        return name?.kind === 'data' ? [this.#base.numbers.of(name)] : [];
+      });
+      this.#excluded = excluded;
+      await this.#openRuns();
+      await this.#loadPacks(this.#useRuns(packs, excluded), excluded, signal);
+      if (listed) {
         await this.#cache?.markListed();
       }
       this.#loaded = true;
@@ -84,6 +119,9 @@ export class DedupIndex {
       }
       if (ranges === 'all' || this.#base.numbers.state(pack) !== PACK_USABLE) {
         this.#base.numbers.setState(pack, PACK_UNUSABLE);
+      } else if (this.#runs?.covers(pack) === true) {
+        // Brought again when it is needed, without these slots.
+        this.#runs.arena.remove(pack);
       } else if (!(await this.#excludeById(pack, ranges, signal))) {
         byPlace.set(pack, slots);
       }
@@ -97,13 +135,8 @@ export class DedupIndex {
     ranges: readonly SlotRange[],
     signal: AbortSignal,
   ): Promise<boolean> {
-    let footer: PackFooter;
-    try {
-      ({ footer } = await this.#packs.open(pack, signal));
-    } catch (error) {
-      if (!isFault(error) || error.kind !== 'integrity') {
-        throw error;
-      }
+    const footer = await this.#known.footer(pack, signal);
+    if (footer === undefined) {
       // Removed or merged meanwhile.
       return false;
     }
@@ -133,26 +166,51 @@ export class DedupIndex {
     });
   }
 
-  async #listed(signal: AbortSignal): Promise<string[]> {
-    const keys: string[] = [];
-    for await (const { key } of this.#base.store.list(PREFIXES.data, signal)) {
-      keys.push(key);
-    }
-    return keys;
-  }
-
   async #loadPacks(
     packs: readonly number[],
     excluded: SlotSet,
     signal: AbortSignal,
   ): Promise<void> {
+    const isMany = packs.length * PACK_ENTRIES_EXPECTED > this.#entriesMax;
+    const draft = isMany ? this.#runs?.draft() : undefined;
     for (let at = 0; at < packs.length; at += FOOTERS_AT_ONCE) {
       const some = packs.slice(at, at + FOOTERS_AT_ONCE);
       const footers = await Promise.all(some.map((pack) => this.#footer(pack, excluded, signal)));
       for (const [index, footer] of footers.entries()) {
-        await this.#loadPack(some[index] ?? 0, footer, excluded);
+        const pack = some[index] ?? 0;
+        if (footer !== undefined && draft !== undefined) {
+          draftPack(draft, pack, footer);
+        } else if (footer !== undefined) {
+          await this.#loadPack(pack, footer, excluded);
+        }
       }
     }
+    if (draft !== undefined) {
+      await this.#runs?.add(draft);
+      for (const pack of draft.packs.keys()) {
+        this.#base.numbers.setState(pack, PACK_USABLE);
+      }
+    }
+  }
+
+  async #openRuns(): Promise<void> {
+    const { numbers } = this.#base;
+    this.#runs = await this.#cache?.openRuns(numbers, (ulid) => numbers.find(ulid) !== undefined);
+  }
+
+  /** Packs in runs can be looked up at once. @returns the others */
+  #useRuns(packs: readonly number[], excluded: SlotSet): number[] {
+    const { numbers } = this.#base;
+    return packs.filter((pack) => {
+      if (this.#runs?.covers(pack) !== true) {
+        return true;
+      }
+      const isUnused = numbers.state(pack) === PACK_UNUSABLE;
+      if (isUnused && excluded.of(numbers.name(pack).ulid) !== 'all') {
+        numbers.setState(pack, PACK_USABLE);
+      }
+      return false;
+    });
   }
 
   async #footer(
@@ -164,22 +222,10 @@ export class DedupIndex {
     if (excluded.of(name.ulid) === 'all' || this.#base.numbers.state(pack) !== PACK_UNUSABLE) {
       return undefined;
     }
-    try {
-      return (await this.#packs.open(pack, signal)).footer;
-    } catch (error) {
-      if (isFault(error) && error.kind === 'integrity') {
-        // A damaged or vanished pack is no hit: its content will be stored again, which heals.
-        await this.#cache?.remove(packKey(name));
-        return undefined;
-      }
-      throw error;
-    }
+    return this.#known.footer(pack, signal);
   }
 
-  async #loadPack(pack: number, footer: PackFooter | undefined, excluded: SlotSet): Promise<void> {
-    if (footer === undefined) {
-      return;
-    }
+  async #loadPack(pack: number, footer: PackFooter, excluded: SlotSet): Promise<void> {
     const { ulid } = this.#base.numbers.name(pack);
     await this.#makeRoom(footer.slots);
     for (let slot = 0; slot < footer.slots; slot++) {
@@ -202,6 +248,12 @@ export class DedupIndex {
     if (this.#table.hasRoomFor(count)) {
       return;
     }
+    if (this.#runs !== undefined && this.#table.capacity >= this.#entriesMax * 2) {
+      await this.#moveToRun(this.#runs);
+      if (this.#table.hasRoomFor(count)) {
+        return;
+      }
+    }
     let capacity = this.#table.capacity * 2;
     while (capacity * 0.5 < count + this.#table.capacity * 0.7) {
       capacity *= 2;
@@ -212,5 +264,14 @@ export class DedupIndex {
       await setImmediate();
     }
     this.#table = larger;
+  }
+  /** Moves what is in the vault already to a run; what sessions are writing stays in the table. */
+  async #moveToRun(runs: IndexRuns): Promise<void> {
+    const draft = runs.draft();
+    const rest = await draftTable(draft, this.#table, (pack) => {
+      return this.#base.numbers.state(pack) === PACK_USABLE;
+    });
+    await runs.add(draft);
+    this.#table = rest;
   }
 }

@@ -197,7 +197,7 @@ export class DiskStorer {
         known,
         sizeBytes: source.sizeBytes,
         input: path === undefined ? { bytes: buffer?.view ?? new Uint8Array() } : { path },
-        table: index.memory,
+        ...index.memory,
         states: this.#parts.map.nodes.base.numbers.states,
         session: assembly.session,
         level: assembly.level,

@@ -2,9 +2,12 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
+import { SystemClock } from '../kernel/clock.ts';
 import { systemCode } from '../kernel/fault.ts';
+import { IndexRuns } from './index/index-runs.ts';
 import { parsePackKey } from './layout.ts';
 import type { ObjectKey } from './object-store.ts';
+import type { PackNumbers } from './pack-numbers.ts';
 
 /** The end of a pack, from its footer on, and the size of the whole pack. */
 export interface PackTail {
@@ -23,6 +26,8 @@ const LISTED = 'listed';
  */
 export class FooterCache {
   readonly #folder: string;
+
+  readonly #clock = new SystemClock();
 
   private constructor(folder: string) {
     this.#folder = folder;
@@ -94,6 +99,12 @@ export class FooterCache {
     const path = join(this.#folder, `writing.${randomBytes(8).toString('hex')}`);
     await writeFile(path, '', { mode: PRIVATE_FILE_MODE });
     return async () => rm(path, { force: true });
+  }
+
+  /** Sorted ids of most packs; `isThere` says which packs count. */
+  async openRuns(numbers: PackNumbers, isThere: (ulid: string) => boolean): Promise<IndexRuns> {
+    const nowMs = this.#clock.nowMs();
+    return IndexRuns.open(join(this.#folder, 'runs'), numbers, { isThere, nowMs });
   }
 
   #path(key: ObjectKey): string {

@@ -112,8 +112,13 @@ export class IndexTable {
     return { pack, slot: last >>> 8 };
   }
 
-  /** Copies entries [from, to) into a larger table. */
-  copyTo(target: IndexTable, from: number, to: number): void {
+  /** Copies entries [from, to) into another table, or those of them that are wanted. */
+  copyTo(
+    target: IndexTable,
+    from: number,
+    to: number,
+    isWanted: (id: Uint32Array, place: SlotPlace) => boolean = () => true,
+  ): void {
     const id = new Uint32Array(4);
     for (let entry = from; entry < Math.min(to, this.capacity); entry++) {
       const at = entry * WORDS;
@@ -122,7 +127,10 @@ export class IndexTable {
         for (let i = 0; i < 4; i++) {
           id[i] = this.words[at + i] ?? 0;
         }
-        target.insert(id, { pack: this.words[at + 4] ?? 0, slot: last >>> 8 }, last & SECTORS_MASK);
+        const place = { pack: this.words[at + 4] ?? 0, slot: last >>> 8 };
+        if (isWanted(id, place)) {
+          target.insert(id, place, last & SECTORS_MASK);
+        }
       }
     }
   }

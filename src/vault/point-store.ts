@@ -9,6 +9,7 @@ import type { ObjectKey } from './object-store.ts';
 import { damagedPoint, decodePoint, encodePoint, type PointDocument } from './point-object.ts';
 import type { VaultBase } from './packs.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
+import type { Ulid } from './ulid.ts';
 import { Retirements, type PointName, type Standing } from './retirements.ts';
 
 const POINTS_AT_ONCE = 16;

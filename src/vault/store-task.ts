@@ -15,7 +15,8 @@ import {
 } from './chunk-id.ts';
 import type { FrameKeys } from './frame.ts';
 import { FrameStorer, type FreshChunk } from './frame-storer.ts';
-import { idWords, IndexTable, type SlotPlace } from './index-table.ts';
+import { ChunkLookup, type NeedFooter, type RunsMemory } from './index/chunk-lookup.ts';
+import { idWords, type SlotPlace } from './index-table.ts';
 import type { PackMemory } from './pack-buffer.ts';
 import type { FrameEntry } from './pack-layout.ts';
 import type { CompressionLevel } from './zstd.ts';
@@ -49,6 +50,7 @@ export interface StoreTask {
   /** A raw image the worker reads itself, or the bytes of all pieces one after another. */
   readonly input: { readonly path: string } | { readonly bytes: Uint8Array };
   readonly table: SharedArrayBuffer;
+  readonly runs?: RunsMemory;
   readonly states: Int32Array;
   readonly session: number;
   readonly level: CompressionLevel;
@@ -90,7 +92,11 @@ export class ChunkStorer {
   readonly #frames = new FrameStorer();
   #buffer = Buffer.alloc(0);
 
-  constructor(secrets: ChunkingSecrets) {
+  readonly #lookup: ChunkLookup;
+
+  /** @param need brings footers for lookups; without it only those that are there count */
+  constructor(secrets: ChunkingSecrets, need?: NeedFooter) {
+    this.#lookup = new ChunkLookup(need);
     const cut = cutFunction(secrets.cutKey, secrets.chunker.cutBits);
     this.#rules = { ...secrets.chunker, cut };
     this.#id = chunkIdFunction(secrets.chunkId, secrets.chunkIdKey);
@@ -116,6 +122,11 @@ export class ChunkStorer {
 
   /** Closes the image that was read last; the next task may read another. */
   close(): void {
+    this.#lookup.close();
+    this.#closeFile();
+  }
+
+  #closeFile(): void {
     if (this.#file !== undefined) {
       closeSync(this.#file.descriptor);
       this.#file = undefined;
@@ -123,7 +134,7 @@ export class ChunkStorer {
   }
 
   #cut(task: StoreTask, bytes: Uint8Array): { chunks: CutChunk[]; fresh: FreshChunk[] } {
-    const table = new IndexTable(task.table);
+    const lookUp = this.#lookup.use(task);
     const chunks: CutChunk[] = [];
     const fresh: FreshChunk[] = [];
     const freshOf = new Map<string, number>();
@@ -132,7 +143,7 @@ export class ChunkStorer {
       bytes.subarray(sector * SECTOR_BYTES, (sector + sectors) * SECTOR_BYTES);
     const place = (id: Uint8Array, sectors: number, content: Uint8Array): SlotPlace | number => {
       const text = Buffer.from(id).toString('latin1');
-      const known = table.lookup(idWords(id), sectors, task) ?? freshOf.get(text);
+      const known = lookUp(idWords(id), sectors) ?? freshOf.get(text);
       if (known !== undefined) {
         return known;
       }
@@ -216,7 +227,7 @@ export class ChunkStorer {
 
   #open(path: string): number {
     if (this.#file?.path !== path) {
-      this.close();
+      this.#closeFile();
       this.#file = { path, descriptor: openSync(path, 'r') };
     }
     return this.#file.descriptor;

@@ -10,6 +10,7 @@ import {
   type OpenTask,
 } from './open-task.ts';
 import { FrameRestorer, type RestoredFrames, type RestoreTask } from './restore-task.ts';
+import type { NeedFooter } from './index/chunk-lookup.ts';
 import type { ChunkIdFunction } from './chunk-id.ts';
 import {
   ChunkStorer,
@@ -41,14 +42,18 @@ export class TaskRunner {
   #restorer: FrameRestorer | undefined;
   #id: ChunkIdFunction | undefined;
 
-  constructor(secrets: ChunkingSecrets) {
+  readonly #need: NeedFooter | undefined;
+
+  /** @param need brings the footer of a pack to where lookups see it */
+  constructor(secrets: ChunkingSecrets, need?: NeedFooter) {
     this.#secrets = secrets;
+    this.#need = need;
   }
 
   run(task: Task): TaskResults[Task['kind']] {
     switch (task.kind) {
       case 'store':
-        return (this.#storer ??= new ChunkStorer(this.#secrets)).run(task);
+        return (this.#storer ??= new ChunkStorer(this.#secrets, this.#need)).run(task);
       case 'open':
         return runOpen(task);
       case 'restore':

@@ -19,6 +19,8 @@ export interface OpenOptions {
   readonly retention?: VaultUnlock;
   /** Where footers are kept between runs; disposable. Without it every run learns the packs by LIST. */
   readonly cacheFolder?: string;
+  /** Chunks whose places are kept in memory; the others are looked up in files of the cache folder. */
+  readonly indexEntries?: number;
   /** Worker threads; default 2. With 0 the work runs in the calling thread: for small tests only. */
   readonly workers?: number;
   /** Starts the worker threads while the keys are being read: for whoever will store or restore. */

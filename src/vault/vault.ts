@@ -51,6 +51,7 @@ interface VaultParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly cache?: FooterCache;
+  readonly indexEntries?: number;
   readonly level?: CompressionLevel;
 }
 
@@ -76,6 +77,7 @@ export class Vault {
   readonly #excluded: ExcludedSlots;
   readonly #index: DedupIndex;
   readonly #writing = new Set<string>();
+  readonly #stop = new AbortController();
 
   private constructor(parts: VaultParts) {
     const { base, format, cache, log } = parts;
@@ -86,7 +88,9 @@ export class Vault {
     this.#nodes = new MapNodes(base, this.#packs);
     this.#points = new PointStore(base, log);
     this.#excluded = new ExcludedSlots(base, log);
-    this.#index = new DedupIndex(base, this.#packs, cache);
+    this.#index = new DedupIndex(base, this.#packs, cache, parts.indexEntries);
+    const { signal } = this.#stop;
+    parts.pool.onNeed(async (pack) => this.#index.bring(pack, signal));
   }
 
   /**
@@ -141,7 +145,7 @@ export class Vault {
     const context = { vaultId, chunkId: format.chunkId, keyVersion };
     const cache =
       options.cacheFolder &&
-      (await FooterCache.open(options.cacheFolder, format.vaultId, store.identity));
+      (await FooterCache.open(options.cacheFolder, format.vaultId, plainStore.identity));
     return new Vault({
       base: { store, keys, context, numbers: new PackNumbers() },
       format,
@@ -149,6 +153,7 @@ export class Vault {
       clock,
       log: options.log ?? new SilentLog(),
       ...(cache ? { cache } : {}),
+      ...(options.indexEntries === undefined ? {} : { indexEntries: options.indexEntries }),
       ...(options.compressionLevel && { level: options.compressionLevel }),
     });
   }
@@ -310,7 +315,9 @@ export class Vault {
 
   /** Stops the workers. Writers and disks are not used afterwards. The store stays open. */
   async close(): Promise<void> {
+    this.#stop.abort();
     await this.#parts.pool.close();
+    await this.#index.close();
   }
 
   #fetcher(): FrameFetcher {

@@ -13,6 +13,12 @@ export type WorkerAnswer = { readonly id: number } & (
   | { readonly error: unknown }
 );
 
+/** A worker waits for a footer; whoever gets this tells the mailbox when it is there, or will not be. */
+export interface WorkerNeed {
+  readonly need: number;
+  readonly mailbox: Int32Array;
+}
+
 assert(parentPort !== null, 'this file runs in a worker thread');
 const port = parentPort;
 let runner: TaskRunner | undefined;
@@ -27,9 +33,18 @@ let tasks = 0;
 
 /** The first message brings the keys, every other one a task. */
 port.once('message', (secrets: ChunkingSecrets) => {
-  runner = new TaskRunner(secrets);
+  runner = new TaskRunner(secrets, needFooter);
   port.on('message', perform);
 });
+
+/** Longer than a store needs for 64 KiB; afterwards the chunk counts as new. */
+const NEED_MS_MAX = 30_000;
+
+function needFooter(pack: number): void {
+  const mailbox = new Int32Array(new SharedArrayBuffer(4));
+  port.postMessage({ need: pack, mailbox } satisfies WorkerNeed);
+  Atomics.wait(mailbox, 0, 0, NEED_MS_MAX);
+}
 
 function perform({ id, task }: { id: number; task: Task }): void {
   assert(runner !== undefined, 'the keys came before the first task');

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { Fault } from '../kernel/fault.ts';
 import type { ChunkingSecrets } from './store-task.ts';
 import { TaskRunner, type Task, type TaskResults } from './task-runner.ts';
-import type { WorkerAnswer } from './vault.worker.ts';
+import type { WorkerAnswer, WorkerNeed } from './vault.worker.ts';
 
 /** Two, so that a worker finds its next task when it has finished one. */
 const TASKS_PER_WORKER = 2;
@@ -27,6 +27,7 @@ export class WorkerPool {
   readonly size: number;
   readonly #startWorker: () => Worker;
   #secrets: ChunkingSecrets | undefined;
+  #bringFooter: ((pack: number) => Promise<void>) | undefined;
   #inline: TaskRunner | undefined;
   readonly #queue: Waiting[] = [];
   #threads: Thread[] = [];
@@ -55,6 +56,11 @@ export class WorkerPool {
     for (const { worker } of this.#threads) {
       worker.postMessage(secrets);
     }
+  }
+
+  /** Who brings footers that lookups in threads need. */
+  onNeed(bringFooter: (pack: number) => Promise<void>): void {
+    this.#bringFooter = bringFooter;
   }
 
   /** Tasks worth having under way at once. */
@@ -132,8 +138,12 @@ export class WorkerPool {
     }
     const thread: Thread = { worker, running: new Map() };
     this.#threads.push(thread);
-    worker.on('message', (answer: WorkerAnswer) => {
-      this.#answer(thread, answer);
+    worker.on('message', (answer: WorkerAnswer | WorkerNeed) => {
+      if ('need' in answer) {
+        void this.#bring(answer);
+      } else {
+        this.#answer(thread, answer);
+      }
     });
     worker.on('error', (error: unknown) => {
       this.#lose(thread, workerLost(error));
@@ -142,6 +152,16 @@ export class WorkerPool {
       this.#lose(thread, workerLost(new Error(`a vault worker ended (${code})`)));
     });
     return thread;
+  }
+
+  async #bring({ need, mailbox }: WorkerNeed): Promise<void> {
+    try {
+      await this.#bringFooter?.(need);
+    } catch {
+      // Without its footer the pack is no hit; if the store is gone, the backup will say so itself.
+    }
+    Atomics.store(mailbox, 0, 1);
+    Atomics.notify(mailbox, 0);
   }
 
   #answer(thread: Thread, answer: WorkerAnswer): void {

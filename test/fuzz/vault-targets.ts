@@ -140,9 +140,9 @@ function packTargets({ base, find }: Golden): FuzzTarget[] {
 function frameTargets(): FuzzTarget[] {
   const keys = { key: seededBytes('key', 32), header: seededBytes('header', 64) };
   const bodies = [
-    packFrame(Buffer.alloc(300_000, 'content ')).body,
-    packFrame(seededBytes('noise', 20_000)).body,
-    Buffer.from(packFrame(Buffer.alloc(524_288)).body),
+    packFrame(Buffer.alloc(300_000, 'content '), 1).body,
+    packFrame(seededBytes('noise', 20_000), 1).body,
+    Buffer.from(packFrame(Buffer.alloc(524_288), 1).body),
   ];
   const sealed = (body: Uint8Array): Buffer => {
     const target = Buffer.alloc(frameBytes(body.length));

@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { ID_BYTES } from '../chunk-id.ts';
+
+/** Of the directory: pack number + 1, place of the footer in 16-byte units, slots, use. */
+const ENTRY_WORDS = 4;
+const WAYS = 8;
+const SETS = 512;
+const DIRECTORY_BYTES = SETS * WAYS * ENTRY_WORDS * 4;
+
+/** Sector counts first, rounded up to whole ids; then the ids. */
+function footerBytes(slots: number): number {
+  return (Math.ceil(slots / ID_BYTES) + slots) * ID_BYTES;
+}
+
+/** What of a footer a lookup needs. A slot without sectors is none. */
+export interface ArenaFooter {
+  readonly slots: number;
+  /** Sectors of a slot; 0 if it is missing or must not be used. */
+  readonly sectors: (slot: number) => number;
+  /** 16 bytes per slot. */
+  readonly ids: Uint8Array;
+}
+
+/** Where workers see decoded footers: a ring in shared memory. They only read it. */
+export class ArenaView {
+  protected readonly directory: Int32Array;
+  protected readonly bytes: Uint8Array;
+  protected readonly words: Int32Array;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.directory = new Int32Array(memory, 0, DIRECTORY_BYTES / 4);
+    this.bytes = new Uint8Array(memory, DIRECTORY_BYTES);
+    this.words = new Int32Array(memory, DIRECTORY_BYTES);
+  }
+
+  /** Whether the footer is here; `undefined` if it is, and the slot is what was asked for is `same`. */
+  check(
+    place: { readonly pack: number; readonly slot: number },
+    id: Uint32Array,
+    sectors: number,
+  ): 'same' | 'other' | 'absent' {
+    const entry = this.entryOf(place.pack);
+    if (entry < 0) {
+      return 'absent';
+    }
+    const unit = this.directory[entry + 1] ?? 0;
+    const slots = this.directory[entry + 2] ?? 0;
+    const start = unit * ID_BYTES;
+    const same =
+      place.slot < slots &&
+      this.bytes[start + place.slot] === sectors &&
+      this.#hasId((unit + Math.ceil(slots / ID_BYTES) + place.slot) * (ID_BYTES / 4), id);
+    // It may have been overwritten meanwhile; then its entry was taken out before.
+    return Atomics.load(this.directory, entry) === place.pack + 1 &&
+      this.directory[entry + 1] === unit
+      ? same
+        ? 'same'
+        : 'other'
+      : 'absent';
+  }
+
+  /** Position of the pack in the directory, or -1. */
+  protected entryOf(pack: number): number {
+    const first = setOf(pack);
+    for (let way = 0; way < WAYS; way++) {
+      const entry = first + way * ENTRY_WORDS;
+      if (Atomics.load(this.directory, entry) === pack + 1) {
+        return entry;
+      }
+    }
+    return -1;
+  }
+
+  #hasId(at: number, id: Uint32Array): boolean {
+    const { words } = this;
+    return (
+      words[at] === ((id[0] ?? 0) | 0) &&
+      words[at + 1] === ((id[1] ?? 0) | 0) &&
+      words[at + 2] === ((id[2] ?? 0) | 0) &&
+      words[at + 3] === ((id[3] ?? 0) | 0)
+    );
+  }
+}
+
+function setOf(pack: number): number {
+  return ((Math.imul(pack, 0x9e37_79b1) >>> 0) % SETS) * WAYS * ENTRY_WORDS;
+}
+
+interface Kept {
+  readonly pack: number;
+  readonly entry: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Decoded, authenticated footers for the lookups of all threads, oldest out first. One thread writes.
+ */
+export class FooterArena extends ArenaView {
+  readonly memory: SharedArrayBuffer;
+  /** In the order of the ring. */
+  #kept: Kept[] = [];
+  #next = 0;
+
+  constructor(bytes: number) {
+    const memory = new SharedArrayBuffer(DIRECTORY_BYTES + Math.ceil(bytes / ID_BYTES) * ID_BYTES);
+    super(memory);
+    this.memory = memory;
+  }
+
+  has(pack: number): boolean {
+    return this.entryOf(pack) >= 0;
+  }
+
+  /** Adds a footer, which must not be here. One that is larger than the whole ring is not kept. */
+  put(pack: number, footer: ArenaFooter): void {
+    assert(!this.has(pack), 'a footer is in the arena already');
+    const length = footerBytes(footer.slots);
+    if (length > this.bytes.length) {
+      return;
+    }
+    const start = this.#next + length > this.bytes.length ? 0 : this.#next;
+    this.#clear(start, start + length);
+    for (let slot = 0; slot < footer.slots; slot++) {
+      this.bytes[start + slot] = footer.sectors(slot);
+    }
+    const ids = start + Math.ceil(footer.slots / ID_BYTES) * ID_BYTES;
+    this.bytes.set(footer.ids.subarray(0, footer.slots * ID_BYTES), ids);
+    const entry = this.#freeEntry(pack);
+    this.directory[entry + 1] = start / ID_BYTES;
+    this.directory[entry + 2] = footer.slots;
+    Atomics.store(this.directory, entry, pack + 1);
+    this.#kept.push({ pack, entry, start, end: start + length });
+    this.#next = start + length;
+  }
+
+  /** The slots of this pack are never the same again: it is gone, or some must not be used any more. */
+  remove(pack: number): void {
+    const entry = this.entryOf(pack);
+    if (entry >= 0) {
+      Atomics.store(this.directory, entry, 0);
+      this.#kept = this.#kept.filter((kept) => kept.pack !== pack);
+    }
+  }
+
+  #clear(start: number, end: number): void {
+    const isHit = (kept: Kept): boolean => kept.start < end && kept.end > start;
+    if (this.#kept.some(isHit)) {
+      for (const { entry } of this.#kept.filter(isHit)) {
+        Atomics.store(this.directory, entry, 0);
+      }
+      this.#kept = this.#kept.filter((kept) => !isHit(kept));
+    }
+  }
+
+  /** A free entry of the pack's set, or the one of the footer that is longest in the ring. */
+  #freeEntry(pack: number): number {
+    const first = setOf(pack);
+    const entries = Array.from({ length: WAYS }, (_, way) => first + way * ENTRY_WORDS);
+    const free = entries.find((entry) => this.directory[entry] === 0);
+    if (free !== undefined) {
+      return free;
+    }
+    const oldest = this.#kept.find(({ entry }) => entries.includes(entry));
+    assert(oldest !== undefined, 'an entry without a footer');
+    this.remove(oldest.pack);
+    return oldest.entry;
+  }
+}

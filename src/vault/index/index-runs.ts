@@ -1,0 +1,216 @@
+import { once } from 'node:events';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
+import { systemCode } from '../../kernel/fault.ts';
+import type { PackName } from '../layout.ts';
+import type { PackNumbers } from '../pack-numbers.ts';
+import type { RunsMemory } from './chunk-lookup.ts';
+import { FooterArena } from './footer-arena.ts';
+import { openRun, removeRun, RunReader, type OpenedRun, type RunMemory } from './run-file.ts';
+import type { RunDraft } from './run-draft.ts';
+import type { RecordSource, WrittenRun } from './run-writer.ts';
+import type { RunOrder } from './run-writer.worker.ts';
+import { Spiller } from './spill.ts';
+
+const ARENA_BYTES = 32 * 1024 * 1024;
+/** So many runs of a size become one of the next. */
+const RUNS_MERGED = 8;
+const SMALLEST_RECORDS = 2 ** 16;
+const RUN_FILE = /^([0-9a-f]{16})[.]run$/;
+/** Files of a process that died while it wrote them. */
+const LEFTOVER = /^[0-9a-f]{16}[.](?:spill|tmp|records)$/;
+const LEFTOVER_AGE_MS = 24 * 60 * 60 * 1000;
+
+interface KnownRun extends RunMemory {
+  readonly name: string;
+  readonly names: readonly PackName[];
+}
+
+/** The runs in a cache folder: which packs they cover, and what threads need to look into them. */
+export class IndexRuns {
+  readonly #folder: string;
+  readonly #numbers: PackNumbers;
+  readonly #covered = new Set<number>();
+  readonly arena = new FooterArena(ARENA_BYTES);
+  #runs: KnownRun[] = [];
+  #memory: RunsMemory = { runs: [], arena: this.arena.memory };
+  #merging: Promise<void> | undefined;
+
+  private constructor(folder: string, numbers: PackNumbers) {
+    this.#folder = folder;
+    this.#numbers = numbers;
+  }
+
+  /**
+   * @param isThere whether a pack is in the vault: records of others are of no use
+   * @param nowMs for the age of what dead processes left behind
+   */
+  static async open(
+    folder: string,
+    numbers: PackNumbers,
+    { isThere, nowMs }: { isThere: (ulid: string) => boolean; nowMs: number },
+  ): Promise<IndexRuns> {
+    await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    const runs = new IndexRuns(folder, numbers);
+    const files = await readdir(folder);
+    const names = files.flatMap((file) => RUN_FILE.exec(file)?.[1] ?? []);
+    const opened = await Promise.all(names.map((name) => openRun(folder, name)));
+    const known = opened.filter((run) => run !== undefined);
+    for (const run of known.sort((a, b) => b.header.records - a.header.records)) {
+      await runs.#adopt(run, isThere);
+    }
+    await runs.#removeLeftovers(files, nowMs);
+    return runs;
+  }
+
+  /** For lookups from now on. */
+  get memory(): RunsMemory {
+    return this.#memory;
+  }
+
+  get records(): number {
+    return this.#runs.reduce((sum, { header }) => sum + header.records, 0);
+  }
+
+  covers(pack: number): boolean {
+    return this.#covered.has(pack);
+  }
+
+  draft(): RunDraft {
+    return { spiller: new Spiller(this.#folder), packs: new Map() };
+  }
+
+  /** Makes a run of the draft. From now on it covers the draft's packs. */
+  async add({ spiller, packs }: RunDraft): Promise<void> {
+    spiller.flush();
+    const names = [...packs.keys()].map((pack) => this.#numbers.name(pack));
+    const numbers = Int32Array.from(names.keys());
+    const sources = spiller.spills.map((spill) => ({ ...spill, packs: numbers }));
+    const { name } = await writeInThread({ folder: this.#folder, packs: names, sources });
+    spiller.remove();
+    const run = await openRun(this.#folder, name);
+    if (run !== undefined) {
+      await this.#adopt(run, () => true);
+    }
+    this.#mergeLater();
+  }
+
+  /** Waits for a merge that is under way. */
+  async settle(): Promise<void> {
+    await this.#merging;
+  }
+
+  async #adopt(run: OpenedRun, isThere: (ulid: string) => boolean): Promise<void> {
+    const numbers = new Int32Array(new SharedArrayBuffer(run.packs.length * 4));
+    let isNew = false;
+    for (const [index, name] of run.packs.entries()) {
+      numbers[index] = isThere(name.ulid) ? this.#numbers.of(name) : -1;
+      isNew ||= numbers[index] >= 0 && !this.#covered.has(numbers[index]);
+    }
+    if (!isNew) {
+      // A merge that was killed before it removed what it had merged; or nothing of it is left.
+      await removeRun(this.#folder, run.name);
+      return;
+    }
+    for (const number of numbers.filter((known) => known >= 0)) {
+      this.#covered.add(number);
+    }
+    const recordsPath = join(this.#folder, `${run.name}.records`);
+    const { name, header, tables, packs: names } = run;
+    this.#set([...this.#runs, { name, header, tables, names, recordsPath, packs: numbers }]);
+  }
+
+  #set(runs: readonly KnownRun[]): void {
+    // Most chunks are in the largest run.
+    this.#runs = runs.toSorted((a, b) => b.header.records - a.header.records);
+    this.#memory = {
+      arena: this.arena.memory,
+      runs: this.#runs.map(({ recordsPath, header, tables, packs }) => ({
+        recordsPath,
+        header,
+        tables,
+        packs,
+      })),
+    };
+  }
+
+  /** Starts a merge, beside everything else, if there are many runs of one size. */
+  #mergeLater(): void {
+    const tiers = Map.groupBy(this.#runs, ({ header }) =>
+      Math.max(0, Math.floor(Math.log(header.records / SMALLEST_RECORDS) / Math.log(RUNS_MERGED))),
+    );
+    const many = [...tiers.values()].find((runs) => runs.length >= RUNS_MERGED);
+    if (many !== undefined && this.#merging === undefined) {
+      this.#merging = this.#merge(many)
+        // What was to be merged stays as it is, which is slower and not wrong.
+        .catch(() => undefined)
+        .finally(() => {
+          this.#merging = undefined;
+        });
+    }
+  }
+
+  async #merge(runs: readonly KnownRun[]): Promise<void> {
+    const local = new Map<number, number>();
+    const names: PackName[] = [];
+    const sources = runs.map((run): RecordSource => {
+      const packs = run.packs.map((number, index) => {
+        const name = run.names[index];
+        if (number < 0 || name === undefined) {
+          return -1;
+        }
+        const own = local.get(number) ?? names.push(name) - 1;
+        local.set(number, own);
+        return own;
+      });
+      const { recordsPath: path, header } = run;
+      return { path, bucketBits: header.bucketBits, offsets: new RunReader(run).offsets, packs };
+    });
+    const { name } = await writeInThread({ folder: this.#folder, packs: names, sources });
+    const merged = await openRun(this.#folder, name);
+    if (merged === undefined) {
+      return;
+    }
+    const numbers = new Int32Array(new SharedArrayBuffer(merged.packs.length * 4));
+    numbers.set(merged.packs.map((pack) => this.#numbers.of(pack)));
+    const { header, tables, packs: packNames } = merged;
+    const recordsPath = join(this.#folder, `${name}.records`);
+    const rest = this.#runs.filter((run) => !runs.includes(run));
+    this.#set([...rest, { name, header, tables, names: packNames, recordsPath, packs: numbers }]);
+    // Threads that have the files open go on reading them.
+    await Promise.all(runs.map((run) => removeRun(this.#folder, run.name)));
+  }
+
+  async #removeLeftovers(files: readonly string[], nowMs: number): Promise<void> {
+    const used = new Set(this.#runs.map(({ recordsPath }) => recordsPath));
+    for (const file of files.filter((name) => LEFTOVER.test(name))) {
+      const path = join(this.#folder, file);
+      const ageMs = nowMs - (await modifiedMs(path));
+      if (!used.has(path) && ageMs > LEFTOVER_AGE_MS) {
+        await rm(path, { force: true });
+      }
+    }
+  }
+}
+
+async function modifiedMs(path: string): Promise<number> {
+  try {
+    return (await stat(path)).mtimeMs;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') {
+      return Infinity;
+    }
+    throw error;
+  }
+}
+
+/** Sorting a run takes seconds to minutes. */
+async function writeInThread(order: RunOrder): Promise<WrittenRun> {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  const url = new URL(`./run-writer.worker.${extension}`, import.meta.url);
+  const worker = new Worker(url, { workerData: order });
+  const [written] = (await once(worker, 'message')) as [WrittenRun];
+  return written;
+}
