@@ -3,6 +3,7 @@ import type { DiskWriter } from '../disk/disk-writer.ts';
 import { SystemClock, type Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import { SilentLog, type Log } from '../kernel/log.ts';
+import { retirePoints } from './collect/retiring.ts';
 import { DedupIndex } from './dedup-index.ts';
 import { ExcludedSlots } from './excluded-slots.ts';
 import { FooterCache } from './footer-cache.ts';
@@ -306,11 +307,11 @@ export class Vault {
     });
   }
 
-  /** Gives a point up. Its data go when a collection runs. */
+  /** Gives a point up. Its data go when a collection runs. @throws Fault `vault.point-held` */
   async retire(pointId: string, signal: AbortSignal): Promise<void> {
     refuseReadOnly(this.#parts.format);
     const { document } = await this.#find(pointId, signal);
-    await this.#points.retire(document, this.#parts.clock.nowMs(), signal);
+    await retirePoints(this.inside, [document], { signal });
   }
 
   /** Stops the workers. Writers and disks are not used afterwards. The store stays open. */
