@@ -100,6 +100,8 @@ export const FAULTS = {
   'vault.pack-corrupt': { kind: 'integrity', retry: 'never' },
   'vault.chunk-corrupt': { kind: 'integrity', retry: 'never' },
   'vault.map-corrupt': { kind: 'integrity', retry: 'never' },
+  'vault.damage-found': { kind: 'integrity', retry: 'never' },
+  'vault.data-lost': { kind: 'integrity', retry: 'never' },
   'vault.point-corrupt': { kind: 'integrity', retry: 'never' },
   'vault.point-not-found': { kind: 'not-found', retry: 'never' },
   'vault.disk-not-found': { kind: 'not-found', retry: 'never' },

@@ -38,8 +38,7 @@ export class FooterCache {
    *   that only the other one has must never be deduplicated against
    */
   static async open(cacheFolder: string, vaultId: string, place: string): Promise<FooterCache> {
-    const placeHash = createHash('sha256').update(place).digest('hex').slice(0, 16);
-    const folder = join(cacheFolder, `${vaultId}-${placeHash}`);
+    const folder = folderOfVault(cacheFolder, vaultId, place);
     await mkdir(join(folder, 'footers'), { recursive: true, mode: PRIVATE_FOLDER_MODE });
     return new FooterCache(folder);
   }
@@ -110,6 +109,12 @@ export class FooterCache {
   #path(key: ObjectKey): string {
     return join(this.#folder, 'footers', key.replaceAll('/', '_'));
   }
+}
+
+/** Where what this machine knows of a vault at a place is kept. */
+export function folderOfVault(cacheFolder: string, vaultId: string, place: string): string {
+  const placeHash = createHash('sha256').update(place).digest('hex').slice(0, 16);
+  return join(cacheFolder, `${vaultId}-${placeHash}`);
 }
 
 function toKey(name: string): ObjectKey {

@@ -52,11 +52,7 @@ export async function unlockVault(
   const formatKey = await newestFormat(store, signal);
   const object = formatKey === undefined ? undefined : await store.get(formatKey, signal);
   if (formatKey === undefined || object === undefined) {
-    throw new Fault(
-      'vault.not-found',
-      `There is no vault at ${store.location}. Check the location, or create a vault there.`,
-      { location: store.location },
-    );
+    throw noVault(store);
   }
   const { vaultId, keyVersion } = claimedVault(formatKey, object);
   const wanted = { vaultId, purpose: 'vault' } as const;
@@ -266,4 +262,25 @@ export function chunkingSecrets({ keys, format }: UnlockedVault): ChunkingSecret
     chunkIdKey: keys.chunkId(dedupDomain),
     cutKey: keys.cut(dedupDomain),
   };
+}
+
+/**
+ * Which vault there is, by what its format says in clear; nothing is proven.
+ * @throws Fault `vault.not-found`, `vault.format-corrupt`
+ */
+export async function vaultIdAt(store: ObjectStore, signal: AbortSignal): Promise<string> {
+  const key = await newestFormat(store, signal);
+  const object = key === undefined ? undefined : await store.get(key, signal);
+  if (key === undefined || object === undefined) {
+    throw noVault(store);
+  }
+  return claimedVault(key, object).vaultId.toString('hex');
+}
+
+function noVault(store: ObjectStore): Fault {
+  return new Fault(
+    'vault.not-found',
+    `There is no vault at ${store.location}. Check the location, or create a vault there.`,
+    { location: store.location },
+  );
 }

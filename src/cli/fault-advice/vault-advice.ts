@@ -171,6 +171,16 @@ export const VAULT_ADVICE = {
     data: 'There is no new recovery point. Earlier ones are not touched.',
     next: 'Check the image ("qemu-img check"), and that nobody shrinks it while it is read.',
   },
+  'vault.damage-found': {
+    happened: 'A scrub found packs or other objects that are not what was written.',
+    data: 'What is damaged stands in the vault now: the next backup of the same content heals it, and every older point with it.',
+    next: 'Back up now, then run "hyperkeep rescue repair", with --copy if there is a copy. What is left over, "hyperkeep rescue verify" names by point. Test the storage.',
+  },
+  'vault.data-lost': {
+    happened: 'Parts of the recovery point are nowhere to be read, so it was not restored.',
+    data: 'The message names disks and ranges. All else of the point is whole; other points may be.',
+    next: 'Try "hyperkeep rescue repair --copy", or another point. To get what is left with zeroes in those ranges: --accept-loss.',
+  },
   'vault.chunk-id-unavailable': {
     happened:
       'The vault computes its chunk ids with BLAKE3, and that add-on does not load on this machine.',

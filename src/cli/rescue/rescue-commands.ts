@@ -5,6 +5,7 @@ import { type CreateOptions } from './create-vault.ts';
 import { type ImportOptions } from './import-images.ts';
 import { type ListOptions } from './point-list.ts';
 import { type RestoreOptions } from './restore-point.ts';
+import { addProofCommands } from './proof-commands.ts';
 import { addRetentionCommands } from './retention-commands.ts';
 import { withSpendingOptions, type PricesOptions } from './spending-options.ts';
 import { type VerifyOptions } from './verify-points.ts';
@@ -47,6 +48,7 @@ export function addRescueCommands(program: Command, cli: Cli): void {
     });
   addRestore(rescue, cli);
   addCopy(rescue, cli);
+  addProofCommands(rescue, cli, { at, opened });
   addRetentionCommands(rescue, cli, opened);
   spent(rescue.command('verify').description('check recovery points without restoring them'))
     .argument('[point]', 'id, its beginning, or "latest"; all of them if left out')
@@ -107,6 +109,7 @@ function addRestore(rescue: Command, cli: Cli): void {
     .option('--firmware-code <file>', 'UEFI code on this host, for a VM that boots with UEFI')
     .option('--kernel <file>', 'kernel on this host, for a VM that boots one directly')
     .option('--initrd <file>', 'its initial RAM disk')
+    .option('--accept-loss', 'fill what is lost with zeroes and say where; else it refuses')
     .option('--dry-run', 'say what would be written, and stop')
     .action(async (point: string, options: RestoreOptions) => {
       const { restorePoint } = await import('./restore-point.ts');

@@ -12,6 +12,12 @@ import {
   planVm,
   type RestorePlan,
 } from '../../vault/restoring/restore-plan.ts';
+import { surveyLoss, type DiskLoss } from '../../vault/repair/loss-survey.ts';
+import { type Losses } from '../../vault/repair/losses.ts';
+import { type Vault } from '../../vault/vault.ts';
+import { type ReportProgress } from '../../kernel/progress.ts';
+import { Fault, isFault } from '../../kernel/fault.ts';
+import { plainText } from '../plain-text.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { count, formatDuration } from '../quantities.ts';
@@ -19,6 +25,8 @@ import { choosePoint } from './choose-point.ts';
 import { checkedName, type ImageFormat } from './import-plan.ts';
 import { withSpending } from './spending-options.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
+
+const RANGES_SHOWN = 20;
 
 export interface RestoreOptions extends VaultKey {
   readonly vm?: string;
@@ -29,6 +37,7 @@ export interface RestoreOptions extends VaultKey {
   readonly firmwareCode?: string;
   readonly kernel?: string;
   readonly initrd?: string;
+  readonly acceptLoss?: boolean;
   readonly dryRun?: boolean;
 }
 
@@ -51,10 +60,62 @@ export async function restorePoint(
     }
     using meter = cli.meter();
     const { report } = meter;
-    const writtenBytes = await writePlan(plan, vault, createImage, { signal: cli.signal, report });
+    const running = { signal: cli.signal, report };
+    const { writtenBytes, losses } = await writeOrRefuse(vault, plan, running, options);
     const durationMs = clock.monotonicMs() - startMs;
-    return withSpending(done(plan, { writtenBytes, durationMs }), spending);
+    return withSpending(done(plan, { writtenBytes, durationMs, losses }), spending);
   });
+}
+
+/**
+ * Without `--accept-loss` nothing of a point is restored of which something is lost.
+ *
+ * @throws Fault `vault.data-lost` with disks and ranges
+ */
+async function writeOrRefuse(
+  vault: Vault,
+  plan: RestorePlan,
+  running: { readonly signal: AbortSignal; readonly report: ReportProgress },
+  { acceptLoss }: RestoreOptions,
+): Promise<{ writtenBytes: number; losses: DiskLoss[] }> {
+  if (acceptLoss === true) {
+    const losses = new Map<string, Losses>();
+    const writtenBytes = await writePlan(plan, vault, createImage, { ...running, losses });
+    return { writtenBytes, losses: lossesOf(plan, losses) };
+  }
+  try {
+    return { writtenBytes: await writePlan(plan, vault, createImage, running), losses: [] };
+  } catch (error) {
+    if (!isFault(error) || error.kind !== 'integrity') {
+      throw error;
+    }
+    const lost = await surveyLoss(vault.inside, plan.point, running.signal);
+    throw new Fault(
+      'vault.data-lost',
+      `${error.message} Of this point, as far as is known: ${lost.map(lossText).join('; ')}. Mend the vault (hyperkeep rescue repair), restore another point, or add --accept-loss to have zeroes there.`,
+      { point: plan.point.id, lostBytes: lost.reduce((sum, { bytes }) => sum + bytes, 0) },
+      { cause: error },
+    );
+  }
+}
+
+function lossesOf({ disks }: RestorePlan, losses: ReadonlyMap<string, Losses>): DiskLoss[] {
+  return disks.flatMap(({ disk: { diskId, name } }) => {
+    const lost = losses.get(diskId);
+    return lost === undefined || lost.isEmpty
+      ? []
+      : [{ diskId, name, bytes: lost.bytes, ranges: lost.ranges }];
+  });
+}
+
+/** `disk root: 128 KiB lost, at byte 4096 (8192 bytes), …` */
+function lossText({ name, bytes, ranges }: DiskLoss): string {
+  const shown = ranges
+    .slice(0, RANGES_SHOWN)
+    .map(({ offset, length }) => `at byte ${String(offset)} (${String(length)} bytes)`);
+  const more =
+    ranges.length > shown.length ? `, and ${String(ranges.length - shown.length)} more` : '';
+  return `disk ${plainText(name)}: ${formatBytes(bytes)} lost, ${shown.join(', ')}${more}`;
 }
 
 function planFor(
@@ -108,7 +169,15 @@ function dryRun(plan: RestorePlan, neededBytes: number, free: number): Outcome {
 
 function done(
   plan: RestorePlan,
-  { writtenBytes, durationMs }: { readonly writtenBytes: number; readonly durationMs: number },
+  {
+    writtenBytes,
+    durationMs,
+    losses,
+  }: {
+    readonly writtenBytes: number;
+    readonly durationMs: number;
+    readonly losses: readonly DiskLoss[];
+  },
 ): Outcome {
   const files = filesOf(plan);
   const { definition } = plan;
@@ -119,11 +188,13 @@ function done(
       writtenBytes,
       durationMs,
       notes: plan.notes,
+      losses,
       ...(definition === undefined ? {} : { definition: definition.content }),
     },
     text: [
       `Restored ${count(plan.disks.length, 'disk')} of ${plan.point.vmName} from ${plan.point.id}: ${formatBytes(writtenBytes)} written in ${formatDuration(durationMs)}, every byte authenticated.\n`,
       ...files.map((file) => `  ${file}\n`),
+      ...losses.map((loss) => `  ZEROES in place of what is lost: ${lossText(loss)}\n`),
       ...plan.notes.map((note) => `  note: ${note}\n`),
       ...(definition === undefined
         ? []

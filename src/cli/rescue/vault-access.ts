@@ -92,7 +92,8 @@ export async function withVault<Result>(
   return await work(vault, spending);
 }
 
-async function unlock(cli: Cli, { recoveryFile }: VaultKey): Promise<VaultUnlock> {
+/** What opens a vault. */
+export async function unlock(cli: Cli, { recoveryFile }: VaultKey): Promise<VaultUnlock> {
   return recoveryFile === undefined
     ? { kind: 'passphrase', passphrase: await existingPassphrase(cli.environment, cli.signal) }
     : {

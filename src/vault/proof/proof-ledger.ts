@@ -44,9 +44,9 @@ export class FolderProofLedger extends ProofLedger {
     this.#folder = folder;
   }
 
-  /** @param cacheFolder where footers are kept too: `<cacheFolder>/<vault id>/proofs` */
-  static async open(cacheFolder: string, vaultId: string): Promise<FolderProofLedger> {
-    const folder = join(cacheFolder, vaultId, 'proofs');
+  /** @param vaultFolder of the vault in the cache, where footers are kept too (`folderOfVault`) */
+  static async open(vaultFolder: string): Promise<FolderProofLedger> {
+    const folder = join(vaultFolder, 'proofs');
     await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
     return new FolderProofLedger(folder);
   }

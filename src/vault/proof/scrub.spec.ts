@@ -203,19 +203,18 @@ describe('FolderProofLedger', () => {
   it('keeps proofs between runs, drops what is gone, and takes a broken file for none', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'hk-proofs-'));
     try {
-      const id = '0'.repeat(32);
       const key = (month: string): string =>
         `d/${month}/01JZZZZZZZZZZZZZZZZZZZZZZZ.0.${'0'.repeat(32)}`;
       const proof = { bytes: 5, checkedAtMs: 9, depth: 'frames' } as const;
       const month = '202507';
-      await (await FolderProofLedger.open(folder, id)).record([{ ...proof, key: key(month) }], []);
-      const again = await FolderProofLedger.open(folder, id);
+      await (await FolderProofLedger.open(folder)).record([{ ...proof, key: key(month) }], []);
+      const again = await FolderProofLedger.open(folder);
       expect((await again.load()).get(key(month))).toEqual({ ...proof, key: key(month) });
 
       await again.record([], [key(month)]);
       expect((await again.load()).size).toBe(0);
-      const [file = ''] = await readdir(join(folder, id, 'proofs'));
-      await writeFile(join(folder, id, 'proofs', file), '{"not": ');
+      const [file = ''] = await readdir(join(folder, 'proofs'));
+      await writeFile(join(folder, 'proofs', file), '{"not": ');
       expect((await again.load()).size).toBe(0);
     } finally {
       await rm(folder, { recursive: true });

@@ -12,6 +12,8 @@ import type { PackId } from './pack-repair.ts';
 
 export interface Suspects {
   readonly suspects: ReadonlyMap<Ulid, PackId>;
+  /** Of these, what points need and no generation of is there. */
+  readonly missing: readonly PackId[];
   /** Points whose map cannot be walked: what they need is not known. */
   readonly unreadablePoints: readonly string[];
 }
@@ -60,7 +62,7 @@ export async function findSuspects(
   for (const key of culprits) {
     addKey(key);
   }
-  return { suspects, unreadablePoints };
+  return { suspects, missing, unreadablePoints };
 }
 
 /** What points need and is not there. The copy helps to read maps of which parts are gone here. */

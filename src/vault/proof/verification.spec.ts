@@ -1,0 +1,80 @@
+import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { backUp, createVault, openVault, signal } from '../../../test/support/vault-lab.ts';
+import { SystemClock } from '../../kernel/clock.ts';
+import { decodeLeaf, encodeLeaf } from '../map-node.ts';
+import { MetadataWriter } from '../metadata-writer.ts';
+import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { mapRoot, pointerDocument } from '../point-maps.ts';
+import type { PointDocument } from '../point-object.ts';
+import { newUlid } from '../ulid.ts';
+import type { VaultInside } from '../vault.ts';
+
+async function setUp() {
+  const store = new MemoryObjectStore();
+  const { vault } = await createVault(store);
+  const disk = new MemoryDisk(200_000);
+  disk.write(0, seededBytes('verification', 200_000));
+  const { id } = await backUp(vault, disk);
+  const point = await backUp(vault, disk);
+  const { document } = await vault.inside.points.load(point, signal);
+  return { store, inside: vault.inside, document, parentId: id };
+}
+
+/** Seals a point as a holder of the key could, and verifies it at level 1 on another machine. */
+async function problemsOf(
+  store: MemoryObjectStore,
+  { points }: VaultInside,
+  changed: PointDocument,
+): Promise<string[]> {
+  const document = { ...changed, id: newUlid(2_000_000_000_000) };
+  const object = await points.put(document, signal);
+  await points.seal(document, object, signal);
+  const report = await (await openVault(store)).verify(document.id, 1, { signal });
+  return report.problems.map(({ code }) => code);
+}
+
+describe('verify level 1', () => {
+  it('proves that the packs hold what a leaf was made of', async () => {
+    const { store, inside, document } = await setUp();
+    const { base, nodes } = inside;
+    const [disk] = document.disks;
+    const root = disk === undefined ? undefined : mapRoot(disk, base.numbers);
+    expect(root?.depth).toBe(0);
+    const leaf = root?.pointer && (await nodes.read(root.pointer, signal));
+    const { extents, contentMac } = decodeLeaf(leaf ?? new Uint8Array(), base.numbers);
+    const wrong = Buffer.from(contentMac);
+    wrong[0] = (wrong[0] ?? 0) ^ 1;
+    const metadata = new MetadataWriter(nodes, new SystemClock());
+    const write = async (mac: Buffer): Promise<PointDocument['disks']> => {
+      const pointer = await metadata.add(
+        encodeLeaf({ extents, contentMac: mac }, base.numbers),
+        signal,
+      );
+      await metadata.finish(signal);
+      return document.disks.map((stored) => ({
+        ...stored,
+        root: pointerDocument(pointer, base.numbers),
+      }));
+    };
+
+    // The node, its MAC in the pointer and all packs are right; only the content MAC differs.
+    const disks = await write(wrong);
+    expect(await problemsOf(store, inside, { ...document, disks })).toEqual(['vault.map-corrupt']);
+    const same = await write(contentMac);
+    expect(await problemsOf(store, inside, { ...document, disks: same })).toEqual([]);
+  });
+
+  it('proves that the parent is the point it was made from, if it is still there', async () => {
+    const { store, inside, document, parentId } = await setUp();
+    const parent = { id: parentId, mac: '0'.repeat(32) };
+
+    expect(document.parent?.id).toBe(parentId);
+    expect(await problemsOf(store, inside, document)).toEqual([]);
+    expect(await problemsOf(store, inside, { ...document, parent })).toEqual([
+      'vault.point-corrupt',
+    ]);
+    const gone = { id: newUlid(1), mac: '0'.repeat(32) };
+    expect(await problemsOf(store, inside, { ...document, parent: gone })).toEqual([]);
+  });
+});
