@@ -23,7 +23,7 @@ export interface Alias {
 
 const ALIASES_MAX = 1024 * 1024;
 /** Longer chains are not followed: a merged pack may be merged again, but not for ever. */
-export const ALIAS_CHAIN_MAX = 16;
+const ALIAS_CHAIN_MAX = 16;
 
 /** Body of an `alias/` object: docs/vault-format.md, section 5. */
 export function encodeAliases(aliases: readonly Alias[]): Buffer {
