@@ -1,4 +1,4 @@
-// node scripts/bootstrap.mjs demo|test|check|bench|soak [arguments]
+// node scripts/bootstrap.mjs demo|test|check|bench|soak|torture [arguments]
 //
 // Makes a fresh clone ready for the command and runs it. Plain JavaScript for Node 20 with nothing
 // installed; goes on under Node 24. A second run finds everything done and only checks.
@@ -14,7 +14,7 @@ import { SetupError, run, seconds } from './setup/run.mjs';
 import { runTests } from './setup/test.mjs';
 
 const root = join(import.meta.dirname, '..');
-const COMMANDS = ['demo', 'test', 'check', 'bench', 'soak'];
+const COMMANDS = ['demo', 'test', 'check', 'bench', 'soak', 'torture'];
 
 async function runProgram(path, parameters) {
   if (!existsSync(join(root, path))) {
@@ -40,6 +40,8 @@ async function perform(command, parameters) {
       }
       return runProgram(`test/soak/${name}.ts`, rest);
     }
+    case 'torture':
+      return runProgram('test/torture/main.ts', parameters);
     default:
       return runProgram(`${command}/main.ts`, parameters);
   }
@@ -48,7 +50,7 @@ async function perform(command, parameters) {
 async function setUp(command) {
   const started = performance.now();
   const done = [await ensureDependencies(root), await ensureDebianPackages(command)];
-  if (command !== 'check') {
+  if (command !== 'check' && command !== 'torture') {
     done.push(await ensureBuild(root));
     const { ensureTestGuest } = await import('./guest/image.ts');
     done.push((await ensureTestGuest()).wasBuilt);

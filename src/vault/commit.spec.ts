@@ -213,6 +213,25 @@ describe('committing a recovery point', () => {
     expect(await vault.points(signal)).toEqual([]);
   });
 
+  it('does not report success when somebody asked to retire the point before it was sealed', async () => {
+    const store = new FaultyObjectStore(new MemoryObjectStore());
+    const { vault } = await createVault(store);
+    const { points } = vault.inside;
+    const put = store.put.bind(store);
+    store.put = async (key, bytes, ...rest) => {
+      if (key.endsWith('.ok')) {
+        const [, vmId = '', id = ''] = key.replace('.ok', '').split('/');
+        await points.ask({ vmId, id }, 1, signal);
+      }
+      await put(key, bytes, ...rest);
+    };
+
+    await expect(backUp(vault, diskOf('a'))).rejects.toMatchObject({ code: 'vault.point-retired' });
+
+    // Nobody retires what is sealed.
+    expect(await points.answerRequests(1, signal)).toEqual([]);
+  });
+
   it('does not use a point without a seal as parent', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);

@@ -147,7 +147,10 @@ export class PointStore {
     return object;
   }
 
-  /** W3. Retired in the meantime wins. */
+  /**
+   * W3. Retired in the meantime wins, and so does a request: whoever asked may not have seen the seal, and
+   * who answers requests looks for the seal only after that.
+   */
   async seal(
     document: PointDocument,
     object: Uint8Array,
@@ -156,7 +159,10 @@ export class PointStore {
     const key = sealKey(document.vmId, document.id);
     const body = Buffer.from(JSON.stringify({ point: document.id, sha256: sha256(object) }));
     await this.#base.store.put(key, encodeControl(this.#base.keys, 'seal', key, body), signal);
-    if (await this.isRetired(document, signal)) {
+    if (
+      (await this.isRetired(document, signal)) ||
+      (await this.#retirements.isAsked(document, signal))
+    ) {
       throw new Fault(
         'vault.point-retired',
         `The recovery point ${document.id} was retired while it was being written. Back up again.`,

@@ -92,6 +92,13 @@ export class Retirements {
     await this.#base.store.put(key, object, signal);
   }
 
+  /** Whether somebody who may asked to retire the point. */
+  async isAsked({ vmId, id }: PointName, signal: AbortSignal): Promise<boolean> {
+    const key = retireRequestKey(vmId, id);
+    const object = await this.#base.store.get(key, signal);
+    return object !== undefined && this.#isRequest(key, id, object);
+  }
+
   /** Points that somebody asked to retire, by a request that is genuine, and that are not retired. */
   async asked(signal: AbortSignal): Promise<PointName[]> {
     const asked: PointName[] = [];

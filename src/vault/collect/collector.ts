@@ -113,16 +113,15 @@ class Collection {
       return [];
     }
     const now = clock.nowMs();
-    const givenUp = await points.answerRequests(now, signal);
     for (const point of (await this.#roots.list()).roots) {
       const isOld = ulidTimeMs(point.id) < now - this.#rules.abandonedMs;
-      // A seal that comes after all finds the retirement, and its writer does not report success.
+      // Only asked for here: its writer may put the seal at any moment, look whether anybody asked, and report
+      // success. Requests are answered when that is settled.
       if (!point.isSealed && isOld && !(await this.#roots.isHeld(point))) {
-        await points.retire(point, now, signal);
-        givenUp.push(point);
+        await points.ask(point, now, signal);
       }
     }
-    return givenUp;
+    return points.answerRequests(now, signal);
   }
 
   /** G1. */

@@ -1,0 +1,85 @@
+import {
+  ObjectStore,
+  type ObjectEntry,
+  type ObjectPart,
+  type ObjectRange,
+  type PutOptions,
+} from '../../src/vault/object-store.ts';
+
+/** Steps of the protocol that do nothing, because the store answers what it answered before. */
+export const MUTANTS = ['no-w2', 'no-g2', 'no-retire-check'] as const;
+export type Mutant = (typeof MUTANTS)[number];
+
+/** Who is blinded. */
+export const BLINDED = {
+  'no-w2': 'writer',
+  'no-g2': 'collector',
+  'no-retire-check': 'writer',
+} as const satisfies Record<Mutant, string>;
+
+/** What a second look must not see, per mutant. */
+const STALE: Record<Mutant, RegExp | undefined> = {
+  'no-w2': /^gc\//,
+  'no-g2': /^(s|retire|hold)\/$/,
+  'no-retire-check': undefined,
+};
+
+/**
+ * Blinds its client to what happened since it first looked: a test that finds nothing under it could
+ * not find anything.
+ */
+export class MutantStore extends ObjectStore {
+  override readonly location: string;
+  readonly #store: ObjectStore;
+  readonly #mutant: Mutant;
+  readonly #lists = new Map<string, ObjectEntry[]>();
+
+  constructor(store: ObjectStore, mutant: Mutant) {
+    super();
+    this.#store = store;
+    this.#mutant = mutant;
+    this.location = store.location;
+  }
+
+  override put(
+    key: string,
+    data: Uint8Array,
+    signal: AbortSignal,
+    options?: PutOptions,
+  ): Promise<void> {
+    return this.#store.put(key, data, signal, options);
+  }
+
+  override async get(key: string, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    return this.#mutant === 'no-retire-check' && key.startsWith('retire/')
+      ? undefined
+      : this.#store.get(key, signal);
+  }
+
+  override getRange(
+    key: string,
+    range: ObjectRange,
+    signal: AbortSignal,
+  ): Promise<ObjectPart | undefined> {
+    return this.#store.getRange(key, range, signal);
+  }
+
+  override async *list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {
+    if (STALE[this.#mutant]?.test(prefix) !== true) {
+      yield* this.#store.list(prefix, signal);
+      return;
+    }
+    const known =
+      this.#lists.get(prefix) ?? (await Array.fromAsync(this.#store.list(prefix, signal)));
+    this.#lists.set(prefix, known);
+    yield* known;
+  }
+
+  override remove(key: string, signal: AbortSignal): Promise<void> {
+    return this.#store.remove(key, signal);
+  }
+
+  override close(): Promise<void> {
+    return this.#store.close();
+  }
+}

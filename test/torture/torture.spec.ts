@@ -1,0 +1,47 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { MUTANTS } from './mutant-store.ts';
+
+const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
+const SECONDS = 40;
+/** A process of its own: in it even chance follows from the seed. */
+async function torture(...parameters: string[]): Promise<{ exitCode: number; output: string }> {
+  const flags = ['--disable-warning=ExperimentalWarning', MAIN, ...parameters];
+  let output = '';
+  const child = execFile(process.execPath, flags);
+  child.stdout?.on('data', (piece: string) => (output += piece));
+  child.stderr?.on('data', (piece: string) => (output += piece));
+  const [exitCode] = (await once(child, 'close')) as [number];
+  return { exitCode, output };
+}
+
+describe('writers, collectors, operators and readers at once', () => {
+  it('lose nothing in 25 schedules that are always the same', async () => {
+    const { exitCode, output } = await torture('--seed', '1', '--schedules', '25');
+
+    expect(output).toContain('nothing was lost');
+    expect(exitCode).toBe(0);
+  });
+
+  it(`lose nothing in ${String(SECONDS)} s of others`, async () => {
+    const { exitCode, output } = await torture('--seconds', String(SECONDS));
+    console.log(output);
+
+    expect(output).toContain('nothing was lost');
+    expect(exitCode).toBe(0);
+  });
+
+  it('take the same way for the same seed', async () => {
+    const run = async () =>
+      (await torture('--only', '7', '--history')).output.replace(/ in .* per second/, '');
+
+    expect(await run()).toBe(await run());
+  });
+
+  it.each(MUTANTS)('would be seen to lose something: %s', async (mutant) => {
+    const { output } = await torture('--seed', '1', '--schedules', '150', '--mutant', mutant);
+
+    expect(output).toContain('failed: ');
+  });
+});
