@@ -44,9 +44,9 @@ export async function openChain(
 }
 
 /**
- * Makes a new image: all of it or none. It is written as `path.part`. Closed after a `flush` that
- * nothing was written after, it gets its name; closed in any other state it is removed, and so it
- * is by the next attempt after a crash. An existing file is never touched.
+ * Makes a new image in an empty file, or in one that is not there yet; a file with something in it
+ * is never touched. It is whole when it was closed after a `flush` that nothing was written after.
+ * Who gives it a name that others believe waits for that: see `NewFiles`.
  *
  * @throws Fault `formats.image-exists`, `host.disk-full`, `formats.*`
  */

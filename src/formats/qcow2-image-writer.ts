@@ -2,7 +2,7 @@ import { assertInside } from '../disk/bounds.ts';
 import { DiskWriter } from '../disk/disk-writer.ts';
 import type { Extent } from '../disk/extent.ts';
 import { NbdDiskWriter } from '../nbd/nbd-disk-writer.ts';
-import { PartFile } from './part-file.ts';
+import { openEmptyFile } from './empty-file.ts';
 import { createQcow2 } from './qemu-img.ts';
 import { QemuNbdServer } from './qemu-nbd.ts';
 
@@ -10,38 +10,32 @@ import { QemuNbdServer } from './qemu-nbd.ts';
 export class Qcow2ImageWriter extends DiskWriter {
   /** As asked for; the image itself is rounded up to a sector. */
   override readonly size: number;
-  private readonly part: PartFile;
   private readonly server: QemuNbdServer;
   private readonly disk: NbdDiskWriter;
   /** Nothing was written since the last flush. */
   private isFlushed = false;
   private closing: Promise<void> | undefined;
 
-  private constructor(
-    size: number,
-    opened: { part: PartFile; server: QemuNbdServer; disk: NbdDiskWriter },
-  ) {
+  private constructor(size: number, opened: { server: QemuNbdServer; disk: NbdDiskWriter }) {
     super();
     this.size = size;
-    this.part = opened.part;
     this.server = opened.server;
     this.disk = opened.disk;
   }
 
   static async create(path: string, size: number, signal: AbortSignal): Promise<Qcow2ImageWriter> {
     signal.throwIfAborted();
-    const { part, file } = await PartFile.create(path);
+    const file = await openEmptyFile(path);
     await file.close();
     let server: QemuNbdServer | undefined;
     try {
-      await createQcow2({ path: part.path, sizeBytes: size }, signal);
-      const layers = [{ path: part.path, format: 'qcow2' }] as const;
+      await createQcow2({ path, sizeBytes: size }, signal);
+      const layers = [{ path, format: 'qcow2' }] as const;
       server = await QemuNbdServer.start({ layers, writable: true }, signal);
       const disk = await NbdDiskWriter.open({ socketPath: server.socketPath }, signal);
-      return new Qcow2ImageWriter(size, { part, server, disk });
+      return new Qcow2ImageWriter(size, { server, disk });
     } catch (error) {
       await server?.close();
-      await part.discard();
       throw error;
     }
   }
@@ -70,18 +64,11 @@ export class Qcow2ImageWriter extends DiskWriter {
 
   private async end(): Promise<void> {
     await this.disk.close();
-    if (!this.isFlushed) {
-      // The image goes; how its server ends says nothing that the caller does not know.
-      await this.server.close().catch(() => undefined);
-      await this.part.discard();
-      return;
-    }
-    try {
+    if (this.isFlushed) {
       await this.server.close();
-    } catch (error) {
-      await this.part.discard();
-      throw error;
+    } else {
+      // The image was given up; how its server ends says nothing that the caller does not know.
+      await this.server.close().catch(() => undefined);
     }
-    await this.part.publish();
   }
 }

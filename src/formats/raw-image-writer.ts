@@ -4,8 +4,8 @@ import { DiskWriter } from '../disk/disk-writer.ts';
 import type { Extent } from '../disk/extent.ts';
 import { runCommand } from '../kernel/command.ts';
 import { isFault } from '../kernel/fault.ts';
+import { openEmptyFile } from './empty-file.ts';
 import { onFile } from './file-fault.ts';
-import { PartFile } from './part-file.ts';
 
 /** Written ranges are remembered this coarsely, to know where a new file is still a hole. */
 const REGION_BYTES = 1024 * 1024;
@@ -17,17 +17,13 @@ const ZEROES = new Uint8Array(REGION_BYTES);
 export class RawImageWriter extends DiskWriter {
   override readonly size: number;
   override readonly rawFile: string;
-  private readonly part: PartFile;
   private readonly file: FileHandle;
   private readonly written: Uint8Array;
-  /** Nothing was written since the last flush. */
-  private isFlushed = false;
   private closing: Promise<void> | undefined;
 
-  private constructor(part: PartFile, file: FileHandle, size: number) {
+  private constructor(path: string, file: FileHandle, size: number) {
     super();
-    this.part = part;
-    this.rawFile = part.path;
+    this.rawFile = path;
     this.file = file;
     this.size = size;
     this.written = new Uint8Array(Math.ceil(size / REGION_BYTES));
@@ -35,8 +31,8 @@ export class RawImageWriter extends DiskWriter {
 
   static async create(path: string, size: number, signal: AbortSignal): Promise<RawImageWriter> {
     signal.throwIfAborted();
-    const { part, file } = await PartFile.create(path);
-    const writer = new RawImageWriter(part, file, size);
+    const file = await openEmptyFile(path);
+    const writer = new RawImageWriter(path, file, size);
     try {
       await onFile(path, file.truncate(size));
       return writer;
@@ -49,7 +45,6 @@ export class RawImageWriter extends DiskWriter {
   override async write(offset: number, data: Uint8Array, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     assertInside({ offset, length: data.length }, this.size);
-    this.isFlushed = false;
     if (data.length > 0) {
       const first = Math.floor(offset / REGION_BYTES);
       this.written.fill(1, first, Math.ceil((offset + data.length) / REGION_BYTES));
@@ -65,7 +60,6 @@ export class RawImageWriter extends DiskWriter {
   override async zero(extent: Extent, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     assertInside(extent, this.size);
-    this.isFlushed = false;
     const end = extent.offset + extent.length;
     for (let offset = extent.offset; offset < end;) {
       const run = this.runFrom(offset, end);
@@ -79,17 +73,11 @@ export class RawImageWriter extends DiskWriter {
   override async flush(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     await onFile(this.rawFile, this.file.sync());
-    this.isFlushed = true;
   }
 
   override async close(): Promise<void> {
-    this.closing ??= this.end();
+    this.closing ??= onFile(this.rawFile, this.file.close());
     await this.closing;
-  }
-
-  private async end(): Promise<void> {
-    await onFile(this.rawFile, this.file.close());
-    await (this.isFlushed ? this.part.publish() : this.part.discard());
   }
 
   /** The longest range from `offset` on of which all or nothing was written. */

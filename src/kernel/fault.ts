@@ -65,6 +65,7 @@ export const FAULTS = {
   'passphrase.missing': { kind: 'invalid', retry: 'never' },
   'passphrase.mismatch': { kind: 'invalid', retry: 'never' },
   'target.exists': { kind: 'conflict', retry: 'never' },
+  'target.replaced': { kind: 'conflict', retry: 'never' },
   'vm.definition-invalid': { kind: 'invalid', retry: 'never' },
   'vm.ambiguous': { kind: 'invalid', retry: 'never' },
   'secret.exposed': { kind: 'denied', retry: 'never' },

@@ -15,9 +15,9 @@ describe('NewFiles', () => {
   it('gives all files their names together', async () => {
     await using files = new NewFiles();
     for (const name of ['a', 'b']) {
-      await writeFile(files.add(join(folder, name)), name);
+      await writeFile(await files.add(join(folder, name)), name);
     }
-    expect((await readdir(folder)).sort()).toEqual(['a.partial', 'b.partial']);
+    expect((await readdir(folder)).sort()).toEqual(['a.part', 'b.part']);
 
     await files.publish();
 
@@ -27,8 +27,8 @@ describe('NewFiles', () => {
   it('leaves nothing when it is given up', async () => {
     {
       await using files = new NewFiles();
-      await writeFile(files.add(join(folder, 'a')), 'a');
-      files.add(join(folder, 'never-written'));
+      await writeFile(await files.add(join(folder, 'a')), 'a');
+      await files.add(join(folder, 'never-written'));
     }
 
     expect(await readdir(folder)).toEqual([]);
@@ -36,7 +36,7 @@ describe('NewFiles', () => {
 
   it('never replaces a file that appeared meanwhile', async () => {
     await using files = new NewFiles();
-    await writeFile(files.add(join(folder, 'a')), 'ours');
+    await writeFile(await files.add(join(folder, 'a')), 'ours');
     await writeFile(join(folder, 'a'), 'theirs');
 
     await expect(files.publish()).rejects.toMatchObject({ code: 'target.exists' });
@@ -44,11 +44,23 @@ describe('NewFiles', () => {
     expect(await readFile(join(folder, 'a'), 'utf8')).toBe('theirs');
   });
 
-  it.each(['a', 'a.partial'])('refuses to begin when %s is there', async (name) => {
-    await writeFile(join(folder, name), '');
+  it('refuses to begin when a file is there', async () => {
+    await writeFile(join(folder, 'a'), '');
 
     await expect(NewFiles.refuseExisting([join(folder, 'a')])).rejects.toMatchObject({
       code: 'target.exists',
     });
+  });
+
+  it('begins anew when an earlier attempt was killed', async () => {
+    await writeFile(join(folder, 'a.part'), 'a longer half of it');
+
+    await NewFiles.refuseExisting([join(folder, 'a')]);
+    await using files = new NewFiles();
+    await writeFile(await files.add(join(folder, 'a')), 'whole', { flag: 'r+' });
+    await files.publish();
+
+    expect(await readdir(folder)).toEqual(['a']);
+    expect(await readFile(join(folder, 'a'), 'utf8')).toBe('whole');
   });
 });

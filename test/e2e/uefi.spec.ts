@@ -74,6 +74,7 @@ describe('A VM that boots by UEFI', () => {
   it(
     'comes back under another name with a variable store of its own, as it was when it was frozen',
     async () => {
+      await lab.backUp(target);
       await setVariable('HkBefore', 'set before the backup');
       const { lines } = await lab.serial.lastJournalLine();
       const { point } = await lab.backUp(target);

@@ -44,7 +44,12 @@ export const SERVICE_ADVICE = {
   'target.exists': {
     happened: 'A file that would be written is already there. Hyperkeep never overwrites a file.',
     data: 'Nothing was changed; the file is as it was.',
-    next: 'Choose another folder or name, or remove the file if it is really not needed. A file that ends in .partial is from a restore that was stopped and can be removed.',
+    next: 'Choose another folder or name, or remove the file if it is really not needed. A definition file (.json) beside disks says that a restore of them is whole.',
+  },
+  'target.replaced': {
+    happened: 'Another restore began to write the same files while this one was running.',
+    data: 'This restore was given up; the other one goes on and is whole when it says so.',
+    next: 'Wait for the other one, or restore to another folder.',
   },
   'vm.definition-invalid': {
     happened:

@@ -1,7 +1,7 @@
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { DiskWriter } from '../../disk/disk-writer.ts';
-import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
+import { PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
 import { partOf, type ReportProgress } from '../../kernel/progress.ts';
 import type { Vault } from '../vault.ts';
 import { Losses } from '../repair/losses.ts';
@@ -9,7 +9,7 @@ import { contentBytes, requireSpace } from './free-space.ts';
 import { NewFiles } from '../../kernel/new-files.ts';
 import { filesOf, NVRAM_FILE, type ImageFormat, type RestorePlan } from './restore-plan.ts';
 
-/** Makes an empty image at a path that is free. `formats/image.ts` has the real one. */
+/** Makes an image in an empty file. `formats/image.ts` has the real one. */
 export type CreateImage = (
   path: string,
   format: ImageFormat,
@@ -28,8 +28,8 @@ interface Running {
 }
 
 /**
- * Carries a plan out: all files or none. A host that dies in the middle leaves `.partial` files, and
- * no definition.
+ * Carries a plan out: all files or none. A host that dies in the middle leaves `.part` files, and no
+ * definition.
  *
  * @returns bytes of content written; holes are not counted
  * @throws Fault `target.exists`, `restore.no-space` before anything is written
@@ -54,7 +54,8 @@ export async function writePlan(
   let writtenBytes = 0;
   let beforeBytes = 0;
   for (const { disk, path } of plan.disks) {
-    await using writer = await createImage(files.add(path), plan.format, disk.sizeBytes, signal);
+    const part = await files.add(path);
+    await using writer = await createImage(part, plan.format, disk.sizeBytes, signal);
     let partBytes = 0;
     const lost = losses === undefined ? undefined : new Losses();
     if (lost !== undefined) {
@@ -92,9 +93,9 @@ async function writeSmallFiles(
 ): Promise<void> {
   if (nvramPath !== undefined) {
     const stored = await vault.readFile(point.id, NVRAM_FILE, signal);
-    const path = files.add(nvramPath);
+    const path = await files.add(nvramPath);
     if (isQcow2(stored)) {
-      await writeNew(path, stored);
+      await fillFile(path, stored);
     } else {
       await using writer = await createImage(path, 'qcow2', stored.length, signal);
       await writer.write(0, stored, signal);
@@ -103,7 +104,7 @@ async function writeSmallFiles(
   }
   if (definition !== undefined) {
     const text = `${JSON.stringify(definition.content, undefined, 2)}\n`;
-    await writeNew(files.add(definition.path), text);
+    await fillFile(await files.add(definition.path), text);
   }
 }
 
@@ -112,8 +113,8 @@ function isQcow2(content: Uint8Array): boolean {
   return Buffer.from(content.subarray(0, 4)).equals(Buffer.from([0x51, 0x46, 0x49, 0xfb]));
 }
 
-async function writeNew(path: string, content: Uint8Array | string): Promise<void> {
-  await using handle = await open(path, 'wx', PRIVATE_FILE_MODE);
+async function fillFile(path: string, content: Uint8Array | string): Promise<void> {
+  await using handle = await open(path, 'r+');
   await handle.writeFile(content);
   await handle.sync();
 }

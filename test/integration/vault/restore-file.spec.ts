@@ -63,7 +63,7 @@ describe('restoring to a raw file, which workers write themselves', () => {
     expect((await stat(path)).blocks * 512).toBeLessThan(WRITTEN.length * 400_000);
   });
 
-  it('writes nothing of a damaged frame, and publishes no file', async () => {
+  it('writes nothing of a damaged frame', async () => {
     const { vault, store, place, path } = await setUp(DirectoryObjectStore);
     for await (const { key } of store.list('d/', signal)) {
       await using pack = await open(store.localFile(key), 'r+');
@@ -75,7 +75,7 @@ describe('restoring to a raw file, which workers write themselves', () => {
       await vault.restoreDisk(place, writer, { signal });
     };
     await expect(restore()).rejects.toMatchObject({ code: 'vault.chunk-corrupt' });
-    await expect(stat(path)).rejects.toThrow('ENOENT');
+    expect((await stat(path)).blocks).toBe(0);
   });
 
   it('says what the writer says when workers may not write', async () => {

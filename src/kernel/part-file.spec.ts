@@ -16,9 +16,8 @@ describe('PartFile', () => {
   });
 
   it('has its name only when it is published, and nobody else may read it', async () => {
-    const { part, file } = await PartFile.create(target);
-    await file.writeFile('content');
-    await file.close();
+    const part = await PartFile.create(target);
+    await writeFile(part.path, 'content');
     expect(await readdir(folder)).toEqual(['disk.raw.part']);
 
     await part.publish();
@@ -29,8 +28,7 @@ describe('PartFile', () => {
   });
 
   it('leaves nothing when it is given up', async () => {
-    const { part, file } = await PartFile.create(target);
-    await file.close();
+    const part = await PartFile.create(target);
 
     await part.discard();
 
@@ -38,12 +36,12 @@ describe('PartFile', () => {
   });
 
   it('never overwrites, neither at the start nor at the end', async () => {
-    const { part, file } = await PartFile.create(target);
-    await file.close();
+    const part = await PartFile.create(target);
     await writeFile(target, 'precious');
 
-    await expect(part.publish()).rejects.toMatchObject({ code: 'formats.image-exists' });
-    await expect(PartFile.create(target)).rejects.toMatchObject({ code: 'formats.image-exists' });
+    await expect(part.publish()).rejects.toMatchObject({ code: 'target.exists' });
+    await expect(PartFile.create(target)).rejects.toMatchObject({ code: 'target.exists' });
+    await part.discard();
 
     expect(await readFile(target, 'utf8')).toBe('precious');
     expect(await readdir(folder)).toEqual(['disk.raw']);
@@ -52,12 +50,11 @@ describe('PartFile', () => {
   it('takes the place of what a crash left, and of a writer that still lives', async () => {
     const first = await PartFile.create(target);
     const second = await PartFile.create(target);
-    await second.file.writeFile('second');
-    await second.file.close();
+    await writeFile(second.path, 'second');
 
-    await expect(first.part.publish()).rejects.toMatchObject({ code: 'formats.image-replaced' });
-    await first.file.close();
-    await second.part.publish();
+    await expect(first.publish()).rejects.toMatchObject({ code: 'target.replaced' });
+    await first.discard();
+    await second.publish();
 
     expect(await readFile(target, 'utf8')).toBe('second');
   });
