@@ -7,7 +7,11 @@ import { SystemClock } from './kernel/clock.ts';
 import { Fault, systemCode } from './kernel/fault.ts';
 import { readClientConfig } from './platform/config/cli-settings.ts';
 import { readConfig } from './platform/config/config.ts';
-import { takePassphrase } from './platform/config/passphrase.ts';
+import {
+  PASSPHRASE_NAMES,
+  takePassphrase,
+  type PassphraseName,
+} from './platform/config/passphrase.ts';
 
 /* The entry of the command line: binds commands to this process. */
 
@@ -32,20 +36,21 @@ function corrected<Value>(read: () => Value): Value {
 }
 
 /** Settings are read, and secrets taken out of the environment, before anything else runs. */
-function readPassphraseOnce(): () => Promise<string | undefined> {
-  let taken: { passphrase: string | undefined } | { error: unknown };
+function readPassphrasesOnce(): (which?: PassphraseName) => Promise<string | undefined> {
+  const taken = new Map(PASSPHRASE_NAMES.map((name) => [name, takenOnce(name)]));
+  return async (which = 'vault') => taken.get(which)?.();
+}
+
+function takenOnce(name: PassphraseName): () => string | undefined {
   try {
     // eslint-disable-next-line no-restricted-properties -- platform/config reads and empties it
-    taken = { passphrase: corrected(() => takePassphrase(process.env)) };
+    const passphrase = corrected(() => takePassphrase(process.env, name));
+    return () => passphrase;
   } catch (error) {
-    taken = { error };
+    return () => {
+      throw error;
+    };
   }
-  return async () => {
-    if ('error' in taken) {
-      throw taken.error;
-    }
-    return taken.passphrase;
-  };
 }
 
 /** The first signal asks commands to stop; the second does not wait for them. */
@@ -76,7 +81,7 @@ async function main(): Promise<void> {
       throw error;
     });
   }
-  const readPassphrase = readPassphraseOnce();
+  const readPassphrase = readPassphrasesOnce();
   const stop = stopSignal();
   const { homedir: homeFolder, uid: userId } = userInfo();
   // eslint-disable-next-line no-restricted-properties -- handed to platform/config

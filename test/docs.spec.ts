@@ -46,7 +46,7 @@ describe('docs/cli.md', () => {
   it('has every command with exactly its options', async () => {
     const rows = (await text('docs/cli.md')).split('\n').flatMap((line) => {
       const [first = '', , options = ''] = line.split('|').slice(1);
-      const name = /^ `(hyperkeep [a-z ]+)` +$/.exec(first)?.[1];
+      const name = /^ `(hyperkeep [a-z -]+)` +$/.exec(first)?.[1];
       return name === undefined ? [] : [{ name, options: options.match(/--[a-z-]+/g) ?? [] }];
     });
     const sorted = (list: readonly Leaf[]): Leaf[] =>

@@ -75,6 +75,7 @@ export class RegisteredVaults {
           passphrase: chosen,
           singleWriter: request.singleWriter,
           parameters: this.environment.parameters,
+          probe: {},
         },
         signal,
       ),

@@ -1,6 +1,9 @@
 import { type Clock } from '../kernel/clock.ts';
 import { type Terminal } from './terminal.ts';
 
+/** Which passphrase: of the vault, of its retention key, or one that is to be made. */
+export type PassphraseName = 'vault' | 'retention' | 'new';
+
 /** How to find the service. */
 export interface ServiceSettings {
   /** HYPERKEEP_HOME: where the service keeps its token and address. */
@@ -21,8 +24,8 @@ export interface CliEnvironment {
   readonly timeZone?: string;
   /** Read when needed only: a wrong setting of the service must not stop a rescue. */
   readSettings(): ServiceSettings;
-  /** HYPERKEEP_PASSPHRASE or the content of HYPERKEEP_PASSPHRASE_FILE. */
-  readPassphrase(): Promise<string | undefined>;
+  /** HYPERKEEP_PASSPHRASE or the content of HYPERKEEP_PASSPHRASE_FILE; or another one of these settings. */
+  readPassphrase(which?: PassphraseName): Promise<string | undefined>;
   /** Runs the service until `signal` fires. */
   serve(signal: AbortSignal): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Fault } from '../kernel/fault.ts';
-import { type CliEnvironment } from './cli-environment.ts';
+import { type CliEnvironment, type PassphraseName } from './cli-environment.ts';
 import { askSecret, canAsk } from './prompt.ts';
 
 /** Crockford's base 32: no letter that is read as a digit. */
@@ -32,15 +32,23 @@ export async function existingPassphrase(
   return await askSecret(environment.terminal, 'Passphrase of the vault: ', signal);
 }
 
+/** What a new passphrase is for, with the words to ask for it. */
+const NEW_PASSPHRASES = {
+  vault: 'Passphrase of the new vault',
+  retention: 'Passphrase of its retention key',
+  new: 'New passphrase',
+} as const satisfies Record<PassphraseName, string>;
+
 /**
- * The passphrase of a new vault: from the settings, or asked for twice. Undefined when the user
- * wants one to be generated.
+ * A new passphrase: from the settings, or asked for twice. Undefined when the user wants one to be
+ * generated.
  */
 export async function newPassphrase(
   environment: CliEnvironment,
   signal: AbortSignal,
+  which: PassphraseName = 'vault',
 ): Promise<string | undefined> {
-  const given = await environment.readPassphrase();
+  const given = await environment.readPassphrase(which);
   if (given !== undefined) {
     return given;
   }
@@ -48,7 +56,7 @@ export async function newPassphrase(
   const { terminal } = environment;
   const first = await askSecret(
     terminal,
-    'Passphrase of the new vault (just Enter: one is generated): ',
+    `${NEW_PASSPHRASES[which]} (just Enter: one is generated): `,
     signal,
   );
   if (first === '') {
@@ -56,14 +64,27 @@ export async function newPassphrase(
   }
   const second = await askSecret(terminal, 'The same again: ', signal);
   if (first !== second) {
-    throw new Fault('passphrase.mismatch', 'The two passphrases differ. Nothing was created.');
+    throw new Fault('passphrase.mismatch', 'The two passphrases differ. Nothing was changed.');
   }
   return first;
 }
 
+/**
+ * The passphrase of a separate retention key: from the settings, or asked for. Undefined if there is nobody to ask.
+ */
+export async function retentionPassphrase(
+  environment: CliEnvironment,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const given = await environment.readPassphrase('retention');
+  return given === undefined && canAsk(environment.terminal)
+    ? await askSecret(environment.terminal, 'Passphrase of the retention key: ', signal)
+    : given;
+}
+
 /** How a generated passphrase is shown: on standard error, never in a document that may be kept. */
-export function generatedAdvice(passphrase: string): string {
-  return `Passphrase (shown this once, write it down): ${passphrase}\n`;
+export function generatedAdvice(passphrase: string, what = 'Passphrase'): string {
+  return `${what} (shown this once, write it down): ${passphrase}\n`;
 }
 
 function requireTerminal({ terminal }: CliEnvironment): void {

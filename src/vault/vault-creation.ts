@@ -109,7 +109,7 @@ function refuseInvalid({ passphrase, name, lock }: CreateOptions): void {
 /** @throws Fault `vault.store-unfit` */
 async function probed(
   store: ObjectStore,
-  { probe, lock, singleWriter = false }: CreateOptions,
+  { probe, lock, parameters, singleWriter = false }: CreateOptions,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<Capabilities | undefined> {
@@ -117,7 +117,8 @@ async function probed(
   if (probe === undefined) {
     return undefined;
   }
-  const capabilities = await probeStore(store, { ...probe, clock }, signal);
+  const largeBytes = parameters?.packBytes ?? DEFAULTS.packBytes;
+  const capabilities = await probeStore(store, { largeBytes, ...probe, clock }, signal);
   refuseUnfit(capabilities, { singleWriter, ...(lock && { lock: lock.mode }) });
   return capabilities;
 }

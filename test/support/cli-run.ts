@@ -12,6 +12,8 @@ export interface CliRun {
 export interface CliRunOptions {
   readonly folder: string;
   readonly passphrase?: string;
+  readonly retentionPassphrase?: string;
+  readonly newPassphrase?: string;
   readonly environment?: Partial<CliEnvironment>;
   readonly signal?: AbortSignal;
   readonly input?: TypedInput;
@@ -36,7 +38,12 @@ export function cliEnvironment(options: CliRunOptions): CliWorld {
     cacheFolder: `${options.folder}/cache`,
     timeZone: 'UTC',
     readSettings: () => ({ homeFolder: `${options.folder}/home` }),
-    readPassphrase: async () => options.passphrase,
+    readPassphrase: async (which = 'vault') =>
+      ({
+        vault: options.passphrase,
+        retention: options.retentionPassphrase,
+        new: options.newPassphrase,
+      })[which],
     serve: async () => undefined,
     ...options.environment,
   };

@@ -1,9 +1,13 @@
 import { basename } from 'node:path';
+import { Fault } from '../../kernel/fault.ts';
+import { type LockMode } from '../../vault/bucket-features.ts';
+import { type LockPolicy } from '../../vault/lock/locking-store.ts';
 import { Vault } from '../../vault/vault.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { generatedAdvice, generatePassphrase, newPassphrase } from '../passphrase.ts';
 import { recoveryAdvice, recoveryFilePath, RecoveryFilePlace } from '../recovery-file.ts';
+import { capabilityTable } from './capability-table.ts';
 import { checkedName } from './import-plan.ts';
 import { openOptions, openStore, type VaultPlace } from './vault-access.ts';
 
@@ -11,6 +15,9 @@ export interface CreateOptions extends VaultPlace {
   readonly name?: string;
   readonly recoveryFile?: string;
   readonly generatePassphrase?: boolean;
+  readonly separateRetentionKey?: boolean;
+  readonly lock?: LockMode;
+  readonly lockDays?: string;
 }
 
 /** Creates a vault and its recovery file, and opens the vault with that file as a test. */
@@ -28,12 +35,17 @@ export async function createVault(cli: Cli, options: CreateOptions): Promise<Out
   const chosen =
     options.generatePassphrase === true ? undefined : await newPassphrase(environment, signal);
   const passphrase = chosen ?? generatePassphrase();
-  const { vault, recoveryFile } = await Vault.create(
+  const retention = await newRetention(cli, options);
+  const lock = lockOf(options);
+  const { vault, recoveryFile, capabilities } = await Vault.create(
     store,
     {
       ...openOptions(cli),
       name,
       passphrase,
+      probe: {},
+      ...(retention === undefined ? {} : { retentionPassphrase: retention.passphrase }),
+      ...(lock === undefined ? {} : { lock }),
       ...(options.singleWriter === true ? { singleWriter: true } : {}),
     },
     signal,
@@ -41,6 +53,9 @@ export async function createVault(cli: Cli, options: CreateOptions): Promise<Out
   await vault.close();
   if (chosen === undefined) {
     cli.sayLines(generatedAdvice(passphrase));
+  }
+  if (retention?.generated === true) {
+    cli.sayLines(generatedAdvice(retention.passphrase, 'Passphrase of the retention key'));
   }
   const content = await place.write(recoveryFile);
   const again = await Vault.open(
@@ -52,7 +67,36 @@ export async function createVault(cli: Cli, options: CreateOptions): Promise<Out
   await again.close();
   cli.sayLines(recoveryAdvice(path));
   return {
-    document: { vault: { id: vault.id, name, location: store.location }, recoveryFile: path },
-    text: `Vault ${name} created at ${store.location}; its recovery file was tested.\n`,
+    document: {
+      vault: { id: vault.id, name, location: store.location },
+      recoveryFile: path,
+      capabilities,
+    },
+    text:
+      (capabilities === undefined ? '' : `${capabilityTable(capabilities)}\n`) +
+      `Vault ${name} created at ${store.location}; its recovery file was tested.\n`,
   };
+}
+
+async function newRetention(
+  { environment, signal }: Cli,
+  { separateRetentionKey, generatePassphrase: generate }: CreateOptions,
+): Promise<{ passphrase: string; generated: boolean } | undefined> {
+  if (separateRetentionKey !== true) {
+    return undefined;
+  }
+  const chosen =
+    generate === true ? undefined : await newPassphrase(environment, signal, 'retention');
+  return { passphrase: chosen ?? generatePassphrase(), generated: chosen === undefined };
+}
+
+function lockOf({ lock, lockDays }: CreateOptions): LockPolicy | undefined {
+  const days = Number(lockDays ?? '30');
+  if ((lock === undefined && lockDays !== undefined) || !Number.isInteger(days)) {
+    throw new Fault(
+      'request.invalid',
+      '--lock-days is a whole number of days and needs --lock governance or --lock compliance.',
+    );
+  }
+  return lock === undefined ? undefined : { mode: lock, days };
 }

@@ -3,6 +3,7 @@ import { type Cli } from '../cli.ts';
 import { type CopyOptions } from './copy-vault.ts';
 import { type CreateOptions } from './create-vault.ts';
 import { type ImportOptions } from './import-images.ts';
+import { addKeyCommands } from './key-commands.ts';
 import { type ListOptions } from './point-list.ts';
 import { type RestoreOptions } from './restore-point.ts';
 import { addProofCommands } from './proof-commands.ts';
@@ -24,6 +25,14 @@ export function addRescueCommands(program: Command, cli: Cli): void {
     .option('--recovery-file <path>', 'default: hyperkeep-recovery-NAME.txt in this folder')
     .option('--generate-passphrase', 'generate a strong passphrase and show it once')
     .option('--single-writer', 'accept a network file system or a caching store')
+    .option('--separate-retention-key', 'give points up only with a passphrase of its own')
+    .addOption(
+      new Option('--lock <mode>', 'nobody removes what is needed').choices([
+        'governance',
+        'compliance',
+      ]),
+    )
+    .option('--lock-days <days>', 'how long at least, counted from any moment; default 30')
     .action(async (options: CreateOptions) => {
       const { createVault } = await import('./create-vault.ts');
       await cli.answer(options, createVault(cli, options));
@@ -40,7 +49,9 @@ export function addRescueCommands(program: Command, cli: Cli): void {
       const { importImages } = await import('./import-images.ts');
       await cli.answer(options, importImages(cli, files, { ...options, diskName }));
     });
-  opened(rescue.command('points').description('the recovery points in the vault, oldest first'))
+  first(
+    opened(rescue.command('points')).description('the recovery points in the vault, oldest first'),
+  )
     .option('--vm <name>', 'of this VM only')
     .action(async (options: ListOptions) => {
       const { listPoints } = await import('./point-list.ts');
@@ -50,7 +61,8 @@ export function addRescueCommands(program: Command, cli: Cli): void {
   addCopy(rescue, cli);
   addProofCommands(rescue, cli, { at, opened });
   addRetentionCommands(rescue, cli, opened);
-  spent(rescue.command('verify').description('check recovery points without restoring them'))
+  addKeyCommands(rescue, cli, opened);
+  first(spent(rescue.command('verify').description('check recovery points without restoring them')))
     .argument('[point]', 'id, its beginning, or "latest"; all of them if left out')
     .option('--vm <name>', 'of this VM only')
     .option(
@@ -95,10 +107,12 @@ function addCopy(rescue: Command, cli: Cli): void {
 }
 
 function addRestore(rescue: Command, cli: Cli): void {
-  spent(
-    rescue
-      .command('restore')
-      .description('write the disks and the definition of a recovery point as new files'),
+  first(
+    spent(
+      rescue
+        .command('restore')
+        .description('write the disks and the definition of a recovery point as new files'),
+    ),
   )
     .argument('<point>', 'id, its beginning, or "latest"')
     .option('--vm <name>', 'whose point; needed for "latest" when the vault holds several VMs')
@@ -122,6 +136,13 @@ function at(command: Command): Command {
     .requiredOption('--vault <place>', 'a folder or s3://bucket/prefix')
     .option('--endpoint <url>', 'an S3 service that is not AWS')
     .option('--region <name>', 'region of the bucket');
+}
+
+function first(command: Command): Command {
+  return command.option(
+    '--first-version',
+    'read objects as they were first written, whatever was put over them',
+  );
 }
 
 function opened(command: Command): Command {

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Spending } from '../../vault/budget/spending.ts';
+import { FirstVersionStore } from '../../vault/lock/first-versions.ts';
 import { type ObjectStore } from '../../vault/object-store.ts';
 import { openObjectStore } from '../../vault/object-stores/location.ts';
 import { Vault } from '../../vault/vault.ts';
@@ -18,6 +19,8 @@ export interface VaultPlace extends CommonOptions, SpendingOptions {
   readonly region?: string;
   readonly profile?: string;
   readonly singleWriter?: boolean;
+  /** Looks at the first version of each object: past what somebody wrote over it. */
+  readonly firstVersion?: boolean;
 }
 
 export interface VaultKey extends VaultPlace {
@@ -32,10 +35,10 @@ export async function openStore(
   place: VaultPlace,
   spending = new Spending(),
 ): Promise<ObjectStore> {
-  const { endpoint, region, profile, singleWriter } = place;
+  const { endpoint, region, profile, singleWriter, firstVersion } = place;
   const vault = locationOf(cli, place.vault);
   let said = false;
-  return await openObjectStore(
+  const store = await openObjectStore(
     vault,
     {
       ...(endpoint === undefined ? {} : { endpoint }),
@@ -56,6 +59,7 @@ export async function openStore(
     },
     cli.signal,
   );
+  return firstVersion === true ? new FirstVersionStore(store) : store;
 }
 
 /** Folders are meant from where the user stands. */
@@ -85,14 +89,22 @@ export async function withVault<Result>(
   const unlocked = await unlock(cli, key);
   await using resources = new AsyncDisposableStack();
   const store = resources.adopt(await openStore(cli, key, spending), (opened) => opened.close());
-  const vault = resources.adopt(
-    await Vault.open(store, unlocked, openOptions(cli), cli.signal),
-    (opened) => opened.close(),
-  );
+  const vault = resources.adopt(await openVault(cli, store, unlocked), (opened) => opened.close());
   return await work(vault, spending);
 }
 
-/** What opens a vault. */
+/** With its retention key too, if the settings have the passphrase of a separate one. */
+async function openVault(cli: Cli, store: ObjectStore, unlocked: VaultUnlock): Promise<Vault> {
+  const passphrase = await cli.environment.readPassphrase('retention');
+  const retention = passphrase === undefined ? undefined : { kind: 'passphrase', passphrase };
+  return await Vault.open(
+    store,
+    unlocked,
+    { ...openOptions(cli), ...(retention && { retention: retention as VaultUnlock }) },
+    cli.signal,
+  );
+}
+
 export async function unlock(cli: Cli, { recoveryFile }: VaultKey): Promise<VaultUnlock> {
   return recoveryFile === undefined
     ? { kind: 'passphrase', passphrase: await existingPassphrase(cli.environment, cli.signal) }

@@ -51,6 +51,10 @@ describe('readConfig', () => {
       'HYPERKEEP_URL',
       'HYPERKEEP_PASSPHRASE',
       'HYPERKEEP_PASSPHRASE_FILE',
+      'HYPERKEEP_RETENTION_PASSPHRASE',
+      'HYPERKEEP_RETENTION_PASSPHRASE_FILE',
+      'HYPERKEEP_NEW_PASSPHRASE',
+      'HYPERKEEP_NEW_PASSPHRASE_FILE',
       'DATABASE_URL_FILE',
     ];
 
@@ -64,6 +68,18 @@ describe('takePassphrase', () => {
 
     expect(takePassphrase(environment)).toBe('open sesame');
     expect(environment).toEqual({ PATH: '/bin' });
+  });
+
+  it('takes the other ones by their own names', () => {
+    const environment = {
+      HYPERKEEP_RETENTION_PASSPHRASE: 'for retiring',
+      HYPERKEEP_NEW_PASSPHRASE: 'of tomorrow',
+    };
+
+    expect(takePassphrase(environment)).toBeUndefined();
+    expect(takePassphrase(environment, 'retention')).toBe('for retiring');
+    expect(takePassphrase(environment, 'new')).toBe('of tomorrow');
+    expect(environment).toEqual({});
   });
 
   it('reads the first line of a file', async () => {

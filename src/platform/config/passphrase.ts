@@ -1,16 +1,29 @@
 import { readFileSync } from 'node:fs';
 
+/** Variables that hold a passphrase; each can have `_FILE` behind it and name a file instead. */
+const VARIABLES = {
+  vault: 'HYPERKEEP_PASSPHRASE',
+  retention: 'HYPERKEEP_RETENTION_PASSPHRASE',
+  new: 'HYPERKEEP_NEW_PASSPHRASE',
+} as const;
+export type PassphraseName = keyof typeof VARIABLES;
+export const PASSPHRASE_NAMES = Object.keys(VARIABLES) as PassphraseName[];
+
 /**
- * Takes the vault passphrase out of the environment: HYPERKEEP_PASSPHRASE, or the first line of the
+ * Takes a passphrase out of the environment: HYPERKEEP_PASSPHRASE, or the first line of the
  * file that HYPERKEEP_PASSPHRASE_FILE names. Both variables are gone afterwards, so that no child
  * process and no crash dump of the environment has them. `undefined` when neither is set.
  */
 export function takePassphrase(
   environment: Record<string, string | undefined>,
+  name: PassphraseName = 'vault',
 ): string | undefined {
-  const { HYPERKEEP_PASSPHRASE: passphrase, HYPERKEEP_PASSPHRASE_FILE: file } = environment;
-  delete environment['HYPERKEEP_PASSPHRASE'];
-  delete environment['HYPERKEEP_PASSPHRASE_FILE'];
+  const variable = VARIABLES[name];
+  const { [variable]: passphrase, [`${variable}_FILE`]: file } = environment;
+  for (const taken of [variable, `${variable}_FILE`]) {
+    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- one of six names
+    delete environment[taken];
+  }
   if (passphrase !== undefined && passphrase !== '') {
     return passphrase;
   }
