@@ -4,6 +4,7 @@
 import { parseArgs } from 'node:util';
 import { CONFIGURATIONS, LARGE } from '../model/configurations.ts';
 import { explore } from '../model/explorer.ts';
+import { RULES } from '../model/rules.ts';
 
 const { values } = parseArgs({
   options: {
@@ -21,7 +22,10 @@ if (names.length === 0) {
 let failures = 0;
 for (const name of names) {
   const began = performance.now();
-  const { states, complete, violation } = explore(all[name].build(), Number(values.states) * 1e6);
+  const { states, complete, violation } = explore(
+    all[name].build(RULES),
+    Number(values.states) * 1e6,
+  );
   const seconds = (performance.now() - began) / 1000;
   const rss = process.memoryUsage.rss() / 2 ** 30;
   const result = violation ? violation.why : complete ? 'no violation' : 'not finished: no proof';

@@ -1,6 +1,6 @@
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { Clock } from '../../src/kernel/clock.ts';
-import { SilentLog, type Log, type LogFields } from '../../src/kernel/log.ts';
+import { Log, type LogFields } from '../../src/kernel/log.ts';
 import type { ObjectStore } from '../../src/vault/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { Vault } from '../../src/vault/vault.ts';
@@ -124,7 +124,7 @@ export async function prepareVault(): Promise<PreparedVault> {
 }
 
 /** Counts what happens. */
-export class CountingLog extends SilentLog {
+export class CountingLog extends Log {
   readonly #count: (event: string) => void;
 
   constructor(count: (event: string) => void) {
@@ -139,6 +139,14 @@ export class CountingLog extends SilentLog {
 
   override warn(event: string, fields?: LogFields): void {
     this.error(event, fields);
+  }
+
+  override info(): void {
+    // Nothing went wrong.
+  }
+
+  override debug(): void {
+    // Nothing went wrong.
   }
 }
 
