@@ -4,6 +4,7 @@ import type { FreezeOptions, FrozenVm } from '../engines/engine.ts';
 import { FakeEngine } from '../engines/fake/fake-engine.ts';
 import { MiB } from '../kernel/bytes.ts';
 import { SystemClock } from '../kernel/clock.ts';
+import { MemoryDisk } from '../disk/memory-disk.ts';
 import { SilentLog } from '../kernel/log.ts';
 import type { Progress } from '../kernel/progress.ts';
 import { MemoryObjectStore } from '../vault/object-stores/memory.ts';
@@ -25,9 +26,21 @@ class RememberingEngine extends FakeEngine {
   }
 }
 
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** Stands at a day after which all of a small disk is checked. */
+class SetClock extends SystemClock {
+  ms = (30 * 700 + 28) * DAY_MS;
+
+  override nowMs(): number {
+    return this.ms;
+  }
+}
+
 /** A running VM with two disks, an empty vault and the service between them. */
 async function setUp() {
-  const engine = new RememberingEngine();
+  const clock = new SetClock();
+  const engine = new RememberingEngine(clock);
   const disk = (name: string) => ({
     id: randomUUID(),
     name,
@@ -72,7 +85,7 @@ async function setUp() {
       { ...REQUEST, ...change },
       { jobId: 'job-1', signal: stop, report: (report) => progress.push(report) },
     );
-  return { engine, vault, vaults, points, catalog, progress, run };
+  return { engine, vault, vaults, points, catalog, progress, clock, run };
 }
 
 const ones = (length: number) => new Uint8Array(length).fill(1);
@@ -181,6 +194,31 @@ describe('BackupService.takeRecoveryPoint', () => {
     await expect(run()).rejects.toThrow('no room');
 
     expect((await run()).point.vmId).toBe(VM);
+  });
+
+  it('reads the whole disk when tracking missed something, says which points are in doubt, tracks anew', async () => {
+    const { engine, vault, clock, run } = await setUp();
+    engine.write(VM, 'data', 0, ones(1 * MiB));
+    const first = await run();
+    engine.write(VM, 'system', 0, ones(4096));
+    const second = await run();
+    engine.writeUnnoticed(VM, 'data', 512 * 1024, new Uint8Array(4096).fill(9));
+
+    clock.ms += DAY_MS;
+    const third = await run();
+
+    const [, data] = third.point.disks;
+    expect(data).toMatchObject({ name: 'data', method: 'full', reason: 'tracking-wrong' });
+    const notes = third.point.notes.join();
+    expect(notes).toContain(`may lack changes of the disk: ${second.point.id}`);
+    expect(notes).not.toContain(first.point.id);
+    const disk = new MemoryDisk(2 * MiB);
+    const place = { pointId: third.point.id, diskId: data?.diskId ?? '' };
+    await vault.restoreDisk(place, disk.writer(), { signal });
+    const bytes = new Uint8Array(4096);
+    await disk.reader().read(512 * 1024, bytes, signal);
+    expect(new Set(bytes)).toEqual(new Set([9]));
+    expect((await run()).point.disks[1]).toMatchObject({ reason: 'tracking-replaced' });
   });
 
   it('has taken the point although the catalog could not be written', async () => {

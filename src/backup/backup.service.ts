@@ -4,11 +4,12 @@ import type { Engine, FrozenVm } from '../engines/engine.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import { partOf, type ReportProgress } from '../kernel/progress.ts';
-import type { RecoveryPoint } from '../vault/recovery-point.ts';
-import type { PointWriter } from '../vault/vault.ts';
+import type { PointDisk, RecoveryPoint } from '../vault/recovery-point.ts';
+import type { PointWriter, Vault } from '../vault/vault.ts';
 import { changesSince, type DiskChanges } from './disk-changes.ts';
 import { neededGenerations } from './needed-generations.ts';
-import { pointNotes } from './point-notes.ts';
+import { missedChangesNote, pointNotes } from './point-notes.ts';
+import { proofRanges } from './proof-ranges.ts';
 
 /** Name of the firmware's variable store in a recovery point. */
 export const NVRAM_FILE = 'nvram';
@@ -37,7 +38,7 @@ export interface TakenPoint {
 }
 
 export interface BackupCollaborators {
-  readonly engine: Pick<Engine, 'get' | 'freeze'>;
+  readonly engine: Pick<Engine, 'get' | 'freeze' | 'distrust'>;
   readonly vaults: Pick<RegisteredVaults, 'open'>;
   readonly points: Pick<PointCatalog, 'newestOf' | 'put'>;
 }
@@ -64,6 +65,16 @@ export class BackupService {
    * and what was uploaded is not sent again by the next run.
    */
   async takeRecoveryPoint(request: BackupRequest, running: Running): Promise<TakenPoint> {
+    const taken = await this.take(request, running);
+    for (const { diskId, reason } of taken.point.disks) {
+      if (reason === 'tracking-wrong') {
+        await this.collaborators.engine.distrust(request.vmId, diskId, running.signal);
+      }
+    }
+    return taken;
+  }
+
+  private async take(request: BackupRequest, running: Running): Promise<TakenPoint> {
     const { engine, vaults, points } = this.collaborators;
     const { signal, jobId } = running;
     const startedMs = this.clock.monotonicMs();
@@ -83,7 +94,7 @@ export class BackupService {
       },
       signal,
     );
-    const point = await this.store(frozen, writer, request, running);
+    const point = await this.store(frozen, { vault, writer }, request, running);
 
     await this.catalogue(request.vaultId, point);
     return {
@@ -96,12 +107,14 @@ export class BackupService {
 
   private async store(
     frozen: FrozenVm,
-    writer: PointWriter,
+    { vault, writer }: { readonly vault: Vault; readonly writer: PointWriter },
     request: BackupRequest,
     { signal, report }: Running,
   ): Promise<RecoveryPoint> {
     const disks = await changesSince(writer.parent, frozen.disks, request.full);
-    await addDisks(disks, writer, { signal, report });
+    const stored = await addDisks(disks, writer, frozen.takenAtMs, { signal, report });
+    const missed = stored.filter(({ reason }) => reason === 'tracking-wrong');
+    const earlier = missed.length === 0 ? [] : await vault.points(signal, request.vmId);
     if (frozen.nvram !== undefined) {
       await writer.addFile(NVRAM_FILE, frozen.nvram, signal);
     }
@@ -111,7 +124,10 @@ export class BackupService {
       {
         takenAtMs: frozen.takenAtMs,
         consistency: frozen.consistency,
-        notes: pointNotes(frozen, writer.parent, disks),
+        notes: [
+          ...pointNotes(frozen, writer.parent, disks),
+          ...missed.map((disk) => missedChangesNote(disk, earlier)),
+        ],
         configuration: frozen.definition,
       },
       signal,
@@ -131,19 +147,25 @@ export class BackupService {
 async function addDisks(
   disks: readonly DiskChanges[],
   writer: PointWriter,
+  nowMs: number,
   { signal, report }: Omit<Running, 'jobId'>,
-): Promise<void> {
+): Promise<PointDisk[]> {
+  const stored: PointDisk[] = [];
+  const beforeMs = writer.parent?.takenAtMs ?? nowMs;
   let beforeBytes = 0;
   let afterBytes = sum(disks);
-  for (const { disk, changes, readBytesMax } of disks) {
+  for (const { disk: frozen, changes, readBytesMax } of disks) {
     afterBytes -= readBytesMax;
-    const { diskId, name, sizeBytes, reader, tracking } = disk;
-    await writer.addDisk(
-      { diskId, name, sizeBytes, reader, tracking, changes },
+    const { diskId, name, sizeBytes, reader, tracking } = frozen;
+    const prove = proofRanges(sizeBytes, { beforeMs, nowMs });
+    const disk = await writer.addDisk(
+      { diskId, name, sizeBytes, reader, tracking, changes, prove },
       { signal, report: partOf(report, { beforeBytes, afterBytes }) },
     );
+    stored.push(disk);
     beforeBytes += readBytesMax;
   }
+  return stored;
 }
 
 function sum(disks: readonly DiskChanges[]): number {

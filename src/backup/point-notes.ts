@@ -1,7 +1,7 @@
 import type { FullReadReason } from '../disk/change-set.ts';
 import type { FrozenVm } from '../engines/engine.ts';
 import { formatBytes } from '../kernel/bytes.ts';
-import type { RecoveryPoint } from '../vault/recovery-point.ts';
+import type { PointDisk, RecoveryPoint } from '../vault/recovery-point.ts';
 import type { DiskChanges } from './disk-changes.ts';
 
 /** Why a disk was read whole although it was in the vault already. */
@@ -12,6 +12,8 @@ const REASONS: Readonly<Record<FullReadReason, string | undefined>> = {
   'tracking-unavailable': 'the point before does not know its place in the change log',
   'tracking-replaced': 'it was changed outside Hyperkeep, or taken anew, since the point before',
   'change-log-gap': 'its change log has a gap since the point before',
+  // Found while the disk is stored: the note names the points that may be wrong.
+  'tracking-wrong': undefined,
   'parent-damaged':
     'what the vault keeps of the point before is damaged; verify tells which points are affected',
   'parent-unreadable':
@@ -45,6 +47,26 @@ export function pointNotes(
     }
   }
   return notes;
+}
+
+/**
+ * What it means that change tracking missed something: all points since the disk was last read whole
+ * may lack changes.
+ * @param earlier points of the VM in this vault, oldest first
+ */
+export function missedChangesNote(
+  { diskId, name }: Pick<PointDisk, 'diskId' | 'name'>,
+  earlier: readonly RecoveryPoint[],
+): string {
+  const isIncremental = (point: RecoveryPoint): boolean =>
+    point.disks.some((disk) => disk.diskId === diskId && disk.method === 'changed-extents');
+  const lastWhole = earlier.findLastIndex((point) => !isIncremental(point));
+  const affected = earlier.slice(lastWhole + 1).map(({ id }) => id);
+  const which =
+    affected.length === 0
+      ? 'No earlier point in this vault relied on it.'
+      : `These points may lack changes of the disk: ${affected.join(', ')}.`;
+  return `Disk ${name}: change tracking missed changes, so the disk was read whole and is tracked anew. ${which}`;
 }
 
 function diskNotes(

@@ -15,6 +15,7 @@ export type FullReadReason =
   | 'tracking-unavailable'
   | 'tracking-replaced'
   | 'change-log-gap'
+  | 'tracking-wrong'
   | 'parent-damaged'
   | 'parent-unreadable'
   | 'imported-image'

@@ -99,6 +99,13 @@ export abstract class Engine {
   /** Takes all disks that are not excluded at one instant. */
   abstract freeze(vm: VmId, options: FreezeOptions, signal: AbortSignal): Promise<FrozenVm>;
 
+  /**
+   * Begins a new line of history for a disk: what is known about its changes is not believed any more,
+   * and the next backup into every vault reads it whole. A disk that is gone is no error.
+   * @throws Fault `engine.vm-busy` while a frozen state of the VM is in use
+   */
+  abstract distrust(vm: VmId, diskId: string, signal: AbortSignal): Promise<void>;
+
   /** After a start of the service: repairs whatever a crash left behind. Says what it did. */
   abstract reconcile(signal: AbortSignal): Promise<string[]>;
 

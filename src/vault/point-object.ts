@@ -23,6 +23,7 @@ const REASONS: readonly FullReadReason[] = [
   'tracking-unavailable',
   'tracking-replaced',
   'change-log-gap',
+  'tracking-wrong',
   'parent-damaged',
   'parent-unreadable',
   'imported-image',

@@ -4,6 +4,7 @@ import { Fault, isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { findConflict, type Conflict } from './commit-conflict.ts';
 import type { DedupIndex } from './dedup-index.ts';
+import { checkSource } from './disk-source.ts';
 import { DiskStorer } from './disk-storer.ts';
 import type { ExcludedSlots } from './excluded-slots.ts';
 import type { FooterCache } from './footer-cache.ts';
@@ -16,6 +17,7 @@ import type { PointStore, StoredPoint } from './point-store.ts';
 import type { PointDisk, RecoveryPoint } from './recovery-point.ts';
 import { Healing } from './repair/healing.ts';
 import { SlotBitmap } from './slot-bitmap.ts';
+import { trustedChanges } from './trusted-changes.ts';
 import { newUlid, ulidTimeMs, type Ulid } from './ulid.ts';
 import type { DiskSource, PointFacts, Running } from './vault-options.ts';
 import type { WorkerPool } from './worker-pool.ts';
@@ -24,7 +26,6 @@ import type { CompressionLevel } from './zstd.ts';
 /** docs/vault-format.md, section 10. */
 const CONFLICTS_MAX = 3;
 const FILE_BYTES_MAX = 64 * 1024 * 1024;
-const DISK_BYTES_MAX = 2 ** 50;
 
 /** The parts of a vault a writer works with. */
 export interface WriterParts {
@@ -98,7 +99,7 @@ export class PointWriter implements AsyncDisposable {
    * was uploaded is found again by the next run.
    */
   async addDisk(source: DiskSource, running: Running): Promise<PointDisk> {
-    this.#checkSource(source);
+    checkSource(source, this.#sources);
     return this.#exclusively(running.signal, async () => {
       const stored = await this.#store(source, running, false);
       this.#sources.push(source);
@@ -182,19 +183,6 @@ export class PointWriter implements AsyncDisposable {
     );
   }
 
-  #checkSource(source: DiskSource): void {
-    assert(!this.#sources.some(({ diskId }) => diskId === source.diskId), 'a disk was added twice');
-    if (source.sizeBytes <= 0 || source.sizeBytes > DISK_BYTES_MAX) {
-      throw new Fault(
-        'request.invalid',
-        `The disk ${source.name} has no size that can be stored.`,
-        {
-          sizeBytes: source.sizeBytes,
-        },
-      );
-    }
-  }
-
   /** One operation at a time; one that fails ends the writer. */
   async #exclusively<T>(signal: AbortSignal, operation: () => Promise<T>): Promise<T> {
     assert(!this.#busy, 'one operation at a time');
@@ -224,7 +212,12 @@ export class PointWriter implements AsyncDisposable {
   async #store(source: DiskSource, running: Running, afresh: boolean): Promise<StoredDisk> {
     const last = this.#lastMap(source.diskId);
     try {
-      return await this.#storeOn(last, source, running, afresh);
+      return await this.#storeOn(
+        last,
+        await this.#trusted(last, source, running, afresh),
+        running,
+        afresh,
+      );
     } catch (error) {
       if (last === undefined || !isFault(error) || !isParentLost(error)) {
         throw error;
@@ -238,6 +231,23 @@ export class PointWriter implements AsyncDisposable {
       const changes = { method: 'full', reason } as const;
       return this.#storeOn(undefined, { ...source, changes }, running, true);
     }
+  }
+
+  async #trusted(
+    last: MapTree | undefined,
+    source: DiskSource,
+    running: Running,
+    afresh: boolean,
+  ): Promise<DiskSource> {
+    const { changes } = source;
+    if (last === undefined || afresh || changes.method !== 'changed-extents') {
+      return source;
+    }
+    const { pool, log } = this.#parts;
+    return {
+      ...source,
+      changes: await trustedChanges({ pool, log, last }, { ...source, changes }, running),
+    };
   }
 
   async #storeOn(

@@ -1,3 +1,4 @@
+import { runCompare, type CompareTask } from './compare-task.ts';
 import {
   idFunctionOf,
   runCheck,
@@ -24,13 +25,16 @@ export interface CloseTask {
   readonly kind: 'close-file';
 }
 
-export type Task = StoreTask | OpenTask | RestoreTask | CheckTask | DigestTask | CloseTask;
+export type Task =
+  StoreTask | OpenTask | RestoreTask | CheckTask | CompareTask | DigestTask | CloseTask;
 
 export interface TaskResults {
   store: StoreResult;
   open: OpenedFrame[];
   restore: RestoredFrames;
   check: CheckedFrame[];
+  /** Positions of what is not as expected. */
+  compare: number[];
   digest: Uint8Array;
   'close-file': undefined;
 }
@@ -59,7 +63,9 @@ export class TaskRunner {
       case 'restore':
         return (this.#restorer ??= new FrameRestorer()).run(task);
       case 'check':
-        return runCheck(task, (this.#id ??= idFunctionOf(this.#secrets)));
+        return runCheck(task, this.#idFunction());
+      case 'compare':
+        return runCompare(task, this.#idFunction());
       case 'digest':
         return runDigest(task);
       case 'close-file':
@@ -67,5 +73,9 @@ export class TaskRunner {
         this.#restorer?.close();
         return undefined;
     }
+  }
+
+  #idFunction(): ChunkIdFunction {
+    return (this.#id ??= idFunctionOf(this.#secrets));
   }
 }

@@ -1,5 +1,6 @@
 import type { ChangeSet, TrackingState } from '../disk/change-set.ts';
 import type { DiskReader } from '../disk/disk-reader.ts';
+import type { Extent } from '../disk/extent.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { ReportProgress } from '../kernel/progress.ts';
@@ -79,6 +80,11 @@ export interface DiskSource {
   /** Relative to the parent point (`PointWriter.parent`). Without a parent's map it is read whole anyway. */
   readonly changes: ChangeSet;
   readonly tracking?: TrackingState;
+  /**
+   * Ranges that are read and compared with the last map although nothing changed there, to see that
+   * change tracking tells the truth. If it does not, the whole disk is read (`tracking-wrong`).
+   */
+  readonly prove?: readonly Extent[];
 }
 
 export interface PointFacts {

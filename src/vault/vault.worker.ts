@@ -77,6 +77,7 @@ function moved(result: TaskResults[Task['kind']]): ArrayBuffer[] {
     return [];
   }
   return result.flatMap((frame) =>
+    typeof frame === 'object' &&
     'raw' in frame &&
     frame.raw.buffer instanceof ArrayBuffer &&
     frame.raw.buffer.byteLength > Buffer.poolSize

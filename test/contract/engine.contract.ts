@@ -193,6 +193,30 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
       }
     });
 
+    it('begins a new line of history when it is told to distrust a disk', async () => {
+      await under.engine.start(vm, signal);
+      await under.fill('data', A, 1);
+      const first = await under.engine.freeze(vm, job(), signal);
+      const { tracking, diskId } = diskOf(first, 'data');
+      const other = diskOf(first, 'system').tracking;
+      await expect(under.engine.distrust(vm, diskId, signal)).rejects.toMatchObject({
+        code: 'engine.vm-busy',
+      });
+      await first[Symbol.asyncDispose]();
+
+      await under.engine.distrust(vm, diskId, signal);
+      await under.fill('data', B, 2);
+
+      await using next = await under.engine.freeze(vm, job(), signal);
+      expect(await diskOf(next, 'data').changedSince(tracking)).toEqual({
+        method: 'full',
+        reason: 'tracking-replaced',
+      });
+      expect(await byteIn(next, 'data', A)).toBe(1);
+      expect(await byteIn(next, 'data', B)).toBe(2);
+      expect(await changes(diskOf(next, 'system'), other)).toEqual([]);
+    });
+
     it('freezes a powered-off VM and goes on tracking', async () => {
       await under.engine.start(vm, signal);
       await under.fill('data', A, 1);

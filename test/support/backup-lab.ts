@@ -133,6 +133,7 @@ export class BackupLab implements AsyncDisposable {
         engine: {
           get: async (vm, signal) => this.engine.get(vm, signal),
           freeze: async (vm, options, signal) => this.freezeAndHash(vm, options, signal),
+          distrust: async (vm, disk, signal) => this.engine.distrust(vm, disk, signal),
         },
         vaults: { open: async () => target.vault },
         points: { newestOf: async () => this.newestPoints(), put: async () => undefined },

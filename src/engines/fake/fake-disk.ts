@@ -27,6 +27,10 @@ export class FakeDisk {
     this.note({ offset, length: bytes.length }, 'data');
   }
 
+  writeUnnoticed(offset: number, bytes: Uint8Array): void {
+    this.content.write(offset, bytes);
+  }
+
   zero(extent: Extent): void {
     this.content.zero(extent);
     this.note(extent, 'zero');

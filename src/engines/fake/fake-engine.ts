@@ -44,6 +44,11 @@ export class FakeEngine extends Engine {
     this.disk(vm, disk).write(offset, bytes);
   }
 
+  /** A write that change tracking does not see, as a defect of it would have it. */
+  writeUnnoticed(vm: VmId, disk: string, offset: number, bytes: Uint8Array): void {
+    this.disk(vm, disk).writeUnnoticed(offset, bytes);
+  }
+
   /** What a guest's TRIM does. */
   zero(vm: VmId, disk: string, extent: Extent): void {
     this.disk(vm, disk).zero(extent);
@@ -169,6 +174,13 @@ export class FakeEngine extends Engine {
         found.frozen = false;
       },
     };
+  }
+
+  override async distrust(vm: VmId, diskId: string, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.idle(vm)
+      .disks.find(({ definition }) => definition.id === diskId)
+      ?.replaceTracking();
   }
 
   /** Memory does not outlive a crash, so the frozen VMs of jobs that died are all there is. */

@@ -45,6 +45,17 @@ export interface EngineLimits {
   readonly freezeMsMax: number;
 }
 
+export const DEFAULT_LIMITS: EngineLimits = {
+  actionWaitMs: 30_000,
+  shutdownMs: 60_000,
+  freeBytesMin: 256 * 1024 * 1024,
+  resumeFreeBytes: 64 * 1024 * 1024,
+  resumeLookMs: 2_000,
+  overlayBytesMax: undefined,
+  frozenMsMax: 30_000,
+  freezeMsMax: 10_000,
+};
+
 /** What the parts of the engine share. */
 export interface EngineParts {
   readonly folders: EngineFolders;

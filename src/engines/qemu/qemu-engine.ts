@@ -12,8 +12,9 @@ import {
   type VmSummary,
 } from '../engine.ts';
 import { createVm, imagesOf } from './add-vm.ts';
-import type { EngineLimits, EngineParts, Step } from './engine-parts.ts';
+import { DEFAULT_LIMITS, type EngineLimits, type EngineParts, type Step } from './engine-parts.ts';
 import { FileLock } from './file-lock.ts';
+import { withNewHistory } from './disk-changes.ts';
 import { freezeVm } from './freeze-vm.ts';
 import { busy, loadVm, ManagedVm } from './managed-vm.ts';
 import { killQemu, runningPid } from './qemu-process.ts';
@@ -24,16 +25,6 @@ import { ENDED_UNASKED, settle } from './settle.ts';
 import { launch, shutDown } from './start-stop.ts';
 import { vmPaths, vmsFolder, type EngineFolders, type VmPaths } from './vm-paths.ts';
 
-const DEFAULT_LIMITS: EngineLimits = {
-  actionWaitMs: 30_000,
-  shutdownMs: 60_000,
-  freeBytesMin: 256 * 1024 * 1024,
-  resumeFreeBytes: 64 * 1024 * 1024,
-  resumeLookMs: 2_000,
-  overlayBytesMax: undefined,
-  frozenMsMax: 30_000,
-  freezeMsMax: 10_000,
-};
 /** How long a freeze waits for a hold that is just being looked at. */
 const HOLD_WAIT_MS = 300;
 const LOOK_MS_MAX = 3_000;
@@ -166,6 +157,16 @@ export class QemuEngine extends Engine {
       this.inBackground(vm, async (merging) => this.mergeLater(vm, merging));
       throw error;
     }
+  }
+
+  override async distrust(vm: VmId, diskId: string, signal: AbortSignal): Promise<void> {
+    await this.whileHeld(vm, signal, async (managed) => {
+      const disk = managed.state.disks.find(({ id }) => id === diskId);
+      if (disk !== undefined) {
+        await managed.saveDisk(withNewHistory(disk));
+        this.parts.log.warn('engine.tracking-distrusted', { vmId: vm, diskId });
+      }
+    });
   }
 
   override async reconcile(signal: AbortSignal): Promise<string[]> {

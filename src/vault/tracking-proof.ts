@@ -1,0 +1,158 @@
+import { mergeExtents, type ContentExtent, type Extent } from '../disk/extent.ts';
+import { SECTOR_BYTES } from './chunk-cut.ts';
+import type { Expected } from './compare-task.ts';
+import { cutOut, type Fragment, type SectorRange } from './leaf-fragments.ts';
+import { LEAF_SECTORS } from './map-node.ts';
+import type { MapTree } from './map-tree.ts';
+import type { DiskSource, Running } from './vault-options.ts';
+import type { WorkerPool } from './worker-pool.ts';
+
+/** Read and compared at once; a leaf holds a whole number of them. */
+const WINDOW_SECTORS = 1024;
+
+export interface ProofParts {
+  readonly pool: WorkerPool;
+  /** The disk's map in the parent point. */
+  readonly last: MapTree;
+}
+
+export interface TrackingProof {
+  /** Bytes that were read and found to be what the last map says. */
+  readonly provenBytes: number;
+  /** Ranges that are something else although no change of them was reported. */
+  readonly wrong: readonly Extent[];
+}
+
+/**
+ * Reads parts of a disk that did not change, as far as change tracking knows, and compares them with
+ * the last map: slots that it uses whole by their ids, holes with zeroes. Of slots that it uses in
+ * part there is no id to compare with; they are left out.
+ * @param ranges what to look at, in bytes; `changed` inside them is left out
+ */
+export async function proveTracking(
+  { pool, last }: ProofParts,
+  source: Pick<DiskSource, 'reader' | 'sizeBytes'>,
+  { changed, ranges }: { changed: readonly ContentExtent[]; ranges: readonly Extent[] },
+  running: Running,
+): Promise<TrackingProof> {
+  const { signal } = running;
+  const changedSectors = sectorRanges(changed);
+  // What lies behind the shorter of the two ends is either gone or new.
+  const end = Math.floor(Math.min(source.sizeBytes, last.root.sizeBytes) / SECTOR_BYTES);
+  const wrong: Extent[] = [];
+  let provenBytes = 0;
+  for (const window of windows(ranges, end)) {
+    signal.throwIfAborted();
+    const known = await knownAt(last, window, changedSectors, signal);
+    if (known.length === 0) {
+      continue;
+    }
+    const bytes = await readWindow(source, window, signal);
+    const found = new Set(await pool.run({ kind: 'compare', bytes, expected: known }));
+    for (const [position, { offset, length }] of known.entries()) {
+      if (found.has(position)) {
+        wrong.push({ offset: window.from * SECTOR_BYTES + offset, length });
+      } else {
+        provenBytes += length;
+      }
+    }
+  }
+  return { provenBytes, wrong: mergeExtents(wrong) };
+}
+
+function* windows(ranges: readonly Extent[], end: number): Iterable<SectorRange> {
+  for (const { offset, length } of ranges) {
+    const to = Math.min(end, Math.floor((offset + length) / SECTOR_BYTES));
+    for (let from = Math.ceil(offset / SECTOR_BYTES); from < to;) {
+      const next = Math.min(to, (Math.floor(from / WINDOW_SECTORS) + 1) * WINDOW_SECTORS);
+      yield { from, to: next };
+      from = next;
+    }
+  }
+}
+
+/** What the last map says about a window where nothing changed, relative to the window. */
+async function knownAt(
+  last: MapTree,
+  window: SectorRange,
+  changed: readonly SectorRange[],
+  signal: AbortSignal,
+): Promise<Expected[]> {
+  const leaf = Math.floor(window.from / LEAF_SECTORS);
+  const base = leaf * LEAF_SECTORS;
+  const fragments = (await last.leaf(leaf, signal)).map((fragment) => ({
+    ...fragment,
+    start: fragment.start + base,
+  }));
+  const inWindow = (range: SectorRange): boolean =>
+    range.from < window.to && range.to > window.from;
+  const changes = changed.filter(inWindow);
+  const known: Expected[] = [];
+  for (const fragment of cutOut(fragments, changes)) {
+    if (isWhole(fragment) && isInside(fragment, window)) {
+      known.push(place(fragment.start, fragment.sectors, window, Uint8Array.from(fragment.id)));
+    }
+  }
+  const taken = fragments.map(rangeOf).filter(inWindow);
+  for (const { from, to } of gaps(window, [...taken, ...changes])) {
+    known.push(place(from, to - from, window));
+  }
+  return known;
+}
+
+function place(start: number, sectors: number, window: SectorRange, id?: Uint8Array): Expected {
+  const offset = (start - window.from) * SECTOR_BYTES;
+  return { offset, length: sectors * SECTOR_BYTES, ...(id === undefined ? {} : { id }) };
+}
+
+function isWhole({ first, sectors, slotSectors }: Fragment): boolean {
+  return first === 0 && sectors === slotSectors;
+}
+
+function isInside({ start, sectors }: Fragment, { from, to }: SectorRange): boolean {
+  return start >= from && start + sectors <= to;
+}
+
+function rangeOf({ start, sectors }: Fragment): SectorRange {
+  return { from: start, to: start + sectors };
+}
+
+/** What of `window` is in none of `taken`. */
+function* gaps(window: SectorRange, taken: readonly SectorRange[]): Iterable<SectorRange> {
+  let at = window.from;
+  for (const { from, to } of taken.toSorted((a, b) => a.from - b.from)) {
+    if (from > at) {
+      yield { from: at, to: Math.min(from, window.to) };
+    }
+    at = Math.max(at, to);
+  }
+  if (at < window.to) {
+    yield { from: at, to: window.to };
+  }
+}
+
+/** Widened to whole sectors. */
+function sectorRanges(extents: readonly Extent[]): SectorRange[] {
+  const widened = extents.map(({ offset, length }) => {
+    const from = Math.floor(offset / SECTOR_BYTES);
+    return { offset: from, length: Math.ceil((offset + length) / SECTOR_BYTES) - from };
+  });
+  return mergeExtents(widened).map(({ offset, length }) => ({ from: offset, to: offset + length }));
+}
+
+async function readWindow(
+  { reader }: Pick<DiskSource, 'reader'>,
+  { from, to }: SectorRange,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const start = from * SECTOR_BYTES;
+  const length = (to - from) * SECTOR_BYTES;
+  const bytes = new Uint8Array(new SharedArrayBuffer(length));
+  for await (const extent of reader.extents(signal, { offset: start, length })) {
+    if (extent.content === 'data') {
+      const at = extent.offset - start;
+      await reader.read(extent.offset, bytes.subarray(at, at + extent.length), signal);
+    }
+  }
+  return bytes;
+}
