@@ -17,7 +17,7 @@ import type { PointStore, StoredPoint } from './point-store.ts';
 import type { PointDisk, RecoveryPoint } from './recovery-point.ts';
 import { Healing } from './repair/healing.ts';
 import { SlotBitmap } from './slot-bitmap.ts';
-import { trustedChanges } from './trusted-changes.ts';
+import { trustedSource } from './trusted-changes.ts';
 import { newUlid, ulidTimeMs, type Ulid } from './ulid.ts';
 import type { DiskSource, PointFacts, Running } from './vault-options.ts';
 import type { WorkerPool } from './worker-pool.ts';
@@ -212,12 +212,9 @@ export class PointWriter implements AsyncDisposable {
   async #store(source: DiskSource, running: Running, afresh: boolean): Promise<StoredDisk> {
     const last = this.#lastMap(source.diskId);
     try {
-      return await this.#storeOn(
-        last,
-        await this.#trusted(last, source, running, afresh),
-        running,
-        afresh,
-      );
+      const parts = { ...this.#parts, last: afresh ? undefined : last };
+      const trusted = await trustedSource(parts, source, running);
+      return await this.#storeOn(last, trusted, running, afresh);
     } catch (error) {
       if (last === undefined || !isFault(error) || !isParentLost(error)) {
         throw error;
@@ -231,23 +228,6 @@ export class PointWriter implements AsyncDisposable {
       const changes = { method: 'full', reason } as const;
       return this.#storeOn(undefined, { ...source, changes }, running, true);
     }
-  }
-
-  async #trusted(
-    last: MapTree | undefined,
-    source: DiskSource,
-    running: Running,
-    afresh: boolean,
-  ): Promise<DiskSource> {
-    const { changes } = source;
-    if (last === undefined || afresh || changes.method !== 'changed-extents') {
-      return source;
-    }
-    const { pool, log } = this.#parts;
-    return {
-      ...source,
-      changes: await trustedChanges({ pool, log, last }, { ...source, changes }, running),
-    };
   }
 
   async #storeOn(

@@ -10,7 +10,7 @@ import type { WorkerPool } from './worker-pool.ts';
 /** Read and compared at once; a leaf holds a whole number of them. */
 const WINDOW_SECTORS = 1024;
 
-export interface ProofParts {
+interface ProofParts {
   readonly pool: WorkerPool;
   /** The disk's map in the parent point. */
   readonly last: MapTree;
