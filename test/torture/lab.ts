@@ -10,7 +10,7 @@ import { SimulatedBucket } from '../support/simulated-store/bucket.ts';
 export const { signal } = new AbortController();
 
 const SECTOR = 4096;
-export const DISK_SECTORS = 12;
+const DISK_SECTORS = 12;
 export const DISKS = 2;
 /** Few different sectors, so that VMs share many. */
 const CONTENTS = 9;

@@ -3,10 +3,12 @@ import { collectVault } from '../../src/vault/collect/collector.ts';
 import { Holds } from '../../src/vault/collect/holds.ts';
 import { retirePoints } from '../../src/vault/collect/retiring.ts';
 import { revivePoint } from '../../src/vault/collect/reviving.ts';
-import { retireKey } from '../../src/vault/layout.ts';
+import { encodeControl } from '../../src/vault/control-object.ts';
+import { numberedKey, parsePackKey, PREFIXES, retireKey } from '../../src/vault/layout.ts';
 import type { ObjectStore } from '../../src/vault/object-store.ts';
 import { RetryingObjectStore } from '../../src/vault/object-stores/retrying.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { SlotSet } from '../../src/vault/slot-set.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import { seededNumbers } from '../support/seeded-numbers.ts';
 import { NO_FAULTS, Scheduler, type FaultRates } from '../support/simulated-store/scheduler.ts';
@@ -308,6 +310,7 @@ class Schedule {
         },
         { signal },
       );
+      this.#count('collection: damaged pack met', report.damagedPacks.length);
       this.#count('collection: pack removed', report.removedPacks);
       this.#count('collection: pack compacted', report.compactedPacks);
       this.#count('collection: pack merged', report.mergedPacks);
@@ -347,7 +350,7 @@ class Schedule {
   async #deed(vault: Vault, point: Promised): Promise<void> {
     const { inside } = vault;
     const name = { vmId: point.vmId, id: point.id };
-    switch (this.#random(5)) {
+    switch (this.#random(7)) {
       case 0: {
         await new Holds(inside.base, inside.log).hold(
           inside.points,
@@ -365,11 +368,33 @@ class Schedule {
         this.#promised.set(revived.id, { vmId: point.vmId, id: revived.id, image: point.image });
         return;
       }
+      case 2:
+      case 3:
+        await this.#report(vault);
+        return;
       default:
         this.#retired.add(point.id);
         await retirePoints(inside, [name], { signal });
         this.#count('point retired');
     }
+  }
+
+  /**
+   * A scrub reports a pack as damaged that is not: backups read anew and store anew what it holds, and
+   * aliases lead there, while everything must stay as it is.
+   */
+  async #report({ inside: { base } }: Vault): Promise<void> {
+    const packs = this.#scheduler.bucket.page(this.#random(2) === 0 ? 'm/' : 'd/', '', 100);
+    const pack = parsePackKey(packs[this.#random(packs.length)]?.key ?? '');
+    if (pack === undefined) {
+      return;
+    }
+    const slots = new SlotSet();
+    const first = this.#random(3);
+    slots.add(pack.ulid, [{ first, count: 1 + this.#random(4) }]);
+    const key = numberedKey(PREFIXES.damaged, 1);
+    await base.store.put(key, encodeControl(base.keys, 'bad', key, slots.encode()), signal);
+    this.#count('damage reported');
   }
 
   /** Restores while all the others are at work; what is retired meanwhile may fail. */

@@ -122,6 +122,22 @@ describe('a collection', () => {
     expect(later.removedPacks).toBeGreaterThan(0);
   });
 
+  it('gives up at once what has no seal and cannot be read, so that it blocks no collection', async () => {
+    const store = new MemoryObjectStore();
+    const { vault } = await createVault(store);
+    const { id, vmId } = await backUp(vault, diskOf('a'), { vm: vm('a') });
+    const [pack = ''] = await keysOf(store, 'm/');
+    await store.remove(pack, signal);
+
+    // While it is sealed it may be damaged: nothing is removed.
+    expect(await faultCodeOf(collect(await openVault(store)))).toBe('vault.collect-unsure');
+    await store.remove(`${pointKey(vmId, id)}.ok`, signal);
+    const report = await collect(await openVault(store));
+
+    expect(report.removedPacks).toBeGreaterThan(0);
+    expect(await keysOf(store, 'retire/')).toHaveLength(2);
+  });
+
   it('keeps the old packs when somebody condemned the merged one', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);

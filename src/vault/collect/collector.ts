@@ -70,7 +70,8 @@ class Collection {
     const packs = await listPacks(this.#parts.base.store, signal);
     await this.#record.step('listed');
     await this.#lists.read(signal);
-    const before = await this.#roots.mark();
+    const giveUp = this.#giveUpUnreadable.bind(this);
+    const before = await this.#roots.mark(undefined, giveUp);
     await this.#record.step('marked');
     await this.#condemn(packs, before);
     if (this.#rules.graceMs > 0) {
@@ -81,7 +82,7 @@ class Collection {
     const condemned = new SlotSet();
     condemned.addAll(this.#lists.slots);
     const open = [...this.#lists.open];
-    const now = await this.#roots.mark(before);
+    const now = await this.#roots.mark(before, giveUp);
     await this.#record.step('relisted');
     for (const key of now.marking.damaged) {
       this.#record.damaged.add(key);
@@ -122,6 +123,18 @@ class Collection {
       }
     }
     return points.answerRequests(now, signal);
+  }
+
+  /** @returns false if it was sealed after all, or if only a holder of the retention key could do it */
+  async #giveUpUnreadable(point: PointName): Promise<boolean> {
+    const { base, points, clock } = this.#parts;
+    const { signal } = this.#running;
+    if (!base.keys.retention.canSign) {
+      return false;
+    }
+    await points.ask(point, clock.nowMs(), signal);
+    const givenUp = await points.answerRequests(clock.nowMs(), signal);
+    return givenUp.some(({ id }) => id === point.id);
   }
 
   /** G1. */

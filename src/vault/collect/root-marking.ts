@@ -20,6 +20,8 @@ export interface MarkedRoots {
   readonly aliases: number;
 }
 
+type GiveUp = (point: ListedPoint) => Promise<boolean>;
+
 /** Points can go while their maps are read; more often than this in a row is no chance. */
 const BEGINNINGS_MAX = 10;
 
@@ -65,12 +67,14 @@ export class RootMarking {
    *
    * A point that was listed and cannot be read never counts as needing nothing: a child that inherits from it may
    * have come after the listing. If it is retired by now all begins again; if not, the collection ends.
+   * @param giveUp for a point without a seal that cannot be read: true if it is retired now. Its writer died when
+   *   a conflict took its slots, and would keep every collection from its work.
    * @throws Fault `vault.collect-unsure`, `vault.format-newer`
    */
-  async mark(before?: MarkedRoots): Promise<MarkedRoots> {
+  async mark(before?: MarkedRoots, giveUp: GiveUp = async () => false): Promise<MarkedRoots> {
     let start = before;
     for (let beginning = 0; beginning < BEGINNINGS_MAX; beginning++) {
-      const marked = await this.#markOnce(start);
+      const marked = await this.#markOnce(start, giveUp);
       if (marked !== undefined) {
         return marked;
       }
@@ -81,7 +85,10 @@ export class RootMarking {
   }
 
   /** @returns undefined if a point went in the middle */
-  async #markOnce(before: MarkedRoots | undefined): Promise<MarkedRoots | undefined> {
+  async #markOnce(
+    before: MarkedRoots | undefined,
+    giveUp: GiveUp,
+  ): Promise<MarkedRoots | undefined> {
     const { signal } = this.#running;
     const { roots, dead } = await this.list();
     const { aliases } = this.#nodes.packs;
@@ -97,7 +104,7 @@ export class RootMarking {
     for (const [index, root] of roots.entries()) {
       const key = pointKey(root.vmId, root.id);
       if (!walked.has(key)) {
-        if (!(await this.#walk(marking, root))) {
+        if (!(await this.#walk(marking, root, giveUp))) {
           return undefined;
         }
         walked.add(key);
@@ -109,7 +116,7 @@ export class RootMarking {
   }
 
   /** @returns false if the point is retired by now and could not be read */
-  async #walk(marking: Marking, root: ListedPoint): Promise<boolean> {
+  async #walk(marking: Marking, root: ListedPoint, giveUp: GiveUp): Promise<boolean> {
     const { points } = this.#parts;
     const { signal } = this.#running;
     let document: PointDocument | undefined;
@@ -123,7 +130,7 @@ export class RootMarking {
       if (!isFault(error) || error.kind !== 'integrity') {
         throw error;
       }
-      if (await points.isRetired(root, signal)) {
+      if ((await points.isRetired(root, signal)) || (!root.isSealed && (await giveUp(root)))) {
         return false;
       }
       throw unsure(`the recovery point ${root.id} cannot be read`, error);
