@@ -36,7 +36,10 @@ export class AppModule {
         EnginesModule.with({ stateFolder: join(home, 'vms'), runFolder }),
         JobsModule.with(config.jobs),
         BackupModule,
-        RestoreModule.with({ folder: join(home, 'restored') }),
+        RestoreModule.with({
+          folder: join(home, 'restored'),
+          journalFolder: join(home, 'restores'),
+        }),
         ApiModule.with({ version }),
       ],
     };

@@ -6,9 +6,11 @@ import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { ReportProgress } from '../kernel/progress.ts';
 import type { RecoveryPoint } from '../vault/recovery-point.ts';
+import type { Vault } from '../vault/vault.ts';
 import type { VerifyReport } from '../vault/vault-options.ts';
 import type { VmDefinition } from '../vm/definition.ts';
 import { storedDefinition, type BootFiles } from '../vm/restored-definition.ts';
+import type { RestoreJournal } from './restore-journal.ts';
 import { writePlan, type CreateImage } from '../vault/restoring/plan-writer.ts';
 import {
   bootFilesFor,
@@ -16,6 +18,7 @@ import {
   planDisk,
   planVm,
   type ImageFormat,
+  type RestorePlan,
 } from '../vault/restoring/restore-plan.ts';
 
 export interface PointReference {
@@ -60,6 +63,7 @@ export interface RestoreCollaborators {
   readonly engine: Pick<Engine, 'list' | 'add' | 'start'>;
   readonly vaults: Pick<RegisteredVaults, 'open'>;
   readonly createImage: CreateImage;
+  readonly journal: Pick<RestoreJournal, 'begin'>;
   /** Where VMs are restored to when nobody says where. */
   readonly folder: string;
 }
@@ -74,7 +78,7 @@ export class RestoreService {
 
   /** Restores a whole VM to new files, and hands it to the engine if asked to. */
   async restoreVm(request: RestoreVm, running: Running): Promise<Restored> {
-    const { engine, vaults, createImage } = this.collaborators;
+    const { engine, vaults } = this.collaborators;
     const { signal } = running;
     const startedMs = this.clock.monotonicMs();
     const vault = await vaults.open(request.vaultId, signal);
@@ -92,7 +96,7 @@ export class RestoreService {
       ),
       ...(request.newName === undefined ? {} : { newName: request.newName }),
     });
-    const writtenBytes = await writePlan(plan, vault, createImage, running);
+    const writtenBytes = await this.write(plan, vault, running);
     const definition = plan.definition?.content;
     const added = request.add && definition !== undefined;
     if (added) {
@@ -120,7 +124,7 @@ export class RestoreService {
     const vault = await this.collaborators.vaults.open(request.vaultId, running.signal);
     const point = await vault.point(request.pointId, running.signal);
     const plan = planDisk(point, request.disk, request);
-    const writtenBytes = await writePlan(plan, vault, this.collaborators.createImage, running);
+    const writtenBytes = await this.write(plan, vault, running);
     return {
       point,
       files: filesOf(plan),
@@ -130,6 +134,13 @@ export class RestoreService {
       started: false,
       notes: plan.notes,
     };
+  }
+
+  private async write(plan: RestorePlan, vault: Vault, running: Running): Promise<number> {
+    const { createImage, journal } = this.collaborators;
+    await using held = new AsyncDisposableStack();
+    held.use(await journal.begin(filesOf(plan)));
+    return await writePlan(plan, vault, createImage, running);
   }
 
   /**

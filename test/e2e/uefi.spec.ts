@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { GuestAgent } from '../../src/engines/qemu/guest-agent.ts';
 import { createImage } from '../../src/formats/image.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
+import { RestoreJournal } from '../../src/restore/restore-journal.ts';
 import { RestoreService } from '../../src/restore/restore.service.ts';
 import { BackupLab, type LabVault } from '../support/backup-lab.ts';
 import { SerialLog } from '../support/guest.ts';
@@ -47,6 +48,7 @@ describe('A VM that boots by UEFI', () => {
         engine: lab.engine,
         vaults: { open: async () => target.vault },
         createImage,
+        journal: new RestoreJournal(join(lab.folder, 'restores')),
         folder: join(lab.folder, 'restored'),
       },
       new SystemClock(),

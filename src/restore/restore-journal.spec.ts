@@ -1,0 +1,43 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { RestoreJournal } from './restore-journal.ts';
+
+describe('RestoreJournal', () => {
+  let folder: string;
+  let journal: RestoreJournal;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'hk-journal-'));
+    journal = new RestoreJournal(join(folder, 'notes'));
+  });
+  afterEach(async () => {
+    await rm(folder, { recursive: true });
+  });
+
+  it('removes what a killed restore left, and no file that has its name', async () => {
+    const [system, data] = [join(folder, 'system.raw'), join(folder, 'data.raw')];
+    await journal.begin([system, data, join(folder, 'vm.json')]);
+    await writeFile(system, 'whole');
+    await writeFile(`${data}.part`, 'half of it');
+
+    expect(await journal.removeLeftovers()).toEqual([`${data}.part`]);
+
+    expect((await readdir(folder)).toSorted()).toEqual(['notes', 'system.raw']);
+    expect(await journal.removeLeftovers()).toEqual([]);
+  });
+
+  it('forgets a restore that has ended', async () => {
+    const file = join(folder, 'system.raw');
+    const noted = await journal.begin([file]);
+    await noted[Symbol.asyncDispose]();
+    await writeFile(`${file}.part`, 'of somebody else');
+
+    expect(await journal.removeLeftovers()).toEqual([]);
+    expect(await readdir(folder)).toContain('system.raw.part');
+  });
+
+  it('has nothing to remove at the first start', async () => {
+    expect(await journal.removeLeftovers()).toEqual([]);
+  });
+});

@@ -1,0 +1,78 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { PRIVATE_FOLDER_MODE, writeDurably } from '../kernel/durable-file.ts';
+import { systemCode } from '../kernel/fault.ts';
+import { PART_SUFFIX } from '../kernel/part-file.ts';
+
+const Note = z.strictObject({ files: z.array(z.string()) });
+const NOTE_SUFFIX = '.json';
+
+/** The files that restores of this service are writing: what a service that is killed leaves behind. */
+export class RestoreJournal {
+  constructor(private readonly folder: string) {}
+
+  /** Notes the files of a restore before the first of them is made. Disposing forgets them. */
+  async begin(files: readonly string[]): Promise<AsyncDisposable> {
+    await mkdir(this.folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    const path = join(this.folder, `${randomUUID()}${NOTE_SUFFIX}`);
+    await writeDurably(path, JSON.stringify({ files }));
+    return {
+      [Symbol.asyncDispose]: async () => {
+        await rm(path, { force: true });
+      },
+    };
+  }
+
+  /**
+   * Before the first restore: removes what restores of an earlier service left half-written. Files
+   * that have their names are whole and stay.
+   *
+   * @returns the half-written files that there were
+   */
+  async removeLeftovers(): Promise<string[]> {
+    const removed: string[] = [];
+    for (const name of await this.names()) {
+      const path = join(this.folder, name);
+      if (name.endsWith(NOTE_SUFFIX)) {
+        const { files } = Note.parse(JSON.parse(await readFile(path, 'utf8')));
+        removed.push(...(await removeParts(files)));
+      }
+      // Anything else is a note that was not finished: its restore had not begun.
+      await rm(path);
+    }
+    return removed;
+  }
+
+  private async names(): Promise<string[]> {
+    return readdir(this.folder).catch((error: unknown) => {
+      if (systemCode(error) === 'ENOENT') {
+        return [];
+      }
+      throw error;
+    });
+  }
+}
+
+async function removeParts(files: readonly string[]): Promise<string[]> {
+  const removed: string[] = [];
+  for (const part of files.map((file) => `${file}${PART_SUFFIX}`)) {
+    if (await wasRemoved(part)) {
+      removed.push(part);
+    }
+  }
+  return removed;
+}
+
+async function wasRemoved(path: string): Promise<boolean> {
+  try {
+    await rm(path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') {
+      return false;
+    }
+    throw error;
+  }
+}

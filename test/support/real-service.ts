@@ -1,0 +1,72 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { isFinished, type Job } from '../../src/api/contract/jobs.ts';
+import { ServiceClient } from '../../src/cli/service-client.ts';
+
+const PROGRAM = join(import.meta.dirname, '../../bin/hyperkeep.mjs');
+const TAIL_CHARACTERS = 4000;
+
+/** The built `hyperkeep serve` as a process of its own, with a PostgreSQL of its own. */
+export class RealService {
+  readonly client: ServiceClient;
+  private readonly child: ChildProcess;
+
+  private constructor(child: ChildProcess, client: ServiceClient) {
+    this.child = child;
+    this.client = client;
+  }
+
+  /** Returns when the service in `home` answers. */
+  static async start(home: string, signal: AbortSignal): Promise<RealService> {
+    const child = spawn(process.execPath, [PROGRAM, 'serve'], {
+      env: {
+        PATH: process.env['PATH'],
+        HOME: home,
+        XDG_CACHE_HOME: join(home, 'cache'),
+        HYPERKEEP_HOME: home,
+        HTTP_PORT: '0',
+        VAULT_PACK_SIZE: '16MiB',
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let said = '';
+    const listens = Promise.withResolvers<undefined>();
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        said = (said + text).slice(-TAIL_CHARACTERS);
+        if (said.includes('listens at')) {
+          listens.resolve(undefined);
+        }
+      });
+    }
+    child.once('close', () => {
+      listens.reject(new Error(`The service ended:\n${said}`));
+    });
+    await listens.promise;
+    return new RealService(child, await ServiceClient.locate({ homeFolder: home }, signal));
+  }
+
+  /** The job when it has ended. */
+  async ended({ id }: Pick<Job, 'id'>, signal: AbortSignal): Promise<Job> {
+    let last: Job | undefined;
+    for await (const job of this.client.jobEvents(id, signal)) {
+      last = job;
+    }
+    if (last === undefined || !isFinished(last)) {
+      throw new Error(`the events of ${id} ended before the job did`);
+    }
+    return last;
+  }
+
+  /** Ends it like the kernel's OOM killer does. */
+  async kill(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await once(this.child, 'exit');
+  }
+
+  async stop(): Promise<void> {
+    this.child.kill('SIGTERM');
+    await once(this.child, 'close');
+  }
+}
