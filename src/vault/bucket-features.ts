@@ -1,4 +1,4 @@
-import type { ObjectKey, ObjectPart, ObjectRange } from './object-store.ts';
+import type { ObjectKey, ObjectPart, ObjectRange } from './object-part.ts';
 
 /** `governance` yields to who has a special right, `compliance` to nobody until its time has come. */
 export type LockMode = 'governance' | 'compliance';

@@ -1,21 +1,11 @@
 import type { BucketFeatures, ObjectLock } from './bucket-features.ts';
+import type { ObjectKey, ObjectPart, ObjectRange } from './object-part.ts';
 
-/** Name of an object inside a vault: `/`-separated parts of `[A-Za-z0-9._-]`, no `.` or `..` part. */
-export type ObjectKey = string;
+export type { ObjectKey, ObjectPart, ObjectRange } from './object-part.ts';
 
 export interface ObjectEntry {
   readonly key: ObjectKey;
   readonly size: number;
-}
-
-/** A part of an object. `suffix` counts from its end; an object that is shorter comes whole. */
-export type ObjectRange =
-  { readonly offset: number; readonly length: number } | { readonly suffix: number };
-
-export interface ObjectPart {
-  readonly data: Uint8Array;
-  /** Size of the whole object in bytes. */
-  readonly objectSize: number;
 }
 
 export interface PutOptions {

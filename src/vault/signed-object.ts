@@ -65,7 +65,7 @@ export function openSigned(
 }
 
 /** @throws Fault `vault.retention-key-missing` */
-export function requireRetentionKey(keys: KeyTree): void {
+function requireRetentionKey(keys: KeyTree): void {
   if (!keys.retention.canSign) {
     throw new Fault(
       'vault.retention-key-missing',

@@ -82,7 +82,7 @@ export async function unlockVault(
 }
 
 /** The format that counts: the one with the highest number. */
-export async function newestFormat(
+async function newestFormat(
   store: ObjectStore,
   signal: AbortSignal,
 ): Promise<ObjectKey | undefined> {

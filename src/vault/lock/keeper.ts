@@ -236,7 +236,7 @@ function readingFrom(parts: CollectParts, store: ObjectStore): CollectParts {
 }
 
 /** When an object is due next after a time: once in a round, at an instant that its name decides. */
-export function dueAfterMs(key: ObjectKey, afterMs: number): number {
+function dueAfterMs(key: ObjectKey, afterMs: number): number {
   const share = createHash('sha256').update(key).digest().readUInt32LE(0) / 2 ** 32;
   const offsetMs = Math.floor(share * ROUND_MS);
   const sinceMs = (((afterMs - offsetMs) % ROUND_MS) + ROUND_MS) % ROUND_MS;

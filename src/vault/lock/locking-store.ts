@@ -21,7 +21,7 @@ export interface LockPolicy {
 const DISPOSABLE = /^(?:x|cat|probe|keep)\//;
 
 /** Locks every object that a vault needs as it is put. */
-export class LockingObjectStore extends ObjectStore {
+class LockingObjectStore extends ObjectStore {
   override readonly location: string;
   override readonly wantsHash = true;
   readonly #store: ObjectStore;

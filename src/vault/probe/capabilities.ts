@@ -48,7 +48,7 @@ export type Capabilities = z.infer<typeof Capabilities>;
 /** Locks are counted from the clock here. */
 const SKEW_MS_MAX = 15 * 60_000;
 
-export function can({ findings }: Capabilities, check: CheckName): boolean {
+function can({ findings }: Capabilities, check: CheckName): boolean {
   return findings[check]?.verdict === 'yes';
 }
 

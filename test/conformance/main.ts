@@ -1,0 +1,135 @@
+import { CreateBucketCommand } from '@aws-sdk/client-s3';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SystemClock } from '../../src/kernel/clock.ts';
+import { DirectoryObjectStore } from '../../src/vault/object-stores/directory.ts';
+import { connectS3 } from '../../src/vault/object-stores/s3-client.ts';
+import { S3ObjectStore } from '../../src/vault/object-stores/s3.ts';
+import {
+  CHECK_NAMES,
+  CHECKS,
+  type Capabilities,
+  type Finding,
+} from '../../src/vault/probe/capabilities.ts';
+import { probeStore } from '../../src/vault/probe/store-probe.ts';
+import { openGiven, openMinio, openVersity, type TriedServer } from './servers.ts';
+
+/*
+ * npm run conformance [-- NAME=VERSION=URL ...]: tries a folder, MinIO, versitygw if it is installed, and the servers
+ * named, and writes docs/s3-conformance.md.
+ */
+
+const signal = new AbortController().signal;
+const options = { clock: new SystemClock() };
+
+interface Column {
+  readonly title: string;
+  readonly findings: Capabilities['findings'];
+}
+
+async function tryServer({ name, version, options: s3 }: TriedServer): Promise<Column> {
+  const suffix = randomBytes(4).toString('hex');
+  const plain = await tryBucket(s3, `hk-plain-${suffix}`, false);
+  const locked = await tryLocks(s3, `hk-lock-${suffix}`);
+  // Versions and locks are asked of the bucket that was made for them.
+  const own = (['versions', 'lock-governance', 'lock-compliance'] as const).flatMap((name) => {
+    const finding = locked[name];
+    return finding === undefined ? [] : [[name, finding] as const];
+  });
+  return { title: `${name} ${version}`, findings: { ...plain, ...Object.fromEntries(own) } };
+}
+
+async function tryLocks(
+  s3: TriedServer['options'],
+  bucket: string,
+): Promise<Capabilities['findings']> {
+  try {
+    return await tryBucket(s3, bucket, true);
+  } catch (error) {
+    // Not every server has them; the page says so.
+    const detail = `a bucket with locks cannot be made: ${String(error).slice(0, 80)}`;
+    return {
+      'lock-governance': { verdict: 'no', detail },
+      'lock-compliance': { verdict: 'no', detail },
+    };
+  }
+}
+
+async function tryBucket(
+  s3: TriedServer['options'],
+  bucket: string,
+  lock: boolean,
+): Promise<Capabilities['findings']> {
+  const client = await connectS3(s3);
+  await client.send(
+    new CreateBucketCommand({
+      Bucket: bucket,
+      ...(lock ? { ObjectLockEnabledForBucket: true } : {}),
+    }),
+  );
+  const store = new S3ObjectStore(client, { bucket, prefix: 'vault/' });
+  try {
+    const { findings, leftovers } = await probeStore(store, options, signal);
+    console.log(`${bucket}: ${JSON.stringify(findings)}, ${String(leftovers)} left`);
+    return findings;
+  } finally {
+    await store.close();
+  }
+}
+
+async function tryFolder(): Promise<Column> {
+  const folder = await mkdtemp(join(tmpdir(), 'hk-conformance-'));
+  try {
+    const { findings } = await probeStore(new DirectoryObjectStore(folder), options, signal);
+    return { title: 'a local folder', findings };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+function page(columns: readonly Column[]): string {
+  const cell = (finding: Finding | undefined): string =>
+    finding === undefined
+      ? 'not tried'
+      : [finding.verdict, finding.detail?.replaceAll('|', '/')].filter(Boolean).join(': ');
+  const rows = CHECK_NAMES.map(
+    (name) =>
+      `| ${[CHECKS[name].title, CHECKS[name].neededBy, ...columns.map(({ findings }) => cell(findings[name]))].join(' | ')} |`,
+  );
+  const date = new Date(options.clock.nowMs()).toISOString().slice(0, 10);
+  return `# What stores do
+
+Written by \`npm run conformance\` on ${date}. Each store was tried as \`rescue create\` and \`rescue probe\` try it: with real requests, the locks until
+they refused and until they ended. A vault is not created on a store that lacks what it needs: \`always\` every vault, \`writers\` more than one machine,
+\`versions\` and \`lock\` a vault with \`--lock\`, \`nobody\` is good to know.
+
+| The store | needed by | ${columns.map(({ title }) => title).join(' | ')} |
+| --- | --- | ${columns.map(() => '---').join(' | ')} |
+${rows.join('\n')}
+
+An S3 server is tried with two buckets: one plain, one made with object lock, from which the rows on versions and locks come. "These credentials may bypass it" is about the
+account of the test, which may do everything; the [roles](roles.md) may not. Other servers: \`npm run conformance -- NAME=VERSION=https://host:port\` with the AWS settings.
+`;
+}
+
+const columns = [await tryFolder()];
+const openers = [
+  openMinio,
+  openVersity,
+  ...process.argv.slice(2).map((text) => () => Promise.resolve(openGiven(text))),
+];
+for (const open of openers) {
+  const server = await open();
+  if (server === undefined) {
+    continue;
+  }
+  try {
+    columns.push(await tryServer(server));
+  } finally {
+    await server.stop();
+  }
+}
+await writeFile(new URL('../../docs/s3-conformance.md', import.meta.url), page(columns));
+console.log('docs/s3-conformance.md written');
