@@ -46,18 +46,22 @@ describe('A service that is killed in the middle of a job', () => {
     await service.kill();
     changes.close();
     service = await RealService.start(join(folder, 'home'), signal);
-    return service.client.call('getJob', { path: { job: started.id } });
+    return service.client.call('getJob', { path: { job: started.id } }, signal);
   };
 
   const backUp = async (): Promise<Job> =>
-    service.client.call('startBackup', { body: { vm: 'guest' } });
+    service.client.call('startBackup', { body: { vm: 'guest' } }, signal);
 
   const restore = async (point: string, file: string): Promise<Job> =>
-    service.client.call('startRestore', {
-      body: { kind: 'disk', point, disk: 'data', file, format: 'raw' },
-    });
+    service.client.call(
+      'startRestore',
+      {
+        body: { kind: 'disk', point, disk: 'data', file, format: 'raw' },
+      },
+      signal,
+    );
 
-  const points = async () => (await service.client.call('listPoints', {})).points;
+  const points = async () => (await service.client.call('listPoints', {}, signal)).points;
 
   beforeAll(async () => {
     await ensureBuild(join(import.meta.dirname, '../..'));
@@ -70,11 +74,19 @@ describe('A service that is killed in the middle of a job', () => {
     });
     service = await RealService.start(join(folder, 'home'), signal);
     const { client } = service;
-    await client.call('createVault', {
-      body: { name: 'main', location: join(folder, 'vault'), passphrase: 'a passphrase to crash' },
-    });
-    await client.call('addVm', { body: definition });
-    await client.call('startVm', { path: { vm: 'guest' } });
+    await client.call(
+      'createVault',
+      {
+        body: {
+          name: 'main',
+          location: join(folder, 'vault'),
+          passphrase: 'a passphrase to crash',
+        },
+      },
+      signal,
+    );
+    await client.call('addVm', { body: definition }, signal);
+    await client.call('startVm', { path: { vm: 'guest' } }, signal);
     serial = new SerialLog(join(folder, 'home/run', definition.id, 'serial.log'));
     await serial.waitForReady();
     await serial.waitForJournal(2);
@@ -83,7 +95,7 @@ describe('A service that is killed in the middle of a job', () => {
   }, TIMEOUT_MS);
 
   afterAll(async () => {
-    await service.client.call('stopVm', { path: { vm: 'guest' }, body: { force: true } });
+    await service.client.call('stopVm', { path: { vm: 'guest' }, body: { force: true } }, signal);
     await service.stop();
     const left = await runCommand('pgrep', ['-fa', folder], signal, { accept: [0, 1] });
     await rm(folder, { recursive: true });
@@ -105,7 +117,7 @@ describe('A service that is killed in the middle of a job', () => {
       await expectWriting();
       const [first] = before;
       const verified = await service.ended(
-        await service.client.call('startVerification', { body: { point: first?.id } }),
+        await service.client.call('startVerification', { body: { point: first?.id } }, signal),
         signal,
       );
       expect(verified.state).toBe('succeeded');
