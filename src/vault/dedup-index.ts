@@ -173,11 +173,19 @@ export class DedupIndex {
   ): Promise<void> {
     const isMany = packs.length * PACK_ENTRIES_EXPECTED > this.#entriesMax;
     const draft = isMany ? this.#runs?.draft() : undefined;
+    const fetch = async (from: number): Promise<(PackFooter | undefined)[]> => {
+      const some = packs.slice(from, from + FOOTERS_AT_ONCE);
+      const all = Promise.all(some.map((pack) => this.#footer(pack, excluded, signal)));
+      // Awaited below; until then a rejection must not end the process.
+      all.catch(() => undefined);
+      return all;
+    };
+    let next = fetch(0);
     for (let at = 0; at < packs.length; at += FOOTERS_AT_ONCE) {
-      const some = packs.slice(at, at + FOOTERS_AT_ONCE);
-      const footers = await Promise.all(some.map((pack) => this.#footer(pack, excluded, signal)));
+      const footers = await next;
+      next = fetch(at + FOOTERS_AT_ONCE);
       for (const [index, footer] of footers.entries()) {
-        const pack = some[index] ?? 0;
+        const pack = packs[at + index] ?? 0;
         if (footer !== undefined && draft !== undefined) {
           draftPack(draft, pack, footer);
         } else if (footer !== undefined) {

@@ -1,14 +1,17 @@
 import { formatBytes } from '../../kernel/bytes.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { estimateCopy } from '../../vault/copy/copy-estimate.ts';
+import { CopyPruning } from '../../vault/copy/copy-prune.ts';
 import { VaultCopy, type CopyPlan, type CopyReport } from '../../vault/copy/vault-copy.ts';
+import { type ObjectStore } from '../../vault/object-store.ts';
+import { Vault } from '../../vault/vault.ts';
 import { type Spending } from '../../vault/budget/spending.ts';
 import { parseBytes } from '../amounts.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { count, formatDuration, formatRate } from '../quantities.ts';
 import { costText, openSpending, withSpending, type SpendingOptions } from './spending-options.ts';
-import { openStore } from './vault-access.ts';
+import { openOptions, openStore, unlock } from './vault-access.ts';
 
 export interface CopyOptions extends CommonOptions, SpendingOptions {
   readonly from: string;
@@ -21,6 +24,9 @@ export interface CopyOptions extends CommonOptions, SpendingOptions {
   readonly toProfile?: string;
   readonly limitRate?: string;
   readonly readBack?: boolean;
+  readonly prune?: boolean;
+  readonly recoveryFile?: string;
+  readonly yes?: boolean;
   readonly dryRun?: boolean;
   readonly singleWriter?: boolean;
 }
@@ -55,11 +61,52 @@ export async function copyVault(cli: Cli, options: CopyOptions): Promise<Outcome
   using meter = cli.meter();
   const running = { signal: cli.signal, report: meter.report };
   if (options.dryRun === true) {
-    return planned(await copy.plan(running), options, spending);
+    const outcome = planned(await copy.plan(running), options, spending);
+    return options.prune === true
+      ? await pruned(cli, options, { source, target, outcome })
+      : outcome;
   }
   const report = await copy.run(running);
   requireWhole(report);
-  return withSpending(done(report, options, clock.monotonicMs() - startMs), spending);
+  const outcome = done(report, options, clock.monotonicMs() - startMs);
+  const both =
+    options.prune === true ? await pruned(cli, options, { source, target, outcome }) : outcome;
+  return withSpending(both, spending);
+}
+
+/** Removes from the copy what the source has removed; asks first, and with `--dry-run` only says what it would be. */
+async function pruned(
+  cli: Cli,
+  options: CopyOptions,
+  { source, target, outcome }: { source: ObjectStore; target: ObjectStore; outcome: Outcome },
+): Promise<Outcome> {
+  const { signal } = cli;
+  await using resources = new AsyncDisposableStack();
+  const unlocked = await unlock(cli, { ...options, vault: options.to });
+  const vault = resources.adopt(
+    await Vault.open(target, unlocked, openOptions(cli), signal),
+    (opened) => opened.close(),
+  );
+  using meter = cli.meter();
+  const pruning = new CopyPruning(source, vault.inside, { signal, report: meter.report });
+  const plan = await pruning.plan();
+  const { points, packs, bytes, keptPacks } = plan;
+  const what = `${count(points.length, 'recovery point')} that were given up and ${count(packs.length, 'pack')}, ${formatBytes(bytes)}`;
+  const kept =
+    keptPacks === 0
+      ? ''
+      : `  ${count(keptPacks, 'pack')} that the source no longer has may still be needed in the copy; kept\n`;
+  const isDry = options.dryRun === true;
+  const isNothing = points.length + packs.length === 0;
+  if (!isDry && !isNothing) {
+    await cli.confirm(`Remove ${what} from ${options.to}?`, options);
+    await pruning.run(plan);
+  }
+  const verb = isDry ? 'Would remove' : 'Removed';
+  return {
+    document: { ...(outcome.document as object), prune: plan },
+    text: `${outcome.text}${verb} ${isNothing ? 'nothing' : what} from the copy.\n${kept}`,
+  };
 }
 
 function placeOf(side: 'from' | 'to', options: CopyOptions): Parameters<typeof openStore>[1] {

@@ -91,6 +91,12 @@ function addCopy(rescue: Command, cli: Cli): void {
     .option('--limit-rate <amount>', 'bytes per second on average: 500K, 20M')
     .option('--read-back', 'read every object back from the copy and compare it')
     .option('--single-writer', 'accept a network file system or a caching store')
+    .option(
+      '--prune',
+      'remove from the copy what a collection removed from the vault; needs its key',
+    )
+    .option('--recovery-file <path>', 'for --prune: open the copy with this file')
+    .option('--yes', 'remove without asking')
     .option('--dry-run', 'say what would be copied and what it would cost, and stop')
     .action(async (options: CopyOptions) => {
       const { copyVault } = await import('./copy-vault.ts');

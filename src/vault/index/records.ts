@@ -32,14 +32,27 @@ export class Records {
     this.slot[at] = slot;
   }
 
-  /** The records as they stand in a file, in this order. */
+  /** Writes the records in this order as they stand in a file; returns the bytes. */
   encode(order: Uint32Array, target: Buffer): Buffer {
-    for (let index = 0, at = 0; index < order.length; index++, at += RECORD_BYTES) {
-      const record = order[index] ?? 0;
-      target.writeUInt32LE(this.high[record] ?? 0, at);
-      target.writeUInt32LE(this.low[record] ?? 0, at + 4);
-      target.writeUInt32LE(this.pack[record] ?? 0, at + 8);
-      target.writeUInt16LE(this.slot[record] ?? 0, at + 12);
+    // Records are whole words of 16 bits; Node runs on little-endian machines only.
+    const words = new Uint16Array(
+      target.buffer,
+      target.byteOffset,
+      (order.length * RECORD_BYTES) / 2,
+    );
+    let at = 0;
+    for (const record of order) {
+      const high = this.high[record] ?? 0;
+      const low = this.low[record] ?? 0;
+      const pack = this.pack[record] ?? 0;
+      words[at] = high;
+      words[at + 1] = high >>> 16;
+      words[at + 2] = low;
+      words[at + 3] = low >>> 16;
+      words[at + 4] = pack;
+      words[at + 5] = pack >>> 16;
+      words[at + 6] = this.slot[record] ?? 0;
+      at += RECORD_BYTES / 2;
     }
     return target.subarray(0, order.length * RECORD_BYTES);
   }

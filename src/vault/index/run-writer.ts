@@ -27,6 +27,9 @@ import {
   type RunShape,
 } from './run-format.ts';
 
+/** Sources kept open at once; more are opened again for each segment. */
+const FILES_MAX = 256;
+
 /** Sorted records in a file, to be merged with others. */
 export interface RecordSource {
   readonly path: string;
@@ -64,7 +67,7 @@ class RunWriter {
   readonly #folder: string;
   readonly #name = randomBytes(8).toString('hex');
   readonly #packs: readonly PackName[];
-  readonly #sources: readonly { readonly source: RecordSource; readonly file: number }[];
+  readonly #sources: readonly { readonly source: RecordSource; readonly file?: number }[];
   readonly #shape: RunShape;
   readonly #sorter = new RecordSorter();
   readonly #builder = new FuseBuilder();
@@ -83,7 +86,11 @@ class RunWriter {
     const total = sources.reduce((sum, { offsets }) => sum + (offsets.at(-1) ?? 0), 0);
     this.#shape = runShape(total, packs.length);
     this.#offsets = new Uint32Array(2 ** this.#shape.bucketBits + 1);
-    this.#sources = sources.map((source) => ({ source, file: openSync(source.path, 'r') }));
+    const isFew = sources.length <= FILES_MAX;
+    this.#sources = sources.map((source) => ({
+      source,
+      ...(isFew ? { file: openSync(source.path, 'r') } : {}),
+    }));
   }
 
   run(): WrittenRun {
@@ -116,7 +123,9 @@ class RunWriter {
 
   #closeSources(): void {
     for (const { file } of this.#sources) {
-      closeSync(file);
+      if (file !== undefined) {
+        closeSync(file);
+      }
     }
   }
 
@@ -139,7 +148,7 @@ class RunWriter {
     }
     this.#records.count = 0;
     for (const { source, file, first, count } of ranges) {
-      const bytes = this.#read(file, first, count);
+      const bytes = this.#readFrom({ source, file }, first, count);
       for (let at = 0; at < bytes.length; at += RECORD_BYTES) {
         const high = bytes.readUInt32LE(at);
         const pack = source.packs[bytes.readUInt32LE(at + 8)] ?? -1;
@@ -147,6 +156,22 @@ class RunWriter {
           this.#records.add(high, bytes.readUInt32LE(at + 4), pack, bytes.readUInt16LE(at + 12));
         }
       }
+    }
+  }
+
+  #readFrom(
+    { source, file }: { source: RecordSource; file: number | undefined },
+    first: number,
+    count: number,
+  ): Buffer {
+    if (file !== undefined) {
+      return this.#read(file, first, count);
+    }
+    const opened = openSync(source.path, 'r');
+    try {
+      return this.#read(opened, first, count);
+    } finally {
+      closeSync(opened);
     }
   }
 

@@ -9,6 +9,10 @@ interface CopyDocument {
   readonly spending: { readonly requests: number; readonly stores: readonly object[] };
 }
 
+interface PruneDocument {
+  readonly prune: { readonly points: readonly string[]; readonly packs: readonly object[] };
+}
+
 describe('rescue copy', () => {
   let lab: RescueLab;
 
@@ -63,6 +67,31 @@ describe('rescue copy', () => {
     await lab.document(['import', 'disk.raw', '--vm', 'web', '--vault', 'apart']);
 
     await lab.document(['verify', '--vault', 'apart']);
+  });
+
+  it('follows the source in what was given up, after a yes', async () => {
+    await lab.document(['create', '--vault', 'short', '--name', 'short']);
+    for (const seed of ['a', 'b']) {
+      await lab.write('short.raw', 4 * MIB, [{ offset: 0, length: 2 * MIB, seed }]);
+      await lab.document(['import', 'short.raw', '--vm', 'web', '--vault', 'short']);
+    }
+    const words = ['copy', '--from', 'short', '--to', 'followed', '--prune'];
+    const { prune } = await lab.document<PruneDocument>(words);
+    expect(prune).toMatchObject({ points: [], packs: [] });
+    const { points } = await lab.document<{ points: { id: string }[] }>([
+      'points',
+      '--vault',
+      'short',
+    ]);
+    await lab.document(['retire', points[0]?.id ?? '', '--vault', 'short', '--yes']);
+    await lab.document(['prune', '--vault', 'short', '--young', '0', '--yes']);
+
+    const refused = await lab.rescue(words);
+    expect(refused.exitCode).toBe(2);
+    const done = await lab.document<PruneDocument>([...words, '--yes']);
+    expect(done.prune.points).toHaveLength(1);
+    expect(done.prune.packs.length).toBeGreaterThan(0);
+    await lab.document(['verify', '--vault', 'followed']);
   });
 
   it('shows what a command took, and takes prices of your own', async () => {

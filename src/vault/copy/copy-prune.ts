@@ -1,0 +1,162 @@
+import { isFault } from '../../kernel/fault.ts';
+import type { CollectParts } from '../collect/collect-options.ts';
+import { RootMarking, type MarkedRoots } from '../collect/root-marking.ts';
+import { ExcludedSlots } from '../excluded-slots.ts';
+import { parsePackKey, pointKey, PREFIXES, sealKey, type PackName } from '../layout.ts';
+import { MapNodes } from '../map-tree.ts';
+import type { ObjectEntry, ObjectKey, ObjectStore } from '../object-store.ts';
+import type { PackFooter } from '../pack-layout.ts';
+import { Packs } from '../packs.ts';
+import type { Running } from '../vault-options.ts';
+import { keysOf } from './copy-place.ts';
+import { pairedListing } from './paired-listing.ts';
+
+/** What the source has removed and the copy still holds, and may go. */
+export interface CopyPrunePlan {
+  /** Points that were given up: seal first. */
+  readonly points: readonly ObjectKey[];
+  readonly packs: readonly ObjectEntry[];
+  readonly bytes: number;
+  /** Packs that the source no longer has and the copy keeps, because something of it may need them. */
+  readonly keptPacks: number;
+}
+
+/**
+ * Follows the source's collections in a copy. This needs the key of the vault, for it is the copy's own
+ * collection: `gc/` of the source, copied, is its G1; marking what the points of the copy need,
+ * afterwards, its G2. A pack goes only if a genuine list condemns something of it, or another
+ * generation of it is there, and no slot that a point of the copy needs would be lost with it.
+ */
+export class CopyPruning {
+  readonly #source: ObjectStore;
+  readonly #target: CollectParts;
+  readonly #running: Running;
+  readonly #packs: Packs;
+  readonly #excluded: ExcludedSlots;
+
+  /** @param target the copy, opened */
+  constructor(source: ObjectStore, target: CollectParts, running: Running) {
+    this.#source = source;
+    this.#target = target;
+    this.#running = running;
+    this.#packs = new Packs(target.base, target.cache, target.log);
+    this.#excluded = new ExcludedSlots(target.base, target.log);
+  }
+
+  /**
+   * Removes nothing.
+   * @throws Fault `vault.collect-unsure` if what the points of the copy need cannot all be read
+   */
+  async plan(): Promise<CopyPrunePlan> {
+    const { signal } = this.#running;
+    await this.#excluded.readCondemned(signal);
+    const nodes = new MapNodes(this.#target.base, this.#packs);
+    const marked = await new RootMarking(this.#target, nodes, this.#running).mark();
+    const packs: ObjectEntry[] = [];
+    let keptPacks = 0;
+    for (const prefix of [PREFIXES.data, PREFIXES.metadata]) {
+      for (const { removed, here } of await this.#beyond(prefix)) {
+        if (await this.#mayGo(removed.name, here, marked)) {
+          packs.push(removed.entry);
+        } else {
+          keptPacks += 1;
+        }
+      }
+    }
+    const bytes = packs.reduce((sum, { size }) => sum + size, 0);
+    return { points: await this.#deadPoints(marked), packs, bytes, keptPacks };
+  }
+
+  /** Carries out a plan of just now. */
+  async run({ points, packs }: CopyPrunePlan): Promise<void> {
+    const { store } = this.#target.base;
+    const { signal, report } = this.#running;
+    for (const key of points) {
+      await store.remove(`${key}.ok`, signal);
+      await store.remove(key, signal);
+    }
+    let doneBytes = 0;
+    const totalBytes = packs.reduce((sum, { size }) => sum + size, 0);
+    for (const { key, size } of packs) {
+      await store.remove(key, signal);
+      doneBytes += size;
+      report?.({ phase: 'removing', doneBytes, totalBytes });
+    }
+  }
+
+  /** Packs that the target has and the source has not, each with the target's other generations of it. */
+  async #beyond(prefix: string): Promise<Beyond[]> {
+    const beyond: { name: PackName; entry: ObjectEntry }[] = [];
+    const shared = new Map<string, PackName[]>();
+    for await (const entry of pairedListing(
+      this.#source,
+      this.#target.base.store,
+      prefix,
+      this.#running.signal,
+    )) {
+      const name = parsePackKey(entry.key);
+      if (name === undefined || entry.targetBytes === undefined) {
+        continue;
+      }
+      if (entry.sourceBytes === undefined) {
+        beyond.push({ name, entry: { key: entry.key, size: entry.targetBytes } });
+      } else if (name.generation > 0 || shared.has(name.ulid)) {
+        shared.set(name.ulid, [...(shared.get(name.ulid) ?? []), name]);
+      }
+    }
+    return beyond.map((removed) => ({ removed, here: shared.get(removed.name.ulid) ?? [] }));
+  }
+
+  async #mayGo(
+    name: PackName,
+    here: readonly PackName[],
+    { marking: { live } }: MarkedRoots,
+  ): Promise<boolean> {
+    // What a writer of the copy has just put, and no point names yet, is in no list of the source.
+    if (this.#excluded.condemned.of(name.ulid) === undefined && here.length === 0) {
+      return false;
+    }
+    const handle = live.handle(name.ulid);
+    if (live.isEmpty(handle)) {
+      return true;
+    }
+    const own = await this.#footer(name);
+    const others = await Promise.all(here.map((other) => this.#footer(other)));
+    if (own === undefined) {
+      return false;
+    }
+    for (let slot = 0; slot < own.slots; slot++) {
+      const size = own.size(slot);
+      const isNeeded = size > 0 && live.has(handle, slot);
+      if (isNeeded && !others.some((other) => other?.size(slot) === size)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  async #footer(name: PackName): Promise<PackFooter | undefined> {
+    try {
+      return (await this.#packs.openExact(name, this.#running.signal))?.footer;
+    } catch (error) {
+      if (!isFault(error) || error.kind !== 'integrity') {
+        throw error;
+      }
+      // What cannot be read serves nothing and is not removed either.
+      return undefined;
+    }
+  }
+
+  /** Retired, not held, and gone from the source. */
+  async #deadPoints({ dead }: MarkedRoots): Promise<ObjectKey[]> {
+    const there = await keysOf(this.#source, PREFIXES.points, this.#running.signal);
+    return dead
+      .filter(({ vmId, id }) => !there.has(pointKey(vmId, id)) && !there.has(sealKey(vmId, id)))
+      .map(({ vmId, id }) => pointKey(vmId, id));
+  }
+}
+
+interface Beyond {
+  readonly removed: { readonly name: PackName; readonly entry: ObjectEntry };
+  readonly here: readonly PackName[];
+}
