@@ -60,6 +60,12 @@ function diskOf(seed: string): MemoryDisk {
   return disk;
 }
 
+/** A key object that is whole and opens nothing under another name. */
+async function anotherKeyObject(store: ObjectStore): Promise<Uint8Array> {
+  const [first] = await Array.fromAsync(store.list('keys/', signal));
+  return (await store.get(first?.key ?? '', signal)) ?? new Uint8Array();
+}
+
 async function opens(store: ObjectStore, unlock: VaultUnlock): Promise<boolean> {
   try {
     await open(store, unlock);
@@ -147,6 +153,31 @@ describe('the keys of a vault', () => {
 
     expect(await opens(store, { kind: 'recovery-file', content: files[0] ?? '' })).toBe(true);
     expect(await opens(store, { kind: 'recovery-file', content: recoveryFile })).toBe(false);
+  });
+
+  it('are not given up for new ones that the store keeps wrongly', async () => {
+    const store = new MemoryObjectStore();
+    const { recoveryFile } = await createVault(store);
+    const keys = await openKeys(store);
+    const put = store.put.bind(store);
+    let damages = true;
+    store.put = async (key, data, ...rest) => {
+      const isDamaged = damages && key.startsWith('keys/');
+      await put(key, isDamaged ? await anotherKeyObject(store) : data, ...rest);
+    };
+    const { keep } = keeper();
+    const corrupt = { code: 'vault.key-corrupt' };
+
+    await expect(keys.changePassphrase(SECOND, signal)).rejects.toMatchObject(corrupt);
+    await expect(keys.newRecoveryFile(keep, signal)).rejects.toMatchObject(corrupt);
+    await expect(
+      keys.rotate([{ passphrase: SECOND, label: '' }], keep, signal),
+    ).rejects.toMatchObject(corrupt);
+
+    damages = false;
+    expect(await opens(store, byPassphrase())).toBe(true);
+    expect(await opens(store, { kind: 'recovery-file', content: recoveryFile })).toBe(true);
+    expect(await opens(store, byPassphrase(SECOND))).toBe(false);
   });
 
   it('are rotated: old points stay readable, dedup goes on, old keys open nothing any more', async () => {
