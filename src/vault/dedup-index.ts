@@ -17,7 +17,7 @@ const CAPACITY_FIRST = 2 ** 16;
 const ENTRIES_PER_TURN = 16_384;
 const FOOTERS_AT_ONCE = 16;
 /** Of the table: 24 to 48 bytes each, so at most 50 MB. What is above goes to runs. */
-export const TABLE_ENTRIES_MAX = 2 ** 20;
+const TABLE_ENTRIES_MAX = 2 ** 20;
 /** About what a pack holds at least; so many packs are not put into the table one by one. */
 const PACK_ENTRIES_EXPECTED = 1024;
 

@@ -4,10 +4,7 @@ import { numberOf, PREFIXES } from '../layout.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 
 /** The vault that a store says it holds, by its newest format object; not proven without a key. */
-export async function vaultAt(
-  store: ObjectStore,
-  signal: AbortSignal,
-): Promise<string | undefined> {
+async function vaultAt(store: ObjectStore, signal: AbortSignal): Promise<string | undefined> {
   let newest: ObjectKey | undefined;
   for await (const { key } of store.list(PREFIXES.format, signal)) {
     if ((numberOf(key) ?? -1) > (newest === undefined ? -1 : (numberOf(newest) ?? -1))) {

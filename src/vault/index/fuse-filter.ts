@@ -17,7 +17,7 @@ export interface FuseShape {
 const SEEDS_MAX = 100;
 const WINDOW_MAX = 2 ** 16;
 
-export function placesOf({ starts, window }: FuseShape): number {
+function placesOf({ starts, window }: FuseShape): number {
   return starts + 2 * window;
 }
 
