@@ -125,10 +125,10 @@ export class CorruptionLab {
   }
 
   /** What restoring everything gives: `same`, or the codes of the faults; wrong bytes are thrown. */
-  async restore(store: MemoryObjectStore): Promise<string> {
+  async restore(store: MemoryObjectStore, opened?: Vault): Promise<string> {
     const outcomes = new Set<string>();
     const failure = await faultOr(async () => {
-      const vault = await this.open(store);
+      const vault = opened ?? (await this.open(store));
       for (const point of this.#points) {
         outcomes.add(await faultOr(async () => this.#restorePoint(vault, point)));
       }
@@ -149,14 +149,15 @@ export class CorruptionLab {
   async detectedBy(store: MemoryObjectStore): Promise<string[]> {
     const found: string[] = [];
     const ears = new Ears();
-    const opened = await faultOr(async () => {
-      await this.open(store);
-      return '';
-    });
-    if (opened !== '') {
+    let vault: Vault;
+    try {
+      vault = await this.open(store, ears);
+    } catch (error) {
+      if (!isFault(error)) {
+        throw error;
+      }
       return ['open'];
     }
-    const vault = await this.open(store, ears);
     const list = await vault.points(signal);
     if (list.map(({ id }) => id).join() !== this.#points.map(({ id }) => id).join()) {
       found.push('list');
@@ -182,10 +183,10 @@ export class CorruptionLab {
     if (damaged.length + damagedObjects.length > 0) {
       found.push('scrub');
     }
-    if ((await this.restore(store)) !== 'same') {
+    if ((await this.restore(store, vault)) !== 'same') {
       found.push('restore');
     }
-    if ((await this.#backup(store, ears)) !== '') {
+    if ((await this.#backup(vault)) !== '') {
       found.push('backup');
     }
     if (ears.heard.size > 0) {
@@ -233,11 +234,7 @@ export class CorruptionLab {
     const { inside } = await this.open(store);
     const { damaged } = await scrub(inside, LEDGER(), { signal });
     const suspects = damaged.map(({ key }) => key);
-    await repairVault(
-      (await this.open(store)).inside,
-      { dryRun: false, suspects, ...options },
-      { signal },
-    );
+    await repairVault(inside, { dryRun: false, suspects, ...options }, { signal });
   }
 
   async #heal(store: MemoryObjectStore): Promise<void> {
@@ -245,9 +242,8 @@ export class CorruptionLab {
     await backUp(await this.open(store), this.#disk, { vm: { ...VM, vmId: 'healer' } });
   }
 
-  async #backup(store: MemoryObjectStore, log: Log): Promise<string> {
+  async #backup(vault: Vault): Promise<string> {
     return faultOr(async () => {
-      const vault = await this.open(store, log);
       await using writer = await vault.beginPoint({ vmId: 'new', vmName: 'new' }, signal);
       return writer.parent === undefined ? '' : 'a parent from nowhere';
     });
@@ -259,7 +255,7 @@ export class CorruptionLab {
       const list = await vault.points(signal, VM.vmId);
       const others = await vault.points(signal, 'another');
       const isListed = list.map(({ id }) => id).join() === this.#points.map(({ id }) => id).join();
-      if (!isListed || others.length > 0 || (await this.restore(store)) !== 'same') {
+      if (!isListed || others.length > 0 || (await this.restore(store, vault)) !== 'same') {
         return 'no';
       }
       for (const { id } of list) {
@@ -267,9 +263,7 @@ export class CorruptionLab {
           return 'no';
         }
       }
-      return (await this.#backup(store, new Ears())) === '' && (await this.#knowsAll(vault))
-        ? ''
-        : 'no';
+      return (await this.#backup(vault)) === '' && (await this.#knowsAll(vault)) ? '' : 'no';
     });
     return outcome === '';
   }

@@ -69,14 +69,6 @@ export async function corruptionMatrix(): Promise<MatrixRow[]> {
       rows.push(await row(lab, name, `flip: ${field}`, changed(flip(offset))));
     }
     rows.push(await row(lab, name, 'truncate: the last byte', changed(cut(-1))));
-    rows.push(
-      await row(
-        lab,
-        name,
-        'truncate: to half',
-        changed((bytes) => bytes.subarray(0, bytes.length / 2)),
-      ),
-    );
     rows.push(await row(lab, name, 'truncate: empty', changed(cut(0))));
     if (other !== undefined) {
       const swapped = async (): Promise<MemoryObjectStore> => {

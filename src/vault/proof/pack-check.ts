@@ -108,7 +108,7 @@ export class PackCheck {
   }
 }
 
-export function slotsOfFrame(footer: PackFooter, frame: number): SlotRange[] {
+function slotsOfFrame(footer: PackFooter, frame: number): SlotRange[] {
   const { firstSlot = 0, slots = 0 } = footer.frames[frame] ?? {};
   return slots === 0 ? [] : [{ first: firstSlot, count: slots }];
 }

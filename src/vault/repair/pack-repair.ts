@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { Fault } from '../../kernel/fault.ts';
 import type { FooterCache } from '../footer-cache.ts';
 import type { FrameFetcher } from '../frame-fetcher.ts';
 import { packKey, packPrefix, parsePackKey, randomSuffix, type PackName } from '../layout.ts';
@@ -179,7 +180,11 @@ export class PackRepairer {
     const findings =
       name && (await new PackCheck(this.#parts.vault.fetcher, 'frames').run(name, signal));
     if (findings === undefined || findings.why.length > 0) {
-      throw new Error(`${key} is not whole after it was written: ${findings?.why.join(' ') ?? ''}`);
+      throw new Fault(
+        'vault.write-damaged',
+        `${key} is not whole after it was written: ${findings?.why.join(' ') ?? ''} Test this machine and the store, then repair again.`,
+        { key },
+      );
     }
   }
 }

@@ -141,6 +141,19 @@ describe('repair from a copy', () => {
     expect(await isWhole(made)).toBe(true);
   });
 
+  it('puts nothing under a key that is damaged in the copy; what is whole of it gets a generation', async () => {
+    const made = await setUp();
+    const [key = ''] = await keysOf(made.store, 'd/');
+    await changeObject(made.store, key, remove);
+    await changeObject(made.copy, key, flip(-100_000));
+
+    const report = await scrubAndRepair(made, made.copy);
+
+    expect(report.packs).toMatchObject([{ outcome: 'rewritten' }]);
+    expect(report.packs[0]?.lostSlots).toBeGreaterThan(0);
+    expect(await made.store.get(key, signal)).toBeUndefined();
+  });
+
   it('does not take the damage of the copy for content', async () => {
     const made = await setUp();
     const [key = ''] = await keysOf(made.store, 'd/');
