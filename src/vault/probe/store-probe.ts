@@ -281,9 +281,9 @@ class StoreProbe {
   }
 }
 
-function requireFeatures({ features, location }: ObjectStore): BucketFeatures {
+function requireFeatures({ features }: ObjectStore): BucketFeatures {
   if (features === undefined) {
-    throw new Fault('store.refused', `${location} is a folder and has nothing of it.`);
+    throw new Fault('store.refused', 'a folder has no conditions and no versions');
   }
   return features;
 }
