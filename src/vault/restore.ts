@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { DiskWriter } from '../disk/disk-writer.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
 import type { FrameFetcher } from './frame-fetcher.ts';
@@ -72,6 +73,7 @@ export async function restoreDisk(
     for await (const { index, fragments } of leaves) {
       const leaf = { fragments, base: index * LEAF_SECTORS, sizeBytes, losses };
       await addParts(needed, leaf, fetcher, signal);
+      await setImmediate();
       planned += 1;
       if (planned % LEAVES_AT_ONCE === 0) {
         await flush(needed);
@@ -104,6 +106,8 @@ async function dataBytes(tree: MapTree, signal: AbortSignal): Promise<number> {
   let total = 0;
   for await (const { index, pointer } of tree.leaves(signal)) {
     const { extents } = await tree.nodes.leaf(pointer, signal);
+    // Leaves in memory come without any I/O between them.
+    await setImmediate();
     for (const { start, sectors } of extents) {
       const offset = index * LEAF_BYTES + start * SECTOR_BYTES;
       total += Math.max(0, Math.min(sectors * SECTOR_BYTES, sizeBytes - offset));

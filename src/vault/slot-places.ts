@@ -64,20 +64,21 @@ export class SlotPlaces {
   async place({ pack, slot }: SlotReference, signal: AbortSignal): Promise<PlacedSlot> {
     const name = this.#source.base.numbers.name(pack);
     const isKnownGone = this.#gone.has(pack);
-    let failure: unknown = missing(name);
+    // Making a fault is dear, and restores come here for every chunk.
+    let failure: (() => Fault) | undefined;
     if (!isKnownGone) {
       try {
         const open = await this.#source.open(pack, signal);
         if (this.#has(open, slot)) {
           return { pack, slot, open };
         }
-        failure = missing(name, slot);
+        failure = () => missing(name, slot);
       } catch (error) {
         const fault = integrityOrThrow(error);
         if (fault.code === 'vault.pack-missing') {
           this.#gone.add(pack);
         }
-        failure = fault;
+        failure = () => fault;
       }
     }
     const placed = await this.#elsewhere({ pack, slot }, signal);
@@ -89,7 +90,7 @@ export class SlotPlaces {
       this.#gone.delete(pack);
       return this.place({ pack, slot }, signal);
     }
-    throw failure;
+    throw failure?.() ?? missing(name);
   }
 
   /**
