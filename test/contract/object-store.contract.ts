@@ -106,6 +106,20 @@ export function describeObjectStore(name: string, open: () => Promise<ObjectStor
       expect(await part({ suffix: 0 })).toBe('');
     });
 
+    it.each([
+      { suffix: -3 },
+      { suffix: 1.5 },
+      { offset: -1, length: 3 },
+      { offset: 3, length: -1 },
+      { offset: 0, length: Infinity },
+      { offset: NaN, length: 1 },
+    ])('takes %j for a bug of its caller', async (range) => {
+      const store = await openStore();
+      await store.put('p', text('0123456789'), signal);
+
+      await expect(store.getRange('p', range, signal)).rejects.toThrow('not a range');
+    });
+
     it('reads parts of an empty object', async () => {
       const store = await openStore();
       await store.put('nil', new Uint8Array(0), signal);
