@@ -325,7 +325,7 @@ describe('hyperkeep rescue on a folder', () => {
 
         expect([restored.exitCode, restored.stderr]).toEqual([
           9,
-          expect.stringMatching(/error vault\.(pack-missing|pack-corrupt|chunk-corrupt): /),
+          expect.stringMatching(/error vault\.data-lost: .* lost, at byte \d+/),
         ]);
         expect(await readdir(target).catch(() => [])).toEqual([]);
         expect(verified.exitCode).toBe(9);

@@ -35,7 +35,7 @@ export class SimulatedBucket {
     const versions = this.#objects.get(key) ?? [];
     this.#objects.set(key, versions);
     const first = versions.find((version) => version.content !== undefined)?.content;
-    if (first !== undefined && !key.startsWith("retire/") && Buffer.compare(first, content) !== 0) {
+    if (first !== undefined && !key.startsWith('retire/') && Buffer.compare(first, content) !== 0) {
       this.#broken(`${client} put other bytes under ${key} than were put before`);
     }
     versions.push({ content, client });
