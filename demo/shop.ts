@@ -8,8 +8,8 @@ import { formatBytes, GiB } from '../src/kernel/bytes.ts';
 import { VmDefinition } from '../src/vm/definition.ts';
 import { checkJournal } from '../scripts/guest/check-journal.ts';
 import { makeDataDisk, makeSystemDisk, type TestGuest } from '../scripts/guest/image.ts';
+import { SerialLog, type JournalLine } from '../scripts/guest/serial-log.ts';
 import type { CommandLine, RunningService } from './command-line.ts';
-import { GuestLog, type JournalLine } from './guest-log.ts';
 import type { Story } from './story.ts';
 import type { VaultPlace } from './vault-place.ts';
 
@@ -188,7 +188,8 @@ export class Shop implements AsyncDisposable {
     const startedMs = performance.now();
     Vm.parse(await commands.run(['vm', 'start', file], signal));
     this.vmIds = [name];
-    const boot = await (await this.log(name)).ready(within(GUEST_TIMEOUT_MS, signal));
+    const log = await this.log(name);
+    const { boot } = await log.waitForReady(within(GUEST_TIMEOUT_MS, signal));
     story.figure('guest up after', story.seconds(startedMs));
     return boot;
   }
@@ -219,7 +220,7 @@ export class Shop implements AsyncDisposable {
     lines: number,
     signal: AbortSignal,
   ): Promise<JournalLine> {
-    return (await this.log(name)).written(lines, within(GUEST_TIMEOUT_MS, signal));
+    return (await this.log(name)).waitForJournal(lines, within(GUEST_TIMEOUT_MS, signal));
   }
 
   private async inGuest(
@@ -237,8 +238,8 @@ export class Shop implements AsyncDisposable {
     return result.stdout;
   }
 
-  private async log(name: string): Promise<GuestLog> {
-    return new GuestLog(join(await this.runFolder(name), 'serial.log'));
+  private async log(name: string): Promise<SerialLog> {
+    return new SerialLog(join(await this.runFolder(name), 'serial.log'));
   }
 
   private async runFolder(name: string): Promise<string> {
