@@ -4,7 +4,7 @@ const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const ABSENT = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
 
 /** The fault for an error of the file system; anything else passes through. */
-export function fileFault(path: string, error: unknown): unknown {
+function fileFault(path: string, error: unknown): unknown {
   const code = systemCode(error);
   if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) {
     return error;

@@ -1,9 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { runCommand } from '../../../src/kernel/command.ts';
 
-const PROGRAM = join(import.meta.dirname, '../../support/main-thread.main.ts');
+const PROGRAM = fileURLToPath(new URL('../../support/main-thread.main.ts', import.meta.url));
 /** CPU time, not time on the clock: other programs do not count. */
 const LIMIT_MS = 20;
 /** Garbage collection and cold code can make one turn longer; not the same one every time. */
