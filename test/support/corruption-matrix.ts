@@ -87,7 +87,7 @@ export async function corruptionMatrix(): Promise<MatrixRow[]> {
 
 const HEAD = `# What damage does, what notices it, what mends it
 
-Written by \`node test/support/corruption-matrix.ts\`; \`src/vault/repair/corruption.spec.ts\` compares. Each row is one object of a small
+Written by \`node test/support/corruption-matrix.ts\`; \`test/vault/corruption.spec.ts\` compares. Each row is one object of a small
 vault with two points, damaged in one way; the columns are what the real code answered.
 
 **Noticed by**: \`open\` the vault cannot be opened; \`list\` a point is missing from the list, or one that was given up is in it again; \`L0\` to \`L3\` the

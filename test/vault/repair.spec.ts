@@ -1,0 +1,262 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
+import { changeObject, cut, flip, keysOf, remove, type Damage } from '../support/vault-damage.ts';
+import {
+  backUp,
+  createVault,
+  fingerprint,
+  openVault,
+  restored,
+  signal,
+} from '../support/vault-lab.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
+import { scrub } from '../../src/vault/proof/scrub.ts';
+import { repairVault } from '../../src/vault/repair/repair.ts';
+
+const ALL = { bytes: Infinity };
+
+async function copyOf(store: MemoryObjectStore): Promise<MemoryObjectStore> {
+  const copy = new MemoryObjectStore();
+  for (const key of await keysOf(store, '')) {
+    await copy.put(key, (await store.get(key, signal)) ?? new Uint8Array(), signal);
+  }
+  return copy;
+}
+
+/** A vault with two points, and a whole copy of it. */
+async function setUp(cacheFolder?: string) {
+  const store = new MemoryObjectStore();
+  const { vault } = await createVault(store, cacheFolder === undefined ? {} : { cacheFolder });
+  const disk = new MemoryDisk(2_500_000);
+  disk.write(0, seededBytes('repair', 2_400_000));
+  const point = await backUp(vault, disk);
+  const expected = await fingerprint(disk.reader());
+  const copy = await copyOf(store);
+  return { store, copy, vault, disk, point, expected };
+}
+
+type Made = Awaited<ReturnType<typeof setUp>>;
+
+/** What a new machine finds: verified at level 3, and restored. */
+async function isWhole({ store, point, disk, expected }: Made): Promise<boolean> {
+  const vault = await openVault(store);
+  const report = await vault.verify(point.id, 3, { signal });
+  if (!report.ok) {
+    return false;
+  }
+  const back = await restored(vault, point, disk.size);
+  return (await fingerprint(back.reader())) === expected;
+}
+
+async function scrubAndRepair({ store }: Made, copy?: MemoryObjectStore) {
+  const { inside } = await openVault(store);
+  const report = await scrub(inside, { ledger: new MemoryProofLedger(), budget: ALL }, { signal });
+  const suspects = report.damaged.map(({ key }) => key);
+  const options = { dryRun: false, suspects, ...(copy === undefined ? {} : { copy }) };
+  return repairVault((await openVault(store)).inside, options, { signal });
+}
+
+describe('repair from a copy', () => {
+  it.each<[string, string]>([
+    ['a data pack', 'd/'],
+    ['a metadata pack', 'm/'],
+  ])('puts %s that is missing back under its own key', async (_what, prefix) => {
+    const made = await setUp();
+    const [key = ''] = await keysOf(made.store, prefix);
+    await changeObject(made.store, key, remove);
+    expect(await isWhole(made)).toBe(false);
+
+    const report = await scrubAndRepair(made, made.copy);
+
+    expect(report.packs).toMatchObject([{ outcome: 'copied', key, lostSlots: 0 }]);
+    expect(await keysOf(made.store, '')).toEqual(await keysOf(made.copy, ''));
+    expect(await isWhole(made)).toBe(true);
+  });
+
+  it.each<[string, string, Damage]>([
+    ['a frame', 'd/', flip(100)],
+    ['several frames', 'd/', (bytes) => flip(100)(flip(-100_000)(bytes) ?? bytes)],
+    ['a footer', 'd/', flip(-70)],
+    ['everything behind the first frame', 'd/', cut(-400_000)],
+    ['the first frame of the map', 'm/', flip(90)],
+    ['the footer of the map', 'm/', flip(-70)],
+  ])(
+    'writes a new generation when %s is damaged, and touches nothing that is there',
+    async (_what, prefix, damage) => {
+      const made = await setUp();
+      const [key = ''] = await keysOf(made.store, prefix);
+      await changeObject(made.store, key, damage);
+      const damaged = await made.store.get(key, signal);
+      expect(await isWhole(made)).toBe(false);
+
+      const report = await scrubAndRepair(made, made.copy);
+
+      expect(report.packs).toMatchObject([{ outcome: 'rewritten', lostSlots: 0 }]);
+      expect(report.packs[0]?.key).toContain('.1.');
+      expect(
+        Buffer.from(damaged ?? new Uint8Array()).equals(
+          (await made.store.get(key, signal)) ?? new Uint8Array(),
+        ),
+      ).toBe(true);
+      expect(await isWhole(made)).toBe(true);
+      const again = await scrubAndRepair(made, made.copy);
+      expect(again.packs.every(({ outcome }) => outcome === 'whole')).toBe(true);
+      expect(await keysOf(made.store, prefix)).toHaveLength(2);
+    },
+  );
+
+  it('says what it would do and writes nothing when asked so', async () => {
+    const made = await setUp();
+    const [key = ''] = await keysOf(made.store, 'd/');
+    await changeObject(made.store, key, remove);
+    const before = await keysOf(made.store, '');
+    const { inside } = await openVault(made.store);
+
+    const report = await repairVault(inside, { dryRun: true, copy: made.copy }, { signal });
+
+    expect(report).toMatchObject({ dryRun: true, packs: [{ outcome: 'copied', key }] });
+    expect(await keysOf(made.store, '')).toEqual(before);
+  });
+
+  it('uses of a damaged copy only what is whole in it', async () => {
+    const made = await setUp();
+    const [key = ''] = await keysOf(made.store, 'd/');
+    await changeObject(made.store, key, flip(100));
+    await changeObject(made.copy, key, flip(-100_000));
+
+    const report = await scrubAndRepair(made, made.copy);
+
+    expect(report.packs).toMatchObject([{ outcome: 'rewritten', lostSlots: 0 }]);
+    expect(await isWhole(made)).toBe(true);
+  });
+
+  it('puts nothing under a key that is damaged in the copy; what is whole of it gets a generation', async () => {
+    const made = await setUp();
+    const [key = ''] = await keysOf(made.store, 'd/');
+    await changeObject(made.store, key, remove);
+    await changeObject(made.copy, key, flip(-100_000));
+
+    const report = await scrubAndRepair(made, made.copy);
+
+    expect(report.packs).toMatchObject([{ outcome: 'rewritten' }]);
+    expect(report.packs[0]?.lostSlots).toBeGreaterThan(0);
+    expect(await made.store.get(key, signal)).toBeUndefined();
+  });
+
+  it('does not take the damage of the copy for content', async () => {
+    const made = await setUp();
+    const [key = ''] = await keysOf(made.store, 'd/');
+    await changeObject(made.store, key, flip(100));
+    await changeObject(made.copy, key, flip(101));
+
+    const report = await scrubAndRepair(made, made.copy);
+
+    expect(report.packs).toMatchObject([{ outcome: 'lost' }]);
+    expect(report.packs[0]?.lostSlots).toBeGreaterThan(0);
+    expect(await isWhole(made)).toBe(false);
+  });
+
+  it.each<[string, (keys: readonly string[]) => string]>([
+    ['a recovery point', (keys) => keys.find((key) => /^s\/.*[0-9A-Z]$/.test(key)) ?? ''],
+    ['a seal', (keys) => keys.find((key) => key.endsWith('.ok')) ?? ''],
+  ])('brings %s back that is missing', async (_what, choose) => {
+    const made = await setUp();
+    const key = choose(await keysOf(made.store, 's/'));
+    await changeObject(made.store, key, remove);
+
+    const report = await scrubAndRepair(made, made.copy);
+
+    expect(report.objects).toMatchObject([{ key, was: 'missing', outcome: 'copied' }]);
+    expect(await isWhole(made)).toBe(true);
+  });
+
+  it('leaves a point away that was retired', async () => {
+    const made = await setUp();
+    await made.vault.retire(made.point.id, signal);
+    for (const key of await keysOf(made.store, 's/')) {
+      await changeObject(made.store, key, remove);
+    }
+
+    const report = await scrubAndRepair(made, made.copy);
+
+    expect(report.objects).toEqual([]);
+    expect(await keysOf(made.store, 's/')).toEqual([]);
+  });
+
+  it('overwrites a damaged seal only when it is asked to', async () => {
+    const made = await setUp();
+    const key = (await keysOf(made.store, 's/')).find((other) => other.endsWith('.ok')) ?? '';
+    await changeObject(made.store, key, flip(50));
+
+    const report = await scrubAndRepair(made, made.copy);
+    expect(report.objects).toMatchObject([{ key, was: 'damaged', outcome: 'left' }]);
+
+    const { inside } = await openVault(made.store);
+    const options = { dryRun: false, copy: made.copy, overwrite: true };
+    await repairVault(inside, options, { signal });
+    expect(await isWhole(made)).toBe(true);
+  });
+});
+
+describe('repair without a copy', () => {
+  it.each<[string, Damage]>([
+    ['header', flip(10)],
+    ['prefix', flip(64)],
+    ['checksum of a frame', flip(72)],
+    ['trailer', flip(-1)],
+    ['place of the footer', flip(-48)],
+  ])('makes a damaged %s anew from the rest of the pack', async (_what, damage) => {
+    const made = await setUp();
+    const [key = ''] = await keysOf(made.store, 'd/');
+    await changeObject(made.store, key, damage);
+
+    const report = await scrubAndRepair(made);
+
+    expect(report.packs).toMatchObject([{ outcome: 'rewritten', lostSlots: 0 }]);
+    expect(await isWhole(made)).toBe(true);
+  });
+
+  it('takes a damaged footer from the cache of this machine', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'hk-repair-'));
+    try {
+      const made = await setUp(folder);
+      const [key = ''] = await keysOf(made.store, 'd/');
+      await changeObject(made.store, key, flip(-70));
+
+      const { inside } = await openVault(made.store, { cacheFolder: folder });
+      const report = await repairVault(inside, { dryRun: false, suspects: [key] }, { signal });
+
+      expect(report.packs).toMatchObject([{ outcome: 'rewritten', lostSlots: 0 }]);
+      expect(await isWhole(made)).toBe(true);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('loses no more than the damaged frame, and no new generation at each run', async () => {
+    const made = await setUp();
+    const [key = ''] = await keysOf(made.store, 'd/');
+    await changeObject(made.store, key, flip(-100_000));
+
+    const report = await scrubAndRepair(made);
+    const again = await scrubAndRepair(made);
+
+    expect(report.packs[0]?.lostSlots).toBeGreaterThan(0);
+    expect(again.packs[0]?.outcome).toBe('lost');
+    expect((await keysOf(made.store, 'd/')).length).toBeLessThanOrEqual(2);
+  });
+
+  it('finds nothing to do in a whole vault', async () => {
+    const made = await setUp();
+
+    expect(await scrubAndRepair(made)).toMatchObject({
+      packs: [],
+      objects: [],
+      unreadablePoints: [],
+    });
+  });
+});
