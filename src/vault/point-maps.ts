@@ -1,7 +1,7 @@
 import type { FullReadReason } from '../disk/change-set.ts';
 import { Fault } from '../kernel/fault.ts';
 import { depthFor, type NodePointer } from './map-node.ts';
-import type { MapRoot } from './map-tree.ts';
+import type { MapNodes, MapRoot } from './map-tree.ts';
 import type { MetadataWriter } from './metadata-writer.ts';
 import { METADATA_FRAME_BYTES } from './pack-layout.ts';
 import type { PackNumbers } from './pack-numbers.ts';
@@ -86,4 +86,17 @@ export async function storeFiles(
     files.push({ name, sizeBytes: content.length, slots });
   }
   return files;
+}
+
+/** A small file of a point. */
+export async function readPointFile(
+  { slots }: PointDocument['files'][number],
+  nodes: MapNodes,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for (const slot of slots) {
+    pieces.push(await nodes.read(nodePointer(slot, nodes.base.numbers), signal));
+  }
+  return Buffer.concat(pieces);
 }

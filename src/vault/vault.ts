@@ -15,12 +15,11 @@ import { MapNodes, MapTree } from './map-tree.ts';
 import type { ObjectStore } from './object-store.ts';
 import { PackNumbers } from './pack-numbers.ts';
 import { Packs, type VaultBase } from './packs.ts';
-import type { PointDocument } from './point-object.ts';
 import type { Capabilities } from './probe/capabilities.ts';
 import { newestCapabilities, putCapabilities } from './probe/probe-object.ts';
 import { probeStore, type ProbeOptions } from './probe/store-probe.ts';
 import { notFound, PointStore, type StoredPoint } from './point-store.ts';
-import { mapRoot, nodePointer } from './point-maps.ts';
+import { mapRoot, readPointFile } from './point-maps.ts';
 import { PointWriter } from './point-writer.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
 import type { Losses } from './repair/losses.ts';
@@ -286,7 +285,7 @@ export class Vault {
         point: document.id,
       });
     }
-    return this.#file(file, this.#nodes, signal);
+    return readPointFile(file, this.#nodes, signal);
   }
 
   /** Checks a point against the store itself, past all caches. */
@@ -302,7 +301,7 @@ export class Vault {
         diskId,
         tree: this.#tree(point, diskId, nodes),
       })),
-      files: point.document.files.map((file) => async () => this.#file(file, nodes, signal)),
+      files: point.document.files.map((file) => async () => readPointFile(file, nodes, signal)),
       parent: async () => this.#points.proveParent(point.document, signal),
     });
   }
@@ -355,17 +354,5 @@ export class Vault {
       });
     }
     return new MapTree(nodes, mapRoot(disk, this.#parts.base.numbers));
-  }
-
-  async #file(
-    { slots }: PointDocument['files'][number],
-    nodes: MapNodes,
-    signal: AbortSignal,
-  ): Promise<Uint8Array> {
-    const pieces: Uint8Array[] = [];
-    for (const slot of slots) {
-      pieces.push(await nodes.read(nodePointer(slot, this.#parts.base.numbers), signal));
-    }
-    return Buffer.concat(pieces);
   }
 }

@@ -14,9 +14,6 @@ export class BrokenRule extends Error {
 /** `retire/`, `gc/` and `alias/` are permanent. */
 const PERMANENT = /^(retire|gc|alias)\//;
 
-/** These carry the time of whoever wrote them, and one proves the same as another. */
-const DATED = /^retire\//;
-
 /** A bucket with versions, in memory. Watches the rules that hold for every object. */
 export class SimulatedBucket {
   readonly #objects = new Map<ObjectKey, ObjectVersion[]>();
