@@ -6,7 +6,6 @@ import type { IndexRuns } from './index/index-runs.ts';
 import { draftPack, draftTable } from './index/run-draft.ts';
 import type { RunsMemory } from './index/chunk-lookup.ts';
 import { KnownPacks } from './known-packs.ts';
-import { parsePackKey } from './layout.ts';
 import type { PackFooter } from './pack-layout.ts';
 import { PACK_UNUSABLE, PACK_USABLE } from './pack-numbers.ts';
 import type { Packs, VaultBase } from './packs.ts';
@@ -79,11 +78,7 @@ export class DedupIndex {
       if (this.#loaded) {
         return;
       }
-      const { keys, listed } = await this.#known.keys(signal);
-      const packs = keys.flatMap((key) => {
-        const name = parsePackKey(key);
-        return name?.kind === 'data' ? [this.#base.numbers.of(name)] : [];
-      });
+      const { packs, listed } = await this.#known.data(signal);
       this.#excluded = excluded;
       await this.#openRuns();
       await this.#loadPacks(this.#useRuns(packs, excluded), excluded, signal);

@@ -1,11 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, opendir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
 import { SystemClock } from '../kernel/clock.ts';
 import { systemCode } from '../kernel/fault.ts';
 import { IndexRuns } from './index/index-runs.ts';
-import { parsePackKey } from './layout.ts';
+import { parsePackKey, type PackName } from './layout.ts';
 import type { ObjectKey } from './object-store.ts';
 import type { PackNumbers } from './pack-numbers.ts';
 
@@ -43,10 +43,16 @@ export class FooterCache {
     return new FooterCache(folder);
   }
 
-  /** Keys of all packs kept. */
-  async keys(): Promise<ObjectKey[]> {
-    const names = await readdir(join(this.#folder, 'footers'));
-    return names.map(toKey).filter((key) => parsePackKey(key) !== undefined);
+  /** All packs kept, in no order. */
+  async *packs(): AsyncIterable<PackName> {
+    // One by one: all names of a large vault at once leave garbage that is never given back.
+    const folder = await opendir(join(this.#folder, 'footers'), { bufferSize: 1024 });
+    for await (const { name } of folder) {
+      const pack = parsePackKey(toKey(name));
+      if (pack !== undefined) {
+        yield pack;
+      }
+    }
   }
 
   async get(key: ObjectKey): Promise<PackTail | undefined> {

@@ -1,6 +1,6 @@
 import { isFault } from '../kernel/fault.ts';
 import type { FooterCache } from './footer-cache.ts';
-import { packKey, PREFIXES } from './layout.ts';
+import { packKey, parsePackKey, PREFIXES } from './layout.ts';
 import type { ObjectKey } from './object-store.ts';
 import type { PackFooter } from './pack-layout.ts';
 import { PACK_USABLE } from './pack-numbers.ts';
@@ -13,29 +13,27 @@ import type { Packs } from './packs.ts';
 export class KnownPacks {
   readonly #packs: Packs;
   readonly #cache: FooterCache | undefined;
-  #cached: ReadonlySet<ObjectKey> = new Set();
-  #mayRead = true;
+  /** Once this machine turned out not to be allowed to read packs: those that it need not read. */
+  #readable: ReadonlySet<ObjectKey> | undefined;
 
   constructor(packs: Packs, cache: FooterCache | undefined) {
     this.#packs = packs;
     this.#cache = cache;
   }
 
-  /** Keys of packs, some of which may be of metadata, and whether they were listed. */
-  async keys(signal: AbortSignal): Promise<{ keys: ObjectKey[]; listed: boolean }> {
+  /** Numbers of the data packs, and whether they were listed. */
+  async data(signal: AbortSignal): Promise<{ packs: number[]; listed: boolean }> {
     const listed = (await this.#cache?.needsListing()) ?? true;
-    const cached = (await this.#cache?.keys()) ?? [];
-    this.#cached = new Set(cached);
-    const keys = listed ? ((await this.#list(signal)) ?? cached) : cached;
-    return { keys, listed };
+    const packs = listed ? await this.#list(signal) : undefined;
+    return { packs: packs ?? (await this.#cached()), listed };
   }
 
   /** @returns undefined for a pack that is damaged, gone, or not for this machine to read */
   async footer(pack: number, signal: AbortSignal): Promise<PackFooter | undefined> {
     const { numbers } = this.#packs.base;
     const key = packKey(numbers.name(pack));
-    const isOurs = this.#cached.has(key) || numbers.state(pack) === PACK_USABLE;
-    if (!this.#mayRead && !isOurs) {
+    const isOurs = this.#readable?.has(key) ?? true;
+    if (!isOurs && numbers.state(pack) !== PACK_USABLE) {
       return undefined;
     }
     try {
@@ -48,26 +46,48 @@ export class KnownPacks {
       }
       if (isFault(error, 'store.denied')) {
         // The others are not asked for: each would cost a request.
-        this.#mayRead = false;
+        await this.#mayNotRead();
         return undefined;
       }
       throw error;
     }
   }
 
-  async #list(signal: AbortSignal): Promise<ObjectKey[] | undefined> {
-    const keys: ObjectKey[] = [];
+  async #list(signal: AbortSignal): Promise<number[] | undefined> {
+    const { store, numbers } = this.#packs.base;
+    const packs: number[] = [];
     try {
-      for await (const { key } of this.#packs.base.store.list(PREFIXES.data, signal)) {
-        keys.push(key);
+      for await (const { key } of store.list(PREFIXES.data, signal)) {
+        const name = parsePackKey(key);
+        if (name?.kind === 'data') {
+          packs.push(numbers.of(name));
+        }
       }
-      return keys;
+      return packs;
     } catch (error) {
       if (!isFault(error, 'store.denied')) {
         throw error;
       }
-      this.#mayRead = false;
+      await this.#mayNotRead();
       return undefined;
     }
+  }
+
+  async #cached(): Promise<number[]> {
+    const packs: number[] = [];
+    for await (const name of this.#cache?.packs() ?? []) {
+      if (name.kind === 'data') {
+        packs.push(this.#packs.base.numbers.of(name));
+      }
+    }
+    return packs;
+  }
+
+  async #mayNotRead(): Promise<void> {
+    const readable = new Set<ObjectKey>();
+    for await (const name of this.#cache?.packs() ?? []) {
+      readable.add(packKey(name));
+    }
+    this.#readable = readable;
   }
 }

@@ -25,14 +25,14 @@ const LEFTOVER_AGE_MS = 24 * 60 * 60 * 1000;
 
 interface KnownRun extends RunMemory {
   readonly name: string;
-  readonly names: readonly PackName[];
 }
 
 /** The runs in a cache folder: which packs they cover, and what threads need to look into them. */
 export class IndexRuns {
   readonly #folder: string;
   readonly #numbers: PackNumbers;
-  readonly #covered = new Set<number>();
+  /** A byte per pack number. */
+  #covered = new Uint8Array(2 ** 12);
   readonly arena = new FooterArena(ARENA_BYTES);
   #runs: KnownRun[] = [];
   #memory: RunsMemory = { runs: [], arena: this.arena.memory };
@@ -75,7 +75,7 @@ export class IndexRuns {
   }
 
   covers(pack: number): boolean {
-    return this.#covered.has(pack);
+    return this.#covered[pack] === 1;
   }
 
   draft(): RunDraft {
@@ -103,23 +103,38 @@ export class IndexRuns {
   }
 
   async #adopt(run: OpenedRun, isThere: (ulid: string) => boolean): Promise<void> {
-    const numbers = new Int32Array(new SharedArrayBuffer(run.packs.length * 4));
+    const numbers = new Int32Array(new SharedArrayBuffer(run.header.packs * 4));
     let isNew = false;
-    for (const [index, name] of run.packs.entries()) {
-      numbers[index] = isThere(name.ulid) ? this.#numbers.of(name) : -1;
-      isNew ||= numbers[index] >= 0 && !this.#covered.has(numbers[index]);
+    let index = -1;
+    for (const name of run.packs) {
+      index += 1;
+      const number = isThere(name.ulid) ? this.#numbers.of(name) : -1;
+      numbers[index] = number;
+      isNew ||= number >= 0 && !this.covers(number);
     }
     if (!isNew) {
       // A merge that was killed before it removed what it had merged; or nothing of it is left.
       await removeRun(this.#folder, run.name);
       return;
     }
-    for (const number of numbers.filter((known) => known >= 0)) {
-      this.#covered.add(number);
-    }
+    this.#cover(numbers);
     const recordsPath = join(this.#folder, `${run.name}.records`);
-    const { name, header, tables, packs: names } = run;
-    this.#set([...this.#runs, { name, header, tables, names, recordsPath, packs: numbers }]);
+    const { name, header, tables } = run;
+    this.#set([...this.#runs, { name, header, tables, recordsPath, packs: numbers }]);
+  }
+
+  #cover(packs: Int32Array): void {
+    const most = packs.reduce((largest, number) => Math.max(largest, number), 0);
+    if (most >= this.#covered.length) {
+      const larger = new Uint8Array(2 ** Math.ceil(Math.log2(most + 1)));
+      larger.set(this.#covered);
+      this.#covered = larger;
+    }
+    for (const number of packs) {
+      if (number >= 0) {
+        this.#covered[number] = 1;
+      }
+    }
   }
 
   #set(runs: readonly KnownRun[]): void {
@@ -156,12 +171,11 @@ export class IndexRuns {
     const local = new Map<number, number>();
     const names: PackName[] = [];
     const sources = runs.map((run): RecordSource => {
-      const packs = run.packs.map((number, index) => {
-        const name = run.names[index];
-        if (number < 0 || name === undefined) {
+      const packs = run.packs.map((number) => {
+        if (number < 0) {
           return -1;
         }
-        const own = local.get(number) ?? names.push(name) - 1;
+        const own = local.get(number) ?? names.push(this.#numbers.name(number)) - 1;
         local.set(number, own);
         return own;
       });
@@ -173,12 +187,12 @@ export class IndexRuns {
     if (merged === undefined) {
       return;
     }
-    const numbers = new Int32Array(new SharedArrayBuffer(merged.packs.length * 4));
-    numbers.set(merged.packs.map((pack) => this.#numbers.of(pack)));
-    const { header, tables, packs: packNames } = merged;
+    const numbers = new Int32Array(new SharedArrayBuffer(merged.header.packs * 4));
+    numbers.set(Array.from(merged.packs, (pack) => this.#numbers.of(pack)));
+    const { header, tables } = merged;
     const recordsPath = join(this.#folder, `${name}.records`);
     const rest = this.#runs.filter((run) => !runs.includes(run));
-    this.#set([...rest, { name, header, tables, names: packNames, recordsPath, packs: numbers }]);
+    this.#set([...rest, { name, header, tables, recordsPath, packs: numbers }]);
     // Threads that have the files open go on reading them.
     await Promise.all(runs.map((run) => removeRun(this.#folder, run.name)));
   }

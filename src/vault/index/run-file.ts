@@ -30,7 +30,7 @@ export interface RunMemory {
 export interface OpenedRun {
   readonly name: string;
   readonly header: RunHeader;
-  readonly packs: readonly PackName[];
+  readonly packs: Iterable<PackName>;
   readonly tables: SharedArrayBuffer;
 }
 
@@ -68,9 +68,14 @@ async function readRun(file: FileHandle, name: string): Promise<OpenedRun> {
   const tableCrc = crc32(shared.subarray(0, tablesLength - packsLength), crc32(packBytes));
   const filterCrc = crc32(shared.subarray(tablesLength - packsLength));
   require((tableCrc ^ filterCrc) >>> 0 === header.crc, 'it does not match its checksum');
-  const packs = Array.from({ length: header.packs }, (_, index) =>
-    decodeRunPack(packBytes.subarray(index * RUN_PACK_BYTES, (index + 1) * RUN_PACK_BYTES)),
-  );
+  // Decoded when somebody looks: all at once they would be 50 MB of garbage in a large vault.
+  const packs: Iterable<PackName> = {
+    *[Symbol.iterator]() {
+      for (let at = 0; at < packBytes.length; at += RUN_PACK_BYTES) {
+        yield decodeRunPack(packBytes.subarray(at, at + RUN_PACK_BYTES));
+      }
+    },
+  };
   return { name, header, packs, tables };
 }
 

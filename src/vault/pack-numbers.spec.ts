@@ -1,0 +1,37 @@
+import fc from 'fast-check';
+import { packKey, type PackName } from './layout.ts';
+import { PackNumbers } from './pack-numbers.ts';
+import { newUlid } from './ulid.ts';
+
+const ulids = Array.from({ length: 3000 }, (_, index) => newUlid(index));
+const name = fc.record<PackName>({
+  kind: fc.constantFrom('data', 'metadata'),
+  ulid: fc.constantFrom(...ulids),
+  generation: fc.nat(3),
+  rand: fc.nat(2 ** 31 - 1).map((number) => number.toString(16).padStart(32, 'a')),
+});
+
+describe('PackNumbers', () => {
+  it('keeps names as they were given, of two generations the later', () => {
+    fc.assert(
+      fc.property(fc.array(name, { maxLength: 6000, size: 'max' }), (names) => {
+        const numbers = new PackNumbers();
+        const expected = new Map<string, PackName>();
+        for (const given of names) {
+          const kept = expected.get(given.ulid);
+          const isLater = given.kind === kept?.kind && given.generation > kept.generation;
+          expected.set(given.ulid, kept === undefined || isLater ? given : kept);
+          const number = numbers.of(given);
+          expect(packKey(numbers.name(number))).toBe(packKey(expected.get(given.ulid) ?? given));
+          expect(numbers.find(given.ulid)).toBe(number);
+        }
+        for (const kept of expected.values()) {
+          expect(numbers.name(numbers.of(kept))).toEqual(kept);
+        }
+        expect(numbers.find(newUlid(5))).toBeUndefined();
+        expect(numbers.find('no ULID')).toBeUndefined();
+      }),
+      { numRuns: 5 },
+    );
+  });
+});
