@@ -1,8 +1,8 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MemoryDisk } from '../disk/memory-disk.ts';
-import { seededBytes } from '../../test/support/seeded-bytes.ts';
+import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -11,12 +11,12 @@ import {
   restored,
   signal,
   VM,
-} from '../../test/support/vault-lab.ts';
-import { encodeControl } from './control-object.ts';
-import { numberedKey, parsePackKey, PREFIXES } from './layout.ts';
-import { MemoryObjectStore } from './object-stores/memory.ts';
-import { SlotSet } from './slot-set.ts';
-import type { Vault } from './vault.ts';
+} from '../support/vault-lab.ts';
+import { encodeControl } from '../../src/vault/control-object.ts';
+import { numberedKey, parsePackKey, PREFIXES } from '../../src/vault/layout.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { SlotSet } from '../../src/vault/slot-set.ts';
+import type { Vault } from '../../src/vault/vault.ts';
 
 const SIZE = 6_000_000;
 /** So few that everything goes to runs, and a table of the least capacity. */
@@ -155,8 +155,8 @@ describe('an index that does not fit into memory', () => {
 
 async function usedSlots(vault: Vault, pointId: string): Promise<{ pack: string; slot: number }[]> {
   const { base, nodes, points } = vault.inside;
-  const { MapTree } = await import('./map-tree.ts');
-  const { mapRoot } = await import('./point-maps.ts');
+  const { MapTree } = await import('../../src/vault/map-tree.ts');
+  const { mapRoot } = await import('../../src/vault/point-maps.ts');
   const point = await vault.point(pointId, signal);
   const { document } = await points.load({ vmId: point.vmId, id: point.id }, signal);
   const used: { pack: string; slot: number }[] = [];

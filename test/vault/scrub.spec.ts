@@ -1,19 +1,19 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
-import { Clock } from '../../kernel/clock.ts';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
-import { backUp, createVault, signal } from '../../../test/support/vault-lab.ts';
-import { changeObject, flip, keysOf } from '../../../test/support/vault-damage.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
-import { Packs } from '../packs.ts';
-import { packKey, parsePackKey } from '../layout.ts';
-import { DamagedSlots } from './damaged-slots.ts';
-import { FolderProofLedger, MemoryProofLedger } from './proof-ledger.ts';
-import { lastProven } from './last-proven.ts';
-import { pointPacks } from './point-packs.ts';
-import { scrub, scrubWithoutKey } from './scrub.ts';
+import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { Clock } from '../../src/kernel/clock.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
+import { backUp, createVault, signal } from '../support/vault-lab.ts';
+import { changeObject, flip, keysOf } from '../support/vault-damage.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { Packs } from '../../src/vault/packs.ts';
+import { packKey, parsePackKey } from '../../src/vault/layout.ts';
+import { DamagedSlots } from '../../src/vault/proof/damaged-slots.ts';
+import { FolderProofLedger, MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
+import { lastProven } from '../../src/vault/proof/last-proven.ts';
+import { pointPacks } from '../../src/vault/proof/point-packs.ts';
+import { scrub, scrubWithoutKey } from '../../src/vault/proof/scrub.ts';
 
 class StandingClock extends Clock {
   timeMs = 1000;

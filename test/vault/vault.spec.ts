@@ -1,9 +1,9 @@
 import fc from 'fast-check';
-import type { ContentExtent } from '../disk/extent.ts';
-import { Clock } from '../kernel/clock.ts';
-import { overlay } from '../disk/extent.ts';
-import { MemoryDisk } from '../disk/memory-disk.ts';
-import { seededBytes } from '../../test/support/seeded-bytes.ts';
+import type { ContentExtent } from '../../src/disk/extent.ts';
+import { Clock } from '../../src/kernel/clock.ts';
+import { overlay } from '../../src/disk/extent.ts';
+import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -15,11 +15,11 @@ import {
   restored,
   signal,
   VM,
-} from '../../test/support/vault-lab.ts';
-import { MemoryObjectStore } from './object-stores/memory.ts';
-import type { RecoveryPoint } from './recovery-point.ts';
-import { generatePassphrase } from './recovery-file.ts';
-import { Vault } from './vault.ts';
+} from '../support/vault-lab.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import type { RecoveryPoint } from '../../src/vault/recovery-point.ts';
+import { generatePassphrase } from '../../src/vault/recovery-file.ts';
+import { Vault } from '../../src/vault/vault.ts';
 
 const MIB = 1024 * 1024;
 

@@ -1,10 +1,10 @@
-import { MemoryDisk } from '../../disk/memory-disk.ts';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
-import { changeObject, flip, keysOf, remove } from '../../../test/support/vault-damage.ts';
-import { backUp, createVault, DISK, openVault, signal } from '../../../test/support/vault-lab.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
-import { Losses } from './losses.ts';
-import { surveyLoss } from './loss-survey.ts';
+import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
+import { changeObject, flip, keysOf, remove } from '../support/vault-damage.ts';
+import { backUp, createVault, DISK, openVault, signal } from '../support/vault-lab.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { Losses } from '../../src/vault/repair/losses.ts';
+import { surveyLoss } from '../../src/vault/repair/loss-survey.ts';
 
 const SIZE = 2_500_000;
 

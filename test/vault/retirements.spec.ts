@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { backUp, createVault, signal, VM } from '../../test/support/vault-lab.ts';
-import { seededBytes } from '../../test/support/seeded-bytes.ts';
-import { MemoryDisk } from '../disk/memory-disk.ts';
-import { SilentLog } from '../kernel/log.ts';
-import { encodeControl } from './control-object.ts';
-import { KeyTree } from './key-tree.ts';
-import { retireKey, sealKey } from './layout.ts';
-import { MemoryObjectStore } from './object-stores/memory.ts';
-import { PackNumbers } from './pack-numbers.ts';
-import { PointStore } from './point-store.ts';
-import { encodeRetired } from './retirements.ts';
-import { RetentionKey } from './retention-key.ts';
-import { encodeSigned } from './signed-object.ts';
+import { backUp, createVault, signal, VM } from '../support/vault-lab.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
+import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { SilentLog } from '../../src/kernel/log.ts';
+import { encodeControl } from '../../src/vault/control-object.ts';
+import { KeyTree } from '../../src/vault/key-tree.ts';
+import { retireKey, sealKey } from '../../src/vault/layout.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { PackNumbers } from '../../src/vault/pack-numbers.ts';
+import { PointStore } from '../../src/vault/point-store.ts';
+import { encodeRetired } from '../../src/vault/retirements.ts';
+import { RetentionKey } from '../../src/vault/retention-key.ts';
+import { encodeSigned } from '../../src/vault/signed-object.ts';
 
 /** A vault with one sealed point, seen by somebody with the retention key and by somebody without. */
 async function setUp() {

@@ -1,6 +1,6 @@
-import { MemoryDisk } from '../disk/memory-disk.ts';
-import { isFault } from '../kernel/fault.ts';
-import { seededBytes } from '../../test/support/seeded-bytes.ts';
+import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { isFault } from '../../src/kernel/fault.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -9,8 +9,8 @@ import {
   openVault,
   restored,
   signal,
-} from '../../test/support/vault-lab.ts';
-import { MemoryObjectStore } from './object-stores/memory.ts';
+} from '../support/vault-lab.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 
 /** What is done to the bytes of an object; undefined removes it. */
 type Damage = (bytes: Uint8Array) => Uint8Array | undefined;

@@ -1,8 +1,8 @@
-import { MemoryDisk } from '../../disk/memory-disk.ts';
-import { SystemClock } from '../../kernel/clock.ts';
-import { faultCodeOf } from '../../../test/support/fault-code.ts';
-import { diesAfterWrites, FaultyObjectStore } from '../../../test/support/faulty-object-store.ts';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { SystemClock } from '../../src/kernel/clock.ts';
+import { faultCodeOf } from '../support/fault-code.ts';
+import { diesAfterWrites, FaultyObjectStore } from '../support/faulty-object-store.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -10,11 +10,11 @@ import {
   openVault,
   restored,
   signal,
-} from '../../../test/support/vault-lab.ts';
-import type { ObjectStore } from '../object-store.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
-import { MeteredObjectStore } from '../object-stores/metered.ts';
-import { VaultCopy } from './vault-copy.ts';
+} from '../support/vault-lab.ts';
+import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { MeteredObjectStore } from '../../src/vault/object-stores/metered.ts';
+import { VaultCopy } from '../../src/vault/copy/vault-copy.ts';
 
 const clock = new SystemClock();
 const SIZE = 1_000_000;

@@ -1,6 +1,6 @@
-import { FaultyObjectStore } from '../../../test/support/faulty-object-store.ts';
-import { faultCodeOf } from '../../../test/support/fault-code.ts';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { FaultyObjectStore } from '../support/faulty-object-store.ts';
+import { faultCodeOf } from '../support/fault-code.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -8,20 +8,24 @@ import {
   openVault,
   restored,
   signal,
-} from '../../../test/support/vault-lab.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
-import { encodeControl } from '../control-object.ts';
-import { numberedKey, parsePackKey, pointKey } from '../layout.ts';
-import type { ObjectStore } from '../object-store.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
-import { SlotSet } from '../slot-set.ts';
-import type { Vault } from '../vault.ts';
-import type { CollectOptions, CollectReport, CollectStep } from './collect-options.ts';
-import { collectVault } from './collector.ts';
-import { DeadSlots } from './dead-slots.ts';
-import { Holds } from './holds.ts';
-import { Marking } from './marking.ts';
-import { revivePoint } from './reviving.ts';
+} from '../support/vault-lab.ts';
+import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { encodeControl } from '../../src/vault/control-object.ts';
+import { numberedKey, parsePackKey, pointKey } from '../../src/vault/layout.ts';
+import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { SlotSet } from '../../src/vault/slot-set.ts';
+import type { Vault } from '../../src/vault/vault.ts';
+import type {
+  CollectOptions,
+  CollectReport,
+  CollectStep,
+} from '../../src/vault/collect/collect-options.ts';
+import { collectVault } from '../../src/vault/collect/collector.ts';
+import { DeadSlots } from '../../src/vault/collect/dead-slots.ts';
+import { Holds } from '../../src/vault/collect/holds.ts';
+import { Marking } from '../../src/vault/collect/marking.ts';
+import { revivePoint } from '../../src/vault/collect/reviving.ts';
 
 /* Each rule of docs/vault-format.md, section 10.1, with what goes wrong without it. */
 

@@ -1,6 +1,6 @@
-import { MemoryDisk } from '../../disk/memory-disk.ts';
-import { SystemClock } from '../../kernel/clock.ts';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { SystemClock } from '../../src/kernel/clock.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -8,13 +8,13 @@ import {
   openVault,
   restored,
   signal,
-} from '../../../test/support/vault-lab.ts';
-import { collectVault } from '../collect/collector.ts';
-import { packKey, randomSuffix } from '../layout.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
-import { newUlid } from '../ulid.ts';
-import { CopyPruning } from './copy-prune.ts';
-import { VaultCopy } from './vault-copy.ts';
+} from '../support/vault-lab.ts';
+import { collectVault } from '../../src/vault/collect/collector.ts';
+import { packKey, randomSuffix } from '../../src/vault/layout.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { newUlid } from '../../src/vault/ulid.ts';
+import { CopyPruning } from '../../src/vault/copy/copy-prune.ts';
+import { VaultCopy } from '../../src/vault/copy/vault-copy.ts';
 
 const clock = new SystemClock();
 const SIZE = 2_000_000;

@@ -1,10 +1,10 @@
-import { MemoryDisk } from '../disk/memory-disk.ts';
-import type { Extent } from '../disk/extent.ts';
-import { seededBytes } from '../../test/support/seeded-bytes.ts';
-import { createVault, DISK, restored, signal, VM } from '../../test/support/vault-lab.ts';
-import type { ChangeSet } from '../disk/change-set.ts';
-import type { RecoveryPoint } from './recovery-point.ts';
-import type { Vault } from './vault.ts';
+import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import type { Extent } from '../../src/disk/extent.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
+import { createVault, DISK, restored, signal, VM } from '../support/vault-lab.ts';
+import type { ChangeSet } from '../../src/disk/change-set.ts';
+import type { RecoveryPoint } from '../../src/vault/recovery-point.ts';
+import type { Vault } from '../../src/vault/vault.ts';
 
 const KIB = 1024;
 const SIZE = 12 * 1024 * KIB;

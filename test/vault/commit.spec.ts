@@ -1,5 +1,5 @@
-import { FaultyObjectStore } from '../../test/support/faulty-object-store.ts';
-import { seededBytes } from '../../test/support/seeded-bytes.ts';
+import { FaultyObjectStore } from '../support/faulty-object-store.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -9,16 +9,16 @@ import {
   fingerprint,
   signal,
   VM,
-} from '../../test/support/vault-lab.ts';
-import { MemoryDisk } from '../disk/memory-disk.ts';
-import { encodeControl } from './control-object.ts';
-import { KeyTree } from './key-tree.ts';
-import { numberedKey, parsePackKey } from './layout.ts';
-import type { ObjectStore } from './object-store.ts';
-import { MemoryObjectStore } from './object-stores/memory.ts';
-import { encodeSigned } from './signed-object.ts';
-import { SlotSet } from './slot-set.ts';
-import type { Vault } from './vault.ts';
+} from '../support/vault-lab.ts';
+import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { encodeControl } from '../../src/vault/control-object.ts';
+import { KeyTree } from '../../src/vault/key-tree.ts';
+import { numberedKey, parsePackKey } from '../../src/vault/layout.ts';
+import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { encodeSigned } from '../../src/vault/signed-object.ts';
+import { SlotSet } from '../../src/vault/slot-set.ts';
+import type { Vault } from '../../src/vault/vault.ts';
 
 function diskOf(seed: string): MemoryDisk {
   const disk = new MemoryDisk(400_000);

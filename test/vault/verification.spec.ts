@@ -1,14 +1,14 @@
-import { MemoryDisk } from '../../disk/memory-disk.ts';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
-import { backUp, createVault, openVault, signal } from '../../../test/support/vault-lab.ts';
-import { SystemClock } from '../../kernel/clock.ts';
-import { decodeLeaf, encodeLeaf } from '../map-node.ts';
-import { MetadataWriter } from '../metadata-writer.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
-import { mapRoot, pointerDocument } from '../point-maps.ts';
-import type { PointDocument } from '../point-object.ts';
-import { newUlid } from '../ulid.ts';
-import type { VaultInside } from '../vault.ts';
+import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
+import { backUp, createVault, openVault, signal } from '../support/vault-lab.ts';
+import { SystemClock } from '../../src/kernel/clock.ts';
+import { decodeLeaf, encodeLeaf } from '../../src/vault/map-node.ts';
+import { MetadataWriter } from '../../src/vault/metadata-writer.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { mapRoot, pointerDocument } from '../../src/vault/point-maps.ts';
+import type { PointDocument } from '../../src/vault/point-object.ts';
+import { newUlid } from '../../src/vault/ulid.ts';
+import type { VaultInside } from '../../src/vault/vault.ts';
 
 async function setUp() {
   const store = new MemoryObjectStore();

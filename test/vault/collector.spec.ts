@@ -1,4 +1,4 @@
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -6,14 +6,14 @@ import {
   openVault,
   restored,
   signal,
-} from '../../../test/support/vault-lab.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
-import type { ObjectStore } from '../object-store.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
-import type { RecoveryPoint } from '../recovery-point.ts';
-import type { Vault } from '../vault.ts';
-import type { CollectOptions, CollectReport } from './collect-options.ts';
-import { collectVault } from './collector.ts';
+} from '../support/vault-lab.ts';
+import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import type { RecoveryPoint } from '../../src/vault/recovery-point.ts';
+import type { Vault } from '../../src/vault/vault.ts';
+import type { CollectOptions, CollectReport } from '../../src/vault/collect/collect-options.ts';
+import { collectVault } from '../../src/vault/collect/collector.ts';
 
 /** Nothing is young, and nothing is merged unless a test wants it. */
 const AT_ONCE: CollectOptions = { youngMs: 0, mergeCount: 1000 };

@@ -6,17 +6,17 @@ import {
   signal,
   PASSPHRASE,
   VM,
-} from '../../../test/support/vault-lab.ts';
-import { diesAfterWrites, FaultyObjectStore } from '../../../test/support/faulty-object-store.ts';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
-import { SystemClock } from '../../kernel/clock.ts';
-import { isFault } from '../../kernel/fault.ts';
-import type { ObjectStore } from '../object-store.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
-import { Vault } from '../vault.ts';
-import type { VaultUnlock } from '../vault-options.ts';
-import { VaultKeys, type KeepRecoveryFile } from './vault-keys.ts';
+} from '../support/vault-lab.ts';
+import { diesAfterWrites, FaultyObjectStore } from '../support/faulty-object-store.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
+import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { SystemClock } from '../../src/kernel/clock.ts';
+import { isFault } from '../../src/kernel/fault.ts';
+import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { Vault } from '../../src/vault/vault.ts';
+import type { VaultUnlock } from '../../src/vault/vault-options.ts';
+import { VaultKeys, type KeepRecoveryFile } from '../../src/vault/keys/vault-keys.ts';
 
 const clock = new SystemClock();
 const kdf = { memoryKib: 64, passes: 1, lanes: 1 };
