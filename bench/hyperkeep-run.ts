@@ -2,6 +2,7 @@
 //   create VAULT | back-up VAULT IMAGE VM | restore VAULT VM FILE | increment VAULT IMAGE VM OFFSETS LENGTH
 import { createHash } from 'node:crypto';
 import { enableCompileCache } from 'node:module';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { ChangeSet } from '../src/disk/change-set.ts';
 import type * as ImageCode from '../src/formats/image.ts';
 import type * as LocationCode from '../src/vault/object-stores/location.ts';
@@ -40,9 +41,27 @@ const [command = '', location = '', ...rest] = process.argv.slice(2);
 const passphrase = process.env['BENCH_PASSPHRASE'] ?? '';
 const cacheFolder = process.env['BENCH_CACHE'] ?? '';
 const level = Number(process.env['BENCH_LEVEL'] ?? 0);
-const store = new code.metered.MeteredObjectStore(
-  await code.location.openObjectStore(location, {}, signal),
-);
+const linkBytesPerSecond = Number(process.env['BENCH_LINK'] ?? 0);
+
+/** A store behind a link of a given rate, which its uploads share. */
+class LinkedStore extends code.metered.MeteredObjectStore {
+  #link: Promise<unknown> = Promise.resolve();
+
+  override async put(
+    ...[key, data, stop, options]: Parameters<InstanceType<typeof MeteredCode.MeteredObjectStore>['put']>
+  ): Promise<void> {
+    const sent = this.#link.then(() => pause((data.length / linkBytesPerSecond) * 1000));
+    this.#link = sent;
+    await sent;
+    await super.put(key, data, stop, options);
+  }
+}
+
+const directory = await code.location.openObjectStore(location, {}, signal);
+const store =
+  linkBytesPerSecond > 0
+    ? new LinkedStore(directory)
+    : new code.metered.MeteredObjectStore(directory);
 
 /** A UUID for a name, the same in every run. */
 function idOf(name: string): string {

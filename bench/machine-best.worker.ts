@@ -5,8 +5,8 @@ import { openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
-const CHUNK_BYTES = 64 * 1024;
-const FRAME_BYTES = 512 * 1024;
+const CHUNK_BYTES = 32 * 1024;
+const FRAME_BYTES = 2 * 1024 * 1024;
 
 const settings = workerData as { readonly file: string; readonly zstdLevel: number };
 const file = openSync(settings.file, 'r');

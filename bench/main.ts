@@ -10,6 +10,7 @@ import { runRound, summarize, type Measurement } from './comparison.ts';
 import { borg, hyperkeep, restic, warm, type Contender } from './contenders.ts';
 import { guestImages } from './guest-images.ts';
 import { measureIncrements } from './increments.ts';
+import { measureLinks } from './links.ts';
 import { machineBest } from './machine-best.ts';
 import { machineFacts, printReport } from './report.ts';
 import { targets } from './targets.ts';
@@ -19,7 +20,7 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     runs: { type: 'string', default: '3' },
     json: { type: 'boolean', default: false },
-    only: { type: 'string', default: 'hyperkeep,restic,borg,increments' },
+    only: { type: 'string', default: 'hyperkeep,restic,borg,increments,links' },
     profile: { type: 'string' },
     /** Where the targets are: the disk that is measured. */
     folder: { type: 'string', default: tmpdir() },
@@ -75,10 +76,11 @@ const report = {
   runs,
   summaries,
   best: {
-    'zstd 1': await machineBest(images.guest, 1),
+    'zstd 2': await machineBest(images.guest, 2),
     'zstd 3': await machineBest(images.guest, 3),
   },
   increments: only.includes('increments') ? await measureIncrements(options.folder) : undefined,
+  links: only.includes('links') ? await measureLinks(options.folder, images.guest) : undefined,
   targets: targets(summaries),
 };
 if (options.json) {

@@ -1,6 +1,7 @@
 import { cpus, totalmem } from 'node:os';
 import { STEPS, type Summary } from './comparison.ts';
 import type { IncrementReport } from './increments.ts';
+import type { LinkFigures } from './links.ts';
 import type { MachineBest } from './machine-best.ts';
 import { isMet, type Target } from './targets.ts';
 
@@ -11,6 +12,7 @@ export interface Report {
   readonly summaries: readonly Summary[];
   readonly best: Readonly<Record<string, MachineBest>>;
   readonly increments: IncrementReport | undefined;
+  readonly links: readonly LinkFigures[] | undefined;
   readonly targets: readonly Target[];
 }
 
@@ -24,7 +26,7 @@ const mb = (bytes: number): string => (bytes / 1e6).toFixed(0);
 
 function line(...cells: readonly string[]): string {
   const [first = '', second = '', ...rest] = cells;
-  return `${first.padEnd(14)}${second.padEnd(11)}${rest.map((cell) => cell.padStart(11)).join('')}`;
+  return `${first.padEnd(14)}${second.padEnd(18)}${rest.map((cell) => cell.padStart(11)).join('')}`;
 }
 
 /** The figures for people; MB are 10^6 bytes as others count them. */
@@ -51,6 +53,9 @@ export function printReport(report: Report): void {
   if (report.increments !== undefined) {
     printIncrements(report.increments);
   }
+  if (report.links !== undefined) {
+    printLinks(report.links);
+  }
   console.log('targets');
   for (const target of report.targets) {
     const { name, actual, wanted, bound, unit } = target;
@@ -60,6 +65,16 @@ export function printReport(report: Report): void {
       `  ${name.padEnd(46)}${actual.toFixed(2).padStart(9)}  ${wish.padEnd(12)}${verdict}`,
     );
   }
+}
+
+function printLinks(links: readonly LinkFigures[]): void {
+  console.log('a full backup over a link, by compression level');
+  console.log(line('link', 'level', '', 'wall s', 'cpu s', 'stored MB'));
+  for (const { megabytesPerSecond, level, wallS, cpuS, storedBytes } of links) {
+    const cells = ['', wallS.toFixed(2), cpuS.toFixed(2), mb(storedBytes)];
+    console.log(line(`${String(megabytesPerSecond)} MB/s`, level, ...cells));
+  }
+  console.log('');
 }
 
 function printIncrements({ disks, worstSpread, cpuRatio }: IncrementReport): void {

@@ -108,9 +108,9 @@ describe('a vault under object lock', () => {
     const until = async (): Promise<Map<string, number>> => {
       const times = new Map<string, number>();
       for (const key of await keys(store, '')) {
-        const [version] = (await Array.fromAsync(store.features.listVersions(key, signal))).slice(
-          -1,
-        );
+        // A prefix: a point's versions come with those of its seal.
+        const versions = await Array.fromAsync(store.features.listVersions(key, signal));
+        const version = versions.findLast((one) => one.key === key);
         const lock = version && (await store.features.lockOf(version, signal));
         times.set(key, lock?.untilMs ?? 0);
       }
