@@ -48,7 +48,9 @@ class LinkedStore extends code.metered.MeteredObjectStore {
   #link: Promise<unknown> = Promise.resolve();
 
   override async put(
-    ...[key, data, stop, options]: Parameters<InstanceType<typeof MeteredCode.MeteredObjectStore>['put']>
+    ...[key, data, stop, options]: Parameters<
+      InstanceType<typeof MeteredCode.MeteredObjectStore>['put']
+    >
   ): Promise<void> {
     const sent = this.#link.then(() => pause((data.length / linkBytesPerSecond) * 1000));
     this.#link = sent;
