@@ -62,15 +62,15 @@ export class FrameStorer {
     const buffer = new PackBuffer(pack.memory);
     const room = buffer.take({ bytes: storedBytes, frames: packed.length, slots: fresh.length });
     let { offset } = room;
-    for (const [index, { raw, body, compressed, slots }] of packed.entries()) {
+    for (const [index, { raw, body, compressed, chunks }] of packed.entries()) {
       const target = buffer.bytes.subarray(offset, offset + frameBytes(body.length));
       const shape = { index: room.frame + index, rawBytes: raw.length, compressed };
       sealFrame(pack, shape.index, body, target);
-      verifyFrame(pack, shape, { target, raw, room: this.#readBack });
+      verifyFrame(pack, shape, { target, chunks, room: this.#readBack });
       frames.push({
         sealedBytes: target.length - PREFIX_BYTES,
         rawBytes: raw.length,
-        slots,
+        slots: chunks.length,
         compressed,
       });
       offset += target.length;
@@ -100,15 +100,21 @@ function packFrames<T extends { readonly raw: Uint8Array }>(
   });
 }
 
-/** Neighbours share a frame, in disk order, up to its limit. */
-function gatherFrames(fresh: readonly FreshChunk[]): { raw: Uint8Array; slots: number }[] {
-  const frames: { raw: Uint8Array; slots: number }[] = [];
+interface GatheredFrame {
+  readonly raw: Uint8Array;
+  readonly chunks: readonly FreshChunk[];
+}
+
+/** Neighbours share a frame, in their order, up to its limit. */
+function gatherFrames(fresh: readonly FreshChunk[]): GatheredFrame[] {
+  const frames: GatheredFrame[] = [];
   let first = 0;
   let length = 0;
   for (let index = 0; index <= fresh.length; index++) {
     const next = fresh[index]?.bytes.length ?? 0;
     if (index > first && (index === fresh.length || length + next > DATA_FRAME_BYTES)) {
-      frames.push({ raw: join(fresh.slice(first, index), length), slots: index - first });
+      const chunks = fresh.slice(first, index);
+      frames.push({ raw: join(chunks, length), chunks });
       first = index;
       length = 0;
     }
@@ -117,16 +123,11 @@ function gatherFrames(fresh: readonly FreshChunk[]): { raw: Uint8Array; slots: n
   return frames;
 }
 
-/** The chunks as one run of bytes; a view if they lie side by side already. */
+/** The chunks as one run of bytes; a view if they lie side by side already, in this order. */
 function join(chunks: readonly FreshChunk[], length: number): Uint8Array {
-  const start = chunks[0]?.bytes;
-  const end = chunks.at(-1)?.bytes;
-  if (
-    start !== undefined &&
-    end !== undefined &&
-    end.byteOffset + end.length - start.byteOffset === length
-  ) {
-    return new Uint8Array(start.buffer, start.byteOffset, length);
+  const first = chunks[0]?.bytes;
+  if (first !== undefined && liesTogether(chunks)) {
+    return new Uint8Array(first.buffer, first.byteOffset, length);
   }
   const raw = Buffer.allocUnsafe(length);
   let at = 0;
@@ -138,15 +139,29 @@ function join(chunks: readonly FreshChunk[], length: number): Uint8Array {
   return raw;
 }
 
-/** Reads the frame back from the memory that will be sent: bit flips are caught before they are stored. */
+/** Each begins where the one before it ends. It is not enough that the ends fit: chunks come in any order. */
+function liesTogether(chunks: readonly FreshChunk[]): boolean {
+  return chunks.every(({ bytes }, index) => {
+    const before = chunks[index - 1]?.bytes;
+    return (
+      before === undefined ||
+      (bytes.buffer === before.buffer && bytes.byteOffset === before.byteOffset + before.length)
+    );
+  });
+}
+
+/**
+ * Reads the frame back from the memory that will be sent and compares it with the chunks themselves: bit flips, and
+ * mistakes on the way here, are caught before they are stored.
+ */
 function verifyFrame(
   keys: FrameKeys,
   shape: { index: number; rawBytes: number; compressed: boolean },
-  { target, raw, room }: { target: Uint8Array; raw: Uint8Array; room: Uint8Array },
+  { target, chunks, room }: { target: Uint8Array; chunks: readonly FreshChunk[]; room: Uint8Array },
 ): void {
   let same = false;
   try {
-    same = Buffer.compare(openFrame(keys, shape, target, room), raw) === 0;
+    same = holds(openFrame(keys, shape, target, room), chunks);
   } catch {
     // Whatever the reason, it did not come back as it went in; the fault below says so.
   }
@@ -157,4 +172,15 @@ function verifyFrame(
       { frame: shape.index },
     );
   }
+}
+
+function holds(raw: Uint8Array, chunks: readonly FreshChunk[]): boolean {
+  let at = 0;
+  for (const { bytes } of chunks) {
+    if (Buffer.compare(raw.subarray(at, at + bytes.length), bytes) !== 0) {
+      return false;
+    }
+    at += bytes.length;
+  }
+  return at === raw.length;
 }
