@@ -1,7 +1,7 @@
-import { Fault, isFault } from '../kernel/fault.ts';
+import { isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
-import { ByteReader, ByteWriter, parseOr, require } from './binary.ts';
-import { decodeControl, encodeControl } from './control-object.ts';
+import { ByteReader, ByteWriter, require } from './binary.ts';
+import { decodeControl, encodeControl, parseControlBody } from './control-object.ts';
 import { numberedKey, numberOf, PREFIXES } from './layout.ts';
 import type { KeyTree } from './key-tree.ts';
 import type { ObjectKey, ObjectStore } from './object-store.ts';
@@ -156,16 +156,7 @@ export class Aliases {
   #decode(key: ObjectKey, object: Uint8Array): Alias[] {
     try {
       const body = decodeControl(this.#base.keys, 'alias', key, object);
-      return parseOr(
-        (why, cause) =>
-          new Fault(
-            'vault.control-corrupt',
-            `The object ${key} is damaged: ${why}.`,
-            { key },
-            { cause },
-          ),
-        () => decodeAliases(body),
-      );
+      return parseControlBody(key, () => decodeAliases(body));
     } catch (error) {
       if (!isFault(error, 'vault.control-corrupt')) {
         throw error;

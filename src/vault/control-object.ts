@@ -104,6 +104,23 @@ export function decodeControl(
   );
 }
 
+/**
+ * What a body says that a key holder wrote: it may still be nonsense.
+ * @throws Fault `vault.control-corrupt`
+ */
+export function parseControlBody<T>(key: ObjectKey, parse: () => T): T {
+  return parseOr(
+    (why, cause) =>
+      new Fault(
+        'vault.control-corrupt',
+        `The object ${key} is damaged: ${why}.`,
+        { key },
+        { cause },
+      ),
+    parse,
+  );
+}
+
 export function refuseNewer(version: number, key: ObjectKey): void {
   if (version > FORMAT_VERSION) {
     throw new Fault(

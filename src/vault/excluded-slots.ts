@@ -1,7 +1,6 @@
 import { Fault, isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
-import { parseOr } from './binary.ts';
-import { decodeControl } from './control-object.ts';
+import { decodeControl, parseControlBody } from './control-object.ts';
 import { PREFIXES } from './layout.ts';
 import type { ObjectKey } from './object-store.ts';
 import type { VaultBase } from './packs.ts';
@@ -78,16 +77,7 @@ export function decodeSlotSet(
   object: Uint8Array,
 ): SlotSet {
   const body = decodeControl(base.keys, kind, key, object);
-  return parseOr(
-    (why, cause) =>
-      new Fault(
-        'vault.control-corrupt',
-        `The object ${key} is damaged: ${why}.`,
-        { key },
-        { cause },
-      ),
-    () => SlotSet.decode(body),
-  );
+  return parseControlBody(key, () => SlotSet.decode(body));
 }
 
 /** A list that must be there is not. */

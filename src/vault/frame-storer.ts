@@ -1,4 +1,3 @@
-import { Fault } from '../kernel/fault.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
 import { ID_BYTES } from './chunk-id.ts';
 import {
@@ -12,6 +11,7 @@ import {
 } from './frame.ts';
 import { PackBuffer, type PackMemory } from './pack-buffer.ts';
 import { DATA_FRAME_BYTES, PREFIX_BYTES, type FrameEntry } from './pack-layout.ts';
+import { requireWhole } from './pack-writing.ts';
 import { compressBound, type CompressionLevel } from './zstd.ts';
 
 /** A pack that is being filled. */
@@ -159,19 +159,7 @@ function verifyFrame(
   shape: { index: number; rawBytes: number; compressed: boolean },
   { target, chunks, room }: { target: Uint8Array; chunks: readonly FreshChunk[]; room: Uint8Array },
 ): void {
-  let same = false;
-  try {
-    same = holds(openFrame(keys, shape, target, room), chunks);
-  } catch {
-    // Whatever the reason, it did not come back as it went in; the fault below says so.
-  }
-  if (!same) {
-    throw new Fault(
-      'vault.write-damaged',
-      "A frame did not come back from memory as it went in, so nothing was sent. Test this machine's memory, then back up again.",
-      { frame: shape.index },
-    );
-  }
+  requireWhole(shape.index, () => holds(openFrame(keys, shape, target, room), chunks));
 }
 
 function holds(raw: Uint8Array, chunks: readonly FreshChunk[]): boolean {

@@ -1,18 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../kernel/clock.ts';
-import { FOOTER_INDEX, seal } from './aead.ts';
-import { frameBytes, packFrame, sealFrame, type FrameKeys } from './frame.ts';
+import { packFrame, type FrameKeys } from './frame.ts';
 import { packKey, randomSuffix, type PackName } from './layout.ts';
 import type { NodePointer } from './map-node.ts';
 import type { MapNodes } from './map-tree.ts';
-import {
-  encodeFooter,
-  METADATA_FRAME_BYTES,
-  FRAMES_MAX,
-  packTrailer,
-  SLOTS_MAX,
-  type FrameEntry,
-} from './pack-layout.ts';
+import { METADATA_FRAME_BYTES, FRAMES_MAX, SLOTS_MAX, type FrameEntry } from './pack-layout.ts';
+import { packEnd, sealVerified } from './pack-writing.ts';
 import { newUlid, type Ulid } from './ulid.ts';
 import { REWRITE_LEVEL } from './zstd.ts';
 
@@ -23,7 +16,7 @@ interface Building {
   readonly name: PackName;
   readonly number: number;
   readonly keys: FrameKeys;
-  readonly parts: Buffer[];
+  readonly parts: Uint8Array[];
   readonly frames: FrameEntry[];
   readonly sizes: number[];
   readonly ids: Buffer[];
@@ -81,10 +74,9 @@ export class MetadataWriter {
     closeFrame(building);
     const { base, packs } = this.#nodes;
     const { name, keys, frames, sizes, ids, parts, number } = building;
-    const place = { key: keys.key, index: FOOTER_INDEX, additional: keys.header };
-    const sealed = seal(place, encodeFooter({ frames, sizes, ids: Buffer.concat(ids) }));
-    const trailer = packTrailer(base.context, name, { offset: building.bytes, sealed });
-    const object = Buffer.concat([...parts, sealed, trailer]);
+    const place = { name, keys, offset: building.bytes };
+    const end = packEnd(base, place, { frames, sizes, ids: Buffer.concat(ids) });
+    const object = Buffer.concat([...parts, end]);
     const sha256 = createHash('sha256').update(object).digest();
     await base.store.put(packKey(name), object, signal, { sha256 });
     this.storedBytes += object.length;
@@ -109,18 +101,11 @@ function closeFrame(building: Building): void {
     return;
   }
   const raw = Buffer.concat(building.open);
-  const { body, compressed } = packFrame(raw, REWRITE_LEVEL);
-  const target = Buffer.alloc(frameBytes(body.length));
-  sealFrame(building.keys, building.frames.length, body, target);
-  const slots = building.open.length;
-  building.frames.push({
-    sealedBytes: target.length - 12,
-    rawBytes: raw.length,
-    slots,
-    compressed,
-  });
-  building.parts.push(target);
-  building.bytes += target.length;
+  const packed = { raw, ...packFrame(raw, REWRITE_LEVEL) };
+  const { bytes, entry } = sealVerified(building.keys, building.frames.length, packed);
+  building.frames.push({ ...entry, slots: building.open.length });
+  building.parts.push(bytes);
+  building.bytes += bytes.length;
   building.open = [];
   building.openBytes = 0;
 }

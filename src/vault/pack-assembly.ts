@@ -1,18 +1,12 @@
 import assert from 'node:assert/strict';
 import type { Clock } from '../kernel/clock.ts';
-import { FOOTER_INDEX, seal } from './aead.ts';
 import { CompressionEffort } from './compression-effort.ts';
 import type { DedupIndex } from './dedup-index.ts';
 import { randomSuffix, packKey, type PackName } from './layout.ts';
 import { newPackMemory, PackBuffer } from './pack-buffer.ts';
-import {
-  encodeFooter,
-  FRAMES_MAX,
-  packTrailer,
-  SLOTS_MAX,
-  type FrameEntry,
-} from './pack-layout.ts';
+import { FRAMES_MAX, SLOTS_MAX, type FrameEntry } from './pack-layout.ts';
 import { PACK_UNUSABLE, PACK_USABLE } from './pack-numbers.ts';
+import { packEnd } from './pack-writing.ts';
 import type { Packs, VaultBase } from './packs.ts';
 import type { StoreResult, StoreTask } from './store-task.ts';
 import { newUlid } from './ulid.ts';
@@ -292,10 +286,8 @@ function writeEnd(base: VaultBase, { name, buffer, results, target }: Filling): 
     sizes.push(...result.slotSectors);
   }
   const ids = Buffer.concat(sorted.map(({ slotIds }) => slotIds));
-  const place = { key: target.key, index: FOOTER_INDEX, additional: target.header };
-  const sealed = seal(place, encodeFooter({ frames, sizes, ids }));
-  const trailer = packTrailer(base.context, name, { offset: buffer.used, sealed });
-  buffer.bytes.set(sealed, buffer.used);
-  buffer.bytes.set(trailer, buffer.used + sealed.length);
-  return sealed.length + trailer.length;
+  const place = { name, keys: target, offset: buffer.used };
+  const end = packEnd(base, place, { frames, sizes, ids });
+  buffer.bytes.set(end, buffer.used);
+  return end.length;
 }

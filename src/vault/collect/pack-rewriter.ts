@@ -1,29 +1,14 @@
 import { createHash } from 'node:crypto';
-import { FOOTER_INDEX, seal } from '../aead.ts';
 import { parseOr } from '../binary.ts';
 import { SECTOR_BYTES } from '../chunk-cut.ts';
 import { ID_BYTES } from '../chunk-id.ts';
-import {
-  frameBytes,
-  openFrame,
-  openFrameBody,
-  packFrame,
-  sealFrame,
-  type FrameKeys,
-} from '../frame.ts';
+import { openFrameBody, packFrame, type FrameKeys } from '../frame.ts';
 import { frameRequests } from '../frame-requests.ts';
 import { packKey, type PackName } from '../layout.ts';
-import {
-  encodeFooter,
-  FRAME_BYTES,
-  packTrailer,
-  PREFIX_BYTES,
-  type FrameEntry,
-  type FramePlace,
-} from '../pack-layout.ts';
+import { FRAME_BYTES, PREFIX_BYTES, type FrameEntry, type FramePlace } from '../pack-layout.ts';
+import { packEnd, sealVerified } from '../pack-writing.ts';
 import { REWRITE_LEVEL } from '../zstd.ts';
 import { damagedFrame, type OpenPack, type Packs } from '../packs.ts';
-import { Fault } from '../../kernel/fault.ts';
 import { setImmediate } from 'node:timers/promises';
 
 /** A frame with less than this share of a full one is packed anew with its neighbours: large frames compress better. */
@@ -101,12 +86,10 @@ export class PackRewriter {
     this.#closeFrame();
     this.#closeGaps();
     const { base } = this.#packs;
-    const place = { key: this.#keys.key, index: FOOTER_INDEX, additional: this.#keys.header };
+    const place = { name: this.#name, keys: this.#keys, offset: this.#bytes };
     const ids = Buffer.concat(this.#ids);
-    const sealed = seal(place, encodeFooter({ frames: this.#frames, sizes: this.#sizes, ids }));
-    const context = { ...base.context, keyVersion: base.keys.version };
-    const trailer = packTrailer(context, this.#name, { offset: this.#bytes, sealed });
-    const object = Buffer.concat([...this.#parts, sealed, trailer]);
+    const end = packEnd(base, place, { frames: this.#frames, sizes: this.#sizes, ids });
+    const object = Buffer.concat([...this.#parts, end]);
     const sha256 = createHash('sha256').update(object).digest();
     await base.store.put(packKey(this.#name), object, this.#signal, { sha256 });
     await this.#packs.checkLength(this.#name, this.#signal);
@@ -196,30 +179,18 @@ export class PackRewriter {
   }
 
   #seal(
-    { raw, body, compressed }: { raw: Uint8Array; body: Uint8Array; compressed: boolean },
+    packed: Parameters<typeof sealVerified>[2],
     sizes: readonly number[],
     ids: readonly Uint8Array[],
   ): void {
     const gaps = this.#open;
     this.#open = { sizes: [], ids: [], raws: [], rawBytes: 0 };
-    const index = this.#frames.length;
-    const target = Buffer.alloc(frameBytes(body.length));
-    sealFrame(this.#keys, index, body, target);
-    const shape = { index, rawBytes: raw.length, compressed };
-    if (Buffer.compare(openFrame(this.#keys, shape, target), raw) !== 0) {
-      throw new Fault(
-        'vault.write-damaged',
-        "A frame did not come back from memory as it went in, so nothing was sent. Test this machine's memory, then collect again.",
-        { frame: index },
-      );
-    }
-    const slots = gaps.sizes.length + sizes.length;
-    const sealedBytes = target.length - PREFIX_BYTES;
-    this.#frames.push({ sealedBytes, rawBytes: raw.length, slots, compressed });
+    const { bytes, entry } = sealVerified(this.#keys, this.#frames.length, packed);
+    this.#frames.push({ ...entry, slots: gaps.sizes.length + sizes.length });
     this.#sizes.push(...gaps.sizes, ...sizes);
     this.#ids.push(...gaps.ids, ...ids);
-    this.#parts.push(target);
-    this.#bytes += target.length;
+    this.#parts.push(bytes);
+    this.#bytes += bytes.length;
   }
 }
 

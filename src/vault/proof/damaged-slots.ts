@@ -1,7 +1,6 @@
-import { Fault, isFault } from '../../kernel/fault.ts';
+import { isFault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
-import { parseOr } from '../binary.ts';
-import { decodeControl, type ControlKind } from '../control-object.ts';
+import { decodeSlotSet } from '../excluded-slots.ts';
 import { numberOf, PREFIXES } from '../layout.ts';
 import type { ObjectKey } from '../object-store.ts';
 import type { VaultBase } from '../packs.ts';
@@ -83,18 +82,13 @@ export class DamagedSlots {
   }
 
   /** A list that does not verify protects nothing; it is as if nobody had looked. */
-  async #get(kind: ControlKind, key: ObjectKey, signal: AbortSignal): Promise<SlotSet> {
+  async #get(kind: 'bad' | 'done', key: ObjectKey, signal: AbortSignal): Promise<SlotSet> {
     const object = await this.#base.store.get(key, signal);
     if (object === undefined) {
       return new SlotSet();
     }
     try {
-      const body = decodeControl(this.#base.keys, kind, key, object);
-      return parseOr(
-        (why, cause) =>
-          new Fault('vault.control-corrupt', `${key} is damaged: ${why}.`, { key }, { cause }),
-        () => SlotSet.decode(body),
-      );
+      return decodeSlotSet(this.#base, kind, key, object);
     } catch (error) {
       if (!isFault(error, 'vault.control-corrupt')) {
         throw error;
