@@ -1,6 +1,5 @@
 import type { DiskReader } from '../disk/disk-reader.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
-import { ID_BYTES } from './chunk-id.ts';
 import type { DedupIndex } from './dedup-index.ts';
 import { batches, changedRuns, dataRuns, sectorCount, type Run } from './disk-runs.ts';
 import type { Fragment } from './leaf-fragments.ts';
@@ -8,11 +7,12 @@ import { LEAF_SECTORS } from './map-node.ts';
 import { MapBuilder, type MapBuilderParts } from './map-builder.ts';
 import type { MapRoot, MapTree } from './map-tree.ts';
 import { BATCH_BYTES, type PackAssembly } from './pack-assembly.ts';
+import { packChunks, unpackChunks, type PackedChunks, type PlacedChunk } from './packed-chunks.ts';
 import type { DiskStatistics } from './recovery-point.ts';
 import type { Healing } from './repair/healing.ts';
 import type { SlotBitmap } from './slot-bitmap.ts';
 import type { SlotSet } from './slot-set.ts';
-import type { KnownSlot, Piece, StoreResult } from './store-task.ts';
+import type { Piece, StoreResult } from './store-task.ts';
 import type { DiskSource, Running } from './vault-options.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
@@ -158,10 +158,9 @@ export class DiskStorer {
     this.#report(first.runs, result);
   }
 
-  #fragments({ chunks, chunkIds }: StoreResult): Fragment[] {
-    return chunks.map(({ start, sectors, pack, slot }, index) => {
+  #fragments({ chunks }: StoreResult): Fragment[] {
+    return unpackChunks(chunks).map(({ start, sectors, pack, slot, id }) => {
       this.#parts.used.add(pack, slot);
-      const id = chunkIds.subarray(index * ID_BYTES, (index + 1) * ID_BYTES);
       this.#parts.healing?.stored(id, { pack, slot });
       return { start, sectors, pack, slot, first: 0, slotSectors: sectors, id };
     });
@@ -219,34 +218,32 @@ export class DiskStorer {
    * Slots that the last map uses whole: their content is compared in place, whatever the cuts are now. Lost ones are
    * cut out the same way, so that what is stored anew has their ids.
    */
-  async #known(pieces: readonly Piece[]): Promise<KnownSlot[]> {
+  async #known(pieces: readonly Piece[]): Promise<PackedChunks> {
     const { last, incremental } = this.#plan;
     const { healing } = this.#parts;
+    const known: PlacedChunk[] = [];
     if (last === undefined || (incremental && healing?.isIdle !== false)) {
-      return [];
+      return packChunks(known);
     }
-    const known: KnownSlot[] = [];
     for (const piece of pieces) {
       const leaf = Math.floor(piece.start / LEAF_SECTORS);
       const base = leaf * LEAF_SECTORS;
-      for (const fragment of await this.#leaf(last, leaf)) {
-        const { sectors, pack, slot, id } = fragment;
-        const start = fragment.start + base;
-        const inside = start >= piece.start && start + sectors <= piece.start + piece.sectors;
-        const use = inside ? this.#useOf(fragment) : 'none';
+      const fragments = await this.#leaf(last, leaf);
+      const end = piece.start + piece.sectors - base;
+      for (let index = firstFrom(fragments, piece.start - base); ; index++) {
+        const fragment = fragments[index];
+        if (fragment === undefined || fragment.start + fragment.sectors > end) {
+          break;
+        }
+        const use = this.#useOf(fragment);
         if (use !== 'none') {
-          known.push({
-            start,
-            sectors,
-            pack,
-            slot,
-            id: Uint8Array.from(id),
-            isLost: use === 'store-anew',
-          });
+          const { start, sectors, pack, slot, id } = fragment;
+          const isLost = use === 'store-anew';
+          known.push({ start: start + base, sectors, pack, slot, id, isLost });
         }
       }
     }
-    return known;
+    return packChunks(known);
   }
 
   /** What to do with a slot that turns out to have the content it had. */
@@ -296,4 +293,18 @@ export class DiskStorer {
     }
     return { view: whole.subarray(0, at), whole };
   }
+}
+
+/** Index of the first fragment that begins there or later. */
+function firstFrom(fragments: readonly Fragment[], start: number): number {
+  let [low, high] = [0, fragments.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((fragments[middle]?.start ?? Infinity) < start) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
 }

@@ -7,18 +7,14 @@ import {
   type ChunkerParameters,
   type CutFunction,
 } from './chunk-cut.ts';
-import {
-  chunkIdFunction,
-  ID_BYTES,
-  type ChunkIdAlgorithm,
-  type ChunkIdFunction,
-} from './chunk-id.ts';
+import { chunkIdFunction, type ChunkIdAlgorithm, type ChunkIdFunction } from './chunk-id.ts';
 import type { FrameKeys } from './frame.ts';
 import { FrameStorer, type FreshChunk } from './frame-storer.ts';
 import { ChunkLookup, type NeedFooter, type RunsMemory } from './index/chunk-lookup.ts';
 import { idWords, type SlotPlace } from './index-table.ts';
 import type { PackMemory } from './pack-buffer.ts';
 import type { FrameEntry } from './pack-layout.ts';
+import { packChunks, unpackChunks, type PackedChunks, type PlacedChunk } from './packed-chunks.ts';
 import type { CompressionLevel } from './zstd.ts';
 
 /** What a worker needs to cut and to name chunks; the same for the life of a vault. */
@@ -35,17 +31,14 @@ export interface Piece {
   readonly sectors: number;
 }
 
-/** A slot that the last map uses whole at this place: kept if its content is still the same. */
-export interface KnownSlot extends Piece, SlotPlace {
-  readonly id: Uint8Array;
-  /** The slot itself cannot be read any more: its content is stored anew, cut as it was. */
-  readonly isLost: boolean;
-}
-
 export interface StoreTask {
   readonly kind: 'store';
   readonly pieces: readonly Piece[];
-  readonly known: readonly KnownSlot[];
+  /**
+   * Ascending, what the last map uses whole slots for: kept if the content is still the same. What
+   * is lost is cut as it was and stored anew.
+   */
+  readonly known: PackedChunks;
   readonly sizeBytes: number;
   /** A raw image the worker reads itself, or the bytes of all pieces one after another. */
   readonly input: { readonly path: string } | { readonly bytes: Uint8Array };
@@ -59,9 +52,7 @@ export interface StoreTask {
 
 export interface StoreResult {
   /** What lies where, ascending; what is in no chunk is zero. */
-  readonly chunks: readonly StoredChunk[];
-  /** 16 bytes per chunk. */
-  readonly chunkIds: Uint8Array;
+  readonly chunks: PackedChunks;
   readonly frames: readonly FrameEntry[];
   /** Number of the first new frame and slot in the pack. */
   readonly frame: number;
@@ -73,8 +64,6 @@ export interface StoreResult {
   readonly newBytes: number;
   readonly storedBytes: number;
 }
-
-export type StoredChunk = Piece & Readonly<SlotPlace>;
 
 interface CutChunk {
   readonly start: number;
@@ -107,17 +96,14 @@ export class ChunkStorer {
     const found = this.#cut(task, bytes);
     const stored = this.#frames.store(task.pack, found.fresh, task.level);
     const { slot } = stored;
-    const cut = found.chunks.sort((a, b) => a.start - b.start);
-    const chunkIds = new Uint8Array(cut.length * ID_BYTES);
-    const chunks = cut.map(({ start, sectors, id, place }, index) => {
-      chunkIds.set(id, index * ID_BYTES);
-      const fresh = {
-        pack: task.pack.number,
-        slot: slot + (typeof place === 'number' ? place : 0),
-      };
-      return { start, sectors, ...(typeof place === 'number' ? fresh : place) };
-    });
-    return { chunks, chunkIds, readBytes: bytes.length, ...stored };
+    const { number: pack } = task.pack;
+    const chunks = found.chunks
+      .sort((a, b) => a.start - b.start)
+      .map(({ start, sectors, id, place }) => {
+        const where = typeof place === 'number' ? { pack, slot: slot + place } : place;
+        return { start, sectors, id, ...where };
+      });
+    return { chunks: packChunks(chunks), readBytes: bytes.length, ...stored };
   }
 
   /** Closes the image that was read last; the next task may read another. */
@@ -151,15 +137,21 @@ export class ChunkStorer {
       return fresh.push({ bytes: content, id }) - 1;
     };
     let base = 0;
+    const knownChunks = unpackChunks(task.known);
+    let next = 0;
     for (const piece of task.pieces) {
       const shift = piece.start - base;
+      const firstKnown = next;
+      while ((knownChunks[next]?.start ?? Infinity) < piece.start + piece.sectors) {
+        next += 1;
+      }
       for (const gap of this.#keepKnown(
-        task,
+        knownChunks.slice(firstKnown, next),
         piece,
         (known) => view(known.start - shift, known.sectors),
         (known, content) => {
           const { start, sectors, id, pack, slot, isLost } = known;
-          const where = isLost ? place(id, sectors, content) : { pack, slot };
+          const where = isLost === true ? place(id, sectors, content) : { pack, slot };
           chunks.push({ start, sectors, id, place: where });
         },
       )) {
@@ -177,15 +169,15 @@ export class ChunkStorer {
 
   /** Keeps the known slots of a piece whose content is still there; returns what is left to cut. */
   #keepKnown(
-    task: StoreTask,
+    knownChunks: readonly PlacedChunk[],
     piece: Piece,
-    content: (known: KnownSlot) => Uint8Array,
-    keep: (known: KnownSlot, content: Uint8Array) => void,
+    content: (known: Piece) => Uint8Array,
+    keep: (known: PlacedChunk, content: Uint8Array) => void,
   ): Piece[] {
     const end = piece.start + piece.sectors;
     const gaps: Piece[] = [];
     let at = piece.start;
-    for (const known of task.known) {
+    for (const known of knownChunks) {
       const { start, sectors, id } = known;
       if (start < at || start + sectors > end || !this.#id(content(known)).equals(id)) {
         continue;
