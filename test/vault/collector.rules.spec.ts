@@ -25,6 +25,7 @@ import { collectVault } from '../../src/vault/collect/collector.ts';
 import { DeadSlots } from '../../src/vault/collect/dead-slots.ts';
 import { Holds } from '../../src/vault/collect/holds.ts';
 import { Marking } from '../../src/vault/collect/marking.ts';
+import { RootMarking } from '../../src/vault/collect/root-marking.ts';
 import { revivePoint } from '../../src/vault/collect/reviving.ts';
 
 /* Each rule of docs/vault-format.md, section 10.1, with what goes wrong without it. */
@@ -225,6 +226,38 @@ describe('a collection', () => {
     expect(child).not.toBe('');
     const fresh = await openVault(inner);
     expect((await fresh.verify(child, 3, { signal })).problems).toEqual([]);
+  });
+
+  it('takes no node for walked of a map that could not be read to its end', async () => {
+    const store = new MemoryObjectStore();
+    const { vault } = await createVault(store);
+    await backUp(vault, diskOf('other'), { vm: vm('other') });
+    const { inside } = await openVault(store);
+    const roots = new RootMarking(inside, inside.nodes, { signal });
+    const before = await roots.mark();
+    const earlier = new Set(await keysOf(store, ''));
+    const disk = diskOf('a', 'b');
+    const gone = await backUp(vault, disk, { vm: vm('again') });
+    const [map = ''] = (await keysOf(store, 'm/')).filter((key) => !earlier.has(key));
+    const changes = { method: 'changed-extents', extents: [] } as const;
+    await backUp(vault, disk, { vm: vm('again'), changes });
+    const bytes = (await store.get(map, signal)) ?? new Uint8Array();
+    await store.remove(map, signal);
+    const key = pointKey('again', gone.id);
+    await store.remove(`${key}.ok`, signal);
+
+    // The child has the map of the point that goes.
+    const { marking } = await roots.mark(before, async ({ id }) => {
+      expect(id).toBe(gone.id);
+      await store.remove(key, signal);
+      await store.put(map, bytes, signal);
+      return true;
+    });
+
+    const packs = (await keysOf(store, 'd/')).filter((pack) => !earlier.has(pack));
+    expect(packs.length).toBeGreaterThan(0);
+    const { live } = marking;
+    expect(ulidsOf(packs).filter((ulid) => live.isEmpty(live.handle(ulid)))).toEqual([]);
   });
 
   it.each([
