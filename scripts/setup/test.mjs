@@ -13,8 +13,8 @@ function quote(path) {
 /** A regular expression over absolute paths. Every spec file belongs to exactly one part. */
 export function partPattern(root, part) {
   const under = {
-    unit: 'src/|test/compat/|test/[^/]+$',
-    integration: 'test/(?!compat/|crash/|e2e/|soak/)[^/]+/',
+    unit: 'src/|test/[^/]+$',
+    integration: 'test/(?!crash/|e2e/|soak/)[^/]+/',
     crash: 'test/crash/',
     e2e: 'test/e2e/',
   };

@@ -96,6 +96,7 @@ export const FAULTS = {
   'vault.key-corrupt': { kind: 'integrity', retry: 'never' },
   'vault.format-corrupt': { kind: 'integrity', retry: 'never' },
   'vault.format-newer': { kind: 'unsupported', retry: 'never' },
+  'vault.format-preliminary': { kind: 'unsupported', retry: 'never' },
   'vault.control-corrupt': { kind: 'integrity', retry: 'never' },
   'vault.pack-missing': { kind: 'integrity', retry: 'never' },
   'vault.pack-corrupt': { kind: 'integrity', retry: 'never' },

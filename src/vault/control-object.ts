@@ -1,12 +1,12 @@
 import { Fault } from '../kernel/fault.ts';
 import { ByteReader, ByteWriter, parseOr, require } from './binary.ts';
+import { FORMAT_VERSION, refuseOtherVersion } from './format-version.ts';
 import { sameBytes, type KeyTree } from './key-tree.ts';
 import type { ObjectKey } from './object-store.ts';
 
 /** Objects that steer: docs/vault-format.md, section 5. */
 
 const MAGIC = Buffer.from('HKCTRL00');
-export const FORMAT_VERSION = 0;
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 const PREAMBLE_BYTES = 36;
 const KEY_VERSION_OFFSET = 12;
@@ -87,14 +87,15 @@ export function decodeControl(
     (why, cause) => new Fault(code, `The object ${key} is damaged: ${why}.`, { key }, { cause }),
     () => {
       const preamble = parsePreamble(object);
-      refuseNewer(preamble.version, key);
-      require(preamble.kind === KINDS[kind], 'it is of another kind');
       require(preamble.vaultId.equals(keys.vaultId), 'it belongs to another vault');
       require(keys.has(preamble.keyVersion), 'it names a key that this vault does not have');
       require(object.length >= PREAMBLE_BYTES + MAC_BYTES, 'it is cut short');
       const end = object.length - MAC_BYTES;
       const expected = mac(keys, kind, key, object.subarray(0, end));
       require(sameBytes(expected, object.subarray(end)), 'it is not what a key holder wrote');
+      // Preamble and MAC are the same in every version: a version that was flipped is damage, not news.
+      refuseOtherVersion(preamble.version, key);
+      require(preamble.kind === KINDS[kind], 'it is of another kind');
       const reader = new ByteReader(object.subarray(PREAMBLE_BYTES - 4, end));
       const body = reader.bytes(reader.u32());
       require(body.length <= BODY_BYTES_MAX, 'it is too large');
@@ -119,14 +120,4 @@ export function parseControlBody<T>(key: ObjectKey, parse: () => T): T {
       ),
     parse,
   );
-}
-
-export function refuseNewer(version: number, key: ObjectKey): void {
-  if (version > FORMAT_VERSION) {
-    throw new Fault(
-      'vault.format-newer',
-      `${key} was written in vault format ${version}; this program knows up to ${FORMAT_VERSION}. Use a newer program; the vault is unharmed.`,
-      { version, key },
-    );
-  }
 }

@@ -1,3 +1,4 @@
+import { faultCode } from '../../test/support/fault-code.ts';
 import { seededBytes } from '../../test/support/seeded-bytes.ts';
 import { MemoryDisk } from '../disk/memory-disk.ts';
 import {
@@ -5,17 +6,24 @@ import {
   createVault,
   fingerprint,
   openVault,
+  PASSPHRASE,
   restored,
   signal,
 } from '../../test/support/vault-lab.ts';
+import { SystemClock } from '../kernel/clock.ts';
 import { decodeFormat, encodeFormat } from './format-object.ts';
+import { VaultKeys } from './keys/vault-keys.ts';
+import { refuseOtherVersion } from './format-version.ts';
 import { KeyTree } from './key-tree.ts';
 import { MemoryObjectStore } from './object-stores/memory.ts';
+import { unlockVault } from './unlock.ts';
 
+const clock = new SystemClock();
+const kdf = { memoryKib: 64, passes: 1, lanes: 1 };
 const MEANT = { incompatible: 0, readOnly: 0, compatible: 0, noCollect: 0 };
 
 /** A vault with one point whose format names features of a later program. */
-async function setUp(features: Partial<typeof MEANT>) {
+async function setUp(features: Partial<typeof MEANT>, more: object = {}) {
   const store = new MemoryObjectStore();
   const { vault } = await createVault(store);
   const disk = new MemoryDisk(300_000);
@@ -24,7 +32,7 @@ async function setUp(features: Partial<typeof MEANT>) {
   const keys = new KeyTree(vault.exportKey(), Buffer.from(vault.id, 'hex'));
   for (const { key } of await Array.fromAsync(store.list('fmt/', signal))) {
     const format = decodeFormat(keys, key, (await store.get(key, signal)) ?? new Uint8Array());
-    const later = { ...format, features: { ...MEANT, ...features } };
+    const later = { ...format, ...more, features: { ...MEANT, ...features } };
     await store.remove(key, signal);
     await store.put(key, encodeFormat(keys, key, later), signal);
   }
@@ -48,6 +56,16 @@ describe('features this program does not know', () => {
       code: 'vault.format-newer',
     });
 
+    const unlock = { kind: 'passphrase', passphrase: PASSPHRASE } as const;
+    const keys = await VaultKeys.open(store, { vault: unlock }, { clock, kdf }, signal);
+    const second = { passphrase: 'another passphrase', label: '' };
+    await expect(keys.addPassphrase(second, 'vault', signal)).rejects.toMatchObject({
+      code: 'vault.format-newer',
+    });
+    await expect(vault.probe({ largeBytes: 1000 }, signal)).rejects.toMatchObject({
+      code: 'vault.format-newer',
+    });
+
     const back = await restored(vault, point, disk.size);
     expect(await fingerprint(back.reader())).toBe(await fingerprint(disk.reader()));
     expect(await Array.fromAsync(store.list('', signal))).toHaveLength(before);
@@ -58,5 +76,39 @@ describe('features this program does not know', () => {
     const vault = await openVault(store);
 
     await expect(backUp(vault, disk)).resolves.toMatchObject({ vmName: 'web' });
+  });
+
+  it('and fields that it does not know stay when it writes a new format', async () => {
+    const { store } = await setUp({ compatible: 8 }, { tide: { high: 1 } });
+    const unlock = { kind: 'passphrase', passphrase: PASSPHRASE } as const;
+    const keys = await VaultKeys.open(store, { vault: unlock }, { clock, kdf }, signal);
+
+    await keys.rotate(
+      [{ passphrase: PASSPHRASE, label: '' }],
+      (file) => Promise.resolve(file),
+      signal,
+    );
+
+    const { format, formatKey } = await unlockVault(store, { vault: unlock }, signal);
+    expect(formatKey).toMatch(/^fmt\/000002-/);
+    expect(format).toMatchObject({ features: { compatible: 8 }, tide: { high: 1 } });
+  });
+});
+
+describe('another version of the format', () => {
+  it('is refused, whether later or from before the first release', () => {
+    expect(() => {
+      refuseOtherVersion(1, 'fmt/x', 1);
+    }).not.toThrow();
+    expect(
+      faultCode(() => {
+        refuseOtherVersion(2, 'fmt/x', 1);
+      }),
+    ).toBe('vault.format-newer');
+    expect(
+      faultCode(() => {
+        refuseOtherVersion(0, 'fmt/x', 1);
+      }),
+    ).toBe('vault.format-preliminary');
   });
 });

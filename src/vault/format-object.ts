@@ -1,13 +1,8 @@
 import { z } from 'zod';
 import { Fault } from '../kernel/fault.ts';
-import {
-  decodeControl,
-  encodeControl,
-  FORMAT_VERSION,
-  parsePreamble,
-  refuseNewer,
-} from './control-object.ts';
+import { decodeControl, encodeControl, parsePreamble } from './control-object.ts';
 import { parseOr, require } from './binary.ts';
+import { FORMAT_VERSION, refuseOtherVersion } from './format-version.ts';
 import { DATA_FRAME_BYTES } from './pack-layout.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
 import { KEY_VERSIONS_MAX, type KeyTree } from './key-tree.ts';
@@ -18,7 +13,8 @@ import { RetentionKey } from './retention-key.ts';
 /** What kind of vault this is: docs/vault-format.md, section 5. */
 
 const featureBits = z.int().min(0).max(0xffff_ffff);
-export const Features = z.object({
+/** Loose objects: who writes a new format object keeps what a later program put into the one before. */
+export const Features = z.looseObject({
   incompatible: featureBits,
   readOnly: featureBits,
   compatible: featureBits,
@@ -34,7 +30,7 @@ const sectors = z
   .min(1)
   .max(DATA_FRAME_BYTES / SECTOR_BYTES);
 const publicKey = z.string().regex(/^[0-9a-f]{64}$/);
-const Retention = z.object({
+const Retention = z.looseObject({
   /** Not derived from the master key: it has key objects of its own. */
   separate: z.boolean(),
   /** Ed25519. */
@@ -44,7 +40,7 @@ const Retention = z.object({
   /** Lists what was retired when the last of them was replaced. */
   confirmed: z.string().max(128).optional(),
 });
-const VaultFormat = z.object({
+const VaultFormat = z.looseObject({
   version: z.int(),
   features: Features,
   vaultId: z.string().regex(/^[0-9a-f]{32}$/),
@@ -55,10 +51,14 @@ const VaultFormat = z.object({
   compression: z.literal('zstd'),
   chunkId: z.enum(['blake3', 'hmac-sha256']),
   dedupDomain: z.string().regex(/^[0-9a-f]{32}$/),
-  chunker: z.object({ minSectors: sectors, cutBits: z.int().min(1).max(16), maxSectors: sectors }),
+  chunker: z.looseObject({
+    minSectors: sectors,
+    cutBits: z.int().min(1).max(16),
+    maxSectors: sectors,
+  }),
   /** Objects are locked when they are put: docs/vault-format.md, section 16. */
   lock: z
-    .object({
+    .looseObject({
       mode: z.enum(['governance', 'compliance']),
       days: z.int().min(1).max(LOCK_DAYS_MAX),
     })
@@ -89,7 +89,7 @@ export function claimedVault(
     (why, cause) => damaged(key, why, cause),
     () => {
       const { version, kind, keyVersion, vaultId } = parsePreamble(object);
-      refuseNewer(version, key);
+      refuseOtherVersion(version, key);
       require(kind === 1, 'it is of another kind');
       return { vaultId: Buffer.from(vaultId), keyVersion };
     },
@@ -118,7 +118,7 @@ function replaced({ earlier, confirmed }: VaultFormat['retention']): {
   return { earlier: keys, ...(confirmed === undefined ? {} : { confirmed }) };
 }
 
-/** @throws Fault `vault.format-corrupt`, `vault.format-newer` */
+/** @throws Fault `vault.format-corrupt`, `vault.format-newer`, `vault.format-preliminary` */
 export function decodeFormat(keys: KeyTree, key: ObjectKey, object: Uint8Array): VaultFormat {
   const body = decodeControl(keys, 'format', key, object);
   let json: unknown;
@@ -130,7 +130,7 @@ export function decodeFormat(keys: KeyTree, key: ObjectKey, object: Uint8Array):
   const head = z.object({ version: z.int(), features: Features }).safeParse(json);
   if (head.success) {
     refuseUnknownFeatures(head.data.features, key);
-    refuseNewer(head.data.version, key);
+    refuseOtherVersion(head.data.version, key);
   }
   const format = VaultFormat.safeParse(json);
   if (!format.success || format.data.version !== FORMAT_VERSION) {

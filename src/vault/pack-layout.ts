@@ -4,6 +4,7 @@ import { TAG_BYTES } from './aead.ts';
 import type { ChunkIdAlgorithm } from './chunk-id.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
 import { ID_BYTES } from './chunk-id.ts';
+import { FORMAT_VERSION } from './format-version.ts';
 import type { PackKind, PackName } from './layout.ts';
 import { ulidBytes } from './ulid.ts';
 
@@ -32,8 +33,7 @@ const FRAME_RAW_BYTES_MAX: Readonly<Record<PackKind, number>> = {
 
 const HEADER_MAGIC = Buffer.from('HKPACK00');
 const TRAILER_MAGIC = Buffer.from('HKPEND00');
-const FORMAT_VERSION = 0;
-const FOOTER_VERSION = 0;
+const FOOTER_LAYOUT = 0;
 const CIPHER_AES_256_GCM = 1;
 const COMPRESSION_ZSTD = 1;
 const KINDS: Readonly<Record<PackKind, number>> = { data: 1, metadata: 2 };
@@ -146,7 +146,7 @@ export interface FooterContent {
 
 export function encodeFooter({ frames, sizes, ids }: FooterContent): Buffer {
   const writer = new ByteWriter(64 + frames.length * 8 + sizes.length * 18);
-  writer.u8(FOOTER_VERSION).varint(frames.length);
+  writer.u8(FOOTER_LAYOUT).varint(frames.length);
   for (const { sealedBytes, rawBytes, slots, compressed } of frames) {
     writer
       .varint(sealedBytes)
@@ -171,7 +171,7 @@ export function encodeFooter({ frames, sizes, ids }: FooterContent): Buffer {
  */
 export function decodeFooter(kind: PackKind, plain: Uint8Array, footerOffset: number): PackFooter {
   const reader = new ByteReader(plain);
-  require(reader.u8() === FOOTER_VERSION, 'the footer has an unknown version');
+  require(reader.u8() === FOOTER_LAYOUT, 'the footer has an unknown layout');
   const frames: FrameEntry[] = [];
   const frameCount = reader.varint(FRAMES_MAX);
   let slotCount = 0;
@@ -197,7 +197,7 @@ export function decodeFooter(kind: PackKind, plain: Uint8Array, footerOffset: nu
       ids.set(reader.bytes(ID_BYTES), slot * ID_BYTES);
     }
   }
-  require(reader.varint(SLOTS_MAX) === 0, 'it has aliases, which version 0 does not know');
+  require(reader.varint() === 0, 'it has parts that this program does not know');
   reader.end();
   return new PackFooter(kind, { frames, sizes, ids });
 }

@@ -4,7 +4,7 @@ import type { FullReadReason } from '../disk/change-set.ts';
 import { Fault } from '../kernel/fault.ts';
 import { seal, unseal } from './aead.ts';
 import { ByteReader, ByteWriter, parseJson, parseOr, require } from './binary.ts';
-import { FORMAT_VERSION, refuseNewer } from './control-object.ts';
+import { FORMAT_VERSION, refuseOtherVersion } from './format-version.ts';
 import { Features, NO_FEATURES, refuseUnknownFeatures } from './format-object.ts';
 import type { KeyTree } from './key-tree.ts';
 import { GENERATION_MAX, isVmId, pointKey } from './layout.ts';
@@ -47,7 +47,8 @@ export const PointDocument = z.object({
   vmName: shortText,
   takenAtMs: z.number(),
   parent: z.object({ id: ulid, mac: hex16 }).optional(),
-  consistency: z.enum(['filesystem', 'crash', 'powered-off', 'imported']),
+  // Words that a later program may add to: to this one they mean the least that they can mean.
+  consistency: z.enum(['filesystem', 'crash', 'powered-off', 'imported']).catch('crash'),
   notes: z.array(z.string().max(4096)).max(1000),
   configuration: z.unknown(),
   disks: z
@@ -56,8 +57,8 @@ export const PointDocument = z.object({
         diskId: shortText,
         name: shortText,
         sizeBytes: size,
-        method: z.enum(['changed-extents', 'full']),
-        reason: z.enum(REASONS).optional(),
+        method: z.enum(['changed-extents', 'full']).catch('full'),
+        reason: z.enum(REASONS).optional().catch(undefined),
         tracking: z.object({ id: shortText, generation: size }).optional(),
         statistics: z.object({ readBytes: size, newBytes: size, storedBytes: size }),
         depth: z.int().min(0).max(DEPTH_MAX),
@@ -141,7 +142,7 @@ function checkHeader(keys: KeyTree, key: string, object: Uint8Array): number {
   require(object.length > HEADER_BYTES, 'it is cut short');
   const checksum = new ByteReader(object.subarray(HEADER_BYTES - 4)).u32();
   require(checksum === crc32(object.subarray(0, HEADER_BYTES - 4)), 'its header is damaged');
-  refuseNewer(reader.u16(), key);
+  refuseOtherVersion(reader.u16(), key);
   reader.u16();
   const keyVersion = reader.u16();
   reader.u16();

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import { chunkIdFunction } from './chunk-id.ts';
-import { FORMAT_VERSION } from './control-object.ts';
 import { encodeFormat, NO_FEATURES, type VaultFormat } from './format-object.ts';
+import { FORMAT_VERSION } from './format-version.ts';
 import { KDF_DEFAULT } from './key-object.ts';
 import { KEY_BYTES, KeyTree, sameBytes } from './key-tree.ts';
 import { KeyWriter, RECOVERY_LABEL } from './keys/key-writer.ts';
@@ -168,7 +168,7 @@ function newFormat(
       earlier: [],
     },
     packBytes,
-    ...(options.lock === undefined ? {} : { lock: options.lock }),
+    ...(options.lock === undefined ? {} : { lock: { ...options.lock } }),
   };
 }
 

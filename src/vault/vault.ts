@@ -23,6 +23,7 @@ import { mapRoot, readPointFile } from './point-maps.ts';
 import { PointWriter } from './point-writer.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
 import type { Losses } from './repair/losses.ts';
+import { changeable } from './read-only-store.ts';
 import { restoreDisk } from './restore.ts';
 import { chunkingSecrets, unlockVault } from './unlock.ts';
 import { createVault } from './vault-creation.ts';
@@ -140,7 +141,7 @@ export class Vault {
     pool.arm(chunkingSecrets(unlocked));
     const { keys, format } = unlocked;
     const clock = options.clock ?? new SystemClock();
-    const store = locking(plainStore, format.lock, clock);
+    const store = changeable(locking(plainStore, format.lock, clock), format);
     const { vaultId, version: keyVersion } = keys;
     const context = { vaultId, chunkId: format.chunkId, keyVersion };
     const cache =

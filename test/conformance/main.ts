@@ -14,11 +14,12 @@ import {
   type Finding,
 } from '../../src/vault/probe/capabilities.ts';
 import { probeStore } from '../../src/vault/probe/store-probe.ts';
+import { openCeph } from './ceph.ts';
 import { openGiven, openMinio, openVersity, type TriedServer } from './servers.ts';
 
 /*
- * npm run conformance [-- NAME=VERSION=URL ...]: tries a folder, MinIO, versitygw if it is installed, and the servers
- * named, and writes docs/s3-conformance.md.
+ * npm run conformance [-- NAME=VERSION=URL ...]: tries a folder, MinIO, Ceph RGW and versitygw if they are installed, and the
+ * servers named, and writes docs/s3-conformance.md.
  */
 
 const signal = new AbortController().signal;
@@ -117,6 +118,7 @@ account of the test, which may do everything; the [roles](roles.md) may not. Oth
 const columns = [await tryFolder()];
 const openers = [
   openMinio,
+  openCeph,
   openVersity,
   ...process.argv.slice(2).map((text) => () => Promise.resolve(openGiven(text))),
 ];

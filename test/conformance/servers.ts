@@ -98,7 +98,7 @@ async function versionOf(program: string, words: readonly string[]): Promise<str
   return (await runCommand(program, words, AbortSignal.timeout(COMMAND_MS))).stdout;
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

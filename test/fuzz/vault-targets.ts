@@ -280,8 +280,9 @@ function sealAt(key: Uint8Array, additional: Uint8Array, plain: Uint8Array): Buf
   return seal({ key, index: 0, additional }, plain);
 }
 
-function keyTargets({ find, recoveryFile }: Golden): FuzzTarget[] {
+function keyTargets({ find, objects, recoveryFile }: Golden): FuzzTarget[] {
   const { key, object } = find('keys/');
+  const all = [...objects].filter(([name]) => name.startsWith('keys/')).map(([, bytes]) => bytes);
   const json = object.subarray(12, -32);
   const wrapped = (text: Uint8Array): Buffer => {
     const head = new ByteWriter()
@@ -292,7 +293,7 @@ function keyTargets({ find, recoveryFile }: Golden): FuzzTarget[] {
     return Buffer.concat([head, createHash('sha256').update(head).digest()]);
   };
   return [
-    { name: 'key object', inputs: spoiled([object]), parse: (b) => decodeKeyObject(key, b) },
+    { name: 'key object', inputs: spoiled(all), parse: (b) => decodeKeyObject(key, b) },
     {
       name: 'key object with other content',
       inputs: spoiledJson(JSON.parse(Buffer.from(json).toString())).map(wrapped),

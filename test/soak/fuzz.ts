@@ -1,12 +1,15 @@
 // npm run soak -- fuzz [--seconds N] [--seed N]
 //
-// Feeds mutated bytes to every parser, in turns of a second each, for as long as asked.
+// Feeds mutated bytes to every parser, in turns of a second each, and a golden vault with a changed object to
+// everything that reads vaults, in turns of ten, for as long as asked.
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { GoldenFiles } from '../fuzz/golden-files.ts';
 import { otherTargets } from '../fuzz/other-targets.ts';
 import { fuzz, type FuzzResult } from '../fuzz/target.ts';
 import { vaultTargets } from '../fuzz/vault-targets.ts';
 
+const GOLDEN_MS = 10_000;
 const { values } = parseArgs({
   options: { seconds: { type: 'string', default: '300' }, seed: { type: 'string' } },
 });
@@ -14,8 +17,11 @@ const endsAtMs = performance.now() + Number(values.seconds) * 1000;
 const seed = Number(values.seed ?? randomInt(2 ** 31));
 console.log(`seed ${String(seed)}`);
 const targets = [...(await vaultTargets()), ...otherTargets()];
+const golden = await GoldenFiles.open();
+let goldenCalls = 0;
 const totals = new Map<string, FuzzResult>();
 for (let turn = 0; performance.now() < endsAtMs; turn++) {
+  goldenCalls += await golden.fuzz(GOLDEN_MS, seed + turn);
   for (const target of targets) {
     const result = fuzz(target, 1000, seed + turn);
     const before = totals.get(target.name);
@@ -28,4 +34,5 @@ for (let turn = 0; performance.now() < endsAtMs; turn++) {
     });
   }
 }
+console.log(`${String(goldenCalls)} golden vaults with a changed object:`, golden.outcomes);
 console.table([...totals.values()]);

@@ -10,6 +10,7 @@ import {
   restored,
   signal,
 } from '../support/vault-lab.ts';
+import { FORMAT_VERSION } from '../../src/vault/format-version.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 
 /** What is done to the bytes of an object; undefined removes it. */
@@ -30,7 +31,7 @@ const cut =
 const remove: Damage = () => undefined;
 const newer: Damage = (bytes) => {
   const copy = Uint8Array.from(bytes);
-  copy[8] = 1;
+  copy[8] = FORMAT_VERSION + 1;
   return copy;
 };
 
@@ -109,7 +110,7 @@ describe('a damaged vault', () => {
     ['the seal is gone', true, remove, 'vault.point-not-found'],
     ['the seal is flipped', true, flip(50), 'vault.control-corrupt'],
     ['the seal is cut short', true, cut(10), 'vault.control-corrupt'],
-    ['the seal is newer', true, newer, 'vault.format-newer'],
+    ['the version of the seal is flipped', true, newer, 'vault.control-corrupt'],
   ])('gives the right fault when %s', async (_what, isSeal, damage, expected) => {
     const made = await setUp();
     const keys = await keysOf(made.store, 's/');

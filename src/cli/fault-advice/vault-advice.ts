@@ -92,6 +92,11 @@ export const VAULT_ADVICE = {
     data: 'The vault is unharmed and was not written to.',
     next: 'Use a version of Hyperkeep at least as new as the one that wrote it.',
   },
+  'vault.format-preliminary': {
+    happened: 'The vault was written by a Hyperkeep from before its format was settled.',
+    data: 'The vault is unharmed and was not written to.',
+    next: 'Restore what you need with the version that wrote it, and back up to a new vault.',
+  },
   'vault.control-corrupt': {
     happened:
       'An object that steers the vault (a seal, a retirement, a list of condemned slots) does not prove to be genuine.',

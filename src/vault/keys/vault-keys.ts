@@ -8,6 +8,7 @@ import { KEY_BYTES, KEY_VERSIONS_MAX, KeyTree } from '../key-tree.ts';
 import { locking } from '../lock/locking-store.ts';
 import { numberOf, PREFIXES } from '../layout.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import { changeable } from '../read-only-store.ts';
 import { newRecoveryFile, refuseWeakPassphrase } from '../recovery-file.ts';
 import { SEED_BYTES } from '../retention-key.ts';
 import {
@@ -74,8 +75,9 @@ export class VaultKeys {
     signal: AbortSignal,
   ): Promise<VaultKeys> {
     const unlocked = await unlockVault(store, unlocks, signal);
-    const { lock } = unlocked.format;
-    return new VaultKeys(locking(store, lock, options.clock), options, unlocked);
+    const { format } = unlocked;
+    const locked = locking(store, format.lock, options.clock);
+    return new VaultKeys(changeable(locked, format), options, unlocked);
   }
 
   get format(): VaultFormat {

@@ -19,6 +19,8 @@ const PREFIXES_CHECKED = [
   PREFIXES.holds,
 ] as const;
 
+const SIGNED: readonly ControlKind[] = ['retire', 'hold-end', 'retired-list'];
+
 /** Small objects that are not what a holder of the key wrote: marks, lists, keys, and sealed points. */
 export async function damagedObjects(
   { base, points }: Pick<VaultInside, 'base' | 'points'>,
@@ -50,7 +52,7 @@ export async function damagedObjects(
 /** Whether a holder of the key wrote exactly this under exactly this name. */
 export function verifies(keys: KeyTree, key: ObjectKey, object: Uint8Array): boolean {
   try {
-    if (key.startsWith(PREFIXES.format)) {
+    if (key.startsWith(PREFIXES.format) && !isRetiredList(key)) {
       decodeFormat(keys, key, object);
       return true;
     }
@@ -59,7 +61,7 @@ export function verifies(keys: KeyTree, key: ObjectKey, object: Uint8Array): boo
       return true;
     }
     const kind = kindOf(key);
-    if (kind === 'retire' || kind === 'hold-end') {
+    if (SIGNED.includes(kind)) {
       openSigned(keys, kind, key, object);
     } else {
       decodeControl(keys, kind, key, object);
@@ -74,7 +76,14 @@ export function verifies(keys: KeyTree, key: ObjectKey, object: Uint8Array): boo
   }
 }
 
+function isRetiredList(key: ObjectKey): boolean {
+  return key.startsWith(PREFIXES.format) && key.endsWith('.retired');
+}
+
 function kindOf(key: ObjectKey): ControlKind {
+  if (isRetiredList(key)) {
+    return 'retired-list';
+  }
   const isDone = key.endsWith('.done');
   if (key.startsWith(PREFIXES.condemned)) {
     return isDone ? 'done' : 'condemned';

@@ -1,0 +1,17 @@
+import { randomInt } from 'node:crypto';
+import { GoldenFiles } from './golden-files.ts';
+
+const FUZZ_MS = 5000;
+
+describe('a golden vault in which one object was changed', () => {
+  it('is read, or gives a fault: no crash, no hang', async () => {
+    const files = await GoldenFiles.open();
+    const seed = randomInt(2 ** 31);
+
+    // What fails is printed with its seed.
+    const calls = await files.fuzz(FUZZ_MS, seed);
+
+    expect(calls).toBeGreaterThan(20);
+    expect(files.outcomes.faults).toBeGreaterThan(0);
+  });
+});
