@@ -1,4 +1,4 @@
-import { Fault, isFault } from '../kernel/fault.ts';
+import { Fault, isAbort, isFault } from '../kernel/fault.ts';
 import { parseOr, require } from './binary.ts';
 import { sameBytes } from './key-tree.ts';
 import {
@@ -40,6 +40,8 @@ export class MapNodes {
   readonly packs: Packs;
   readonly #recent = new Recent<string, Uint8Array>(NODES_BYTES_MAX);
   readonly #frames = new Recent<string, Uint8Array>(FRAMES_BYTES_MAX);
+  /** Several nodes of a frame are often asked for at once. */
+  readonly #reading = new Map<string, Promise<Uint8Array>>();
 
   constructor(base: VaultBase, packs: Packs) {
     this.base = base;
@@ -77,11 +79,27 @@ export class MapNodes {
     if (known !== undefined) {
       return known;
     }
+    const shared = this.#reading.get(where);
+    if (shared !== undefined) {
+      try {
+        return await shared;
+      } catch (error) {
+        // Whoever asked first was cancelled; this caller was not.
+        if (isAbort(error) && !signal.aborted) {
+          return this.#frame(open, slot, signal);
+        }
+        throw error;
+      }
+    }
     const frame = open.footer.frames[index];
     if (frame === undefined) {
       throw damaged(open.objectKey, 'a node is missing in its pack');
     }
-    const raw = await this.packs.frame(open, frame, signal);
+    const reading = this.packs
+      .frame(open, frame, signal)
+      .finally(() => this.#reading.delete(where));
+    this.#reading.set(where, reading);
+    const raw = await reading;
     this.#frames.set(where, raw, raw.length);
     return raw;
   }

@@ -172,10 +172,12 @@ export class PackAssembly {
     this.#bell.ring();
   }
 
-  #fits({ buffer, outstanding }: Filling): boolean {
+  #fits({ buffer, results, outstanding }: Filling): boolean {
+    // Not what is used of the buffer: tasks that are not done have written a part of what is expected of them.
+    const given = results.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
     const expected = outstanding * BATCH_BYTES * this.#ratio;
     return (
-      buffer.used + expected < this.#parts.packBytes &&
+      given + expected < this.#parts.packBytes &&
       outstanding < this.#parts.pool.depth + 1 &&
       buffer.frames + (outstanding + 1) * BATCH_FRAMES_MAX <= FRAMES_MAX &&
       buffer.slots + (outstanding + 1) * BATCH_SLOTS_MAX <= SLOTS_MAX

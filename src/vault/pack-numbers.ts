@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { Fault } from '../kernel/fault.ts';
 import type { PackName } from './layout.ts';
-import { isUlid, ulidBytes, ulidText } from './ulid.ts';
+import { grownCapacity, UlidTable } from './ulid-table.ts';
 
 /** As many packs as one process can tell apart: 64 TiB of full packs. */
 const PACKS_MAX = 2 ** 20;
@@ -19,15 +18,13 @@ const SESSION_FIRST = 2;
 export class PackNumbers {
   /** Per pack, whether its chunks may be deduplicated against. Shared with workers. */
   readonly states = new Int32Array(new SharedArrayBuffer(PACKS_MAX * 4));
-  readonly #names = new PackNames();
-  /** Hash table of numbers + 1, by ULID. */
-  #table = new Int32Array(2 ** 10);
+  readonly #ulids = new UlidTable();
+  readonly #names = new PackNames(this.#ulids);
   #sessions = SESSION_FIRST;
 
   /** The number of a logical pack. Of two generations the higher name is kept. */
   of(name: PackName): number {
-    const ulid = ulidBytes(name.ulid);
-    const known = this.#find(ulid);
+    const known = this.#ulids.find(name.ulid);
     if (known !== undefined) {
       const kept = this.name(known);
       if (name.kind === kept.kind && name.generation > kept.generation) {
@@ -35,30 +32,23 @@ export class PackNumbers {
       }
       return known;
     }
-    const number = this.#names.count;
-    if (number >= PACKS_MAX) {
+    if (this.#ulids.count >= PACKS_MAX) {
       throw new Fault(
         'vault.pack-corrupt',
         `There are more than ${PACKS_MAX} packs in this vault.`,
       );
     }
+    const number = this.#ulids.of(name.ulid);
     this.#names.set(number, name);
-    if (this.#names.count > this.#table.length / 2) {
-      this.#table = new Int32Array(this.#table.length * 2);
-      for (let other = 0; other < number; other++) {
-        this.#insert(this.#names.ulid(other), other);
-      }
-    }
-    this.#insert(ulid, number);
     return number;
   }
 
   find(ulid: string): number | undefined {
-    return isUlid(ulid) ? this.#find(ulidBytes(ulid)) : undefined;
+    return this.#ulids.find(ulid);
   }
 
   name(number: number): PackName {
-    assert(number < this.#names.count, 'unknown pack number');
+    assert(number < this.#ulids.count, 'unknown pack number');
     return this.#names.get(number);
   }
 
@@ -79,46 +69,24 @@ export class PackNumbers {
   newSession(): number {
     return this.#sessions++;
   }
-
-  #find(ulid: Buffer): number | undefined {
-    for (let at = hashOf(ulid); ; at++) {
-      const entry = this.#table[at & (this.#table.length - 1)] ?? 0;
-      if (entry === 0) {
-        return undefined;
-      }
-      if (this.#names.ulid(entry - 1).equals(ulid)) {
-        return entry - 1;
-      }
-    }
-  }
-
-  #insert(ulid: Buffer, number: number): void {
-    const mask = this.#table.length - 1;
-    let at = hashOf(ulid);
-    while (this.#table[at & mask] !== 0) {
-      at += 1;
-    }
-    this.#table[at & mask] = number + 1;
-  }
 }
 
-/** Of a name: ULID, rand, generation, kind. */
-const NAME_BYTES = 40;
-const RAND_OFFSET = 16;
-const GENERATION_OFFSET = 32;
-const KIND_OFFSET = 36;
+/** Of a name beside its ULID: rand, generation, kind. */
+const REST_BYTES = 24;
+const GENERATION_OFFSET = 16;
+const KIND_OFFSET = 20;
 /** Names that were asked for lately are kept as they are handed out. */
 const RECENT = 2 ** 12;
 
 /** Names of packs, as bytes: as objects they would take 300 bytes each. */
 class PackNames {
-  #bytes = Buffer.alloc(NAME_BYTES * 256);
+  readonly #ulids: UlidTable;
+  #rest = Buffer.alloc(grownCapacity(0) * REST_BYTES);
   readonly #recent: ({ readonly number: number; readonly name: PackName } | undefined)[] =
     Array.from({ length: RECENT });
-  count = 0;
 
-  ulid(number: number): Buffer {
-    return this.#bytes.subarray(number * NAME_BYTES, number * NAME_BYTES + RAND_OFFSET);
+  constructor(ulids: UlidTable) {
+    this.#ulids = ulids;
   }
 
   get(number: number): PackName {
@@ -126,41 +94,28 @@ class PackNames {
     if (recent?.number === number) {
       return recent.name;
     }
-    const at = number * NAME_BYTES;
+    const at = number * REST_BYTES;
     const name: PackName = {
-      kind: this.#bytes[at + KIND_OFFSET] === 0 ? 'data' : 'metadata',
-      ulid: ulidText(this.ulid(number)),
-      generation: this.#bytes.readUInt32LE(at + GENERATION_OFFSET),
-      rand: this.#bytes.toString('hex', at + RAND_OFFSET, at + GENERATION_OFFSET),
+      kind: this.#rest[at + KIND_OFFSET] === 0 ? 'data' : 'metadata',
+      ulid: this.#ulids.ulid(number),
+      generation: this.#rest.readUInt32LE(at + GENERATION_OFFSET),
+      rand: this.#rest.toString('hex', at, at + GENERATION_OFFSET),
     };
     this.#recent[number % RECENT] = { number, name };
     return name;
   }
 
   /** Replaces a name or adds the next one. */
-  set(number: number, { kind, ulid, generation, rand }: PackName): void {
-    const at = number * NAME_BYTES;
-    if (at >= this.#bytes.length) {
-      this.#bytes = Buffer.concat([this.#bytes, Buffer.alloc(this.#bytes.length)]);
+  set(number: number, { kind, generation, rand }: PackName): void {
+    const at = number * REST_BYTES;
+    if (at >= this.#rest.length) {
+      const larger = Buffer.alloc(grownCapacity(number) * REST_BYTES);
+      this.#rest.copy(larger);
+      this.#rest = larger;
     }
-    this.#bytes.set(ulidBytes(ulid), at);
-    this.#bytes.write(rand, at + RAND_OFFSET, 'hex');
-    this.#bytes.writeUInt32LE(generation, at + GENERATION_OFFSET);
-    this.#bytes[at + KIND_OFFSET] = kind === 'data' ? 0 : 1;
+    this.#rest.write(rand, at, 'hex');
+    this.#rest.writeUInt32LE(generation, at + GENERATION_OFFSET);
+    this.#rest[at + KIND_OFFSET] = kind === 'data' ? 0 : 1;
     this.#recent[number % RECENT] = undefined;
-    this.count = Math.max(this.count, number + 1);
   }
-}
-
-/** Names in a listing are anybody's choice: without this somebody could make them all collide. */
-const SEED = randomBytes(4).readUInt32LE();
-
-function hashOf(ulid: Buffer): number {
-  let hash = SEED;
-  for (let at = 0; at < RAND_OFFSET; at += 4) {
-    hash = Math.imul(hash ^ ulid.readUInt32LE(at), 0x85eb_ca6b);
-    hash ^= hash >>> 13;
-  }
-  hash = Math.imul(hash, 0xc2b2_ae35);
-  return (hash ^ (hash >>> 16)) >>> 0;
 }

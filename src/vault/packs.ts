@@ -192,6 +192,23 @@ export class Packs {
     return tail && this.#decode(name, tail);
   }
 
+  /**
+   * The same, but from what is kept of it if there is anything: of an object that was just listed this is as good,
+   * because objects never change.
+   */
+  async openListed(name: PackName, signal: AbortSignal): Promise<OpenPack | undefined> {
+    const kept = await this.#fromCache(name);
+    if (kept !== undefined) {
+      return kept;
+    }
+    const tail = await this.#fetchTail(name, signal);
+    const pack = tail && this.#decode(name, tail);
+    if (tail !== undefined) {
+      await this.#cacheTail(name, tail);
+    }
+    return pack;
+  }
+
   /** The raw bytes of one frame, decrypted here: for metadata and single reads. */
   async frame(pack: OpenPack, frame: FramePlace, signal: AbortSignal): Promise<Uint8Array> {
     const length = PREFIX_BYTES + frame.sealedBytes;
@@ -228,14 +245,20 @@ export class Packs {
   }
 
   async #cached(number: number, name: PackName): Promise<OpenPack | undefined> {
+    const pack = await this.#fromCache(name);
+    if (pack !== undefined) {
+      this.#keep(number, pack);
+    }
+    return pack;
+  }
+
+  async #fromCache(name: PackName): Promise<OpenPack | undefined> {
     const tail = await this.#cache?.get(packKey(name));
     if (tail === undefined) {
       return undefined;
     }
     try {
-      const pack = this.#decode(name, tail);
-      this.#keep(number, pack);
-      return pack;
+      return this.#decode(name, tail);
     } catch {
       // A damaged cache file is as good as none: the vault has the truth.
       await this.#cache?.remove(packKey(name));

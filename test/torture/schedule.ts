@@ -307,6 +307,7 @@ class Schedule {
           liveShare: this.#random(2) === 0 ? 1 : 0.6,
           smallPackBytes: this.#random(2) === 0 ? 64 * 1024 : 0,
           mergeCount: 2,
+          ...(this.#random(4) === 0 ? { markingBytes: 0 } : {}),
         },
         { signal },
       );

@@ -128,6 +128,8 @@ class World {
       mergeCount: 2 + this.random(4),
       smallPackBytes: 64 * 1024,
       liveShare: this.random(2) === 0 ? 0.6 : 0.95,
+      // In as many shares as there may be.
+      ...(this.random(3) === 0 ? { markingBytes: 0 } : {}),
       onStep: async () => {
         step += 1;
         if (step > dieAt) {

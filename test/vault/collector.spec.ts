@@ -14,6 +14,7 @@ import type { RecoveryPoint } from '../../src/vault/recovery-point.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import type { CollectOptions, CollectReport } from '../../src/vault/collect/collect-options.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
+import { planPrune } from '../../src/vault/collect/prune-plan.ts';
 
 /** Nothing is young, and nothing is merged unless a test wants it. */
 const AT_ONCE: CollectOptions = { youngMs: 0, mergeCount: 1000 };
@@ -67,6 +68,43 @@ describe('collecting', () => {
     expect(await keysOf(store, 's/other/')).toEqual([]);
     expect(await keysOf(store, 'gc/')).toHaveLength(2);
     await expectWhole(store, first, kept);
+  });
+
+  it('does the same in shares, when there is little memory for marking', async () => {
+    const store = new MemoryObjectStore();
+    const { vault } = await createVault(store);
+    const kept = new Map<RecoveryPoint, MemoryDisk>();
+    const gone: RecoveryPoint[] = [];
+    for (let index = 0; index < 12; index++) {
+      const vm = { vmId: `vm-${index}`, vmName: 'some' };
+      const disk = diskOf(`disk ${index}`);
+      const first = await backUp(vault, disk, { vm });
+      disk.write(100_000, seededBytes(`later ${index}`, 50_000));
+      kept.set(await backUp(vault, disk, { vm }), disk);
+      gone.push(first);
+    }
+    for (const { id } of gone) {
+      await vault.retire(id, signal);
+    }
+    const options = { ...AT_ONCE, liveShare: 1 };
+    const atOnce = await planPrune(vault.inside, [], options, { signal });
+    const shared = { ...options, markingBytes: 0 };
+    const plan = await planPrune(vault.inside, [], shared, { signal });
+    const report = await collect(vault, shared);
+    const again = await collect(vault, { liveShare: 1 });
+
+    const { shares, markingBytes } = plan;
+    expect(shares).toBeGreaterThan(7);
+    expect(plan).toEqual({ ...atOnce, shares, markingBytes });
+    expect(report.condemnedLists.length).toBeGreaterThan(1);
+    expect(report.removedPacks).toBe(plan.removedPacks);
+    expect(report.compactedPacks).toBe(plan.compactedPacks);
+    expect(report.compactedPacks).toBeGreaterThan(5);
+    expect(report.removedPoints).toHaveLength(gone.length);
+    expect(again).toMatchObject({ removedPacks: 0, compactedPacks: 0, condemnedLists: [] });
+    for (const [point, disk] of kept) {
+      await expectWhole(store, point, disk);
+    }
   });
 
   it('leaves only control objects when everything was retired', async () => {

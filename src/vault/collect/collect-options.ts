@@ -49,6 +49,11 @@ export interface CollectOptions {
   readonly smallPackBytes?: number;
   /** Fewer small packs than this are not worth merging. Default 8. */
   readonly mergeCount?: number;
+  /**
+   * What a bit for each slot may take; when that is too little, packs are dealt with in several shares, and maps are
+   * read once for each. Default 2 MiB per TiB of packs, at least 16 MiB.
+   */
+  readonly markingBytes?: number;
   /** Awaited at each step; what it throws ends the collection there, as the death of the process would. */
   readonly onStep?: (step: CollectStep, key?: ObjectKey) => Promise<void>;
   /** Waits for the grace time. */
@@ -80,7 +85,16 @@ export interface CollectReport {
 const HOUR_MS = 3_600_000;
 const GIBIBYTE = 2 ** 30;
 
-export type CollectRules = Required<Omit<CollectOptions, 'onStep' | 'wait'>>;
+export type CollectRules = Required<Omit<CollectOptions, 'onStep' | 'wait' | 'markingBytes'>>;
+
+const MARKING_BYTES_MIN = 16 * 2 ** 20;
+/** Why so little: docs/decisions/0059. */
+const MARKING_SHARE = 2 ** 21 / 2 ** 40;
+
+/** @param packBytes of all packs together */
+export function markingBytes(options: CollectOptions, packBytes: number): number {
+  return options.markingBytes ?? Math.max(MARKING_BYTES_MIN, packBytes * MARKING_SHARE);
+}
 
 export function collectRules(options: CollectOptions, packBytes: number): CollectRules {
   return {

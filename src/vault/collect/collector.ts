@@ -7,7 +7,7 @@ import type { PackFooter } from '../pack-layout.ts';
 import { Packs } from '../packs.ts';
 import type { PointName } from '../retirements.ts';
 import { SlotSet } from '../slot-set.ts';
-import { ulidTimeMs } from '../ulid.ts';
+import { ulidTimeMs, type Ulid } from '../ulid.ts';
 import type { Running } from '../vault-options.ts';
 import {
   collectRules,
@@ -15,14 +15,17 @@ import {
   type CollectParts,
   type CollectReport,
   type CollectRules,
+  markingBytes,
 } from './collect-options.ts';
 import { CollectRecord } from './collect-record.ts';
-import { compact, dropGenerations, openWhole } from './compaction.ts';
+import { compact, dropGenerations, openListed, openWhole } from './compaction.ts';
 import { CondemnedLists } from './condemned-lists.ts';
 import { DeadSlots } from './dead-slots.ts';
 import { findFresh } from './fresh-condemned.ts';
+import { ALL_PACKS } from './live-slots.ts';
 import { finishMerge, merge, mergeGroups, type Merging } from './merging.ts';
 import { listPacks, totalSize, type ListedPack, type PackListing } from './pack-listing.ts';
+import type { Marking } from './marking.ts';
 import { RootMarking, type MarkedRoots } from './root-marking.ts';
 
 /**
@@ -49,6 +52,9 @@ class Collection {
   readonly #roots: RootMarking;
   readonly #record: CollectRecord;
   readonly #condemnedLists: ObjectKey[] = [];
+  /** As of the first share: points that were retired, and lists to be carried out. */
+  #retired: ReadonlySet<Ulid> | undefined;
+  #open: readonly ObjectKey[] | undefined;
   #rewriteLeft: number;
 
   constructor(parts: CollectParts, options: CollectOptions, running: Running) {
@@ -70,28 +76,10 @@ class Collection {
     const packs = await listPacks(this.#parts.base.store, signal);
     await this.#record.step('listed');
     await this.#lists.read(signal);
-    const giveUp = this.#giveUpUnreadable.bind(this);
-    const before = await this.#roots.mark(undefined, giveUp);
-    await this.#record.step('marked');
-    await this.#condemn(packs, before);
-    if (this.#rules.graceMs > 0) {
-      await (this.#options.wait ?? wait)(this.#rules.graceMs, signal);
-      await this.#record.step('waited');
+    for (let from = ALL_PACKS.from; from < ALL_PACKS.to;) {
+      from = await this.#collectShare(packs, from);
     }
-    // Only what was condemned by now may be removed: G2 begins here.
-    const condemned = new SlotSet();
-    condemned.addAll(this.#lists.slots);
-    const open = [...this.#lists.open];
-    const now = await this.#roots.mark(before, giveUp);
-    await this.#record.step('relisted');
-    for (const key of now.marking.damaged) {
-      this.#record.damaged.add(key);
-    }
-    const known = new Set(before.dead.map(({ id }) => id));
-    for (const point of now.dead.filter(({ id }) => known.has(id))) {
-      await this.#record.removePoint(point);
-    }
-    await this.#tidy(packs, new DeadSlots(condemned, now.marking));
+    const open = new Set([...(this.#open ?? []), ...this.#condemnedLists]);
     for (const list of open) {
       await this.#lists.markDone(list, signal);
       await this.#record.step('done', list);
@@ -101,9 +89,46 @@ class Collection {
       givenUpPoints,
       removedPoints: this.#record.removedPoints,
       condemnedLists: this.#condemnedLists,
-      carriedOutLists: open.filter((key) => !this.#condemnedLists.includes(key)),
+      carriedOutLists: [...open].filter((key) => !this.#condemnedLists.includes(key)),
       damagedPacks: [...this.#record.damaged],
     };
+  }
+
+  /**
+   * G0 to G3 for the packs from that place on: a collection that was not shown the others. Usually these are all.
+   * @returns where the next share begins
+   */
+  async #collectShare(packs: PackListing, from: number): Promise<number> {
+    const { signal } = this.#running;
+    const giveUp = this.#giveUpUnreadable.bind(this);
+    const rules = { from, bytesMax: markingBytes(this.#options, packs.totalBytes) };
+    const before = await this.#roots.mark({ giveUp, rules });
+    this.#retired ??= new Set(before.dead.map(({ id }) => id));
+    await this.#record.step('marked');
+    await this.#condemn(packs, before);
+    if (this.#rules.graceMs > 0) {
+      await (this.#options.wait ?? wait)(this.#rules.graceMs, signal);
+      await this.#record.step('waited');
+    }
+    // Only what was condemned by now may be removed: G2 begins here.
+    const condemned = new SlotSet();
+    condemned.addAll(this.#lists.slots);
+    this.#open ??= [...this.#lists.open];
+    const now = await this.#roots.mark({ before, giveUp, rules });
+    await this.#record.step('relisted');
+    for (const key of now.marking.damaged) {
+      this.#record.damaged.add(key);
+    }
+    const { to } = now.marking.live.share;
+    if (to === ALL_PACKS.to) {
+      // Only now everything of them is condemned.
+      const known = this.#retired;
+      for (const point of now.dead.filter(({ id }) => known.has(id))) {
+        await this.#record.removePoint(point);
+      }
+    }
+    await this.#tidy(packs, new DeadSlots(condemned, now.marking), now.marking);
+    return to;
   }
 
   /** Before `retire/` is listed: what writers asked for, and points that nobody will seal any more. */
@@ -144,7 +169,7 @@ class Collection {
       marking,
       condemned: this.#lists.slots,
       youngFromMs: this.#parts.clock.nowMs() - this.#rules.youngMs,
-      footers: async (pack) => this.#footers(pack),
+      footers: async (pack) => this.#footers(pack, openListed),
     });
     for (const key of await this.#lists.write(fresh, this.#running.signal)) {
       this.#condemnedLists.push(key);
@@ -152,10 +177,10 @@ class Collection {
     await this.#record.step('condemned');
   }
 
-  async #footers(pack: ListedPack): Promise<PackFooter[]> {
+  async #footers(pack: ListedPack, opening = openWhole): Promise<PackFooter[]> {
     const footers: PackFooter[] = [];
     for (const object of pack.objects) {
-      const open = await openWhole(
+      const open = await opening(
         this.#packs,
         object,
         (key) => this.#record.damaged.add(key),
@@ -170,22 +195,24 @@ class Collection {
   }
 
   /** G3. */
-  async #tidy(packs: PackListing, dead: DeadSlots): Promise<void> {
+  async #tidy(packs: PackListing, dead: DeadSlots, { live }: Marking): Promise<void> {
     const tidying = this.#merging(dead);
-    const left = new Map<string, ListedPack>();
+    const small: ListedPack[] = [];
     const total = packs.size;
     let done = 0;
-    const byAge = [...packs.values()].sort((a, b) => (a.ulid < b.ulid ? -1 : 1));
-    for (const pack of byAge) {
+    for (const pack of packs.values()) {
       this.#running.signal.throwIfAborted();
-      const kept = await this.#tidyPack(tidying, packs, pack);
-      if (kept !== undefined) {
-        left.set(pack.ulid, kept);
-      }
       done += 1;
+      if (!live.isInShare(pack.ulid)) {
+        continue;
+      }
+      const kept = await this.#tidyPack(tidying, packs, pack);
+      if (kept !== undefined && totalSize(kept.objects) < this.#rules.smallPackBytes) {
+        small.push(kept);
+      }
       this.#running.report?.({ phase: 'collecting', doneBytes: done, totalBytes: total });
     }
-    await this.#merge(tidying, left.values());
+    await this.#merge(tidying, small);
   }
 
   /** @returns the pack if it is to be considered for merging */

@@ -104,8 +104,26 @@ export async function openWhole(
   damaged: (key: ObjectKey) => void,
   signal: AbortSignal,
 ): Promise<OpenPack | undefined> {
+  return unlessDamaged(name, damaged, async () => packs.openExact(name, signal));
+}
+
+/** The same for an object that was just listed; its footer may come from this machine. */
+export async function openListed(
+  packs: Packs,
+  { name }: PackObject,
+  damaged: (key: ObjectKey) => void,
+  signal: AbortSignal,
+): Promise<OpenPack | undefined> {
+  return unlessDamaged(name, damaged, async () => packs.openListed(name, signal));
+}
+
+async function unlessDamaged(
+  name: PackName,
+  damaged: (key: ObjectKey) => void,
+  open: () => Promise<OpenPack | undefined>,
+): Promise<OpenPack | undefined> {
   try {
-    return await packs.openExact(name, signal);
+    return await open();
   } catch (error) {
     if (!isFault(error) || error.kind !== 'integrity') {
       throw error;

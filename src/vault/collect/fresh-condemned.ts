@@ -18,15 +18,18 @@ export interface FreshQuestion {
   readonly footers: (pack: ListedPack) => Promise<readonly PackFooter[]>;
 }
 
-/** Slots that no point needs and that are not condemned yet: each under all names that it has, or not at all. */
+/** Slots of the share that no point needs and that are not condemned yet: each under all names that it has, or not at all. */
 export async function findFresh(question: FreshQuestion): Promise<SlotSet> {
   const { packs, marking, condemned } = question;
   const fresh = new SlotSet();
   const singles = new Singles(fresh);
   const open: ListedPack[] = [];
   for (const pack of packs.values()) {
+    if (isYoung(question, pack.ulid) || !marking.live.isInShare(pack.ulid)) {
+      continue;
+    }
     const handle = marking.live.handle(pack.ulid);
-    if (isYoung(question, pack.ulid) || marking.live.isFull(handle)) {
+    if (marking.live.isFull(handle)) {
       continue;
     }
     if (!marking.live.isEmpty(handle) || marking.links.touches(pack.ulid)) {

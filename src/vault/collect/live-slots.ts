@@ -1,56 +1,103 @@
+import assert from 'node:assert/strict';
 import type { Ulid } from '../ulid.ts';
+import { grownCapacity, hashOfUlid, UlidTable } from '../ulid-table.ts';
 
-const SLAB_BYTES = 1024 * 1024;
-/** Blocks are whole multiples of this. */
-const UNIT_BYTES = 32;
+const SLAB_UNITS = 2 ** 18;
+/** Blocks are whole multiples of so many bytes, and lie in slabs of so many units. */
+const UNIT_BYTES = 4;
+const UNIT_SLOTS = UNIT_BYTES * 8;
+const SLAB_BYTES = SLAB_UNITS * UNIT_BYTES;
 const NOTHING = -1;
 const EVERYTHING = -2;
+/** Of another share; and if something of it was added already. */
+const OUTSIDE = -3;
+const IGNORED = -4;
+const PLACES = 2 ** 32;
+/** Shares do not get smaller: the maps are walked for each. Two are enough for what a collection allows. */
+const SHARE_MIN = PLACES / 8;
+
+/** Which packs are looked at: those whose place is in [from, to), places being spread evenly over 32 bits. */
+export interface PackShare {
+  readonly from: number;
+  readonly to: number;
+}
+
+export const ALL_PACKS: PackShare = { from: 0, to: PLACES };
+
+export interface LiveSlotsRules {
+  /** Where the share begins. Default 0. */
+  readonly from?: number;
+  /** What bits may take. What does not fit leaves the share. Without it, everything fits. */
+  readonly bytesMax?: number;
+  /** The pack whose place counts for this one: packs that must be in the same share have the same. */
+  readonly together?: (pack: Ulid) => Ulid;
+}
 
 /**
  * Which slots of which logical packs are needed: a bit each, in large slabs, because a buffer per
- * pack costs more than its content. A pack whose slots are all in takes no bits.
+ * pack costs more than its content. A pack whose slots are all in takes no bits. When the bits take more than
+ * they may, the share is halved and the rest is forgotten: it has to be asked for another time.
  */
 export class LiveSlots {
-  readonly #handles = new Map<Ulid, number>();
-  readonly #ulids: Ulid[] = [];
-  /** Per pack: where its block begins, counted over all slabs. */
-  readonly #at: number[] = [];
-  readonly #length: number[] = [];
-  readonly #count: number[] = [];
-  readonly #slabs: Uint8Array[] = [];
-  readonly #free = new Map<number, number[]>();
+  readonly #packs = new UlidTable();
+  readonly #bytesMax: number;
+  readonly #together: (pack: Ulid) => Ulid;
+  /** Per pack: where its block begins, in units over all slabs, or one of the above. */
+  #at = new Int32Array(grownCapacity(0));
+  #units = new Uint16Array(this.#at.length);
+  #count = new Uint16Array(this.#at.length);
+  /** Packs that belong to every share. */
+  #lasting = new Uint8Array(this.#at.length);
+  #slabs: Uint8Array[] = [];
   #end = 0;
+  #freeUnits = 0;
+  #share: PackShare;
 
-  /** A small number for a pack, for the calls below. */
-  handle(pack: Ulid): number {
-    let handle = this.#handles.get(pack);
-    if (handle === undefined) {
-      handle = this.#ulids.push(pack) - 1;
-      this.#handles.set(pack, handle);
-      this.#at.push(NOTHING);
-      this.#length.push(0);
-      this.#count.push(0);
+  constructor({ from = 0, bytesMax = Infinity, together }: LiveSlotsRules = {}) {
+    this.#bytesMax = bytesMax;
+    this.#together = together ?? ((pack) => pack);
+    this.#share = { from, to: PLACES };
+  }
+
+  /** Of these packs everything is known that was added. */
+  get share(): PackShare {
+    return this.#share;
+  }
+
+  isInShare(pack: Ulid): boolean {
+    return this.#isPlaced(this.handle(pack));
+  }
+
+  /**
+   * A small number for a pack, for the calls below.
+   * @param lasting keeps what is known of it whatever the share
+   */
+  handle(pack: Ulid, lasting = false): number {
+    const handle = this.#packs.find(pack) ?? this.#newHandle(pack);
+    if (lasting && this.#lasting[handle] === 0) {
+      assert(this.#at[handle] !== IGNORED, 'what is known of the pack is not all');
+      this.#lasting[handle] = 1;
+      if (this.#at[handle] === OUTSIDE) {
+        this.#at[handle] = NOTHING;
+      }
     }
     return handle;
   }
 
   ulid(handle: number): Ulid {
-    return this.#ulids[handle] ?? '';
+    return this.#packs.ulid(handle);
   }
 
   /**
    * @param slots how many slots the pack has, if that is known
-   * @returns whether it was not in before
+   * @returns whether it was not in before; false for what is outside of the share
    */
   add(handle: number, slot: number, slots = 0): boolean {
-    if (this.#at[handle] === EVERYTHING) {
+    if (!this.#hasRoomFor(handle, slot, slots)) {
+      this.#ignore(handle);
       return false;
     }
-    const byte = slot >> 3;
-    if (byte >= (this.#length[handle] ?? 0)) {
-      this.#grow(handle, Math.max(byte + 1, (slots + 7) >> 3));
-    }
-    const at = (this.#at[handle] ?? 0) + byte;
+    const at = (this.#at[handle] ?? 0) * UNIT_BYTES + (slot >> 3);
     const slab = this.#slabs[Math.floor(at / SLAB_BYTES)];
     const bits = slab?.[at % SLAB_BYTES] ?? 0;
     const bit = 1 << (slot & 7);
@@ -68,76 +115,192 @@ export class LiveSlots {
 
   /** The whole pack, whatever is in it. */
   addAll(handle: number): void {
-    this.#release(handle);
-    this.#at[handle] = EVERYTHING;
-    this.#length[handle] = 0;
+    if ((this.#at[handle] ?? OUTSIDE) > OUTSIDE) {
+      this.#release(handle, EVERYTHING);
+    }
+    this.#ignore(handle);
   }
 
   has(handle: number, slot: number): boolean {
-    const at = this.#at[handle] ?? NOTHING;
-    const byte = slot >> 3;
-    if (at < 0 || byte >= (this.#length[handle] ?? 0)) {
+    const at = this.#known(handle);
+    if (at < 0 || slot >= this.#length(handle) * UNIT_SLOTS) {
       return at === EVERYTHING;
     }
-    const bits = this.#slabs[Math.floor((at + byte) / SLAB_BYTES)]?.[(at + byte) % SLAB_BYTES];
+    const byte = at * UNIT_BYTES + (slot >> 3);
+    const bits = this.#slabs[Math.floor(byte / SLAB_BYTES)]?.[byte % SLAB_BYTES];
     return ((bits ?? 0) & (1 << (slot & 7))) !== 0;
   }
 
   isEmpty(handle: number): boolean {
-    return this.#at[handle] === NOTHING;
+    return this.#known(handle) === NOTHING;
   }
 
   isFull(handle: number): boolean {
-    return this.#at[handle] === EVERYTHING;
+    return this.#known(handle) === EVERYTHING;
   }
 
-  /** Memory of the bits. */
+  /** Memory of all of it. */
   get bytes(): number {
-    return this.#slabs.length * SLAB_BYTES;
+    const perPack = this.#at.length * (4 + 2 + 2 + 1);
+    return this.#slabs.length * SLAB_BYTES + perPack + this.#packs.bytes;
   }
 
-  #grow(handle: number, needed: number): void {
-    const length = Math.ceil(needed / UNIT_BYTES) * UNIT_BYTES;
-    const from = this.#at[handle] ?? NOTHING;
-    const old = from < 0 ? undefined : this.#block(from, this.#length[handle] ?? 0);
-    const at = this.#take(length);
-    const block = this.#block(at, length);
-    block.fill(0);
-    if (old !== undefined) {
-      block.set(old);
-      this.#release(handle);
-    }
-    this.#at[handle] = at;
-    this.#length[handle] = length;
-  }
-
-  #take(length: number): number {
-    const free = this.#free.get(length)?.pop();
-    if (free !== undefined) {
-      return free;
-    }
-    if ((this.#end % SLAB_BYTES) + length > SLAB_BYTES || this.#end % SLAB_BYTES === 0) {
-      this.#end = this.#slabs.push(new Uint8Array(SLAB_BYTES)) * SLAB_BYTES - SLAB_BYTES;
-    }
-    const at = this.#end;
-    this.#end += length;
+  /** Nothing is known of a pack outside: it must never pass for one that nobody needs. */
+  #known(handle: number): number {
+    const at = this.#at[handle] ?? OUTSIDE;
+    assert(at > OUTSIDE, 'a pack of another share');
     return at;
   }
 
-  #release(handle: number): void {
-    const at = this.#at[handle] ?? NOTHING;
-    const length = this.#length[handle] ?? 0;
-    if (at >= 0) {
-      const list = this.#free.get(length) ?? [];
-      this.#free.set(length, list);
-      list.push(at);
+  #ignore(handle: number): void {
+    if (this.#at[handle] === OUTSIDE) {
+      this.#at[handle] = IGNORED;
     }
   }
 
-  #block(at: number, length: number): Uint8Array {
-    const start = at % SLAB_BYTES;
-    return this.#slabs[Math.floor(at / SLAB_BYTES)]?.subarray(start, start + length) ?? NO_BLOCK;
+  #newHandle(pack: Ulid): number {
+    const handle = this.#packs.of(pack);
+    if (handle >= this.#at.length) {
+      const capacity = grownCapacity(handle);
+      this.#at = enlarged(this.#at, new Int32Array(capacity));
+      this.#units = enlarged(this.#units, new Uint16Array(capacity));
+      this.#count = enlarged(this.#count, new Uint16Array(capacity));
+      this.#lasting = enlarged(this.#lasting, new Uint8Array(capacity));
+    }
+    this.#at[handle] = this.#isPlaced(handle) ? NOTHING : OUTSIDE;
+    return handle;
+  }
+
+  #isPlaced(handle: number): boolean {
+    const { from, to } = this.#share;
+    if (from === 0 && to === PLACES) {
+      return true;
+    }
+    const pack = this.#packs.ulid(handle);
+    const other = this.#together(pack);
+    const place = other === pack ? this.#packs.hash(handle) : hashOfUlid(other);
+    return place >= from && place < to;
+  }
+
+  /** Whether the slot has a bit, now. */
+  #hasRoomFor(handle: number, slot: number, slots: number): boolean {
+    if ((this.#at[handle] ?? OUTSIDE) < NOTHING) {
+      return false;
+    }
+    const unit = Math.floor(slot / UNIT_SLOTS);
+    return (
+      unit < this.#length(handle) ||
+      this.#grow(handle, Math.max(unit + 1, Math.ceil(slots / UNIT_SLOTS)))
+    );
+  }
+
+  #length(handle: number): number {
+    return this.#units[handle] ?? 0;
+  }
+
+  /** @returns false if the pack has to leave the share for want of room */
+  #grow(handle: number, units: number): boolean {
+    const room = this.#take(units, handle);
+    if (room === undefined) {
+      return false;
+    }
+    // Making room moves blocks.
+    const from = this.#at[handle] ?? NOTHING;
+    const block = this.#block(room, units);
+    block.fill(0);
+    if (from >= 0) {
+      block.set(this.#block(from, this.#length(handle)));
+      this.#freeUnits += this.#length(handle);
+    }
+    this.#at[handle] = room;
+    this.#units[handle] = units;
+    return true;
+  }
+
+  #take(units: number, handle: number): number | undefined {
+    const isTight = (this.#end % SLAB_UNITS) + units > SLAB_UNITS || this.#end % SLAB_UNITS === 0;
+    if (isTight && this.#isFullUp) {
+      this.#makeRoom();
+      return (this.#at[handle] ?? OUTSIDE) <= OUTSIDE ? undefined : this.#take(units, handle);
+    }
+    if (isTight) {
+      this.#end = this.#slabs.push(new Uint8Array(SLAB_BYTES)) * SLAB_UNITS - SLAB_UNITS;
+    }
+    const at = this.#end;
+    this.#end += units;
+    return at;
+  }
+
+  get #isFullUp(): boolean {
+    const free = this.#freeUnits * UNIT_BYTES;
+    const isLoose = free >= SLAB_BYTES && free > (this.#slabs.length * SLAB_BYTES) / 4;
+    return isLoose || this.#isTooMuch;
+  }
+
+  /** Whether another slab would be too much, and a smaller share is possible. */
+  get #isTooMuch(): boolean {
+    const bytes = (this.#slabs.length + 1) * SLAB_BYTES;
+    return bytes > this.#bytesMax && this.#share.to - this.#share.from > SHARE_MIN;
+  }
+
+  #makeRoom(): void {
+    if (this.#freeUnits * UNIT_BYTES < SLAB_BYTES) {
+      this.#halve();
+    }
+    this.#closeGaps();
+  }
+
+  #halve(): void {
+    const { from, to } = this.#share;
+    this.#share = { from, to: from + Math.ceil((to - from) / 2) };
+    for (let handle = 0; handle < this.#packs.count; handle++) {
+      if (this.#lasting[handle] === 0 && !this.#isPlaced(handle)) {
+        const at = this.#at[handle] ?? NOTHING;
+        this.#release(handle, at === NOTHING || at === OUTSIDE ? OUTSIDE : IGNORED);
+      }
+    }
+  }
+
+  #release(handle: number, state: number): void {
+    if ((this.#at[handle] ?? NOTHING) >= 0) {
+      this.#freeUnits += this.#length(handle);
+    }
+    this.#at[handle] = state;
+    this.#units[handle] = 0;
+  }
+
+  /** Moves all blocks to the front, in the order in which they lie. */
+  #closeGaps(): void {
+    const handles = Int32Array.from({ length: this.#packs.count }, (_, handle) => handle)
+      .filter((handle) => (this.#at[handle] ?? NOTHING) >= 0)
+      .sort((a, b) => (this.#at[a] ?? 0) - (this.#at[b] ?? 0));
+    let end = 0;
+    for (const handle of handles) {
+      const units = this.#length(handle);
+      const left = SLAB_UNITS - (end % SLAB_UNITS);
+      if (units > left) {
+        end += left;
+      }
+      const block = this.#block(this.#at[handle] ?? 0, units);
+      this.#block(end, units).set(block);
+      this.#at[handle] = end;
+      end += units;
+    }
+    this.#end = end;
+    this.#freeUnits = 0;
+    this.#slabs = this.#slabs.slice(0, Math.ceil(end / SLAB_UNITS));
+  }
+
+  #block(at: number, units: number): Uint8Array {
+    const start = (at % SLAB_UNITS) * UNIT_BYTES;
+    const slab = this.#slabs[Math.floor(at / SLAB_UNITS)];
+    return slab?.subarray(start, start + units * UNIT_BYTES) ?? NO_BLOCK;
   }
 }
 
 const NO_BLOCK = new Uint8Array();
+
+function enlarged<T extends Int32Array | Uint16Array | Uint8Array>(old: T, larger: T): T {
+  larger.set(old);
+  return larger;
+}

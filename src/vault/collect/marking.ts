@@ -3,30 +3,47 @@ import { packKey } from '../layout.ts';
 import type { MapNodes } from '../map-tree.ts';
 import type { SlotReference } from '../packs.ts';
 import type { PointDocument } from '../point-object.ts';
+import { grownCapacity } from '../ulid-table.ts';
 import { LiveSlots } from './live-slots.ts';
 import { walkPoint, type MapVisitor } from './map-walk.ts';
 import { SlotLinks } from './slot-links.ts';
 
+/** How much of a vault is marked at once. */
+export interface MarkingRules {
+  /** Places of packs before this one were dealt with. Default 0. */
+  readonly from?: number;
+  /** What the bits of data packs may take. Default: all they need. */
+  readonly bytesMax?: number;
+}
+
 /**
  * Marks what points need: nodes of their maps, files, data. Every node is visited once, whichever
- * points share it. When marking a point throws, some of its nodes count as visited and are not: then
+ * points share it. What is known of data packs is limited to a share of them when memory is; of metadata packs all
+ * is known. When marking a point throws, some of its nodes count as visited and are not: then
  * this marking is worth nothing.
  */
 export class Marking {
-  readonly live = new LiveSlots();
+  readonly live: LiveSlots;
   readonly links: SlotLinks;
   readonly #nodes: MapNodes;
   readonly #signal: AbortSignal;
-  readonly #handles: number[] = [];
+  /** By pack number, plus one. */
+  #handles = new Int32Array(grownCapacity(0));
   /** Objects with damage; all of their slots count as needed. */
   readonly damaged = new Set<string>();
   /** Nodes visited, for those who report. */
   nodeCount = 0;
 
-  constructor(nodes: MapNodes, aliases: Aliases, signal: AbortSignal) {
+  constructor(nodes: MapNodes, aliases: Aliases, signal: AbortSignal, rules: MarkingRules = {}) {
     this.#nodes = nodes;
     this.links = new SlotLinks(aliases);
+    this.live = new LiveSlots({ ...rules, together: (pack) => this.links.together(pack) });
     this.#signal = signal;
+  }
+
+  /** Memory of what was marked. */
+  get bytes(): number {
+    return this.live.bytes + this.#handles.byteLength;
   }
 
   /** @throws Fault `vault.map-corrupt` and what else keeps a map from being read whole */
@@ -72,16 +89,28 @@ export class Marking {
   }
 
   #linked({ pack, slot }: SlotReference): void {
-    const { ulid } = this.#nodes.base.numbers.name(pack);
+    const { ulid, kind } = this.#nodes.base.numbers.name(pack);
     if (this.links.touches(ulid)) {
       for (const other of this.links.names({ ulid, slot })) {
-        this.live.add(this.live.handle(other.ulid), other.slot);
+        this.live.add(this.live.handle(other.ulid, kind === 'metadata'), other.slot);
       }
     }
   }
 
   /** Handles by pack number: a leaf asks for the same pack again and again. */
   #handle(pack: number): number {
-    return (this.#handles[pack] ??= this.live.handle(this.#nodes.base.numbers.name(pack).ulid));
+    const known = this.#handles[pack] ?? 0;
+    if (known > 0) {
+      return known - 1;
+    }
+    const { ulid, kind } = this.#nodes.base.numbers.name(pack);
+    const handle = this.live.handle(ulid, kind === 'metadata');
+    if (pack >= this.#handles.length) {
+      const larger = new Int32Array(grownCapacity(pack));
+      larger.set(this.#handles);
+      this.#handles = larger;
+    }
+    this.#handles[pack] = handle + 1;
+    return handle;
   }
 }

@@ -1,6 +1,7 @@
 import { packKey, parsePackKey, PREFIXES, type PackKind, type PackName } from '../layout.ts';
 import type { ObjectStore } from '../object-store.ts';
 import type { Ulid } from '../ulid.ts';
+import { grownCapacity, UlidTable } from '../ulid-table.ts';
 
 /** One generation of a pack, as it was listed. */
 export interface PackObject {
@@ -16,28 +17,106 @@ export interface ListedPack {
   readonly objects: readonly PackObject[];
 }
 
-export type PackListing = ReadonlyMap<Ulid, ListedPack>;
+/** Of an object: rand, generation, size, and the one of the same pack before it, plus one. */
+const OBJECT_BYTES = 32;
+const GENERATION_OFFSET = 16;
+const SIZE_OFFSET = 20;
+const BEFORE_OFFSET = 28;
 
-/** All packs, oldest first. */
+/** All packs that were there when they were listed, in 60 to 80 bytes each. */
+export class PackListing {
+  readonly #ulids = new UlidTable();
+  /** Per pack: its last object, plus one; negative for metadata. */
+  #last = new Int32Array(grownCapacity(0));
+  #objects = Buffer.alloc(grownCapacity(0) * OBJECT_BYTES);
+  #objectCount = 0;
+  #totalBytes = 0;
+
+  /** Logical packs. */
+  get size(): number {
+    return this.#ulids.count;
+  }
+
+  /** Of all objects together. */
+  get totalBytes(): number {
+    return this.#totalBytes;
+  }
+
+  has(ulid: Ulid): boolean {
+    return this.#ulids.find(ulid) !== undefined;
+  }
+
+  get(ulid: Ulid): ListedPack | undefined {
+    const pack = this.#ulids.find(ulid);
+    return pack === undefined ? undefined : this.#pack(pack);
+  }
+
+  /** Oldest first. */
+  *values(): Iterable<ListedPack> {
+    const { size } = this;
+    const order = Uint32Array.from({ length: size }, (_, pack) => pack);
+    for (const pack of order.sort((a, b) => this.#ulids.compare(a, b))) {
+      yield this.#pack(pack);
+    }
+  }
+
+  add({ kind, ulid, generation, rand }: PackName, size: number): void {
+    const pack = this.#ulids.of(ulid);
+    if (pack >= this.#last.length) {
+      const larger = new Int32Array(grownCapacity(pack));
+      larger.set(this.#last);
+      this.#last = larger;
+    }
+    const last = this.#last[pack] ?? 0;
+    if (last !== 0 && kindOf(last) !== kind) {
+      // The same name as data and as metadata is nothing that a writer makes: the second is left alone.
+      return;
+    }
+    const at = this.#objectCount++ * OBJECT_BYTES;
+    if (at >= this.#objects.length) {
+      const larger = Buffer.alloc(grownCapacity(this.#objectCount) * OBJECT_BYTES);
+      this.#objects.copy(larger);
+      this.#objects = larger;
+    }
+    this.#objects.write(rand, at, 'hex');
+    this.#objects.writeUInt32LE(generation, at + GENERATION_OFFSET);
+    this.#objects.writeDoubleLE(size, at + SIZE_OFFSET);
+    this.#objects.writeUInt32LE(Math.abs(last), at + BEFORE_OFFSET);
+    this.#last[pack] = kind === 'data' ? this.#objectCount : -this.#objectCount;
+    this.#totalBytes += size;
+  }
+
+  #pack(pack: number): ListedPack {
+    const ulid = this.#ulids.ulid(pack);
+    const last = this.#last[pack] ?? 0;
+    const kind = kindOf(last);
+    const objects: PackObject[] = [];
+    for (let next = Math.abs(last); next > 0;) {
+      const at = (next - 1) * OBJECT_BYTES;
+      const generation = this.#objects.readUInt32LE(at + GENERATION_OFFSET);
+      const rand = this.#objects.toString('hex', at, at + GENERATION_OFFSET);
+      const size = this.#objects.readDoubleLE(at + SIZE_OFFSET);
+      objects.push({ name: { kind, ulid, generation, rand }, size });
+      next = this.#objects.readUInt32LE(at + BEFORE_OFFSET);
+    }
+    objects.sort((a, b) => (mayReplace(b.name, a.name) ? -1 : 1));
+    return { kind, ulid, objects };
+  }
+}
+
+function kindOf(last: number): PackKind {
+  return last < 0 ? 'metadata' : 'data';
+}
+
 export async function listPacks(store: ObjectStore, signal: AbortSignal): Promise<PackListing> {
-  const packs = new Map<Ulid, { kind: PackKind; ulid: Ulid; objects: PackObject[] }>();
+  const packs = new PackListing();
   for (const prefix of [PREFIXES.data, PREFIXES.metadata]) {
     for await (const { key, size } of store.list(prefix, signal)) {
       const name = parsePackKey(key);
-      if (name === undefined) {
-        continue;
-      }
-      const { kind, ulid } = name;
-      const pack = packs.get(ulid) ?? { kind, ulid, objects: [] };
-      packs.set(ulid, pack);
-      // The same name as data and as metadata is nothing that a writer makes: the second is left alone.
-      if (pack.kind === kind) {
-        pack.objects.push({ name, size });
+      if (name !== undefined) {
+        packs.add(name, size);
       }
     }
-  }
-  for (const { objects } of packs.values()) {
-    objects.sort((a, b) => (mayReplace(b.name, a.name) ? -1 : 1));
   }
   return packs;
 }

@@ -5,11 +5,19 @@ import { pointKey } from '../layout.ts';
 import type { PointName } from '../retirements.ts';
 import { ulidTimeMs } from '../ulid.ts';
 import type { Running } from '../vault-options.ts';
-import { collectRules, type CollectOptions, type CollectParts } from './collect-options.ts';
-import { openWhole } from './compaction.ts';
-import { listPacks, totalSize, type ListedPack } from './pack-listing.ts';
+import {
+  collectRules,
+  markingBytes,
+  type CollectOptions,
+  type CollectParts,
+  type CollectRules,
+} from './collect-options.ts';
+import { openListed } from './compaction.ts';
+import { listPacks, totalSize, type ListedPack, type PackListing } from './pack-listing.ts';
 import { measurePoints } from './point-usage.ts';
-import { RootMarking } from './root-marking.ts';
+import { ALL_PACKS } from './live-slots.ts';
+import type { Marking } from './marking.ts';
+import { RootMarking, type MarkedRoots } from './root-marking.ts';
 
 /** What a collection would do now. Nothing was written to find out. */
 export interface PrunePlan {
@@ -24,6 +32,9 @@ export interface PrunePlan {
   readonly writtenBytes: number;
   /** Bytes that nothing needs and that stay, in young or mostly needed packs. */
   readonly deadBytesLeft: number;
+  /** What marking took at most, and in how many shares it was done. */
+  readonly markingBytes: number;
+  readonly shares: number;
   /** About; without those that marking takes. */
   readonly requests: { readonly get: number; readonly put: number; readonly remove: number };
 }
@@ -45,45 +56,94 @@ export async function planPrune(
   options: CollectOptions,
   running: Running,
 ): Promise<PrunePlan> {
-  const { base, cache, log, format, clock } = parts;
-  const rules = collectRules(options, format.packBytes);
+  const { base, cache, log } = parts;
   const packs = new Packs(base, cache, log);
   const listing = await listPacks(base.store, running.signal);
   const exclusive = await exclusiveBytes(parts, retire, running);
   const roots = new RootMarking(parts, new MapNodes(base, packs), running, retire);
-  const { marking, dead } = await roots.mark();
-  const plan = {
+  const planning = new Planning(parts, packs, options, running);
+  const bytesMax = markingBytes(options, listing.totalBytes);
+  let dead: MarkedRoots['dead'] = [];
+  for (let from = ALL_PACKS.from; from < ALL_PACKS.to;) {
+    const marked = await roots.mark({ rules: { from, bytesMax } });
+    await planning.share(listing, marked.marking);
+    from = marked.marking.live.share.to;
+    dead = marked.dead;
+  }
+  const { plan } = planning;
+  plan.requests.put += plan.deadSlots > 0 ? 2 : 0;
+  plan.requests.remove += dead.reduce((sum, { isSealed }) => sum + (isSealed ? 2 : 1), 0);
+  return {
+    ...plan,
+    points: dead.map(({ vmId, id }) => {
+      const bytes = exclusive.get(pointKey(vmId, id));
+      return { vmId, id, ...(bytes === undefined ? {} : { exclusiveBytes: bytes }) };
+    }),
+  };
+}
+
+/** Adds up what a collection would do with each pack. */
+class Planning {
+  readonly #packs: Packs;
+  readonly #rules: CollectRules;
+  readonly #youngFromMs: number;
+  readonly #running: Running;
+  #rewriteLeft: number;
+  readonly plan = {
     removedPacks: 0,
     compactedPacks: 0,
     deadSlots: 0,
     removedBytes: 0,
     writtenBytes: 0,
     deadBytesLeft: 0,
+    markingBytes: 0,
+    shares: 0,
     requests: { get: 0, put: 0, remove: 0 },
   };
-  const youngFromMs = clock.nowMs() - rules.youngMs;
-  let rewriteLeft = rules.rewriteBytes;
-  for (const pack of listing.values()) {
-    const handle = marking.live.handle(pack.ulid);
-    if (marking.live.isFull(handle)) {
-      continue;
+
+  constructor(
+    { format, clock }: CollectParts,
+    packs: Packs,
+    options: CollectOptions,
+    running: Running,
+  ) {
+    this.#packs = packs;
+    this.#rules = collectRules(options, format.packBytes);
+    this.#youngFromMs = clock.nowMs() - this.#rules.youngMs;
+    this.#rewriteLeft = this.#rules.rewriteBytes;
+    this.#running = running;
+  }
+
+  /** The packs that this marking knows. */
+  async share(listing: PackListing, { live, bytes }: Marking): Promise<void> {
+    this.plan.shares += 1;
+    this.plan.markingBytes = Math.max(this.plan.markingBytes, bytes);
+    for (const pack of listing.values()) {
+      if (!live.isInShare(pack.ulid)) {
+        continue;
+      }
+      const handle = live.handle(pack.ulid);
+      if (!live.isFull(handle)) {
+        await this.#pack(pack, (slot) => live.has(handle, slot));
+      }
     }
-    const isYoung = ulidTimeMs(pack.ulid) > youngFromMs;
-    const { share, deadSlots } = await deadShare(packs, pack, running, (slot) =>
-      marking.live.has(handle, slot),
-    );
+  }
+
+  async #pack(pack: ListedPack, isLive: (slot: number) => boolean): Promise<void> {
+    const { plan } = this;
+    const { share, deadSlots } = await deadShare(this.#packs, pack, this.#running, isLive);
     const size = totalSize(pack.objects);
-    if (isYoung) {
+    if (ulidTimeMs(pack.ulid) > this.#youngFromMs) {
       plan.deadBytesLeft += Math.round(size * share);
-      continue;
+      return;
     }
     plan.deadSlots += deadSlots;
     if (share === 1) {
       plan.removedPacks += 1;
       plan.removedBytes += size;
       plan.requests.remove += pack.objects.length;
-    } else if (1 - share < rules.liveShare && size <= rewriteLeft) {
-      rewriteLeft -= size;
+    } else if (1 - share < this.#rules.liveShare && size <= this.#rewriteLeft) {
+      this.#rewriteLeft -= size;
       plan.compactedPacks += 1;
       plan.removedBytes += size;
       plan.writtenBytes += Math.round(size * (1 - share));
@@ -94,15 +154,6 @@ export async function planPrune(
       plan.deadBytesLeft += Math.round(size * share);
     }
   }
-  plan.requests.put += plan.deadSlots > 0 ? 2 : 0;
-  plan.requests.remove += dead.reduce((sum, { isSealed }) => sum + (isSealed ? 2 : 1), 0);
-  return {
-    ...plan,
-    points: dead.map(({ vmId, id }) => {
-      const bytes = exclusive.get(pointKey(vmId, id));
-      return { vmId, id, ...(bytes === undefined ? {} : { exclusiveBytes: bytes }) };
-    }),
-  };
 }
 
 /** By point, if any is to be given up. */
@@ -123,7 +174,7 @@ async function deadShare(
 ): Promise<{ share: number; deadSlots: number }> {
   let footer: PackFooter | undefined;
   for (const object of pack.objects) {
-    footer = (await openWhole(packs, object, () => undefined, signal))?.footer ?? footer;
+    footer = (await openListed(packs, object, () => undefined, signal))?.footer ?? footer;
   }
   let all = 0;
   let dead = 0;

@@ -6,7 +6,7 @@ import type { PointName } from '../retirements.ts';
 import type { Running } from '../vault-options.ts';
 import type { CollectParts } from './collect-options.ts';
 import { Holds } from './holds.ts';
-import { Marking } from './marking.ts';
+import { Marking, type MarkingRules } from './marking.ts';
 import { listPoints, readRoot, type ListedPoint, type PointListing } from './root-points.ts';
 
 /** What all points that count need, as of one listing. */
@@ -21,6 +21,18 @@ export interface MarkedRoots {
 }
 
 type GiveUp = (point: ListedPoint) => Promise<boolean>;
+
+export interface RootMarkingOptions {
+  /** What was marked before: then only maps of new points are walked. */
+  readonly before?: MarkedRoots;
+  /**
+   * For a point without a seal that cannot be read: true if it is retired now. Its writer died when
+   * a conflict took its slots, and would keep every collection from its work.
+   */
+  readonly giveUp?: GiveUp;
+  /** How much is marked, unless it goes on with what was marked before. */
+  readonly rules?: MarkingRules;
+}
 
 /** Points can go while their maps are read; more often than this in a row is no chance. */
 const BEGINNINGS_MAX = 10;
@@ -67,14 +79,13 @@ export class RootMarking {
    *
    * A point that was listed and cannot be read never counts as needing nothing: a child that inherits from it may
    * have come after the listing. If it is retired by now all begins again; if not, the collection ends.
-   * @param giveUp for a point without a seal that cannot be read: true if it is retired now. Its writer died when
-   *   a conflict took its slots, and would keep every collection from its work.
    * @throws Fault `vault.collect-unsure`, `vault.format-newer`
    */
-  async mark(before?: MarkedRoots, giveUp: GiveUp = async () => false): Promise<MarkedRoots> {
+  async mark(options: RootMarkingOptions = {}): Promise<MarkedRoots> {
+    const { before, ...others } = options;
     let start = before;
     for (let beginning = 0; beginning < BEGINNINGS_MAX; beginning++) {
-      const marked = await this.#markOnce(start, giveUp);
+      const marked = await this.#markOnce(start, others);
       if (marked !== undefined) {
         return marked;
       }
@@ -87,7 +98,7 @@ export class RootMarking {
   /** @returns undefined if a point went in the middle */
   async #markOnce(
     before: MarkedRoots | undefined,
-    giveUp: GiveUp,
+    { giveUp = async () => false, rules }: RootMarkingOptions,
   ): Promise<MarkedRoots | undefined> {
     const { signal } = this.#running;
     const { roots, dead } = await this.list();
@@ -98,7 +109,7 @@ export class RootMarking {
       throw unsure(`the alias object ${unreadable} is damaged`, undefined);
     }
     const isSame = before?.aliases === aliases.count;
-    const marking = isSame ? before.marking : new Marking(this.#nodes, aliases, signal);
+    const marking = isSame ? before.marking : new Marking(this.#nodes, aliases, signal, rules);
     const walked = new Set(isSame ? before.walked : []);
     const count = aliases.count;
     for (const [index, root] of roots.entries()) {

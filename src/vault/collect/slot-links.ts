@@ -11,17 +11,32 @@ interface Link extends SlotRange {
 /** Aliases in both directions: all names of a slot are one slot for a collector. */
 export class SlotLinks {
   readonly #links = new Map<Ulid, Link[]>();
+  /** Of each pack one that it is linked with, directly or not, in the end the same for all of them. */
+  readonly #first = new Map<Ulid, Ulid>();
 
   constructor(aliases: Aliases) {
     for (const { from, to, count } of aliases.all()) {
       this.#add(from, to, count);
       this.#add(to, from, count);
+      this.#join(from.ulid, to.ulid);
     }
   }
 
   /** Whether any slot of the pack has another name. */
   touches(pack: Ulid): boolean {
     return this.#links.has(pack);
+  }
+
+  /** The same for all packs that share a slot, and for those that these share one with. */
+  together(pack: Ulid): Ulid {
+    let first = pack;
+    for (let next = this.#first.get(pack); next !== undefined; next = this.#first.get(next)) {
+      first = next;
+    }
+    if (first !== pack && this.#first.get(pack) !== first) {
+      this.#first.set(pack, first);
+    }
+    return first;
   }
 
   /** All other names of a slot. */
@@ -53,6 +68,13 @@ export class SlotLinks {
       if (slot >= first && slot < first + count) {
         yield { ulid: other, slot: otherFirst + slot - first };
       }
+    }
+  }
+
+  #join(one: Ulid, other: Ulid): void {
+    const [a, b] = [this.together(one), this.together(other)];
+    if (a !== b) {
+      this.#first.set(b, a);
     }
   }
 

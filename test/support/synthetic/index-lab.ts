@@ -3,7 +3,7 @@ import { DedupIndex } from '../../../src/vault/dedup-index.ts';
 import { FooterCache } from '../../../src/vault/footer-cache.ts';
 import { KeyTree } from '../../../src/vault/key-tree.ts';
 import { PackNumbers } from '../../../src/vault/pack-numbers.ts';
-import { Packs } from '../../../src/vault/packs.ts';
+import { Packs, type VaultBase } from '../../../src/vault/packs.ts';
 import { SlotSet } from '../../../src/vault/slot-set.ts';
 import type { LookupOrder, LookupResult } from './lookup.worker.ts';
 import { SyntheticStore } from './synthetic-store.ts';
@@ -17,11 +17,10 @@ export class IndexLab {
   readonly numbers = new PackNumbers();
   readonly #index: DedupIndex;
 
-  private constructor(packs: number, cache: FooterCache, { keys, store, entriesMax }: Parts) {
-    this.packs = packs;
-    this.store = store;
-    const context = { vaultId: keys.vaultId, chunkId: 'blake3', keyVersion: 0 } as const;
-    const base = { store, keys, context, numbers: this.numbers };
+  private constructor(place: IndexPlace, cache: FooterCache, entriesMax: number | undefined) {
+    this.packs = place.packs;
+    this.store = place.store;
+    const base = { ...place, numbers: this.numbers };
     this.#index = new DedupIndex(base, new Packs(base, cache), cache, entriesMax);
   }
 
@@ -29,9 +28,15 @@ export class IndexLab {
   static async open(folder: string, packs: number, entriesMax?: number): Promise<IndexLab> {
     const keys = new KeyTree(Buffer.alloc(32, 'key'), Buffer.alloc(16, 'vault'));
     const context = { vaultId: keys.vaultId, chunkId: 'blake3', keyVersion: 0 } as const;
-    const cache = await FooterCache.open(folder, 'synthetic', 'synthetic:');
-    const store = new SyntheticStore(keys, context, packs);
-    return new IndexLab(packs, cache, { keys, store, entriesMax });
+    const store = new SyntheticStore({ keys, context }, packs);
+    return IndexLab.at({ keys, context, store, packs, cacheFolder: folder }, entriesMax);
+  }
+
+  static async at(place: IndexPlace, entriesMax?: number): Promise<IndexLab> {
+    const { store, keys, cacheFolder } = place;
+    const vaultId = keys.vaultId.toString('hex');
+    const cache = await FooterCache.open(cacheFolder, vaultId, store.identity);
+    return new IndexLab(place, cache, entriesMax);
   }
 
   async load(): Promise<void> {
@@ -64,7 +69,9 @@ export class IndexLab {
     const { states } = this.numbers;
     const memory = { ...this.#index.memory, states, session: 2 };
     const workerData: LookupOrder = { ...order, memory, packs: this.packs };
-    const worker = new Worker(new URL('./lookup.worker.ts', import.meta.url), { workerData });
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+    const url = new URL(`./lookup.worker.${extension}`, import.meta.url);
+    const worker = new Worker(url, { workerData });
     return new Promise((resolve, reject) => {
       worker.on('error', reject);
       worker.on('message', (message: LookupResult | { need: number; mailbox: Int32Array }) => {
@@ -81,8 +88,9 @@ export class IndexLab {
   }
 }
 
-interface Parts {
-  readonly keys: KeyTree;
+/** A vault as far as an index needs it. */
+export interface IndexPlace extends Pick<VaultBase, 'keys' | 'context'> {
   readonly store: SyntheticStore;
-  readonly entriesMax: number | undefined;
+  readonly packs: number;
+  readonly cacheFolder: string;
 }

@@ -1,8 +1,15 @@
+import assert from 'node:assert/strict';
 import { createCipheriv } from 'node:crypto';
 import { FOOTER_INDEX, seal } from '../../../src/vault/aead.ts';
 import type { KeyTree } from '../../../src/vault/key-tree.ts';
 import { packKey, type PackName } from '../../../src/vault/layout.ts';
-import type { ObjectEntry, ObjectPart, ObjectRange } from '../../../src/vault/object-store.ts';
+import {
+  ObjectStore,
+  type ObjectEntry,
+  type ObjectKey,
+  type ObjectPart,
+  type ObjectRange,
+} from '../../../src/vault/object-store.ts';
 import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
 import {
   encodeFooter,
@@ -10,6 +17,7 @@ import {
   packTrailer,
   type PackContext,
 } from '../../../src/vault/pack-layout.ts';
+import type { VaultBase } from '../../../src/vault/packs.ts';
 import { ulidText } from '../../../src/vault/ulid.ts';
 
 /** Chunks of a pack of 64 MiB at a mean of 36 KiB. */
@@ -19,6 +27,8 @@ const SECTORS = 9;
 export const CHUNK_SECTORS = SECTORS;
 const ID_BYTES = 16;
 const ZERO = Buffer.alloc(PACK_SLOTS * ID_BYTES);
+/** As large as such a pack would be. */
+const OBJECT_BYTES = 64 * 1024 * 1024;
 
 /** Ids of the chunks of a pack, made of its number alone. Ids of packs beyond the last are in no pack. */
 export function syntheticIds(pack: number): Buffer {
@@ -30,7 +40,7 @@ export function syntheticIds(pack: number): Buffer {
 
 const START_MS = Date.UTC(2026, 0, 1);
 
-function nameOf(index: number): PackName {
+export function syntheticPack(index: number): PackName {
   const bytes = Buffer.alloc(16);
   bytes.writeUIntBE(START_MS + index * 1000, 0, 6);
   bytes.writeUInt32BE(index, 12);
@@ -38,48 +48,94 @@ function nameOf(index: number): PackName {
   return { kind: 'data', ulid: ulidText(bytes), generation: 0, rand };
 }
 
-/** A vault of any size whose packs have genuine footers and no content: each is made when it is read. */
-export class SyntheticStore extends MemoryObjectStore {
+/** How many keys one request lists. */
+const PAGE_ENTRIES = 1000;
+
+/**
+ * A vault of any size whose data packs have genuine footers and no content: each is made when it is read. All other
+ * objects are where they were put.
+ */
+export class SyntheticStore extends ObjectStore {
   override readonly location: string = 'synthetic:';
   readonly #keys: KeyTree;
   readonly #context: PackContext;
   readonly #packs: number;
+  readonly #others: ObjectStore;
   /** Time spent on making what a store would just have. */
   madeMs = 0;
   gets = 0;
   lists = 0;
 
-  constructor(keys: KeyTree, context: PackContext, packs: number) {
+  constructor(
+    { keys, context }: Pick<VaultBase, 'keys' | 'context'>,
+    packs: number,
+    others: ObjectStore = new MemoryObjectStore(),
+  ) {
     super();
     this.#keys = keys;
     this.#context = context;
     this.#packs = packs;
+    this.#others = others;
   }
 
-  override get identity(): string {
-    return this.location;
+  override async put(key: ObjectKey, data: Uint8Array, signal: AbortSignal): Promise<void> {
+    await this.#others.put(key, data, signal);
   }
 
-  override async *list(prefix: string): AsyncIterable<ObjectEntry> {
-    for (let index = 0; index < this.#packs; index++) {
-      this.lists += index % 1000 === 0 ? 1 : 0;
-      const key = packKey(nameOf(index));
-      if (key.startsWith(prefix)) {
-        yield { key, size: 64 * 1024 * 1024 };
-      }
-    }
-  }
-
-  override async getRange(key: string, range: ObjectRange): Promise<ObjectPart | undefined> {
+  override async get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined> {
     this.gets += 1;
-    const number = parseInt(key.slice(-32), 16);
-    if (number >= this.#packs || !('suffix' in range)) {
-      return undefined;
+    return this.#others.get(key, signal);
+  }
+
+  override async *list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {
+    let entries = 0;
+    for await (const entry of this.#entries(prefix, signal)) {
+      this.lists += entries % PAGE_ENTRIES === 0 ? 1 : 0;
+      entries += 1;
+      yield entry;
     }
+    this.lists += entries === 0 ? 1 : 0;
+  }
+
+  override async getRange(
+    key: ObjectKey,
+    range: ObjectRange,
+    signal: AbortSignal,
+  ): Promise<ObjectPart | undefined> {
+    this.gets += 1;
+    const number = this.#numberOf(key);
+    if (number === undefined) {
+      return this.#others.getRange(key, range, signal);
+    }
+    assert('suffix' in range, 'there is no content');
     const startMs = performance.now();
-    const { tail, objectSize } = this.#tail(nameOf(number), syntheticIds(number));
+    const { tail, objectSize } = this.#tail(syntheticPack(number), syntheticIds(number));
     this.madeMs += performance.now() - startMs;
     return { data: tail.subarray(Math.max(0, tail.length - range.suffix)), objectSize };
+  }
+
+  override async remove(key: ObjectKey, signal: AbortSignal): Promise<void> {
+    await this.#others.remove(key, signal);
+  }
+
+  override async close(): Promise<void> {
+    await this.#others.close();
+  }
+
+  /** Names of synthetic packs are older than those of all others. */
+  async *#entries(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {
+    for (let index = 0; prefix.startsWith('d/') && index < this.#packs; index++) {
+      const key = packKey(syntheticPack(index));
+      if (key.startsWith(prefix)) {
+        yield { key, size: OBJECT_BYTES };
+      }
+    }
+    yield* this.#others.list(prefix, signal);
+  }
+
+  #numberOf(key: ObjectKey): number | undefined {
+    const number = key.startsWith('d/') ? parseInt(key.slice(-32), 16) : this.#packs;
+    return number < this.#packs && packKey(syntheticPack(number)) === key ? number : undefined;
   }
 
   #tail(name: PackName, ids: Buffer): { tail: Buffer; objectSize: number } {
