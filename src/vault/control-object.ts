@@ -8,9 +8,9 @@ import type { ObjectKey } from './object-store.ts';
 
 const MAGIC = Buffer.from('HKCTRL00');
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
-const PREAMBLE_BYTES = 36;
+export const PREAMBLE_BYTES = 36;
 const KEY_VERSION_OFFSET = 12;
-const MAC_BYTES = 32;
+export const CONTROL_MAC_BYTES = 32;
 const KINDS = {
   format: 1,
   seal: 2,
@@ -42,7 +42,7 @@ export function encodeControl(
   key: ObjectKey,
   body: Uint8Array,
 ): Buffer {
-  const content = new ByteWriter(PREAMBLE_BYTES + body.length + MAC_BYTES)
+  const content = new ByteWriter(PREAMBLE_BYTES + body.length + CONTROL_MAC_BYTES)
     .bytes(MAGIC)
     .u16(FORMAT_VERSION)
     .u8(KINDS[kind])
@@ -89,8 +89,8 @@ export function decodeControl(
       const preamble = parsePreamble(object);
       require(preamble.vaultId.equals(keys.vaultId), 'it belongs to another vault');
       require(keys.has(preamble.keyVersion), 'it names a key that this vault does not have');
-      require(object.length >= PREAMBLE_BYTES + MAC_BYTES, 'it is cut short');
-      const end = object.length - MAC_BYTES;
+      require(object.length >= PREAMBLE_BYTES + CONTROL_MAC_BYTES, 'it is cut short');
+      const end = object.length - CONTROL_MAC_BYTES;
       const expected = mac(keys, kind, key, object.subarray(0, end));
       require(sameBytes(expected, object.subarray(end)), 'it is not what a key holder wrote');
       // Preamble and MAC are the same in every version: a version that was flipped is damage, not news.

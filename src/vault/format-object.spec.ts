@@ -11,6 +11,7 @@ import {
   signal,
 } from '../../test/support/vault-lab.ts';
 import { SystemClock } from '../kernel/clock.ts';
+import { VaultCopy } from './copy/vault-copy.ts';
 import { decodeFormat, encodeFormat } from './format-object.ts';
 import { VaultKeys } from './keys/vault-keys.ts';
 import { refuseOtherVersion } from './format-version.ts';
@@ -77,6 +78,19 @@ describe('features this program does not know', () => {
 
     await expect(backUp(vault, disk)).resolves.toMatchObject({ vmName: 'web' });
   });
+
+  it.each([{ incompatible: 1 }, { readOnly: 2 }, { noCollect: 2 ** 31 }])(
+    'refuse copying, without a key too: %j',
+    async (features) => {
+      const { store: source } = await setUp(features);
+      const target = new MemoryObjectStore();
+
+      const copying = new VaultCopy({ source, target, clock }).run({ signal });
+
+      await expect(copying).rejects.toMatchObject({ code: 'vault.format-newer' });
+      expect(await Array.fromAsync(target.list('', signal))).toEqual([]);
+    },
+  );
 
   it('and fields that it does not know stay when it writes a new format', async () => {
     const { store } = await setUp({ compatible: 8 }, { tide: { high: 1 } });

@@ -1,7 +1,13 @@
 import { z } from 'zod';
 import { Fault } from '../kernel/fault.ts';
-import { decodeControl, encodeControl, parsePreamble } from './control-object.ts';
-import { parseOr, require } from './binary.ts';
+import {
+  CONTROL_MAC_BYTES,
+  decodeControl,
+  encodeControl,
+  parsePreamble,
+  PREAMBLE_BYTES,
+} from './control-object.ts';
+import { parseJson, parseOr, require } from './binary.ts';
 import { FORMAT_VERSION, refuseOtherVersion } from './format-version.ts';
 import { DATA_FRAME_BYTES } from './pack-layout.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
@@ -94,6 +100,32 @@ export function claimedVault(
       return { vaultId: Buffer.from(vaultId), keyVersion };
     },
   );
+}
+
+/**
+ * For who copies a vault without its keys and so might leave out objects of kinds that it does not know. Nothing is proven.
+ * @throws Fault `vault.format-newer`
+ */
+export function refuseToCopy(key: ObjectKey, object: Uint8Array): void {
+  const { incompatible, readOnly, noCollect } = claimedFeatures(object);
+  const features = incompatible | readOnly | noCollect;
+  if (features !== 0) {
+    throw new Fault(
+      'vault.format-newer',
+      `${key} uses features (${(features >>> 0).toString(2)}) with which this program cannot copy the vault whole. Nothing was written; use a newer program to copy.`,
+      { key },
+    );
+  }
+}
+
+function claimedFeatures(object: Uint8Array): Features {
+  try {
+    const json = parseJson(object.subarray(PREAMBLE_BYTES, -CONTROL_MAC_BYTES));
+    return z.object({ features: Features }).parse(json).features;
+  } catch {
+    // A format object that is damaged is copied as it is; who opens the copy is told.
+    return NO_FEATURES;
+  }
 }
 
 /** The retention key of the vault, as far as its format tells: good for checking signatures. */

@@ -136,6 +136,7 @@ export class PlainReader {
       let first = packAndFlag & 1 ? node.varint() : 0;
       for (; sector < end; slot++) {
         const { id, content } = this.#packs.slot('d', pack, slot);
+        this.#vault.proveChunk(id, content);
         const sectors = Math.min(content.length / SECTOR - first, end - sector);
         assert(sectors > 0);
         content.copy(target, sector * SECTOR, first * SECTOR, (first + sectors) * SECTOR);

@@ -7,6 +7,8 @@ import { base32, decrypt, hkdf, hmac, lengthAndName } from './plain-bytes.ts';
 interface PlainFormat {
   readonly vaultId: string;
   readonly keyVersion: number;
+  readonly chunkId: string;
+  readonly dedupDomain: string;
   readonly retention: { publicKey: string; earlier: string[]; confirmed?: string };
 }
 /** Keys and control objects, for the reader that uses nothing of src/. */
@@ -99,6 +101,15 @@ export class PlainVault {
       return verify(null, message, ed25519, body.subarray(0, 64));
     });
     return isGenuine ? rest : undefined;
+  }
+
+  /** Section 3. BLAKE3 is not in Node: those ids are left to the program itself. */
+  proveChunk(id: Buffer, content: Buffer): void {
+    const { chunkId, dedupDomain } = this.format;
+    if (chunkId === 'hmac-sha256') {
+      const key = this.derive(`chunk-id/${dedupDomain}`, 0);
+      assert.deepEqual(hmac(key, content).subarray(0, 16), id);
+    }
   }
 
   has(key: string): boolean {

@@ -1,9 +1,12 @@
 import { Fault } from '../../kernel/fault.ts';
-import { claimedVault } from '../format-object.ts';
+import { claimedVault, refuseToCopy } from '../format-object.ts';
 import { numberOf, PREFIXES } from '../layout.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 
-/** The vault that a store says it holds, by its newest format object; not proven without a key. */
+/**
+ * The vault that a store says it holds, by its newest format object; not proven without a key.
+ * @throws Fault `vault.format-newer`
+ */
 async function vaultAt(store: ObjectStore, signal: AbortSignal): Promise<string | undefined> {
   let newest: ObjectKey | undefined;
   for await (const { key } of store.list(PREFIXES.format, signal)) {
@@ -12,14 +15,17 @@ async function vaultAt(store: ObjectStore, signal: AbortSignal): Promise<string 
     }
   }
   const object = newest === undefined ? undefined : await store.get(newest, signal);
-  return newest === undefined || object === undefined
-    ? undefined
-    : claimedVault(newest, object).vaultId.toString('hex');
+  if (newest === undefined || object === undefined) {
+    return undefined;
+  }
+  const { vaultId } = claimedVault(newest, object);
+  refuseToCopy(newest, object);
+  return vaultId.toString('hex');
 }
 
 /**
  * The id of the source's vault, if the target is empty or holds a copy of the same vault.
- * @throws Fault `vault.not-found`, `vault.not-empty`, `copy.other-vault`, `copy.same-place`
+ * @throws Fault `vault.not-found`, `vault.not-empty`, `vault.format-newer`, `copy.other-vault`, `copy.same-place`
  */
 export async function checkPlaces(
   source: ObjectStore,
