@@ -1,5 +1,4 @@
 import { setImmediate } from 'node:timers/promises';
-import { ID_BYTES } from './chunk-id.ts';
 import type { FooterCache } from './footer-cache.ts';
 import { idWords, IndexTable, type SlotPlace } from './index-table.ts';
 import type { IndexRuns } from './index/index-runs.ts';
@@ -81,7 +80,11 @@ export class DedupIndex {
       const { packs, listed } = await this.#known.data(signal);
       this.#excluded = excluded;
       await this.#openRuns();
-      await this.#loadPacks(this.#useRuns(packs, excluded), excluded, signal);
+      const rest = this.#useRuns(packs, excluded);
+      // Once, instead of by doubling; many go to runs.
+      const expected = rest.length * PACK_ENTRIES_EXPECTED;
+      await this.#makeRoom(expected < this.#entriesMax / 2 ? expected : 0);
+      await this.#loadPacks(rest, excluded, signal);
       if (listed) {
         await this.#cache?.markListed();
       }
@@ -96,10 +99,7 @@ export class DedupIndex {
   ): Promise<void> {
     await this.#inTurn(async () => {
       await this.#makeRoom(slots.sectors.length);
-      for (const [index, sectors] of slots.sectors.entries()) {
-        const id = slots.ids.subarray(index * ID_BYTES, (index + 1) * ID_BYTES);
-        this.#table.insert(idWords(id), { pack, slot: slots.first + index }, sectors);
-      }
+      this.#table.insertSlots(slots, { pack, first: slots.first });
     });
   }
 
@@ -231,12 +231,10 @@ export class DedupIndex {
   async #loadPack(pack: number, footer: PackFooter, excluded: SlotSet): Promise<void> {
     const { ulid } = this.#base.numbers.name(pack);
     await this.#makeRoom(footer.slots);
-    for (let slot = 0; slot < footer.slots; slot++) {
-      const sectors = footer.size(slot);
-      if (sectors > 0 && !excluded.has(ulid, slot)) {
-        this.#table.insert(idWords(footer.id(slot)), { pack, slot }, sectors);
-      }
-    }
+    const slots = { sectors: footer.sizes, ids: footer.ids };
+    const isWanted = (slot: number): boolean => !excluded.has(ulid, slot);
+    const some = excluded.of(ulid) === undefined ? undefined : isWanted;
+    this.#table.insertSlots(slots, { pack, first: 0 }, some);
     this.#base.numbers.setState(pack, PACK_USABLE);
   }
 

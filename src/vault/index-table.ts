@@ -66,6 +66,29 @@ export class IndexTable {
     Atomics.store(this.words, at + 5, (place.slot << 8) | sectors);
   }
 
+  /**
+   * Adds or replaces the slots of a pack from `first` on, except missing ones; the caller made room.
+   * @param sectors per slot; 0 is a missing slot
+   * @param ids 16 bytes per slot
+   */
+  insertSlots(
+    { sectors, ids }: { readonly sectors: ArrayLike<number>; readonly ids: Uint8Array },
+    { pack, first }: { readonly pack: number; readonly first: number },
+    isWanted?: (slot: number) => boolean,
+  ): void {
+    const view = new DataView(ids.buffer, ids.byteOffset, ids.byteLength);
+    const id = new Uint32Array(4);
+    for (let index = 0; index < sectors.length; index++) {
+      const size = sectors[index] ?? 0;
+      if (size > 0 && isWanted?.(first + index) !== false) {
+        for (let word = 0; word < 4; word++) {
+          id[word] = view.getUint32(index * ID_BYTES + word * 4, true);
+        }
+        this.insert(id, { pack, slot: first + index }, size);
+      }
+    }
+  }
+
   /** Removes the entry if it stands for exactly this slot. */
   remove(id: Uint32Array, place: SlotPlace): void {
     const at = this.#find(id);

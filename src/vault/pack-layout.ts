@@ -191,15 +191,22 @@ export function decodeFooter(kind: PackKind, plain: Uint8Array, footerOffset: nu
   for (let slot = 0; slot < slotCount; slot++) {
     sizes[slot] = reader.varint(FRAME_RAW_BYTES_MAX[kind]);
   }
-  const ids = new Uint8Array(slotCount * ID_BYTES);
-  for (let slot = 0; slot < slotCount; slot++) {
-    if (sizes[slot] !== 0) {
-      ids.set(reader.bytes(ID_BYTES), slot * ID_BYTES);
-    }
-  }
+  const ids = sizes.includes(0)
+    ? idsWithGaps(reader, sizes)
+    : Uint8Array.from(reader.bytes(slotCount * ID_BYTES));
   require(reader.varint() === 0, 'it has parts that this program does not know');
   reader.end();
   return new PackFooter(kind, { frames, sizes, ids });
+}
+
+function idsWithGaps(reader: ByteReader, sizes: Uint32Array): Uint8Array {
+  const ids = new Uint8Array(sizes.length * ID_BYTES);
+  for (const [slot, size] of sizes.entries()) {
+    if (size > 0) {
+      ids.set(reader.bytes(ID_BYTES), slot * ID_BYTES);
+    }
+  }
+  return ids;
 }
 
 export interface FramePlace extends FrameEntry {

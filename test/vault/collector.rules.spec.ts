@@ -247,12 +247,13 @@ describe('a collection', () => {
     await store.remove(`${key}.ok`, signal);
 
     // The child has the map of the point that goes.
-    const { marking } = await roots.mark(before, async ({ id }) => {
+    const giveUp = async ({ id }: { readonly id: string }): Promise<boolean> => {
       expect(id).toBe(gone.id);
       await store.remove(key, signal);
       await store.put(map, bytes, signal);
       return true;
-    });
+    };
+    const { marking } = await roots.mark({ before, giveUp });
 
     const packs = (await keysOf(store, 'd/')).filter((pack) => !earlier.has(pack));
     expect(packs.length).toBeGreaterThan(0);
