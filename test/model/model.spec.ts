@@ -43,6 +43,17 @@ describe('the protocol of commit and collection', () => {
     expect(violation?.trace.length).toBeGreaterThan(2);
   });
 
+  it('is visited as far when fingerprints are remembered instead of states', async () => {
+    const question = { configuration: 'any-marks' } as const;
+    const exact = await explored(question);
+
+    expect(await explored({ ...question, byFingerprints: true })).toEqual(exact);
+    const [mutant] = mutants;
+    const [rule, configuration] = mutant ?? [PROGRESS, 'merged'];
+    const broken = { configuration, rules: without(rule), byFingerprints: true };
+    expect((await explored(broken)).violation?.trace.length).toBeGreaterThan(2);
+  });
+
   it('removes what was merged once nobody needs it, because a manifest has all names', async () => {
     const question = { configuration: 'merged', untilAllRemoved: true } as const;
 

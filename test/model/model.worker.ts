@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { CONFIGURATIONS, type ConfigurationName } from './configurations.ts';
 import { explore } from './explorer.ts';
+import { exploreByFingerprints } from './fingerprint-explorer.ts';
 import type { Rules } from './rules.ts';
 
 export interface Question {
@@ -9,10 +10,13 @@ export interface Question {
   readonly statesMax: number;
   /** Asks whether everything can be removed after a merge, instead of looking for violations. */
   readonly untilAllRemoved?: boolean;
+  /** As the soak does it, whose state spaces do not fit otherwise. */
+  readonly byFingerprints?: boolean;
 }
 
 // Outside Jest's realm, in which every look at a global is slow.
-parentPort?.on('message', ({ configuration, rules, statesMax, untilAllRemoved }: Question) => {
+parentPort?.on('message', (question: Question) => {
+  const { configuration, rules, statesMax, untilAllRemoved, byFingerprints } = question;
   const world = CONFIGURATIONS[configuration].build(rules);
   const broken = (s: Uint16Array): string | undefined =>
     world.stored(s) === 0 ? 'all is removed' : undefined;
@@ -22,5 +26,6 @@ parentPort?.on('message', ({ configuration, rules, statesMax, untilAllRemoved }:
     steps: world.steps.bind(world),
     broken,
   };
-  parentPort?.postMessage(explore(untilAllRemoved === true ? protocol : world, statesMax));
+  const visit = byFingerprints === true ? exploreByFingerprints : explore;
+  parentPort?.postMessage(visit(untilAllRemoved === true ? protocol : world, statesMax));
 });

@@ -3,13 +3,13 @@
 // The protocol's model in configurations that are too large for every day: up to 8 GB and half an hour.
 import { parseArgs } from 'node:util';
 import { CONFIGURATIONS, LARGE } from '../model/configurations.ts';
-import { explore } from '../model/explorer.ts';
+import { exploreByFingerprints } from '../model/fingerprint-explorer.ts';
 import { RULES } from '../model/rules.ts';
 
 const { values } = parseArgs({
   options: {
     configuration: { type: 'string' },
-    states: { type: 'string', default: '90' },
+    states: { type: 'string', default: '350' },
   },
 });
 const all = { ...LARGE, ...CONFIGURATIONS };
@@ -22,7 +22,7 @@ if (names.length === 0) {
 let failures = 0;
 for (const name of names) {
   const began = performance.now();
-  const { states, complete, violation } = explore(
+  const { states, complete, violation } = exploreByFingerprints(
     all[name].build(RULES),
     Number(values.states) * 1e6,
   );
