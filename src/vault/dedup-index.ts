@@ -198,7 +198,7 @@ export class DedupIndex {
 
   async #openRuns(): Promise<void> {
     const { numbers } = this.#base;
-    this.#runs = await this.#cache?.openRuns(numbers, (ulid) => numbers.find(ulid) !== undefined);
+    this.#runs = await this.#cache?.openRuns(numbers);
   }
 
   /** Packs in runs can be looked up at once. @returns the others */

@@ -106,10 +106,9 @@ export class FooterCache {
     return async () => rm(path, { force: true });
   }
 
-  /** Sorted ids of most packs; `isThere` says which packs count. */
-  async openRuns(numbers: PackNumbers, isThere: (ulid: string) => boolean): Promise<IndexRuns> {
-    const nowMs = this.#clock.nowMs();
-    return IndexRuns.open(join(this.#folder, 'runs'), numbers, { isThere, nowMs });
+  /** Sorted ids of most packs of those that have numbers. */
+  async openRuns(numbers: PackNumbers): Promise<IndexRuns> {
+    return IndexRuns.open(join(this.#folder, 'runs'), numbers, this.#clock.nowMs());
   }
 
   #path(key: ObjectKey): string {

@@ -60,10 +60,21 @@ export function isVmId(text: string): boolean {
 
 /** All generations of the pack have keys that start with this. */
 export function packPrefix(pack: { readonly kind: PackKind; readonly ulid: Ulid }): string {
-  const month = new Date(ulidTimeMs(pack.ulid))
-    .toISOString()
-    .replace(/^\+?0*(\d{4,})-(\d\d).*$/, '$1$2');
-  return `${PREFIXES[pack.kind]}${month.slice(-6)}/${pack.ulid}.`;
+  return `${PREFIXES[pack.kind]}${monthOf(ulidTimeMs(pack.ulid))}/${pack.ulid}.`;
+}
+
+const DAY_MS = 86_400_000;
+const lastMonth = { day: -1, text: '' };
+
+/** For example `202611`. Asked for pack after pack, which are mostly of one day. */
+function monthOf(timeMs: number): string {
+  const day = Math.floor(timeMs / DAY_MS);
+  if (day !== lastMonth.day) {
+    const text = new Date(timeMs).toISOString().replace(/^\+?0*(\d{4,})-(\d\d).*$/, '$1$2');
+    lastMonth.day = day;
+    lastMonth.text = text.slice(-6);
+  }
+  return lastMonth.text;
 }
 
 export function packKey(pack: PackName): ObjectKey {
@@ -81,8 +92,8 @@ export function parsePackKey(key: ObjectKey): PackName | undefined {
   if (!isUlid(ulid) || generation > GENERATION_MAX) {
     return undefined;
   }
-  const name: PackName = { kind, ulid, generation, rand };
-  return packKey(name) === key ? name : undefined;
+  const isInItsMonth = key.startsWith(packPrefix({ kind, ulid }));
+  return isInItsMonth ? { kind, ulid, generation, rand } : undefined;
 }
 
 export function pointKey(vmId: string, id: Ulid): ObjectKey {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { packKey, type PackName } from './layout.ts';
+import { encodeRunPack } from './index/run-format.ts';
 import { PackNumbers } from './pack-numbers.ts';
 import { newUlid } from './ulid.ts';
 
@@ -11,6 +12,8 @@ const name = fc.record<PackName>({
   rand: fc.nat(2 ** 31 - 1).map((number) => number.toString(16).padStart(32, 'a')),
 });
 
+const UNKNOWN = { kind: 'data', generation: 1, rand: '0'.repeat(32) } as const;
+
 describe('PackNumbers', () => {
   it('keeps names as they were given, of two generations the later', () => {
     fc.assert(
@@ -21,7 +24,12 @@ describe('PackNumbers', () => {
           const kept = expected.get(given.ulid);
           const isLater = given.kind === kept?.kind && given.generation > kept.generation;
           expected.set(given.ulid, kept === undefined || isLater ? given : kept);
-          const number = numbers.of(given);
+          // A run knows names of data packs as bytes.
+          const isRecord = given.kind === 'data' && kept !== undefined;
+          const number = isRecord ? numbers.findRecord(encodeRunPack(given)) : numbers.of(given);
+          if (number === undefined) {
+            throw new Error('a known pack is not found');
+          }
           expect(packKey(numbers.name(number))).toBe(packKey(expected.get(given.ulid) ?? given));
           expect(numbers.find(given.ulid)).toBe(number);
         }
@@ -30,6 +38,8 @@ describe('PackNumbers', () => {
         }
         expect(numbers.find(newUlid(5))).toBeUndefined();
         expect(numbers.find('no ULID')).toBeUndefined();
+        const unknown: PackName = { ...UNKNOWN, ulid: newUlid(5) };
+        expect(numbers.findRecord(encodeRunPack(unknown))).toBeUndefined();
       }),
       { numRuns: 5 },
     );

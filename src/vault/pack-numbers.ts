@@ -10,6 +10,9 @@ const PACKS_MAX = 2 ** 20;
 export const PACK_UNUSABLE = 0;
 export const PACK_USABLE = 1;
 const SESSION_FIRST = 2;
+const ULID_BYTES = 16;
+const GENERATION_BYTES = 4;
+const RAND_BYTES = 16;
 
 /**
  * Small numbers for logical packs, so that tables shared with worker threads hold numbers and not
@@ -45,6 +48,18 @@ export class PackNumbers {
 
   find(ulid: string): number | undefined {
     return this.#ulids.find(ulid);
+  }
+
+  /**
+   * The number of a data pack if it is known, by its name as it stands in a run: ULID, u32 generation, rand. Of two
+   * generations the higher name is kept.
+   */
+  findRecord(record: Buffer): number | undefined {
+    const number = this.#ulids.findBytes(record.subarray(0, ULID_BYTES));
+    if (number !== undefined) {
+      this.#names.raise(number, record.subarray(ULID_BYTES));
+    }
+    return number;
   }
 
   name(number: number): PackName {
@@ -103,6 +118,18 @@ class PackNames {
     };
     this.#recent[number % RECENT] = { number, name };
     return name;
+  }
+
+  /** Of a data pack: takes this generation and rand if it is a later one. */
+  raise(number: number, record: Buffer): void {
+    const at = number * REST_BYTES;
+    const generation = record.readUInt32LE(0);
+    const isData = this.#rest[at + KIND_OFFSET] === 0;
+    if (isData && generation > this.#rest.readUInt32LE(at + GENERATION_OFFSET)) {
+      record.copy(this.#rest, at, GENERATION_BYTES, GENERATION_BYTES + RAND_BYTES);
+      this.#rest.writeUInt32LE(generation, at + GENERATION_OFFSET);
+      this.#recent[number % RECENT] = undefined;
+    }
   }
 
   /** Replaces a name or adds the next one. */

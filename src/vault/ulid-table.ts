@@ -32,6 +32,11 @@ export class UlidTable {
     return isUlid(ulid) ? this.#find(ulidBytes(ulid)) : undefined;
   }
 
+  /** The same for the 16 bytes of a ULID. */
+  findBytes(ulid: Buffer): number | undefined {
+    return this.#find(ulid);
+  }
+
   ulid(number: number): Ulid {
     return ulidText(this.#ulid(number));
   }
@@ -56,7 +61,7 @@ export class UlidTable {
       if (entry === 0) {
         return undefined;
       }
-      if (this.#ulid(entry - 1).equals(ulid)) {
+      if (this.#bytes.compare(ulid, 0, ULID_BYTES, at16(entry - 1), at16(entry)) === 0) {
         return entry - 1;
       }
     }
@@ -89,6 +94,10 @@ export class UlidTable {
     }
     this.#table[at & mask] = number + 1;
   }
+}
+
+function at16(number: number): number {
+  return number * ULID_BYTES;
 }
 
 /** How many entries a list has room for that is full with `count`. */

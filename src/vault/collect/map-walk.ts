@@ -81,8 +81,13 @@ class MapWalk {
 
   async #leaf(pointer: NodePointer): Promise<void> {
     const { extents } = await this.#nodes.leaf(pointer, this.#signal);
+    let last: number | undefined;
+    let footer: PackFooter | undefined;
     for (const extent of extents) {
-      const footer = await this.#footer(extent.pack);
+      if (extent.pack !== last) {
+        footer = await this.#footer(extent.pack);
+        last = extent.pack;
+      }
       if (footer === undefined || !this.#extent(extent, footer)) {
         await this.#scattered(extent);
       }

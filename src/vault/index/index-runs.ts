@@ -10,6 +10,7 @@ import type { RunsMemory } from './chunk-lookup.ts';
 import { FooterArena } from './footer-arena.ts';
 import { openRun, removeRun, RunReader, type OpenedRun, type RunMemory } from './run-file.ts';
 import type { RunDraft } from './run-draft.ts';
+import { RUN_PACK_BYTES } from './run-format.ts';
 import type { RecordSource, WrittenRun } from './run-writer.ts';
 import type { RunOrder } from './run-writer.worker.ts';
 import { Spiller } from './spill.ts';
@@ -44,14 +45,10 @@ export class IndexRuns {
   }
 
   /**
-   * @param isThere whether a pack is in the vault: records of others are of no use
+   * @param numbers knows the packs that are in the vault: records of others are of no use
    * @param nowMs for the age of what dead processes left behind
    */
-  static async open(
-    folder: string,
-    numbers: PackNumbers,
-    { isThere, nowMs }: { isThere: (ulid: string) => boolean; nowMs: number },
-  ): Promise<IndexRuns> {
+  static async open(folder: string, numbers: PackNumbers, nowMs: number): Promise<IndexRuns> {
     await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
     const runs = new IndexRuns(folder, numbers);
     const files = await readdir(folder);
@@ -59,7 +56,7 @@ export class IndexRuns {
     const opened = await Promise.all(names.map((name) => openRun(folder, name)));
     const known = opened.filter((run) => run !== undefined);
     for (const run of known.sort((a, b) => b.header.records - a.header.records)) {
-      await runs.#adopt(run, isThere);
+      await runs.#adopt(run);
     }
     await runs.#removeLeftovers(files, nowMs);
     return runs;
@@ -92,7 +89,7 @@ export class IndexRuns {
     spiller.remove();
     const run = await openRun(this.#folder, name);
     if (run !== undefined) {
-      await this.#adopt(run, () => true);
+      await this.#adopt(run);
     }
     this.#mergeLater();
   }
@@ -102,17 +99,9 @@ export class IndexRuns {
     await this.#merging;
   }
 
-  async #adopt(run: OpenedRun, isThere: (ulid: string) => boolean): Promise<void> {
-    const numbers = new Int32Array(new SharedArrayBuffer(run.header.packs * 4));
-    let isNew = false;
-    let index = -1;
-    for (const name of run.packs) {
-      index += 1;
-      const number = isThere(name.ulid) ? this.#numbers.of(name) : -1;
-      numbers[index] = number;
-      isNew ||= number >= 0 && !this.covers(number);
-    }
-    if (!isNew) {
+  async #adopt(run: OpenedRun): Promise<void> {
+    const numbers = this.#numbersOf(run);
+    if (!numbers.some((number) => number >= 0 && !this.covers(number))) {
       // A merge that was killed before it removed what it had merged; or nothing of it is left.
       await removeRun(this.#folder, run.name);
       return;
@@ -121,6 +110,16 @@ export class IndexRuns {
     const recordsPath = join(this.#folder, `${run.name}.records`);
     const { name, header, tables } = run;
     this.#set([...this.#runs, { name, header, tables, recordsPath, packs: numbers }]);
+  }
+
+  /** Per pack of the run its number, or -1. */
+  #numbersOf({ header, packTable }: OpenedRun): Int32Array {
+    const numbers = new Int32Array(new SharedArrayBuffer(header.packs * 4));
+    for (let pack = 0; pack < header.packs; pack++) {
+      const record = packTable.subarray(pack * RUN_PACK_BYTES, (pack + 1) * RUN_PACK_BYTES);
+      numbers[pack] = this.#numbers.findRecord(record) ?? -1;
+    }
+    return numbers;
   }
 
   #cover(packs: Int32Array): void {
@@ -187,8 +186,7 @@ export class IndexRuns {
     if (merged === undefined) {
       return;
     }
-    const numbers = new Int32Array(new SharedArrayBuffer(merged.header.packs * 4));
-    numbers.set(Array.from(merged.packs, (pack) => this.#numbers.of(pack)));
+    const numbers = this.#numbersOf(merged);
     const { header, tables } = merged;
     const recordsPath = join(this.#folder, `${name}.records`);
     const rest = this.#runs.filter((run) => !runs.includes(run));

@@ -4,12 +4,10 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { systemCode } from '../../kernel/fault.ts';
 import { Malformed, require } from '../binary.ts';
-import type { PackName } from '../layout.ts';
 import { filterBytes, mayContain, type PlacedFilter } from './fuse-filter.ts';
 import { bucketOf, RECORD_BYTES } from './records.ts';
 import {
   decodeRunHeader,
-  decodeRunPack,
   RUN_HEADER_BYTES,
   RUN_PACK_BYTES,
   RUN_SHAPE_BYTES,
@@ -30,7 +28,8 @@ export interface RunMemory {
 export interface OpenedRun {
   readonly name: string;
   readonly header: RunHeader;
-  readonly packs: Iterable<PackName>;
+  /** Its packs, one after another: `RUN_PACK_BYTES` each. */
+  readonly packTable: Buffer;
   readonly tables: SharedArrayBuffer;
 }
 
@@ -68,15 +67,7 @@ async function readRun(file: FileHandle, name: string): Promise<OpenedRun> {
   const tableCrc = crc32(shared.subarray(0, tablesLength - packsLength), crc32(packBytes));
   const filterCrc = crc32(shared.subarray(tablesLength - packsLength));
   require((tableCrc ^ filterCrc) >>> 0 === header.crc, 'it does not match its checksum');
-  // Decoded when somebody looks: all at once they would be 50 MB of garbage in a large vault.
-  const packs: Iterable<PackName> = {
-    *[Symbol.iterator]() {
-      for (let at = 0; at < packBytes.length; at += RUN_PACK_BYTES) {
-        yield decodeRunPack(packBytes.subarray(at, at + RUN_PACK_BYTES));
-      }
-    },
-  };
-  return { name, header, packs, tables };
+  return { name, header, packTable: packBytes, tables };
 }
 
 async function readFully<T extends Uint8Array>(

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
-import { ByteReader, ByteWriter, Malformed, require } from '../binary.ts';
-import { GENERATION_MAX, type PackName } from '../layout.ts';
-import { ulidBytes, ulidText } from '../ulid.ts';
+import { ByteReader, ByteWriter, require } from '../binary.ts';
+import type { PackName } from '../layout.ts';
+import { ulidBytes } from '../ulid.ts';
 import type { FuseShape } from './fuse-filter.ts';
 
 /**
@@ -13,6 +13,7 @@ import type { FuseShape } from './fuse-filter.ts';
 
 const MAGIC = Buffer.from('HKRUN000');
 export const RUN_HEADER_BYTES = 64;
+/** ULID, u32 generation, rand. */
 export const RUN_PACK_BYTES = 36;
 export const RUN_SHAPE_BYTES = 16;
 /** Records of a bucket, about: what a lookup reads. */
@@ -103,17 +104,6 @@ export function encodeRunPack({ ulid, generation, rand }: PackName): Buffer {
     .u32(generation)
     .bytes(Buffer.from(rand, 'hex'))
     .finish();
-}
-
-/** @throws Malformed */
-export function decodeRunPack(bytes: Uint8Array): PackName {
-  const reader = new ByteReader(bytes);
-  const ulid = ulidText(reader.bytes(16));
-  const generation = reader.u32();
-  if (generation > GENERATION_MAX) {
-    throw new Malformed('a pack has an impossible generation');
-  }
-  return { kind: 'data', ulid, generation, rand: reader.bytes(16).toString('hex') };
 }
 
 export function encodeShape({ seed, window, starts }: FuseShape, offset: number): Buffer {

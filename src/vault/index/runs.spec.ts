@@ -6,6 +6,7 @@ import { seededBytes } from '../../../test/support/seeded-bytes.ts';
 import type { PackName } from '../layout.ts';
 import { newUlid } from '../ulid.ts';
 import { openRun, RunReader, type OpenedRun, type RunMemory } from './run-file.ts';
+import { encodeRunPack } from './run-format.ts';
 import { writeRun } from './run-writer.ts';
 import { Spiller, word } from './spill.ts';
 
@@ -73,7 +74,7 @@ describe('a run', () => {
     const run = await written(spilled(0, IDS));
     const reader = new RunReader(memoryOf(folder, run));
 
-    expect([...run.packs]).toEqual(packs);
+    expect(run.packTable).toEqual(Buffer.concat(packs.map(encodeRunPack)));
     expect(run.header.records).toBe(IDS);
     const wrong = Array.from({ length: IDS }, (_, index) => index).filter(
       (index) =>
