@@ -2,6 +2,7 @@ import { SECTOR_BYTES } from '../chunk-cut.ts';
 import type { NodePointer } from '../map-node.ts';
 import { MapNodes } from '../map-tree.ts';
 import type { PackFooter } from '../pack-layout.ts';
+import type { PackNumbers } from '../pack-numbers.ts';
 import { Packs, type SlotReference } from '../packs.ts';
 import { mapRoot } from '../point-maps.ts';
 import type { PointDocument } from '../point-object.ts';
@@ -113,8 +114,8 @@ class Measuring {
   readonly #parts: CollectParts;
   readonly #running: Running;
   readonly #nodes: MapNodes;
-  readonly #seen = new Slots();
-  readonly #shared = new Slots();
+  readonly #seen: Slots;
+  readonly #shared: Slots;
   readonly #total = { unique: 0, stored: 0 };
 
   constructor(parts: CollectParts, running: Running) {
@@ -122,6 +123,8 @@ class Measuring {
     this.#parts = parts;
     this.#running = running;
     this.#nodes = new MapNodes(base, new Packs(base, cache, log));
+    this.#seen = new Slots(base.numbers);
+    this.#shared = new Slots(base.numbers);
   }
 
   async run(): Promise<Pick<VaultUsage, 'points' | 'vms' | 'total'>> {
@@ -169,7 +172,7 @@ class Measuring {
 
   /** What was seen in an earlier point is shared, and so is all that is below. */
   async #findShared(document: PointDocument): Promise<void> {
-    const mine = new Slots();
+    const mine = new Slots(this.#parts.base.numbers);
     const visit = (slot: SlotReference): boolean => {
       if (mine.has(slot)) {
         return false;
@@ -192,7 +195,7 @@ class Measuring {
   }
 
   async #exclusive(document: PointDocument): Promise<number> {
-    const counted = new Slots();
+    const counted = new Slots(this.#parts.base.numbers);
     const nodes: SlotReference[] = [];
     const { signal } = this.#running;
     let bytes = 0;
@@ -216,7 +219,7 @@ class Measuring {
   async #together(
     documents: readonly PointDocument[],
   ): Promise<{ unique: number; stored: number }> {
-    const seen = new Slots();
+    const seen = new Slots(this.#parts.base.numbers);
     const sum = { unique: 0, stored: 0 };
     const visitor: MapVisitor = {
       node: (node) => seen.add(node),
@@ -236,10 +239,15 @@ class Measuring {
   }
 }
 
-/** Slots by pack number. */
+/** Slots of packs by their numbers. */
 class Slots {
   readonly #slots = new LiveSlots();
+  readonly #numbers: PackNumbers;
   readonly #handles: number[] = [];
+
+  constructor(numbers: PackNumbers) {
+    this.#numbers = numbers;
+  }
 
   add({ pack, slot }: SlotReference): boolean {
     return this.#slots.add(this.#handle(pack), slot);
@@ -250,7 +258,7 @@ class Slots {
   }
 
   #handle(pack: number): number {
-    return (this.#handles[pack] ??= this.#slots.handle(String(pack)));
+    return (this.#handles[pack] ??= this.#slots.handle(this.#numbers.name(pack).ulid));
   }
 }
 
