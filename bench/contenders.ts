@@ -39,8 +39,11 @@ function program(name: string): string {
   return path;
 }
 
+/** What `--only` calls Hyperkeep with its fast level. */
+export const FAST = 'hyperkeep-fast';
+
 /** Hyperkeep as a child process: `bench/hyperkeep-run.ts`. */
-export function hyperkeep(folder: string, profileFolder?: string): Contender {
+export function hyperkeep(folder: string, profileFolder?: string, level?: number): Contender {
   const target = join(folder, 'vault');
   const run = (parameters: readonly string[]): Program => ({
     file: process.execPath,
@@ -50,10 +53,14 @@ export function hyperkeep(folder: string, profileFolder?: string): Contender {
       compiledRun(folder),
       ...parameters,
     ],
-    environment: { HOME: folder, ...benchEnvironment(join(folder, 'cache')) },
+    environment: {
+      HOME: folder,
+      ...benchEnvironment(join(folder, 'cache')),
+      ...(level === undefined ? {} : { BENCH_LEVEL: String(level) }),
+    },
   });
   return {
-    name: 'hyperkeep',
+    name: level === undefined ? 'hyperkeep' : FAST,
     prepare: async () => {
       await mkdir(folder, { recursive: true });
       await measure(run(['create', target]));

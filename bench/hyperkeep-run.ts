@@ -9,7 +9,7 @@ import type * as LocationCode from '../src/vault/object-stores/location.ts';
 import type * as MeteredCode from '../src/vault/object-stores/metered.ts';
 import type * as VaultModule from '../src/vault/vault.ts';
 import type { Vault as OpenVault } from '../src/vault/vault.ts';
-import type { OpenOptions } from '../src/vault/vault-options.ts';
+import type { NewPoint } from '../src/vault/vault-options.ts';
 
 interface ProductCode {
   readonly image: typeof ImageCode;
@@ -72,14 +72,14 @@ function idOf(name: string): string {
 }
 
 async function open(): Promise<OpenVault> {
-  const options = { cacheFolder, warm: true, ...(level > 0 ? { compressionLevel: level } : {}) };
-  return Vault.open(store, { kind: 'passphrase', passphrase }, options as OpenOptions, signal);
+  return Vault.open(store, { kind: 'passphrase', passphrase }, { cacheFolder, warm: true }, signal);
 }
 
 async function backUp(image: string, vmName: string, changes: ChangeSet): Promise<object> {
   const vault = await open();
   await using reader = await code.image.openImage(image, 'raw', signal);
-  await using writer = await vault.beginPoint({ vmId: idOf(vmName), vmName }, signal);
+  const vm = { vmId: idOf(vmName), vmName, ...(level > 0 ? { compressionLevel: level } : {}) };
+  await using writer = await vault.beginPoint(vm as NewPoint, signal);
   const { statistics } = await writer.addDisk(
     { diskId: idOf(`${vmName} disk`), name: 'disk', sizeBytes: reader.size, reader, changes },
     { signal },

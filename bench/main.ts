@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runRound, summarize, type Measurement } from './comparison.ts';
-import { borg, hyperkeep, restic, warm, type Contender } from './contenders.ts';
+import { borg, FAST, hyperkeep, restic, warm, type Contender } from './contenders.ts';
 import { guestImages } from './guest-images.ts';
 import { measureIncrements } from './increments.ts';
 import { measureLinks } from './links.ts';
@@ -20,7 +20,7 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     runs: { type: 'string', default: '3' },
     json: { type: 'boolean', default: false },
-    only: { type: 'string', default: 'hyperkeep,restic,borg,increments,links' },
+    only: { type: 'string', default: `hyperkeep,${FAST},restic,borg,increments,links` },
     profile: { type: 'string' },
     /** Where the targets are: the disk that is measured. */
     folder: { type: 'string', default: tmpdir() },
@@ -37,6 +37,7 @@ const profileFolder = options.profile === undefined ? undefined : resolve(option
 function contendersIn(folder: string): Contender[] {
   return [
     hyperkeep(join(folder, 'hyperkeep'), profileFolder),
+    hyperkeep(join(folder, FAST), profileFolder, 1),
     restic(join(folder, 'restic')),
     borg(join(folder, 'borg')),
   ].filter(({ name }) => only.includes(name));
@@ -70,18 +71,19 @@ for (let run = 1; run <= runs; run += 1) {
 }
 
 const summaries = summarize(measurements);
+const best = {
+  'zstd 2': await machineBest(images.guest, 2),
+  'zstd 3': await machineBest(images.guest, 3),
+};
 const report = {
   machine: machineFacts(),
   images: options.quick ? 'quick' : 'full',
   runs,
   summaries,
-  best: {
-    'zstd 2': await machineBest(images.guest, 2),
-    'zstd 3': await machineBest(images.guest, 3),
-  },
+  best,
   increments: only.includes('increments') ? await measureIncrements(options.folder) : undefined,
   links: only.includes('links') ? await measureLinks(options.folder, images.guest) : undefined,
-  targets: targets(summaries),
+  targets: targets(measurements, best['zstd 2']),
 };
 if (options.json) {
   console.log(JSON.stringify({ ...report, measurements }, undefined, 2));

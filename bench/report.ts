@@ -56,14 +56,15 @@ export function printReport(report: Report): void {
   if (report.links !== undefined) {
     printLinks(report.links);
   }
-  console.log('targets');
+  console.log('targets: the first ones and those of the frozen format');
   for (const target of report.targets) {
-    const { name, actual, wanted, bound, unit } = target;
-    const wish = `${bound === 'least' ? '>=' : '<='} ${String(wanted)} ${unit}`;
-    const verdict = isMet(target) ? 'met' : 'SHORT';
-    console.log(
-      `  ${name.padEnd(46)}${actual.toFixed(2).padStart(9)}  ${wish.padEnd(12)}${verdict}`,
-    );
+    const { name, actual, first, second, bound, unit } = target;
+    const verdict = (wanted: number | undefined): string =>
+      wanted === undefined
+        ? ''
+        : `${bound === 'least' ? '>=' : '<='} ${String(wanted)} ${isMet(target, wanted) ? 'met' : 'SHORT'}`;
+    const cells = [`${actual.toFixed(2)} ${unit}`.padStart(11), verdict(first), verdict(second)];
+    console.log(`  ${name.padEnd(50)}${cells.map((cell) => cell.padEnd(15)).join('')}`);
   }
 }
 

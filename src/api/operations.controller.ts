@@ -38,6 +38,7 @@ export class OperationsController {
       vaultId: vault.id,
       crashConsistent: body.crashConsistent,
       full: body.full,
+      ...(body.compressionLevel && { compressionLevel: body.compressionLevel }),
     };
     const subject = { vmId: vm.id, vmName: vm.name, vaultId: vault.id, vaultName: vault.name };
     const exclusiveKey = backupKey(vm.id);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { JobRun, RunJob } from '../jobs/job.ts';
+import { COMPRESSION_LEVELS } from '../vault/zstd.ts';
 import type { BackupService, TakenPoint } from './backup.service.ts';
 
 /** What the row of a backup job tells the operation. */
@@ -8,6 +9,7 @@ export const BackupParameters = z.strictObject({
   vaultId: z.string(),
   crashConsistent: z.boolean(),
   full: z.boolean(),
+  compressionLevel: z.literal(COMPRESSION_LEVELS).optional(),
 });
 export type BackupParameters = z.infer<typeof BackupParameters>;
 

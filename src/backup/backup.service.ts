@@ -6,6 +6,7 @@ import type { Log } from '../kernel/log.ts';
 import { partOf, type ReportProgress } from '../kernel/progress.ts';
 import type { PointDisk, RecoveryPoint } from '../vault/recovery-point.ts';
 import type { PointWriter, Vault } from '../vault/vault.ts';
+import type { CompressionLevel } from '../vault/zstd.ts';
 import { changesSince, type DiskChanges } from './disk-changes.ts';
 import { neededGenerations } from './needed-generations.ts';
 import { missedChangesNote, pointNotes } from './point-notes.ts';
@@ -21,6 +22,8 @@ export interface BackupRequest {
   readonly crashConsistent: boolean;
   /** Read every disk whole, whatever tracking says. */
   readonly full: boolean;
+  /** By default as hard as does not slow the backup. */
+  readonly compressionLevel?: CompressionLevel | undefined;
 }
 
 export interface Running {
@@ -83,7 +86,9 @@ export class BackupService {
     const vault = await vaults.open(request.vaultId, signal);
     const newest = await points.newestOf(request.vmId);
 
-    await using writer = await vault.beginPoint({ vmId: request.vmId, vmName: name }, signal);
+    const { vmId, compressionLevel } = request;
+    const vm = { vmId, vmName: name, ...(compressionLevel && { compressionLevel }) };
+    await using writer = await vault.beginPoint(vm, signal);
     running.report({ phase: 'freezing', doneBytes: 0, totalBytes: 0 });
     await using frozen = await engine.freeze(
       request.vmId,

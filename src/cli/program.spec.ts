@@ -20,6 +20,11 @@ describe('runCli', () => {
       ['rescue', 'verify', '--vault', '/v', '--level', '9'],
       '--level is 0, 1, 2 or 3.',
     ],
+    [
+      'a wrong compression level',
+      ['backup', 'web1', '--compression', '9'],
+      "Option '--compression <level>' argument '9' is invalid. It is auto, or a whole number from 1 to 7. See hyperkeep backup --help.",
+    ],
   ])('reports %s once, with exit code 2', async (_, parameters, message) => {
     const run = await cliRun(parameters, { folder });
 

@@ -26,10 +26,16 @@ export interface OpenOptions {
   readonly workers?: number;
   /** Starts the worker threads while the keys are being read: for whoever will store or restore. */
   readonly warm?: boolean;
-  /** How hard to compress, 1 (fast) to 7; by default as hard as does not slow the backup. */
-  readonly compressionLevel?: CompressionLevel;
   readonly clock?: Clock;
   readonly log?: Log;
+}
+
+/** What a recovery point is begun with. */
+export interface NewPoint {
+  readonly vmId: string;
+  readonly vmName: string;
+  /** How hard to compress, 1 (fast) to 7 (small); by default as hard as does not slow the backup. */
+  readonly compressionLevel?: CompressionLevel;
 }
 
 /** Cost of turning a passphrase into a key. */

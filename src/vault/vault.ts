@@ -30,6 +30,7 @@ import { createVault } from './vault-creation.ts';
 import { VaultDisk } from './vault-disk.ts';
 import type {
   CreateOptions,
+  NewPoint,
   OpenOptions,
   RestoreStatistics,
   Running,
@@ -39,7 +40,6 @@ import type {
 } from './vault-options.ts';
 import { Verification } from './proof/verification.ts';
 import { WorkerPool } from './worker-pool.ts';
-import type { CompressionLevel } from './zstd.ts';
 
 export type { PointWriter } from './point-writer.ts';
 
@@ -53,7 +53,6 @@ interface VaultParts {
   readonly log: Log;
   readonly cache?: FooterCache;
   readonly indexEntries?: number;
-  readonly level?: CompressionLevel;
 }
 
 /** For what works on a vault as a whole: proof, repair, collection, copies. */
@@ -155,7 +154,6 @@ export class Vault {
       log: options.log ?? new SilentLog(),
       ...(cache ? { cache } : {}),
       ...(options.indexEntries === undefined ? {} : { indexEntries: options.indexEntries }),
-      ...(options.compressionLevel && { level: options.compressionLevel }),
     });
   }
 
@@ -215,7 +213,7 @@ export class Vault {
    *   `vault.format-newer` if this program may only read the vault
    */
   async beginPoint(
-    { vmId, vmName }: { vmId: string; vmName: string },
+    { vmId, vmName, compressionLevel: level }: NewPoint,
     signal: AbortSignal,
   ): Promise<PointWriter> {
     if (!isVmId(vmId)) {
@@ -230,7 +228,7 @@ export class Vault {
       );
     }
     this.#writing.add(vmId);
-    const { pool, clock, log, cache, format, level } = this.#parts;
+    const { pool, clock, log, cache, format } = this.#parts;
     pool.warm();
     try {
       return await PointWriter.begin(

@@ -5,7 +5,12 @@ import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import type { ObjectStore } from '../../src/vault/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import type { RecoveryPoint } from '../../src/vault/recovery-point.ts';
-import type { CreateOptions, OpenOptions, VaultParameters } from '../../src/vault/vault-options.ts';
+import type {
+  CreateOptions,
+  NewPoint,
+  OpenOptions,
+  VaultParameters,
+} from '../../src/vault/vault-options.ts';
 import { Vault, type PointWriter } from '../../src/vault/vault.ts';
 
 export const signal = new AbortController().signal;
@@ -39,7 +44,7 @@ export async function openVault(store: ObjectStore, options: OpenOptions = {}): 
 
 export interface BackupOptions {
   readonly changes?: ChangeSet;
-  readonly vm?: typeof VM;
+  readonly vm?: NewPoint;
   readonly reader?: DiskReader;
   /** Between the last disk and the commit. */
   readonly beforeCommit?: (writer: PointWriter) => Promise<void>;

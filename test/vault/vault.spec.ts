@@ -20,6 +20,7 @@ import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import type { RecoveryPoint } from '../../src/vault/recovery-point.ts';
 import { generatePassphrase } from '../../src/vault/recovery-file.ts';
 import { Vault } from '../../src/vault/vault.ts';
+import type { CompressionLevel } from '../../src/vault/zstd.ts';
 
 const MIB = 1024 * 1024;
 
@@ -257,6 +258,23 @@ describe('Vault', () => {
 
     expect(second.id > first.id).toBe(true);
     expect(second.parentId).toBe(first.id);
+  });
+
+  it('compresses as hard as it is asked to', async () => {
+    const disk = new MemoryDisk(4 * MIB);
+    const words = Array.from(
+      seededBytes('words', 400_000),
+      (byte) => `${(byte % 97).toString(3)} `,
+    );
+    disk.write(0, Buffer.from(words.join('')));
+    const stored = async (compressionLevel: CompressionLevel): Promise<number> => {
+      const { vault } = await createVault(new MemoryObjectStore());
+      const vm = { ...VM, compressionLevel };
+      const { disks } = await backUp(vault, disk, { vm });
+      return disks.reduce((sum, { statistics }) => sum + statistics.storedBytes, 0);
+    };
+
+    expect(await stored(7)).toBeLessThan(0.95 * (await stored(1)));
   });
 
   it('refuses a second backup of a VM at once, and allows it when the first was disposed of', async () => {

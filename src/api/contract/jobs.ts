@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { COMPRESSION_LEVELS } from '../../vault/zstd.ts';
 import { VmDefinition, VmName } from '../../vm/definition.ts';
 import {
   ByteCount,
@@ -20,6 +21,8 @@ export const StartBackup = z
     crashConsistent: z.boolean().default(false),
     /** Read every disk whole, whatever tracking says. */
     full: z.boolean().default(false),
+    /** 1 (fast) to 7 (small). Left out: as hard as does not slow the backup. */
+    compressionLevel: z.literal(COMPRESSION_LEVELS).optional(),
   })
   .meta({ id: 'StartBackup' });
 export type StartBackup = z.infer<typeof StartBackup>;

@@ -8,7 +8,9 @@ import {
 import { type Point } from '../../api/contract/points.ts';
 import { formatBytes } from '../../kernel/bytes.ts';
 import { Fault } from '../../kernel/fault.ts';
+import { type CompressionLevel } from '../../vault/zstd.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
+import { compressionOption } from '../compression-option.ts';
 import { watchJob } from '../job-watch.ts';
 import { type Outcome } from '../outcome.ts';
 import { formatTable } from '../table.ts';
@@ -23,6 +25,7 @@ interface BackupOptions extends WaitOptions {
   readonly vault?: string;
   readonly crashConsistent?: boolean;
   readonly full?: boolean;
+  readonly compression?: CompressionLevel;
 }
 
 interface PointsOptions extends CommonOptions {
@@ -81,13 +84,15 @@ function addBackup(program: Command, cli: Cli): void {
       .argument('<vm>', 'name or id')
       .option('--vault <name>', 'needed when there are several')
       .option('--crash-consistent', 'do not ask the guest to flush its file systems')
-      .option('--full', 'read every disk whole, whatever the change tracking says'),
+      .option('--full', 'read every disk whole, whatever the change tracking says')
+      .addOption(compressionOption()),
   ).action(async (vm: string, options: BackupOptions) => {
     const body = {
       vm,
       ...(options.vault === undefined ? {} : { vault: options.vault }),
       crashConsistent: options.crashConsistent === true,
       full: options.full === true,
+      ...(options.compression && { compressionLevel: options.compression }),
     };
     await cli.answer(options, runJob(cli, 'startBackup', body, options));
   });

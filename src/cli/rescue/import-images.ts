@@ -6,6 +6,7 @@ import { Fault, systemCode } from '../../kernel/fault.ts';
 import { type ReportProgress } from '../../kernel/progress.ts';
 import { type PointDisk, type RecoveryPoint } from '../../vault/recovery-point.ts';
 import { type PointWriter } from '../../vault/vault.ts';
+import { type CompressionLevel } from '../../vault/zstd.ts';
 import { VmDefinition } from '../../vm/definition.ts';
 import { storedDefinition } from '../../vm/restored-definition.ts';
 import { type Cli } from '../cli.ts';
@@ -30,6 +31,7 @@ export interface ImportOptions extends VaultKey {
   readonly diskName: readonly string[];
   readonly format?: ImageFormat;
   readonly definition?: string;
+  readonly compression?: CompressionLevel;
 }
 
 const NVRAM_BYTES_MAX = 64 * 1024 * 1024;
@@ -69,7 +71,9 @@ export async function importImages(
       const reader = resources.use(await openImage(disk.path, disk.format, cli.signal));
       opened.push({ ...disk, reader });
     }
-    const writer = resources.use(await vault.beginPoint(plan, cli.signal));
+    const { compression: compressionLevel } = options;
+    const vm = { ...plan, ...(compressionLevel && { compressionLevel }) };
+    const writer = resources.use(await vault.beginPoint(vm, cli.signal));
     const point = await writePoint(cli, { plan, opened, writer, given });
     return withSpending(outcome(point, plan, clock.monotonicMs() - startMs), spending);
   });

@@ -1,5 +1,6 @@
 import { Option, type Command } from 'commander';
 import { type Cli } from '../cli.ts';
+import { compressionOption } from '../compression-option.ts';
 import { type CopyOptions } from './copy-vault.ts';
 import { type CreateOptions } from './create-vault.ts';
 import { type ImportOptions } from './import-images.ts';
@@ -43,6 +44,7 @@ export function addRescueCommands(program: Command, cli: Cli): void {
     .option('--disk-name <name...>', 'names of the disks in order; default disk0, disk1, …')
     .addOption(new Option('--format <format>', 'default: by the file name').choices(FORMATS))
     .option('--definition <file>', 'the VM as JSON: memory, firmware, network')
+    .addOption(compressionOption())
     .option('--single-writer', 'accept a network file system or a caching store')
     .action(async (files: string[], options: ImportOptions) => {
       const diskName = (options as Partial<ImportOptions>).diskName ?? [];
