@@ -2,7 +2,8 @@ import { isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { ByteReader, ByteWriter, require } from './binary.ts';
 import { decodeControl, encodeControl, parseControlBody } from './control-object.ts';
-import { numberedKey, numberOf, PREFIXES } from './layout.ts';
+import { numberOf, PREFIXES } from './layout.ts';
+import { nextNumbered } from './numbered-objects.ts';
 import type { KeyTree } from './key-tree.ts';
 import type { ObjectKey, ObjectStore } from './object-store.ts';
 import { SLOTS_MAX } from './pack-layout.ts';
@@ -132,11 +133,7 @@ export class Aliases {
    * an alias to a condemned slot is worth nothing.
    */
   async write(aliases: readonly Alias[], signal: AbortSignal): Promise<ObjectKey> {
-    let last = 0;
-    for await (const { key } of this.#base.store.list(PREFIXES.aliases, signal)) {
-      last = Math.max(last, numberOf(key) ?? 0);
-    }
-    const key = numberedKey(PREFIXES.aliases, last + 1);
+    const key = await nextNumbered(this.#base.store, PREFIXES.aliases, signal);
     const object = encodeControl(this.#base.keys, 'alias', key, encodeAliases(aliases));
     await this.#base.store.put(key, object, signal);
     this.#learn(aliases);

@@ -15,6 +15,7 @@ import {
 } from './key-object.ts';
 import { KEY_BYTES, KeyTree } from './key-tree.ts';
 import { numberOf, PREFIXES } from './layout.ts';
+import { newestNumbered } from './numbered-objects.ts';
 import type { ObjectKey, ObjectStore } from './object-store.ts';
 import { parseRecoveryFile } from './recovery-file.ts';
 import type { ChunkingSecrets } from './store-task.ts';
@@ -49,7 +50,7 @@ export async function unlockVault(
   unlocks: Unlocks,
   signal: AbortSignal,
 ): Promise<UnlockedVault> {
-  const formatKey = await newestFormat(store, signal);
+  const formatKey = await newestNumbered(store, PREFIXES.format, signal);
   const object = formatKey === undefined ? undefined : await store.get(formatKey, signal);
   if (formatKey === undefined || object === undefined) {
     throw noVault(store);
@@ -79,20 +80,6 @@ export async function unlockVault(
     }
   }
   throw failure ?? wrong(store, whatOpens(unlocks.vault));
-}
-
-/** The format that counts: the one with the highest number. */
-async function newestFormat(
-  store: ObjectStore,
-  signal: AbortSignal,
-): Promise<ObjectKey | undefined> {
-  let newest: ObjectKey | undefined;
-  for await (const { key } of store.list(PREFIXES.format, signal)) {
-    if ((numberOf(key) ?? -1) > (newest === undefined ? -1 : (numberOf(newest) ?? -1))) {
-      newest = key;
-    }
-  }
-  return newest;
 }
 
 /** Key objects, the newest first: after a rotation old ones may still be there. */
@@ -269,7 +256,7 @@ export function chunkingSecrets({ keys, format }: UnlockedVault): ChunkingSecret
  * @throws Fault `vault.not-found`, `vault.format-corrupt`
  */
 export async function vaultIdAt(store: ObjectStore, signal: AbortSignal): Promise<string> {
-  const key = await newestFormat(store, signal);
+  const key = await newestNumbered(store, PREFIXES.format, signal);
   const object = key === undefined ? undefined : await store.get(key, signal);
   if (key === undefined || object === undefined) {
     throw noVault(store);

@@ -1,6 +1,7 @@
 import { Fault } from '../../kernel/fault.ts';
 import { claimedVault, refuseToCopy } from '../format-object.ts';
-import { numberOf, PREFIXES } from '../layout.ts';
+import { PREFIXES } from '../layout.ts';
+import { newestNumbered } from '../numbered-objects.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 
 /**
@@ -8,12 +9,7 @@ import type { ObjectKey, ObjectStore } from '../object-store.ts';
  * @throws Fault `vault.format-newer`
  */
 async function vaultAt(store: ObjectStore, signal: AbortSignal): Promise<string | undefined> {
-  let newest: ObjectKey | undefined;
-  for await (const { key } of store.list(PREFIXES.format, signal)) {
-    if ((numberOf(key) ?? -1) > (newest === undefined ? -1 : (numberOf(newest) ?? -1))) {
-      newest = key;
-    }
-  }
+  const newest = await newestNumbered(store, PREFIXES.format, signal);
   const object = newest === undefined ? undefined : await store.get(newest, signal);
   if (newest === undefined || object === undefined) {
     return undefined;

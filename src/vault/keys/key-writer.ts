@@ -6,10 +6,11 @@ import {
   type Wrapping,
 } from '../key-object.ts';
 import { sameBytes } from '../key-tree.ts';
-import { numberedKey, numberOf, PREFIXES } from '../layout.ts';
+import { PREFIXES } from '../layout.ts';
+import { nextNumbered } from '../numbered-objects.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { parseRecoveryFile } from '../recovery-file.ts';
-import { keyObjects, readKeyObject, unwrap } from '../unlock.ts';
+import { readKeyObject, unwrap } from '../unlock.ts';
 import type { KdfCost, VaultUnlock } from '../vault-options.ts';
 
 /** Label of the objects that a recovery file opens. */
@@ -37,7 +38,7 @@ export class KeyWriter {
 
   /** @throws Fault `vault.key-corrupt` if the object does not open as it was written */
   async put(wrapping: Wrapping, unlock: NewUnlock, signal: AbortSignal): Promise<ObjectKey> {
-    const key = numberedKey(PREFIXES.keys, await this.#nextNumber(signal));
+    const key = await nextNumbered(this.#store, PREFIXES.keys, signal);
     const object =
       unlock.kind === 'passphrase'
         ? await wrapWithPassphrase(key, wrapping, unlock.passphrase, this.#cost)
@@ -66,10 +67,5 @@ export class KeyWriter {
     }
     const opened = await unwrap(key, stored, unlock);
     return opened !== undefined && sameBytes(opened, secret);
-  }
-
-  async #nextNumber(signal: AbortSignal): Promise<number> {
-    const [newest] = await keyObjects(this.#store, signal);
-    return newest === undefined ? 1 : (numberOf(newest) ?? 0) + 1;
   }
 }

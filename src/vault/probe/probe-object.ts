@@ -1,7 +1,7 @@
 import { isFault } from '../../kernel/fault.ts';
 import { decodeControl, encodeControl } from '../control-object.ts';
-import { numberedKey, numberOf, PREFIXES } from '../layout.ts';
-import type { ObjectKey } from '../object-store.ts';
+import { PREFIXES } from '../layout.ts';
+import { newestNumbered, nextNumbered } from '../numbered-objects.ts';
 import type { VaultBase } from '../packs.ts';
 import { Capabilities } from './capabilities.ts';
 
@@ -13,9 +13,7 @@ export async function putCapabilities(
   capabilities: Capabilities,
   signal: AbortSignal,
 ): Promise<void> {
-  const last = await newestKey({ store, keys }, signal);
-  const number = last === undefined ? 0 : (numberOf(last) ?? 0);
-  const key = numberedKey(PREFIXES.probes, number + 1);
+  const key = await nextNumbered(store, PREFIXES.probes, signal);
   const body = Buffer.from(JSON.stringify(capabilities));
   await store.put(key, encodeControl(keys, 'probe', key, body), signal);
 }
@@ -25,7 +23,7 @@ export async function newestCapabilities(
   base: Base,
   signal: AbortSignal,
 ): Promise<Capabilities | undefined> {
-  const key = await newestKey(base, signal);
+  const key = await newestNumbered(base.store, PREFIXES.probes, signal);
   const object = key === undefined ? undefined : await base.store.get(key, signal);
   if (key === undefined || object === undefined) {
     return undefined;
@@ -40,14 +38,4 @@ export async function newestCapabilities(
     }
     throw error;
   }
-}
-
-async function newestKey({ store }: Base, signal: AbortSignal): Promise<ObjectKey | undefined> {
-  let newest: ObjectKey | undefined;
-  for await (const { key } of store.list(PREFIXES.probes, signal)) {
-    if ((numberOf(key) ?? -1) > (newest === undefined ? -1 : (numberOf(newest) ?? -1))) {
-      newest = key;
-    }
-  }
-  return newest;
 }

@@ -1,5 +1,6 @@
 import { encodeControl } from '../control-object.ts';
-import { numberedKey, numberOf, PREFIXES, randomSuffix } from '../layout.ts';
+import { PREFIXES, randomSuffix } from '../layout.ts';
+import { nextNumbered } from '../numbered-objects.ts';
 import type { ObjectKey } from '../object-store.ts';
 import type { VaultBase } from '../packs.ts';
 import type { SlotSet } from '../slot-set.ts';
@@ -10,11 +11,7 @@ export async function writeDamage(
   slots: SlotSet,
   signal: AbortSignal,
 ): Promise<ObjectKey> {
-  let last = 0;
-  for await (const { key } of base.store.list(PREFIXES.damaged, signal)) {
-    last = Math.max(last, numberOf(key) ?? 0);
-  }
-  const key = numberedKey(PREFIXES.damaged, last + 1);
+  const key = await nextNumbered(base.store, PREFIXES.damaged, signal);
   await base.store.put(key, encodeControl(base.keys, 'bad', key, slots.encode()), signal);
   return key;
 }

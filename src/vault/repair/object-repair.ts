@@ -1,6 +1,7 @@
 import { isFault } from '../../kernel/fault.ts';
 import { ExcludedSlots } from '../excluded-slots.ts';
-import { numberedKey, numberOf, pointKey, PREFIXES, sealKey } from '../layout.ts';
+import { pointKey, PREFIXES, sealKey } from '../layout.ts';
+import { nextNumbered } from '../numbered-objects.ts';
 import { encodeFormat } from '../format-object.ts';
 import { MapNodes } from '../map-tree.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
@@ -114,10 +115,7 @@ async function writeFormatAnew(
   { key, apply }: { readonly key: ObjectKey; readonly apply: boolean },
   signal: AbortSignal,
 ): Promise<ObjectRepair> {
-  const numbers = (await keysIn(base.store, PREFIXES.format, signal)).map(
-    (other) => numberOf(other) ?? 0,
-  );
-  const next = numberedKey(PREFIXES.format, Math.max(0, ...numbers) + 1);
+  const next = await nextNumbered(base.store, PREFIXES.format, signal);
   if (apply) {
     await base.store.put(next, encodeFormat(base.keys, next, format), signal);
   }

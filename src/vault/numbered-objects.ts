@@ -1,0 +1,28 @@
+import { numberedKey, numberOf } from './layout.ts';
+import type { ObjectKey, ObjectStore } from './object-store.ts';
+
+/** The object with the highest number under a prefix, `fmt/` for example. */
+export async function newestNumbered(
+  store: ObjectStore,
+  prefix: string,
+  signal: AbortSignal,
+): Promise<ObjectKey | undefined> {
+  let newest: { readonly key: ObjectKey; readonly number: number } | undefined;
+  for await (const { key } of store.list(prefix, signal)) {
+    const number = numberOf(key);
+    if (number !== undefined && number > (newest?.number ?? -1)) {
+      newest = { key, number };
+    }
+  }
+  return newest?.key;
+}
+
+/** A key with a higher number than all that are there. Two who ask at once may get the same number. */
+export async function nextNumbered(
+  store: ObjectStore,
+  prefix: string,
+  signal: AbortSignal,
+): Promise<ObjectKey> {
+  const newest = await newestNumbered(store, prefix, signal);
+  return numberedKey(prefix, (newest === undefined ? 0 : (numberOf(newest) ?? 0)) + 1);
+}
