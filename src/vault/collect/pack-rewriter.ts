@@ -1,26 +1,17 @@
 import { createHash } from 'node:crypto';
 import { parseOr } from '../binary.ts';
 import { SECTOR_BYTES } from '../chunk-cut.ts';
-import { ID_BYTES } from '../chunk-id.ts';
-import { openFrameBody, packFrame, type FrameKeys } from '../frame.ts';
+import { openFrameBody } from '../frame.ts';
 import { frameRequests } from '../frame-requests.ts';
 import { packKey, type PackName } from '../layout.ts';
-import { FRAME_BYTES, PREFIX_BYTES, type FrameEntry, type FramePlace } from '../pack-layout.ts';
-import { packEnd, sealVerified } from '../pack-writing.ts';
-import { REWRITE_LEVEL } from '../zstd.ts';
+import { PackDraft, type DraftSlot } from '../pack-draft.ts';
+import { FRAME_BYTES, PREFIX_BYTES, type FramePlace, type PackFooter } from '../pack-layout.ts';
 import { damagedFrame, type OpenPack, type Packs } from '../packs.ts';
 import { setImmediate } from 'node:timers/promises';
 
 /** A frame with less than this share of a full one is packed anew with its neighbours: large frames compress better. */
 const WHOLE_FRAME_SHARE = 1 / 4;
 const READ_BYTES = 2 * 1024 * 1024;
-
-interface OpenFrame {
-  sizes: number[];
-  ids: Uint8Array[];
-  raws: Uint8Array[];
-  rawBytes: number;
-}
 
 /** A pack that was written anew from others, verified in the memory that was sent. */
 export interface RewrittenPack {
@@ -35,27 +26,19 @@ export interface RewrittenPack {
 export class PackRewriter {
   readonly #packs: Packs;
   readonly #name: PackName;
-  readonly #keys: FrameKeys;
   readonly #signal: AbortSignal;
-  readonly #parts: Uint8Array[];
-  readonly #frames: (FrameEntry & { slots: number })[] = [];
-  readonly #sizes: number[] = [];
-  readonly #ids: Uint8Array[] = [];
-  #open: OpenFrame = { sizes: [], ids: [], raws: [], rawBytes: 0 };
-  #bytes: number;
+  readonly #draft: PackDraft;
 
   constructor(packs: Packs, name: PackName, signal: AbortSignal) {
     this.#packs = packs;
     this.#name = name;
-    this.#keys = packs.frameKeys(name);
     this.#signal = signal;
-    this.#parts = [Buffer.from(this.#keys.header)];
-    this.#bytes = this.#keys.header.length;
+    this.#draft = new PackDraft(packs, name);
   }
 
   /** Slots so far: the next one that is kept gets this number. */
   get slots(): number {
-    return this.#sizes.length + this.#open.sizes.length;
+    return this.#draft.slots;
   }
 
   /**
@@ -70,7 +53,7 @@ export class PackRewriter {
     for (const frame of source.footer.frames) {
       const kept = keptIn(source, frame, keep);
       if (kept.length === 0) {
-        this.#gaps(leaveGaps ? frame.slots : 0);
+        this.#draft.skip(leaveGaps ? frame.slots : 0);
         continue;
       }
       const next = await contents.next();
@@ -83,13 +66,8 @@ export class PackRewriter {
 
   /** Sends the pack; it is in the vault when this has returned. */
   async finish(): Promise<RewrittenPack> {
-    this.#closeFrame();
-    this.#closeGaps();
+    const { object } = this.#draft.finish();
     const { base } = this.#packs;
-    const place = { name: this.#name, keys: this.#keys, offset: this.#bytes };
-    const ids = Buffer.concat(this.#ids);
-    const end = packEnd(base, place, { frames: this.#frames, sizes: this.#sizes, ids });
-    const object = Buffer.concat([...this.#parts, end]);
     const sha256 = createHash('sha256').update(object).digest();
     await base.store.put(packKey(this.#name), object, this.#signal, { sha256 });
     await this.#packs.checkLength(this.#name, this.#signal);
@@ -127,74 +105,27 @@ export class PackRewriter {
     const present = slotsOf(frame).filter((slot) => footer.size(slot) > 0);
     const isWhole = kept.length === present.length && (leaveGaps || present.length === frame.slots);
     if (isWhole && raw.length >= FRAME_BYTES[name.kind] * WHOLE_FRAME_SHARE) {
-      this.#closeFrame();
-      const sizes = slotsOf(frame).map((slot) => footer.size(slot));
-      const ids = slotsOf(frame).map((slot) => Uint8Array.from(footer.id(slot)));
-      this.#seal({ raw, body, compressed: frame.compressed }, sizes, ids);
+      const slots = slotsOf(frame).map((slot) => slotOf(footer, slot));
+      this.#draft.addFrame(slots, { raw, body, compressed: frame.compressed });
       return;
     }
     const unit = name.kind === 'data' ? SECTOR_BYTES : 1;
     const keptSlots = new Set(kept);
     for (const slot of slotsOf(frame)) {
-      if (!keptSlots.has(slot)) {
-        this.#gaps(leaveGaps ? 1 : 0);
-        continue;
+      if (keptSlots.has(slot)) {
+        const offset = footer.offsetOf[slot] ?? 0;
+        const content = raw.subarray(offset, offset + footer.size(slot) * unit);
+        this.#draft.add(slotOf(footer, slot), content);
+      } else {
+        this.#draft.skip(leaveGaps ? 1 : 0);
       }
-      const size = footer.size(slot);
-      const offset = footer.offsetOf[slot] ?? 0;
-      if (this.#open.rawBytes + size * unit > FRAME_BYTES[name.kind]) {
-        this.#closeFrame();
-      }
-      this.#open.sizes.push(size);
-      this.#open.ids.push(Uint8Array.from(footer.id(slot)));
-      this.#open.raws.push(raw.subarray(offset, offset + size * unit));
-      this.#open.rawBytes += size * unit;
     }
-  }
-
-  #gaps(count: number): void {
-    for (let i = 0; i < count; i++) {
-      this.#open.sizes.push(0);
-      this.#open.ids.push(NO_ID);
-    }
-  }
-
-  #closeFrame(): void {
-    const { sizes, ids, raws, rawBytes } = this.#open;
-    if (rawBytes > 0) {
-      this.#open = { sizes: [], ids: [], raws: [], rawBytes: 0 };
-      const raw = Buffer.concat(raws);
-      this.#seal({ raw, ...packFrame(raw, REWRITE_LEVEL) }, sizes, ids);
-    }
-  }
-
-  /** Missing slots at the end belong to the last frame, those in front of a frame to that one. */
-  #closeGaps(): void {
-    const last = this.#frames.at(-1);
-    if (last !== undefined) {
-      last.slots += this.#open.sizes.length;
-      this.#sizes.push(...this.#open.sizes);
-      this.#ids.push(...this.#open.ids);
-    }
-  }
-
-  #seal(
-    packed: Parameters<typeof sealVerified>[2],
-    sizes: readonly number[],
-    ids: readonly Uint8Array[],
-  ): void {
-    const gaps = this.#open;
-    this.#open = { sizes: [], ids: [], raws: [], rawBytes: 0 };
-    const { bytes, entry } = sealVerified(this.#keys, this.#frames.length, packed);
-    this.#frames.push({ ...entry, slots: gaps.sizes.length + sizes.length });
-    this.#sizes.push(...gaps.sizes, ...sizes);
-    this.#ids.push(...gaps.ids, ...ids);
-    this.#parts.push(bytes);
-    this.#bytes += bytes.length;
   }
 }
 
-const NO_ID = new Uint8Array(ID_BYTES);
+function slotOf(footer: PackFooter, slot: number): DraftSlot {
+  return { id: Uint8Array.from(footer.id(slot)), size: footer.size(slot) };
+}
 
 function slotsOf({ firstSlot, slots }: FramePlace): number[] {
   return Array.from({ length: slots }, (_, index) => firstSlot + index);

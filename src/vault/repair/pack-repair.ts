@@ -4,12 +4,12 @@ import type { FooterCache } from '../footer-cache.ts';
 import type { FrameFetcher } from '../frame-fetcher.ts';
 import { packKey, packPrefix, parsePackKey, randomSuffix, type PackName } from '../layout.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import { PackDraft } from '../pack-draft.ts';
 import type { PackFooter } from '../pack-layout.ts';
 import { numbersOf } from '../proof/lost-slots.ts';
 import { PackCheck, type PackFindings } from '../proof/pack-check.ts';
 import type { Ulid } from '../ulid.ts';
-import { writePack, type RewriteSlot } from './pack-rewrite.ts';
-import { salvagePack } from './salvage.ts';
+import { salvagePack, type SalvagedSlot } from './salvage.ts';
 
 /** A logical pack. */
 export type PackId = Pick<PackName, 'kind' | 'ulid'>;
@@ -129,7 +129,7 @@ export class PackRepairer {
     signal: AbortSignal,
   ): Promise<PackRepair> {
     const { vault, copy, apply } = this.#parts;
-    const slots = new Map<number, RewriteSlot>();
+    const slots = new Map<number, SalvagedSlot>();
     await gather(vault, here, slots, signal);
     if (copy !== undefined) {
       await gather(copy, there, slots, signal);
@@ -156,8 +156,16 @@ export class PackRepairer {
     const last = Math.max(...[...here, ...there].map(({ name }) => name.generation));
     const name: PackName = { ...pack, generation: last + 1, rand: randomSuffix() };
     const count = Math.max(...slots.keys()) + 1;
-    const list = Array.from({ length: count }, (_, slot) => slots.get(slot) ?? MISSING);
-    const object = writePack(vault.fetcher.packs, name, list);
+    const draft = new PackDraft(vault.fetcher.packs, name);
+    for (let number = 0; number < count; number++) {
+      const slot = slots.get(number);
+      if (slot?.content === undefined) {
+        draft.skip(1);
+      } else {
+        draft.add(slot, slot.content);
+      }
+    }
+    const { object } = draft.finish();
     const key = packKey(name);
     if (apply) {
       await this.#put(key, object, signal);
@@ -188,8 +196,6 @@ export class PackRepairer {
     }
   }
 }
-
-const MISSING: RewriteSlot = { id: Buffer.alloc(16), size: 0, content: undefined };
 
 function storeOf({ fetcher }: PackPlace): ObjectStore {
   return fetcher.packs.base.store;
@@ -253,7 +259,7 @@ function isSubset(some: ReadonlySet<number>, all: ReadonlySet<number>): boolean 
 async function gather(
   { fetcher, cache }: PackPlace,
   all: readonly Generation[],
-  slots: Map<number, RewriteSlot>,
+  slots: Map<number, SalvagedSlot>,
   signal: AbortSignal,
 ): Promise<void> {
   for (const { name } of all) {

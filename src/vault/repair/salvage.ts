@@ -5,6 +5,7 @@ import { SECTOR_BYTES } from '../chunk-cut.ts';
 import type { FooterCache } from '../footer-cache.ts';
 import { openFrame, type FrameKeys } from '../frame.ts';
 import { packKey, type PackName } from '../layout.ts';
+import type { DraftSlot } from '../pack-draft.ts';
 import {
   decodeFooter,
   FRAMES_MAX,
@@ -16,17 +17,22 @@ import {
   type PackFooter,
 } from '../pack-layout.ts';
 import type { Packs } from '../packs.ts';
-import type { RewriteSlot } from './pack-rewrite.ts';
 
 /** Where the footer of a damaged pack came from. */
 export type FooterSource = 'trailer' | 'frames' | 'cache' | 'none';
+
+/** One slot, in the order of their numbers. */
+export interface SalvagedSlot extends DraftSlot {
+  /** Undefined: it is missing, or nobody can read it. */
+  readonly content: Uint8Array | undefined;
+}
 
 /** What can still be read of one object that holds a pack, whatever is wrong with it. */
 export interface Salvage {
   readonly footer: PackFooter | undefined;
   readonly footerSource: FooterSource;
   /** By slot; missing what cannot be read. Empty without a footer: nothing else tells where slots begin. */
-  readonly slots: readonly RewriteSlot[];
+  readonly slots: readonly SalvagedSlot[];
   /** Frames that decrypt, of those that could be found. */
   readonly wholeFrames: number;
 }
@@ -51,7 +57,7 @@ export async function salvagePack(
     return { footer: undefined, footerSource: 'none', slots: [], wholeFrames: 0 };
   }
   const { footer, source } = found;
-  const slots: RewriteSlot[] = [];
+  const slots: SalvagedSlot[] = [];
   let wholeFrames = 0;
   for (const frame of footer.frames) {
     const raw = frameContent(keys, frame, object);
@@ -68,7 +74,7 @@ function slotOf(
   footer: PackFooter,
   slot: number,
   raw: Uint8Array | undefined,
-): RewriteSlot {
+): SalvagedSlot {
   const size = footer.size(slot);
   const offset = footer.offsetOf[slot] ?? 0;
   const length = size * (kind === 'data' ? SECTOR_BYTES : 1);
