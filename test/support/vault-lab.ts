@@ -45,6 +45,7 @@ export async function openVault(store: ObjectStore, options: OpenOptions = {}): 
 export interface BackupOptions {
   readonly changes?: ChangeSet;
   readonly vm?: NewPoint;
+  readonly diskId?: string;
   readonly reader?: DiskReader;
   /** Between the last disk and the commit. */
   readonly beforeCommit?: (writer: PointWriter) => Promise<void>;
@@ -59,7 +60,8 @@ export async function backUp(
   await using writer = await vault.beginPoint(options.vm ?? VM, signal);
   const reader = options.reader ?? disk.reader();
   const changes = options.changes ?? FULL;
-  const source = { diskId: DISK, name: 'system', sizeBytes: disk.size, reader, changes };
+  const { diskId = DISK } = options;
+  const source = { diskId, name: 'system', sizeBytes: disk.size, reader, changes };
   await writer.addDisk(source, { signal });
   await writer.addFile('nvram', Buffer.from('settings'), signal);
   await options.beforeCommit?.(writer);

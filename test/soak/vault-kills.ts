@@ -1,0 +1,41 @@
+// npm run soak -- vault-kills [--job import|collect|copy|keep] [--step "PUT gc/"]
+//
+// Kills each job on a vault with SIGKILL before and after each of its requests to a real S3 server, lets another
+// process do the job, and looks whether all points are whole, nothing was sent twice and nothing is left over.
+import { parseArgs } from 'node:util';
+import { KILL_JOBS } from '../support/kill-jobs.ts';
+import { KillLab } from '../support/kill-lab.ts';
+import { KillTrials } from '../support/kill-trials.ts';
+
+const { values } = parseArgs({
+  options: { job: { type: 'string' }, step: { type: 'string' } },
+});
+await using lab = await KillLab.open();
+const results = [];
+for (const [name, begin] of Object.entries(KILL_JOBS)) {
+  if (values.job !== undefined && values.job !== name) {
+    continue;
+  }
+  const trials = await KillTrials.begin(lab, await begin(lab));
+  const startMs = performance.now();
+  let [kills, provenPoints, mostTwice, failed] = [0, 0, 0, 0];
+  for (const point of trials.points) {
+    if (values.step !== undefined && values.step !== point.step) {
+      continue;
+    }
+    try {
+      const trial = await trials.kill(point, { between: true });
+      provenPoints += trial.provenPoints;
+      mostTwice = Math.max(mostTwice, trial.twice);
+    } catch (error) {
+      failed += 1;
+      console.log(`${name}: ${JSON.stringify(point)}`, error);
+    }
+    kills += 1;
+  }
+  const seconds = Math.round((performance.now() - startMs) / 1000);
+  results.push({ job: name, kills, failed, provenPoints, mostTwice, seconds });
+  console.log(results.at(-1));
+}
+console.table(results);
+process.exitCode = results.some(({ failed }) => failed > 0) ? 1 : 0;

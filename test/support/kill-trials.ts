@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import type { KillJob, Remains } from './kill-jobs.ts';
+import { copyObjects, entriesOf, type KillLab, type KillPoint, type Ran } from './kill-lab.ts';
+import { openVault, signal } from './vault-lab.ts';
+
+/** Everything that a vault is made of; `x/`, `cat/` and what else a program might leave is not among it. */
+const PROTOCOL = /^(?:fmt|keys|d|m|s|retire|gc|alias|hold|keep|probe)\//;
+const CHANGES = /^(?:PUT|DELETE|LOCK) /;
+
+export interface Trial {
+  /** Of what the job sends: how much was sent again, in the job's unit. */
+  readonly twice: number;
+  readonly provenPoints: number;
+}
+
+/** Kills a job at one request after another, and looks at what comes of it. */
+export class KillTrials {
+  readonly job: KillJob;
+  /** Before and after each request of a run that nobody disturbed. */
+  readonly points: readonly KillPoint[];
+  readonly #lab: KillLab;
+  readonly #undisturbed: Ran;
+  readonly #remains: Remains;
+
+  private constructor(
+    lab: KillLab,
+    job: KillJob,
+    reference: { readonly ran: Ran; readonly remains: Remains },
+  ) {
+    this.#lab = lab;
+    this.job = job;
+    this.#undisturbed = reference.ran;
+    this.#remains = reference.remains;
+    this.points = pointsOf(reference.ran);
+  }
+
+  static async begin(lab: KillLab, job: KillJob): Promise<KillTrials> {
+    const place = await lab.place(job.objects, job.kind);
+    const ran = await lab.run(job.program(place), place);
+    const now = await snapshot(job.result(place));
+    await provePoints(now);
+    return new KillTrials(lab, job, { ran, remains: await job.remains(now, place) });
+  }
+
+  /**
+   * As many points, drawn: of each kind of request that changes something one, before any kind has two.
+   * A process that dies at one that only reads leaves what it left when it died at the change before.
+   */
+  spread(count: number, random: (limit: number) => number): KillPoint[] {
+    const changing = this.points.filter(({ step }) => CHANGES.test(step));
+    const kinds = [...Map.groupBy(changing, ({ step }) => step).values()];
+    const drawn: KillPoint[] = [];
+    let left: KillPoint[][] = [];
+    while (drawn.length < count) {
+      left = left.length === 0 ? [...kinds] : left;
+      const [kind = []] = left.splice(random(left.length), 1);
+      drawn.push(...kind.splice(random(kind.length), 1));
+    }
+    return drawn;
+  }
+
+  /**
+   * @param options `between`: the points are proven before the second run too
+   * @throws AssertionError, Fault
+   */
+  async kill(point: KillPoint, { between }: { readonly between: boolean }): Promise<Trial> {
+    const { job } = this;
+    const place = await this.#lab.place(job.objects, job.kind);
+    const program = job.program(place);
+    const killed = await this.#lab.run(program, place, point);
+    assert(killed.isKilled, 'it came to its end before');
+    const before = between ? await provePoints(await snapshot(job.result(place))) : 0;
+    const again = await this.#lab.run(program, place);
+    const now = await snapshot(job.result(place));
+    const provenPoints = before + (await provePoints(now));
+    const sent = job.effort([...killed.requests, ...again.requests]);
+    const twice = sent - job.effort(this.#undisturbed.requests);
+    const slack = job.effortSlack(this.#undisturbed.requests);
+    assert(twice <= slack, `${String(twice)} were sent twice, more than ${String(slack)}`);
+    const foreign = (await entriesOf(now)).filter(({ key }) => !PROTOCOL.test(key));
+    assert.deepEqual(foreign, []);
+    assert.deepEqual(await job.remains(now, place), this.#remains);
+    return { twice, provenPoints };
+  }
+}
+
+/** What is there now, past all caches. */
+async function snapshot(store: ObjectStore): Promise<MemoryObjectStore> {
+  const now = new MemoryObjectStore();
+  await copyObjects(store, now);
+  return now;
+}
+
+/** All sealed points are whole. @returns how many there are; none if there is no vault yet */
+async function provePoints(store: ObjectStore): Promise<number> {
+  if (!(await entriesOf(store)).some(({ key }) => key.startsWith('fmt/'))) {
+    return 0;
+  }
+  const vault = await openVault(store);
+  const points = await vault.points(signal);
+  for (const { id } of points) {
+    assert.deepEqual((await vault.verify(id, 3, { signal })).problems, []);
+  }
+  await vault.close();
+  return points.length;
+}
+
+function pointsOf({ requests }: Ran): KillPoint[] {
+  const counts = new Map<string, number>();
+  return requests.flatMap(({ step }) => {
+    const nth = counts.get(step) ?? 0;
+    counts.set(step, nth + 1);
+    return [
+      { step, nth, moment: 'before' },
+      { step, nth, moment: 'after' },
+    ] as const;
+  });
+}
