@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { collectGarbage } from '../kernel/garbage.ts';
 import type { FooterCache } from './footer-cache.ts';
 import { idWords, IndexTable, type SlotPlace } from './index-table.ts';
 import type { IndexRuns } from './index/index-runs.ts';
@@ -14,6 +15,7 @@ const CAPACITY_FIRST = 2 ** 16;
 /** Entries moved between two turns of the event loop: about 5 ms. */
 const ENTRIES_PER_TURN = 16_384;
 const FOOTERS_AT_ONCE = 16;
+const PACKS_MANY = 2000;
 /** Of the table: 24 to 48 bytes each, so at most 50 MB. What is above goes to runs. */
 const TABLE_ENTRIES_MAX = 2 ** 20;
 /** About what a pack holds at least; so many packs are not put into the table one by one. */
@@ -87,6 +89,10 @@ export class DedupIndex {
       await this.#loadPacks(rest, excluded, signal);
       if (listed) {
         await this.#cache?.markListed();
+      }
+      if (packs.length > PACKS_MANY) {
+        // Names of packs, and what they were parsed from: a job that runs for hours would keep them.
+        collectGarbage('all');
       }
       this.#loaded = true;
     });

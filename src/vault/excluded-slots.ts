@@ -1,6 +1,7 @@
 import { Fault, isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { decodeControl, parseControlBody } from './control-object.ts';
+import type { FooterCache } from './footer-cache.ts';
 import { PREFIXES } from './layout.ts';
 import type { ObjectKey } from './object-store.ts';
 import type { VaultBase } from './packs.ts';
@@ -13,15 +14,18 @@ import { SlotSet } from './slot-set.ts';
 export class ExcludedSlots {
   readonly #base: VaultBase;
   readonly #log: Log;
+  readonly #cache: FooterCache | undefined;
   readonly #seen = new Set<ObjectKey>();
   readonly condemned = new SlotSet();
   readonly all = new SlotSet();
   /** Whether `bad/` holds anything. */
   hasDamage = false;
 
-  constructor(base: VaultBase, log: Log) {
+  /** @param cache keeps what was read: a vault that was collected for years has hundreds of lists */
+  constructor(base: VaultBase, log: Log, cache?: FooterCache) {
     this.#base = base;
     this.#log = log;
+    this.#cache = cache;
   }
 
   /** Reads what is new under `gc/`. @returns the slots that were not known to be condemned before */
@@ -44,15 +48,34 @@ export class ExcludedSlots {
       if (this.#seen.has(key) || key.endsWith('.done')) {
         continue;
       }
-      const object = await this.#base.store.get(key, signal);
-      if (object === undefined) {
-        throw gone(key);
-      }
-      fresh.addAll(this.#decode(kind, key, object));
+      fresh.addAll((await this.#kept(kind, key)) ?? (await this.#fetch(kind, key, signal)));
       this.#seen.add(key);
     }
     this.all.addAll(fresh);
     return fresh;
+  }
+
+  async #kept(kind: 'condemned' | 'bad', key: ObjectKey): Promise<SlotSet | undefined> {
+    const object = await this.#cache?.getList(key);
+    try {
+      return object && decodeSlotSet(this.#base, kind, key, object);
+    } catch (error) {
+      if (isFault(error, 'vault.control-corrupt')) {
+        // What is damaged here is fetched again.
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  async #fetch(kind: 'condemned' | 'bad', key: ObjectKey, signal: AbortSignal): Promise<SlotSet> {
+    const object = await this.#base.store.get(key, signal);
+    if (object === undefined) {
+      throw gone(key);
+    }
+    const slots = this.#decode(kind, key, object);
+    await this.#cache?.putList(key, object);
+    return slots;
   }
 
   #decode(kind: 'condemned' | 'bad', key: ObjectKey, object: Uint8Array): SlotSet {

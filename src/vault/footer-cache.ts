@@ -39,7 +39,9 @@ export class FooterCache {
    */
   static async open(cacheFolder: string, vaultId: string, place: string): Promise<FooterCache> {
     const folder = folderOfVault(cacheFolder, vaultId, place);
-    await mkdir(join(folder, 'footers'), { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    for (const part of ['footers', 'lists']) {
+      await mkdir(join(folder, part), { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    }
     return new FooterCache(folder);
   }
 
@@ -56,27 +58,25 @@ export class FooterCache {
   }
 
   async get(key: ObjectKey): Promise<PackTail | undefined> {
-    const path = this.#path(key);
-    try {
-      const content = await readFile(path);
-      return content.length < 8
-        ? undefined
-        : { objectSize: Number(content.readBigUInt64LE(0)), tail: content.subarray(8) };
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT') {
-        return undefined;
-      }
-      throw error;
-    }
+    const content = await readIfThere(this.#path(key));
+    return content === undefined || content.length < 8
+      ? undefined
+      : { objectSize: Number(content.readBigUInt64LE(0)), tail: content.subarray(8) };
   }
 
   async put(key: ObjectKey, { objectSize, tail }: PackTail): Promise<void> {
     const size = Buffer.alloc(8);
     size.writeBigUInt64LE(BigInt(objectSize));
-    // Not synced: what a power loss takes away is fetched again.
-    const temporary = join(this.#folder, `${randomBytes(8).toString('hex')}.tmp`);
-    await writeFile(temporary, Buffer.concat([size, tail]), { mode: PRIVATE_FILE_MODE });
-    await rename(temporary, this.#path(key));
+    await this.#write(this.#path(key), Buffer.concat([size, tail]));
+  }
+
+  /** A list of slots, as it is in the vault: these never change and never go. */
+  async getList(key: ObjectKey): Promise<Uint8Array | undefined> {
+    return readIfThere(this.#path(key, 'lists'));
+  }
+
+  async putList(key: ObjectKey, object: Uint8Array): Promise<void> {
+    await this.#write(this.#path(key, 'lists'), object);
   }
 
   async remove(key: ObjectKey): Promise<void> {
@@ -111,8 +111,26 @@ export class FooterCache {
     return IndexRuns.open(join(this.#folder, 'runs'), numbers, this.#clock.nowMs());
   }
 
-  #path(key: ObjectKey): string {
-    return join(this.#folder, 'footers', key.replaceAll('/', '_'));
+  #path(key: ObjectKey, part = 'footers'): string {
+    return join(this.#folder, part, key.replaceAll('/', '_'));
+  }
+
+  /** Not synced: what a power loss takes away is fetched again. */
+  async #write(path: string, content: Uint8Array): Promise<void> {
+    const temporary = join(this.#folder, `${randomBytes(8).toString('hex')}.tmp`);
+    await writeFile(temporary, content, { mode: PRIVATE_FILE_MODE });
+    await rename(temporary, path);
+  }
+}
+
+async function readIfThere(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') {
+      return undefined;
+    }
+    throw error;
   }
 }
 

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { isAbort } from '../kernel/fault.ts';
+import { GarbageRounds } from '../kernel/garbage.ts';
 import { SilentLog, type Log } from '../kernel/log.ts';
 import { FOOTER_INDEX, unseal } from './aead.ts';
 import type { Aliases } from './aliases.ts';
@@ -30,6 +31,8 @@ export { corrupt, damagedFrame, missing } from './pack-faults.ts';
 /** Enough for the footer of a usual pack, or for a whole small one. */
 const TAIL_BYTES = 64 * 1024;
 const FOOTERS_BYTES_MAX = 64 * 1024 * 1024;
+/** Each footer leaves 70 KB of dead buffers: encrypted, decrypted. */
+const FOOTERS_PER_COLLECTION = { young: 32, all: 1024 };
 
 /** What all parts of a vault share. */
 export interface VaultBase {
@@ -46,6 +49,7 @@ export class Packs {
   readonly #open = new Recent<number, OpenPack>(FOOTERS_BYTES_MAX);
   readonly #opening = new Map<number, Promise<OpenPack>>();
   readonly #places: SlotPlaces;
+  readonly #garbage = new GarbageRounds(FOOTERS_PER_COLLECTION);
   /** GETs sent and bytes received. */
   readonly traffic = { requests: 0, bytes: 0 };
 
@@ -312,6 +316,7 @@ export class Packs {
   }
 
   #decode(name: PackName, pack: PackTail): OpenPack {
+    this.#garbage.turn();
     const { offset, length, crc, keyVersion } = this.#place(name, pack);
     if (!this.base.keys.has(keyVersion)) {
       throw corrupt(name, `it names a key (${keyVersion}) that did not open this vault`);

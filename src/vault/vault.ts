@@ -87,7 +87,7 @@ export class Vault {
     this.#packs = new Packs(base, cache);
     this.#nodes = new MapNodes(base, this.#packs);
     this.#points = new PointStore(base, log);
-    this.#excluded = new ExcludedSlots(base, log);
+    this.#excluded = new ExcludedSlots(base, log, cache);
     this.#index = new DedupIndex(base, this.#packs, cache, parts.indexEntries);
     const { signal } = this.#stop;
     parts.pool.onNeed(async (pack) => this.#index.bring(pack, signal));

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { parentPort } from 'node:worker_threads';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Fault } from '../kernel/fault.ts';
+import { GarbageRounds } from '../kernel/garbage.ts';
 import type { ChunkingSecrets } from './store-task.ts';
 import { TaskRunner, type Task, type TaskResults } from './task-runner.ts';
 
@@ -24,12 +23,8 @@ const port = parentPort;
 let runner: TaskRunner | undefined;
 
 // Encrypting and decrypting leave about 3 MiB of dead buffers per task, which the engine would let
-// grow far before it looks. A young collection takes 1 ms, a whole one 3 ms.
-const TASKS_PER_COLLECTION = 4;
-const TASKS_PER_WHOLE_COLLECTION = 16;
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as (options: { type: 'minor' | 'major' }) => void;
-let tasks = 0;
+// grow far before it looks.
+const garbage = new GarbageRounds({ young: 4, all: 16 });
 
 /** The first message brings the keys, every other one a task. */
 port.once('message', (secrets: ChunkingSecrets) => {
@@ -65,10 +60,7 @@ function perform({ id, task }: { id: number; task: Task }): void {
   if (isClean) {
     return;
   }
-  tasks += 1;
-  if (tasks % TASKS_PER_COLLECTION === 0) {
-    collect({ type: tasks % TASKS_PER_WHOLE_COLLECTION === 0 ? 'major' : 'minor' });
-  }
+  garbage.turn();
 }
 
 /** Decrypted frames are given away, not copied; each has a buffer of its own. */

@@ -1,3 +1,6 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { seededBytes } from '../support/seeded-bytes.ts';
 import {
   backUp,
@@ -10,6 +13,7 @@ import {
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import type { ObjectStore } from '../../src/vault/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { MeteredObjectStore } from '../../src/vault/object-stores/metered.ts';
 import type { RecoveryPoint } from '../../src/vault/recovery-point.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import type { CollectOptions, CollectReport } from '../../src/vault/collect/collect-options.ts';
@@ -104,6 +108,39 @@ describe('collecting', () => {
     expect(again).toMatchObject({ removedPacks: 0, compactedPacks: 0, condemnedLists: [] });
     for (const [point, disk] of kept) {
       await expectWhole(store, point, disk);
+    }
+  });
+
+  it('condemns in lists that each machine reads once, or again if its copy is damaged', async () => {
+    const inner = new MemoryObjectStore();
+    const { vault } = await createVault(inner);
+    const disk = diskOf('kept');
+    await backUp(vault, disk);
+    for (const round of [1, 2]) {
+      const gone = await backUp(vault, diskOf(`gone ${round}`), { vm: OTHER });
+      await vault.retire(gone.id, signal);
+      await collect(vault);
+    }
+    const cacheFolder = await mkdtemp(join(tmpdir(), 'hyperkeep-lists-'));
+    const asked = async (): Promise<number> => {
+      const store = new MeteredObjectStore(inner);
+      const fresh = await openVault(store, { cacheFolder });
+      await backUp(fresh, disk);
+      expect(fresh.inside.excluded.condemned.isEmpty).toBe(false);
+      await fresh.close();
+      return store.byPrefix['gc/']?.gets ?? 0;
+    };
+    try {
+      expect(await asked()).toBe(2);
+      expect(await asked()).toBe(0);
+      const [folder = ''] = await readdir(cacheFolder);
+      const lists = join(cacheFolder, folder, 'lists');
+      const [list = ''] = await readdir(lists);
+      await writeFile(join(lists, list), seededBytes('damage', 100));
+      expect(await asked()).toBe(1);
+      expect(await asked()).toBe(0);
+    } finally {
+      await rm(cacheFolder, { recursive: true });
     }
   });
 

@@ -1,0 +1,40 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+type Collect = (options: { type: 'minor' | 'major' }) => void;
+
+let collect: Collect | undefined;
+
+/**
+ * Takes dead objects away now: `young` ones in 1 ms, or all of them in 3 ms and more. The engine counts small objects and
+ * hardly what hangs on them: behind a buffer of 100 bytes there are megabytes that are needed no more.
+ */
+export function collectGarbage(which: 'young' | 'all'): void {
+  if (collect === undefined) {
+    setFlagsFromString('--expose-gc');
+    collect = runInNewContext('gc') as Collect;
+  }
+  collect({ type: which === 'young' ? 'minor' : 'major' });
+}
+
+/** Collects garbage once in so many turns of a loop that leaves buffers behind. */
+export class GarbageRounds {
+  readonly #young: number;
+  readonly #all: number;
+  #turns = 0;
+
+  /** @param rounds turns between two collections of what is young, and of all */
+  constructor({ young, all }: { readonly young: number; readonly all: number }) {
+    this.#young = young;
+    this.#all = all;
+  }
+
+  turn(): void {
+    this.#turns += 1;
+    if (this.#turns % this.#all === 0) {
+      collectGarbage('all');
+    } else if (this.#turns % this.#young === 0) {
+      collectGarbage('young');
+    }
+  }
+}
