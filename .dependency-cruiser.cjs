@@ -5,7 +5,7 @@ const RINGS = [
   ['formats', 'nbd', 'vault'],
   ['engines', 'catalog'],
   ['jobs'],
-  ['inventory', 'policies', 'backup', 'restore', 'replication'],
+  ['inventory', 'policies', 'backup', 'restore', 'replication', 'upkeep'],
   ['drills'],
   ['api', 'cli'],
 ];

@@ -9,6 +9,7 @@ import type { Log } from './kernel/log.ts';
 import type { Config } from './platform/config/config.ts';
 import { PlatformModule } from './platform/platform.module.ts';
 import { RestoreModule } from './restore/restore.module.ts';
+import { UpkeepModule } from './upkeep/upkeep.module.ts';
 import { VaultModule } from './vault/vault.module.ts';
 
 export interface ServiceParts {
@@ -40,6 +41,7 @@ export class AppModule {
           folder: join(home, 'restored'),
           journalFolder: join(home, 'restores'),
         }),
+        UpkeepModule,
         ApiModule.with({ version }),
       ],
     };

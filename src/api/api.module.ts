@@ -10,6 +10,9 @@ import { PointSearch } from './point-search.ts';
 import { PointsController } from './points.controller.ts';
 import { ServiceStart } from './service-start.ts';
 import { ServiceController } from './service.controller.ts';
+import { RetentionController } from './retention.controller.ts';
+import { UpkeepModule } from '../upkeep/upkeep.module.ts';
+import { UpkeepController } from './upkeep.controller.ts';
 import { VaultsController } from './vaults.controller.ts';
 import { VmsController } from './vms.controller.ts';
 
@@ -23,11 +26,13 @@ export class ApiModule implements BeforeApplicationShutdown {
   static with({ version }: { readonly version: string }): DynamicModule {
     return {
       module: ApiModule,
-      imports: [InventoryModule],
+      imports: [InventoryModule, UpkeepModule],
       controllers: [
         ServiceController,
         VaultsController,
         VmsController,
+        UpkeepController,
+        RetentionController,
         PointsController,
         OperationsController,
         JobsController,

@@ -60,7 +60,7 @@ export class OperationsController {
     );
   }
 
-  /** Reads and authenticates every byte of a point without restoring it. */
+  /** Checks a point without restoring it; by default reads and authenticates every byte. */
   @Post('verifications')
   @HttpCode(202)
   @ApiAcceptedResponse({ standardSchema: Job })
@@ -69,7 +69,9 @@ export class OperationsController {
     @RequestSignal() signal: AbortSignal,
   ): Promise<Job> {
     const found = await this.points.find(body, signal);
-    const parameters: VerifyParameters = { vaultId: found.vault.id, pointId: found.point.id };
+    const { level, limits } = body;
+    const vaultId = found.vault.id;
+    const parameters: VerifyParameters = { vaultId, pointId: found.point.id, level, limits };
     return viewOfJob(
       await this.jobs.start({ kind: 'verify', subject: subjectOf(found), parameters }),
     );

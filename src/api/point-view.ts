@@ -1,10 +1,12 @@
-import type { PointOfVault } from '../catalog/point-catalog.ts';
+import type { ListedPoint } from '../catalog/point-catalog.ts';
+import type { PointProof } from '../catalog/point-proofs.ts';
 import type { Point } from './contract/points.ts';
 
 /** A recovery point as the contract shows it. */
 export function viewOfPoint(
-  { vaultId, point }: PointOfVault,
+  { vaultId, point, holds }: ListedPoint,
   vaultNames: ReadonlyMap<string, string>,
+  proof: PointProof | undefined,
 ): Point {
   const { id, vmId, vmName, takenAtMs, parentId, consistency, notes, disks } = point;
   return {
@@ -17,6 +19,8 @@ export function viewOfPoint(
     ...(parentId === undefined ? {} : { parentId }),
     consistency,
     notes: [...notes],
+    ...proofOf(proof),
+    holds,
     disks: disks.map(({ diskId, name, sizeBytes, method, reason, statistics }) => ({
       diskId,
       name,
@@ -27,5 +31,19 @@ export function viewOfPoint(
       newBytes: statistics.newBytes,
       storedBytes: statistics.storedBytes,
     })),
+  };
+}
+
+function proofOf(
+  proof: PointProof | undefined,
+): Pick<Point, 'provenAtMs' | 'damagedAtMs' | 'scrub'> {
+  if (proof === undefined) {
+    return {};
+  }
+  const { provenAtMs, damagedAtMs, scrub } = proof;
+  return {
+    ...(provenAtMs === undefined ? {} : { provenAtMs }),
+    ...(damagedAtMs === undefined ? {} : { damagedAtMs }),
+    ...(scrub === undefined ? {} : { scrub }),
   };
 }

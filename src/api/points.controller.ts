@@ -1,6 +1,7 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { PointCatalog } from '../catalog/point-catalog.ts';
+import { PointProofs } from '../catalog/point-proofs.ts';
 import { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import { PointList, PointQuery } from './contract/points.ts';
 import { PointSearch } from './point-search.ts';
@@ -14,6 +15,7 @@ export class PointsController {
     private readonly search: PointSearch,
     private readonly points: PointCatalog,
     private readonly vaults: RegisteredVaults,
+    private readonly proofs: PointProofs,
   ) {}
 
   /** Oldest first, as the catalog knows them; `refresh=true` asks the vaults before. */
@@ -30,10 +32,19 @@ export class PointsController {
     const vaultId = vault === undefined ? undefined : (await this.vaults.choose(vault)).id;
     const inVault = await this.points.list(vaultId === undefined ? {} : { vaultId });
     const vmIds = vm === undefined ? undefined : await this.search.vmIds(vm);
+    const proofs = new Map((await this.proofs.list()).map((proof) => [proofKey(proof), proof]));
     return {
       points: inVault
         .filter(({ point }) => vmIds?.includes(point.vmId) ?? true)
-        .map((point) => viewOfPoint(point, names)),
+        .map((listed) => {
+          const { vaultId: inId, point } = listed;
+          const proof = proofs.get(proofKey({ vaultId: inId, pointId: point.id }));
+          return viewOfPoint(listed, names, proof);
+        }),
     };
   }
+}
+
+function proofKey({ vaultId, pointId }: { vaultId: string; pointId: string }): string {
+  return `${vaultId} ${pointId}`;
 }

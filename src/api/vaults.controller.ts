@@ -5,6 +5,7 @@ import { RegisteredVaults, type RegisterVault } from '../catalog/registered-vaul
 import type { VaultRegistration } from '../catalog/vault-registrations.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { VaultUnlock } from '../vault/vault-options.ts';
+import { storeTrial } from '../vault/probe/store-trial.ts';
 import { VaultReference } from './contract/references.ts';
 import { CreateVault, VaultCreated, VaultList, type VaultSummary } from './contract/vaults.ts';
 import { RequestSignal } from './request-signal.ts';
@@ -31,21 +32,36 @@ export class VaultsController {
     @Body({ schema: CreateVault }) body: CreateVault,
     @RequestSignal() signal: AbortSignal,
   ): Promise<VaultCreated> {
-    const { passphrase, recoveryFile, existing, endpoint, region, ...rest } = body;
+    const { passphrase, recoveryFile, existing, endpoint, region, ...others } = body;
+    const { lock, retentionPassphrase, ...rest } = others;
     const request: RegisterVault = {
       ...rest,
       ...(endpoint === undefined ? {} : { endpoint }),
       ...(region === undefined ? {} : { region }),
     };
     if (existing) {
+      if (lock !== undefined || retentionPassphrase !== undefined) {
+        throw new Fault(
+          'request.invalid',
+          'Locks and a retention key are for new vaults; leave them out.',
+        );
+      }
       const unlock = unlockOf(passphrase, recoveryFile);
       return { vault: await this.view(await this.vaults.add(request, unlock, signal)) };
     }
     if (recoveryFile !== undefined) {
       throw new Fault('request.invalid', 'A new vault makes its own recovery file; leave it out.');
     }
-    const { registration, ...secrets } = await this.vaults.create(request, passphrase, signal);
-    return { vault: await this.view(registration), ...secrets };
+    const { registration, capabilities, ...secrets } = await this.vaults.create(
+      request,
+      { passphrase, retentionPassphrase, lock },
+      signal,
+    );
+    return {
+      vault: await this.view(registration),
+      ...secrets,
+      ...(capabilities === undefined ? {} : { trial: storeTrial(capabilities) }),
+    };
   }
 
   /** Forgets the vault and its key on this host. The vault and its recovery points stay. */

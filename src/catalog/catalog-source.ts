@@ -1,6 +1,8 @@
 import { DataSource } from 'typeorm';
 import { JobRow } from './job.row.ts';
 import { FirstTables1795000000000 } from './migrations/1795000000000-first-tables.ts';
+import { VaultUpkeep1795100000000 } from './migrations/1795100000000-vault-upkeep.ts';
+import { PointProofRow } from './point-proof.row.ts';
 import { RecoveryPointRow } from './recovery-point.row.ts';
 import { VaultRow } from './vault.row.ts';
 
@@ -34,8 +36,8 @@ export async function openCatalog(connection: CatalogConnection): Promise<DataSo
           ...(connection.password === undefined ? {} : { password: connection.password }),
           database: connection.database,
         }),
-    entities: [VaultRow, RecoveryPointRow, JobRow],
-    migrations: [FirstTables1795000000000],
+    entities: [VaultRow, RecoveryPointRow, PointProofRow, JobRow],
+    migrations: [FirstTables1795000000000, VaultUpkeep1795100000000],
     migrationsTableName: 'migration',
     migrationsTransactionMode: 'all',
     synchronize: false,

@@ -13,6 +13,7 @@ import type { VaultParameters } from '../vault/vault-options.ts';
 import { openCatalog, type CatalogConnection } from './catalog-source.ts';
 import { JobRows } from './job-rows.ts';
 import { PointCatalog } from './point-catalog.ts';
+import { PointProofs } from './point-proofs.ts';
 import { RegisteredVaults } from './registered-vaults.ts';
 import { VaultRegistrations } from './vault-registrations.ts';
 
@@ -37,7 +38,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
       global: true,
       providers: [
         { provide: DataSource, useFactory: async () => openCatalog(connection) },
-        ...[VaultRegistrations, PointCatalog, JobRows].map((rows) => ({
+        ...[VaultRegistrations, PointCatalog, PointProofs, JobRows].map((rows) => ({
           provide: rows,
           inject: [DataSource],
           useFactory: (source: DataSource) => new rows(source),
@@ -60,7 +61,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
             }),
         },
       ],
-      exports: [PointCatalog, JobRows, RegisteredVaults],
+      exports: [PointCatalog, PointProofs, JobRows, RegisteredVaults],
     };
   }
 

@@ -27,7 +27,7 @@ export class JobRows {
       }
       throw new Fault(
         'job.conflict',
-        `Another ${job.kind} of ${job.subject['vmName'] ?? 'the same VM'} is not finished; wait for it or cancel it (jobs).`,
+        `Another ${job.kind} of ${subjectOf(job)} is not finished; wait for it or cancel it (jobs).`,
         { kind: job.kind },
         { cause: error },
       );
@@ -62,4 +62,9 @@ export class JobRows {
     }
     return ids;
   }
+}
+
+function subjectOf({ subject }: StoredJob): string {
+  const { vmName, vaultName } = subject;
+  return vmName ?? (vaultName === undefined ? 'the same VM' : `the vault ${vaultName}`);
 }

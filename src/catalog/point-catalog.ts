@@ -1,9 +1,19 @@
 import type { DataSource, FindOptionsWhere } from 'typeorm';
-import { pointRow, RecoveryPointRow, type CataloguedPoint } from './recovery-point.row.ts';
+import { PointProofRow } from './point-proof.row.ts';
+import {
+  pointRow,
+  RecoveryPointRow,
+  type CataloguedPoint,
+  type PointHold,
+} from './recovery-point.row.ts';
 
 export interface PointOfVault {
   readonly vaultId: string;
   readonly point: CataloguedPoint;
+}
+
+export interface ListedPoint extends PointOfVault {
+  readonly holds: readonly PointHold[];
 }
 
 export interface PointFilter {
@@ -26,19 +36,34 @@ export class PointCatalog {
   }
 
   /** Makes the catalog's points of a vault exactly these, or leaves it as it is. */
-  async replace(vaultId: string, points: readonly CataloguedPoint[]): Promise<void> {
+  async replace(
+    vaultId: string,
+    points: readonly CataloguedPoint[],
+    holds: readonly (PointHold & { readonly id: string })[] = [],
+  ): Promise<void> {
+    const held = Map.groupBy(holds, ({ id }) => id);
+    const holdsOf = ({ id }: CataloguedPoint): PointHold[] =>
+      (held.get(id) ?? []).map(({ atMs, reason }) => ({ atMs, reason }));
     await this.source.transaction(async (transaction) => {
       const rows = transaction.getRepository(RecoveryPointRow);
       await rows.delete({ vaultId });
       for (let start = 0; start < points.length; start += BATCH_ROWS) {
         const batch = points.slice(start, start + BATCH_ROWS);
-        await rows.insert(batch.map((point) => pointRow(vaultId, point)));
+        await rows.insert(batch.map((point) => pointRow(vaultId, point, holdsOf(point))));
       }
     });
   }
 
+  /** Everything that is known of the vault's points goes, also when they were proven: another place may be registered. */
+  async forget(vaultId: string): Promise<void> {
+    await this.source.transaction(async (transaction) => {
+      await transaction.getRepository(RecoveryPointRow).delete({ vaultId });
+      await transaction.getRepository(PointProofRow).delete({ vaultId });
+    });
+  }
+
   /** In the order of their ids, which is the order they were taken in even when a clock was set back. */
-  async list(filter: PointFilter): Promise<PointOfVault[]> {
+  async list(filter: PointFilter): Promise<ListedPoint[]> {
     const where: FindOptionsWhere<RecoveryPointRow> = {
       ...(filter.vaultId === undefined ? {} : { vaultId: filter.vaultId }),
       ...(filter.vmId === undefined ? {} : { vmId: filter.vmId }),
@@ -46,7 +71,7 @@ export class PointCatalog {
     const rows = await this.source
       .getRepository(RecoveryPointRow)
       .find({ where, order: { id: 'ASC' } });
-    return rows.map(({ vaultId, point }) => ({ vaultId, point }));
+    return rows.map(({ vaultId, point, holds }) => ({ vaultId, point, holds }));
   }
 
   /** Where a point is; in several vaults when it was copied. */

@@ -25,12 +25,25 @@ export class RecoveryPointRow {
   /** The point as the vault gave it, without its configuration. */
   @Column('jsonb')
   point!: CataloguedPoint;
+
+  /** Why nobody may give it up, as the vault said; empty: somebody may. */
+  @Column('jsonb')
+  holds!: readonly PointHold[];
+}
+
+export interface PointHold {
+  readonly atMs: number;
+  readonly reason: string;
 }
 
 /** What is listed of a point; the VM's definition is read from the vault when it is restored. */
 export type CataloguedPoint = Omit<RecoveryPoint, 'configuration'>;
 
-export function pointRow(vaultId: string, point: CataloguedPoint): RecoveryPointRow {
+export function pointRow(
+  vaultId: string,
+  point: CataloguedPoint,
+  holds: readonly PointHold[] = [],
+): RecoveryPointRow {
   const { id, vmId, vmName, takenAtMs, parentId, consistency, notes, disks, files } = point;
   const row = new RecoveryPointRow();
   row.vaultId = vaultId;
@@ -49,5 +62,6 @@ export function pointRow(vaultId: string, point: CataloguedPoint): RecoveryPoint
     disks,
     files,
   };
+  row.holds = holds;
   return row;
 }

@@ -1,18 +1,36 @@
-import { randomBytes } from 'node:crypto';
 import { abortable } from '../kernel/abortable.ts';
-import type { Clock } from '../kernel/clock.ts';
 import { Fault, isFault } from '../kernel/fault.ts';
-import type { Log } from '../kernel/log.ts';
-import type { SecretStore } from '../kernel/secret-store.ts';
-import type { ObjectStore } from '../vault/object-store.ts';
-import type { ObjectStores, StorePlace } from '../vault/object-stores.ts';
-import type { OpenOptions, VaultParameters, VaultUnlock } from '../vault/vault-options.ts';
+import { Holds } from '../vault/collect/holds.ts';
+import type { LockPolicy } from '../vault/lock/locking-store.ts';
+import type { StorePlace } from '../vault/object-stores.ts';
+import type { Capabilities } from '../vault/probe/capabilities.ts';
+import type { VaultUnlock } from '../vault/vault-options.ts';
 import { Vault } from '../vault/vault.ts';
+import { generatePassphrase } from './generated-passphrase.ts';
 import type { PointCatalog } from './point-catalog.ts';
+import {
+  closeAll,
+  closingOnFailure,
+  openStored,
+  secretName,
+  type ApartOptions,
+  type OpenVault,
+  type VaultApart,
+  type VaultsEnvironment,
+} from './stored-vaults.ts';
 import type { VaultRegistration, VaultRegistrations } from './vault-registrations.ts';
 
 export interface RegisterVault extends StorePlace {
   readonly name: string;
+}
+
+/** What a new vault has that an old one cannot be given by registering it. */
+export interface NewVaultSecrets {
+  /** Generated if left out. */
+  readonly passphrase?: string | undefined;
+  /** Makes a retention key of its own, which this host does not keep. */
+  readonly retentionPassphrase?: string | undefined;
+  readonly lock?: LockPolicy | undefined;
 }
 
 export interface CreatedVault {
@@ -21,27 +39,9 @@ export interface CreatedVault {
   readonly passphrase?: string;
   /** Opens the vault without the passphrase. Shown once, kept nowhere. */
   readonly recoveryFile: string;
+  /** What the store was seen to do; kept in the vault, too. */
+  readonly capabilities?: Capabilities;
 }
-
-export interface VaultsEnvironment {
-  readonly secrets: SecretStore;
-  readonly stores: ObjectStores;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** For every vault that is opened: where its footers are cached, how many workers. */
-  readonly openOptions: OpenOptions;
-  readonly parameters: Partial<VaultParameters>;
-}
-
-/** An open vault and the store it reads, which is ours to close. */
-interface OpenVault {
-  readonly vault: Vault;
-  readonly store: ObjectStore;
-}
-
-/** 26 characters of base 32 are 130 random bits. */
-const PASSPHRASE_CHARACTERS = 'abcdefghijkmnpqrstuvwxyz23456789';
-const PASSPHRASE_GROUPS = [5, 5, 5, 5, 6];
 
 /** Opens the registered vaults, keeps their keys on this host and their points in the catalog. */
 export class RegisteredVaults {
@@ -60,13 +60,13 @@ export class RegisteredVaults {
   /** Makes a new vault at an empty place and registers it. */
   async create(
     request: RegisterVault,
-    passphrase: string | undefined,
+    { passphrase, retentionPassphrase, lock }: NewVaultSecrets,
     signal: AbortSignal,
   ): Promise<CreatedVault> {
     await this.refuseTakenName(request.name);
     const store = await this.environment.stores.open(request, signal);
     const chosen = passphrase ?? generatePassphrase();
-    const { vault, recoveryFile } = await closingOnFailure(store, () =>
+    const { vault, recoveryFile, capabilities } = await closingOnFailure(store, () =>
       Vault.create(
         store,
         {
@@ -76,6 +76,8 @@ export class RegisteredVaults {
           singleWriter: request.singleWriter,
           parameters: this.environment.parameters,
           probe: {},
+          ...(retentionPassphrase === undefined ? {} : { retentionPassphrase }),
+          ...(lock === undefined ? {} : { lock }),
         },
         signal,
       ),
@@ -84,6 +86,7 @@ export class RegisteredVaults {
     return {
       registration,
       recoveryFile,
+      ...(capabilities === undefined ? {} : { capabilities }),
       ...(passphrase === undefined ? { passphrase: chosen } : {}),
     };
   }
@@ -132,7 +135,7 @@ export class RegisteredVaults {
   async open(vaultId: string, signal: AbortSignal): Promise<Vault> {
     let opening = this.opened.get(vaultId);
     if (opening === undefined) {
-      opening = this.openStored(vaultId);
+      opening = this.openRegistered(vaultId);
       this.opened.set(vaultId, opening);
       opening.then(
         () => this.problems.delete(vaultId),
@@ -146,6 +149,22 @@ export class RegisteredVaults {
     return (await abortable(opening, signal)).vault;
   }
 
+  /** The vault for one job, with a store of its own. The job disposes of it. */
+  async openApart(
+    vaultId: string,
+    options: ApartOptions,
+    signal: AbortSignal,
+  ): Promise<VaultApart> {
+    const registration = await this.registrations.get(vaultId);
+    const open = await openStored(this.environment, registration, options, signal);
+    return {
+      ...open,
+      registration,
+      cacheFolder: this.environment.openOptions.cacheFolder,
+      [Symbol.asyncDispose]: async () => closeAll(open),
+    };
+  }
+
   /** Why the vault could not be opened the last time, for people; undefined when it could. */
   problemOf(vaultId: string): string | undefined {
     return this.problems.get(vaultId);
@@ -155,7 +174,8 @@ export class RegisteredVaults {
   async sync(vaultId: string, signal: AbortSignal): Promise<void> {
     const vault = await this.open(vaultId, signal);
     const points = await vault.points(signal);
-    await this.points.replace(vaultId, points);
+    const { base, log } = vault.inside;
+    await this.points.replace(vaultId, points, await new Holds(base, log).list(signal));
     await this.registrations.markSynced(vaultId, this.environment.clock.nowMs());
   }
 
@@ -164,7 +184,7 @@ export class RegisteredVaults {
     const open = this.opened.get(vaultId);
     this.opened.delete(vaultId);
     await this.registrations.remove(vaultId);
-    await this.points.replace(vaultId, []);
+    await this.points.forget(vaultId);
     await this.environment.secrets.remove(secretName(vaultId));
     await closeAll(await open);
   }
@@ -208,22 +228,9 @@ export class RegisteredVaults {
     return registration;
   }
 
-  private async openStored(vaultId: string): Promise<OpenVault> {
+  private async openRegistered(vaultId: string): Promise<OpenVault> {
     const registration = await this.registrations.get(vaultId);
-    const key = await this.environment.secrets.get(secretName(vaultId));
-    if (key === undefined) {
-      throw new Fault(
-        'vault.key-missing',
-        `This host has no key of the vault ${registration.name}; forget it and register it again with its passphrase.`,
-        { vault: registration.name },
-      );
-    }
-    const { signal } = this.closing;
-    const store = await this.environment.stores.open(registration, signal);
-    const vault = await closingOnFailure(store, () =>
-      Vault.open(store, { kind: 'master-key', key }, this.environment.openOptions, signal),
-    );
-    return { vault, store };
+    return openStored(this.environment, registration, {}, this.closing.signal);
   }
 
   private async refuseTakenName(name: string): Promise<void> {
@@ -231,30 +238,5 @@ export class RegisteredVaults {
     if (taken) {
       throw new Fault('vault.name-taken', `A vault ${name} is registered already.`, { name });
     }
-  }
-}
-
-function secretName(vaultId: string): string {
-  return `vault-${vaultId}`;
-}
-
-function generatePassphrase(): string {
-  return PASSPHRASE_GROUPS.map((length) =>
-    // 32 characters: the low five bits of a random byte choose one evenly.
-    [...randomBytes(length)].map((byte) => PASSPHRASE_CHARACTERS[byte % 32]).join(''),
-  ).join('-');
-}
-
-async function closeAll(open: OpenVault | undefined): Promise<void> {
-  await open?.vault.close();
-  await open?.store.close();
-}
-
-async function closingOnFailure<T>(store: ObjectStore, use: () => Promise<T>): Promise<T> {
-  try {
-    return await use();
-  } catch (error) {
-    await store.close();
-    throw error;
   }
 }

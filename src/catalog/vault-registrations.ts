@@ -8,8 +8,8 @@ export interface VaultRegistration {
   readonly id: string;
   readonly name: string;
   readonly location: string;
-  readonly endpoint?: string;
-  readonly region?: string;
+  readonly endpoint?: string | undefined;
+  readonly region?: string | undefined;
   /** Only this host writes: its store may be one whose LIST lags for others. */
   readonly singleWriter: boolean;
   readonly createdAtMs: number;

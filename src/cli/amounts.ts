@@ -29,3 +29,15 @@ export function parseMoney(option: string, text: string): number {
   }
   return Number(text);
 }
+
+/** `1/30`, `10%`, `0.1`: a part of the whole. @throws Fault `request.invalid` */
+export function parseShare(option: string, text: string): number {
+  const [, amount = '', rest = ''] =
+    /^(\d{1,6}(?:[.]\d{1,6})?)(|%|\/\d{1,6})$/.exec(text.trim()) ?? [];
+  const divisor = rest === '%' ? 100 : rest === '' ? 1 : Number(rest.slice(1));
+  const share = Number(amount) / divisor;
+  if (amount === '' || !(share > 0 && share <= 1)) {
+    throw new Fault('request.invalid', `${option} takes a part of the whole such as 1/30 or 10%.`);
+  }
+  return share;
+}

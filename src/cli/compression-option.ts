@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
-import { COMPRESSION_LEVELS, type CompressionLevel } from '../vault/zstd.ts';
+import { COMPRESSION_LEVELS, type CompressionLevel } from '../api/contract/jobs.ts';
 
 /** `--compression`: a level, or undefined to follow the speed of the store. */
 export function compressionOption(): Option {

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { isFinished, type Job } from '../api/contract/jobs.ts';
 import { Fault, isAbort } from '../kernel/fault.ts';
 import { type Cli } from './cli.ts';
+import { jobResultText } from './commands/job-text.ts';
 import { type ProgressMeter } from './progress-meter.ts';
 import { type ServiceClient } from './service-client.ts';
 import { remoteError } from './service-problem.ts';
@@ -22,6 +23,7 @@ export async function watchJob(cli: Cli, service: ServiceClient, job: Job): Prom
     if (ended.state === 'succeeded') {
       return ended;
     }
+    cli.sayLines(jobResultText(ended, (timeMs) => cli.time(timeMs)));
     throw remoteError(
       ended.fault ?? {
         code: 'cancelled',
@@ -76,9 +78,10 @@ function mayComeBack(error: unknown, signal: AbortSignal): boolean {
 }
 
 function show(job: Job, meter: ProgressMeter): void {
-  const { progress, vmName = '' } = job;
+  const { progress, vmName, vaultName = '' } = job;
   if (progress !== undefined) {
-    const phase = `${job.kind} ${vmName} ${progress.phase}`.replace(/ +/g, ' ').trim();
-    meter.report({ phase, doneBytes: progress.doneBytes, totalBytes: progress.totalBytes });
+    const { counted, doneBytes, totalBytes } = progress;
+    const phase = `${job.kind} ${vmName ?? vaultName} ${progress.phase}`.replace(/ +/g, ' ').trim();
+    meter.report({ phase, doneBytes, totalBytes, ...(counted === undefined ? {} : { counted }) });
   }
 }

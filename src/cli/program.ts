@@ -5,6 +5,7 @@ import { type CliEnvironment } from './cli-environment.ts';
 import { addExplainCommand } from './commands/explain-command.ts';
 import { addJobCommands } from './commands/job-commands.ts';
 import { addPointCommands } from './commands/point-commands.ts';
+import { addRetentionCommands } from './commands/retention-commands.ts';
 import { addVaultCommands } from './commands/vault-commands.ts';
 import { addVmCommands } from './commands/vm-commands.ts';
 import { reportOf } from './explain-error.ts';
@@ -73,6 +74,7 @@ export function buildProgram(cli: Cli): Command {
   addVaultCommands(program, cli);
   addVmCommands(program, cli);
   addPointCommands(program, cli);
+  addRetentionCommands(program, cli);
   addJobCommands(program, cli);
   addRescueCommands(program, cli);
   addExplainCommand(program, cli);

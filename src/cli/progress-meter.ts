@@ -100,15 +100,21 @@ export class ProgressMeter implements Disposable {
     return Math.max(0, ((last.doneBytes - first.doneBytes) * 1000) / (last.timeMs - first.timeMs));
   }
 
-  private line({ phase, doneBytes, totalBytes }: Progress, columns?: number): string {
+  private line(progress: Progress, columns?: number): string {
+    const { phase, doneBytes, totalBytes, counted } = progress;
+    const amount = (value: number): string =>
+      counted === undefined ? formatBytes(value) : String(value);
     const share = totalBytes > 0 ? Math.min(1, doneBytes / totalBytes) : 0;
-    const done = formatBytes(doneBytes);
+    const unit = counted === undefined ? '' : ` ${counted}`;
     const parts =
       totalBytes > 0
-        ? [`${String(Math.floor(share * 100))} %`, `${done} of ${formatBytes(totalBytes)}`]
-        : [done];
+        ? [
+            `${String(Math.floor(share * 100))} %`,
+            `${amount(doneBytes)} of ${amount(totalBytes)}${unit}`,
+          ]
+        : [`${amount(doneBytes)}${unit}`];
     const rate = this.rateBytesPerSecond();
-    parts.push(formatRate(rate));
+    parts.push(counted === undefined ? formatRate(rate) : `${rate.toFixed(1)}/s`);
     if (rate > 0 && totalBytes > doneBytes) {
       parts.push(`${formatDuration(((totalBytes - doneBytes) * 1000) / rate)} left`);
     }

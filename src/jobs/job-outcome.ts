@@ -1,5 +1,5 @@
 import { isAbort, isFault } from '../kernel/fault.ts';
-import type { JobFault, JobState } from './job.ts';
+import { FailedWith, type JobFault, type JobState } from './job.ts';
 
 /** Why a job was told to stop. */
 export type StopReason = 'cancelled' | 'interrupted';
@@ -20,7 +20,11 @@ const CANCELLED: JobFault = {
 export function outcomeOf(
   error: unknown,
   stop: StopReason | undefined,
-): { state: JobState; fault: JobFault } {
+): { state: JobState; fault: JobFault; result?: object } {
+  if (error instanceof FailedWith) {
+    const { code, message, context } = error.fault;
+    return { state: 'failed', fault: { code, message, context }, result: error.result };
+  }
   if (stop !== undefined && !(isFault(error) && error.kind === 'integrity')) {
     return { state: stop, fault: stop === 'cancelled' ? CANCELLED : INTERRUPTED };
   }

@@ -1,8 +1,22 @@
-import type { FaultContext } from '../kernel/fault.ts';
+import type { Fault, FaultContext } from '../kernel/fault.ts';
 import type { Progress, ReportProgress } from '../kernel/progress.ts';
 
-export const JOB_KINDS = ['backup', 'restore', 'verify'] as const;
-export type JobKind = (typeof JOB_KINDS)[number];
+/** What people wait for: backups and restores never stand behind the care of a vault. */
+export const DATA_KINDS = ['backup', 'restore', 'verify'] as const;
+/** The care of vaults: may take days, and waits for nobody but its own. */
+export const UPKEEP_KINDS = [
+  'probe',
+  'usage',
+  'retirement-plan',
+  'revive',
+  'prune',
+  'scrub',
+  'repair',
+  'copy',
+  'keep',
+] as const;
+export type UpkeepKind = (typeof UPKEEP_KINDS)[number];
+export type JobKind = (typeof DATA_KINDS)[number] | UpkeepKind;
 
 /** `interrupted`: the service stopped while it ran. */
 export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'interrupted';
@@ -41,7 +55,7 @@ export interface Job {
   /** The last report; kept when the job has ended. */
   readonly progress?: JobProgress;
   readonly fault?: JobFault;
-  /** What the operation returned: JSON. */
+  /** What the operation returned, or found before it failed: JSON. */
   readonly result?: unknown;
 }
 
@@ -59,6 +73,19 @@ export interface JobRun {
   readonly jobId: string;
   readonly signal: AbortSignal;
   readonly report: ReportProgress;
+}
+
+/** Work that was done and found something wrong: the job fails with the fault and keeps what was found. */
+export class FailedWith extends Error {
+  override readonly name = 'FailedWith';
+  readonly fault: Fault;
+  readonly result: object;
+
+  constructor(fault: Fault, result: object) {
+    super(fault.message, { cause: fault });
+    this.fault = fault;
+    this.result = result;
+  }
 }
 
 /** Carries an operation out. What it returns becomes the job's result, so it must be JSON. */

@@ -7,6 +7,7 @@ import { Fault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Progress } from '../kernel/progress.ts';
 import { INTERRUPTED, outcomeOf, type StopReason } from './job-outcome.ts';
+import { JobLanes } from './job-lanes.ts';
 import { type Job, type JobKind, type JobRequest, type RunJob } from './job.ts';
 import { ProgressRate } from './progress-rate.ts';
 import { fromStored, toStored } from './stored-job.ts';
@@ -15,6 +16,8 @@ import { fromStored, toStored } from './stored-job.ts';
 const NOTIFY_MS = 250;
 /** Progress reaches the row this often at most; a crash loses no more of it. */
 const SAVE_MS = 2000;
+/** Jobs that care for vaults and run at once, beside the others. */
+const UPKEEP_CONCURRENCY = 2;
 /** More jobs waiting than this is a caller out of control. */
 const QUEUE_MAX = 1000;
 
@@ -36,7 +39,7 @@ interface LiveJob {
 }
 
 export interface JobsOptions {
-  /** Jobs that run at once; more wait in order. */
+  /** Backups, restores and verifications that run at once; more wait in order. */
   readonly concurrency: number;
 }
 
@@ -58,17 +61,18 @@ export class Jobs {
   private readonly runners = new Map<JobKind, RunJob>();
   private readonly live = new Map<string, LiveJob>();
   private readonly changes = new EventEmitter().setMaxListeners(0);
-  private readonly queue: LiveJob[] = [];
+  private readonly lanes: JobLanes<LiveJob>;
   /** Ends that could not be written yet; their jobs stay alive for those who ask. */
   private readonly unwritten = new Map<string, JobChange>();
-  private running = 0;
   private closed = false;
 
   constructor(
     private readonly storage: JobStorage,
     private readonly environment: JobsEnvironment,
-    private readonly options: JobsOptions,
-  ) {}
+    { concurrency }: JobsOptions,
+  ) {
+    this.lanes = new JobLanes({ data: concurrency, upkeep: UPKEEP_CONCURRENCY });
+  }
 
   /** Says how jobs of a kind are carried out. Once per kind, before the first job. */
   register(kind: JobKind, run: RunJob): void {
@@ -94,7 +98,7 @@ export class Jobs {
    * @throws Fault `job.conflict` when an unfinished job has the same exclusive key
    */
   async start(request: JobRequest): Promise<Job> {
-    if (this.closed || this.queue.length >= QUEUE_MAX) {
+    if (this.closed || this.lanes.length >= QUEUE_MAX) {
       throw new Fault('job.refused', 'The service takes no more jobs now; try again later.');
     }
     const job: Job = {
@@ -116,7 +120,7 @@ export class Jobs {
       saving: Promise.resolve(),
     };
     this.live.set(job.id, live);
-    this.queue.push(live);
+    this.lanes.add(live);
     this.runNext();
     return live.job;
   }
@@ -171,23 +175,17 @@ export class Jobs {
   private async stop(live: LiveJob, reason: StopReason): Promise<void> {
     live.stop ??= reason;
     live.abort.abort();
-    const waiting = this.queue.indexOf(live);
-    if (waiting >= 0) {
-      this.queue.splice(waiting, 1);
+    if (this.lanes.remove(live)) {
       await this.end(live, outcomeOf(live.abort.signal.reason, live.stop));
     }
     await live.done;
   }
 
   private runNext(): void {
-    while (this.running < this.options.concurrency) {
-      const live = this.queue.shift();
-      if (live === undefined) {
-        return;
-      }
-      this.running += 1;
+    for (let next = this.lanes.next(); next !== undefined; next = this.lanes.next()) {
+      const live = next;
       live.done = this.run(live).finally(() => {
-        this.running -= 1;
+        this.lanes.ended(live);
         this.runNext();
       });
     }

@@ -36,9 +36,7 @@ export class ProgressRate {
     const rateBytesPerSecond = elapsedMs > 0 ? Math.round((gained * 1000) / elapsedMs) : 0;
     const left = Math.max(0, progress.totalBytes - progress.doneBytes);
     return {
-      phase: progress.phase,
-      doneBytes: progress.doneBytes,
-      totalBytes: progress.totalBytes,
+      ...progress,
       rateBytesPerSecond,
       ...(rateBytesPerSecond > 0 && elapsedMs >= HISTORY_MS_MIN
         ? { secondsLeft: Math.ceil(left / rateBytesPerSecond) }

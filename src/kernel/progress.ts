@@ -4,6 +4,8 @@ export interface Progress {
   readonly phase: string;
   readonly doneBytes: number;
   readonly totalBytes: number;
+  /** What is counted instead of bytes, in the plural: `points`. */
+  readonly counted?: string;
 }
 
 /** Called often and synchronously; must be cheap. */
@@ -14,8 +16,9 @@ export function partOf(
   report: ReportProgress,
   around: { readonly beforeBytes: number; readonly afterBytes: number },
 ): ReportProgress {
-  return ({ phase, doneBytes, totalBytes }) => {
+  return ({ phase, doneBytes, totalBytes, ...rest }) => {
     report({
+      ...rest,
       phase,
       doneBytes: around.beforeBytes + doneBytes,
       totalBytes: around.beforeBytes + totalBytes + around.afterBytes,

@@ -1,4 +1,6 @@
 import { Module, type DynamicModule, type OnModuleInit } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { PointProofs } from '../catalog/point-proofs.ts';
 import { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import { Engine } from '../engines/engine.ts';
 import { createImage } from '../formats/image.ts';
@@ -9,12 +11,13 @@ import { restoreJob } from './restore.job.ts';
 import { RestoreJournal } from './restore-journal.ts';
 import { RestoreService } from './restore.service.ts';
 import { verifyJob } from './verify.job.ts';
+import { VerifyService } from './verify.service.ts';
 
 @Module({})
 export class RestoreModule implements OnModuleInit {
   constructor(
     private readonly jobs: Jobs,
-    private readonly restores: RestoreService,
+    private readonly modules: ModuleRef,
     private readonly journal: RestoreJournal,
     private readonly log: Log,
   ) {}
@@ -31,6 +34,12 @@ export class RestoreModule implements OnModuleInit {
     return {
       module: RestoreModule,
       providers: [
+        {
+          provide: VerifyService,
+          inject: [RegisteredVaults, PointProofs, Clock],
+          useFactory: (vaults: RegisteredVaults, proofs: PointProofs, clock: Clock) =>
+            new VerifyService(vaults, proofs, clock),
+        },
         { provide: RestoreJournal, useFactory: () => new RestoreJournal(journalFolder) },
         {
           provide: RestoreService,
@@ -51,7 +60,7 @@ export class RestoreModule implements OnModuleInit {
     if (files.length > 0) {
       this.log.warn('restore.leftovers-removed', { files });
     }
-    this.jobs.register('restore', restoreJob(this.restores));
-    this.jobs.register('verify', verifyJob(this.restores));
+    this.jobs.register('restore', restoreJob(this.modules.get(RestoreService)));
+    this.jobs.register('verify', verifyJob(this.modules.get(VerifyService)));
   }
 }

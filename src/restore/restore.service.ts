@@ -7,7 +7,6 @@ import { Fault } from '../kernel/fault.ts';
 import type { ReportProgress } from '../kernel/progress.ts';
 import type { RecoveryPoint } from '../vault/recovery-point.ts';
 import type { Vault } from '../vault/vault.ts';
-import type { VerifyReport } from '../vault/vault-options.ts';
 import type { VmDefinition } from '../vm/definition.ts';
 import { storedDefinition, type BootFiles } from '../vm/restored-definition.ts';
 import type { RestoreJournal } from './restore-journal.ts';
@@ -68,7 +67,7 @@ export interface RestoreCollaborators {
   readonly folder: string;
 }
 
-/** Brings recovery points back, and proves that they can be. */
+/** Brings recovery points back. */
 @Injectable()
 export class RestoreService {
   constructor(
@@ -141,28 +140,6 @@ export class RestoreService {
     await using held = new AsyncDisposableStack();
     held.use(await journal.begin(filesOf(plan)));
     return await writePlan(plan, vault, createImage, running);
-  }
-
-  /**
-   * Reads and authenticates every byte of a point without writing it anywhere.
-   * @throws Fault `point.damaged` when something is missing or not what was written
-   */
-  async verify(
-    { vaultId, pointId }: PointReference,
-    running: Running,
-  ): Promise<VerifyReport & { readonly durationMs: number }> {
-    const startedMs = this.clock.monotonicMs();
-    const vault = await this.collaborators.vaults.open(vaultId, running.signal);
-    const report = await vault.verify(pointId, 3, running);
-    const [first] = report.problems;
-    if (!report.ok || first !== undefined) {
-      throw new Fault(
-        'point.damaged',
-        `The recovery point ${pointId} is damaged in ${String(report.problems.length)} places; the first: ${first?.message ?? 'unknown'} Other points may be whole: verify them, and take a new one.`,
-        { pointId, problems: report.problems.length, firstCode: first?.code ?? 'unknown' },
-      );
-    }
-    return { ...report, durationMs: this.clock.monotonicMs() - startedMs };
   }
 }
 

@@ -1,31 +1,51 @@
 import { z } from 'zod';
-import type { JobRun, RunJob } from '../jobs/job.ts';
-import type { RestoreService } from './restore.service.ts';
+import { FailedWith, type JobRun, type RunJob } from '../jobs/job.ts';
+import type { Verified, VerifyService } from './verify.service.ts';
 
 /** What the row of a verify job tells the operation. */
-export const VerifyParameters = z.strictObject({ vaultId: z.string(), pointId: z.string() });
+export const VerifyParameters = z.strictObject({
+  vaultId: z.string(),
+  pointId: z.string(),
+  level: z.literal([0, 1, 2, 3]),
+  limits: z.object({
+    requests: z.number().optional(),
+    bytes: z.number().optional(),
+    cost: z.number().optional(),
+  }),
+});
 export type VerifyParameters = z.infer<typeof VerifyParameters>;
 
 /** How jobs of the kind `verify` run. Their result is what the API shows as VerifyResult. */
-export function verifyJob(restores: Pick<RestoreService, 'verify'>): RunJob {
+export function verifyJob(verifications: Pick<VerifyService, 'verify'>): RunJob {
   return async (parameters: unknown, run: JobRun) => {
-    const report = await restores.verify(VerifyParameters.parse(parameters), run);
-    const { pointId, level, packs, frames, chunks, fetchedBytes, durationMs } = report;
-    return {
-      kind: 'verify',
-      pointId,
-      level,
-      packs,
-      frames,
-      chunks,
-      verifiedBytes: fetchedBytes,
-      durationMs: Math.round(durationMs),
-      notes:
-        level === 3
-          ? []
-          : [
-              'Content was authenticated, but this host cannot compute the chunk ids of the vault to compare them.',
-            ],
-    };
+    const verified = await verifications.verify(VerifyParameters.parse(parameters), run);
+    const { fault } = verified;
+    const result = resultOf(verified);
+    if (fault !== undefined) {
+      throw new FailedWith(fault, result);
+    }
+    return result;
+  };
+}
+
+function resultOf({ report, durationMs, spending }: Verified): object {
+  const { pointId, level, packs, frames, chunks, fetchedBytes, problems, stoppedBy } = report;
+  return {
+    kind: 'verify',
+    pointId,
+    level,
+    packs,
+    frames,
+    chunks,
+    verifiedBytes: fetchedBytes,
+    durationMs: Math.round(durationMs),
+    notes:
+      stoppedBy === undefined
+        ? []
+        : [
+            'Content was authenticated, but this host cannot compute the chunk ids of the vault to compare them.',
+          ],
+    problems,
+    spending,
   };
 }

@@ -5,8 +5,10 @@ export interface StorePlace {
   /** A folder, or `s3://bucket/prefix`. */
   readonly location: string;
   /** For S3 servers other than AWS: `https://host:port`. */
-  readonly endpoint?: string;
-  readonly region?: string;
+  readonly endpoint?: string | undefined;
+  readonly region?: string | undefined;
+  /** Profile of the AWS settings of this machine's user with the credentials. */
+  readonly profile?: string | undefined;
   /** Only one process writes: a network file system will do. */
   readonly singleWriter: boolean;
 }
@@ -15,7 +17,12 @@ export interface StorePlace {
 export abstract class ObjectStores {
   /**
    * Opens the objects at a place; nothing is made. Operations repeat for a while when the store is away.
+   * @param meter sees every attempt
    * @throws Fault `store.invalid-location`
    */
-  abstract open(place: StorePlace, signal: AbortSignal): Promise<ObjectStore>;
+  abstract open(
+    place: StorePlace,
+    signal: AbortSignal,
+    meter?: (store: ObjectStore) => ObjectStore,
+  ): Promise<ObjectStore>;
 }

@@ -16,13 +16,19 @@ class ObjectStoresByLocation extends ObjectStores {
     this.settings = settings;
   }
 
-  override async open(place: StorePlace, signal: AbortSignal): Promise<ObjectStore> {
-    const { location, endpoint, region, singleWriter } = place;
+  override async open(
+    place: StorePlace,
+    signal: AbortSignal,
+    meter?: (store: ObjectStore) => ObjectStore,
+  ): Promise<ObjectStore> {
+    const { location, endpoint, region, profile, singleWriter } = place;
     return openObjectStore(
       location,
       {
         ...(endpoint === undefined ? {} : { endpoint }),
         ...(region === undefined ? {} : { region }),
+        ...(profile === undefined ? {} : { profile }),
+        ...(meter === undefined ? {} : { meter }),
         allowNetworkFileSystem: singleWriter,
         retry: { patienceMs: this.settings.storePatienceMs },
       },

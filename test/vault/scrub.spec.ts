@@ -9,6 +9,7 @@ import { changeObject, flip, keysOf } from '../support/vault-damage.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { Packs } from '../../src/vault/packs.ts';
 import { packKey, parsePackKey } from '../../src/vault/layout.ts';
+import { collectVault } from '../../src/vault/collect/collector.ts';
 import { DamagedSlots } from '../../src/vault/proof/damaged-slots.ts';
 import { FolderProofLedger, MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
 import { lastProven } from '../../src/vault/proof/last-proven.ts';
@@ -181,6 +182,35 @@ describe('scrub', () => {
       proven: packs.length - 1,
       damaged: 1,
     });
+  });
+
+  it('counts a merged pack as proven when the packs that have its content now are', async () => {
+    const store = new MemoryObjectStore();
+    const { vault } = await createVault(store);
+    const disk = new MemoryDisk(1_000_000);
+    let point = await backUp(vault, disk);
+    for (let i = 0; i < 4; i++) {
+      disk.write(i * 100_000, seededBytes(`merge ${String(i)}`, 10_000));
+      point = await backUp(vault, disk);
+    }
+    const parts = { ...vault.inside, clock: new StandingClock() };
+    const rules = { youngMs: 0, mergeCount: 4, smallPackBytes: 200_000 };
+    await collectVault(vault.inside, rules, { signal });
+    const packs = await keysOf(store, 'd/');
+    const ledger = new MemoryProofLedger();
+    const proven = async () => lastProven(vault.inside, point, await ledger.load(), signal);
+
+    expect(packs.length).toBe(1);
+    expect(await proven()).toMatchObject({ proven: 0, damaged: 0 });
+    await scrub(parts, { ledger, budget: ALL }, { signal });
+    const proof = { bytes: 1, depth: 'ids', key: packs[0] ?? '' } as const;
+    await ledger.record([{ ...proof, checkedAtMs: 7 }], []);
+    const after = await proven();
+    expect(after.packs).toBeGreaterThan(4);
+    expect(after).toEqual({ packs: after.packs, proven: after.packs, damaged: 0, oldestMs: 7 });
+    await ledger.record([{ ...proof, checkedAtMs: 9, damage: 'x' }], []);
+    expect((await proven()).proven).toBeLessThan(after.packs);
+    expect(await proven()).not.toHaveProperty('oldestMs');
   });
 
   it('keeps what it has proven when it is stopped', async () => {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { COMPRESSION_LEVELS } from '../../vault/zstd.ts';
+import { COMPRESSION_LEVELS, type CompressionLevel } from '../../vault/zstd.ts';
 import { VmDefinition, VmName } from '../../vm/definition.ts';
 import {
   ByteCount,
@@ -10,6 +10,21 @@ import {
   VaultReference,
   VmReference,
 } from './references.ts';
+import { SpendingLimits, SpendingReport } from './spending.ts';
+import {
+  CopyResult,
+  KeepResult,
+  ProbeResult,
+  PruneResult,
+  RepairResult,
+  RetirementPlanResult,
+  ReviveResult,
+  ScrubResult,
+  UsageResult,
+} from './upkeep-results.ts';
+
+/** How hard to compress, from 1 (fast) to 7 (small). */
+export { COMPRESSION_LEVELS, type CompressionLevel };
 
 /** POST /api/v1/backups, answered 202 with the Job. */
 export const StartBackup = z
@@ -80,12 +95,34 @@ export const StartRestore = z
 export type StartRestore = z.infer<typeof StartRestore>;
 export type StartRestoreInput = z.input<typeof StartRestore>;
 
-/** POST /api/v1/verifications, answered 202 with the Job. Reads and authenticates every byte of the point. */
-export const StartVerification = z.strictObject(pointOf).meta({ id: 'StartVerification' });
+/** POST /api/v1/verifications, answered 202 with the Job. */
+export const StartVerification = z
+  .strictObject({
+    ...pointOf,
+    /**
+     * 0: packs are there with their lengths; 1: also maps, seals and the link to the parent;
+     * 2: also every byte, decrypted; 3: also every chunk id.
+     */
+    level: z.literal([0, 1, 2, 3]).default(3),
+    limits: SpendingLimits.default({}),
+  })
+  .meta({ id: 'StartVerification' });
 export type StartVerification = z.infer<typeof StartVerification>;
-export type StartVerificationInput = z.input<typeof StartVerification>;
 
-const JobKind = z.enum(['backup', 'restore', 'verify']);
+const JobKind = z.enum([
+  'backup',
+  'restore',
+  'verify',
+  'probe',
+  'usage',
+  'retirement-plan',
+  'revive',
+  'prune',
+  'scrub',
+  'repair',
+  'copy',
+  'keep',
+]);
 export type JobKind = z.infer<typeof JobKind>;
 
 /** `interrupted`: the service stopped while it ran; start it again, nothing is sent twice. */
@@ -98,6 +135,8 @@ const JobProgress = z
     doneBytes: ByteCount,
     /** May grow while it is being found out. */
     totalBytes: ByteCount,
+    /** What is counted instead of bytes: `points`. */
+    counted: z.string().optional(),
     rateBytesPerSecond: z.number().nonnegative(),
     /** Undefined while nothing can be said. */
     secondsLeft: z.number().nonnegative().optional(),
@@ -155,12 +194,12 @@ export const RestoreResult = z
   .meta({ id: 'RestoreResult' });
 export type RestoreResult = z.infer<typeof RestoreResult>;
 
-const VerifyResult = z
+export const VerifyResult = z
   .object({
     kind: z.literal('verify'),
     pointId: PointId,
-    /** 3: every chunk was recomputed; 2: this host cannot compute the vault's chunk ids. */
-    level: z.int().min(1).max(3),
+    /** What was proven; 2 instead of 3 where this host cannot compute the vault's chunk ids. */
+    level: z.int().min(0).max(3),
     packs: z.int().nonnegative(),
     frames: z.int().nonnegative(),
     chunks: z.int().nonnegative(),
@@ -168,6 +207,12 @@ const VerifyResult = z
     verifiedBytes: ByteCount,
     durationMs: z.number().nonnegative(),
     notes: z.array(z.string()),
+    /** What is not whole, at most 1000; then the job has failed with `point.damaged`. */
+    problems: z
+      .array(z.object({ code: z.string(), message: z.string(), diskId: z.string().optional() }))
+      .readonly()
+      .default([]),
+    spending: SpendingReport.optional(),
   })
   .meta({ id: 'VerifyResult' });
 export type VerifyResult = z.infer<typeof VerifyResult>;
@@ -182,7 +227,7 @@ const JobFault = z
   .meta({ id: 'JobFault' });
 export type JobFault = z.infer<typeof JobFault>;
 
-/** 202 of the three starts, 200 of GET /api/v1/jobs/:id and of POST /api/v1/jobs/:id/cancel, and each event's data. */
+/** 202 of every start, 200 of GET /api/v1/jobs/:id and of POST /api/v1/jobs/:id/cancel, and each event's data. */
 export const Job = z
   .object({
     id: z.uuid(),
@@ -199,8 +244,23 @@ export const Job = z
     progress: JobProgress.optional(),
     /** Set when the job failed, was cancelled or was interrupted. */
     fault: JobFault.optional(),
-    /** Set when the job succeeded. */
-    result: z.discriminatedUnion('kind', [BackupResult, RestoreResult, VerifyResult]).optional(),
+    /** Set when the job succeeded, or failed because of what it found. */
+    result: z
+      .discriminatedUnion('kind', [
+        BackupResult,
+        RestoreResult,
+        VerifyResult,
+        ProbeResult,
+        UsageResult,
+        RetirementPlanResult,
+        ReviveResult,
+        PruneResult,
+        ScrubResult,
+        RepairResult,
+        CopyResult,
+        KeepResult,
+      ])
+      .optional(),
   })
   .meta({ id: 'Job' });
 export type Job = z.infer<typeof Job>;

@@ -30,6 +30,20 @@ export const Point = z
     /** Sentences for people: what went on although something was missing. */
     notes: z.array(z.string()),
     disks: z.array(PointDisk),
+    /** When all its content was last found whole, by a verification or by scrubs. */
+    provenAtMs: TimeMs.optional(),
+    /** A verification found it damaged, and none has found it whole since. */
+    damagedAtMs: TimeMs.optional(),
+    /** How far scrubs have come: its packs, those found whole, those found damaged. */
+    scrub: z
+      .object({
+        packs: z.int().nonnegative(),
+        proven: z.int().nonnegative(),
+        damaged: z.int().nonnegative(),
+      })
+      .optional(),
+    /** Why nobody may give it up; empty when somebody may. As the vault said when it was last asked. */
+    holds: z.array(z.object({ atMs: TimeMs, reason: z.string() })).readonly(),
   })
   .meta({ id: 'Point' });
 export type Point = z.infer<typeof Point>;

@@ -1,6 +1,21 @@
 import { Job, JobList, StartBackup, StartRestore, StartVerification } from './jobs.ts';
 import { PointList } from './points.ts';
 import { ServiceStatus } from './service.ts';
+import {
+  HoldList,
+  HoldPoint,
+  ReleasePoint,
+  RetiredList,
+  RetirePoints,
+  StartCopy,
+  StartKeep,
+  StartPlain,
+  StartPrune,
+  StartRepair,
+  StartRetirementPlan,
+  StartRevive,
+  StartScrub,
+} from './upkeep.ts';
 import { CreateVault, VaultCreated, VaultList } from './vaults.ts';
 import { AddVm, StopVm, Vm, VmList, VmReleased } from './vms.ts';
 
@@ -19,6 +34,35 @@ export const ROUTES = {
   listVaults: { method: 'GET', path: '/vaults', answer: VaultList },
   createVault: { method: 'POST', path: '/vaults', body: CreateVault, answer: VaultCreated },
   forgetVault: { method: 'DELETE', path: '/vaults/:vault' },
+  probeVault: { method: 'POST', path: '/vaults/:vault/probe', body: StartPlain, answer: Job },
+  measureVault: { method: 'POST', path: '/vaults/:vault/usage', body: StartPlain, answer: Job },
+  pruneVault: { method: 'POST', path: '/vaults/:vault/prune', body: StartPrune, answer: Job },
+  scrubVault: { method: 'POST', path: '/vaults/:vault/scrub', body: StartScrub, answer: Job },
+  repairVault: { method: 'POST', path: '/vaults/:vault/repair', body: StartRepair, answer: Job },
+  copyVault: { method: 'POST', path: '/vaults/:vault/copy', body: StartCopy, answer: Job },
+  keepLocks: { method: 'POST', path: '/vaults/:vault/keep', body: StartKeep, answer: Job },
+  planRetirement: {
+    method: 'POST',
+    path: '/vaults/:vault/retirement-plan',
+    body: StartRetirementPlan,
+    answer: Job,
+  },
+  retirePoints: {
+    method: 'POST',
+    path: '/vaults/:vault/retire',
+    body: RetirePoints,
+    answer: RetiredList,
+  },
+  revivePoint: { method: 'POST', path: '/vaults/:vault/revive', body: StartRevive, answer: Job },
+  listRetired: { method: 'GET', path: '/vaults/:vault/retired', answer: RetiredList },
+  listHolds: { method: 'GET', path: '/vaults/:vault/holds', answer: HoldList },
+  holdPoint: { method: 'POST', path: '/vaults/:vault/hold', body: HoldPoint, answer: HoldList },
+  releasePoint: {
+    method: 'POST',
+    path: '/vaults/:vault/release',
+    body: ReleasePoint,
+    answer: HoldList,
+  },
   listVms: { method: 'GET', path: '/vms', answer: VmList },
   getVm: { method: 'GET', path: '/vms/:vm', answer: Vm },
   addVm: { method: 'POST', path: '/vms', body: AddVm, answer: Vm },

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { TimeMs, VaultId, VaultName } from './references.ts';
+import { StoreTrial } from './store-trial.ts';
 
 /** `s3://bucket/prefix` or an absolute folder of the server's host. */
 const Location = z.string().min(1).max(1024);
@@ -26,6 +27,15 @@ export const CreateVault = z
     existing: z.boolean().default(false),
     /** Accept a store that other writers may cache; this host is its only writer. Default false. */
     singleWriter: z.boolean().default(false),
+    /** Locks every object of a new vault as it is put; the store must be able to. */
+    lock: z
+      .strictObject({
+        mode: z.enum(['governance', 'compliance']),
+        days: z.int().min(1).max(36_500).default(30),
+      })
+      .optional(),
+    /** Makes a retention key of its own for a new vault: points are given up with this passphrase only. */
+    retentionPassphrase: z.string().min(8).max(1024).optional(),
   })
   .meta({ id: 'CreateVault' });
 export type CreateVault = z.infer<typeof CreateVault>;
@@ -55,6 +65,8 @@ export const VaultCreated = z
     passphrase: z.string().optional(),
     /** Content of the recovery file: opens the vault without the passphrase. Only for a new vault. */
     recoveryFile: z.string().optional(),
+    /** What the store was seen to do when a new vault was made; kept in the vault. */
+    trial: StoreTrial.optional(),
   })
   .meta({ id: 'VaultCreated' });
 export type VaultCreated = z.infer<typeof VaultCreated>;

@@ -20,7 +20,7 @@ export function addJobCommands(program: Command, cli: Cli): void {
     .command('list', { isDefault: true })
     .description('the newest jobs')
     .option('--state <state>', 'queued, running, succeeded, failed, cancelled or interrupted')
-    .option('--kind <kind>', 'backup, restore or verify')
+    .option('--kind <kind>', 'backup, restore, verify, prune, scrub, copy, …')
     .option('--limit <count>', 'default 50')
     .action(async (options: ListOptions) => {
       await cli.answer(options, listJobs(cli, options));
@@ -45,13 +45,15 @@ export function addJobCommands(program: Command, cli: Cli): void {
 async function listJobs(cli: Cli, { state, kind, limit }: ListOptions): Promise<Outcome> {
   const query = { state, kind, limit };
   const answer = await (await cli.service()).call('listJobs', { query }, cli.signal);
-  const columns = ['ID', 'KIND', 'VM', 'STATE', 'CREATED', 'TOOK', 'FAULT'].map((title) => ({
-    title,
-  }));
+  const columns = ['ID', 'KIND', 'VM OR VAULT', 'STATE', 'CREATED', 'TOOK', 'FAULT'].map(
+    (title) => ({
+      title,
+    }),
+  );
   const row = (job: Job): string[] => [
     job.id,
     job.kind,
-    job.vmName ?? job.vmId ?? '',
+    job.vmName ?? job.vmId ?? job.vaultName ?? '',
     stateOf(job),
     cli.time(job.createdAtMs),
     tookOf(job),
@@ -84,7 +86,12 @@ async function showJob(cli: Cli, id: string, wait: boolean): Promise<Outcome> {
 }
 
 function jobText(cli: Cli, job: Job): string {
-  const lines = [`${job.kind} ${job.vmName ?? ''} ${stateOf(job)} (${job.id})`.replace(/ +/g, ' ')];
+  const lines = [
+    `${job.kind} ${job.vmName ?? job.vaultName ?? ''} ${stateOf(job)} (${job.id})`.replace(
+      / +/g,
+      ' ',
+    ),
+  ];
   lines.push(`  created ${cli.time(job.createdAtMs)}`);
   if (job.finishedAtMs !== undefined) {
     lines.push(`  ended ${cli.time(job.finishedAtMs)}`);
@@ -92,7 +99,7 @@ function jobText(cli: Cli, job: Job): string {
   if (job.fault !== undefined) {
     lines.push(`  ${plainText(job.fault.code)}: ${plainText(job.fault.message)}`);
   }
-  return `${lines.join('\n')}\n${jobResultText(job)}`;
+  return `${lines.join('\n')}\n${jobResultText(job, (timeMs) => cli.time(timeMs))}`;
 }
 
 async function cancelJob(cli: Cli, id: string): Promise<Outcome> {

@@ -1,25 +1,32 @@
-import { type BackupResult, type Job, type RestoreResult } from '../../api/contract/jobs.ts';
+import {
+  type BackupResult,
+  type Job,
+  type RestoreResult,
+  type VerifyResult,
+} from '../../api/contract/jobs.ts';
 import { formatBytes } from '../../kernel/bytes.ts';
 import { plainText } from '../plain-text.ts';
 import { formatDuration } from '../quantities.ts';
+import { type ShowTime } from '../vault-text/show-time.ts';
+import { spendingText } from '../vault-text/spending-text.ts';
+import { upkeepText } from './upkeep-text.ts';
 
 /** What a job did, as lines for people. */
-export function jobResultText(job: Job): string {
+export function jobResultText(job: Job, time: ShowTime): string {
   const { result } = job;
-  switch (result?.kind) {
-    case 'backup':
-      return backupText(result, job);
-    case 'restore':
-      return restoreText(result);
-    case 'verify':
-      return [
-        `Recovery point ${result.pointId} is whole: ${formatBytes(result.verifiedBytes)} read and authenticated in ${formatDuration(result.durationMs)}.`,
-        ...result.notes.map(note),
-        '',
-      ].join('\n');
-    case undefined:
-      return '';
+  if (result === undefined) {
+    return '';
   }
+  if (result.kind === 'backup') {
+    return backupText(result, job);
+  }
+  if (result.kind === 'restore') {
+    return restoreText(result);
+  }
+  if (result.kind === 'verify') {
+    return verifyText(result);
+  }
+  return upkeepText(result, time) + spendingText(result.spending);
 }
 
 function backupText(result: BackupResult, { vmName, vaultName }: Job): string {
@@ -56,6 +63,33 @@ function restoreText(result: RestoreResult): string {
     ...(result.added ? [`  added to the engine${state}`] : []),
     ...result.notes.map(note),
     '',
+  ].join('\n');
+}
+
+const PROBLEMS_SHOWN = 10;
+
+const PROVED = [
+  'every pack is there with its length',
+  'packs, map and content seals are whole; the content itself was not read',
+  'every byte was read and authenticated',
+  'every byte was read, authenticated and compared with its id',
+];
+
+function verifyText(result: VerifyResult): string {
+  const { pointId, level, problems, notes, spending } = result;
+  const amount = `${formatBytes(result.verifiedBytes)} read in ${formatDuration(result.durationMs)}`;
+  const shown = problems
+    .slice(0, PROBLEMS_SHOWN)
+    .map(({ code, message }) => `  ${plainText(`${code}: ${message}`)}`);
+  const more = problems.length - shown.length;
+  return [
+    problems.length === 0
+      ? `Recovery point ${pointId} is whole: ${PROVED[level] ?? ''} (${amount}).`
+      : `Recovery point ${pointId} is damaged (${amount}):`,
+    ...shown,
+    ...(more > 0 ? [`  and ${String(more)} more`] : []),
+    ...notes.map(note),
+    spending === undefined ? '' : spendingText(spending),
   ].join('\n');
 }
 

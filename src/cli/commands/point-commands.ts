@@ -1,25 +1,12 @@
 import { Option, type Command } from 'commander';
 import { resolve } from 'node:path';
-import {
-  type Job,
-  type StartRestoreInput,
-  type StartVerificationInput,
-} from '../../api/contract/jobs.ts';
-import { type Point } from '../../api/contract/points.ts';
-import { formatBytes } from '../../kernel/bytes.ts';
+import { type CompressionLevel, type StartRestoreInput } from '../../api/contract/jobs.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { type CompressionLevel } from '../../vault/zstd.ts';
-import { type Cli, type CommonOptions } from '../cli.ts';
-import { compressionOption } from '../compression-option.ts';
-import { watchJob } from '../job-watch.ts';
-import { type Outcome } from '../outcome.ts';
-import { formatTable } from '../table.ts';
-import { jobResultText } from './job-text.ts';
 
-interface WaitOptions extends CommonOptions {
-  /** False with `--no-wait`. */
-  readonly wait: boolean;
-}
+import { type Cli } from '../cli.ts';
+import { compressionOption } from '../compression-option.ts';
+import { limitsOf, withLimitOptions, type LimitOptions } from '../spending-limits.ts';
+import { runJob, withWait, type WaitOptions } from './job-run.ts';
 
 interface BackupOptions extends WaitOptions {
   readonly vault?: string;
@@ -28,18 +15,15 @@ interface BackupOptions extends WaitOptions {
   readonly compression?: CompressionLevel;
 }
 
-interface PointsOptions extends CommonOptions {
+interface VerifyOptions extends WaitOptions, LimitOptions {
   readonly vm?: string;
   readonly vault?: string;
-  readonly refresh?: boolean;
+  readonly level: string;
 }
 
-interface VerifyOptions extends WaitOptions {
+interface RestoreOptions extends WaitOptions {
   readonly vm?: string;
   readonly vault?: string;
-}
-
-interface RestoreOptions extends VerifyOptions {
   readonly as?: string;
   readonly to?: string;
   readonly disk?: string;
@@ -53,26 +37,25 @@ interface RestoreOptions extends VerifyOptions {
 
 export function addPointCommands(program: Command, cli: Cli): void {
   addBackup(program, cli);
-  program
-    .command('points')
-    .description('the recovery points, oldest first')
-    .option('--vm <name>', 'of this VM only; it may be gone')
-    .option('--vault <name>', 'in this vault only')
-    .option('--refresh', 'look into the vaults first')
-    .action(async (options: PointsOptions) => {
-      await cli.answer(options, listPoints(cli, options));
-    });
   addRestore(program, cli);
   withWait(
-    program
-      .command('verify')
-      .description('read and authenticate every byte of a recovery point, without restoring it')
+    withLimitOptions(program.command('verify'))
+      .description('check a recovery point without restoring it')
       .argument('<point>', 'id, or "latest" with --vm')
       .option('--vm <name>', 'whose latest')
-      .option('--vault <name>'),
+      .option('--vault <name>')
+      .addOption(
+        new Option(
+          '--level <0-3>',
+          '0: packs exist; 1: also map and seals; 2: also every byte; 3: also every chunk id',
+        )
+          .choices(['0', '1', '2', '3'])
+          .default('3'),
+      ),
   ).action(async (point: string, options: VerifyOptions) => {
-    const body: StartVerificationInput = whichPoint(point, options);
-    await cli.answer(options, runJob(cli, 'startVerification', body, options));
+    const level = Number(options.level) as 0 | 1 | 2 | 3;
+    const body = { ...whichPoint(point, options), level, limits: limitsOf(options) };
+    await cli.answer(options, runJob(cli, { route: 'startVerification', body }, options));
   });
 }
 
@@ -94,7 +77,7 @@ function addBackup(program: Command, cli: Cli): void {
       full: options.full === true,
       ...(options.compression && { compressionLevel: options.compression }),
     };
-    await cli.answer(options, runJob(cli, 'startBackup', body, options));
+    await cli.answer(options, runJob(cli, { route: 'startBackup', body }, options));
   });
 }
 
@@ -120,14 +103,8 @@ function addRestore(program: Command, cli: Cli): void {
       .option('--start', 'start the VM afterwards'),
   ).action(async (point: string, options: RestoreOptions) => {
     const body = restoreRequest(point, options, cli.environment.workingFolder);
-    await cli.answer(options, runJob(cli, 'startRestore', body, options));
+    await cli.answer(options, runJob(cli, { route: 'startRestore', body }, options));
   });
-}
-
-function withWait(command: Command): Command {
-  return command
-    .option('--wait', 'until it is done, showing progress (default)', true)
-    .option('--no-wait', 'only start it and print the job');
 }
 
 function whichPoint(
@@ -182,55 +159,5 @@ function bootFiles(
     ...(firmwareCode === undefined ? {} : { codePath: resolve(workingFolder, firmwareCode) }),
     ...(kernel === undefined ? {} : { kernelPath: resolve(workingFolder, kernel) }),
     ...(initrd === undefined ? {} : { initrdPath: resolve(workingFolder, initrd) }),
-  };
-}
-
-async function runJob(
-  cli: Cli,
-  route: 'startBackup' | 'startRestore' | 'startVerification',
-  body: unknown,
-  { wait }: WaitOptions,
-): Promise<Outcome> {
-  const service = await cli.service();
-  const started: Job = await service.call(route, { body }, cli.signal);
-  if (!wait) {
-    return {
-      document: started,
-      text: `Job ${started.id} is ${started.state}. Follow it with: hyperkeep jobs show ${started.id} --wait\n`,
-    };
-  }
-  const job = await watchJob(cli, service, started);
-  return { document: job, text: jobResultText(job) };
-}
-
-async function listPoints(cli: Cli, { vm, vault, refresh }: PointsOptions): Promise<Outcome> {
-  const query = { vm, vault, ...(refresh === true ? { refresh: 'true' } : {}) };
-  const answer = await (await cli.service()).call('listPoints', { query }, cli.signal);
-  const columns = [
-    { title: 'POINT' },
-    { title: 'VM' },
-    { title: 'TAKEN' },
-    { title: 'VAULT' },
-    { title: 'DISKS' },
-    { title: 'READ', align: 'right' as const },
-    { title: 'STORED', align: 'right' as const },
-    { title: 'CONSISTENCY' },
-  ];
-  const row = (point: Point): string[] => [
-    point.id,
-    point.vmName,
-    cli.time(point.takenAtMs),
-    point.vaultName,
-    point.disks.map(({ name, sizeBytes }) => `${name} ${formatBytes(sizeBytes)}`).join(', '),
-    formatBytes(point.disks.reduce((sum, { readBytes }) => sum + readBytes, 0)),
-    formatBytes(point.disks.reduce((sum, { storedBytes }) => sum + storedBytes, 0)),
-    point.consistency,
-  ];
-  return {
-    document: answer,
-    text:
-      answer.points.length === 0
-        ? 'No recovery points. Take one with: hyperkeep backup VM\n'
-        : formatTable(columns, answer.points.map(row)),
   };
 }

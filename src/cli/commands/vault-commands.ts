@@ -1,9 +1,16 @@
-import { type Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { resolve } from 'node:path';
 import { type CreateVaultInput, type VaultSummary } from '../../api/contract/vaults.ts';
+import { Fault } from '../../kernel/fault.ts';
+import { parseCount } from '../amounts.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
-import { existingPassphrase, generatedAdvice, newPassphrase } from '../passphrase.ts';
+import {
+  existingPassphrase,
+  generatedAdvice,
+  generatePassphrase,
+  newPassphrase,
+} from '../passphrase.ts';
 import { count } from '../quantities.ts';
 import {
   readRecoveryFile,
@@ -12,6 +19,8 @@ import {
   RecoveryFilePlace,
 } from '../recovery-file.ts';
 import { formatTable } from '../table.ts';
+import { trialText } from '../vault-text/trial-text.ts';
+import { addUpkeepCommands } from './upkeep-commands.ts';
 
 interface LocationOptions extends CommonOptions {
   readonly location: string;
@@ -23,6 +32,9 @@ interface LocationOptions extends CommonOptions {
 interface CreateOptions extends LocationOptions {
   readonly recoveryFile?: string;
   readonly generatePassphrase?: boolean;
+  readonly lock?: 'governance' | 'compliance';
+  readonly lockDays?: string;
+  readonly separateRetentionKey?: boolean;
 }
 
 export function addVaultCommands(program: Command, cli: Cli): void {
@@ -38,6 +50,14 @@ export function addVaultCommands(program: Command, cli: Cli): void {
   )
     .option('--generate-passphrase', 'let a strong passphrase be generated and shown once')
     .option('--recovery-file <path>', 'default: hyperkeep-recovery-NAME.txt in this folder')
+    .option('--separate-retention-key', 'give points up only with a passphrase of its own')
+    .addOption(
+      new Option('--lock <mode>', 'nobody removes what is needed').choices([
+        'governance',
+        'compliance',
+      ]),
+    )
+    .option('--lock-days <days>', 'how long at least, counted from any moment; default 30')
     .action(async (name: string, options: CreateOptions) => {
       await cli.answer(options, createVault(cli, name, options));
     });
@@ -66,6 +86,7 @@ export function addVaultCommands(program: Command, cli: Cli): void {
       );
       await cli.answer(options, forgetVault(cli, name));
     });
+  addUpkeepCommands(vault, cli);
 }
 
 async function createVault(cli: Cli, name: string, options: CreateOptions): Promise<Outcome> {
@@ -81,10 +102,14 @@ async function createVault(cli: Cli, name: string, options: CreateOptions): Prom
     options.generatePassphrase === true
       ? undefined
       : await newPassphrase(cli.environment, cli.signal);
+  const retention = await retentionOf(cli, options);
+  const lock = lockOf(options);
   await using place = await RecoveryFilePlace.reserve(path);
   const created = await service.call(
     'createVault',
-    { body: { ...body, ...(passphrase === undefined ? {} : { passphrase }) } },
+    {
+      body: { ...body, ...lock, ...retention, ...(passphrase === undefined ? {} : { passphrase }) },
+    },
     cli.signal,
   );
   if (created.passphrase !== undefined) {
@@ -96,8 +121,47 @@ async function createVault(cli: Cli, name: string, options: CreateOptions): Prom
   }
   const recoveryFile = created.recoveryFile === undefined ? {} : { recoveryFile: path };
   return {
-    document: { vault: created.vault, ...recoveryFile },
-    text: `Vault ${created.vault.name} created at ${created.vault.location}.\n`,
+    document: {
+      vault: created.vault,
+      ...recoveryFile,
+      ...(created.trial === undefined ? {} : { trial: created.trial }),
+    },
+    text: `${created.trial === undefined ? '' : `${trialText(created.trial)}\n`}Vault ${created.vault.name} created at ${created.vault.location}.\n`,
+  };
+}
+
+/** The passphrase of a retention key of its own, if one is wanted; the service does not keep it. */
+async function retentionOf(
+  { environment, signal }: Cli,
+  { separateRetentionKey }: CreateOptions,
+): Promise<{ retentionPassphrase?: string }> {
+  if (separateRetentionKey !== true) {
+    return {};
+  }
+  const chosen = await newPassphrase(environment, signal, 'retention');
+  if (chosen !== undefined) {
+    return { retentionPassphrase: chosen };
+  }
+  const generated = generatePassphrase();
+  environment.terminal.errors.write(generatedAdvice(generated, 'Passphrase of the retention key'));
+  return { retentionPassphrase: generated };
+}
+
+function lockOf({ lock, lockDays }: CreateOptions): Pick<CreateVaultInput, 'lock'> {
+  if (lock === undefined) {
+    if (lockDays !== undefined) {
+      throw new Fault(
+        'request.invalid',
+        '--lock-days needs --lock governance or --lock compliance.',
+      );
+    }
+    return {};
+  }
+  return {
+    lock: {
+      mode: lock,
+      ...(lockDays === undefined ? {} : { days: parseCount('--lock-days', lockDays) }),
+    },
   };
 }
 

@@ -1,6 +1,5 @@
 import { formatBytes } from '../../kernel/bytes.ts';
-import { Fault } from '../../kernel/fault.ts';
-import { estimateCopy } from '../../vault/copy/copy-estimate.ts';
+import { copyFault, estimateCopy } from '../../vault/copy/copy-estimate.ts';
 import { CopyPruning } from '../../vault/copy/copy-prune.ts';
 import { VaultCopy, type CopyPlan, type CopyReport } from '../../vault/copy/vault-copy.ts';
 import { type ObjectStore } from '../../vault/object-store.ts';
@@ -9,8 +8,9 @@ import { type Spending } from '../../vault/budget/spending.ts';
 import { parseBytes } from '../amounts.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
-import { count, formatDuration, formatRate } from '../quantities.ts';
-import { costText, openSpending, withSpending, type SpendingOptions } from './spending-options.ts';
+import { count } from '../quantities.ts';
+import { copyPlanText, copyReportText } from '../vault-text/copy-text.ts';
+import { openSpending, withSpending, type SpendingOptions } from './spending-options.ts';
 import { openOptions, openStore, unlock } from './vault-access.ts';
 
 export interface CopyOptions extends CommonOptions, SpendingOptions {
@@ -30,8 +30,6 @@ export interface CopyOptions extends CommonOptions, SpendingOptions {
   readonly dryRun?: boolean;
   readonly singleWriter?: boolean;
 }
-
-const DAMAGED_SHOWN = 10;
 
 /**
  * Makes or refreshes a copy of a vault at another place. No passphrase is needed or asked for.
@@ -67,7 +65,10 @@ export async function copyVault(cli: Cli, options: CopyOptions): Promise<Outcome
       : outcome;
   }
   const report = await copy.run(running);
-  requireWhole(report);
+  const fault = copyFault(report);
+  if (fault !== undefined) {
+    throw fault;
+  }
   const outcome = done(report, options, clock.monotonicMs() - startMs);
   const both =
     options.prune === true ? await pruned(cli, options, { source, target, outcome }) : outcome;
@@ -123,50 +124,22 @@ function placeOf(side: 'from' | 'to', options: CopyOptions): Parameters<typeof o
 }
 
 function planned(plan: CopyPlan, options: CopyOptions, spending: Spending): Outcome {
-  const estimate = estimateCopy(plan, options);
+  const { limitRate, readBack = false } = options;
+  const estimate = estimateCopy(plan, { isLimited: limitRate !== undefined, readBack });
   const [from, to] = spending.report.stores;
   const costs = [
     from && spending.costOf(estimate.source, from.location),
     to && spending.costOf(estimate.target, to.location),
   ].filter((cost) => cost !== undefined);
-  const { missing, present, points, pointsBeyond } = plan;
   return {
     document: { dryRun: true, ...plan, estimate, costs },
-    text: [
-      `Would copy ${count(missing.objects, 'object')}, ${formatBytes(missing.bytes)}, with ${count(points, 'recovery point')} that the copy does not have; ${formatBytes(present.bytes)} are there.\n`,
-      beyondText(pointsBeyond),
-      `  about ${String(estimate.source.gets)} GET and ${String(estimate.source.lists)} LIST at the source, ${String(estimate.target.puts)} PUT and ${String(estimate.target.lists)} LIST at the copy\n`,
-      ...costs.map((cost) => `  about ${costText(cost)}\n`),
-    ].join(''),
+    text: copyPlanText(plan, estimate, costs),
   };
-}
-
-function requireWhole({ damaged }: CopyReport): void {
-  if (damaged.length > 0) {
-    const named = damaged.slice(0, DAMAGED_SHOWN).join(', ');
-    const more = damaged.length > DAMAGED_SHOWN ? ', …' : '';
-    throw new Fault(
-      'copy.damaged',
-      `Everything was copied, but ${count(damaged.length, 'object')} of the source or the copy is not what was written: ${named}${more}. Verify both.`,
-      { damaged: damaged.length },
-    );
-  }
 }
 
 function done(report: CopyReport, { to }: CopyOptions, durationMs: number): Outcome {
-  const { sent, points, pointsBeyond } = report;
-  const rate = formatRate((sent.bytes * 1000) / Math.max(1, durationMs));
   return {
     document: { copy: report, durationMs },
-    text: [
-      `${to} holds ${count(points, 'recovery point')} of the source: ${count(sent.objects, 'object')}, ${formatBytes(sent.bytes)} sent in ${formatDuration(durationMs)} (${rate}).\n`,
-      beyondText(pointsBeyond),
-    ].join(''),
+    text: copyReportText(to, report, durationMs),
   };
-}
-
-function beyondText(points: number): string {
-  return points === 0
-    ? ''
-    : `  ${count(points, 'recovery point')} of the copy ${points === 1 ? 'is' : 'are'} not in the source, which never had or no longer has ${points === 1 ? 'it' : 'them'}; kept\n`;
 }

@@ -2,12 +2,13 @@ import { basename } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
 import { type LockMode } from '../../vault/bucket-features.ts';
 import { type LockPolicy } from '../../vault/lock/locking-store.ts';
+import { storeTrial } from '../../vault/probe/store-trial.ts';
 import { Vault } from '../../vault/vault.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { generatedAdvice, generatePassphrase, newPassphrase } from '../passphrase.ts';
 import { recoveryAdvice, recoveryFilePath, RecoveryFilePlace } from '../recovery-file.ts';
-import { capabilityTable } from './capability-table.ts';
+import { trialText } from '../vault-text/trial-text.ts';
 import { checkedName } from './import-plan.ts';
 import { openOptions, openStore, type VaultPlace } from './vault-access.ts';
 
@@ -73,7 +74,7 @@ export async function createVault(cli: Cli, options: CreateOptions): Promise<Out
       capabilities,
     },
     text:
-      (capabilities === undefined ? '' : `${capabilityTable(capabilities)}\n`) +
+      (capabilities === undefined ? '' : `${trialText(storeTrial(capabilities))}\n`) +
       `Vault ${name} created at ${store.location}; its recovery file was tested.\n`,
   };
 }

@@ -128,6 +128,6 @@ function changesOfDisks(
 }
 
 /** The point with the greatest id: ULIDs are the order of a vault. */
-export function newest(points: readonly RecoveryPoint[]): RecoveryPoint | undefined {
+function newest(points: readonly RecoveryPoint[]): RecoveryPoint | undefined {
   return points.toSorted((a, b) => (a.id < b.id ? -1 : 1)).at(-1);
 }

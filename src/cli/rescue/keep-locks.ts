@@ -1,7 +1,8 @@
-import { keepLocks as extendLocks, type KeepReport } from '../../vault/lock/keeper.ts';
+import { keepLocks as extendLocks } from '../../vault/lock/keeper.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
-import { count } from '../quantities.ts';
+import { keepText } from '../vault-text/keep-text.ts';
+import { withSpending } from './spending-options.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
 
 export interface KeepOptions extends VaultKey {
@@ -10,7 +11,7 @@ export interface KeepOptions extends VaultKey {
 
 /** Extends the locks of what recovery points need. */
 export async function keepLocks(cli: Cli, options: KeepOptions): Promise<Outcome> {
-  return await withVault(cli, options, async (vault) => {
+  return await withVault(cli, options, async (vault, spending) => {
     using meter = cli.meter();
     const report = await extendLocks(
       vault.inside,
@@ -22,21 +23,6 @@ export async function keepLocks(cli: Cli, options: KeepOptions): Promise<Outcome
         },
       },
     );
-    return { document: { keep: report }, text: textOf(report) };
+    return withSpending({ document: { keep: report }, text: keepText(report) }, spending);
   });
-}
-
-function textOf(report: KeepReport): string {
-  const { needed, extended, refused, tampered, unsure, requests } = report;
-  const lines = [
-    `${count(needed, 'object')} needed, ${String(extended)} extended; ${count(requests.lists, 'list')}, ${count(requests.gets, 'read')}, ${count(requests.locks, 'lock')}.`,
-    ...(unsure
-      ? ['A recovery point could not be read, so everything counts as needed: run verify.']
-      : []),
-    ...refused.slice(0, 20).map((key) => `not extended: ${key}`),
-    ...tampered
-      .slice(0, 20)
-      .map((key) => `written over or removed by somebody, its first version is kept: ${key}`),
-  ];
-  return `${lines.join('\n')}\n`;
 }

@@ -1,6 +1,7 @@
 import { type Command } from 'commander';
 import { type Cli } from '../cli.ts';
 import { type KeepOptions } from './keep-locks.ts';
+import { withSpendingOptions } from './spending-options.ts';
 import { type ProbeOptions } from './probe-store.ts';
 import { type KeysOptions } from './vault-keys.ts';
 
@@ -23,7 +24,9 @@ export function addKeyCommands(
       const { probeStore } = await import('./probe-store.ts');
       await cli.answer(options, probeStore(cli, options));
     });
-  opened(rescue.command('keep').description('extend the locks of what recovery points need'))
+  withSpendingOptions(
+    opened(rescue.command('keep').description('extend the locks of what recovery points need')),
+  )
     .option('--everything', 'also what is not due')
     .action(async (options: KeepOptions) => {
       const { keepLocks } = await import('./keep-locks.ts');

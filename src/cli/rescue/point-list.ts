@@ -4,7 +4,7 @@ import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { plainText } from '../plain-text.ts';
 import { formatTable } from '../table.ts';
-import { pointsOf } from './choose-point.ts';
+import { pointsOf } from '../choose-point.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
 
 export interface ListOptions extends VaultKey {

@@ -1,8 +1,10 @@
 import { Vault } from '../../vault/vault.ts';
 import { probeStore as tryStore } from '../../vault/probe/store-probe.ts';
+import { storeTrial } from '../../vault/probe/store-trial.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
-import { capabilityMarkdown, capabilityTable } from './capability-table.ts';
+import { trialText } from '../vault-text/trial-text.ts';
+import { capabilityMarkdown } from './capability-markdown.ts';
 import { openOptions, openStore, unlock, type VaultKey } from './vault-access.ts';
 
 export interface ProbeOptions extends VaultKey {
@@ -33,6 +35,7 @@ function outcome(
 ): Outcome {
   return {
     document: { capabilities },
-    text: markdown === true ? capabilityMarkdown(capabilities) : capabilityTable(capabilities),
+    text:
+      markdown === true ? capabilityMarkdown(capabilities) : trialText(storeTrial(capabilities)),
   };
 }

@@ -1,16 +1,16 @@
 import { join } from 'node:path';
 import { formatBytes } from '../../kernel/bytes.ts';
-import { folderOfVault } from '../../vault/footer-cache.ts';
+import { type Spending } from '../../vault/budget/spending.ts';
 import { type ObjectStore } from '../../vault/object-store.ts';
-import { FolderProofLedger } from '../../vault/proof/proof-ledger.ts';
+import { damagedPacks, openLedger } from '../../vault/proof/scrub-vault.ts';
 import { isAccessDamage, repairAccess } from '../../vault/repair/access-repair.ts';
 import { type ObjectRepair } from '../../vault/repair/object-repair.ts';
-import { type PackRepair } from '../../vault/repair/pack-repair.ts';
-import { repairVault as repair, type RepairReport } from '../../vault/repair/repair.ts';
+import { repairVault as repair } from '../../vault/repair/repair.ts';
 import { Vault } from '../../vault/vault.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
-import { count } from '../quantities.ts';
+import { isWorthRepairing, objectRepairsText, repairText } from '../vault-text/repair-text.ts';
+import { openSpending, withSpending } from './spending-options.ts';
 import { openOptions, openStore, unlock, type VaultKey } from './vault-access.ts';
 
 export interface RepairCommandOptions extends VaultKey {
@@ -23,18 +23,22 @@ export interface RepairCommandOptions extends VaultKey {
   readonly yes?: boolean;
 }
 
-const SHOWN = 50;
+const SCRUB = 'hyperkeep rescue scrub';
 
 /** Mends a vault: first says what it would do, then asks, then does it. */
 export async function repairVault(cli: Cli, options: RepairCommandOptions): Promise<Outcome> {
   const { signal } = cli;
   await using resources = new AsyncDisposableStack();
-  const store = resources.adopt(await openStore(cli, options), (opened) => opened.close());
+  const spending = await openSpending(cli, options);
+  const store = resources.adopt(await openStore(cli, options, spending), (opened) =>
+    opened.close(),
+  );
   const copy =
     options.copy === undefined
       ? undefined
-      : resources.adopt(await openStore(cli, placeOfCopy(options.copy, options)), (opened) =>
-          opened.close(),
+      : resources.adopt(
+          await openStore(cli, placeOfCopy(options.copy, options), spending),
+          (opened) => opened.close(),
         );
   const key = await unlock(cli, options);
   const open = async (): Promise<Vault> => Vault.open(store, key, openOptions(cli), signal);
@@ -49,7 +53,7 @@ export async function repairVault(cli: Cli, options: RepairCommandOptions): Prom
     const parts = { store, copy, unlock: key };
     const rules = { overwrite: options.overwrite === true };
     access = await repairAccess(parts, { ...rules, apply: false }, signal);
-    cli.sayLines(access.map(objectText).join(''));
+    cli.sayLines(objectRepairsText(access));
     if (options.dryRun === true) {
       return {
         document: { dryRun: true, access },
@@ -61,46 +65,51 @@ export async function repairVault(cli: Cli, options: RepairCommandOptions): Prom
     vault = await open();
   }
   resources.adopt(vault, (opened) => opened.close());
-  return await mend(cli, options, { vault, access, ...(copy === undefined ? {} : { copy }) });
+  return await mend(cli, options, {
+    vault,
+    access,
+    spending,
+    ...(copy === undefined ? {} : { copy }),
+  });
 }
 
 interface Opened {
   readonly vault: Vault;
   readonly copy?: ObjectStore;
   readonly access: readonly ObjectRepair[];
+  readonly spending: Spending;
 }
 
 async function mend(
   cli: Cli,
   options: RepairCommandOptions,
-  { vault, copy, access }: Opened,
+  { vault, copy, access, spending }: Opened,
 ): Promise<Outcome> {
   const suspects = await suspectsOf(cli, vault);
   using meter = cli.meter();
-  const running = { signal: cli.signal, report: meter.report.bind(meter) };
+  const running = { signal: cli.signal, report: meter.report };
   const rules = {
     suspects,
     overwrite: options.overwrite === true,
     ...(copy === undefined ? {} : { copy }),
   };
   const plan = await repair(vault.inside, { ...rules, dryRun: true }, running);
-  const works = plan.packs.some(({ key }) => key !== undefined) || plan.objects.some(isWritten);
-  if (options.dryRun === true || !works) {
-    return { document: { ...plan, access }, text: reportText(plan, 'would be') };
+  const planned = repairText(plan, 'would be', SCRUB);
+  if (options.dryRun === true || !isWorthRepairing(plan)) {
+    return withSpending({ document: { ...plan, access }, text: planned }, spending);
   }
-  cli.sayLines(reportText(plan, 'would be'));
+  cli.sayLines(planned);
   await cli.confirm(`Write ${formatBytes(plan.writtenBytes)}?`, options);
   const report = await repair(vault.inside, { ...rules, dryRun: false }, running);
-  return { document: { ...report, access }, text: reportText(report, 'was') };
+  const text = repairText(report, 'was', SCRUB);
+  return withSpending({ document: { ...report, access }, text }, spending);
 }
 
 /** What earlier scrubs of this machine found. */
 async function suspectsOf(cli: Cli, vault: Vault): Promise<string[]> {
-  const { cacheFolder } = cli.environment;
+  const folder = join(cli.environment.cacheFolder, 'vaults');
   const place = vault.inside.base.store.identity;
-  const folder = folderOfVault(join(cacheFolder, 'vaults'), vault.id, place);
-  const proofs = await (await FolderProofLedger.open(folder)).load();
-  return [...proofs.values()].filter(({ damage }) => damage !== undefined).map(({ key }) => key);
+  return await damagedPacks(await openLedger(folder, vault.id, place));
 }
 
 function placeOfCopy(copy: string, options: RepairCommandOptions): Parameters<typeof openStore>[1] {
@@ -111,30 +120,4 @@ function placeOfCopy(copy: string, options: RepairCommandOptions): Parameters<ty
     ...(copyRegion === undefined ? {} : { region: copyRegion }),
     ...(copyProfile === undefined ? {} : { profile: copyProfile }),
   };
-}
-
-function isWritten({ outcome }: ObjectRepair): boolean {
-  return outcome !== 'left';
-}
-
-function reportText(report: RepairReport, verb: 'would be' | 'was'): string {
-  const { objects, packs, unreadablePoints, writtenBytes } = report;
-  if (objects.length + packs.length + unreadablePoints.length === 0) {
-    return 'Nothing is known to be damaged or missing. To look for damage: hyperkeep rescue scrub\n';
-  }
-  return [
-    ...objects.slice(0, SHOWN).map(objectText),
-    ...packs.slice(0, SHOWN).map(packText),
-    ...unreadablePoints.map((id) => `The map of ${id} cannot be read whole.\n`),
-    `${formatBytes(writtenBytes)} ${verb} written; ${count(packs.filter(({ outcome }) => outcome === 'lost').length, 'pack')} not whole.\n`,
-  ].join('');
-}
-
-function objectText({ key, was, outcome, why }: ObjectRepair): string {
-  return `${key}: ${was}, ${outcome}${why === undefined ? '' : ` (${why})`}\n`;
-}
-
-function packText({ pack, outcome, healedSlots, lostSlots, bytes }: PackRepair): string {
-  const written = bytes > 0 ? `, ${formatBytes(bytes)}` : '';
-  return `pack ${pack}: ${outcome}, ${String(healedSlots)} slots healed, ${String(lostSlots)} lost${written}\n`;
 }

@@ -61,8 +61,8 @@ export function addRescueCommands(program: Command, cli: Cli): void {
     });
   addRestore(rescue, cli);
   addCopy(rescue, cli);
-  addProofCommands(rescue, cli, { at, opened });
-  addRetentionCommands(rescue, cli, opened);
+  addProofCommands(rescue, cli, { at, spent });
+  addRetentionCommands(rescue, cli, { opened, spent });
   addKeyCommands(rescue, cli, opened);
   first(spent(rescue.command('verify').description('check recovery points without restoring them')))
     .argument('[point]', 'id, its beginning, or "latest"; all of them if left out')

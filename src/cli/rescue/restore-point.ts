@@ -21,7 +21,7 @@ import { plainText } from '../plain-text.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { count, formatDuration } from '../quantities.ts';
-import { choosePoint } from './choose-point.ts';
+import { choosePoint } from '../choose-point.ts';
 import { checkedName, type ImageFormat } from './import-plan.ts';
 import { withSpending } from './spending-options.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
@@ -51,7 +51,7 @@ export async function restorePoint(
   const newName = options.as === undefined ? undefined : checkedName(options.as);
   const startMs = clock.monotonicMs();
   return await withVault(cli, options, async (vault, spending) => {
-    const point = choosePoint(await vault.points(cli.signal), asked, options.vm);
+    const point = choosePoint(await vault.points(cli.signal), asked, options);
     const plan = planFor(cli, point, { ...options, newName });
     if (options.dryRun === true) {
       await NewFiles.refuseExisting(filesOf(plan));

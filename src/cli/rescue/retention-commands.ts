@@ -1,5 +1,6 @@
 import { type Command } from 'commander';
 import { type Cli } from '../cli.ts';
+import { withPruneRules } from '../prune-rules.ts';
 import { type HoldOptions, type RetireOptions } from './point-retention.ts';
 import { type VaultKey } from './vault-access.ts';
 import { type PruneOptions } from './vault-space.ts';
@@ -7,12 +8,12 @@ import { type PruneOptions } from './vault-space.ts';
 /**
  * Commands that give points up, keep them, and get space back.
  *
- * @param opened adds the options that say which vault and what opens it
+ * `opened` adds the options that say which vault and what opens it, `spent` also what it may use.
  */
 export function addRetentionCommands(
   rescue: Command,
   cli: Cli,
-  opened: (command: Command) => Command,
+  { opened, spent }: Record<'opened' | 'spent', (command: Command) => Command>,
 ): void {
   opened(rescue.command('retire').description('give recovery points up, for ever'))
     .argument('<points...>', 'ids, their beginnings, or "latest"')
@@ -39,18 +40,16 @@ export function addRetentionCommands(
       const { revive } = await import('./point-retention.ts');
       await cli.answer(options, revive(cli, point, options));
     });
-  opened(rescue.command('prune').description('give back the space of points that were given up'))
-    .option('--young <hours>', 'leave newer packs alone: a backup may be about to need them', '24')
-    .option('--grace <hours>', 'wait before anything is removed', '0')
-    .option('--live-share <percent>', 'write packs anew of which less is needed', '60')
-    .option('--rewrite <amount>', 'read at most this much to write packs anew', '16G')
+  withPruneRules(
+    spent(rescue.command('prune').description('give back the space of points that were given up')),
+  )
     .option('--dry-run', 'say what would be done, and stop')
     .option('--yes', 'do not ask')
     .action(async (options: PruneOptions) => {
       const { prune } = await import('./vault-space.ts');
       await cli.answer(options, prune(cli, options));
     });
-  opened(
+  spent(
     rescue.command('usage').description('what recovery points take, and how the vault grows'),
   ).action(async (options: VaultKey) => {
     const { usage } = await import('./vault-space.ts');

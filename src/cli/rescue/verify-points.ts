@@ -7,7 +7,7 @@ import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { plainText } from '../plain-text.ts';
 import { count } from '../quantities.ts';
-import { choosePoint, pointsOf } from './choose-point.ts';
+import { choosePoint, pointsOf } from '../choose-point.ts';
 import { withSpending } from './spending-options.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
 
@@ -48,7 +48,7 @@ export async function verifyPoints(
   return await withVault(cli, options, async (vault, spending) => {
     const all = await vault.points(cli.signal);
     const points =
-      asked === undefined ? pointsOf(all, options.vm) : [choosePoint(all, asked, options.vm)];
+      asked === undefined ? pointsOf(all, options.vm) : [choosePoint(all, asked, options)];
     const reports = await verifyEach(cli, vault, points, level);
     requireWhole(reports);
     const text = wholeText(points, reports);

@@ -7,11 +7,11 @@ import { DEFAULT_PRICES, pricesAt, type Prices, type PriceTable } from './prices
 
 /** How much a job may use before it stops. */
 export interface SpendingLimits {
-  readonly requests?: number;
+  readonly requests?: number | undefined;
   /** Sent and received together. */
-  readonly bytes?: number;
+  readonly bytes?: number | undefined;
   /** In the currency of the prices. */
-  readonly cost?: number;
+  readonly cost?: number | undefined;
 }
 
 export interface Cost {

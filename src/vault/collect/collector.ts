@@ -198,7 +198,6 @@ class Collection {
   async #tidy(packs: PackListing, dead: DeadSlots, { live }: Marking): Promise<void> {
     const tidying = this.#merging(dead);
     const small: ListedPack[] = [];
-    const total = packs.size;
     let done = 0;
     for (const pack of packs.values()) {
       this.#running.signal.throwIfAborted();
@@ -210,7 +209,8 @@ class Collection {
       if (kept !== undefined && totalSize(kept.objects) < this.#rules.smallPackBytes) {
         small.push(kept);
       }
-      this.#running.report?.({ phase: 'collecting', doneBytes: done, totalBytes: total });
+      const reached = { doneBytes: done, totalBytes: packs.size };
+      this.#running.report?.({ phase: 'collecting', counted: 'packs', ...reached });
     }
     await this.#merge(tidying, small);
   }

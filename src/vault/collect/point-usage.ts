@@ -130,8 +130,16 @@ class Measuring {
   async run(): Promise<Pick<VaultUsage, 'points' | 'vms' | 'total'>> {
     const documents = await this.#documents();
     const logical = new LogicalBytes(this.#nodes, this.#running.signal);
+    // Each point is walked once to find what is shared and once to add up what is not.
+    const totalBytes = 2 * documents.length;
+    let doneBytes = 0;
+    const walked = (): void => {
+      doneBytes += 1;
+      this.#running.report?.({ phase: 'measuring', doneBytes, totalBytes, counted: 'maps' });
+    };
     for (const document of documents) {
       await this.#findShared(document);
+      walked();
     }
     const points: PointUsage[] = [];
     for (const document of documents) {
@@ -145,6 +153,7 @@ class Measuring {
         logicalBytes: await logical.of(document),
         exclusiveBytes: await this.#exclusive(document),
       });
+      walked();
     }
     const vms: VmUsage[] = [];
     for (const vmId of new Set(documents.map((document) => document.vmId))) {

@@ -30,6 +30,8 @@ export interface PrunePlan {
   /** Bytes of objects that go, and of those written in their place: about. */
   readonly removedBytes: number;
   readonly writtenBytes: number;
+  /** Bytes of the packs that are read to be written anew. */
+  readonly readBytes: number;
   /** Bytes that nothing needs and that stay, in young or mostly needed packs. */
   readonly deadBytesLeft: number;
   /** What marking took at most, and in how many shares it was done. */
@@ -95,6 +97,7 @@ class Planning {
     deadSlots: 0,
     removedBytes: 0,
     writtenBytes: 0,
+    readBytes: 0,
     deadBytesLeft: 0,
     markingBytes: 0,
     shares: 0,
@@ -146,6 +149,7 @@ class Planning {
       this.#rewriteLeft -= size;
       plan.compactedPacks += 1;
       plan.removedBytes += size;
+      plan.readBytes += size;
       plan.writtenBytes += Math.round(size * (1 - share));
       plan.requests.get += 2 + Math.ceil(size / GET_BYTES);
       plan.requests.put += 1;

@@ -121,7 +121,8 @@ export class RootMarking {
         walked.add(key);
       }
       const doneBytes = index + 1;
-      this.#running.report?.({ phase: 'marking', doneBytes, totalBytes: roots.length });
+      const totalBytes = roots.length;
+      this.#running.report?.({ phase: 'marking', doneBytes, totalBytes, counted: 'points' });
     }
     return { marking, roots, dead, walked, aliases: count };
   }

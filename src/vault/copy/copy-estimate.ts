@@ -1,6 +1,7 @@
+import { Fault } from '../../kernel/fault.ts';
 import { NO_TRAFFIC, type StoreTraffic } from '../object-stores/traffic.ts';
 import { THROTTLED_BYTES } from './object-sender.ts';
-import type { CopyPlan } from './vault-copy.ts';
+import type { CopyPlan, CopyReport } from './vault-copy.ts';
 
 const PAGE_ENTRIES = 1000;
 /** Once for the plan, once to copy, once to see that nothing vanished. */
@@ -11,10 +12,10 @@ const LISTS_MORE = 24;
 /** What a copy will take at both sides, about. */
 export function estimateCopy(
   { missing, present, points }: CopyPlan,
-  options: { readonly limitRate?: string; readonly readBack?: boolean },
+  options: { readonly isLimited: boolean; readonly readBack?: boolean },
 ): { source: StoreTraffic; target: StoreTraffic } {
   const pages = (objects: number): number => Math.ceil(objects / PAGE_ENTRIES);
-  const pieces = options.limitRate === undefined ? 0 : Math.floor(missing.bytes / THROTTLED_BYTES);
+  const pieces = options.isLimited ? Math.floor(missing.bytes / THROTTLED_BYTES) : 0;
   const source = {
     ...NO_TRAFFIC,
     // A seal is asked for its length first.
@@ -34,4 +35,21 @@ export function estimateCopy(
     receivedBytes: options.readBack === true ? missing.bytes : 0,
   };
   return { source, target };
+}
+
+const DAMAGED_SHOWN = 10;
+
+/** What a copy ends with that met damage; undefined if all was whole. */
+export function copyFault({ damaged }: CopyReport): Fault | undefined {
+  if (damaged.length === 0) {
+    return undefined;
+  }
+  const named = damaged.slice(0, DAMAGED_SHOWN).join(', ');
+  const more = damaged.length > DAMAGED_SHOWN ? ', …' : '';
+  const objects = damaged.length === 1 ? '1 object' : `${String(damaged.length)} objects`;
+  return new Fault(
+    'copy.damaged',
+    `Everything was copied, but ${objects} of the source or the copy is not what was written: ${named}${more}. Verify both.`,
+    { damaged: damaged.length },
+  );
 }

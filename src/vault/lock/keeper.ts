@@ -127,6 +127,7 @@ class Keeper {
         phase: 'extending locks',
         doneBytes: at + batch.length,
         totalBytes: due.length,
+        counted: 'objects',
       });
       await log.write(batch.at(-1)?.dueMs ?? toMs, signal);
       await this.#options.onBatch?.();

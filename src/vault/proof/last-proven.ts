@@ -1,20 +1,23 @@
-import { parsePackKey } from '../layout.ts';
+import type { Aliases } from '../aliases.ts';
+import { parsePackKey, type PackName } from '../layout.ts';
 import type { ObjectKey } from '../object-store.ts';
 import type { RecoveryPoint } from '../recovery-point.ts';
 import type { Ulid } from '../ulid.ts';
 import type { VaultInside } from '../vault.ts';
-import { pointPacks } from './point-packs.ts';
+import { pointPacks, slotsOfPacks } from './point-packs.ts';
 import type { PackProof } from './proof-ledger.ts';
 
 /** How much of a point was proven by scrubs, and since when. */
 export interface LastProven {
   readonly packs: number;
-  /** Packs of which the last check found a generation whole. */
+  /** Packs of which the last check found a generation whole, or all that the point needs of them under other names. */
   readonly proven: number;
   readonly damaged: number;
   /** The oldest of these checks; undefined unless all packs were found whole. */
   readonly oldestMs?: number;
 }
+
+type Proofs = ReadonlyMap<Ulid, PackProof>;
 
 /** A point is as proven as the pack of it that was looked at longest ago. */
 export async function lastProven(
@@ -26,14 +29,47 @@ export async function lastProven(
   const best = bestOfPacks(proofs);
   const { document } = await inside.points.load(point, signal);
   const packs = await pointPacks(inside, document, signal);
-  const checks = packs.map(({ ulid }) => best.get(ulid));
-  const whole = checks.filter((proof) => proof !== undefined && proof.damage === undefined);
-  const damaged = checks.filter((proof) => proof?.damage !== undefined).length;
-  const summary = { packs: checks.length, proven: whole.length, damaged };
-  const timesMs = checks.map((proof) => proof?.checkedAtMs ?? 0);
-  return whole.length < checks.length
+  const { aliases } = inside.nodes.packs;
+  await aliases.read(signal);
+  const renamed = packs.filter(({ ulid }) => !isWhole(best.get(ulid)) && aliases.touches(ulid));
+  const slots = await slotsOfPacks(inside, document, renamed, signal);
+  const checks = packs.map(({ ulid }) => {
+    const own = best.get(ulid);
+    return isWhole(own) ? own.checkedAtMs : elsewhereMs({ ulid }, slots.get(ulid), aliases, best);
+  });
+  const whole = checks.filter((checkedAtMs) => checkedAtMs !== undefined);
+  const damaged = packs.filter(
+    ({ ulid }, index) => checks[index] === undefined && best.get(ulid)?.damage !== undefined,
+  ).length;
+  const summary = { packs: packs.length, proven: whole.length, damaged };
+  return whole.length < packs.length
     ? summary
-    : { ...summary, oldestMs: timesMs.reduce((a, b) => Math.min(a, b), Infinity) };
+    : { ...summary, oldestMs: whole.reduce((a, b) => Math.min(a, b), Infinity) };
+}
+
+function isWhole(proof: PackProof | undefined): proof is PackProof {
+  return proof !== undefined && proof.damage === undefined;
+}
+
+/** When all these slots of a pack were last proven in packs that have them under other names; undefined if one was not. */
+function elsewhereMs(
+  { ulid }: Pick<PackName, 'ulid'>,
+  slots: ReadonlySet<number> | undefined,
+  aliases: Aliases,
+  best: Proofs,
+): number | undefined {
+  let oldestMs = Infinity;
+  for (const slot of slots ?? []) {
+    const times = [...aliases.chain({ ulid, slot })]
+      .map((name) => best.get(name.ulid))
+      .filter(isWhole)
+      .map(({ checkedAtMs }) => checkedAtMs);
+    if (times.length === 0) {
+      return undefined;
+    }
+    oldestMs = Math.min(oldestMs, Math.max(...times));
+  }
+  return oldestMs === Infinity ? undefined : oldestMs;
 }
 
 /** Of the generations of a pack the one that was found whole last. */

@@ -1,7 +1,10 @@
+import { walkPoint } from '../collect/map-walk.ts';
 import type { PackName } from '../layout.ts';
 import { MapTree } from '../map-tree.ts';
 import { mapRoot, nodePointer } from '../point-maps.ts';
 import type { PointDocument } from '../point-object.ts';
+import type { SlotReference } from '../packs.ts';
+import type { Ulid } from '../ulid.ts';
 import type { VaultInside } from '../vault.ts';
 
 /** All packs that a point needs, by the keys under which it knows them. Reads the map, no footers of data packs. */
@@ -28,4 +31,35 @@ export async function pointPacks(
     }
   }
   return [...packs].map((pack) => base.numbers.name(pack));
+}
+
+/** The slots that a point needs of these packs, by the names it knows. A pack of which that cannot be told is left out. */
+export async function slotsOfPacks(
+  { nodes }: Pick<VaultInside, 'nodes'>,
+  document: PointDocument,
+  packs: readonly PackName[],
+  signal: AbortSignal,
+): Promise<Map<Ulid, Set<number>>> {
+  const slots = new Map<Ulid, Set<number>>(packs.map(({ ulid }) => [ulid, new Set()]));
+  if (packs.length === 0) {
+    return slots;
+  }
+  const { numbers } = nodes.base;
+  const seen = new Set<string>();
+  const note = ({ pack, slot }: SlotReference): void => {
+    slots.get(numbers.name(pack).ulid)?.add(slot);
+  };
+  const visitor = {
+    node: (node: SlotReference) => {
+      const name = `${String(node.pack)}/${String(node.slot)}`;
+      const isNew = !seen.has(name);
+      seen.add(name);
+      note(node);
+      return isNew;
+    },
+    data: note,
+    unknown: (pack: number) => slots.delete(numbers.name(pack).ulid),
+  };
+  await walkPoint(nodes, document, visitor, signal);
+  return slots;
 }

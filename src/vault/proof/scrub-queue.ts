@@ -4,8 +4,10 @@ import type { PackProof } from './proof-ledger.ts';
 
 /** What a scrub may cost; undefined is no limit. */
 export interface ScrubBudget {
-  readonly bytes?: number;
+  readonly bytes?: number | undefined;
   readonly requests?: number;
+  /** Of the vault, from 0 to 1; instead of bytes. */
+  readonly share?: number | undefined;
 }
 
 /** By default the whole vault is looked at once in so many days, if a scrub runs every day. */
@@ -50,7 +52,8 @@ export async function scrubQueue(
   return { turns, totalBytes, gone: [...proofs.keys()].filter((key) => !present.has(key)) };
 }
 
-/** A day's share of the vault. */
-export function dailyBudget(totalBytes: number): ScrubBudget {
-  return { bytes: Math.ceil(totalBytes / DAYS) };
+/** Bytes that a scrub may read; without a budget a day's share of the vault. */
+export function bytesToScrub(budget: ScrubBudget | undefined, totalBytes: number): number {
+  const { bytes, share } = budget ?? { share: 1 / DAYS };
+  return share === undefined ? (bytes ?? Infinity) : Math.ceil(totalBytes * share);
 }

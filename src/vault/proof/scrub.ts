@@ -15,7 +15,7 @@ import { DamagedSlots } from './damaged-slots.ts';
 import { checkPackCrc } from './pack-crc.ts';
 import { PackCheck, type PackFindings } from './pack-check.ts';
 import type { PackProof, ProofDepth, ProofLedger } from './proof-ledger.ts';
-import { dailyBudget, scrubQueue, type ScrubBudget, type ScrubTurn } from './scrub-queue.ts';
+import { bytesToScrub, scrubQueue, type ScrubBudget, type ScrubTurn } from './scrub-queue.ts';
 
 /** Proofs are kept after so many packs, so that a scrub that is stopped has not worked for nothing. */
 const PACKS_PER_RECORD = 16;
@@ -90,15 +90,13 @@ class Round {
     const proofs = await this.#ledger.load();
     const { turns, totalBytes, gone } = await scrubQueue(store, proofs, signal);
     await this.#ledger.record([], gone);
-    const budget = wanted ?? dailyBudget(totalBytes);
-    const dueBytes = Math.min(totalBytes, budget.bytes ?? Infinity);
+    const bytesMax = bytesToScrub(wanted, totalBytes);
+    const requestsMax = wanted?.requests ?? Infinity;
+    const dueBytes = Math.min(totalBytes, bytesMax);
     const ends = { totalPacks: turns.length, totalBytes };
     try {
       for (const turn of turns) {
-        if (
-          this.bytes >= (budget.bytes ?? Infinity) ||
-          this.requests >= (budget.requests ?? Infinity)
-        ) {
+        if (this.bytes >= bytesMax || this.requests >= requestsMax) {
           return { ...ends, ended: 'budget' };
         }
         signal.throwIfAborted();

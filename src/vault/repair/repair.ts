@@ -76,7 +76,12 @@ export async function repairVault(
   for (const pack of suspects.values()) {
     signal.throwIfAborted();
     packs.push(await repairer.repair(pack, signal));
-    running.report?.({ phase: 'repairing', doneBytes: packs.length, totalBytes: suspects.size });
+    running.report?.({
+      phase: 'repairing',
+      doneBytes: packs.length,
+      totalBytes: suspects.size,
+      counted: 'packs',
+    });
   }
   if (!dryRun) {
     await noteHealed(inside, damaged, packs, signal);

@@ -3,6 +3,7 @@ import type { DataSource } from 'typeorm';
 import { openCatalog } from '../../../src/catalog/catalog-source.ts';
 import { JobRows, type StoredJob } from '../../../src/catalog/job-rows.ts';
 import { PointCatalog } from '../../../src/catalog/point-catalog.ts';
+import { PointProofs } from '../../../src/catalog/point-proofs.ts';
 import type { CataloguedPoint } from '../../../src/catalog/recovery-point.row.ts';
 import { VaultRegistrations } from '../../../src/catalog/vault-registrations.ts';
 import { createDatabase, type TestDatabase } from '../../support/database.ts';
@@ -69,9 +70,12 @@ describe('the catalog database', () => {
 
     const [first] = sources;
     const migrations: unknown = await first?.query('SELECT name FROM migration');
-    expect(migrations).toEqual([{ name: 'FirstTables1795000000000' }]);
     await Promise.all(sources.map((each) => each.destroy()));
     await fresh.drop();
+    expect(migrations).toEqual([
+      { name: 'FirstTables1795000000000' },
+      { name: 'VaultUpkeep1795100000000' },
+    ]);
   });
 });
 
@@ -83,7 +87,7 @@ describe('PointCatalog', () => {
     await points.put(vaultId, point('A'));
     await points.put(vaultId, point('A'));
 
-    expect(await points.list({ vaultId })).toEqual([{ vaultId, point: point('A') }]);
+    expect(await points.list({ vaultId })).toEqual([{ vaultId, point: point('A'), holds: [] }]);
   });
 
   it('becomes exactly what the vault holds', async () => {
@@ -97,6 +101,23 @@ describe('PointCatalog', () => {
     expect(ids).toEqual(['B', 'C']);
   });
 
+  it('says which points are held, as the vault did', async () => {
+    const points = new PointCatalog(source);
+    const vaultId = randomUUID();
+    const hold = (reason: string) => ({ id: 'B', atMs: 5, reason });
+
+    await points.replace(vaultId, [point('A'), point('B')], [hold('court'), hold('audit')]);
+
+    const holds = (await points.list({ vaultId })).map((found) => found.holds);
+    expect(holds).toEqual([
+      [],
+      [
+        { atMs: 5, reason: 'court' },
+        { atMs: 5, reason: 'audit' },
+      ],
+    ]);
+  });
+
   it('takes the newest of each vault by id, whatever the clock said', async () => {
     const points = new PointCatalog(source);
     const vmId = randomUUID();
@@ -107,6 +128,41 @@ describe('PointCatalog', () => {
     const newest = await points.newestOf(vmId);
 
     expect(new Set(newest.map((found) => found.point.id))).toEqual(new Set(['B', 'C']));
+  });
+});
+
+describe('PointProofs', () => {
+  it('shows the later of verification and scrubs, and damage until it is proven whole again', async () => {
+    const proofs = new PointProofs(source);
+    const vaultId = randomUUID();
+    const found = async () => (await proofs.list()).find((proof) => proof.vaultId === vaultId);
+    const scrub = { packs: 2, proven: 1, damaged: 0 };
+
+    await proofs.scrubbed(vaultId, 'A', scrub);
+    expect(await found()).toEqual({ vaultId, pointId: 'A', scrub });
+    await proofs.verified(vaultId, 'A', 5);
+    expect(await found()).toEqual({ vaultId, pointId: 'A', provenAtMs: 5, scrub });
+    await proofs.scrubbed(vaultId, 'A', { packs: 2, proven: 2, damaged: 0, oldestMs: 4 });
+    expect(await found()).toMatchObject({ provenAtMs: 5, scrub: { proven: 2 } });
+    await proofs.damaged(vaultId, 'A', 9);
+    expect(await found()).toMatchObject({ provenAtMs: 5, damagedAtMs: 9 });
+    await proofs.verified(vaultId, 'A', 10);
+    expect(await found()).not.toHaveProperty('damagedAtMs');
+  });
+
+  it('goes with its point, and with its vault: another place may be registered under its id', async () => {
+    const proofs = new PointProofs(source);
+    const vaultId = randomUUID();
+    const ids = async () =>
+      (await proofs.list()).filter((proof) => proof.vaultId === vaultId).map((p) => p.pointId);
+    for (const id of ['A', 'B', 'C']) {
+      await proofs.verified(vaultId, id, 1);
+    }
+
+    await proofs.keep(vaultId, ['A', 'C']);
+    expect((await ids()).toSorted()).toEqual(['A', 'C']);
+    await new PointCatalog(source).forget(vaultId);
+    expect(await ids()).toEqual([]);
   });
 });
 

@@ -1,5 +1,5 @@
-import { faultCode } from '../../../test/support/fault-code.ts';
-import { recoveryPoint } from '../../../test/support/points.ts';
+import { faultCode } from '../../test/support/fault-code.ts';
+import { recoveryPoint } from '../../test/support/points.ts';
 import { choosePoint } from './choose-point.ts';
 
 const A = recoveryPoint({ id: '01KAPX0000000000000000000A' });
@@ -14,7 +14,7 @@ describe('choosePoint', () => {
     { what: 'by the whole id', points: [A, B, OTHER], asked: OTHER.id, found: OTHER },
     { what: 'by the beginning, in small letters', points: [A, B], asked: '01kapx1', found: B },
   ])('finds $what', ({ points, asked, vm, found }) => {
-    expect(choosePoint(points, asked, vm)).toBe(found);
+    expect(choosePoint(points, asked, { vm })).toBe(found);
   });
 
   it.each([
@@ -26,6 +26,6 @@ describe('choosePoint', () => {
     { what: 'almost nothing', points: [A], asked: '0', code: 'point.unknown' },
     { what: "another VM's", points: [A, OTHER], asked: OTHER.id, vm: 'web', code: 'point.unknown' },
   ])('refuses $what', ({ points, asked, vm, code }) => {
-    expect(faultCode(() => choosePoint(points, asked, vm))).toBe(code);
+    expect(faultCode(() => choosePoint(points, asked, { vm }))).toBe(code);
   });
 });

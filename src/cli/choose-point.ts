@@ -1,14 +1,26 @@
-import { Fault } from '../../kernel/fault.ts';
-import { type RecoveryPoint } from '../../vault/recovery-point.ts';
-import { newest } from './import-plan.ts';
+import { Fault } from '../kernel/fault.ts';
 
 const PREFIX_CHARACTERS_MIN = 4;
 
+/** What a point must say of itself to be chosen. */
+export interface Choosable {
+  readonly id: string;
+  readonly vmId: string;
+  readonly vmName: string;
+}
+
+export interface Choice {
+  /** Name or id; undefined: any VM. */
+  readonly vm?: string | undefined;
+  /** The command that lists the points. */
+  readonly listedBy?: string;
+}
+
 /** The points of one VM, by its name or id; all of them without. */
-export function pointsOf(
-  points: readonly RecoveryPoint[],
+export function pointsOf<Point extends Choosable>(
+  points: readonly Point[],
   vm: string | undefined,
-): RecoveryPoint[] {
+): Point[] {
   return points.filter((point) => vm === undefined || point.vmName === vm || point.vmId === vm);
 }
 
@@ -17,26 +29,28 @@ export function pointsOf(
  *
  * @throws Fault `point.unknown`; `vm.ambiguous` for the latest of several VMs
  */
-export function choosePoint(
-  points: readonly RecoveryPoint[],
+export function choosePoint<Point extends Choosable>(
+  points: readonly Point[],
   asked: string,
-  vm: string | undefined,
-): RecoveryPoint {
+  { vm, listedBy = 'hyperkeep rescue points' }: Choice,
+): Point {
   const candidates = pointsOf(points, vm);
   if (candidates.length === 0) {
     throw new Fault(
       'point.unknown',
       vm === undefined
         ? 'The vault has no recovery points.'
-        : `The vault has no recovery points of ${vm}. See: hyperkeep rescue points`,
+        : `The vault has no recovery points of ${vm}. See: ${listedBy}`,
     );
   }
-  return asked.toLowerCase() === 'latest' ? latest(candidates) : byPrefix(candidates, asked);
+  return asked.toLowerCase() === 'latest'
+    ? latest(candidates)
+    : byPrefix(candidates, asked, listedBy);
 }
 
-function latest(candidates: readonly RecoveryPoint[]): RecoveryPoint {
+function latest<Point extends Choosable>(candidates: readonly Point[]): Point {
   const vms = new Map(candidates.map(({ vmId, vmName }) => [vmId, vmName]));
-  const point = newest(candidates);
+  const point = candidates.toSorted((a, b) => (a.id < b.id ? -1 : 1)).at(-1);
   if (vms.size > 1 || point === undefined) {
     throw new Fault(
       'vm.ambiguous',
@@ -46,14 +60,18 @@ function latest(candidates: readonly RecoveryPoint[]): RecoveryPoint {
   return point;
 }
 
-function byPrefix(candidates: readonly RecoveryPoint[], asked: string): RecoveryPoint {
+function byPrefix<Point extends Choosable>(
+  candidates: readonly Point[],
+  asked: string,
+  listedBy: string,
+): Point {
   const prefix = asked.toUpperCase();
   const found = candidates.filter(({ id }) => id.startsWith(prefix));
   const [point, second] = found;
   if (point === undefined || prefix.length < PREFIX_CHARACTERS_MIN) {
     throw new Fault(
       'point.unknown',
-      `No recovery point's id starts with ${asked}. See: hyperkeep rescue points`,
+      `No recovery point's id starts with ${asked}. See: ${listedBy}`,
       { point: asked },
     );
   }

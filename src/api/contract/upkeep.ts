@@ -1,0 +1,156 @@
+import { z } from 'zod';
+import { ByteCount, PointId, TimeMs } from './references.ts';
+import { SpendingLimits } from './spending.ts';
+
+/* Bodies of what cares for a vault: POST /api/v1/vaults/:vault/…, most answered 202 with a Job. */
+
+const limits = SpendingLimits.default({});
+/** Says what would be done, and changes nothing. */
+const dryRun = z.boolean();
+/** Opens the retention key of a vault that has one of its own. Used once, kept nowhere. */
+const retentionPassphrase = z.string().min(1).max(1024).optional();
+const points = z.array(PointId).min(1).max(1000);
+/** An id, or the beginning of one that no other has. */
+const PointPrefix = z.string().regex(/^[0-9A-HJKMNP-TV-Z]{4,26}$/, 'a recovery point id (ULID)');
+
+/** POST …/probe and …/usage */
+export const StartPlain = z.strictObject({ limits }).meta({ id: 'StartPlain' });
+export type StartPlain = z.infer<typeof StartPlain>;
+
+/** POST …/prune */
+export const StartPrune = z
+  .strictObject({
+    dryRun,
+    limits,
+    /** Packs that are younger are left alone. Default a day. */
+    youngMs: z.number().nonnegative().optional(),
+    /** To wait before anything is removed. Default 0. */
+    graceMs: z.number().nonnegative().optional(),
+    /** Packs of which a smaller share is needed are written anew. Default 0.6. */
+    liveShare: z.number().min(0).max(1).optional(),
+    /** What that may read. Default 16 GiB. */
+    rewriteBytes: ByteCount.optional(),
+  })
+  .meta({ id: 'StartPrune' });
+export type StartPrune = z.infer<typeof StartPrune>;
+
+/** POST …/scrub */
+export const StartScrub = z
+  .strictObject({
+    limits,
+    /** Of the vault, from 0 to 1. Default 1/30. */
+    share: z.number().positive().max(1).optional(),
+    /** Bytes to read, instead of a share. */
+    budgetBytes: z.int().positive().optional(),
+    /** `frames`: decrypt all; `ids`: also compute every chunk id. */
+    depth: z.enum(['frames', 'ids']).default('ids'),
+  })
+  .meta({ id: 'StartScrub' });
+export type StartScrub = z.infer<typeof StartScrub>;
+
+/** Another place with the same vault. Credentials come from the service's AWS settings. */
+export const CopyPlace = z
+  .strictObject({
+    /** `s3://bucket/prefix` or an absolute folder of the server's host. */
+    location: z.string().min(1).max(1024),
+    endpoint: z.url({ protocol: /^https?$/ }).optional(),
+    region: z
+      .string()
+      .regex(/^[a-z0-9-]{1,64}$/)
+      .optional(),
+    /** Profile of the AWS settings of the service's user. */
+    profile: z.string().min(1).max(128).optional(),
+    /** Accept a network file system or a caching store. */
+    singleWriter: z.boolean().default(false),
+  })
+  .meta({ id: 'CopyPlace' });
+export type CopyPlace = z.infer<typeof CopyPlace>;
+export type CopyPlaceInput = z.input<typeof CopyPlace>;
+
+/** POST …/copy */
+export const StartCopy = z
+  .strictObject({
+    dryRun,
+    limits,
+    to: CopyPlace,
+    /** On average. */
+    bytesPerSecond: z.int().positive().optional(),
+    /** Reads every object back from the copy and compares it. */
+    readBack: z.boolean().default(false),
+  })
+  .meta({ id: 'StartCopy' });
+export type StartCopy = z.infer<typeof StartCopy>;
+
+/** POST …/repair */
+export const StartRepair = z
+  .strictObject({
+    dryRun,
+    limits,
+    /** What is missing comes from here. */
+    copy: CopyPlace.optional(),
+    /** Write over damaged small objects; packs are never written over. */
+    overwrite: z.boolean().default(false),
+  })
+  .meta({ id: 'StartRepair' });
+export type StartRepair = z.infer<typeof StartRepair>;
+
+/** POST …/keep */
+export const StartKeep = z
+  .strictObject({
+    limits,
+    /** Extend what is needed also if it is not due. */
+    everything: z.boolean().default(false),
+  })
+  .meta({ id: 'StartKeep' });
+export type StartKeep = z.infer<typeof StartKeep>;
+
+/** POST …/retirement-plan: what giving points up would free. Nothing is changed. */
+export const StartRetirementPlan = z
+  .strictObject({ points, limits })
+  .meta({ id: 'StartRetirementPlan' });
+export type StartRetirementPlan = z.infer<typeof StartRetirementPlan>;
+
+/** POST …/retire: gives points up, for ever. All or, if one is held, none. */
+export const RetirePoints = z
+  .strictObject({ points, retentionPassphrase })
+  .meta({ id: 'RetirePoints' });
+export type RetirePoints = z.infer<typeof RetirePoints>;
+
+/** POST …/revive: brings a point back that was given up, as a new one. */
+export const StartRevive = z
+  .strictObject({ point: PointPrefix, limits })
+  .meta({ id: 'StartRevive' });
+export type StartRevive = z.infer<typeof StartRevive>;
+
+/** POST …/hold */
+export const HoldPoint = z
+  .strictObject({
+    point: PointId,
+    /** Why, for those who come later. */
+    reason: z.string().max(4096).default(''),
+  })
+  .meta({ id: 'HoldPoint' });
+export type HoldPoint = z.infer<typeof HoldPoint>;
+
+/** POST …/release: ends all holds on the point. */
+export const ReleasePoint = z
+  .strictObject({ point: PointPrefix, retentionPassphrase })
+  .meta({ id: 'ReleasePoint' });
+export type ReleasePoint = z.infer<typeof ReleasePoint>;
+
+export const PointHold = z
+  .object({ pointId: z.string(), vmId: z.string(), atMs: TimeMs, reason: z.string() })
+  .meta({ id: 'PointHold' });
+export type PointHold = z.infer<typeof PointHold>;
+
+/** 200 of POST …/hold, of POST …/release (those that ended), and of GET …/holds. */
+export const HoldList = z.object({ holds: z.array(PointHold).readonly() }).meta({ id: 'HoldList' });
+export type HoldList = z.infer<typeof HoldList>;
+
+/** 200 of POST …/retire, and of GET …/retired: given up, and not yet removed by a prune. */
+export const RetiredList = z
+  .object({
+    points: z.array(z.object({ pointId: z.string(), vmId: z.string() })).readonly(),
+  })
+  .meta({ id: 'RetiredList' });
+export type RetiredList = z.infer<typeof RetiredList>;

@@ -1,0 +1,34 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+import { bigintColumn } from './column.ts';
+
+/** What this host found out about a recovery point; lost, it is found out again. */
+@Entity('point_proof')
+export class PointProofRow {
+  @PrimaryColumn('text', { name: 'vault_id', primaryKeyConstraintName: 'point_proof_pkey' })
+  vaultId!: string;
+
+  @PrimaryColumn('text', { name: 'point_id', primaryKeyConstraintName: 'point_proof_pkey' })
+  pointId!: string;
+
+  /** The last verification that read all content of the point (level 2 or 3) and found it whole. */
+  @Column('bigint', { name: 'verified_at_ms', nullable: true, transformer: bigintColumn })
+  verifiedAtMs!: number | null;
+
+  /** The last verification, at any level, if it found damage. */
+  @Column('bigint', { name: 'damaged_at_ms', nullable: true, transformer: bigintColumn })
+  damagedAtMs!: number | null;
+
+  /** What scrubs say: packs of the point, and how many of them were found whole and damaged. */
+  @Column('integer', { nullable: true })
+  packs!: number | null;
+
+  @Column('integer', { name: 'proven_packs', nullable: true })
+  provenPacks!: number | null;
+
+  @Column('integer', { name: 'damaged_packs', nullable: true })
+  damagedPacks!: number | null;
+
+  /** The oldest proof among its packs, if all are whole. */
+  @Column('bigint', { name: 'scrubbed_at_ms', nullable: true, transformer: bigintColumn })
+  scrubbedAtMs!: number | null;
+}

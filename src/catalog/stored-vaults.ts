@@ -1,0 +1,88 @@
+import type { Clock } from '../kernel/clock.ts';
+import { Fault } from '../kernel/fault.ts';
+import type { Log } from '../kernel/log.ts';
+import type { SecretStore } from '../kernel/secret-store.ts';
+import type { Spending } from '../vault/budget/spending.ts';
+import type { ObjectStore } from '../vault/object-store.ts';
+import type { ObjectStores } from '../vault/object-stores.ts';
+import type { OpenOptions, VaultParameters } from '../vault/vault-options.ts';
+import { Vault } from '../vault/vault.ts';
+import type { VaultRegistration } from './vault-registrations.ts';
+
+export interface VaultsEnvironment {
+  readonly secrets: SecretStore;
+  readonly stores: ObjectStores;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** For every vault that is opened: where its footers are cached, how many workers. */
+  readonly openOptions: OpenOptions;
+  readonly parameters: Partial<VaultParameters>;
+}
+
+/** An open vault and the store it reads, which is ours to close. */
+export interface OpenVault {
+  readonly vault: Vault;
+  readonly store: ObjectStore;
+}
+
+/** A vault opened for one job alone: what the job asks of the store is counted apart. */
+export interface VaultApart extends OpenVault, AsyncDisposable {
+  readonly registration: VaultRegistration;
+  /** Where this host keeps what may be deleted at any time. */
+  readonly cacheFolder: string | undefined;
+}
+
+export interface ApartOptions {
+  readonly spending: Spending;
+  /** Opens the separate retention key of a vault that has one. */
+  readonly retentionPassphrase?: string | undefined;
+}
+
+type Environment = Pick<VaultsEnvironment, 'secrets' | 'stores' | 'openOptions'>;
+
+/** Opens a registered vault with the key that this host keeps. */
+export async function openStored(
+  { secrets, stores, openOptions }: Environment,
+  registration: VaultRegistration,
+  { spending, retentionPassphrase }: Partial<ApartOptions>,
+  signal: AbortSignal,
+): Promise<OpenVault> {
+  const { id, name, endpoint } = registration;
+  const key = await secrets.get(secretName(id));
+  if (key === undefined) {
+    throw new Fault(
+      'vault.key-missing',
+      `This host has no key of the vault ${name}; forget it and register it again with its passphrase.`,
+      { vault: name },
+    );
+  }
+  const meter = spending && ((metered: ObjectStore) => spending.meter(metered, endpoint));
+  const store = await stores.open(registration, signal, meter);
+  const options: OpenOptions =
+    retentionPassphrase === undefined
+      ? openOptions
+      : { ...openOptions, retention: { kind: 'passphrase', passphrase: retentionPassphrase } };
+  const vault = await closingOnFailure(store, () =>
+    Vault.open(store, { kind: 'master-key', key }, options, signal),
+  );
+  return { vault, store };
+}
+
+/** Under which name the key of a vault is kept on this host. */
+export function secretName(vaultId: string): string {
+  return `vault-${vaultId}`;
+}
+
+export async function closeAll(open: OpenVault | undefined): Promise<void> {
+  await open?.vault.close();
+  await open?.store.close();
+}
+
+export async function closingOnFailure<T>(store: ObjectStore, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use();
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}

@@ -1,0 +1,84 @@
+import { type Point } from '../../api/contract/points.ts';
+import { formatBytes } from '../../kernel/bytes.ts';
+import { type Cli, type CommonOptions } from '../cli.ts';
+import { type Outcome } from '../outcome.ts';
+import { count } from '../quantities.ts';
+import { formatTable } from '../table.ts';
+import { type ShowTime } from '../vault-text/show-time.ts';
+
+export interface PointsOptions extends CommonOptions {
+  readonly vm?: string;
+  readonly vault?: string;
+  readonly refresh?: boolean;
+}
+
+const REASON_CHARACTERS = 40;
+
+export async function listPoints(
+  cli: Cli,
+  { vm, vault, refresh }: PointsOptions,
+): Promise<Outcome> {
+  const query = { vm, vault, ...(refresh === true ? { refresh: 'true' } : {}) };
+  const answer = await (await cli.service()).call('listPoints', { query }, cli.signal);
+  const time: ShowTime = (timeMs) => cli.time(timeMs);
+  return {
+    document: answer,
+    text:
+      answer.points.length === 0
+        ? 'No recovery points. Take one with: hyperkeep backup VM\n'
+        : pointTable(answer.points, time),
+  };
+}
+
+function pointTable(points: readonly Point[], time: ShowTime): string {
+  const columns = [
+    { title: 'POINT' },
+    { title: 'VM' },
+    { title: 'TAKEN' },
+    { title: 'VAULT' },
+    { title: 'DISKS' },
+    { title: 'READ', align: 'right' as const },
+    { title: 'STORED', align: 'right' as const },
+    { title: 'CONSISTENCY' },
+    { title: 'LAST PROVEN' },
+    { title: 'HELD' },
+  ];
+  const row = (point: Point): string[] => [
+    point.id,
+    point.vmName,
+    time(point.takenAtMs),
+    point.vaultName,
+    point.disks.map(({ name, sizeBytes }) => `${name} ${formatBytes(sizeBytes)}`).join(', '),
+    formatBytes(point.disks.reduce((sum, { readBytes }) => sum + readBytes, 0)),
+    formatBytes(point.disks.reduce((sum, { storedBytes }) => sum + storedBytes, 0)),
+    point.consistency,
+    provenText(point, time),
+    heldText(point),
+  ];
+  return formatTable(columns, points.map(row));
+}
+
+/** When the point was last known whole, as one cell. */
+export function provenText(
+  { provenAtMs, damagedAtMs, scrub }: Pick<Point, 'provenAtMs' | 'damagedAtMs' | 'scrub'>,
+  time: ShowTime,
+): string {
+  if (damagedAtMs !== undefined) {
+    return `DAMAGED, seen ${time(damagedAtMs)}`;
+  }
+  const damaged = scrub === undefined ? 0 : scrub.damaged;
+  if (damaged > 0) {
+    return `DAMAGED, ${count(damaged, 'pack')}`;
+  }
+  if (provenAtMs !== undefined) {
+    return time(provenAtMs);
+  }
+  return scrub === undefined ? 'never' : `${String(scrub.proven)} of ${String(scrub.packs)} packs`;
+}
+
+function heldText({ holds }: Pick<Point, 'holds'>): string {
+  const reasons = holds.map(({ reason }) => (reason === '' ? 'yes' : reason)).join('; ');
+  return reasons.length > REASON_CHARACTERS
+    ? `${reasons.slice(0, REASON_CHARACTERS - 1)}…`
+    : reasons;
+}

@@ -1,0 +1,53 @@
+import { type PointProven, type ScrubReport } from '../../api/contract/upkeep-results.ts';
+import { formatBytes } from '../../kernel/bytes.ts';
+import { plainText } from '../plain-text.ts';
+import { count } from '../quantities.ts';
+import { type ShowTime } from './show-time.ts';
+
+const SHOWN = 20;
+
+const PROVED = {
+  crc: 'their checksums',
+  frames: 'every frame decrypted',
+  ids: 'every frame decrypted, every chunk id computed',
+} as const;
+
+/** What a scrub found damaged; empty if all was whole. */
+export function damageText({ damaged, damagedObjects }: ScrubReport): string {
+  const packs = damaged.slice(0, SHOWN).map(({ key, why, lostSlots }) => {
+    const lost =
+      lostSlots === 0 ? 'whole in another generation' : `${String(lostSlots)} slots lost`;
+    return `${key}: ${why.join(' ')} (${lost})`;
+  });
+  const objects = damagedObjects
+    .slice(0, SHOWN)
+    .map((key) => `${key} is not what a holder of the key wrote.`);
+  return [...packs, ...objects].map((line) => `${plainText(line)}\n`).join('');
+}
+
+/** What a scrub proved, and of each point when it was last proven. */
+export function scrubText(
+  report: ScrubReport,
+  points: readonly PointProven[],
+  time: ShowTime,
+): string {
+  const { packs, bytes, totalPacks, totalBytes, depth, damaged } = report;
+  const whole = `${String(packs - damaged.length)} of ${count(totalPacks, 'pack')} whole`;
+  return [
+    `${whole} (${PROVED[depth]}): ${formatBytes(bytes)} of ${formatBytes(totalBytes)} read, least recently checked first.\n`,
+    ...points.map(
+      (point) => `${point.pointId} of ${plainText(point.vmName)}: ${proofText(point, time)}\n`,
+    ),
+  ].join('');
+}
+
+function proofText({ oldestMs, proven, packs, damaged }: PointProven, time: ShowTime): string {
+  if (oldestMs !== undefined) {
+    return `last proven ${time(oldestMs)}`;
+  }
+  return damaged > 0
+    ? packs === 0
+      ? 'its map cannot be read'
+      : `${count(damaged, 'pack')} found damaged`
+    : `${String(proven)} of ${count(packs, 'pack')} proven so far`;
+}

@@ -1,0 +1,25 @@
+import { JobLanes } from './job-lanes.ts';
+import type { JobKind } from './job.ts';
+
+const item = (kind: JobKind) => ({ job: { kind } });
+
+describe('JobLanes', () => {
+  it('never lets a backup wait behind the care of a vault', () => {
+    const lanes = new JobLanes<ReturnType<typeof item>>({ data: 1, upkeep: 1 });
+    const copy = item('copy');
+    const scrub = item('scrub');
+    const backup = item('backup');
+    const verify = item('verify');
+    for (const one of [copy, scrub, backup, verify]) {
+      lanes.add(one);
+    }
+
+    expect([lanes.next(), lanes.next(), lanes.next()]).toEqual([copy, backup, undefined]);
+    lanes.ended(item('copy'));
+    expect([lanes.next(), lanes.next()]).toEqual([scrub, undefined]);
+    expect(lanes.length).toBe(1);
+    expect(lanes.remove(verify)).toBe(true);
+    lanes.ended(item('backup'));
+    expect(lanes.next()).toBeUndefined();
+  });
+});

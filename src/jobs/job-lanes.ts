@@ -1,0 +1,54 @@
+import { UPKEEP_KINDS, type JobKind } from './job.ts';
+
+type LaneName = 'data' | 'upkeep';
+
+/** How many jobs run at once. */
+export type LaneWidths = Readonly<Record<LaneName, number>>;
+
+const UPKEEP: ReadonlySet<JobKind> = new Set(UPKEEP_KINDS);
+
+function laneOf(kind: JobKind): LaneName {
+  return UPKEEP.has(kind) ? 'upkeep' : 'data';
+}
+
+/** Jobs that wait for room, in order; each lane has room of its own. */
+export class JobLanes<Item extends { readonly job: { readonly kind: JobKind } }> {
+  private readonly waiting: Item[] = [];
+  private readonly running: Record<LaneName, number> = { data: 0, upkeep: 0 };
+
+  constructor(private readonly widths: LaneWidths) {}
+
+  get length(): number {
+    return this.waiting.length;
+  }
+
+  add(item: Item): void {
+    this.waiting.push(item);
+  }
+
+  /** True if it was waiting. */
+  remove(item: Item): boolean {
+    const at = this.waiting.indexOf(item);
+    if (at >= 0) {
+      this.waiting.splice(at, 1);
+    }
+    return at >= 0;
+  }
+
+  /** The next job for which there is room; it counts as running until `ended`. */
+  next(): Item | undefined {
+    const at = this.waiting.findIndex(({ job }) => {
+      const lane = laneOf(job.kind);
+      return this.running[lane] < this.widths[lane];
+    });
+    const [item] = at < 0 ? [] : this.waiting.splice(at, 1);
+    if (item !== undefined) {
+      this.running[laneOf(item.job.kind)] += 1;
+    }
+    return item;
+  }
+
+  ended({ job }: Item): void {
+    this.running[laneOf(job.kind)] -= 1;
+  }
+}

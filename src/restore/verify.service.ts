@@ -1,0 +1,67 @@
+import { Injectable } from '@nestjs/common';
+import type { PointProofs } from '../catalog/point-proofs.ts';
+import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { Fault } from '../kernel/fault.ts';
+import type { ReportProgress } from '../kernel/progress.ts';
+import { Spending, type SpendingLimits, type SpendingReport } from '../vault/budget/spending.ts';
+import type { VerifyLevel, VerifyReport } from '../vault/vault-options.ts';
+
+export interface VerifyPoint {
+  readonly vaultId: string;
+  readonly pointId: string;
+  readonly level: VerifyLevel;
+  readonly limits: SpendingLimits;
+}
+
+export interface Verified {
+  readonly report: VerifyReport;
+  readonly durationMs: number;
+  readonly spending: SpendingReport;
+  /** What is wrong with the point. */
+  readonly fault?: Fault;
+}
+
+/** From this level on all content is read. */
+const CONTENT_LEVEL = 2;
+
+/** Proves that recovery points can be brought back. */
+@Injectable()
+export class VerifyService {
+  constructor(
+    private readonly vaults: Pick<RegisteredVaults, 'openApart'>,
+    private readonly proofs: Pick<PointProofs, 'verified' | 'damaged'>,
+    private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Checks a point without writing it anywhere, as deep as asked. Damage is a fault beside the report; whether
+   * the point was found whole or damaged is kept in the catalog.
+   */
+  async verify(
+    { vaultId, pointId, level, limits }: VerifyPoint,
+    running: { readonly signal: AbortSignal; readonly report: ReportProgress },
+  ): Promise<Verified> {
+    const startedMs = this.clock.monotonicMs();
+    const spending = new Spending(limits);
+    await using opened = await this.vaults.openApart(vaultId, { spending }, running.signal);
+    const report = await opened.vault.verify(pointId, level, running);
+    const durationMs = this.clock.monotonicMs() - startedMs;
+    const verified = { report, durationMs, spending: spending.report };
+    const [first] = report.problems;
+    if (report.ok && first === undefined) {
+      if (report.level >= CONTENT_LEVEL) {
+        await this.proofs.verified(vaultId, report.pointId, this.clock.nowMs());
+      }
+      return verified;
+    }
+    await this.proofs.damaged(vaultId, report.pointId, this.clock.nowMs());
+    const places = report.problems.length;
+    const fault = new Fault(
+      'point.damaged',
+      `The recovery point ${pointId} is damaged in ${String(places)} ${places === 1 ? 'place' : 'places'}; the first: ${first?.message ?? 'unknown'} Other points may be whole: verify them, and take a new one.`,
+      { pointId, problems: places, firstCode: first?.code ?? 'unknown' },
+    );
+    return { ...verified, fault };
+  }
+}

@@ -1,0 +1,147 @@
+import { Injectable } from '@nestjs/common';
+import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
+import type { VaultApart } from '../catalog/stored-vaults.ts';
+import { Fault } from '../kernel/fault.ts';
+import type { Log } from '../kernel/log.ts';
+import { Spending } from '../vault/budget/spending.ts';
+import { Holds, type Hold } from '../vault/collect/holds.ts';
+import { holdsOn, retiredPoint, retiredPoints } from '../vault/collect/named-points.ts';
+import { planRetirement } from '../vault/collect/retirement-plan.ts';
+import { retirePoints } from '../vault/collect/retiring.ts';
+import { revivePoint } from '../vault/collect/reviving.ts';
+import type { RecoveryPoint } from '../vault/recovery-point.ts';
+import type { PointName } from '../vault/retirements.ts';
+import type { Vault } from '../vault/vault.ts';
+import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
+
+/** How long points are kept: giving them up, holding them, bringing them back. */
+@Injectable()
+export class PointRetention {
+  constructor(
+    private readonly vaults: Pick<RegisteredVaults, 'openApart' | 'open' | 'sync'>,
+    private readonly log: Log,
+  ) {}
+
+  /** What giving points up would free. Nothing is changed. */
+  async plan(
+    { pointIds, ...request }: UpkeepRequest & { readonly pointIds: readonly string[] },
+    running: Running,
+  ): Promise<object> {
+    return onVault(this.vaults, request, running, async ({ vault }) => {
+      const points = await pointsOf(vault, pointIds, running.signal);
+      const plan = await planRetirement(vault.inside, points, running);
+      return { result: { kind: 'retirement-plan', plan } };
+    });
+  }
+
+  /**
+   * Gives points up, for ever; their space comes back with the next prune. If one is held, none is.
+   * @throws Fault `vault.point-held`, `vault.retention-key-missing`, `vault.point-not-found`
+   */
+  async retire(
+    vaultId: string,
+    pointIds: readonly string[],
+    retentionPassphrase: string | undefined,
+    signal: AbortSignal,
+  ): Promise<PointName[]> {
+    await using opened = await this.open(vaultId, retentionPassphrase, signal);
+    const points = await pointsOf(opened.vault, pointIds, signal);
+    const names = points.map(({ vmId, id }) => ({ vmId, id }));
+    await retirePoints(opened.vault.inside, names, { signal });
+    await this.catalogue(vaultId, signal);
+    return names;
+  }
+
+  /** Given up, and not yet removed by a collection. */
+  async retired(vaultId: string, signal: AbortSignal): Promise<PointName[]> {
+    const { inside } = await this.vaults.open(vaultId, signal);
+    return retiredPoints(inside, signal);
+  }
+
+  /** Brings a point back that was given up, as a new one. @throws Fault `vault.point-condemned` */
+  async revive(
+    { prefix, ...request }: UpkeepRequest & { readonly prefix: string },
+    running: Running,
+  ): Promise<object> {
+    return onVault(this.vaults, request, running, async ({ vault }) => {
+      const point = await retiredPoint(vault.inside, prefix, running.signal);
+      running.report({ phase: 'reading its map', doneBytes: 0, totalBytes: 0 });
+      const revived = await revivePoint(vault.inside, point, {}, running);
+      await this.catalogue(request.vaultId, running.signal);
+      return { result: { kind: 'revive', pointId: revived.id, revived: point.id } };
+    });
+  }
+
+  async holds(vaultId: string, signal: AbortSignal): Promise<Hold[]> {
+    const { base, log } = (await this.vaults.open(vaultId, signal)).inside;
+    return new Holds(base, log).list(signal);
+  }
+
+  /** Nobody gives the point up until the hold is released. @throws Fault `vault.point-retired` */
+  async hold(vaultId: string, pointId: string, reason: string, signal: AbortSignal): Promise<Hold> {
+    const vault = await this.vaults.open(vaultId, signal);
+    const [point] = await pointsOf(vault, [pointId], signal);
+    const { base, points, log, clock } = vault.inside;
+    const why = { reason, atMs: clock.nowMs() };
+    const name = { vmId: point?.vmId ?? '', id: pointId };
+    const hold = await new Holds(base, log).hold(points, name, why, signal);
+    await this.catalogue(vaultId, signal);
+    return hold;
+  }
+
+  /** Ends all holds on a point. @throws Fault `point.unknown`, `vault.retention-key-missing` */
+  async release(
+    vaultId: string,
+    prefix: string,
+    retentionPassphrase: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Hold[]> {
+    await using opened = await this.open(vaultId, retentionPassphrase, signal);
+    const { inside } = opened.vault;
+    const ended = await holdsOn(inside, prefix, signal);
+    const holds = new Holds(inside.base, inside.log);
+    for (const hold of ended) {
+      await holds.release(hold, inside.clock.nowMs(), signal);
+    }
+    await this.catalogue(vaultId, signal);
+    return ended;
+  }
+
+  private async open(
+    vaultId: string,
+    retentionPassphrase: string | undefined,
+    signal: AbortSignal,
+  ): Promise<VaultApart> {
+    const options = { spending: new Spending(), retentionPassphrase };
+    return this.vaults.openApart(vaultId, options, signal);
+  }
+
+  private async catalogue(vaultId: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.vaults.sync(vaultId, signal);
+    } catch (error) {
+      // It is done in the vault; the catalog is a copy that the next look at the vault brings up to date.
+      this.log.warn('catalog.not-synced', { vaultId, error });
+    }
+  }
+}
+
+/** @throws Fault `vault.point-not-found` */
+async function pointsOf(
+  vault: Vault,
+  pointIds: readonly string[],
+  signal: AbortSignal,
+): Promise<RecoveryPoint[]> {
+  const all = new Map((await vault.points(signal)).map((point) => [point.id, point]));
+  return [...new Set(pointIds)].map((id) => {
+    const point = all.get(id);
+    if (point === undefined) {
+      throw new Fault(
+        'vault.point-not-found',
+        `There is no recovery point ${id} in this vault. Nothing was changed; points shows those there are.`,
+        { point: id },
+      );
+    }
+    return point;
+  });
+}

@@ -1,0 +1,63 @@
+import { Module, type OnModuleInit } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { PointProofs } from '../catalog/point-proofs.ts';
+import { RegisteredVaults } from '../catalog/registered-vaults.ts';
+import type { UpkeepKind } from '../jobs/job.ts';
+import { Jobs } from '../jobs/jobs.ts';
+import { Clock } from '../kernel/clock.ts';
+import { Log } from '../kernel/log.ts';
+import { ObjectStores } from '../vault/object-stores.ts';
+import { PointRetention } from './point-retention.ts';
+import { StoreCare } from './store-care.ts';
+import { upkeepJobs } from './upkeep.jobs.ts';
+import { VaultCopies } from './vault-copies.ts';
+import { VaultProof } from './vault-proof.ts';
+import { VaultSpace } from './vault-space.ts';
+
+/** The care of vaults as jobs of the service. */
+@Module({
+  providers: [
+    {
+      provide: PointRetention,
+      inject: [RegisteredVaults, Log],
+      useFactory: (vaults: RegisteredVaults, log: Log) => new PointRetention(vaults, log),
+    },
+    ...[VaultSpace, StoreCare].map((service) => ({
+      provide: service,
+      inject: [RegisteredVaults],
+      useFactory: (vaults: RegisteredVaults) => new service(vaults),
+    })),
+    {
+      provide: VaultProof,
+      inject: [RegisteredVaults, PointProofs, ObjectStores],
+      useFactory: (vaults: RegisteredVaults, proofs: PointProofs, stores: ObjectStores) =>
+        new VaultProof({ vaults, proofs, stores }),
+    },
+    {
+      provide: VaultCopies,
+      inject: [RegisteredVaults, ObjectStores, Clock],
+      useFactory: (vaults: RegisteredVaults, stores: ObjectStores, clock: Clock) =>
+        new VaultCopies({ vaults, stores, clock }),
+    },
+  ],
+  exports: [PointRetention],
+})
+export class UpkeepModule implements OnModuleInit {
+  constructor(
+    private readonly jobs: Jobs,
+    private readonly modules: ModuleRef,
+  ) {}
+
+  onModuleInit(): void {
+    const runs = upkeepJobs({
+      retention: this.modules.get(PointRetention),
+      space: this.modules.get(VaultSpace),
+      store: this.modules.get(StoreCare),
+      proof: this.modules.get(VaultProof),
+      copies: this.modules.get(VaultCopies),
+    });
+    for (const [kind, run] of Object.entries(runs)) {
+      this.jobs.register(kind as UpkeepKind, run);
+    }
+  }
+}

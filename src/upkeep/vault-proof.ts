@@ -1,0 +1,132 @@
+import { Injectable } from '@nestjs/common';
+import type { PointProofs } from '../catalog/point-proofs.ts';
+import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
+import type { VaultApart } from '../catalog/stored-vaults.ts';
+import { isFault } from '../kernel/fault.ts';
+import { MemoryProofLedger, type ProofLedger } from '../vault/proof/proof-ledger.ts';
+import {
+  damagedPacks,
+  openLedger,
+  provenPoints,
+  scrubFault,
+  scrubVault,
+  type PointProven,
+} from '../vault/proof/scrub-vault.ts';
+import type { ScrubBudget } from '../vault/proof/scrub-queue.ts';
+import type { ObjectStores, StorePlace } from '../vault/object-stores.ts';
+import { repairVault, type RepairReport } from '../vault/repair/repair.ts';
+import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
+
+export interface ScrubRequest extends UpkeepRequest {
+  /** Default: a 30th of the vault. */
+  readonly budget?: ScrubBudget | undefined;
+  readonly depth: 'frames' | 'ids';
+}
+
+export interface RepairRequest extends UpkeepRequest {
+  readonly dryRun: boolean;
+  readonly copy?: StorePlace | undefined;
+  readonly overwrite: boolean;
+}
+
+export interface ProofCollaborators {
+  readonly vaults: Pick<RegisteredVaults, 'openApart'>;
+  readonly proofs: Pick<PointProofs, 'scrubbed' | 'keep'>;
+  readonly stores: ObjectStores;
+}
+
+/** Looks for damage in vaults, and mends it. */
+@Injectable()
+export class VaultProof {
+  constructor(private readonly collaborators: ProofCollaborators) {}
+
+  /**
+   * Reads a share of the vault, longest unchecked first, and says of each point when it was last proven. Stopped, it
+   * keeps what it has proven. Damage fails the job, after all of the share was read.
+   */
+  async scrub({ budget, depth, ...request }: ScrubRequest, running: Running): Promise<object> {
+    return onVault(this.collaborators.vaults, request, running, async (opened) => {
+      const { vault } = opened;
+      const ledger = await ledgerOf(opened);
+      const options = { ledger, depth, ...(budget === undefined ? {} : { budget }) };
+      const scrubbed = await scrubVault(vault.inside, options, running);
+      const points = await this.proven(opened, ledger, running);
+      return { result: { kind: 'scrub', ...scrubbed, points }, fault: scrubFault(scrubbed) };
+    });
+  }
+
+  /** Mends what is damaged or missing, from the vault itself and from a copy; or says what it would do. */
+  async repair(request: RepairRequest, running: Running): Promise<object> {
+    const { dryRun, copy, overwrite } = request;
+    const { vaults, stores } = this.collaborators;
+    return onVault(vaults, request, running, async (opened, spending) => {
+      await using held = new AsyncDisposableStack();
+      const meter = (store: Parameters<typeof spending.meter>[0]) =>
+        spending.meter(store, copy?.endpoint);
+      const other =
+        copy === undefined
+          ? undefined
+          : held.adopt(await stores.open(copy, running.signal, meter), (store) => store.close());
+      const report = await repairVault(
+        opened.vault.inside,
+        {
+          dryRun,
+          overwrite,
+          suspects: await damagedPacks(await ledgerOf(opened)),
+          ...(other === undefined ? {} : { copy: other }),
+        },
+        running,
+      );
+      return { result: { kind: 'repair', dryRun, report: documentOf(report) } };
+    });
+  }
+
+  /** Of each point when it was last proven; kept in the catalog, so that lists can show it. */
+  private async proven(
+    { vault }: VaultApart,
+    ledger: ProofLedger,
+    { signal, report }: Running,
+  ): Promise<PointProven[]> {
+    const { proofs } = this.collaborators;
+    report({ phase: 'looking at points', doneBytes: 0, totalBytes: 0 });
+    try {
+      const points = await vault.points(signal);
+      const proven = await provenPoints(vault.inside, points, ledger, signal);
+      for (const proof of proven) {
+        await proofs.scrubbed(vault.id, proof.pointId, proof);
+      }
+      await proofs.keep(
+        vault.id,
+        points.map(({ id }) => id),
+      );
+      return proven;
+    } catch (error) {
+      if (!isFault(error, 'budget.reached')) {
+        throw error;
+      }
+      // What was read is proven and kept; which points it completes is said by the next scrub.
+      return [];
+    }
+  }
+}
+
+async function ledgerOf({ vault, cacheFolder }: VaultApart): Promise<ProofLedger> {
+  return cacheFolder === undefined
+    ? new MemoryProofLedger()
+    : openLedger(cacheFolder, vault.id, vault.inside.base.store.identity);
+}
+
+/** Without what only the repair itself needs. */
+function documentOf({ packs, ...report }: RepairReport): object {
+  return {
+    ...report,
+    packs: packs.map(({ pack, outcome, key, bytes, healedSlots, lostSlots }) => ({
+      pack,
+      outcome,
+      ...(key === undefined ? {} : { key }),
+      bytes,
+      healedSlots,
+      lostSlots,
+    })),
+  };
+}

@@ -1,0 +1,45 @@
+import { Injectable } from '@nestjs/common';
+import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
+import type { CollectOptions } from '../vault/collect/collect-options.ts';
+import { collectVault } from '../vault/collect/collector.ts';
+import { measureVault } from '../vault/collect/point-usage.ts';
+import { estimatePrune } from '../vault/collect/prune-estimate.ts';
+import { planPrune } from '../vault/collect/prune-plan.ts';
+import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
+
+export interface PruneRequest extends UpkeepRequest {
+  /** Only say what would be done. */
+  readonly dryRun: boolean;
+  readonly rules: Pick<CollectOptions, 'youngMs' | 'graceMs' | 'liveShare' | 'rewriteBytes'>;
+}
+
+/** What vaults hold, and the space of what was given up. */
+@Injectable()
+export class VaultSpace {
+  constructor(private readonly vaults: Pick<RegisteredVaults, 'openApart'>) {}
+
+  /** What points take and would free, ratios, growth. @throws Fault `vault.collect-unsure` */
+  async measure(request: UpkeepRequest, running: Running): Promise<object> {
+    return onVault(this.vaults, request, running, async ({ vault }) => ({
+      result: { kind: 'usage', usage: await measureVault(vault.inside, running) },
+    }));
+  }
+
+  /**
+   * Plans a collection, or carries one out. Collections may run anywhere else at the same time; one that is stopped is
+   * gone on with by the next.
+   * @throws Fault `vault.collect-unsure`: then nothing was removed
+   */
+  async prune({ dryRun, rules, ...request }: PruneRequest, running: Running): Promise<object> {
+    return onVault(this.vaults, request, running, async ({ vault, store }, spending) => {
+      if (!dryRun) {
+        return {
+          result: { kind: 'prune', report: await collectVault(vault.inside, rules, running) },
+        };
+      }
+      const plan = await planPrune(vault.inside, [], rules, running);
+      const cost = spending.costOf(estimatePrune(plan), store.location);
+      return { result: { kind: 'prune', plan, ...(cost === undefined ? {} : { cost }) } };
+    });
+  }
+}

@@ -1,0 +1,43 @@
+import { pointKey } from '../layout.ts';
+import type { RecoveryPoint } from '../recovery-point.ts';
+import type { Running } from '../vault-options.ts';
+import type { CollectParts } from './collect-options.ts';
+import { planPrune } from './prune-plan.ts';
+
+export interface PlannedRetirement extends Pick<
+  RecoveryPoint,
+  'id' | 'vmId' | 'vmName' | 'takenAtMs'
+> {
+  /** What nobody else needs of it. */
+  readonly exclusiveBytes: number;
+}
+
+/** What giving points up would free. */
+export interface RetirementPlan {
+  readonly points: readonly PlannedRetirement[];
+  /** All of them together, with what was given up before. */
+  readonly freedBytes: number;
+}
+
+/** Nothing is changed. @throws Fault `vault.collect-unsure` */
+export async function planRetirement(
+  parts: CollectParts,
+  points: readonly RecoveryPoint[],
+  running: Running,
+): Promise<RetirementPlan> {
+  const wanted = [...new Map(points.map((point) => [point.id, point])).values()];
+  const plan = await planPrune(parts, wanted, { youngMs: 0 }, running);
+  const exclusive = new Map(
+    plan.points.map(({ vmId, id, exclusiveBytes }) => [pointKey(vmId, id), exclusiveBytes]),
+  );
+  return {
+    points: wanted.map(({ id, vmId, vmName, takenAtMs }) => ({
+      id,
+      vmId,
+      vmName,
+      takenAtMs,
+      exclusiveBytes: exclusive.get(pointKey(vmId, id)) ?? 0,
+    })),
+    freedBytes: plan.removedBytes - plan.writtenBytes,
+  };
+}

@@ -1,0 +1,100 @@
+import { Fault, isFault } from '../../kernel/fault.ts';
+import { folderOfVault } from '../footer-cache.ts';
+import type { RecoveryPoint } from '../recovery-point.ts';
+import { findSuspects } from '../repair/suspects.ts';
+import { SlotSet } from '../slot-set.ts';
+import type { VaultInside } from '../vault.ts';
+import type { Running } from '../vault-options.ts';
+import { DamagedSlots } from './damaged-slots.ts';
+import { lastProven, type LastProven } from './last-proven.ts';
+import { FolderProofLedger, type ProofLedger } from './proof-ledger.ts';
+import { scrub, type ScrubOptions, type ScrubReport } from './scrub.ts';
+
+/** What a scrub found, with the packs that points need and that are gone. */
+export interface VaultScrub {
+  readonly report: ScrubReport;
+  readonly missing: number;
+}
+
+export type PointProven = LastProven & { readonly pointId: string; readonly vmName: string };
+
+/** Where a machine keeps what it has proven of a vault. @param vaultsFolder of all vaults in its cache */
+export async function openLedger(
+  vaultsFolder: string,
+  vaultId: string,
+  place: string,
+): Promise<FolderProofLedger> {
+  return FolderProofLedger.open(folderOfVault(vaultsFolder, vaultId, place));
+}
+
+/** Looks for packs that are gone, then reads a share of the vault. What is lost is written down in the vault. */
+export async function scrubVault(
+  inside: VaultInside,
+  options: Pick<ScrubOptions, 'ledger' | 'budget' | 'depth'>,
+  running: Running,
+): Promise<VaultScrub> {
+  const damaged = new DamagedSlots(inside.base, inside.log);
+  const { missing } = await findSuspects(inside, { damaged }, running.signal);
+  const lost = new SlotSet();
+  for (const { ulid } of missing) {
+    lost.add(ulid, 'all');
+  }
+  const report = await scrub(inside, { ...options, lost }, running);
+  return { report, missing: missing.length };
+}
+
+/** Of each point when it was last proven by scrubs. */
+export async function provenPoints(
+  inside: VaultInside,
+  points: readonly RecoveryPoint[],
+  ledger: ProofLedger,
+  signal: AbortSignal,
+): Promise<PointProven[]> {
+  const known = await ledger.load();
+  const found: PointProven[] = [];
+  for (const point of points) {
+    const proven = await provenOf(inside, point, known, signal);
+    found.push({ pointId: point.id, vmName: point.vmName, ...proven });
+  }
+  return found;
+}
+
+async function provenOf(
+  inside: VaultInside,
+  point: RecoveryPoint,
+  known: Awaited<ReturnType<ProofLedger['load']>>,
+  signal: AbortSignal,
+): Promise<LastProven> {
+  try {
+    return await lastProven(inside, point, known, signal);
+  } catch (error) {
+    if (!isFault(error) || error.kind !== 'integrity') {
+      throw error;
+    }
+    // Its map cannot be read whole: it is not proven, and what it needs is not known.
+    return { packs: 0, proven: 0, damaged: 1 };
+  }
+}
+
+/** Packs that earlier scrubs of this machine found damaged. */
+export async function damagedPacks(ledger: ProofLedger): Promise<string[]> {
+  const proofs = await ledger.load();
+  return [...proofs.values()].filter(({ damage }) => damage !== undefined).map(({ key }) => key);
+}
+
+/** What a scrub that found damage ends with; undefined if all was whole. */
+export function scrubFault({ report, missing }: VaultScrub): Fault | undefined {
+  const { damaged, damagedObjects, packs, list } = report;
+  if (damaged.length + damagedObjects.length + missing === 0) {
+    return undefined;
+  }
+  return new Fault(
+    'vault.damage-found',
+    `${amount(damaged.length, 'damaged pack')}, ${amount(missing, 'missing pack')} and ${amount(damagedObjects.length, 'other damaged object')} among ${amount(packs, 'pack')} checked${list === undefined ? '' : `; written down in ${list}`}.`,
+    { damaged: damaged.length, missing, damagedObjects: damagedObjects.length },
+  );
+}
+
+function amount(number: number, what: string): string {
+  return `${String(number)} ${what}${number === 1 ? '' : 's'}`;
+}
