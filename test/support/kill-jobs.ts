@@ -49,9 +49,12 @@ const isPack = ({ step }: GateRequest): boolean => /^PUT (?:copy:)?[dm]\/$/.test
 const PACKS_SENT = {
   effort: (requests: readonly GateRequest[]) =>
     requests.filter(isPack).reduce((sum, { bytes }) => sum + bytes, 0),
-  effortSlack: (requests: readonly GateRequest[]) =>
-    Math.max(...requests.filter(isPack).map(({ bytes }) => bytes)),
+  effortSlack: (requests: readonly GateRequest[]) => largest(requests.filter(isPack)),
 };
+
+function largest(requests: readonly GateRequest[]): number {
+  return Math.max(...requests.map(({ bytes }) => bytes));
+}
 
 /** `rescue import`: the second point of a VM, with three new packs. */
 async function importJob(lab: KillLab): Promise<KillJob> {
@@ -68,6 +71,8 @@ async function importJob(lab: KillLab): Promise<KillJob> {
   const words = ['rescue', 'import', path, '--vm', VM.vmName, '--disk-name', 'system'];
   return {
     ...PACKS_SENT,
+    // The map of a point that was not sealed. Data that the server has is found again, whatever the client knew.
+    effortSlack: (requests) => largest(requests.filter(({ step }) => step === 'PUT m/')),
     kind: 'plain',
     objects: store,
     program: ({ vault: location }) => ({

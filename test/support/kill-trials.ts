@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
 import type { ObjectStore } from '../../src/vault/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import type { KillJob, Remains } from './kill-jobs.ts';
@@ -81,9 +82,16 @@ export class KillTrials {
     assert(twice <= slack, `${String(twice)} were sent twice, more than ${String(slack)}`);
     const foreign = (await entriesOf(now)).filter(({ key }) => !PROTOCOL.test(key));
     assert.deepEqual(foreign, []);
+    assert.deepEqual(await unfinished(place.home), []);
     assert.deepEqual(await job.remains(now, place), this.#remains);
     return { twice, provenPoints };
   }
+}
+
+/** What a process has in its caches only while it works. */
+async function unfinished(home: string): Promise<string[]> {
+  const paths = await readdir(home, { recursive: true });
+  return paths.filter((path) => /[.](?:tmp|part|partial)$|\/writing[.]/.test(path));
 }
 
 /** What is there now, past all caches. */
