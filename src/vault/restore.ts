@@ -11,6 +11,7 @@ import { leafContents, lossyLeafContents } from './repair/lossy-map.ts';
 import { Parallel } from './parallel.ts';
 import type { Part } from './restore-task.ts';
 import { RestoreTarget } from './restore-target.ts';
+import { SteadyFlush } from './steady-flush.ts';
 import type { RestoreStatistics, Running } from './vault-options.ts';
 
 /** Ranged reads under way: what a store that is far away needs to be used well. */
@@ -46,6 +47,7 @@ export async function restoreDisk(
     totalBytes: losses === undefined ? await dataBytes(tree, signal) : sizeBytes,
   };
   const parallel = new Parallel(REQUESTS_AT_ONCE);
+  const steady = new SteadyFlush(writer, signal);
   const target = new RestoreTarget(fetcher, writer, {
     signal,
     ...(losses === undefined ? {} : { losses }),
@@ -57,9 +59,12 @@ export async function restoreDisk(
         signal.throwIfAborted();
         await parallel.add(async () => {
           await target.write({ pack, open }, request, frames);
-          for (const { index } of request.frames) {
-            progress.doneBytes += byteCount(frames.get(index));
-          }
+          const bytes = request.frames.reduce(
+            (sum, { index }) => sum + byteCount(frames.get(index)),
+            0,
+          );
+          progress.doneBytes += bytes;
+          steady.written(bytes);
           running.report?.(progress);
         });
       }
@@ -84,9 +89,10 @@ export async function restoreDisk(
     await parallel.end();
   } finally {
     await parallel.settle();
+    await steady.settle();
     await target.release();
   }
-  await writer.flush(signal);
+  await steady.end();
   const { requests, bytes } = fetcher.packs.traffic;
   return {
     sizeBytes,

@@ -9,7 +9,7 @@ import { RULES } from '../model/rules.ts';
 const { values } = parseArgs({
   options: {
     configuration: { type: 'string' },
-    states: { type: 'string', default: '350' },
+    states: { type: 'string', default: '480' },
   },
 });
 const all = { ...LARGE, ...CONFIGURATIONS };
