@@ -14,10 +14,10 @@ import { SystemClock } from '../kernel/clock.ts';
 import { VaultCopy } from './copy/vault-copy.ts';
 import { decodeFormat, encodeFormat } from './format-object.ts';
 import { VaultKeys } from './keys/vault-keys.ts';
-import { refuseOtherVersion } from './format-version.ts';
+import { FORMAT_VERSION, refuseOtherVersion } from './format-version.ts';
 import { KeyTree } from './key-tree.ts';
 import { MemoryObjectStore } from './object-stores/memory.ts';
-import { unlockVault } from './unlock.ts';
+import { unlockVault, vaultIdAt } from './unlock.ts';
 
 const clock = new SystemClock();
 const kdf = { memoryKib: 64, passes: 1, lanes: 1 };
@@ -110,6 +110,44 @@ describe('features this program does not know', () => {
 });
 
 describe('another version of the format', () => {
+  /** A vault whose format object names the next version. */
+  async function ofNextVersion(isGenuine: boolean): Promise<MemoryObjectStore> {
+    const { store } = await setUp({});
+    const { keys, formatKey } = await unlockVault(
+      store,
+      { vault: { kind: 'passphrase', passphrase: PASSPHRASE } },
+      signal,
+    );
+    const object = Buffer.from((await store.get(formatKey, signal)) ?? []);
+    object.writeUInt16LE(FORMAT_VERSION + 1, 8);
+    const name = Buffer.concat([Buffer.from([formatKey.length, 0]), Buffer.from(formatKey)]);
+    const mac = keys.mac('format', 0, name, object.subarray(0, -32));
+    await store.remove(formatKey, signal);
+    const changed = isGenuine ? Buffer.concat([object.subarray(0, -32), mac]) : object;
+    await store.put(formatKey, changed, signal);
+    return store;
+  }
+
+  it('is told from damage by who opens the vault', async () => {
+    const newer = await ofNextVersion(true);
+    const flipped = await ofNextVersion(false);
+
+    await expect(openVault(newer)).rejects.toMatchObject({ code: 'vault.format-newer' });
+    await expect(openVault(flipped)).rejects.toMatchObject({ code: 'vault.format-corrupt' });
+  });
+
+  it('is believed where nothing opens the vault, and nobody can tell', async () => {
+    const store = await ofNextVersion(true);
+    const unlock = { kind: 'passphrase', passphrase: 'another passphrase' } as const;
+    const copying = new VaultCopy({ source: store, target: new MemoryObjectStore(), clock });
+
+    await expect(unlockVault(store, { vault: unlock }, signal)).rejects.toMatchObject({
+      code: 'vault.format-newer',
+    });
+    await expect(vaultIdAt(store, signal)).rejects.toMatchObject({ code: 'vault.format-newer' });
+    await expect(copying.run({ signal })).rejects.toMatchObject({ code: 'vault.format-newer' });
+  });
+
   it('is refused, whether later or from before the first release', () => {
     expect(() => {
       refuseOtherVersion(1, 'fmt/x', 1);

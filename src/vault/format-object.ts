@@ -86,27 +86,31 @@ export function encodeFormat(keys: KeyTree, key: ObjectKey, format: VaultFormat)
   return encodeControl(keys, 'format', key, Buffer.from(JSON.stringify(format)));
 }
 
-/** The vault a format object claims to belong to, and its key; proven only by decodeFormat. */
-export function claimedVault(
-  key: ObjectKey,
-  object: Uint8Array,
-): { readonly vaultId: Buffer; readonly keyVersion: number } {
+/** What a format object says of itself; proven only by decodeFormat. */
+export interface ClaimedVault {
+  readonly vaultId: Buffer;
+  readonly keyVersion: number;
+  readonly version: number;
+}
+
+/** @throws Fault `vault.format-corrupt` */
+export function claimedVault(key: ObjectKey, object: Uint8Array): ClaimedVault {
   return parseOr(
     (why, cause) => damaged(key, why, cause),
     () => {
       const { version, kind, keyVersion, vaultId } = parsePreamble(object);
-      refuseOtherVersion(version, key);
       require(kind === 1, 'it is of another kind');
-      return { vaultId: Buffer.from(vaultId), keyVersion };
+      return { vaultId: Buffer.from(vaultId), keyVersion, version };
     },
   );
 }
 
 /**
  * For who copies a vault without its keys and so might leave out objects of kinds that it does not know. Nothing is proven.
- * @throws Fault `vault.format-newer`
+ * @throws Fault `vault.format-newer`, `vault.format-preliminary`
  */
 export function refuseToCopy(key: ObjectKey, object: Uint8Array): void {
+  refuseOtherVersion(claimedVault(key, object).version, key);
   const { incompatible, readOnly, noCollect } = claimedFeatures(object);
   const features = incompatible | readOnly | noCollect;
   if (features !== 0) {

@@ -6,6 +6,7 @@ import {
   retentionKeyOfSeed,
   type VaultFormat,
 } from './format-object.ts';
+import { refuseOtherVersion } from './format-version.ts';
 import {
   decodeKeyObject,
   unwrapWithPassphrase,
@@ -55,7 +56,7 @@ export async function unlockVault(
   if (formatKey === undefined || object === undefined) {
     throw noVault(store);
   }
-  const { vaultId, keyVersion } = claimedVault(formatKey, object);
+  const { vaultId, keyVersion, version } = claimedVault(formatKey, object);
   const wanted = { vaultId, purpose: 'vault' } as const;
   let failure: Fault | undefined;
   for await (const found of openedBy(store, unlocks.vault, wanted, signal)) {
@@ -79,7 +80,17 @@ export async function unlockVault(
       }
     }
   }
-  throw failure ?? wrong(store, whatOpens(unlocks.vault));
+  throw failure ?? nothingOpened(store, unlocks, { formatKey, version });
+}
+
+function nothingOpened(
+  store: ObjectStore,
+  { vault }: Unlocks,
+  { formatKey, version }: { readonly formatKey: ObjectKey; readonly version: number },
+): Fault {
+  // Perhaps a later program wraps keys in another way.
+  refuseOtherVersion(version, formatKey);
+  return wrong(store, whatOpens(vault));
 }
 
 /** Key objects, the newest first: after a rotation old ones may still be there. */
@@ -253,7 +264,7 @@ export function chunkingSecrets({ keys, format }: UnlockedVault): ChunkingSecret
 
 /**
  * Which vault there is, by what its format says in clear; nothing is proven.
- * @throws Fault `vault.not-found`, `vault.format-corrupt`
+ * @throws Fault `vault.not-found`, `vault.format-corrupt`, `vault.format-newer`
  */
 export async function vaultIdAt(store: ObjectStore, signal: AbortSignal): Promise<string> {
   const key = await newestNumbered(store, PREFIXES.format, signal);
@@ -261,7 +272,9 @@ export async function vaultIdAt(store: ObjectStore, signal: AbortSignal): Promis
   if (key === undefined || object === undefined) {
     throw noVault(store);
   }
-  return claimedVault(key, object).vaultId.toString('hex');
+  const { vaultId, version } = claimedVault(key, object);
+  refuseOtherVersion(version, key);
+  return vaultId.toString('hex');
 }
 
 function noVault(store: ObjectStore): Fault {

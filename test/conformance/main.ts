@@ -11,10 +11,12 @@ import {
   CHECK_NAMES,
   CHECKS,
   type Capabilities,
+  type CheckName,
   type Finding,
 } from '../../src/vault/probe/capabilities.ts';
 import { probeStore } from '../../src/vault/probe/store-probe.ts';
 import { openCeph } from './ceph.ts';
+import { runSuite, SUITES } from './suites.ts';
 import { openGiven, openMinio, openVersity, type TriedServer } from './servers.ts';
 
 /*
@@ -25,21 +27,39 @@ import { openGiven, openMinio, openVersity, type TriedServer } from './servers.t
 const signal = new AbortController().signal;
 const options = { clock: new SystemClock() };
 
+const OF_LOCKED: readonly CheckName[] = ['versions', 'lock-governance', 'lock-compliance'];
+
 interface Column {
   readonly title: string;
   readonly findings: Capabilities['findings'];
+  /** By the names of `SUITES`; a folder has its own tests in `npm test`. */
+  readonly suites: Readonly<Record<string, string>>;
 }
 
-async function tryServer({ name, version, options: s3 }: TriedServer): Promise<Column> {
+async function tryServer(server: TriedServer): Promise<Column> {
+  const { name, version, options: s3 } = server;
   const suffix = randomBytes(4).toString('hex');
   const plain = await tryBucket(s3, `hk-plain-${suffix}`, false);
   const locked = await tryLocks(s3, `hk-lock-${suffix}`);
   // Versions and locks are asked of the bucket that was made for them.
-  const own = (['versions', 'lock-governance', 'lock-compliance'] as const).flatMap((name) => {
-    const finding = locked[name];
-    return finding === undefined ? [] : [[name, finding] as const];
-  });
-  return { title: `${name} ${version}`, findings: { ...plain, ...Object.fromEntries(own) } };
+  const findings = Object.fromEntries(
+    CHECK_NAMES.map((check) => [check, ofBoth(check, plain[check], locked[check])]),
+  );
+  const suites: Record<string, string> = {};
+  for (const [title, spec] of Object.entries(SUITES)) {
+    suites[title] = await runSuite(spec, server);
+    console.log(`${name}: ${title}: ${suites[title]}`);
+  }
+  return { title: `${name} ${version}`, findings, suites };
+}
+
+function ofBoth(check: CheckName, plain?: Finding, locked?: Finding): Finding | undefined {
+  if (locked === undefined || OF_LOCKED.includes(check)) {
+    return locked ?? plain;
+  }
+  return plain?.verdict === 'yes' && locked.verdict !== 'yes'
+    ? { verdict: 'yes', detail: `but not with versions: ${locked.detail ?? locked.verdict}` }
+    : plain;
 }
 
 async function tryLocks(
@@ -84,7 +104,7 @@ async function tryFolder(): Promise<Column> {
   const folder = await mkdtemp(join(tmpdir(), 'hk-conformance-'));
   try {
     const { findings } = await probeStore(new DirectoryObjectStore(folder), options, signal);
-    return { title: 'a local folder', findings };
+    return { title: 'a local folder', findings, suites: {} };
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -99,6 +119,12 @@ function page(columns: readonly Column[]): string {
     (name) =>
       `| ${[CHECKS[name].title, CHECKS[name].neededBy, ...columns.map(({ findings }) => cell(findings[name]))].join(' | ')} |`,
   );
+  for (const title of Object.keys(SUITES)) {
+    const said = columns.map(({ suites }) =>
+      (suites[title] ?? 'in `npm test`').replaceAll('|', '/'),
+    );
+    rows.push(`| ${[title, 'always', ...said].join(' | ')} |`);
+  }
   const date = new Date(options.clock.nowMs()).toISOString().slice(0, 10);
   return `# What stores do
 
@@ -110,7 +136,7 @@ they refused and until they ended. A vault is not created on a store that lacks 
 | --- | --- | ${columns.map(() => '---').join(' | ')} |
 ${rows.join('\n')}
 
-An S3 server is tried with two buckets: one plain, one made with object lock, from which the rows on versions and locks come. "These credentials may bypass it" is about the
+The last rows are the project's own tests with \`S3_TEST_ENDPOINT\`. An S3 server is tried with two buckets: one plain, one made with object lock, from which the rows on versions and locks come. "These credentials may bypass it" is about the
 account of the test, which may do everything; the [roles](roles.md) may not. Other servers: \`npm run conformance -- NAME=VERSION=https://host:port\` with the AWS settings.
 `;
 }

@@ -73,14 +73,16 @@ export class CorruptionLab {
     this.#named = named;
   }
 
-  static async create(): Promise<CorruptionLab> {
+  /** @param partBytes what each point adds; a multiple of a sector. From 2 MiB on frames are as long as they get. */
+  static async create(partBytes = 49_152): Promise<CorruptionLab> {
     const store = new MemoryObjectStore();
-    const { vault } = await createVault(store, { parameters: { packBytes: 64 * 1024 } });
-    const disk = new MemoryDisk(120_000);
+    const packBytes = partBytes + 16_384;
+    const { vault } = await createVault(store, { parameters: { packBytes } });
+    const disk = new MemoryDisk(2 * partBytes + 21_696);
     const points: Expected[] = [];
     // With a hole between: what was cut at the end of one is cut there again when both are read.
-    for (const offset of [0, 65_536]) {
-      disk.write(offset, seededBytes(`corruption ${String(offset)}`, 49_152));
+    for (const offset of [0, partBytes + 16_384]) {
+      disk.write(offset, seededBytes(`corruption ${String(offset)}`, partBytes));
       const { id } = await backUp(vault, disk);
       points.push({ id, hash: await fingerprint(disk.reader()) });
     }

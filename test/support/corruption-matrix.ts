@@ -12,7 +12,7 @@ interface ObjectKind {
   readonly fields: Readonly<Record<string, number>>;
 }
 
-const CONTROL = { magic: 0, kind: 10, 'vault id': 20, body: 38, MAC: -1 };
+const CONTROL = { magic: 0, version: 8, kind: 10, 'vault id': 20, body: 38, MAC: -1 };
 const PACK = { header: 10, 'frame prefix': 66, frame: 100, footer: -70, trailer: -1 };
 const begins =
   (prefix: string, rest = /./) =>
@@ -27,7 +27,7 @@ const KINDS: readonly ObjectKind[] = [
   {
     name: 's',
     keys: begins('s/1', /[^k]$/),
-    fields: { magic: 0, features: 33, 'header checksum': 61, body: 80 },
+    fields: { magic: 0, version: 8, features: 33, 'header checksum': 61, body: 80 },
   },
   { name: 's .ok', keys: begins('s/1', /\.ok$/), fields: CONTROL },
   { name: 'retire', keys: begins('retire/'), fields: CONTROL },

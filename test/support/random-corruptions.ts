@@ -10,9 +10,12 @@ import { signal } from './vault-lab.ts';
 export async function randomCorruptions(
   count: number,
   seed: number,
-  report: (done: number) => void = () => undefined,
+  {
+    partBytes,
+    report = () => undefined,
+  }: { readonly partBytes?: number; readonly report?: (done: number) => void } = {},
 ): Promise<{ tried: number; outcomes: ReadonlyMap<string, number> }> {
-  const lab = await CorruptionLab.create();
+  const lab = await CorruptionLab.create(partBytes);
   const store = await lab.clone();
   const objects: { key: string; bytes: Uint8Array }[] = [];
   for (const key of await keysOf(store, '')) {

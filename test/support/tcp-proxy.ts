@@ -20,7 +20,6 @@ export class TcpProxy {
   #line: Line = {};
   #clientBytes = 0;
   #serverBytes = 0;
-  #connections = 0;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -43,9 +42,9 @@ export class TcpProxy {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Connections so far. */
-  get connectionCount(): number {
-    return this.#connections;
+  /** Connections that are open now. */
+  get openConnections(): number {
+    return this.#sockets.size / 2;
   }
 
   set(line: Line): void {
@@ -63,7 +62,6 @@ export class TcpProxy {
   }
 
   #join(client: Socket, server: Socket): void {
-    this.#connections += 1;
     if (this.#line.refuse === true) {
       client.resetAndDestroy();
       server.destroy();

@@ -94,7 +94,7 @@ describe('a damaged vault', () => {
     ['the format is gone', 'fmt/', remove, 'vault.not-found'],
     ['the format is flipped', 'fmt/', flip(60), 'vault.format-corrupt'],
     ['the format is cut short', 'fmt/', cut(20), 'vault.format-corrupt'],
-    ['the format is newer', 'fmt/', newer, 'vault.format-newer'],
+    ['the version of the format is flipped', 'fmt/', newer, 'vault.format-corrupt'],
   ])('gives the right fault and no wrong byte when %s', async (_what, prefix, damage, expected) => {
     const made = await setUp();
     const [key = ''] = await keysOf(made.store, prefix);

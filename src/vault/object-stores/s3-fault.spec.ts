@@ -1,4 +1,4 @@
-import { isFault } from '../../kernel/fault.ts';
+import { Fault, isFault } from '../../kernel/fault.ts';
 import { faultOfS3Error, isNoSuchObject, isRangeBehindEnd } from './s3-fault.ts';
 
 function answer(status: number, name = 'UnknownError'): Error {
@@ -46,6 +46,12 @@ describe('faultOfS3Error', () => {
     expect(codeOf(system('ERR_TLS_CERT_ALTNAME_INVALID'))).toBe('store.refused');
   });
 
+  it('leaves what was found in an answer as it is', () => {
+    const found = new Fault('store.refused', 'answers with other bytes than it was asked for.');
+
+    expect(faultOfS3Error(found, 's3://vault/')).toBe(found);
+  });
+
   it('leaves bugs alone', () => {
     for (const bug of [new TypeError('x is undefined'), 'no error']) {
       expect(faultOfS3Error(bug, 's3://vault/')).toBe(bug);
@@ -58,6 +64,9 @@ describe('answers that are no failures', () => {
     expect(isNoSuchObject(answer(404, 'NoSuchKey'))).toBe(true);
     expect(isNoSuchObject(answer(404, 'NotFound'))).toBe(true);
     expect(isNoSuchObject(answer(404, 'NoSuchBucket'))).toBe(false);
+    // An account that versitygw does not know.
+    expect(isNoSuchObject(answer(404, 'XAdminUserNotFound'))).toBe(false);
+    expect(codeOf(answer(404, 'XAdminUserNotFound'))).toBe('store.denied');
     expect(isNoSuchObject(answer(403))).toBe(false);
   });
 

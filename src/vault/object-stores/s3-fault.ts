@@ -1,4 +1,4 @@
-import { Fault, systemCode, type FaultCode } from '../../kernel/fault.ts';
+import { Fault, isFault, systemCode, type FaultCode } from '../../kernel/fault.ts';
 
 interface S3Error {
   readonly name: string;
@@ -33,6 +33,9 @@ const BY_NAME: Readonly<Record<string, Meaning>> = {
     code: 'store.denied',
     text: 'needs credentials and none were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a profile.',
   },
+  InvalidAccessKeyId: DENIED,
+  // versitygw, with the status 404.
+  XAdminUserNotFound: DENIED,
   RequestTimeTooSkewed: {
     code: 'store.denied',
     text: 'refuses requests because the clock of this machine is wrong. Set it and repeat.',
@@ -60,6 +63,10 @@ const UNTRUSTED = /CERT|TLS|SSL|SELF_SIGNED|UNABLE_TO_VERIFY/;
 
 /** What an error of the S3 client means; the error itself if it is a bug. */
 export function faultOfS3Error(error: unknown, location: string): unknown {
+  if (isFault(error)) {
+    // Found in an answer by who read it.
+    return error;
+  }
   const said = readError(error);
   const code = systemCode(error);
   const meaning =
@@ -79,7 +86,7 @@ export function faultOfS3Error(error: unknown, location: string): unknown {
 /** True for the answer to a get of an object that is not there, in a bucket that is. */
 export function isNoSuchObject(error: unknown): boolean {
   const { name, status } = readError(error);
-  return status === 404 && name !== 'NoSuchBucket';
+  return status === 404 && !Object.hasOwn(BY_NAME, name);
 }
 
 /** True if the server answered with this HTTP status. */

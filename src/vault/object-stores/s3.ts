@@ -149,10 +149,15 @@ export class S3ObjectStore extends ObjectStore {
 
   async #emptyPart(key: ObjectKey, signal: AbortSignal): Promise<ObjectPart | undefined> {
     const command = new HeadObjectCommand(this.#requests.name(key));
-    return this.#requests.attempt(signal, async () => {
-      const answer = await ifObject(this.#requests.client.send(command, { abortSignal: signal }));
-      return answer && { data: new Uint8Array(0), objectSize: answer.ContentLength ?? 0 };
-    });
+    const answer = await this.#requests.attempt(signal, () =>
+      ifObject(this.#requests.client.send(command, { abortSignal: signal })),
+    );
+    if (answer === undefined) {
+      // A refusal of a HEAD has no body, and some servers answer 404 to an account that they do not know.
+      const part = await this.getRange(key, { offset: 0, length: 1 }, signal);
+      return part && { data: new Uint8Array(0), objectSize: part.objectSize };
+    }
+    return { data: new Uint8Array(0), objectSize: answer.ContentLength ?? 0 };
   }
 
   async *#pages(

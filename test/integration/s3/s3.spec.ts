@@ -225,7 +225,8 @@ describe('S3ObjectStore over a bad line', () => {
       await store.get('missing', signal);
     }
 
-    expect(proxy.connectionCount).toBeLessThan(5);
+    // Servers that close one after an answer without an object are within their rights.
+    expect(proxy.openConnections).toBeLessThan(5);
     const error = await store.get('x', AbortSignal.abort()).catch((cause: unknown) => cause);
     expect(isFault(error)).toBe(false);
     await store.close();
