@@ -64,6 +64,8 @@ export const RetirementPlan = z
       .readonly(),
     /** All of them together, with what was given up before. */
     freedBytes: z.int(),
+    /** What nothing needs then and stays all the same, in packs that are mostly needed. */
+    keptBytes: ByteCount,
   })
   .meta({ id: 'RetirementPlan' });
 export type RetirementPlan = z.infer<typeof RetirementPlan>;

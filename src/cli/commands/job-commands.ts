@@ -52,7 +52,7 @@ async function listJobs(cli: Cli, { state, kind, limit }: ListOptions): Promise<
   );
   const row = (job: Job): string[] => [
     job.id,
-    job.kind,
+    kindOf(job),
     job.vmName ?? job.vmId ?? job.vaultName ?? '',
     stateOf(job),
     cli.time(job.createdAtMs),
@@ -63,6 +63,14 @@ async function listJobs(cli: Cli, { state, kind, limit }: ListOptions): Promise<
     document: answer,
     text: answer.jobs.length === 0 ? 'No jobs.\n' : formatTable(columns, answer.jobs.map(row)),
   };
+}
+
+/** What only said what it would do is told apart from what did it. */
+function kindOf({ kind, result }: Job): string {
+  const isPlan =
+    (result?.kind === 'repair' && result.dryRun) ||
+    ((result?.kind === 'prune' || result?.kind === 'copy') && result.report === undefined);
+  return isPlan ? `${kind} (plan)` : kind;
 }
 
 function stateOf({ state, progress }: Job): string {

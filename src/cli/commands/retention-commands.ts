@@ -87,7 +87,7 @@ async function retire(
   const retired = await service.call('retirePoints', { path: { vault }, body }, cli.signal);
   return {
     document: { plan: planned, retired: retired.points },
-    text: `${count(ids.length, 'recovery point')} given up. "hyperkeep vault prune ${vault}" gives the space back; until then "hyperkeep points revive" brings one back.\n`,
+    text: `${count(ids.length, 'recovery point')} given up. "hyperkeep vault prune ${vault}" gives the space back; until then "hyperkeep points revive --vault ${vault}" brings one back.\n`,
   };
 }
 

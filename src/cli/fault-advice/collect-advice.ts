@@ -3,7 +3,7 @@ export const COLLECT_ADVICE = {
   'vault.point-held': {
     happened: 'A recovery point that should be given up is held.',
     data: 'Nothing was changed; no point was given up.',
-    next: 'Leave it out, or release the hold with "hyperkeep rescue hold --release" if you may.',
+    next: 'Leave it out, or release the hold with "hyperkeep points release" (or "rescue hold --release") if you may.',
   },
   'vault.point-condemned': {
     happened:

@@ -30,7 +30,7 @@ export const COPY_ADVICE = {
     happened:
       'The copy is complete, but some objects of the source do not match their own checksums, or differ in the target.',
     data: 'Damaged packs were copied as they are; what is whole in them can be restored. Objects that the copy had before were not replaced by damaged ones.',
-    next: 'Run "rescue verify" on both places to see which recovery points are hit, and repair the source from the copy where that is whole.',
+    next: 'Run "rescue verify" on both places, or "hyperkeep verify" on the source, to see which recovery points are hit, and repair the source from the copy where that is whole.',
   },
   'budget.reached': {
     happened: 'The job would have gone over the limit that it was given.',

@@ -9,7 +9,7 @@ export const KEY_ADVICE = {
   'vault.not-locked': {
     happened: 'The vault was created without object lock.',
     data: 'Nothing was changed.',
-    next: 'There is nothing to extend. A vault with locks is made with "rescue create --lock".',
+    next: 'There is nothing to extend. A vault with locks is made with "vault create --lock" or "rescue create --lock".',
   },
   'vault.store-unfit': {
     happened:

@@ -179,12 +179,12 @@ export const VAULT_ADVICE = {
   'vault.damage-found': {
     happened: 'A scrub found packs or other objects that are not what was written.',
     data: 'What is damaged stands in the vault now: the next backup of the same content heals it, and every older point with it.',
-    next: 'Back up now, then run "hyperkeep rescue repair", with --copy if there is a copy. What is left over, "hyperkeep rescue verify" names by point. Test the storage.',
+    next: 'Back up now, then run "hyperkeep vault repair" (or "rescue repair"), with --copy if there is a copy. What is left over, "hyperkeep verify" names by point. Test the storage.',
   },
   'vault.data-lost': {
     happened: 'Parts of the recovery point are nowhere to be read, so it was not restored.',
     data: 'The message names disks and ranges. All else of the point is whole; other points may be.',
-    next: 'Try "hyperkeep rescue repair --copy", or another point. To get what is left with zeroes in those ranges: --accept-loss.',
+    next: 'Try "hyperkeep vault repair --copy" (or "rescue repair --copy"), or another point. To get what is left with zeroes in those ranges: --accept-loss.',
   },
   'vault.chunk-id-unavailable': {
     happened:

@@ -5,7 +5,10 @@ import { formatTable } from '../table.ts';
 import { type ShowTime } from './show-time.ts';
 
 /** What giving points up would free. */
-export function retirementPlanText({ points, freedBytes }: RetirementPlan, time: ShowTime): string {
+export function retirementPlanText(
+  { points, freedBytes, keptBytes }: RetirementPlan,
+  time: ShowTime,
+): string {
   const table = formatTable(
     [
       { title: 'POINT' },
@@ -20,7 +23,11 @@ export function retirementPlanText({ points, freedBytes }: RetirementPlan, time:
       formatBytes(exclusiveBytes),
     ]),
   );
-  return `${table}Together they free about ${formatBytes(freedBytes)}, with what was given up before.\n`;
+  const kept =
+    keptBytes === 0
+      ? ''
+      : `${formatBytes(keptBytes)} more are in packs that are mostly needed: they come back when less of those is.\n`;
+  return `${table}Together they free about ${formatBytes(freedBytes)}, with what was given up before.\n${kept}`;
 }
 
 /** Which points are held, since when and why. */

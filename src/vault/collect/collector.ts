@@ -107,6 +107,7 @@ class Collection {
     await this.#record.step('marked');
     await this.#condemn(packs, before);
     if (this.#rules.graceMs > 0) {
+      this.#running.report?.({ phase: 'waiting', doneBytes: 0, totalBytes: 0 });
       await (this.#options.wait ?? wait)(this.#rules.graceMs, signal);
       await this.#record.step('waited');
     }
@@ -198,10 +199,10 @@ class Collection {
   async #tidy(packs: PackListing, dead: DeadSlots, { live }: Marking): Promise<void> {
     const tidying = this.#merging(dead);
     const small: ListedPack[] = [];
-    let done = 0;
+    const done = { phase: 'collecting', doneBytes: 0, totalBytes: packs.size, counted: 'packs' };
     for (const pack of packs.values()) {
       this.#running.signal.throwIfAborted();
-      done += 1;
+      done.doneBytes += 1;
       if (!live.isInShare(pack.ulid)) {
         continue;
       }
@@ -209,8 +210,7 @@ class Collection {
       if (kept !== undefined && totalSize(kept.objects) < this.#rules.smallPackBytes) {
         small.push(kept);
       }
-      const reached = { doneBytes: done, totalBytes: packs.size };
-      this.#running.report?.({ phase: 'collecting', counted: 'packs', ...reached });
+      this.#running.report?.(done);
     }
     await this.#merge(tidying, small);
   }

@@ -17,6 +17,8 @@ export interface RetirementPlan {
   readonly points: readonly PlannedRetirement[];
   /** All of them together, with what was given up before. */
   readonly freedBytes: number;
+  /** What nothing needs then and stays all the same, in packs that are mostly needed. */
+  readonly keptBytes: number;
 }
 
 /** Nothing is changed. @throws Fault `vault.collect-unsure` */
@@ -39,5 +41,6 @@ export async function planRetirement(
       exclusiveBytes: exclusive.get(pointKey(vmId, id)) ?? 0,
     })),
     freedBytes: plan.removedBytes - plan.writtenBytes,
+    keptBytes: plan.deadBytesLeft,
   };
 }
