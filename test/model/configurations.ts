@@ -217,60 +217,24 @@ export const CONFIGURATIONS = {
 
 export type ConfigurationName = keyof typeof CONFIGURATIONS;
 
-/** For the soak: what is too large for every day. */
+/** For the soak: what is too large for every day, and still ends. */
 export const LARGE = {
-  'two-collectors': {
-    about: 'two collectors and a zombie, lists in pages, two attempts each',
-    build: (rules) => {
-      const world = onePoint({ paged: true }, rules);
-      addWriter(world, { title: 'A', kind: 'stores', page: 1 });
-      world.add(new Writer(world, { title: 'B', kind: 'inherits', attempts: 1 }));
-      world.add(new Collector(world, { title: 'x' }));
-      world.add(new Collector(world, { title: 'y' }));
-      world.add(new Collector(world, { title: 'zombie', adopts: true }));
-      return world;
-    },
-  },
-  'merge-and-collectors': {
-    about: 'two merges, two collectors, points that disappear, a writer that inherits',
-    build: (rules) => {
-      const world = twoPoints({ forgets: 'points' }, rules);
-      world.add(new Merger(world, 'merge 1', MERGED));
-      world.add(new Merger(world, 'merge 2', MERGED));
-      world.add(new Collector(world, { title: 'x' }));
-      world.add(new Collector(world, { title: 'zombie', adopts: true }));
-      addWriter(world, { title: 'A', kind: 'stores', content: 1, attempts: 1 });
-      world.add(new Writer(world, { title: 'B', kind: 'inherits', attempts: 1 }));
-      return world;
-    },
+  'generations-and-zombie': {
+    about: 'two compacting collectors, a zombie, a sweeper, a writer',
+    build: (rules) => compacted(rules, ['zombie']),
   },
   'generations-and-writers': {
-    about: 'two compacting collectors, a zombie, two sweepers, two writers, points that disappear',
-    build: (rules) => {
-      const world = worldOf({ forgets: 'points' }, rules);
-      const [first, second] = [world.name(), world.name()];
-      world.object(0, (1 << first) | (1 << second));
-      world.point(0, 1 << first);
-      world.point(0, 1 << second);
-      world.add(new Collector(world, { title: 'x', compacts: 0 }));
-      world.add(new Collector(world, { title: 'y', compacts: 0 }));
-      world.add(new Collector(world, { title: 'zombie', adopts: true, compacts: 0 }));
-      world.add(new Sweeper(world, 'v', 0));
-      addWriter(world, { title: 'A', kind: 'stores', content: 1, attempts: 1 });
-      world.add(new Writer(world, { title: 'B', kind: 'inherits', attempts: 1 }));
-      return world;
-    },
+    about: 'two compacting collectors, a sweeper, a writer that deduplicates, one that inherits',
+    build: (rules) => compacted(rules, ['inherits']),
   },
-  'damage-and-merge': {
-    about: 'damage, healing by two writers, a merge, a collector and a zombie',
+  'generations-and-all': {
+    about: 'two compacting collectors, a zombie, a sweeper, both kinds of writers',
+    build: (rules) => compacted(rules, ['zombie', 'inherits']),
+  },
+  'two-healers': {
+    about: 'damage that two writers heal, a collector and a zombie',
     build: (rules) => {
-      const world = worldOf({ damages: true }, rules);
-      for (const pack of [0, 1]) {
-        const slot = world.name();
-        world.object(pack, 1 << slot);
-        world.point(pack, 1 << slot);
-      }
-      world.add(new Merger(world, 'merge', MERGED));
+      const world = onePoint({ damages: true }, rules);
       addWriter(world, { title: 'A', kind: 'stores', heals: true, attempts: 1 });
       world.add(new Writer(world, { title: 'C', kind: 'stores', heals: true, attempts: 1 }));
       world.add(new Collector(world, { title: 'x' }));
@@ -278,4 +242,62 @@ export const LARGE = {
       return world;
     },
   },
+  'two-collectors': {
+    about: 'two collectors and a zombie, a writer that deduplicates, one that inherits',
+    build: (rules) => {
+      const world = onePoint({}, rules);
+      addWriter(world, { title: 'A', kind: 'stores', page: 1, attempts: 1 });
+      world.add(new Writer(world, { title: 'B', kind: 'inherits', page: 0, attempts: 1 }));
+      world.add(new Collector(world, { title: 'x' }));
+      world.add(new Collector(world, { title: 'y' }));
+      world.add(new Collector(world, { title: 'zombie', adopts: true }));
+      return world;
+    },
+  },
+  'merge-and-zombie': {
+    about: 'a merge of two packs, a collector and a zombie, both kinds of writers',
+    build: (rules) => {
+      const world = twoPoints({}, rules);
+      const merger = new Merger(world, 'merge', MERGED);
+      world.add(merger);
+      world.add(new Collector(world, { title: 'x' }));
+      world.add(new Collector(world, { title: 'zombie', adopts: true }));
+      const content = 1 | (merger.targets & -merger.targets);
+      addWriter(world, { title: 'A', kind: 'stores', content, attempts: 1 });
+      world.add(new Writer(world, { title: 'B', kind: 'inherits', attempts: 1 }));
+      return world;
+    },
+  },
+  'two-merges-and-writers': {
+    about: 'two merges of the same packs, a collector, both kinds of writers',
+    build: (rules) => {
+      const world = twoPoints({}, rules);
+      world.add(new Merger(world, 'merge 1', MERGED));
+      world.add(new Merger(world, 'merge 2', MERGED));
+      world.add(new Collector(world, { title: 'x' }));
+      addWriter(world, { title: 'A', kind: 'stores', content: 1, attempts: 1 });
+      world.add(new Writer(world, { title: 'B', kind: 'inherits', attempts: 1 }));
+      return world;
+    },
+  },
 } as const satisfies Record<string, Configuration>;
+
+/** A pack of two slots that two collectors compact, with one that removes generations, a writer, and others. */
+function compacted(rules: Rules | undefined, others: readonly ('zombie' | 'inherits')[]): World {
+  const world = worldOf({}, rules);
+  const [first, second] = [world.name(), world.name()];
+  world.object(0, (1 << first) | (1 << second));
+  world.point(0, 1 << first);
+  world.point(0, 1 << second);
+  world.add(new Collector(world, { title: 'x', compacts: 0 }));
+  world.add(new Collector(world, { title: 'y', compacts: 0 }));
+  if (others.includes('zombie')) {
+    world.add(new Collector(world, { title: 'zombie', adopts: true, compacts: 0 }));
+  }
+  world.add(new Sweeper(world, 'v', 0));
+  addWriter(world, { title: 'A', kind: 'stores', content: 1, attempts: 1 });
+  if (others.includes('inherits')) {
+    world.add(new Writer(world, { title: 'B', kind: 'inherits', attempts: 1 }));
+  }
+  return world;
+}
