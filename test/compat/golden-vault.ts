@@ -71,7 +71,7 @@ export interface GoldenDisk {
   readonly disk: MemoryDisk;
 }
 
-export async function diskHash(disk: MemoryDisk): Promise<string> {
+async function diskHash(disk: MemoryDisk): Promise<string> {
   const whole = new Uint8Array(disk.size);
   await disk.reader().read(0, whole, signal);
   return sha256(whole);

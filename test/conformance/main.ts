@@ -137,7 +137,7 @@ they refused and until they ended. A vault is not created on a store that lacks 
 ${rows.join('\n')}
 
 The last rows are the project's own tests with \`S3_TEST_ENDPOINT\`. An S3 server is tried with two buckets: one plain, one made with object lock, from which the rows on versions and locks come. "These credentials may bypass it" is about the
-account of the test, which may do everything; the [roles](roles.md) may not. Other servers: \`npm run conformance -- NAME=VERSION=https://host:port\` with the AWS settings.
+account of the test, which may do everything; the [roles](roles.md) may not. Nothing relies on a put that is conditional. Other servers: \`npm run conformance -- NAME=VERSION=https://host:port\` with the AWS settings.
 `;
 }
 
