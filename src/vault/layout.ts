@@ -64,17 +64,22 @@ export function packPrefix(pack: { readonly kind: PackKind; readonly ulid: Ulid 
 }
 
 const DAY_MS = 86_400_000;
-const lastMonth = { day: -1, text: '' };
+const DAYS_KEPT = 10_000;
+const months = new Map<number, string>();
 
-/** For example `202611`. Asked for pack after pack, which are mostly of one day. */
+/** For example `202611`. Asked for each pack of a vault, many of which are of one day. */
 function monthOf(timeMs: number): string {
   const day = Math.floor(timeMs / DAY_MS);
-  if (day !== lastMonth.day) {
+  let month = months.get(day);
+  if (month === undefined) {
     const text = new Date(timeMs).toISOString().replace(/^\+?0*(\d{4,})-(\d\d).*$/, '$1$2');
-    lastMonth.day = day;
-    lastMonth.text = text.slice(-6);
+    month = text.slice(-6);
+    if (months.size >= DAYS_KEPT) {
+      months.clear();
+    }
+    months.set(day, month);
   }
-  return lastMonth.text;
+  return month;
 }
 
 export function packKey(pack: PackName): ObjectKey {

@@ -1,5 +1,7 @@
 import { Fault, isAbort, isFault } from '../kernel/fault.ts';
+import type { Log } from '../kernel/log.ts';
 import { parseOr, require } from './binary.ts';
+import type { FooterCache } from './footer-cache.ts';
 import { sameBytes } from './key-tree.ts';
 import {
   contentMac,
@@ -18,10 +20,11 @@ import {
   type NodePointer,
 } from './map-node.ts';
 import type { PackFooter } from './pack-layout.ts';
-import type { OpenPack, Packs, VaultBase } from './packs.ts';
+import { Packs, type OpenPack, type VaultBase } from './packs.ts';
 import { Recent } from './recent.ts';
 
 const NODES_BYTES_MAX = 32 * 1024 * 1024;
+const WALK_BYTES_MAX = 16 * 1024 * 1024;
 /** Raw frames of metadata packs: neighbours in a map lie in one frame. */
 const FRAMES_BYTES_MAX = 8 * 1024 * 1024;
 /** Footers fetched at once for one leaf. */
@@ -38,14 +41,28 @@ export interface MapRoot {
 export class MapNodes {
   readonly base: VaultBase;
   readonly packs: Packs;
-  readonly #recent = new Recent<string, Uint8Array>(NODES_BYTES_MAX);
+  readonly #recent: Recent<string, Uint8Array>;
   readonly #frames = new Recent<string, Uint8Array>(FRAMES_BYTES_MAX);
   /** Several nodes of a frame are often asked for at once. */
   readonly #reading = new Map<string, Promise<Uint8Array>>();
 
-  constructor(base: VaultBase, packs: Packs) {
+  constructor(base: VaultBase, packs: Packs, nodesBytesMax = NODES_BYTES_MAX) {
     this.base = base;
     this.packs = packs;
+    this.#recent = new Recent(nodesBytesMax);
+  }
+
+  /** For who goes through all points, each node once: in little memory. */
+  static forWalk({
+    base,
+    cache,
+    log,
+  }: {
+    readonly base: VaultBase;
+    readonly cache?: FooterCache;
+    readonly log: Log;
+  }): MapNodes {
+    return new MapNodes(base, new Packs(base, cache, log, WALK_BYTES_MAX), WALK_BYTES_MAX);
   }
 
   /** A node of this process that may not be in the vault yet. */

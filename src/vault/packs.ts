@@ -46,15 +46,21 @@ export interface VaultBase {
 export class Packs {
   readonly base: VaultBase;
   readonly #cache: FooterCache | undefined;
-  readonly #open = new Recent<number, OpenPack>(FOOTERS_BYTES_MAX);
+  readonly #open: Recent<number, OpenPack>;
   readonly #opening = new Map<number, Promise<OpenPack>>();
   readonly #places: SlotPlaces;
   readonly #garbage = new GarbageRounds(FOOTERS_PER_COLLECTION);
   /** GETs sent and bytes received. */
   readonly traffic = { requests: 0, bytes: 0 };
 
-  constructor(base: VaultBase, cache?: FooterCache, log: Log = new SilentLog()) {
+  constructor(
+    base: VaultBase,
+    cache?: FooterCache,
+    log: Log = new SilentLog(),
+    footersBytesMax = FOOTERS_BYTES_MAX,
+  ) {
     this.base = base;
+    this.#open = new Recent(footersBytesMax);
     this.#cache = cache;
     this.#places = new SlotPlaces(this, log);
   }

@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto';
+import { byteSwapped } from './binary.ts';
 import { isUlid, ulidBytes, ulidText, type Ulid } from './ulid.ts';
 
 const ULID_BYTES = 16;
+const ULID_WORDS = ULID_BYTES / 4;
 const FIRST_CAPACITY = 256;
 /** A list that grows is so much larger each time: what is not used yet is memory too. */
 const GROWTH = 1.25;
 
 /** Numbers ULIDs from 0 in the order of their coming: 24 to 36 bytes each, where a map of strings takes 130. */
 export class UlidTable {
-  #bytes = Buffer.alloc(FIRST_CAPACITY * ULID_BYTES);
+  /** Four words each, as they lie in memory. */
+  #words = new Uint32Array(FIRST_CAPACITY * ULID_WORDS);
   /** Hash table of numbers + 1. */
   #table = new Int32Array(FIRST_CAPACITY * 2);
   #count = 0;
@@ -19,22 +22,42 @@ export class UlidTable {
 
   /** Memory taken. */
   get bytes(): number {
-    return this.#bytes.length + this.#table.byteLength;
+    return this.#words.byteLength + this.#table.byteLength;
   }
 
   /** The number of a ULID; a new one if it has none yet. */
   of(ulid: Ulid): number {
     const bytes = ulidBytes(ulid);
-    return this.#find(bytes) ?? this.#add(bytes);
+    return this.findBytes(bytes) ?? this.#add(bytes);
   }
 
   find(ulid: string): number | undefined {
-    return isUlid(ulid) ? this.#find(ulidBytes(ulid)) : undefined;
+    return isUlid(ulid) ? this.findBytes(ulidBytes(ulid)) : undefined;
   }
 
   /** The same for the 16 bytes of a ULID. */
   findBytes(ulid: Buffer): number | undefined {
-    return this.#find(ulid);
+    const [table, words] = [this.#table, this.#words];
+    const mask = table.length - 1;
+    const first = ulid.readUInt32LE(0);
+    const second = ulid.readUInt32LE(4);
+    const third = ulid.readUInt32LE(8);
+    const fourth = ulid.readUInt32LE(12);
+    for (let at = hashOf(ulid); ; at++) {
+      const entry = table[at & mask] ?? 0;
+      if (entry === 0) {
+        return undefined;
+      }
+      const start = (entry - 1) * ULID_WORDS;
+      if (
+        words[start + 3] === fourth &&
+        words[start] === first &&
+        words[start + 1] === second &&
+        words[start + 2] === third
+      ) {
+        return entry - 1;
+      }
+    }
   }
 
   ulid(number: number): Ulid {
@@ -43,7 +66,14 @@ export class UlidTable {
 
   /** Which of two was made first. */
   compare(one: number, other: number): number {
-    return this.#ulid(one).compare(this.#ulid(other));
+    for (let word = 0; word < ULID_WORDS; word++) {
+      const a = byteSwapped(this.#words[one * ULID_WORDS + word] ?? 0);
+      const b = byteSwapped(this.#words[other * ULID_WORDS + word] ?? 0);
+      if (a !== b) {
+        return a - b;
+      }
+    }
+    return 0;
   }
 
   /** 32 bits that are as good as random, and the same for this ULID until the process ends. */
@@ -52,30 +82,21 @@ export class UlidTable {
   }
 
   #ulid(number: number): Buffer {
-    return this.#bytes.subarray(number * ULID_BYTES, (number + 1) * ULID_BYTES);
-  }
-
-  #find(ulid: Buffer): number | undefined {
-    for (let at = hashOf(ulid); ; at++) {
-      const entry = this.#table[at & (this.#table.length - 1)] ?? 0;
-      if (entry === 0) {
-        return undefined;
-      }
-      if (this.#bytes.compare(ulid, 0, ULID_BYTES, at16(entry - 1), at16(entry)) === 0) {
-        return entry - 1;
-      }
-    }
+    const { buffer } = this.#words;
+    return Buffer.from(buffer, number * ULID_BYTES, ULID_BYTES);
   }
 
   #add(ulid: Buffer): number {
     const number = this.#count++;
-    const at = number * ULID_BYTES;
-    if (at >= this.#bytes.length) {
-      const larger = Buffer.alloc(grownCapacity(number) * ULID_BYTES);
-      this.#bytes.copy(larger);
-      this.#bytes = larger;
+    const at = number * ULID_WORDS;
+    if (at >= this.#words.length) {
+      const larger = new Uint32Array(grownCapacity(number) * ULID_WORDS);
+      larger.set(this.#words);
+      this.#words = larger;
     }
-    ulid.copy(this.#bytes, at);
+    for (let word = 0; word < ULID_WORDS; word++) {
+      this.#words[at + word] = ulid.readUInt32LE(word * 4);
+    }
     if (this.#count > this.#table.length / 2) {
       this.#table = new Int32Array(this.#table.length * 2);
       for (let other = 0; other < number; other++) {
@@ -94,10 +115,6 @@ export class UlidTable {
     }
     this.#table[at & mask] = number + 1;
   }
-}
-
-function at16(number: number): number {
-  return number * ULID_BYTES;
 }
 
 /** How many entries a list has room for that is full with `count`. */

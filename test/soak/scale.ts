@@ -58,7 +58,7 @@ async function openVault(place: IndexPlace, options: OpenOptions = {}): Promise<
 /** Processor time without what a store would just have. */
 function processor(store: SyntheticStore): string {
   const { user, system } = process.cpuUsage();
-  return seconds((user + system) / 1000 - store.madeMs);
+  return seconds((user + system) / 1000 - store.madeProcessorMs);
 }
 
 async function make(folder: string): Promise<Report> {

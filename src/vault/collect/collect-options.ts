@@ -1,4 +1,5 @@
 import type { Clock } from '../../kernel/clock.ts';
+import { Fault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { VaultFormat } from '../format-object.ts';
 import type { FooterCache } from '../footer-cache.ts';
@@ -106,4 +107,16 @@ export function collectRules(options: CollectOptions, packBytes: number): Collec
     smallPackBytes: options.smallPackBytes ?? packBytes / 8,
     mergeCount: options.mergeCount ?? 8,
   };
+}
+
+/** @throws Fault `vault.format-newer` */
+export function refuseUncollectable({ format }: CollectParts): void {
+  const { noCollect, readOnly } = format.features;
+  if (noCollect !== 0 || readOnly !== 0) {
+    throw new Fault(
+      'vault.format-newer',
+      `The vault ${format.name} uses features with which this program must not remove anything. Nothing was changed; use a newer program to collect.`,
+      { noCollect, readOnly },
+    );
+  }
 }

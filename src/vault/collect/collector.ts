@@ -1,10 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { Fault } from '../../kernel/fault.ts';
 import { packKey } from '../layout.ts';
 import { MapNodes } from '../map-tree.ts';
 import type { ObjectKey } from '../object-store.ts';
 import type { PackFooter } from '../pack-layout.ts';
-import { Packs } from '../packs.ts';
+import type { Packs } from '../packs.ts';
 import type { PointName } from '../retirements.ts';
 import { SlotSet } from '../slot-set.ts';
 import { ulidTimeMs, type Ulid } from '../ulid.ts';
@@ -16,6 +15,7 @@ import {
   type CollectReport,
   type CollectRules,
   markingBytes,
+  refuseUncollectable,
 } from './collect-options.ts';
 import { CollectRecord } from './collect-record.ts';
 import { compact, dropGenerations, openListed, openWhole } from './compaction.ts';
@@ -58,15 +58,16 @@ class Collection {
   #rewriteLeft: number;
 
   constructor(parts: CollectParts, options: CollectOptions, running: Running) {
-    const { base, cache, log, format } = parts;
+    const { base, format } = parts;
+    const nodes = MapNodes.forWalk(parts);
     this.#parts = parts;
     this.#options = options;
     this.#record = new CollectRecord(parts, options, running);
     this.#rules = collectRules(options, format.packBytes);
     this.#running = running;
-    this.#packs = new Packs(base, cache, log);
+    this.#packs = nodes.packs;
     this.#lists = new CondemnedLists(base);
-    this.#roots = new RootMarking(parts, new MapNodes(base, this.#packs), running);
+    this.#roots = new RootMarking(parts, nodes, running);
     this.#rewriteLeft = this.#rules.rewriteBytes;
   }
 
@@ -319,17 +320,6 @@ class Collection {
 
   #isYoung({ ulid }: ListedPack): boolean {
     return ulidTimeMs(ulid) > this.#parts.clock.nowMs() - this.#rules.youngMs;
-  }
-}
-
-function refuseUncollectable({ format }: CollectParts): void {
-  const { noCollect, readOnly } = format.features;
-  if (noCollect !== 0 || readOnly !== 0) {
-    throw new Fault(
-      'vault.format-newer',
-      `The vault ${format.name} uses features with which this program must not remove anything. Nothing was changed; use a newer program to collect.`,
-      { noCollect, readOnly },
-    );
   }
 }
 

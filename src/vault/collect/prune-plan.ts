@@ -1,5 +1,5 @@
 import { MapNodes } from '../map-tree.ts';
-import { Packs } from '../packs.ts';
+import type { Packs } from '../packs.ts';
 import type { PackFooter } from '../pack-layout.ts';
 import { pointKey } from '../layout.ts';
 import type { PointName } from '../retirements.ts';
@@ -58,12 +58,11 @@ export async function planPrune(
   options: CollectOptions,
   running: Running,
 ): Promise<PrunePlan> {
-  const { base, cache, log } = parts;
-  const packs = new Packs(base, cache, log);
-  const listing = await listPacks(base.store, running.signal);
+  const nodes = MapNodes.forWalk(parts);
+  const listing = await listPacks(parts.base.store, running.signal);
   const exclusive = await exclusiveBytes(parts, retire, running);
-  const roots = new RootMarking(parts, new MapNodes(base, packs), running, retire);
-  const planning = new Planning(parts, packs, options, running);
+  const roots = new RootMarking(parts, nodes, running, retire);
+  const planning = new Planning(parts, nodes.packs, options, running);
   const bytesMax = markingBytes(options, listing.totalBytes);
   let dead: MarkedRoots['dead'] = [];
   for (let from = ALL_PACKS.from; from < ALL_PACKS.to;) {

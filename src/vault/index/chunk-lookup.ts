@@ -1,3 +1,4 @@
+import { byteSwapped } from '../binary.ts';
 import { IndexTable, type SlotPlace } from '../index-table.ts';
 import { PACK_USABLE } from '../pack-numbers.ts';
 import { ArenaView } from './footer-arena.ts';
@@ -66,7 +67,8 @@ export class ChunkLookup {
       this.#last = next;
       return next;
     }
-    const [high, low] = [swapped(id[0] ?? 0), swapped(id[1] ?? 0)];
+    // Ids are read in little-endian words; runs are sorted by their bytes.
+    const [high, low] = [byteSwapped(id[0] ?? 0), byteSwapped(id[1] ?? 0)];
     let hit: SlotPlace | undefined;
     const found = (pack: number, slot: number): boolean => {
       const place = { pack, slot };
@@ -116,11 +118,4 @@ export class ChunkLookup {
     }
     return this.#arena.view;
   }
-}
-
-/** Ids are read in little-endian words; runs are sorted by their bytes. */
-function swapped(value: number): number {
-  return (
-    ((value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)) >>> 0
-  );
 }
