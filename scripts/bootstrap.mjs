@@ -4,7 +4,7 @@
 // installed; goes on under Node 24. A second run finds everything done and only checks.
 import { existsSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
-import { systemPath, ensureDebianPackages } from './setup/debian.mjs';
+import { COMMANDS, ensureDebianPackages, systemPath } from './setup/debian.mjs';
 import { ensureBuild } from './setup/build.mjs';
 import { ensureDependencies } from './setup/dependencies.mjs';
 import { ensureMinio } from './setup/minio.mjs';
@@ -14,7 +14,6 @@ import { SetupError, run, seconds } from './setup/run.mjs';
 import { runTests } from './setup/test.mjs';
 
 const root = join(import.meta.dirname, '..');
-const COMMANDS = ['demo', 'test', 'check', 'bench', 'soak', 'torture'];
 
 async function runProgram(path, parameters) {
   if (!existsSync(join(root, path))) {

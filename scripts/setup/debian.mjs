@@ -16,14 +16,18 @@ const PACKAGES = {
 };
 const GUEST = ['qemu-system-x86', 'qemu-utils', 'e2fsprogs'];
 
-/** What each command needs beyond npm packages. `check` needs nothing. */
+/** What each command of bootstrap.mjs needs beyond npm packages. */
 const NEEDS = {
   check: [],
+  torture: [],
   demo: GUEST,
   test: [...GUEST, 'ovmf', 'nbdkit', 'libnbd-bin'],
   bench: [...GUEST, 'restic', 'borgbackup', 'time'],
   soak: [...GUEST, 'nbdkit', 'libnbd-bin'],
 };
+
+/** What bootstrap.mjs can be told to do. */
+export const COMMANDS = Object.keys(NEEDS);
 
 /** PATH with the folders of system programs, which people who are not root often lack. */
 export function systemPath(path = process.env.PATH ?? '') {
