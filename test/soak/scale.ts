@@ -4,6 +4,7 @@
 // read; the time for making them is taken off. Maps and points are genuine and lie in a folder. Everything runs
 // compiled, as it is installed. Needs about 2 GB of disk per TiB.
 import { execFileSync, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +15,6 @@ import { LEAF_BYTES } from '../../src/vault/map-node.ts';
 import { MeteredObjectStore } from '../../src/vault/object-stores/metered.ts';
 import type { OpenOptions } from '../../src/vault/vault-options.ts';
 import { Vault } from '../../src/vault/vault.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
 import { IndexLab, type IndexPlace } from '../support/synthetic/index-lab.ts';
 import {
   CHUNK_SECTORS,
@@ -154,7 +154,7 @@ async function increment(folder: string): Promise<Report> {
   for (const round of ['first', 'second']) {
     const before = store.traffic;
     for (const offset of offsets) {
-      disk.write(offset, seededBytes(`${round} ${offset}`, 2 ** 20));
+      disk.write(offset, randomBytes(2 ** 20));
     }
     startMs = round === 'first' ? startMs : performance.now();
     const point = await backUp(vault, disk, {
