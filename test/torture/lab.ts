@@ -7,7 +7,7 @@ import { Vault } from '../../src/vault/vault.ts';
 import { seededBytes } from '../support/seeded-bytes.ts';
 import { SimulatedBucket } from '../support/simulated-store/bucket.ts';
 
-export const { signal } = new AbortController();
+const { signal } = new AbortController();
 
 const SECTOR = 4096;
 const DISK_SECTORS = 12;
@@ -154,7 +154,7 @@ export class CountingLog extends Log {
 export async function openVault(
   store: ObjectStore,
   key: Uint8Array,
-  { clock, log }: { clock: Clock; log: Log },
+  { clock, log, signal: stop }: { clock: Clock; log: Log; signal: AbortSignal },
 ): Promise<Vault> {
-  return Vault.open(store, { kind: 'master-key', key }, { workers: 0, clock, log }, signal);
+  return Vault.open(store, { kind: 'master-key', key }, { workers: 0, clock, log }, stop);
 }

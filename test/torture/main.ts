@@ -2,7 +2,9 @@
 //
 // Writers, collectors, operators and readers on one simulated store, in as many orders as time allows.
 // Every schedule follows from its seed alone.
+import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { GarbageRounds } from '../../src/kernel/garbage.ts';
 import { fixChance } from './fixed-chance.ts';
 import { prepareVault } from './lab.ts';
 import { MUTANTS } from './mutant-store.ts';
@@ -35,12 +37,16 @@ const ended = new Map<string, number>();
 const sum = { schedules: 0, requests: 0, points: 0, checked: 0 };
 const failed: number[] = [];
 console.log(`torture: seed ${String(first)}`);
+// A vault holds megabytes behind a few small objects.
+const garbage = new GarbageRounds({ young: 4, all: 8 });
 for (let seed = first; sum.schedules < schedules; seed++) {
   const elapsed = (performance.now() - began) / 1000;
   if (elapsed > seconds || failed.length >= FAILURES_MAX) {
     break;
   }
   const result = await runSchedule(prepared, seed, mutant);
+  await setImmediate();
+  garbage.turn();
   sum.schedules += 1;
   sum.requests += result.requests;
   sum.points += result.points;

@@ -24,7 +24,6 @@ import {
   drawContent,
   firstDifference,
   openVault,
-  signal,
   SkewedClock,
   START_MS,
   type Image,
@@ -60,6 +59,8 @@ export async function runSchedule(
 }
 
 class Schedule {
+  /** Of its own: those who die never take their listeners from it. */
+  readonly #signal = new AbortController().signal;
   readonly #seed: number;
   readonly #key: Uint8Array;
   readonly #random: (limit: number) => number;
@@ -224,7 +225,11 @@ class Schedule {
     const mutant = this.#mutant;
     const isBlind = mutant !== undefined && BLINDED[mutant] === role;
     const seen = isBlind ? new MutantStore(store, mutant) : store;
-    return openVault(seen, this.#key, { clock: this.#clock(), log: this.#log });
+    return openVault(seen, this.#key, {
+      clock: this.#clock(),
+      log: this.#log,
+      signal: this.#signal,
+    });
   }
 
   async #write(store: ObjectStore, vmId: string, backups: number): Promise<void> {
@@ -252,7 +257,7 @@ class Schedule {
   /** Requests without any use, during which others go on. */
   async #linger(store: ObjectStore, requestsMax: number): Promise<void> {
     for (let left = this.#random(requestsMax); left > 0; left--) {
-      await store.get('fmt/none', signal);
+      await store.get('fmt/none', this.#signal);
     }
   }
 
@@ -268,7 +273,7 @@ class Schedule {
   ): Promise<void> {
     const note = `attempt ${String(this.#attempts.size)}`;
     this.#attempts.set(note, image);
-    await using writer = await vault.beginPoint({ vmId, vmName: vmId }, signal);
+    await using writer = await vault.beginPoint({ vmId, vmName: vmId }, this.#signal);
     const parentNote = writer.parent?.notes[0] ?? '';
     const before = this.#attempts.get(parentNote);
     for (const [index, contents] of image.entries()) {
@@ -284,12 +289,12 @@ class Schedule {
             ? { method: 'changed-extents', extents: changesBetween(before[index] ?? [], contents) }
             : { method: 'full', reason: 'requested' },
         },
-        { signal },
+        { signal: this.#signal },
       );
     }
     await this.#linger(store, this.#random(3) === 0 ? 80 : 1);
     const facts = { takenAtMs: 1, consistency: 'crash', notes: [note], configuration: {} } as const;
-    const point = await writer.commit(facts, signal);
+    const point = await writer.commit(facts, this.#signal);
     this.#promised.set(point.id, { vmId, id: point.id, image });
     if (this.#scheduler.bucket.get(retireKey(vmId, point.id)) !== undefined) {
       this.#problems.push(`success was reported for ${point.id}, which is retired`);
@@ -309,7 +314,7 @@ class Schedule {
           mergeCount: 2,
           ...(this.#random(4) === 0 ? { markingBytes: 0 } : {}),
         },
-        { signal },
+        { signal: this.#signal },
       );
       this.#count('collection: damaged pack met', report.damagedPacks.length);
       this.#count('collection: pack removed', report.removedPacks);
@@ -357,14 +362,14 @@ class Schedule {
           inside.points,
           name,
           { reason: 'torture', atMs: 1 },
-          signal,
+          this.#signal,
         );
         this.#held.add(point.id);
         this.#count('point held');
         return;
       }
       case 1: {
-        const revived = await revivePoint(inside, name, {}, { signal });
+        const revived = await revivePoint(inside, name, {}, { signal: this.#signal });
         this.#count('point revived');
         this.#promised.set(revived.id, { vmId: point.vmId, id: revived.id, image: point.image });
         return;
@@ -375,7 +380,7 @@ class Schedule {
         return;
       default:
         this.#retired.add(point.id);
-        await retirePoints(inside, [name], { signal });
+        await retirePoints(inside, [name], { signal: this.#signal });
         this.#count('point retired');
     }
   }
@@ -394,7 +399,7 @@ class Schedule {
     const first = this.#random(3);
     slots.add(pack.ulid, [{ first, count: 1 + this.#random(4) }]);
     const key = numberedKey(PREFIXES.damaged, 1);
-    await base.store.put(key, encodeControl(base.keys, 'bad', key, slots.encode()), signal);
+    await base.store.put(key, encodeControl(base.keys, 'bad', key, slots.encode()), this.#signal);
     this.#count('damage reported');
   }
 
@@ -425,7 +430,7 @@ class Schedule {
     for (const [index, contents] of image.entries()) {
       const disk = new MemoryDisk(diskOf(contents).size);
       await vault.restoreDisk({ pointId: id, diskId: `disk-${String(index)}` }, disk.writer(), {
-        signal,
+        signal: this.#signal,
       });
       const sector = firstDifference(disk, contents);
       if (sector !== undefined) {
@@ -439,8 +444,12 @@ class Schedule {
   /** A fresh reader finds every point that was promised, and every point that it finds is whole. */
   async #check(when: string): Promise<void> {
     this.#start('check', async (store) => {
-      const vault = await openVault(store, this.#key, { clock: this.#clock(), log: this.#log });
-      const found = await vault.points(signal);
+      const vault = await openVault(store, this.#key, {
+        clock: this.#clock(),
+        log: this.#log,
+        signal: this.#signal,
+      });
+      const found = await vault.points(this.#signal);
       const ids = new Set(found.map(({ id }) => id));
       for (const { id } of this.#promised.values()) {
         if (!ids.has(id) && !this.#retired.has(id)) {
