@@ -3,7 +3,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { CompressionEffort } from './compression-effort.ts';
 import type { DedupIndex } from './dedup-index.ts';
 import { randomSuffix, packKey, type PackName } from './layout.ts';
-import { newPackMemory, PackBuffer } from './pack-buffer.ts';
+import type { PackBuffer, SpareBuffers } from './pack-buffer.ts';
 import { FRAMES_MAX, SLOTS_MAX, type FrameEntry } from './pack-layout.ts';
 import { PACK_UNUSABLE, PACK_USABLE } from './pack-numbers.ts';
 import { packEnd } from './pack-writing.ts';
@@ -57,6 +57,7 @@ export interface AssemblyParts {
   readonly pool: WorkerPool;
   readonly clock: Clock;
   readonly packBytes: number;
+  readonly spare: SpareBuffers;
   /** Fixed; by default as hard as does not slow the job. */
   readonly level?: CompressionLevel;
 }
@@ -155,6 +156,7 @@ export class PackAssembly {
     while (this.#sending > 0) {
       await this.#bell.wait();
     }
+    this.#parts.spare.give(this.#free.splice(0));
   }
 
   #check(): void {
@@ -192,7 +194,7 @@ export class PackAssembly {
     this.#buffers += 1;
     const tasks = this.#parts.pool.depth + 1;
     const capacity = this.#parts.packBytes + tasks * BATCH_STORED_BYTES_MAX + FOOTER_ROOM_BYTES;
-    return new PackBuffer(newPackMemory(capacity));
+    return this.#parts.spare.take(capacity);
   }
 
   #start(buffer: PackBuffer): Filling {

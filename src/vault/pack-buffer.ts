@@ -76,3 +76,27 @@ export class PackBuffer {
     return room;
   }
 }
+
+/**
+ * Buffers that nobody uses now, for the next backup. The engine does not count shared memory, so left
+ * to itself it would find those of the last backups late; kept weakly, it may still take them.
+ */
+export class SpareBuffers {
+  #buffers: WeakRef<PackBuffer>[] = [];
+
+  /** One that holds at least `capacity` bytes. */
+  take(capacity: number): PackBuffer {
+    for (let spare = this.#buffers.pop(); spare !== undefined; spare = this.#buffers.pop()) {
+      const buffer = spare.deref();
+      if (buffer !== undefined && buffer.bytes.length >= capacity) {
+        return buffer;
+      }
+    }
+    return new PackBuffer(newPackMemory(capacity));
+  }
+
+  /** Nobody writes to them any more. */
+  give(buffers: readonly PackBuffer[]): void {
+    this.#buffers.push(...buffers.map((buffer) => new WeakRef(buffer)));
+  }
+}

@@ -11,6 +11,7 @@ import type { FooterCache } from './footer-cache.ts';
 import { MapTree, type MapNodes } from './map-tree.ts';
 import { MetadataWriter } from './metadata-writer.ts';
 import { PackAssembly } from './pack-assembly.ts';
+import type { SpareBuffers } from './pack-buffer.ts';
 import { diskDocument, fullReason, mapRoot, storeFiles, type StoredDisk } from './point-maps.ts';
 import type { PointDocument } from './point-object.ts';
 import type { PointStore, StoredPoint } from './point-store.ts';
@@ -37,6 +38,7 @@ export interface WriterParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly packBytes: number;
+  readonly spare: SpareBuffers;
   readonly level?: CompressionLevel;
   readonly cache?: FooterCache;
 }
@@ -175,10 +177,19 @@ export class PointWriter implements AsyncDisposable {
   }
 
   #newAssembly(): PackAssembly {
-    const { nodes, index, pool, clock, packBytes, level } = this.#parts;
+    const { nodes, index, pool, clock, packBytes, spare, level } = this.#parts;
     const { base, packs } = nodes;
     return new PackAssembly(
-      { base, packs, index, pool, clock, packBytes, ...(level === undefined ? {} : { level }) },
+      {
+        base,
+        packs,
+        index,
+        pool,
+        clock,
+        packBytes,
+        spare,
+        ...(level === undefined ? {} : { level }),
+      },
       this.#stop.signal,
     );
   }

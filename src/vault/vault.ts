@@ -13,6 +13,7 @@ import { isVmId } from './layout.ts';
 import { locking } from './lock/locking-store.ts';
 import { MapNodes, MapTree } from './map-tree.ts';
 import type { ObjectStore } from './object-store.ts';
+import { SpareBuffers } from './pack-buffer.ts';
 import { PackNumbers } from './pack-numbers.ts';
 import { Packs, type VaultBase } from './packs.ts';
 import type { Capabilities } from './probe/capabilities.ts';
@@ -77,6 +78,7 @@ export class Vault {
   readonly #excluded: ExcludedSlots;
   readonly #index: DedupIndex;
   readonly #writing = new Set<string>();
+  readonly #spare = new SpareBuffers();
   readonly #stop = new AbortController();
 
   private constructor(parts: VaultParts) {
@@ -241,6 +243,7 @@ export class Vault {
           clock,
           log,
           packBytes: format.packBytes,
+          spare: this.#spare,
           ...(level === undefined ? {} : { level }),
           ...(cache === undefined ? {} : { cache }),
         },
