@@ -1,32 +1,14 @@
-import type { BucketFeatures } from './bucket-features.ts';
 import { refuseReadOnly, type VaultFormat } from './format-object.ts';
-import {
-  ObjectStore,
-  type ObjectEntry,
-  type ObjectKey,
-  type ObjectPart,
-  type ObjectRange,
-} from './object-store.ts';
+import type { ObjectStore } from './object-store.ts';
+import { StoreLayer } from './store-layer.ts';
 
 /** Refuses every change of a vault whose format has features with which this program can only read it. */
-class ReadOnlyObjectStore extends ObjectStore {
-  override readonly location: string;
-  readonly #store: ObjectStore;
+class ReadOnlyObjectStore extends StoreLayer {
   readonly #format: VaultFormat;
 
   constructor(store: ObjectStore, format: VaultFormat) {
-    super();
-    this.#store = store;
+    super(store);
     this.#format = format;
-    this.location = store.location;
-  }
-
-  override get identity(): string {
-    return this.#store.identity;
-  }
-
-  override get features(): BucketFeatures | undefined {
-    return this.#store.features;
   }
 
   override async put(): Promise<void> {
@@ -35,30 +17,6 @@ class ReadOnlyObjectStore extends ObjectStore {
 
   override async remove(): Promise<void> {
     refuseReadOnly(this.#format);
-  }
-
-  override get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined> {
-    return this.#store.get(key, signal);
-  }
-
-  override getRange(
-    key: ObjectKey,
-    range: ObjectRange,
-    signal: AbortSignal,
-  ): Promise<ObjectPart | undefined> {
-    return this.#store.getRange(key, range, signal);
-  }
-
-  override localFile(key: ObjectKey, wantedBytes: number): string | undefined {
-    return this.#store.localFile?.(key, wantedBytes);
-  }
-
-  override list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {
-    return this.#store.list(prefix, signal);
-  }
-
-  override close(): Promise<void> {
-    return this.#store.close();
   }
 }
 

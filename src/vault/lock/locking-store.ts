@@ -1,13 +1,7 @@
 import type { Clock } from '../../kernel/clock.ts';
-import type { BucketFeatures, LockMode } from '../bucket-features.ts';
-import {
-  ObjectStore,
-  type ObjectEntry,
-  type ObjectKey,
-  type ObjectPart,
-  type ObjectRange,
-  type PutOptions,
-} from '../object-store.ts';
+import type { LockMode } from '../bucket-features.ts';
+import type { ObjectKey, ObjectStore, PutOptions } from '../object-store.ts';
+import { StoreLayer } from '../store-layer.ts';
 import { lockedUntilMs } from './lock-times.ts';
 
 /** For how long nobody may remove what a vault needs. */
@@ -21,27 +15,15 @@ export interface LockPolicy {
 const DISPOSABLE = /^(?:x|cat|probe|keep)\//;
 
 /** Locks every object that a vault needs as it is put. */
-class LockingObjectStore extends ObjectStore {
-  override readonly location: string;
+class LockingObjectStore extends StoreLayer {
   override readonly wantsHash = true;
-  readonly #store: ObjectStore;
   readonly #policy: LockPolicy;
   readonly #clock: Clock;
 
   constructor(store: ObjectStore, policy: LockPolicy, clock: Clock) {
-    super();
-    this.#store = store;
+    super(store);
     this.#policy = policy;
     this.#clock = clock;
-    this.location = store.location;
-  }
-
-  override get identity(): string {
-    return this.#store.identity;
-  }
-
-  override get features(): BucketFeatures | undefined {
-    return this.#store.features;
   }
 
   override put(
@@ -51,39 +33,11 @@ class LockingObjectStore extends ObjectStore {
     options: PutOptions = {},
   ): Promise<void> {
     if (DISPOSABLE.test(key)) {
-      return this.#store.put(key, data, signal, options);
+      return this.store.put(key, data, signal, options);
     }
     const { mode, days } = this.#policy;
     const lock = { mode, untilMs: lockedUntilMs(this.#clock.nowMs(), days) };
-    return this.#store.put(key, data, signal, { ...options, lock });
-  }
-
-  override get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined> {
-    return this.#store.get(key, signal);
-  }
-
-  override getRange(
-    key: ObjectKey,
-    range: ObjectRange,
-    signal: AbortSignal,
-  ): Promise<ObjectPart | undefined> {
-    return this.#store.getRange(key, range, signal);
-  }
-
-  override localFile(key: ObjectKey, wantedBytes: number): string | undefined {
-    return this.#store.localFile?.(key, wantedBytes);
-  }
-
-  override list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {
-    return this.#store.list(prefix, signal);
-  }
-
-  override remove(key: ObjectKey, signal: AbortSignal): Promise<void> {
-    return this.#store.remove(key, signal);
-  }
-
-  override close(): Promise<void> {
-    return this.#store.close();
+    return this.store.put(key, data, signal, { ...options, lock });
   }
 }
 

@@ -1,12 +1,12 @@
-import type { BucketFeatures } from '../bucket-features.ts';
-import {
+import type {
+  ObjectEntry,
+  ObjectKey,
+  ObjectPart,
+  ObjectRange,
   ObjectStore,
-  type ObjectEntry,
-  type ObjectKey,
-  type ObjectPart,
-  type ObjectRange,
-  type PutOptions,
+  PutOptions,
 } from '../object-store.ts';
+import { StoreLayer } from '../store-layer.ts';
 import { addTraffic, NO_TRAFFIC, type StoreTraffic } from './traffic.ts';
 
 export type { StoreTraffic } from './traffic.ts';
@@ -15,10 +15,7 @@ export type { StoreTraffic } from './traffic.ts';
 const LIST_PAGE_ENTRIES = 1000;
 
 /** Counts what goes through it, failed requests too. */
-export class MeteredObjectStore extends ObjectStore {
-  override readonly location: string;
-  override readonly wantsHash: boolean;
-  readonly #store: ObjectStore;
+export class MeteredObjectStore extends StoreLayer {
   readonly #onTraffic: (more: Partial<StoreTraffic>) => void;
   readonly #byPrefix = new Map<string, StoreTraffic>();
   #traffic = NO_TRAFFIC;
@@ -28,19 +25,8 @@ export class MeteredObjectStore extends ObjectStore {
     store: ObjectStore,
     onTraffic: (more: Partial<StoreTraffic>) => void = () => undefined,
   ) {
-    super();
-    this.#store = store;
+    super(store);
     this.#onTraffic = onTraffic;
-    this.location = store.location;
-    this.wantsHash = store.wantsHash;
-  }
-
-  override get identity(): string {
-    return this.#store.identity;
-  }
-
-  override get features(): BucketFeatures | undefined {
-    return this.#store.features;
   }
 
   /** Everything so far. */
@@ -60,12 +46,12 @@ export class MeteredObjectStore extends ObjectStore {
     options?: PutOptions,
   ): Promise<void> {
     this.#add(key, { puts: 1, sentBytes: data.length });
-    await this.#store.put(key, data, signal, options);
+    await this.store.put(key, data, signal, options);
   }
 
   override async get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined> {
     this.#add(key, { gets: 1 });
-    const data = await this.#store.get(key, signal);
+    const data = await this.store.get(key, signal);
     this.#add(key, { receivedBytes: data?.length ?? 0 });
     return data;
   }
@@ -76,13 +62,13 @@ export class MeteredObjectStore extends ObjectStore {
     signal: AbortSignal,
   ): Promise<ObjectPart | undefined> {
     this.#add(key, { gets: 1 });
-    const part = await this.#store.getRange(key, range, signal);
+    const part = await this.store.getRange(key, range, signal);
     this.#add(key, { receivedBytes: part?.data.length ?? 0 });
     return part;
   }
 
   override localFile(key: ObjectKey, wantedBytes: number): string | undefined {
-    const path = this.#store.localFile?.(key, wantedBytes);
+    const path = this.store.localFile?.(key, wantedBytes);
     if (path !== undefined) {
       this.#add(key, { gets: 1, receivedBytes: wantedBytes });
     }
@@ -92,7 +78,7 @@ export class MeteredObjectStore extends ObjectStore {
   override async *list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {
     this.#add(prefix, { lists: 1 });
     let entries = 0;
-    for await (const entry of this.#store.list(prefix, signal)) {
+    for await (const entry of this.store.list(prefix, signal)) {
       if (entries > 0 && entries % LIST_PAGE_ENTRIES === 0) {
         this.#add(prefix, { lists: 1 });
       }
@@ -103,11 +89,7 @@ export class MeteredObjectStore extends ObjectStore {
 
   override async remove(key: ObjectKey, signal: AbortSignal): Promise<void> {
     this.#add(key, { removes: 1 });
-    await this.#store.remove(key, signal);
-  }
-
-  override close(): Promise<void> {
-    return this.#store.close();
+    await this.store.remove(key, signal);
   }
 
   #add(key: string, more: Partial<StoreTraffic>): void {

@@ -2,15 +2,15 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SystemClock, type Clock } from '../../kernel/clock.ts';
 import { isFault } from '../../kernel/fault.ts';
-import type { BucketFeatures } from '../bucket-features.ts';
-import {
+import type {
+  ObjectEntry,
+  ObjectKey,
+  ObjectPart,
+  ObjectRange,
   ObjectStore,
-  type ObjectEntry,
-  type ObjectKey,
-  type ObjectPart,
-  type ObjectRange,
-  type PutOptions,
+  PutOptions,
 } from '../object-store.ts';
+import { StoreLayer } from '../store-layer.ts';
 
 const FIRST_DELAY_MS = 200;
 const DELAY_MS_MAX = 20_000;
@@ -33,17 +33,11 @@ export interface RetryOptions {
  * gone, it is too busy. Everything else fails at once. An operation that timed out may have taken
  * place; repeating it is safe because two puts of one key carry the same bytes.
  */
-export class RetryingObjectStore extends ObjectStore {
-  override readonly location: string;
-  override readonly wantsHash: boolean;
-  readonly #store: ObjectStore;
+export class RetryingObjectStore extends StoreLayer {
   readonly #options: Required<RetryOptions>;
 
   constructor(store: ObjectStore, options: RetryOptions = {}) {
-    super();
-    this.#store = store;
-    this.location = store.location;
-    this.wantsHash = store.wantsHash;
+    super(store);
     this.#options = {
       patienceMs: PATIENCE_MS,
       firstDelayMs: FIRST_DELAY_MS,
@@ -54,25 +48,17 @@ export class RetryingObjectStore extends ObjectStore {
     };
   }
 
-  override get identity(): string {
-    return this.#store.identity;
-  }
-
-  override get features(): BucketFeatures | undefined {
-    return this.#store.features;
-  }
-
   override put(
     key: ObjectKey,
     data: Uint8Array,
     signal: AbortSignal,
     options?: PutOptions,
   ): Promise<void> {
-    return this.#repeat(signal, () => this.#store.put(key, data, signal, options));
+    return this.#repeat(signal, () => this.store.put(key, data, signal, options));
   }
 
   override get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined> {
-    return this.#repeat(signal, () => this.#store.get(key, signal));
+    return this.#repeat(signal, () => this.store.get(key, signal));
   }
 
   override getRange(
@@ -80,11 +66,7 @@ export class RetryingObjectStore extends ObjectStore {
     range: ObjectRange,
     signal: AbortSignal,
   ): Promise<ObjectPart | undefined> {
-    return this.#repeat(signal, () => this.#store.getRange(key, range, signal));
-  }
-
-  override localFile(key: ObjectKey, wantedBytes: number): string | undefined {
-    return this.#store.localFile?.(key, wantedBytes);
+    return this.#repeat(signal, () => this.store.getRange(key, range, signal));
   }
 
   /**
@@ -96,7 +78,7 @@ export class RetryingObjectStore extends ObjectStore {
     let shown = '';
     for (;;) {
       try {
-        for await (const entry of behind(shown, this.#store.list(prefix, signal))) {
+        for await (const entry of behind(shown, this.store.list(prefix, signal))) {
           shown = entry.key;
           patience.renew();
           yield entry;
@@ -109,11 +91,7 @@ export class RetryingObjectStore extends ObjectStore {
   }
 
   override remove(key: ObjectKey, signal: AbortSignal): Promise<void> {
-    return this.#repeat(signal, () => this.#store.remove(key, signal));
-  }
-
-  override close(): Promise<void> {
-    return this.#store.close();
+    return this.#repeat(signal, () => this.store.remove(key, signal));
   }
 
   async #repeat<Result>(signal: AbortSignal, operation: () => Promise<Result>): Promise<Result> {
