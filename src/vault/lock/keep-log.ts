@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { isFault } from '../../kernel/fault.ts';
-import { decodeControl, encodeControl } from '../control-object.ts';
+import { parseJson } from '../binary.ts';
+import { decodeControl, encodeControl, parseControlBody } from '../control-object.ts';
 import { numberedKey, numberOf, PREFIXES } from '../layout.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import type { KeyTree } from '../key-tree.ts';
@@ -58,7 +59,7 @@ export class KeepLog {
     }
     try {
       const body = decodeControl(this.#keys, 'kept', key, object);
-      return Body.safeParse(JSON.parse(body.toString('utf8'))).data?.doneMs;
+      return Body.safeParse(parseControlBody(key, () => parseJson(body))).data?.doneMs;
     } catch (error) {
       if (isFault(error)) {
         // As good as none: more is extended than is due.

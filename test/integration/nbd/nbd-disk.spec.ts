@@ -218,7 +218,7 @@ describe('NbdDiskReader', () => {
 
   it('gives up on a server that is silent', async () => {
     const socketPath = await nbdkit('-r', '--filter=delay', 'pattern', '8M', 'rdelay=100');
-    await using disk = await NbdDiskReader.open({ socketPath }, signal, { timeoutMs: 100 });
+    await using disk = await NbdDiskReader.open({ socketPath }, signal, { timeoutMs: 2000 });
 
     const outcome = await disk.read(0, new Uint8Array(4096), signal).catch((e: unknown) => e);
     nbdkits.at(-1)?.kill('SIGKILL');
