@@ -48,7 +48,7 @@ async function runPart(root, part, reportFile) {
   }
   const more = ['--json', `--outputFile=${reportFile}`, '--silent=false'];
   // Suites of real programs leave a core idle; those that end programs at set moments run alone.
-  more.push(part === 'crash' || part === 'e2e' ? '--runInBand' : '--maxWorkers=2');
+  more.push(part === 'crash' ? '--runInBand' : '--maxWorkers=2');
   const { exitCode } = await run(process.execPath, jestParameters(root, pattern, ...more), {
     cwd: root,
   });

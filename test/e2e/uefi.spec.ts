@@ -9,8 +9,8 @@ import { BackupLab, type LabVault } from '../support/backup-lab.ts';
 import { SerialLog } from '../support/guest.ts';
 import { OVMF } from '../support/uefi-guest.ts';
 
-const TIMEOUT_MS = 300_000;
-const AGENT_TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 900_000;
+const AGENT_TIMEOUT_MS = 300_000;
 const EFI_VARIABLES = '/sys/firmware/efi/efivars';
 const OWNER = '6c1f7c7e-0001-4000-8000-686b726f6f74';
 
