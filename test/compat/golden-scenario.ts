@@ -7,6 +7,8 @@ import { collectVault } from '../../src/vault/collect/collector.ts';
 import { Holds } from '../../src/vault/collect/holds.ts';
 import { VaultKeys } from '../../src/vault/keys/vault-keys.ts';
 import { KeepLog } from '../../src/vault/lock/keep-log.ts';
+import { StoreLayer } from '../../src/vault/store-layer.ts';
+import type { ObjectStore } from '../../src/vault/object-store.ts';
 import { DirectoryObjectStore } from '../../src/vault/object-stores/directory.ts';
 import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
 import { scrub } from '../../src/vault/proof/scrub.ts';
@@ -49,10 +51,15 @@ export async function makeGoldenVaults(folder: string): Promise<void> {
   await makeSmallGolden(join(folder, 'hmac'), options);
 }
 
+/** What it says of its place is the same wherever the vault is made. */
+class NamedStore extends StoreLayer {
+  override readonly location = 'a folder';
+}
+
 /** The life of a vault in which everything happens once. Keys and names of objects are new each time. */
 class Scenario {
   readonly #folder: string;
-  readonly #store: DirectoryObjectStore;
+  readonly #store: ObjectStore;
   readonly #clock = new GoldenClock();
   readonly #points: GoldenPoint[] = [];
   readonly #hurt: string[] = [];
@@ -60,7 +67,9 @@ class Scenario {
 
   constructor(folder: string) {
     this.#folder = folder;
-    this.#store = new DirectoryObjectStore(join(folder, 'vault'), { clock: this.#clock });
+    this.#store = new NamedStore(
+      new DirectoryObjectStore(join(folder, 'vault'), { clock: this.#clock }),
+    );
   }
 
   async run(): Promise<void> {
