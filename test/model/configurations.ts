@@ -126,17 +126,7 @@ export const CONFIGURATIONS = {
   },
   merge: {
     about: 'a merge of two packs, a collector, a writer that knows all names, one that inherits',
-    build: (rules) => {
-      const world = twoPoints({}, rules);
-      const merger = new Merger(world, 'merge', MERGED);
-      world.add(merger);
-      world.add(new Collector(world, { title: 'x' }));
-      // The first pack's content, under its old and its new name.
-      const content = 1 | (merger.targets & -merger.targets);
-      addWriter(world, { title: 'A', kind: 'stores', content, attempts: 1 });
-      world.add(new Writer(world, { title: 'B', kind: 'inherits', attempts: 1 }));
-      return world;
-    },
+    build: (rules) => merging(rules, false),
   },
   merged: {
     about: 'after a merge: the old pack is gone, points and indexes still name its slot',
@@ -256,17 +246,7 @@ export const LARGE = {
   },
   'merge-and-zombie': {
     about: 'a merge of two packs, a collector and a zombie, both kinds of writers',
-    build: (rules) => {
-      const world = twoPoints({}, rules);
-      const merger = new Merger(world, 'merge', MERGED);
-      world.add(merger);
-      world.add(new Collector(world, { title: 'x' }));
-      world.add(new Collector(world, { title: 'zombie', adopts: true }));
-      const content = 1 | (merger.targets & -merger.targets);
-      addWriter(world, { title: 'A', kind: 'stores', content, attempts: 1 });
-      world.add(new Writer(world, { title: 'B', kind: 'inherits', attempts: 1 }));
-      return world;
-    },
+    build: (rules) => merging(rules, true),
   },
   'two-merges-and-writers': {
     about: 'two merges of the same packs, a collector, both kinds of writers',
@@ -281,6 +261,22 @@ export const LARGE = {
     },
   },
 } as const satisfies Record<string, Configuration>;
+
+/** A merge, a collector, perhaps a zombie, and both kinds of writers. */
+function merging(rules: Rules | undefined, withZombie: boolean): World {
+  const world = twoPoints({}, rules);
+  const merger = new Merger(world, 'merge', MERGED);
+  world.add(merger);
+  world.add(new Collector(world, { title: 'x' }));
+  if (withZombie) {
+    world.add(new Collector(world, { title: 'zombie', adopts: true }));
+  }
+  // The first pack's content, under its old and its new name.
+  const content = 1 | (merger.targets & -merger.targets);
+  addWriter(world, { title: 'A', kind: 'stores', content, attempts: 1 });
+  world.add(new Writer(world, { title: 'B', kind: 'inherits', attempts: 1 }));
+  return world;
+}
 
 /** A pack of two slots that two collectors compact, with one that removes generations, a writer, and others. */
 function compacted(rules: Rules | undefined, others: readonly ('zombie' | 'inherits')[]): World {

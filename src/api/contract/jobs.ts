@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DATA_KINDS, UPKEEP_KINDS } from '../../jobs/job.ts';
 import { COMPRESSION_LEVELS, type CompressionLevel } from '../../vault/zstd.ts';
 import { VmDefinition, VmName } from '../../vm/definition.ts';
 import {
@@ -109,20 +110,7 @@ export const StartVerification = z
   .meta({ id: 'StartVerification' });
 export type StartVerification = z.infer<typeof StartVerification>;
 
-const JobKind = z.enum([
-  'backup',
-  'restore',
-  'verify',
-  'probe',
-  'usage',
-  'retirement-plan',
-  'revive',
-  'prune',
-  'scrub',
-  'repair',
-  'copy',
-  'keep',
-]);
+const JobKind = z.enum([...DATA_KINDS, ...UPKEEP_KINDS]);
 export type JobKind = z.infer<typeof JobKind>;
 
 /** `interrupted`: the service stopped while it ran; start it again, nothing is sent twice. */

@@ -1,4 +1,4 @@
-import { Option, type Command } from 'commander';
+import { type Command } from 'commander';
 import { resolve } from 'node:path';
 import { type CreateVaultInput, type VaultSummary } from '../../api/contract/vaults.ts';
 import { Fault } from '../../kernel/fault.ts';
@@ -18,6 +18,7 @@ import {
   recoveryFilePath,
   RecoveryFilePlace,
 } from '../recovery-file.ts';
+import { withRetentionOptions } from '../retention-options.ts';
 import { formatTable } from '../table.ts';
 import { trialText } from '../vault-text/trial-text.ts';
 import { addUpkeepCommands } from './upkeep-commands.ts';
@@ -45,22 +46,18 @@ export function addVaultCommands(program: Command, cli: Cli): void {
       .option('--endpoint <url>', 'an S3 service that is not AWS')
       .option('--region <name>', 'region of the bucket')
       .option('--single-writer', 'accept a store that other machines may cache');
-  withLocation(
-    vault.command('create').description('create a vault and its recovery file').argument('<name>'),
-  )
-    .option('--generate-passphrase', 'let a strong passphrase be generated and shown once')
-    .option('--recovery-file <path>', 'default: hyperkeep-recovery-NAME.txt in this folder')
-    .option('--separate-retention-key', 'give points up only with a passphrase of its own')
-    .addOption(
-      new Option('--lock <mode>', 'nobody removes what is needed').choices([
-        'governance',
-        'compliance',
-      ]),
+  withRetentionOptions(
+    withLocation(
+      vault
+        .command('create')
+        .description('create a vault and its recovery file')
+        .argument('<name>'),
     )
-    .option('--lock-days <days>', 'how long at least, counted from any moment; default 30')
-    .action(async (name: string, options: CreateOptions) => {
-      await cli.answer(options, createVault(cli, name, options));
-    });
+      .option('--generate-passphrase', 'let a strong passphrase be generated and shown once')
+      .option('--recovery-file <path>', 'default: hyperkeep-recovery-NAME.txt in this folder'),
+  ).action(async (name: string, options: CreateOptions) => {
+    await cli.answer(options, createVault(cli, name, options));
+  });
   withLocation(
     vault.command('add').description('make a vault that exists known here').argument('<name>'),
   )

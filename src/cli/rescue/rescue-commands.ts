@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
 import { type Cli } from '../cli.ts';
 import { compressionOption } from '../compression-option.ts';
+import { withRetentionOptions } from '../retention-options.ts';
 import { type CopyOptions } from './copy-vault.ts';
 import { type CreateOptions } from './create-vault.ts';
 import { type ImportOptions } from './import-images.ts';
@@ -21,23 +22,16 @@ export function addRescueCommands(program: Command, cli: Cli): void {
   const rescue = program
     .command('rescue')
     .description('work on a vault alone: no service and no database, only the passphrase');
-  at(rescue.command('create').description('create a vault and its recovery file'))
-    .option('--name <name>', 'default: the last part of the location')
-    .option('--recovery-file <path>', 'default: hyperkeep-recovery-NAME.txt in this folder')
-    .option('--generate-passphrase', 'generate a strong passphrase and show it once')
-    .option('--single-writer', 'accept a network file system or a caching store')
-    .option('--separate-retention-key', 'give points up only with a passphrase of its own')
-    .addOption(
-      new Option('--lock <mode>', 'nobody removes what is needed').choices([
-        'governance',
-        'compliance',
-      ]),
-    )
-    .option('--lock-days <days>', 'how long at least, counted from any moment; default 30')
-    .action(async (options: CreateOptions) => {
-      const { createVault } = await import('./create-vault.ts');
-      await cli.answer(options, createVault(cli, options));
-    });
+  withRetentionOptions(
+    at(rescue.command('create').description('create a vault and its recovery file'))
+      .option('--name <name>', 'default: the last part of the location')
+      .option('--recovery-file <path>', 'default: hyperkeep-recovery-NAME.txt in this folder')
+      .option('--generate-passphrase', 'generate a strong passphrase and show it once')
+      .option('--single-writer', 'accept a network file system or a caching store'),
+  ).action(async (options: CreateOptions) => {
+    const { createVault } = await import('./create-vault.ts');
+    await cli.answer(options, createVault(cli, options));
+  });
   spent(rescue.command('import').description('make a recovery point of disk images'))
     .argument('<files...>', 'raw or qcow2 images, one per disk')
     .requiredOption('--vm <name>', 'the VM they belong to; the same name again continues it')
