@@ -66,7 +66,8 @@ describe('retiring a point', () => {
     const other = new KeyTree(keys.keyring, keys.vaultId, {
       retention: RetentionKey.ofSeed(randomBytes(32)),
     });
-    const signedElsewhere = encodeSigned(keys, 'retire', `${key.slice(0, -1)}0`, body(name.id));
+    const elsewhere = `${key.slice(0, -1)}${key.endsWith('0') ? '1' : '0'}`;
+    const signedElsewhere = encodeSigned(keys, 'retire', elsewhere, body(name.id));
     const forged = [
       Buffer.from('x'),
       encodeControl(keys, 'retire', key, body(name.id)),
