@@ -182,7 +182,7 @@ async function keepJob(lab: KillLab): Promise<KillJob> {
   const { store } = await lab.place(undefined, 'locked');
   const { vault } = await createVault(store, {
     lock: { mode: 'governance', days: LOCK_DAYS },
-    probe: { largeBytes: 1000, lockMs: 2000 },
+    probe: { largeBytes: 1000, lockMs: 4000 },
   });
   const disk = new MemoryDisk(MIB);
   disk.write(0, seededBytes('not needed', 300_000));

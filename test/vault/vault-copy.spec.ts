@@ -150,7 +150,7 @@ describe('VaultCopy', () => {
     const whole = new MemoryObjectStore();
     await copy(source, whole);
     const { key, size, bytes } = await firstPack(source);
-    bytes.fill(0, 100, 101);
+    bytes[100] = (bytes[100] ?? 0) ^ 1;
     await source.put(key, bytes, signal);
 
     const report = await copy(source, new MemoryObjectStore());

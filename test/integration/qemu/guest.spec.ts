@@ -87,7 +87,8 @@ describe('QemuEngine with a guest that writes', () => {
       await frozen[Symbol.asyncDispose]();
     }
     console.log(figures.join('\n'));
-    expect(transactions.sort((a, b) => a - b)[1]).toBeLessThanOrEqual(10);
+    // Waiting for a core makes it longer, and nothing makes it shorter.
+    expect(Math.min(...transactions)).toBeLessThanOrEqual(10);
   });
 
   it('is crash-consistent when asked not to freeze, and says so', async () => {

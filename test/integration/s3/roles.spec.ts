@@ -60,7 +60,7 @@ describe('the roles of a vault, with the policies of docs/policies', () => {
     const { vault } = await createVault(root, {
       retentionPassphrase: RETENTION,
       lock: { mode: 'governance', days: 1 },
-      probe: { largeBytes: 100_000, lockMs: 3000 },
+      probe: { largeBytes: 100_000, lockMs: 4000 },
     });
     await vault.close();
     writer = await storeOf('writer');

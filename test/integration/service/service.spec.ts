@@ -10,6 +10,7 @@ import { Vm, VmList } from '../../../src/api/contract/vms.ts';
 import type { FreezeOptions, FrozenVm } from '../../../src/engines/engine.ts';
 import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
 import { MiB } from '../../../src/kernel/bytes.ts';
+import { SystemClock } from '../../../src/kernel/clock.ts';
 import { createDatabase, type TestDatabase } from '../../support/database.ts';
 import { TestService } from '../../support/service.ts';
 import { seededBytes } from '../../support/seeded-bytes.ts';
@@ -48,6 +49,16 @@ class HaltingEngine extends FakeEngine {
   }
 }
 
+/** Always of one day: over midnight UTC a backup also reads what it proves of change tracking. */
+class NoonClock extends SystemClock {
+  private ms = Date.UTC(2026, 0, 15, 12);
+
+  override nowMs(): number {
+    this.ms += 1;
+    return this.ms;
+  }
+}
+
 let engine: HaltingEngine;
 let service: TestService;
 let folder: string;
@@ -62,7 +73,7 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  engine = new HaltingEngine();
+  engine = new HaltingEngine(new NoonClock());
   service = await TestService.start(engine);
   folder = await mkdtemp(join(tmpdir(), 'hk-service-disks-'));
 });
