@@ -270,9 +270,9 @@ describe('a collection', () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);
     await backUp(vault, diskOf('a'), { vm: vm('a') });
+    const [key = numberedKey(prefix, 1)] = await keysOf(store, prefix);
     const gone = await backUp(vault, diskOf('b'), { vm: vm('b') });
     await vault.retire(gone.id, signal);
-    const [key = numberedKey(prefix, 1)] = await keysOf(store, prefix);
     const bytes = (await store.get(key, signal)) ?? seededBytes('nonsense', 200);
     await store.remove(key, signal);
     await store.put(
