@@ -5,7 +5,8 @@ export default {
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
   setupFiles: ['<rootDir>/test/setup-esm.mjs'],
-  testTimeout: 120_000,
+  // For what hangs; on a busy machine tests take many times what they take on a quiet one.
+  testTimeout: 300_000,
   transform: {
     '^.+[.]ts$': [
       '@swc/jest',

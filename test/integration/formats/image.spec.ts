@@ -22,7 +22,7 @@ import { describeDiskReader, describeDiskWriter } from '../../contract/disk.cont
 import { seededBytes } from '../../support/seeded-bytes.ts';
 
 const MiB = 1024 * 1024;
-const signal = AbortSignal.timeout(110_000);
+const signal = AbortSignal.timeout(280_000);
 
 let folder: string;
 let count = 0;
@@ -200,7 +200,8 @@ describe('openImage', () => {
       await readWhole(disk);
     }
 
-    expect((await readdir('/proc/self/fd')).length).toBe(before);
+    // What an earlier test left to be closed may go meanwhile.
+    expect((await readdir('/proc/self/fd')).length).toBeLessThanOrEqual(before);
     const children = await readFile(`/proc/self/task/${String(process.pid)}/children`, 'utf8');
     expect(children.trim()).toBe('');
   });

@@ -18,7 +18,7 @@ import { describeDiskReader, describeDiskWriter } from '../../contract/disk.cont
 import { seededBytes } from '../../support/seeded-bytes.ts';
 
 const MiB = 1024 * 1024;
-const signal = AbortSignal.timeout(110_000);
+const signal = AbortSignal.timeout(280_000);
 
 let folder: string;
 let count = 0;
@@ -253,7 +253,8 @@ describe('NbdDiskReader', () => {
       await disk.read(round, new Uint8Array(100_000), signal);
     }
 
-    expect((await readdir('/proc/self/fd')).length).toBe(before);
+    // What an earlier test left to be closed may go meanwhile.
+    expect((await readdir('/proc/self/fd')).length).toBeLessThanOrEqual(before);
   });
 
   it('sees what nbdinfo and nbdcopy see', async () => {

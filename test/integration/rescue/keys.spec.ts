@@ -81,7 +81,7 @@ describe('rescue keys', () => {
     await done(['retire', 'latest', '--vm', 'web', ...vault, '--yes'], {
       retentionPassphrase: RETENTION,
     });
-  }, 60_000);
+  });
 
   it('tries a store, and refuses locks where there are none', async () => {
     const table = await done(['probe', '--vault', 'tried'], {});
@@ -102,5 +102,5 @@ describe('rescue keys', () => {
     expect(keep.stderr).toContain('vault.not-locked');
     const first = await run(['points', '--vault', 'vault', '--first-version']);
     expect(first.stderr).toContain('keeps no versions');
-  }, 60_000);
+  });
 });

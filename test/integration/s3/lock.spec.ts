@@ -32,7 +32,7 @@ describe('a vault under object lock', () => {
 
   beforeAll(async () => {
     server = await openS3TestServer();
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await server.stop();
@@ -99,7 +99,7 @@ describe('a vault under object lock', () => {
     expect(await asWritten.verify(second.id, 3, { signal })).toMatchObject({ ok: true });
     await expect(backUp(asWritten, disk)).rejects.toMatchObject({ code: 'store.refused' });
     await store.close();
-  }, 120_000);
+  });
 
   it('is kept locked as far as points need it, and a killed keeper goes on where it was', async () => {
     const { store, vault, first, second, firstPacks } = await setUp('keeper');
@@ -155,7 +155,7 @@ describe('a vault under object lock', () => {
     expect(all.extended).toBe(report.needed);
     await vault.close();
     await store.close();
-  }, 120_000);
+  });
 
   it('keeps everything when a point cannot be read, and only locks where there are any', async () => {
     const { store, vault } = await setUp('unsure');
@@ -174,5 +174,5 @@ describe('a vault under object lock', () => {
     expect(report.unsure).toBe(true);
     expect(report.extended).toBeGreaterThanOrEqual((await keys(store, 'd/')).length);
     await store.close();
-  }, 120_000);
+  });
 });

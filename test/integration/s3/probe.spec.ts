@@ -13,7 +13,7 @@ describe('trying what an S3 server can do', () => {
 
   beforeAll(async () => {
     server = await openS3TestServer();
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await server.stop();
@@ -64,7 +64,7 @@ describe('trying what an S3 server can do', () => {
       'lock-governance': 'no object lock is not enabled here',
       'lock-compliance': 'no object lock is not enabled here',
     });
-  }, 60_000);
+  });
 
   it('sees locks that refuse, and leaves nothing behind once they have ended', async () => {
     const { findings, left } = await tryBucket(true);
@@ -75,5 +75,5 @@ describe('trying what an S3 server can do', () => {
       'lock-governance': 'yes these credentials may bypass it',
       'lock-compliance': 'yes',
     });
-  }, 90_000);
+  });
 });

@@ -64,7 +64,7 @@ describe('the roles of a vault, with the policies of docs/policies', () => {
     });
     await vault.close();
     writer = await storeOf('writer');
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await Promise.all(opened.map((store) => store.close()));
@@ -122,7 +122,7 @@ describe('the roles of a vault, with the policies of docs/policies', () => {
       expect(await fingerprint(back.reader())).toBe(await fingerprint(disk.reader()));
     }
     await restorer.close();
-  }, 60_000);
+  });
 
   it('writer: cannot do harm that versions and locks do not undo', async () => {
     const [pack = ''] = await packs();
@@ -151,7 +151,7 @@ describe('the roles of a vault, with the policies of docs/policies', () => {
     const both = await Vault.open(writer, byPassphrase, { workers: 0, retention }, signal);
     await expect(both.retire(sealed?.id ?? '', signal)).rejects.toMatchObject(denied);
     await both.close();
-  }, 60_000);
+  });
 
   it('collector: retires and gives space back, and touches no key', async () => {
     const store = await storeOf('collector');
@@ -174,7 +174,7 @@ describe('the roles of a vault, with the policies of docs/policies', () => {
     const [last] = await left.points(signal);
     expect(await left.verify(last?.id ?? '', 3, { signal })).toMatchObject({ ok: true });
     await left.close();
-  }, 60_000);
+  });
 
   it('keeper: extends locks and writes nothing else', async () => {
     const store = await storeOf('keeper');
@@ -188,7 +188,7 @@ describe('the roles of a vault, with the policies of docs/policies', () => {
     await expect(store.put('d/x', Buffer.from('x'), signal)).rejects.toMatchObject(denied);
     await expect(store.remove('s/vm/x', signal)).rejects.toMatchObject(denied);
     await vault.close();
-  }, 60_000);
+  });
 
   it('restorer: reads first versions too, and changes nothing', async () => {
     const store = await storeOf('restorer');
@@ -204,7 +204,7 @@ describe('the roles of a vault, with the policies of docs/policies', () => {
     await expect(store.put('d/x', Buffer.from('x'), signal)).rejects.toMatchObject(denied);
     await expect(store.remove('d/x', signal)).rejects.toMatchObject(denied);
     await vault.close();
-  }, 60_000);
+  });
 
   it('administrator: changes keys, and cannot touch data or points', async () => {
     const store = await storeOf('administrator');
@@ -231,5 +231,5 @@ describe('the roles of a vault, with the policies of docs/policies', () => {
       await expect(store.put(key, Buffer.from('x'), signal)).rejects.toMatchObject(denied);
       await expect(store.remove(key, signal)).rejects.toMatchObject(denied);
     }
-  }, 60_000);
+  });
 });
