@@ -46,8 +46,11 @@ export async function runRound(round: Round): Promise<Measurement[]> {
       const cost = await perform(step, contender, { images, folder });
       const { name: program } = contender;
       results.push({ run, program, step, ...cost, stored: await contender.stored() });
-      console.error(`  ${String(run)} ${step.padEnd(13)} ${program.padEnd(10)} ${said(cost)}`);
+      console.error(`  ${String(run)} ${step.padEnd(13)} ${program.padEnd(17)} ${said(cost)}`);
     }
+  }
+  for (const contender of contenders) {
+    await contender.end?.();
   }
   return results;
 }

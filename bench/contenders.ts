@@ -14,6 +14,8 @@ export interface Contender {
   /** Restores the newest backup of `image` and `vm` to a new file. */
   restore(image: string, vm: string, file: string): Promise<Cost>;
   stored(): Promise<Stored>;
+  /** After the last step. */
+  end?(): Promise<void>;
 }
 
 const PASSPHRASE = 'only for measuring';
@@ -42,10 +44,13 @@ function program(name: string): string {
 /** What `--only` calls Hyperkeep with its fast level. */
 export const FAST = 'hyperkeep-fast';
 
-/** Hyperkeep as a child process: `bench/hyperkeep-run.ts`. */
-export function hyperkeep(folder: string, profileFolder?: string, level?: number): Contender {
-  const target = join(folder, 'vault');
-  const run = (parameters: readonly string[]): Program => ({
+/** `bench/hyperkeep-run.ts` as people run the product: compiled. */
+export function hyperkeepProgram(
+  folder: string,
+  parameters: readonly string[],
+  { profileFolder, level }: { profileFolder?: string | undefined; level?: number | undefined } = {},
+): Program {
+  return {
     file: process.execPath,
     parameters: [
       '--disable-warning=ExperimentalWarning',
@@ -58,7 +63,14 @@ export function hyperkeep(folder: string, profileFolder?: string, level?: number
       ...benchEnvironment(join(folder, 'cache')),
       ...(level === undefined ? {} : { BENCH_LEVEL: String(level) }),
     },
-  });
+  };
+}
+
+/** Hyperkeep as a command: each step is a process of its own. */
+export function hyperkeep(folder: string, profileFolder?: string, level?: number): Contender {
+  const target = join(folder, 'vault');
+  const run = (parameters: readonly string[]): Program =>
+    hyperkeepProgram(folder, parameters, { profileFolder, level });
   return {
     name: level === undefined ? 'hyperkeep' : FAST,
     prepare: async () => {

@@ -1,7 +1,10 @@
 // One operation on a vault in a process of its own, so that what it costs can be measured:
 //   create VAULT | back-up VAULT IMAGE VM | restore VAULT VM FILE | increment VAULT IMAGE VM OFFSETS LENGTH
+// or, as the service does it, any number of them in one process that has the vault open:
+//   serve VAULT    one command a line on standard input, without VAULT, and what it cost on standard output
 import { createHash } from 'node:crypto';
 import { enableCompileCache } from 'node:module';
+import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ChangeSet } from '../src/disk/change-set.ts';
 import type * as ImageCode from '../src/formats/image.ts';
@@ -75,8 +78,15 @@ async function open(): Promise<OpenVault> {
   return Vault.open(store, { kind: 'passphrase', passphrase }, { cacheFolder, warm: true }, signal);
 }
 
-async function backUp(image: string, vmName: string, changes: ChangeSet): Promise<object> {
-  const vault = await open();
+type Opening = () => Promise<OpenVault>;
+
+async function backUp(
+  opening: Opening,
+  image: string,
+  vmName: string,
+  changes: ChangeSet,
+): Promise<object> {
+  const vault = await opening();
   await using reader = await code.image.openImage(image, 'raw', signal);
   const vm = { vmId: idOf(vmName), vmName, ...(level > 0 ? { compressionLevel: level } : {}) };
   await using writer = await vault.beginPoint(vm as NewPoint, signal);
@@ -88,18 +98,16 @@ async function backUp(image: string, vmName: string, changes: ChangeSet): Promis
     { takenAtMs: Date.now(), consistency: 'imported', notes: [], configuration: {} },
     signal,
   );
-  await vault.close();
   return { statistics, traffic: store.traffic };
 }
 
-async function restore(vmName: string, file: string): Promise<object> {
-  const vault = await open();
+async function restore(opening: Opening, vmName: string, file: string): Promise<object> {
+  const vault = await opening();
   const [disk, point] = await newestDisk(vault, idOf(vmName));
   await using writer = await code.image.createImage(file, 'raw', disk.sizeBytes, signal);
   const place = { pointId: point.id, diskId: disk.diskId };
   const statistics = await vault.restoreDisk(place, writer, { signal });
   await writer.flush(signal);
-  await vault.close();
   return { statistics, traffic: store.traffic };
 }
 
@@ -121,30 +129,55 @@ async function newestDisk(
   return [disk, point];
 }
 
-async function perform(): Promise<object> {
+async function perform(opening: Opening, [name = '', ...rest]: readonly string[]): Promise<object> {
   const [first = '', second = '', offsets = '', length = ''] = rest;
-  switch (command) {
-    case 'create': {
-      const name = { name: 'bench', passphrase, cacheFolder };
-      const { vault } = await Vault.create(store, name, signal);
-      await vault.close();
-      return {};
-    }
+  switch (name) {
     case 'back-up':
-      return backUp(first, second, { method: 'full', reason: 'imported-image' });
+      return backUp(opening, first, second, { method: 'full', reason: 'imported-image' });
     case 'restore':
-      return restore(first, second);
+      return restore(opening, first, second);
     case 'increment': {
       const extents = offsets.split(',').map((offset) => ({
         offset: Number(offset),
         length: Number(length),
         content: 'data' as const,
       }));
-      return backUp(first, second, { method: 'changed-extents', extents });
+      return backUp(opening, first, second, { method: 'changed-extents', extents });
     }
     default:
-      throw new Error(`no such command: ${command}`);
+      throw new Error(`no such command: ${name}`);
   }
 }
 
-console.log(JSON.stringify(await perform()));
+async function create(): Promise<object> {
+  const name = { name: 'bench', passphrase, cacheFolder };
+  const { vault } = await Vault.create(store, name, signal);
+  await vault.close();
+  return {};
+}
+
+async function performOnce(): Promise<object> {
+  const opening = open();
+  const result = await perform(async () => opening, [command, ...rest]);
+  await (await opening).close();
+  return result;
+}
+
+async function serve(): Promise<void> {
+  const vault = await open();
+  console.log('{}');
+  for await (const line of createInterface({ input: process.stdin })) {
+    const before = process.cpuUsage();
+    await perform(async () => Promise.resolve(vault), JSON.parse(line) as string[]);
+    const { user, system } = process.cpuUsage(before);
+    const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
+    console.log(JSON.stringify({ cpuS: (user + system) / 1e6, peakMemoryBytes }));
+  }
+  await vault.close();
+}
+
+if (command === 'serve') {
+  await serve();
+} else {
+  console.log(JSON.stringify(await (command === 'create' ? create() : performOnce())));
+}

@@ -13,6 +13,7 @@ import { measureIncrements } from './increments.ts';
 import { measureLinks } from './links.ts';
 import { machineBest } from './machine-best.ts';
 import { machineFacts, printReport } from './report.ts';
+import { hyperkeepService, SERVICE } from './service.ts';
 import { targets } from './targets.ts';
 
 const { values: options } = parseArgs({
@@ -20,7 +21,7 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     runs: { type: 'string', default: '3' },
     json: { type: 'boolean', default: false },
-    only: { type: 'string', default: `hyperkeep,${FAST},restic,borg,increments,links` },
+    only: { type: 'string', default: `hyperkeep,${SERVICE},${FAST},restic,borg,increments,links` },
     profile: { type: 'string' },
     /** Where the targets are: the disk that is measured. */
     folder: { type: 'string', default: tmpdir() },
@@ -37,6 +38,7 @@ const profileFolder = options.profile === undefined ? undefined : resolve(option
 function contendersIn(folder: string): Contender[] {
   return [
     hyperkeep(join(folder, 'hyperkeep'), profileFolder),
+    hyperkeepService(join(folder, SERVICE)),
     hyperkeep(join(folder, FAST), profileFolder, 1),
     restic(join(folder, 'restic')),
     borg(join(folder, 'borg')),

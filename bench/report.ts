@@ -64,7 +64,7 @@ export function printReport(report: Report): void {
         ? ''
         : `${bound === 'least' ? '>=' : '<='} ${String(wanted)} ${isMet(target, wanted) ? 'met' : 'SHORT'}`;
     const cells = [`${actual.toFixed(2)} ${unit}`.padStart(11), verdict(first), verdict(second)];
-    console.log(`  ${name.padEnd(50)}${cells.map((cell) => cell.padEnd(15)).join('')}`);
+    console.log(`  ${name.padEnd(58)}${cells.map((cell) => cell.padEnd(15)).join('')}`);
   }
 }
 
