@@ -1,6 +1,6 @@
 import { faultCode } from '../../test/support/fault-code.ts';
 import { recoveryPoint } from '../../test/support/points.ts';
-import { choosePoint } from './choose-point.ts';
+import { choosePoint, withoutGivenUp } from './choose-point.ts';
 
 const A = recoveryPoint({ id: '01KAPX0000000000000000000A' });
 const B = recoveryPoint({ id: '01KAPX1111111111111111111B' });
@@ -27,5 +27,16 @@ describe('choosePoint', () => {
     { what: "another VM's", points: [A, OTHER], asked: OTHER.id, vm: 'web', code: 'point.unknown' },
   ])('refuses $what', ({ points, asked, vm, code }) => {
     expect(faultCode(() => choosePoint(points, asked, { vm }))).toBe(code);
+  });
+});
+
+describe('withoutGivenUp', () => {
+  it('takes out what was given up before, so that a command can be repeated', () => {
+    const asked = [A.id, '01kapx1', '01KAPX', '01K', OTHER.id, 'latest'];
+
+    expect(withoutGivenUp(asked, [OTHER], [A.id, B.id])).toEqual({
+      left: ['01KAPX', '01K', OTHER.id, 'latest'],
+      before: [A.id, '01kapx1'],
+    });
   });
 });

@@ -48,6 +48,23 @@ export function choosePoint<Point extends Choosable>(
     : byPrefix(candidates, asked, listedBy);
 }
 
+/**
+ * Takes out of what was asked the points that were given up before: whoever repeats a command that was stopped half way
+ * types the same ids.
+ */
+export function withoutGivenUp(
+  asked: readonly string[],
+  points: readonly Choosable[],
+  givenUp: Iterable<string>,
+): { readonly left: readonly string[]; readonly before: readonly string[] } {
+  const gone = [...givenUp];
+  const begins = (ids: readonly string[], one: string): boolean =>
+    one.length >= PREFIX_CHARACTERS_MIN && ids.some((id) => id.startsWith(one.toUpperCase()));
+  const standing = points.map(({ id }) => id);
+  const before = asked.filter((one) => begins(gone, one) && !begins(standing, one));
+  return { left: asked.filter((one) => !before.includes(one)), before };
+}
+
 function latest<Point extends Choosable>(candidates: readonly Point[]): Point {
   const vms = new Map(candidates.map(({ vmId, vmName }) => [vmId, vmName]));
   const point = candidates.toSorted((a, b) => (a.id < b.id ? -1 : 1)).at(-1);

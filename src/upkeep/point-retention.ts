@@ -28,14 +28,15 @@ export class PointRetention {
     running: Running,
   ): Promise<object> {
     return onVault(this.vaults, request, running, async ({ vault }) => {
-      const points = await pointsOf(vault, pointIds, running.signal);
+      const points = await standing(vault, pointIds, running.signal);
       const plan = await planRetirement(vault.inside, points, running);
       return { result: { kind: 'retirement-plan', plan } };
     });
   }
 
   /**
-   * Gives points up, for ever; their space comes back with the next prune. If one is held, none is.
+   * Gives points up, for ever; their space comes back with the next prune. If one is held, none is. What was given up
+   * before is left out: a request that nobody heard the end of may be repeated.
    * @throws Fault `vault.point-held`, `vault.retention-key-missing`, `vault.point-not-found`
    */
   async retire(
@@ -45,7 +46,7 @@ export class PointRetention {
     signal: AbortSignal,
   ): Promise<PointName[]> {
     await using opened = await this.open(vaultId, retentionPassphrase, signal);
-    const points = await pointsOf(opened.vault, pointIds, signal);
+    const points = await standing(opened.vault, pointIds, signal);
     const names = points.map(({ vmId, id }) => ({ vmId, id }));
     await retirePoints(opened.vault.inside, names, { signal });
     await this.catalogue(vaultId, signal);
@@ -124,6 +125,17 @@ export class PointRetention {
       this.log.warn('catalog.not-synced', { vaultId, error });
     }
   }
+}
+
+/** Those that were not given up. @throws Fault `vault.point-not-found` */
+async function standing(
+  vault: Vault,
+  pointIds: readonly string[],
+  signal: AbortSignal,
+): Promise<RecoveryPoint[]> {
+  const givenUp = await vault.inside.points.retired(signal);
+  const left = pointIds.filter((id) => !givenUp.has(id));
+  return pointsOf(vault, left, signal);
 }
 
 /** @throws Fault `vault.point-not-found` */

@@ -1,14 +1,19 @@
-// npm run soak -- vault-kills [--job import|collect|copy|keep] [--step "PUT gc/"]
+// npm run soak -- vault-kills [--job NAME] [--step "PUT gc/"] [--changing]
 //
 // Kills each job on a vault with SIGKILL before and after each of its requests to a real S3 server, lets another
 // process do the job, and looks whether all points are whole, nothing was sent twice and nothing is left over.
+// --changing: not at requests that only read.
 import { parseArgs } from 'node:util';
 import { KILL_JOBS } from '../support/kill-jobs.ts';
 import { KillLab } from '../support/kill-lab.ts';
 import { KillTrials } from '../support/kill-trials.ts';
 
 const { values } = parseArgs({
-  options: { job: { type: 'string' }, step: { type: 'string' } },
+  options: {
+    job: { type: 'string' },
+    step: { type: 'string' },
+    changing: { type: 'boolean', default: false },
+  },
 });
 await using lab = await KillLab.open();
 const results = [];
@@ -19,7 +24,7 @@ for (const [name, begin] of Object.entries(KILL_JOBS)) {
   const trials = await KillTrials.begin(lab, await begin(lab));
   const startMs = performance.now();
   let [kills, provenPoints, mostTwice, failed] = [0, 0, 0, 0];
-  for (const point of trials.points) {
+  for (const point of values.changing ? trials.changing : trials.points) {
     if (values.step !== undefined && values.step !== point.step) {
       continue;
     }

@@ -7,12 +7,13 @@ import { collectVault } from '../../src/vault/collect/collector.ts';
 import type { CollectOptions } from '../../src/vault/collect/collect-options.ts';
 import { parsePackKey } from '../../src/vault/layout.ts';
 import { DAY_MS } from '../../src/vault/lock/lock-times.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import type { Vault } from '../../src/vault/vault.ts';
 import type { CareTask } from '../crash/vault-care-child.ts';
-import { entriesOf, type KillLab, type KillPlace, type Program } from './kill-lab.ts';
-import type { GateRequest } from './s3-gate.ts';
+import { KEY_KILL_JOBS } from './kill-key-jobs.ts';
+import { MEND_KILL_JOBS } from './kill-mend-jobs.ts';
+import { POINT_KILL_JOBS } from './kill-point-jobs.ts';
+import { largest, PACKS_SENT, requireDone, take, type BeginJob, type KillJob } from './kill-job.ts';
+import { entriesOf, type KillLab, type KillPlace } from './kill-lab.ts';
 import { seededBytes } from './seeded-bytes.ts';
 import { backUp, createVault, openVault, signal, VM } from './vault-lab.ts';
 
@@ -25,36 +26,6 @@ const LOCKS_PER_BATCH = 3;
 const ALL: CollectOptions = { youngMs: 0, mergeCount: 3, smallPackBytes: 100_000, liveShare: 0.95 };
 /** Also what dead writers left, and the last dead byte. */
 const LEFTOVERS: CollectOptions = { youngMs: 0, abandonedMs: 0, liveShare: 1 };
-
-/** What a job left behind, in words that are the same whenever it was the same. */
-export type Remains = Readonly<Record<string, number>>;
-
-/** Something that a process does to a vault and that can be killed. */
-export interface KillJob {
-  readonly kind: 'plain' | 'locked';
-  /** The vault before. */
-  readonly objects: ObjectStore;
-  readonly program: (place: KillPlace) => Program;
-  /** Of a finished run: what must not be there twice, and by how much it may be exceeded after a kill. */
-  readonly effort: (requests: readonly GateRequest[]) => number;
-  readonly effortSlack: (requests: readonly GateRequest[]) => number;
-  /** Where what it does shows. */
-  readonly result: (place: KillPlace) => ObjectStore;
-  /** @param now a copy of what is there, to do anything with */
-  readonly remains: (now: ObjectStore, place: KillPlace) => Promise<Remains>;
-}
-
-const isPack = ({ step }: GateRequest): boolean => /^PUT (?:copy:)?[dm]\/$/.test(step);
-
-const PACKS_SENT = {
-  effort: (requests: readonly GateRequest[]) =>
-    requests.filter(isPack).reduce((sum, { bytes }) => sum + bytes, 0),
-  effortSlack: (requests: readonly GateRequest[]) => largest(requests.filter(isPack)),
-};
-
-function largest(requests: readonly GateRequest[]): number {
-  return Math.max(...requests.map(({ bytes }) => bytes));
-}
 
 /** `rescue import`: the second point of a VM, with three new packs. */
 async function importJob(lab: KillLab): Promise<KillJob> {
@@ -70,9 +41,11 @@ async function importJob(lab: KillLab): Promise<KillJob> {
   await writeFile(path, image);
   const words = ['rescue', 'import', path, '--vm', VM.vmName, '--disk-name', 'system'];
   return {
-    ...PACKS_SENT,
-    // The map of a point that was not sealed. Data that the server has is found again, whatever the client knew.
-    effortSlack: (requests) => largest(requests.filter(({ step }) => step === 'PUT m/')),
+    effort: {
+      of: PACKS_SENT.of,
+      // The map of a point that was not sealed. Data that the server has is found again, whatever the client knew.
+      slack: (requests) => largest(requests.filter(({ step }) => step === 'PUT m/')),
+    },
     kind: 'plain',
     objects: store,
     program: ({ vault: location }) => ({
@@ -123,7 +96,7 @@ async function collectJob(lab: KillLab): Promise<KillJob> {
   await vault.retire(gone, signal);
   const known = new Set((await entriesOf(store)).map(({ key }) => parsePackKey(key)?.ulid));
   return {
-    ...PACKS_SENT,
+    effort: PACKS_SENT,
     kind: 'plain',
     objects: store,
     program: care(({ vault: location }) => ({
@@ -161,7 +134,7 @@ async function copyJob(lab: KillLab): Promise<KillJob> {
     await take(vault, disk, 'copied');
   }
   return {
-    ...PACKS_SENT,
+    effort: PACKS_SENT,
     kind: 'plain',
     objects: store,
     program: ({ vault: from, copy: to }) => ({
@@ -201,8 +174,10 @@ async function keepJob(lab: KillLab): Promise<KillJob> {
       vault: location,
       endpoint: lab.endpoint,
     })),
-    effort: (requests) => requests.filter(({ step }) => step.startsWith('LOCK ')).length,
-    effortSlack: () => LOCKS_PER_BATCH,
+    effort: {
+      of: (requests) => requests.filter(({ step }) => step.startsWith('LOCK ')).length,
+      slack: () => LOCKS_PER_BATCH,
+    },
     result: (place) => place.store,
     remains: async (now, place) => {
       const remains: Record<string, number> = {};
@@ -225,21 +200,13 @@ function care(task: (place: KillPlace) => CareTask): KillJob['program'] {
   return (place) => ({ path: CARE, parameters: [JSON.stringify(task(place))] });
 }
 
-async function take(vault: Vault, disk: MemoryDisk, vmId: string): Promise<string> {
-  return (await backUp(vault, disk, { vm: { vmId, vmName: vmId } })).id;
-}
-
-/** Nothing is condemned that nobody has carried out. */
-async function requireDone(store: ObjectStore): Promise<void> {
-  const keys = new Set((await entriesOf(store)).map(({ key }) => key));
-  const open = [...keys].filter((key) => /^gc\/[^.]+$/.test(key) && !keys.has(`${key}.done`));
-  assert.deepEqual(open, []);
-}
-
 /** What can be killed, by name; each makes a vault to work on. */
 export const KILL_JOBS = {
   import: importJob,
   collect: collectJob,
   copy: copyJob,
   keep: keepJob,
-} satisfies Record<string, (lab: KillLab) => Promise<KillJob>>;
+  ...MEND_KILL_JOBS,
+  ...POINT_KILL_JOBS,
+  ...KEY_KILL_JOBS,
+} satisfies Record<string, BeginJob>;

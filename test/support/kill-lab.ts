@@ -25,6 +25,10 @@ export interface KillPoint {
 export interface Program {
   readonly path: string;
   readonly parameters: readonly string[];
+  /** Beside 0. */
+  readonly exitCodes?: readonly number[];
+  /** Added to the environment. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface Ran {
@@ -74,7 +78,11 @@ export class KillLab implements AsyncDisposable {
   }
 
   /** A place of its own with a copy of these objects; `kind` is part of its name. */
-  async place(from: ObjectStore | undefined, kind: 'plain' | 'locked'): Promise<KillPlace> {
+  async place(
+    from: ObjectStore | undefined,
+    kind: 'plain' | 'locked',
+    copy?: ObjectStore,
+  ): Promise<KillPlace> {
     const bucket = kind === 'plain' ? this.#server.bucket : await this.#bucketWithLock();
     const name = `trial-${String(this.#places++)}`;
     const home = join(this.folder, name);
@@ -89,15 +97,23 @@ export class KillLab implements AsyncDisposable {
     if (from !== undefined) {
       await copyObjects(from, place.store);
     }
+    if (copy !== undefined) {
+      await copyObjects(copy, place.copyStore);
+    }
     return place;
   }
 
   /** Runs a program to its end, or kills it when it comes to this point. */
-  async run({ path, parameters }: Program, { home }: KillPlace, at?: KillPoint): Promise<Ran> {
+  async run(program: Program, { home }: KillPlace, at?: KillPoint): Promise<Ran> {
+    const { path, parameters, exitCodes = [], environment = {} } = program;
     const child = spawn(
       process.execPath,
       ['--disable-warning=ExperimentalWarning', join(ROOT, path), ...parameters],
-      { cwd: home, env: { ...this.#environment, HOME: home }, stdio: ['ignore', 'ignore', 'pipe'] },
+      {
+        cwd: home,
+        env: { ...this.#environment, XDG_CACHE_HOME: join(home, 'cache'), ...environment },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      },
     );
     let said = '';
     child.stderr.on('data', (piece: Buffer) => (said += piece.toString()));
@@ -111,7 +127,7 @@ export class KillLab implements AsyncDisposable {
     });
     const [exitCode, ended] = (await once(child, 'close')) as [number | null, string | null];
     const requests = await this.#gate.seen();
-    if (exitCode !== 0 && ended !== 'SIGKILL') {
+    if (ended !== 'SIGKILL' && exitCode !== 0 && !exitCodes.includes(exitCode ?? -1)) {
       throw new Error(`${path} ended with ${String(exitCode ?? ended)}: ${said}`);
     }
     return { isKilled: ended === 'SIGKILL', requests };

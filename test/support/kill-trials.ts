@@ -2,12 +2,21 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import type { ObjectStore } from '../../src/vault/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import type { KillJob, Remains } from './kill-jobs.ts';
-import { copyObjects, entriesOf, type KillLab, type KillPoint, type Ran } from './kill-lab.ts';
+import type { KillJob, Remains } from './kill-job.ts';
+import {
+  copyObjects,
+  entriesOf,
+  type KillLab,
+  type KillPlace,
+  type KillPoint,
+  type Program,
+  type Ran,
+} from './kill-lab.ts';
+import type { GateRequest } from './s3-gate.ts';
 import { openVault, signal } from './vault-lab.ts';
 
 /** Everything that a vault is made of; `x/`, `cat/` and what else a program might leave is not among it. */
-const PROTOCOL = /^(?:fmt|keys|d|m|s|retire|gc|alias|hold|keep|probe)\//;
+const PROTOCOL = /^(?:fmt|keys|d|m|s|retire|gc|bad|alias|hold|keep|probe)\//;
 const CHANGES = /^(?:PUT|DELETE|LOCK) /;
 
 export interface Trial {
@@ -19,30 +28,41 @@ export interface Trial {
 /** Kills a job at one request after another, and looks at what comes of it. */
 export class KillTrials {
   readonly job: KillJob;
-  /** Before and after each request of a run that nobody disturbed. */
+  /** Before each request of a run that nobody disturbed, and after each that changes something. */
   readonly points: readonly KillPoint[];
   readonly #lab: KillLab;
-  readonly #undisturbed: Ran;
+  readonly #undisturbed: readonly GateRequest[];
   readonly #remains: Remains;
 
   private constructor(
     lab: KillLab,
     job: KillJob,
-    reference: { readonly ran: Ran; readonly remains: Remains },
+    reference: {
+      readonly ran: Ran;
+      readonly requests: readonly GateRequest[];
+      readonly remains: Remains;
+    },
   ) {
     this.#lab = lab;
     this.job = job;
-    this.#undisturbed = reference.ran;
+    this.#undisturbed = reference.requests;
     this.#remains = reference.remains;
     this.points = pointsOf(reference.ran);
   }
 
   static async begin(lab: KillLab, job: KillJob): Promise<KillTrials> {
-    const place = await lab.place(job.objects, job.kind);
+    const place = await placeFor(lab, job);
     const ran = await lab.run(job.program(place), place);
+    const requests = [...ran.requests, ...(await finish(lab, job, place, ran))];
     const now = await snapshot(job.result(place));
-    await provePoints(now);
-    return new KillTrials(lab, job, { ran, remains: await job.remains(now, place) });
+    await prove(job, now, place);
+    const remains = await job.remains(now, place);
+    return new KillTrials(lab, job, { ran, requests, remains });
+  }
+
+  /** Before and after each request that changes something. */
+  get changing(): KillPoint[] {
+    return this.points.filter(({ step }) => CHANGES.test(step));
   }
 
   /**
@@ -50,8 +70,7 @@ export class KillTrials {
    * A process that dies at one that only reads leaves what it left when it died at the change before.
    */
   spread(count: number, random: (limit: number) => number): KillPoint[] {
-    const changing = this.points.filter(({ step }) => CHANGES.test(step));
-    const kinds = [...Map.groupBy(changing, ({ step }) => step).values()];
+    const kinds = [...Map.groupBy(this.changing, ({ step }) => step).values()];
     const drawn: KillPoint[] = [];
     let left: KillPoint[][] = [];
     while (drawn.length < count) {
@@ -68,17 +87,17 @@ export class KillTrials {
    */
   async kill(point: KillPoint, { between }: { readonly between: boolean }): Promise<Trial> {
     const { job } = this;
-    const place = await this.#lab.place(job.objects, job.kind);
-    const program = job.program(place);
-    const killed = await this.#lab.run(program, place, point);
+    const place = await placeFor(this.#lab, job);
+    const killed = await this.#lab.run(job.program(place), place, point);
     assert(killed.isKilled, 'it came to its end before');
-    const before = between ? await provePoints(await snapshot(job.result(place))) : 0;
-    const again = await this.#lab.run(program, place);
+    const isWhole = job.mendsPoints !== true;
+    const before =
+      between && isWhole ? await prove(job, await snapshot(job.result(place)), place) : 0;
+    const requests = [...killed.requests, ...(await finish(this.#lab, job, place, killed))];
     const now = await snapshot(job.result(place));
-    const provenPoints = before + (await provePoints(now));
-    const sent = job.effort([...killed.requests, ...again.requests]);
-    const twice = sent - job.effort(this.#undisturbed.requests);
-    const slack = job.effortSlack(this.#undisturbed.requests);
+    const provenPoints = before + (await prove(job, now, place));
+    const twice = (job.effort?.of(requests) ?? 0) - (job.effort?.of(this.#undisturbed) ?? 0);
+    const slack = job.effort?.slack(this.#undisturbed) ?? 0;
     assert(twice <= slack, `${String(twice)} were sent twice, more than ${String(slack)}`);
     const foreign = (await entriesOf(now)).filter(({ key }) => !PROTOCOL.test(key));
     assert.deepEqual(foreign, []);
@@ -86,6 +105,33 @@ export class KillTrials {
     assert.deepEqual(await job.remains(now, place), this.#remains);
     return { twice, provenPoints };
   }
+}
+
+async function placeFor(lab: KillLab, job: KillJob): Promise<KillPlace> {
+  const place = await lab.place(job.objects, job.kind, job.copy);
+  await job.prepare?.(place);
+  return place;
+}
+
+/** @returns the requests that it took */
+async function finish(
+  lab: KillLab,
+  job: KillJob,
+  place: KillPlace,
+  ran: Ran,
+): Promise<GateRequest[]> {
+  const requests: GateRequest[] = [];
+  const run = async (program: Program): Promise<Ran> => {
+    const again = await lab.run(program, place);
+    requests.push(...again.requests);
+    return again;
+  };
+  if (job.finish !== undefined) {
+    await job.finish(place, ran, run);
+  } else if (ran.isKilled) {
+    await run(job.program(place));
+  }
+  return requests;
 }
 
 /** What a process has in its caches only while it works. */
@@ -104,6 +150,10 @@ async function snapshot(store: ObjectStore): Promise<MemoryObjectStore> {
   return now;
 }
 
+async function prove(job: KillJob, now: ObjectStore, place: KillPlace): Promise<number> {
+  return job.prove === undefined ? provePoints(now) : job.prove(now, place);
+}
+
 /** All sealed points are whole. @returns how many there are; none if there is no vault yet */
 async function provePoints(store: ObjectStore): Promise<number> {
   if (!(await entriesOf(store)).some(({ key }) => key.startsWith('fmt/'))) {
@@ -118,14 +168,13 @@ async function provePoints(store: ObjectStore): Promise<number> {
   return points.length;
 }
 
+/** Whoever dies after a read was answered and before it heard of it has seen and left what it had before the read. */
 function pointsOf({ requests }: Ran): KillPoint[] {
   const counts = new Map<string, number>();
   return requests.flatMap(({ step }) => {
     const nth = counts.get(step) ?? 0;
     counts.set(step, nth + 1);
-    return [
-      { step, nth, moment: 'before' },
-      { step, nth, moment: 'after' },
-    ] as const;
+    const before = { step, nth, moment: 'before' } as const;
+    return CHANGES.test(step) ? [before, { ...before, moment: 'after' }] : [before];
   });
 }

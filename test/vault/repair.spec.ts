@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { isWorthRepairing } from '../../src/cli/vault-text/repair-text.ts';
 import { seededBytes } from '../support/seeded-bytes.ts';
 import { changeObject, cut, flip, keysOf, remove, type Damage } from '../support/vault-damage.ts';
 import {
@@ -9,21 +10,29 @@ import {
   createVault,
   fingerprint,
   openVault,
+  PASSPHRASE,
   restored,
   signal,
 } from '../support/vault-lab.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
 import { scrub } from '../../src/vault/proof/scrub.ts';
+import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { repairAccess } from '../../src/vault/repair/access-repair.ts';
 import { repairVault } from '../../src/vault/repair/repair.ts';
+import { diesAfterWrites, FaultyObjectStore } from '../support/faulty-object-store.ts';
 
 const ALL = { bytes: Infinity };
 
+async function copyAll(from: ObjectStore, to: ObjectStore): Promise<void> {
+  for (const key of await keysOf(from, '')) {
+    await to.put(key, (await from.get(key, signal)) ?? new Uint8Array(), signal);
+  }
+}
+
 async function copyOf(store: MemoryObjectStore): Promise<MemoryObjectStore> {
   const copy = new MemoryObjectStore();
-  for (const key of await keysOf(store, '')) {
-    await copy.put(key, (await store.get(key, signal)) ?? new Uint8Array(), signal);
-  }
+  await copyAll(store, copy);
   return copy;
 }
 
@@ -108,6 +117,25 @@ describe('repair from a copy', () => {
       expect(await keysOf(made.store, prefix)).toHaveLength(2);
     },
   );
+
+  it('has something to do while what it wrote is not noted in the list of damage', async () => {
+    const made = await setUp();
+    const [key = ''] = await keysOf(made.store, 'd/');
+    await changeObject(made.store, key, flip(100));
+    const report = await scrubAndRepair(made, made.copy);
+    const isWorth = async (): Promise<boolean> => {
+      const { inside } = await openVault(made.store);
+      return isWorthRepairing(await repairVault(inside, { dryRun: true }, { signal }));
+    };
+    expect(report.healedLists).toBe(1);
+    expect(await isWorth()).toBe(false);
+
+    // As if it had been killed after the last pack.
+    const done = (await keysOf(made.store, 'bad/')).find((name) => name.endsWith('.done'));
+    await made.store.remove(done ?? '', signal);
+
+    expect(await isWorth()).toBe(true);
+  });
 
   it('says what it would do and writes nothing when asked so', async () => {
     const made = await setUp();
@@ -258,5 +286,55 @@ describe('repair without a copy', () => {
       objects: [],
       unreadablePoints: [],
     });
+  });
+});
+
+describe('repair of a vault that does not open', () => {
+  it('brings all keys back, wherever it was killed', async () => {
+    const { vault } = await createVault(new MemoryObjectStore(), {
+      retentionPassphrase: 'only for the one who retires',
+    });
+    const copy = new MemoryObjectStore();
+    await copyAll(vault.inside.base.store, copy);
+    const disk = new MemoryDisk(100_000);
+    disk.write(0, seededBytes('access', 50_000));
+    await backUp(vault, disk);
+    const keys = await keysOf(copy, 'keys/');
+    expect(keys).toHaveLength(4);
+    const unlock = { kind: 'passphrase', passphrase: PASSPHRASE } as const;
+    for (let puts = 0; puts <= keys.length; puts++) {
+      const store = new MemoryObjectStore();
+      await copyAll(vault.inside.base.store, store);
+      for (const key of keys) {
+        await changeObject(store, key, remove);
+      }
+      const dying = new FaultyObjectStore(store, diesAfterWrites(puts));
+      const apply = { apply: true, overwrite: false };
+      await repairAccess({ store: dying, copy, unlock }, apply, signal).catch(() => undefined);
+
+      const parts = { store, copy, unlock };
+      await repairAccess(parts, apply, signal);
+      const { inside } = await openVault(store);
+      await repairVault(inside, { dryRun: false, copy }, { signal });
+
+      expect(await keysOf(store, 'keys/')).toEqual(keys);
+    }
+  });
+
+  it('does not bring back a passphrase that somebody removed', async () => {
+    const made = await setUp();
+    const [first = ''] = await keysOf(made.store, 'keys/');
+    await changeObject(made.store, first, remove);
+    const unlock = { kind: 'passphrase', passphrase: PASSPHRASE } as const;
+    const { store, copy } = made;
+
+    const repairs = await repairAccess(
+      { store, copy, unlock },
+      { apply: true, overwrite: true },
+      signal,
+    );
+
+    expect(repairs).toMatchObject([{ key: first, outcome: 'left' }]);
+    expect(await keysOf(store, 'keys/')).not.toContain(first);
   });
 });

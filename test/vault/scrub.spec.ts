@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { Clock } from '../../src/kernel/clock.ts';
+import { FaultyObjectStore } from '../support/faulty-object-store.ts';
 import { seededBytes } from '../support/seeded-bytes.ts';
 import { backUp, createVault, signal } from '../support/vault-lab.ts';
 import { changeObject, flip, keysOf } from '../support/vault-damage.ts';
@@ -128,6 +129,23 @@ describe('scrub', () => {
     const hit = slots.filter((slot) => pack?.footer.frameOf[slot] === frame?.index);
     expect(hit.length).toBeLessThan(slots.length);
     expect(slots.filter((slot) => damaged.has(name?.ulid ?? '', slot))).toEqual(hit);
+  });
+
+  it('looks first at damage that it could not write down', async () => {
+    const { store, parts } = await setUp();
+    const key = (await keysOf(store, 'd/')).at(-1) ?? '';
+    await changeObject(store, key, flip(100));
+    const ledger = new MemoryProofLedger();
+    const dying = new FaultyObjectStore(store, ({ kind }) => (kind === 'put' ? 'dies' : undefined));
+    const base = { ...parts.base, store: dying };
+
+    const died = scrub({ ...parts, base }, { ledger, budget: ALL }, { signal });
+    await expect(died).rejects.toThrow();
+    expect((await ledger.load()).has(key)).toBe(false);
+
+    const next = await scrub(parts, { ledger, budget: { bytes: 1 } }, { signal });
+    expect(next).toMatchObject({ packs: 1, damaged: [{ key }] });
+    expect(next.list).toMatch(/^bad\//);
   });
 
   it.each<[string, number, string, number]>([

@@ -136,6 +136,29 @@ describe('the keys of a vault', () => {
     ).rejects.toMatchObject({ code: 'vault.weak-passphrase' });
   });
 
+  it('are not two when a change that was stopped half way is made again', async () => {
+    const store = new MemoryObjectStore();
+    await createVault(store);
+    const anna = { passphrase: SECOND, label: 'anna' };
+    const first = await (await openKeys(store)).addPassphrase(anna, 'vault', signal);
+    expect(await (await openKeys(store)).addPassphrase(anna, 'vault', signal)).toBe(first);
+    const dying = new FaultyObjectStore(store);
+    const keys = await openKeys(dying, byPassphrase(SECOND));
+    dying.follow(({ kind }) => (kind === 'remove' ? 'dies' : undefined));
+    await expect(keys.changePassphrase('the third passphrase', signal)).rejects.toThrow();
+
+    await (
+      await openKeys(store, byPassphrase(SECOND))
+    ).changePassphrase('the third passphrase', signal);
+
+    const labels = (await (await openKeys(store)).list(signal)).map(({ label }) => label);
+    expect(labels).toEqual(['', 'recovery file', 'anna']);
+    // The one that opened the vault is not the one that takes its place.
+    const same = await openKeys(store, byPassphrase('the third passphrase'));
+    await same.changePassphrase('the third passphrase', signal);
+    expect(await opens(store, byPassphrase('the third passphrase'))).toBe(true);
+  });
+
   it('get a new recovery file in the place of the old one, and keep the old one if the new one is not kept', async () => {
     const store = new MemoryObjectStore();
     const { recoveryFile } = await createVault(store);

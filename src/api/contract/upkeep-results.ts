@@ -206,6 +206,8 @@ export const RepairReport = z
       )
       .readonly(),
     writtenBytes: ByteCount,
+    /** Lists of damage of which something can be read again, and is noted so. */
+    healedLists: Count.default(0),
     unreadablePoints: z.array(z.string()).readonly(),
   })
   .meta({ id: 'RepairReport' });

@@ -1,6 +1,6 @@
 import { type Command } from 'commander';
 import { type Point } from '../../api/contract/points.ts';
-import { choosePoint } from '../choose-point.ts';
+import { choosePoint, withoutGivenUp } from '../choose-point.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { plainText } from '../plain-text.ts';
@@ -68,7 +68,14 @@ async function retire(
 ): Promise<Outcome> {
   const { vault } = options;
   const all = await pointsIn(cli, vault);
-  const chosen = asked.map((one) => choosePoint(all, one, { ...options, listedBy: LISTED_BY }));
+  const service = await cli.service();
+  const { points: gone } = await service.call('listRetired', { path: { vault } }, cli.signal);
+  const givenUp = gone.map(({ pointId }) => pointId);
+  const { left, before } = withoutGivenUp(asked, all, givenUp);
+  if (left.length === 0) {
+    return { document: { retired: [], before }, text: 'All of them were given up before.\n' };
+  }
+  const chosen = left.map((one) => choosePoint(all, one, { ...options, listedBy: LISTED_BY }));
   const ids = [...new Set(chosen.map(({ id }) => id))];
   const planned = await endedJob(cli, { route: 'planRetirement', vault, body: { points: ids } });
   const { result } = planned;
@@ -83,10 +90,9 @@ async function retire(
   await cli.confirm(`Give up ${count(ids.length, 'recovery point')}?`, options);
   const passphrase = await cli.environment.readPassphrase('retention');
   const body = { points: ids, ...secretOf(passphrase) };
-  const service = await cli.service();
   const retired = await service.call('retirePoints', { path: { vault }, body }, cli.signal);
   return {
-    document: { plan: planned, retired: retired.points },
+    document: { plan: planned, retired: retired.points, before },
     text: `${count(ids.length, 'recovery point')} given up. "hyperkeep vault prune ${vault}" gives the space back; until then "hyperkeep points revive --vault ${vault}" brings one back.\n`,
   };
 }

@@ -9,7 +9,7 @@ import { type Outcome } from '../outcome.ts';
 import { plainText } from '../plain-text.ts';
 import { count } from '../quantities.ts';
 import { holdsText, retiredText, retirementPlanText } from '../vault-text/retention-text.ts';
-import { choosePoint } from '../choose-point.ts';
+import { choosePoint, withoutGivenUp } from '../choose-point.ts';
 import { pointDocument } from './point-list.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
 
@@ -34,13 +34,21 @@ export async function retire(
 ): Promise<Outcome> {
   return await withVault(cli, options, async (vault) => {
     const all = await vault.points(cli.signal);
-    const points = asked.map((one) => choosePoint(all, one, options));
+    const givenUp = await vault.inside.points.retired(cli.signal);
+    const { left, before } = withoutGivenUp(asked, all, givenUp);
+    if (left.length === 0) {
+      return {
+        document: { points: [], retired: true, before },
+        text: 'All of them were given up before.\n',
+      };
+    }
+    const points = left.map((one) => choosePoint(all, one, options));
     using meter = cli.meter();
     const running = { signal: cli.signal, report: meter.report };
     const plan = await planRetirement(vault.inside, points, running);
     const names = plan.points.map(({ vmId, id }) => ({ vmId, id }));
-    const document = { ...plan, retired: options.dryRun !== true };
-    const text = retirementPlanText(plan, (timeMs) => cli.time(timeMs));
+    const document = { ...plan, retired: options.dryRun !== true, before };
+    const text = `${retirementPlanText(plan, (timeMs) => cli.time(timeMs))}${beforeText(before)}`;
     if (options.dryRun === true) {
       return { document, text: `${text}Nothing was changed.\n` };
     }
@@ -52,6 +60,10 @@ export async function retire(
       text: `${count(names.length, 'recovery point')} given up. "hyperkeep rescue prune" gives the space back; until then "hyperkeep rescue revive" brings one back.\n`,
     };
   });
+}
+
+function beforeText(before: readonly string[]): string {
+  return before.length === 0 ? '' : `Given up before: ${plainText(before.join(', '))}\n`;
 }
 
 /** Holds a point, releases it, or without a point says which are held. */

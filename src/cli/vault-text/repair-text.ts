@@ -24,9 +24,12 @@ export function repairText(report: RepairReport, verb: 'would be' | 'was', scrub
 }
 
 /** True if carrying it out would write anything. */
-export function isWorthRepairing({ objects, packs }: RepairReport): boolean {
+export function isWorthRepairing({ objects, packs, healedLists }: RepairReport): boolean {
   return (
-    packs.some(({ key }) => key !== undefined) || objects.some(({ outcome }) => outcome !== 'left')
+    // A repair that was stopped has written packs and noted nothing of it.
+    healedLists > 0 ||
+    packs.some(({ key }) => key !== undefined) ||
+    objects.some(({ outcome }) => outcome !== 'left')
   );
 }
 

@@ -10,7 +10,7 @@ import { PREFIXES } from '../layout.ts';
 import { nextNumbered } from '../numbered-objects.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { parseRecoveryFile } from '../recovery-file.ts';
-import { readKeyObject, unwrap } from '../unlock.ts';
+import { keyObjects, readKeyObject, unwrap } from '../unlock.ts';
 import type { KdfCost, VaultUnlock } from '../vault-options.ts';
 
 /** Label of the objects that a recovery file opens. */
@@ -68,4 +68,33 @@ export class KeyWriter {
     const opened = await unwrap(key, stored, unlock);
     return opened !== undefined && sameBytes(opened, secret);
   }
+}
+
+/** The object, besides one, that wraps just this under this label and that the passphrase opens. */
+export async function findPassphrase(
+  store: ObjectStore,
+  unlock: NewUnlock,
+  {
+    purpose,
+    label,
+    secret,
+    besides,
+  }: Pick<Wrapping, 'purpose' | 'label' | 'secret'> & {
+    readonly besides: ObjectKey | undefined;
+  },
+  signal: AbortSignal,
+): Promise<ObjectKey | undefined> {
+  for (const key of await keyObjects(store, signal)) {
+    const object = key === besides ? undefined : await readKeyObject(store, key, signal);
+    if (object === undefined || isFault(object) || object.kind !== 'passphrase') {
+      continue;
+    }
+    // Opening costs an Argon2 run.
+    const isLike = object.purpose === purpose && object.label === label;
+    const opened = isLike ? await unwrap(key, object, unlock) : undefined;
+    if (opened !== undefined && sameBytes(opened, secret)) {
+      return key;
+    }
+  }
+  return undefined;
 }

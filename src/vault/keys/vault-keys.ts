@@ -20,7 +20,7 @@ import {
 } from '../unlock.ts';
 import type { KdfCost } from '../vault-options.ts';
 import { changeFormat, keysChanged } from './format-change.ts';
-import { KeyWriter, RECOVERY_LABEL, type NewUnlock } from './key-writer.ts';
+import { findPassphrase, KeyWriter, RECOVERY_LABEL, type NewUnlock } from './key-writer.ts';
 
 /** One object under `keys/`. */
 export interface KeyEntry {
@@ -101,7 +101,11 @@ export class VaultKeys {
     return entries;
   }
 
-  /** @throws Fault `vault.weak-passphrase` */
+  /**
+   * Adds a passphrase. One that is there under this label stays as it is: whoever repeats what was stopped half way gets
+   * no second one.
+   * @throws Fault `vault.weak-passphrase`
+   */
   async addPassphrase(
     { passphrase, label }: NewPassphrase,
     purpose: KeyPurpose,
@@ -109,8 +113,7 @@ export class VaultKeys {
   ): Promise<ObjectKey> {
     refuseWeakPassphrase(passphrase);
     const secret = purpose === 'vault' ? this.#unlocked.keys.keyring : this.#seed();
-    const unlock = { kind: 'passphrase', passphrase } as const;
-    return this.#put(unlock, { purpose, label, secret }, signal);
+    return this.#putOnce(passphrase, { purpose, label, secret }, signal);
   }
 
   /**
@@ -125,7 +128,10 @@ export class VaultKeys {
         'Open the vault with the passphrase that is to be changed; or add a new one and remove the old one.',
       );
     }
-    await this.addPassphrase({ passphrase, label: opener.label }, 'vault', signal);
+    refuseWeakPassphrase(passphrase);
+    const { label } = opener;
+    const wrapped = { purpose: 'vault', label, secret: this.#unlocked.keys.keyring } as const;
+    await this.#putOnce(passphrase, { ...wrapped, besides: opener.key }, signal);
     await this.#store.remove(opener.key, signal);
   }
 
@@ -267,6 +273,20 @@ export class VaultKeys {
         signal,
       );
     }
+  }
+
+  /** @returns the key of an object that the passphrase opens: an old one, or a new one that was tested */
+  async #putOnce(
+    passphrase: string,
+    {
+      besides,
+      ...what
+    }: { purpose: KeyPurpose; label: string; secret: Uint8Array; besides?: ObjectKey },
+    signal: AbortSignal,
+  ): Promise<ObjectKey> {
+    const unlock = { kind: 'passphrase', passphrase } as const;
+    const known = await findPassphrase(this.#store, unlock, { ...what, besides }, signal);
+    return known ?? this.#put(unlock, what, signal);
   }
 
   async #put(

@@ -59,11 +59,17 @@ export interface ScrubReport {
   readonly damaged: readonly DamagedPack[];
   /** Small objects that are not what a holder of the key wrote; without a key nobody can tell. */
   readonly damagedObjects: readonly ObjectKey[];
-  /** The list of damaged slots that was written, if any were not known before. */
+  /** The list of damaged slots that was written, the last of them if there were several; none if all was known before. */
   readonly list?: ObjectKey;
 }
 
 type Checked = Pick<PackFindings, 'key' | 'bytes' | 'requests' | 'depth' | 'why' | 'frames'>;
+
+interface Work {
+  readonly check: (turn: ScrubTurn) => Promise<Checked>;
+  /** Returns when everybody can know of the damage that was found until now. */
+  readonly writeDown: () => Promise<void>;
+}
 
 /** What all kinds of scrub share: whose turn it is, the budget, and the ledger. */
 class Round {
@@ -84,7 +90,7 @@ class Round {
   async run(
     store: ObjectStore,
     wanted: ScrubBudget | undefined,
-    check: (turn: ScrubTurn) => Promise<Checked>,
+    { check, writeDown }: Work,
   ): Promise<Pick<ScrubReport, 'totalPacks' | 'totalBytes' | 'ended'>> {
     const { signal, report } = this.#running;
     const proofs = await this.#ledger.load();
@@ -93,27 +99,36 @@ class Round {
     const bytesMax = bytesToScrub(wanted, totalBytes);
     const requestsMax = wanted?.requests ?? Infinity;
     const dueBytes = Math.min(totalBytes, bytesMax);
-    const ends = { totalPacks: turns.length, totalBytes };
+    let ended: ScrubReport['ended'] = 'all-checked';
     try {
       for (const turn of turns) {
         if (this.bytes >= bytesMax || this.requests >= requestsMax) {
-          return { ...ends, ended: 'budget' };
+          ended = 'budget';
+          break;
         }
         signal.throwIfAborted();
-        await this.#take(await check(turn));
+        this.#take(await check(turn));
+        if (this.#open.length >= PACKS_PER_RECORD) {
+          await this.#record(writeDown);
+        }
         report?.({
           phase: 'scrubbing',
           doneBytes: Math.min(this.bytes, dueBytes),
           totalBytes: dueBytes,
         });
       }
-      return { ...ends, ended: 'all-checked' };
+      await this.#record(writeDown);
     } finally {
-      await this.#record();
+      // Damage that stands nowhere is looked for again, and first.
+      await this.#ledger.record(
+        this.#open.filter(({ damage }) => damage === undefined),
+        [],
+      );
     }
+    return { totalPacks: turns.length, totalBytes, ended };
   }
 
-  async #take({ key, bytes, requests, depth, why }: Checked): Promise<void> {
+  #take({ key, bytes, requests, depth, why }: Checked): void {
     this.packs += 1;
     this.bytes += bytes;
     this.requests += requests;
@@ -124,12 +139,10 @@ class Round {
       checkedAtMs: this.#clock.nowMs(),
       ...(why.length === 0 ? {} : { damage: why.join(' ').slice(0, 1000) }),
     });
-    if (this.#open.length >= PACKS_PER_RECORD) {
-      await this.#record();
-    }
   }
 
-  async #record(): Promise<void> {
+  async #record(writeDown: Work['writeDown']): Promise<void> {
+    await writeDown();
     const proofs = this.#open;
     this.#open = [];
     await this.#ledger.record(proofs, []);
@@ -138,7 +151,8 @@ class Round {
 
 /**
  * Reads packs, least recently checked first, until the budget is used up, and proves every frame. What is
- * damaged and in no other generation of its pack is written to `bad/`. Cancelled, it keeps what it has proven.
+ * damaged and in no other generation of its pack is written to `bad/`, before the ledger says that it was looked at.
+ * Cancelled or killed, it keeps what it has proven.
  */
 export async function scrub(
   parts: ScrubParts,
@@ -156,7 +170,15 @@ export async function scrub(
   const damaged: DamagedPack[] = [];
   let reached: ProofDepth = depth;
   const round = new Round(options.ledger, clock, running);
-  const ends = await round.run(base.store, options.budget, async ({ key }) => {
+  let list: ObjectKey | undefined;
+  const writeDown = async (): Promise<void> => {
+    const fresh = newlyDamaged(known, lost);
+    if (!fresh.isEmpty) {
+      list = await writeDamage(base, fresh, signal);
+      await known.read(signal);
+    }
+  };
+  const inspect = async ({ key }: ScrubTurn): Promise<Checked> => {
     const name = nameOf(key);
     const findings = await check.run(name, signal);
     reached = findings.depth === 'frames' ? 'frames' : reached;
@@ -169,9 +191,8 @@ export async function scrub(
     addSlots(lost, name.ulid, slots);
     damaged.push({ key, frames, why, lostSlots: slots === 'all' ? slots : slots.size });
     return { ...findings, bytes: findings.bytes + bytes, requests: findings.requests + requests };
-  });
-  const fresh = newlyDamaged(known, lost);
-  const list = fresh.isEmpty ? undefined : await writeDamage(base, fresh, signal);
+  };
+  const ends = await round.run(base.store, options.budget, { check: inspect, writeDown });
   const { packs, bytes, requests } = round;
   const done = {
     depth: reached,
@@ -193,7 +214,7 @@ export async function scrubWithoutKey(
 ): Promise<ScrubReport> {
   const damaged: DamagedPack[] = [];
   const round = new Round(ledger, clock, running);
-  const ends = await round.run(store, budget, async ({ key }) => {
+  const check = async ({ key }: ScrubTurn): Promise<Checked> => {
     const { bytes, requests, damage } = await checkPackCrc(store, key, running.signal);
     const frames = damage.flatMap(({ frame }) => (frame === undefined ? [] : [frame]));
     const why = damage.map(({ part, frame, why: reason }) =>
@@ -203,7 +224,9 @@ export async function scrubWithoutKey(
       damaged.push({ key, frames, why, lostSlots: 'all' });
     }
     return { key, bytes, requests, depth: 'crc', why, frames };
-  });
+  };
+  // Without a key nothing can be written into the vault: who looks after it reads the report.
+  const ends = await round.run(store, budget, { check, writeDown: () => Promise.resolve() });
   const { packs, bytes, requests } = round;
   return { depth: 'crc', packs, bytes, requests, ...ends, damaged, damagedObjects: [] };
 }

@@ -1,10 +1,12 @@
 import { Fault, isFault } from '../../kernel/fault.ts';
 import { encodeFormat } from '../format-object.ts';
+import type { KeyObject } from '../key-object.ts';
 import type { KeyTree } from '../key-tree.ts';
 import { numberedKey, numberOf, PREFIXES } from '../layout.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { verifies } from '../proof/control-check.ts';
-import { unlockVault } from '../unlock.ts';
+import { keyObjects, readKeyObject, unlockVault } from '../unlock.ts';
+import type { VaultInside } from '../vault.ts';
 import type { VaultUnlock } from '../vault-options.ts';
 import type { ObjectRepair, ObjectRepairOptions } from './object-repair.ts';
 
@@ -13,7 +15,8 @@ const IDENTIFYING = [PREFIXES.points, PREFIXES.data, PREFIXES.metadata] as const
 
 /**
  * Makes a vault openable again whose format or whose keys are gone or damaged, by a copy that opens. Keys come back only where
- * none is left that could be read: one that is missing beside others was removed by somebody.
+ * no recovery object is left that could be read: one that is missing beside others was removed by somebody. Killed, it does
+ * the rest when it is run again, or `repairVault` does.
  * @throws Fault `vault.not-found` if there is nothing here that the copy's keys could be for
  */
 export async function repairAccess(
@@ -25,7 +28,7 @@ export async function repairAccess(
   { apply, overwrite }: ObjectRepairOptions,
   signal: AbortSignal,
 ): Promise<ObjectRepair[]> {
-  const { keys, format } = await unlockVault(copy, { vault: unlock }, signal);
+  const { keys, format, openedBy } = await unlockVault(copy, { vault: unlock }, signal);
   await requireVault(store, signal);
   const repairs: ObjectRepair[] = [];
   const put = async (key: ObjectKey, bytes: Uint8Array): Promise<void> => {
@@ -49,7 +52,8 @@ export async function repairAccess(
       outcome: 'written-anew',
     });
   }
-  return [...repairs, ...(await repairKeys({ store, copy, keys }, { put, overwrite }, signal))];
+  const ways = { put, overwrite, ...(openedBy === undefined ? {} : { openedBy }) };
+  return [...repairs, ...(await repairKeys({ store, copy, keys }, ways, signal))];
 }
 
 /** Two objects of one key carry the same bytes, so one that differs from the copy's is not what was written. */
@@ -62,31 +66,28 @@ async function repairKeys(
   {
     put,
     overwrite,
+    openedBy,
   }: {
     readonly put: (key: ObjectKey, bytes: Uint8Array) => Promise<void>;
     readonly overwrite: boolean;
+    readonly openedBy?: ObjectKey;
   },
   signal: AbortSignal,
 ): Promise<ObjectRepair[]> {
   const repairs: ObjectRepair[] = [];
-  const here = await inspect(
-    store,
-    PREFIXES.keys,
-    (key, object) => verifies(keys, key, object),
-    signal,
-  );
-  for await (const { key } of copy.list(PREFIXES.keys, signal)) {
+  const hasRecovery = !(await lacksRecovery(store, signal));
+  // The vault opens when all keys but recovery objects are there, and lacks these until all are.
+  const rank = (object: KeyThere): number =>
+    isRecovery(object) ? 2 : object.key === openedBy ? 1 : 0;
+  const there = (await keysAt(copy, signal)).toSorted((a, b) => rank(a) - rank(b));
+  for (const { key } of there) {
     const [mine, theirs] = [await store.get(key, signal), await copy.get(key, signal)];
     const isSame = mine !== undefined && theirs !== undefined && Buffer.from(mine).equals(theirs);
     if (theirs === undefined || isSame || !verifies(keys, key, theirs)) {
       continue;
     }
     const was = mine === undefined ? 'missing' : 'damaged';
-    const why = reasonToLeave(
-      was,
-      overwrite,
-      here.some(({ isWhole }) => isWhole),
-    );
+    const why = reasonToLeave(was, overwrite, hasRecovery);
     if (why !== undefined) {
       repairs.push({ key, was, outcome: 'left', why });
       continue;
@@ -100,14 +101,53 @@ async function repairKeys(
 function reasonToLeave(
   was: ObjectRepair['was'],
   overwrite: boolean,
-  hasOthers: boolean,
+  hasRecovery: boolean,
 ): string | undefined {
   if (was === 'damaged') {
     return overwrite ? undefined : 'nothing is overwritten unless it is asked for';
   }
-  return hasOthers
-    ? 'other keys are there, so somebody may have removed it; open with one of them and add a new one'
+  return hasRecovery
+    ? 'a key of a recovery file is there, so somebody may have removed it; open with that or another one and add a new one'
     : undefined;
+}
+
+type KeyThere = KeyObject & { readonly key: ObjectKey };
+
+/** Objects under `keys/` that can be read. */
+async function keysAt(store: ObjectStore, signal: AbortSignal): Promise<KeyThere[]> {
+  const found: KeyThere[] = [];
+  for (const key of await keyObjects(store, signal)) {
+    const object = await readKeyObject(store, key, signal);
+    if (object !== undefined && !isFault(object)) {
+      found.push({ ...object, key });
+    }
+  }
+  return found;
+}
+
+/** Whether it opens the vault by a recovery file. */
+function isRecovery({ kind, purpose }: KeyThere): boolean {
+  return kind === 'recovery' && purpose === 'vault';
+}
+
+/** A recovery object goes only when another has taken its place: where none is, keys were lost and not taken away. */
+async function lacksRecovery(store: ObjectStore, signal: AbortSignal): Promise<boolean> {
+  return !(await keysAt(store, signal)).some(isRecovery);
+}
+
+/** Objects of the copy that its recovery file opens, if the vault has none; what ends the lack comes last. */
+export async function lostRecoveryKeys(
+  { base, format }: Pick<VaultInside, 'base' | 'format'>,
+  copy: ObjectStore,
+  signal: AbortSignal,
+): Promise<ObjectKey[]> {
+  if (!(await lacksRecovery(base.store, signal))) {
+    return [];
+  }
+  return (await keysAt(copy, signal))
+    .filter(({ kind, vaultId }) => kind === 'recovery' && vaultId === format.vaultId)
+    .toSorted((a, b) => Number(isRecovery(a)) - Number(isRecovery(b)))
+    .map(({ key }) => key);
 }
 
 interface Inspected {

@@ -10,6 +10,7 @@ import { PointStore } from '../point-store.ts';
 import { verifies } from '../proof/control-check.ts';
 import { pointPacks } from '../proof/point-packs.ts';
 import type { VaultInside } from '../vault.ts';
+import { lostRecoveryKeys } from './access-repair.ts';
 import { MergedStore } from './merged-store.ts';
 
 /** What became of a small object that is missing or damaged. */
@@ -28,7 +29,7 @@ export interface ObjectRepairOptions {
 
 const NOT_ASKED = 'nothing is overwritten unless it is asked for';
 
-/** Lists and marks; points come last, when what they need is back. Packs have their own way, keys are given out by people. */
+/** Lists and marks; points come last, when what they need is back. Packs have their own way, passphrases are given out by people. */
 const LISTED = [
   PREFIXES.format,
   PREFIXES.condemned,
@@ -49,8 +50,12 @@ export async function repairObjects(
   signal: AbortSignal,
 ): Promise<ObjectRepair[]> {
   const repairs: ObjectRepair[] = [];
+  const wanted = [await lostRecoveryKeys(inside, copy, signal)];
   for (const prefix of LISTED) {
-    for (const key of await keysIn(copy, prefix, signal)) {
+    wanted.push(await keysIn(copy, prefix, signal));
+  }
+  for (const keys of wanted) {
+    for (const key of keys) {
       const repair = await repairObject(inside, copy, { ...options, key }, signal);
       if (repair !== undefined) {
         repairs.push(repair);

@@ -31,6 +31,8 @@ export interface RepairReport {
   readonly objects: readonly ObjectRepair[];
   readonly packs: readonly PackRepair[];
   readonly writtenBytes: number;
+  /** Lists under `bad/` of which something can be read again, and is noted so. */
+  readonly healedLists: number;
   /** Points whose map cannot be walked, here or in the copy: what they need is not known. */
   readonly unreadablePoints: readonly string[];
 }
@@ -83,29 +85,30 @@ export async function repairVault(
       counted: 'packs',
     });
   }
+  const healed = healedOf(damaged, packs);
   if (!dryRun) {
-    await noteHealed(inside, damaged, packs, signal);
+    for (const [list, slots] of healed) {
+      await writeHealed(base, list, slots, signal);
+    }
   }
   const writtenBytes = packs.reduce((sum, { bytes }) => sum + bytes, 0);
-  return { dryRun, objects, packs, writtenBytes, unreadablePoints };
+  const healedLists = healed.size;
+  return { dryRun, objects, packs, writtenBytes, healedLists, unreadablePoints };
 }
 
-/** Says of each list of damage what of it can be read again. */
-async function noteHealed(
-  { base }: VaultInside,
-  damaged: DamagedSlots,
-  packs: readonly PackRepair[],
-  signal: AbortSignal,
-): Promise<void> {
+/** Of each list of damage what can be read again and is not noted yet. */
+function healedOf(damaged: DamagedSlots, packs: readonly PackRepair[]): Map<ObjectKey, SlotSet> {
+  const healed = new Map<ObjectKey, SlotSet>();
   for (const list of damaged.lists) {
     const now = new SlotSet();
     for (const repair of packs) {
       addHealed(now, list, repair);
     }
     if (!now.isEmpty) {
-      await writeHealed(base, list.key, now, signal);
+      healed.set(list.key, now);
     }
   }
+  return healed;
 }
 
 function addHealed(now: SlotSet, { slots, healed }: DamageList, repair: PackRepair): void {

@@ -46,7 +46,12 @@ describe('rescue retire, hold, revive, prune and usage', () => {
     expect(planned.freedBytes).toBeGreaterThan(2_000_000);
     await lab.document(['retire', first, '--yes', ...vault]);
     const back = await lab.document<{ point: Point }>(['revive', first, ...vault]);
-    await lab.document(['retire', back.point.id, '--yes', ...vault]);
+    // Typed again after it was stopped half way.
+    const both = await lab.document<{ points: Point[]; before: string[] }>([
+      ...['retire', first, back.point.id, '--yes', ...vault],
+    ]);
+    expect(both.points.map(({ id }) => id)).toEqual([back.point.id]);
+    expect(both.before).toEqual([first]);
 
     const dry = await lab.rescue(['prune', '--young', '0', '--dry-run', ...vault]);
     expect(dry.stdout).toContain('Nothing was changed.');
