@@ -29,10 +29,7 @@ export async function findConflict(
   if (condemned.isEmpty) {
     return 'none';
   }
-  if (
-    usesAny(nodes, used, condemned) ||
-    metadataPacks.some((ulid) => condemned.of(ulid) !== undefined)
-  ) {
+  if (usesAny(nodes, used, condemned) || metadataPacks.some((ulid) => condemned.touches(ulid))) {
     return 'own-slots';
   }
   const parentStands =
@@ -46,7 +43,7 @@ export async function findConflict(
 function usesAny({ base }: MapNodes, used: SlotBitmap, condemned: SlotSet): boolean {
   for (const pack of used.packs()) {
     const { ulid } = base.numbers.name(pack);
-    if (condemned.of(ulid) === undefined) {
+    if (!condemned.touches(ulid)) {
       continue;
     }
     for (const slot of used.slots(pack)) {

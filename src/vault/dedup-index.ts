@@ -9,7 +9,7 @@ import { KnownPacks } from './known-packs.ts';
 import type { PackFooter } from './pack-layout.ts';
 import { PACK_UNUSABLE, PACK_USABLE } from './pack-numbers.ts';
 import type { Packs, VaultBase } from './packs.ts';
-import type { SlotRange, SlotSet } from './slot-set.ts';
+import type { SlotLookup, SlotRange, SlotSet } from './slot-set.ts';
 
 const CAPACITY_FIRST = 2 ** 16;
 /** Entries moved between two turns of the event loop: about 5 ms. */
@@ -32,7 +32,7 @@ export class DedupIndex {
   #table: IndexTable;
   readonly #entriesMax: number;
   #runs: IndexRuns | undefined;
-  #excluded: SlotSet | undefined;
+  #excluded: SlotLookup | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #loaded = false;
 
@@ -74,7 +74,7 @@ export class DedupIndex {
   }
 
   /** Learns the packs of the vault once: from the cache, or by listing them when that may lack some. */
-  async load(excluded: SlotSet, signal: AbortSignal): Promise<void> {
+  async load(excluded: SlotLookup, signal: AbortSignal): Promise<void> {
     await this.#inTurn(async () => {
       if (this.#loaded) {
         return;
@@ -92,7 +92,7 @@ export class DedupIndex {
       }
       if (packs.length > PACKS_MANY) {
         // Names of packs, and what they were parsed from: a job that runs for hours would keep them.
-        collectGarbage('all');
+        collectGarbage('room');
       }
       this.#loaded = true;
     });
@@ -169,7 +169,7 @@ export class DedupIndex {
 
   async #loadPacks(
     packs: readonly number[],
-    excluded: SlotSet,
+    excluded: SlotLookup,
     signal: AbortSignal,
   ): Promise<void> {
     const isMany = packs.length * PACK_ENTRIES_EXPECTED > this.#entriesMax;
@@ -208,14 +208,14 @@ export class DedupIndex {
   }
 
   /** Packs in runs can be looked up at once. @returns the others */
-  #useRuns(packs: readonly number[], excluded: SlotSet): number[] {
+  #useRuns(packs: readonly number[], excluded: SlotLookup): number[] {
     const { numbers } = this.#base;
     return packs.filter((pack) => {
       if (this.#runs?.covers(pack) !== true) {
         return true;
       }
       const isUnused = numbers.state(pack) === PACK_UNUSABLE;
-      if (isUnused && excluded.of(numbers.name(pack).ulid) !== 'all') {
+      if (isUnused && !excluded.hasAll(numbers.name(pack).ulid)) {
         numbers.setState(pack, PACK_USABLE);
       }
       return false;
@@ -224,22 +224,22 @@ export class DedupIndex {
 
   async #footer(
     pack: number,
-    excluded: SlotSet,
+    excluded: SlotLookup,
     signal: AbortSignal,
   ): Promise<PackFooter | undefined> {
     const name = this.#base.numbers.name(pack);
-    if (excluded.of(name.ulid) === 'all' || this.#base.numbers.state(pack) !== PACK_UNUSABLE) {
+    if (excluded.hasAll(name.ulid) || this.#base.numbers.state(pack) !== PACK_UNUSABLE) {
       return undefined;
     }
     return this.#known.footer(pack, signal);
   }
 
-  async #loadPack(pack: number, footer: PackFooter, excluded: SlotSet): Promise<void> {
+  async #loadPack(pack: number, footer: PackFooter, excluded: SlotLookup): Promise<void> {
     const { ulid } = this.#base.numbers.name(pack);
     await this.#makeRoom(footer.slots);
     const slots = { sectors: footer.sizes, ids: footer.ids };
     const isWanted = (slot: number): boolean => !excluded.has(ulid, slot);
-    const some = excluded.of(ulid) === undefined ? undefined : isWanted;
+    const some = excluded.touches(ulid) ? isWanted : undefined;
     this.#table.insertSlots(slots, { pack, first: 0 }, some);
     this.#base.numbers.setState(pack, PACK_USABLE);
   }

@@ -11,7 +11,7 @@ import { packChunks, unpackChunks, type PackedChunks, type PlacedChunk } from '.
 import type { DiskStatistics } from './recovery-point.ts';
 import type { Healing } from './repair/healing.ts';
 import type { SlotBitmap } from './slot-bitmap.ts';
-import type { SlotSet } from './slot-set.ts';
+import type { SlotLookup } from './slot-set.ts';
 import type { Piece, StoreResult } from './store-task.ts';
 import type { DiskSource, Running } from './vault-options.ts';
 import type { WorkerPool } from './worker-pool.ts';
@@ -23,7 +23,7 @@ export interface StorerParts {
   readonly index: DedupIndex;
   readonly assembly: PackAssembly;
   /** Slots that must not be used again. */
-  readonly excluded: SlotSet;
+  readonly excluded: SlotLookup;
   /** Collects the slots that were not inherited. */
   readonly used: SlotBitmap;
   readonly map: Pick<MapBuilderParts, 'nodes' | 'metadata'>;

@@ -5,7 +5,7 @@ import type { FooterCache } from './footer-cache.ts';
 import { PREFIXES } from './layout.ts';
 import type { ObjectKey } from './object-store.ts';
 import type { VaultBase } from './packs.ts';
-import { SlotSet } from './slot-set.ts';
+import { SlotSet, SlotUnion, type SlotLookup } from './slot-set.ts';
 
 /**
  * Slots that must not be deduplicated against: condemned by a collector (for ever, also when it
@@ -17,7 +17,8 @@ export class ExcludedSlots {
   readonly #cache: FooterCache | undefined;
   readonly #seen = new Set<ObjectKey>();
   readonly condemned = new SlotSet();
-  readonly all = new SlotSet();
+  readonly #damaged = new SlotSet();
+  readonly all: SlotLookup = new SlotUnion(this.condemned, this.#damaged);
   /** Whether `bad/` holds anything. */
   hasDamage = false;
 
@@ -30,28 +31,32 @@ export class ExcludedSlots {
 
   /** Reads what is new under `gc/`. @returns the slots that were not known to be condemned before */
   async readCondemned(signal: AbortSignal): Promise<SlotSet> {
-    const fresh = await this.#read('condemned', signal);
-    this.condemned.addAll(fresh);
-    return fresh;
+    return this.#read('condemned', this.condemned, signal);
   }
 
   /** Reads what is new under `bad/`. */
   async readDamaged(signal: AbortSignal): Promise<SlotSet> {
-    return this.#read('bad', signal);
+    return this.#read('bad', this.#damaged, signal);
   }
 
-  async #read(kind: 'condemned' | 'bad', signal: AbortSignal): Promise<SlotSet> {
-    const fresh = new SlotSet();
+  /** @returns what is new; it may be `known` itself, if there was nothing in it: all of it twice would be much */
+  async #read(kind: 'condemned' | 'bad', known: SlotSet, signal: AbortSignal): Promise<SlotSet> {
+    const fresh = known.isEmpty ? known : new SlotSet();
     const prefix = kind === 'condemned' ? PREFIXES.condemned : PREFIXES.damaged;
+    const keys: ObjectKey[] = [];
     for await (const { key } of this.#base.store.list(prefix, signal)) {
       this.hasDamage ||= kind === 'bad';
-      if (this.#seen.has(key) || key.endsWith('.done')) {
-        continue;
+      if (!this.#seen.has(key) && !key.endsWith('.done')) {
+        fresh.addAll((await this.#kept(kind, key)) ?? (await this.#fetch(kind, key, signal)));
+        keys.push(key);
       }
-      fresh.addAll((await this.#kept(kind, key)) ?? (await this.#fetch(kind, key, signal)));
+    }
+    if (fresh !== known) {
+      known.addAll(fresh);
+    }
+    for (const key of keys) {
       this.#seen.add(key);
     }
-    this.all.addAll(fresh);
     return fresh;
   }
 

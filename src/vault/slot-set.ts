@@ -1,66 +1,111 @@
 import { ByteReader, ByteWriter, require } from './binary.ts';
 import { SLOTS_MAX } from './pack-layout.ts';
+import { SlotBits, type SlotRange } from './slot-bits.ts';
+import { SlotBlocks } from './slot-blocks.ts';
 import { ulidBytes, ulidText, type Ulid } from './ulid.ts';
+import { UlidTable } from './ulid-table.ts';
 
-/** Slots [first, first + count). */
-export interface SlotRange {
-  readonly first: number;
-  readonly count: number;
-}
+export type { SlotRange } from './slot-bits.ts';
 
 const PACKS_MAX = 4 * 1024 * 1024;
 
-/** Sets of slots as `gc/` and `bad/` carry them: docs/vault-format.md, section 5. */
-export class SlotSet {
-  /** Ranges are ascending and do not touch. */
-  readonly #packs = new Map<Ulid, 'all' | readonly SlotRange[]>();
+/** What can be asked of sets of slots. */
+export interface SlotLookup {
+  has(pack: Ulid, slot: number): boolean;
+  /** Whether a pack is in it whole, whatever is in the pack. */
+  hasAll(pack: Ulid): boolean;
+  /** Whether any slot of a pack is in it. */
+  touches(pack: Ulid): boolean;
+}
+
+/** One pack at a time is put together. */
+const bits = new SlotBits();
+
+/**
+ * Sets of slots as `gc/` and `bad/` carry them: docs/vault-format.md, section 5. In memory a pack takes 30 to 50 bytes
+ * and a bit for each of its slots, or four bytes for each range where that is less.
+ */
+export class SlotSet implements SlotLookup {
+  readonly #packs = new UlidTable();
+  readonly #blocks = new SlotBlocks();
+  #changes = 0;
 
   get isEmpty(): boolean {
-    return this.#packs.size === 0;
+    return this.#packs.count === 0;
   }
 
   get packCount(): number {
-    return this.#packs.size;
+    return this.#packs.count;
+  }
+
+  /** Memory taken. */
+  get bytes(): number {
+    return this.#packs.bytes + this.#blocks.bytes;
+  }
+
+  /** Another number whenever something was added. */
+  get changes(): number {
+    return this.#changes;
   }
 
   has(pack: Ulid, slot: number): boolean {
-    const ranges = this.#packs.get(pack);
-    return ranges === 'all' || (ranges !== undefined && covers(ranges, slot));
+    const number = this.#packs.find(pack);
+    return number !== undefined && this.#blocks.has(number, slot);
   }
 
-  /** What is in the set of one pack. */
+  hasAll(pack: Ulid): boolean {
+    const number = this.#packs.find(pack);
+    return number !== undefined && this.#blocks.hasAll(number);
+  }
+
+  touches(pack: Ulid): boolean {
+    return this.#packs.find(pack) !== undefined;
+  }
+
+  /** What is in the set of one pack: ranges are ascending and do not touch. */
   of(pack: Ulid): 'all' | readonly SlotRange[] | undefined {
-    return this.#packs.get(pack);
+    const number = this.#packs.find(pack);
+    return number === undefined ? undefined : this.#of(number);
   }
 
-  packs(): Iterable<Ulid> {
-    return this.#packs.keys();
+  *packs(): Iterable<Ulid> {
+    for (let number = 0; number < this.#packs.count; number++) {
+      yield this.#packs.ulid(number);
+    }
   }
 
   /** Without ranges nothing is added: an empty list stands for all slots where it is stored. */
   add(pack: Ulid, slots: 'all' | readonly SlotRange[]): void {
-    const known = this.#packs.get(pack);
-    if (slots === 'all' || known === 'all') {
-      this.#packs.set(pack, 'all');
+    if (slots === 'all') {
+      this.#change(pack, undefined);
     } else if (slots.length > 0) {
-      this.#packs.set(pack, joined([...(known ?? []), ...slots]));
+      this.#change(pack, () => {
+        for (const range of slots) {
+          bits.add(range);
+        }
+      });
     }
   }
 
   addAll(other: SlotSet): void {
-    for (const pack of other.packs()) {
-      this.add(pack, other.of(pack) ?? []);
+    for (let number = 0; number < other.#packs.count; number++) {
+      const isAll = other.#blocks.hasAll(number);
+      const addSome = (): void => {
+        other.#blocks.load(number, bits);
+      };
+      this.#change(other.#packs.ulid(number), isAll ? undefined : addSome);
     }
   }
 
   encode(): Buffer {
-    const writer = new ByteWriter().varint(this.#packs.size);
-    for (const [pack, ranges] of this.#packs) {
-      writer.bytes(ulidBytes(pack));
-      const list = ranges === 'all' ? [] : ranges;
-      writer.varint(list.length);
+    const writer = new ByteWriter().varint(this.#packs.count);
+    for (let number = 0; number < this.#packs.count; number++) {
+      writer.bytes(ulidBytes(this.#packs.ulid(number)));
+      const slots = this.#of(number);
+      const ranges = slots === 'all' ? [] : slots;
+      writer.varint(ranges.length);
       let end = 0;
-      for (const { first, count } of list) {
+      for (const { first, count } of ranges) {
         writer.varint(first - end).varint(count);
         end = first + count;
       }
@@ -75,46 +120,67 @@ export class SlotSet {
     for (let left = reader.varint(PACKS_MAX); left > 0; left--) {
       const pack = ulidText(reader.bytes(16));
       const count = reader.varint(SLOTS_MAX);
-      const ranges: SlotRange[] = [];
-      let end = 0;
-      for (let i = 0; i < count; i++) {
-        const first = end + reader.varint(SLOTS_MAX);
-        const length = reader.varint(SLOTS_MAX);
-        require(length > 0 && first + length <= SLOTS_MAX, 'a range of slots is impossible');
-        ranges.push({ first, count: length });
-        end = first + length;
-      }
-      set.add(pack, count === 0 ? 'all' : ranges);
+      const addSome = (): void => {
+        readRanges(reader, count);
+      };
+      set.#change(pack, count === 0 ? undefined : addSome);
     }
     reader.end();
     return set;
   }
-}
 
-function joined(ranges: SlotRange[]): SlotRange[] {
-  const result: { first: number; count: number }[] = [];
-  for (const { first, count } of ranges.sort((a, b) => a.first - b.first)) {
-    const last = result.at(-1);
-    if (last !== undefined && first <= last.first + last.count) {
-      last.count = Math.max(last.count, first + count - last.first);
-    } else {
-      result.push({ first, count });
+  #of(number: number): 'all' | readonly SlotRange[] {
+    if (this.#blocks.hasAll(number)) {
+      return 'all';
+    }
+    bits.clear();
+    this.#blocks.load(number, bits);
+    return [...bits.ranges()];
+  }
+
+  /** @param addSome puts what is added into `bits`; without it that is everything */
+  #change(pack: Ulid, addSome: (() => void) | undefined): void {
+    bits.clear();
+    addSome?.();
+    const number = this.#packs.of(pack);
+    this.#changes += 1;
+    if (addSome === undefined) {
+      this.#blocks.setAll(number);
+    } else if (!this.#blocks.hasAll(number)) {
+      this.#blocks.load(number, bits);
+      this.#blocks.store(number, bits);
     }
   }
-  return result;
 }
 
-function covers(ranges: readonly SlotRange[], slot: number): boolean {
-  let low = 0;
-  let high = ranges.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((ranges[middle]?.first ?? 0) <= slot) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
+/** Several sets taken as one. */
+export class SlotUnion implements SlotLookup {
+  readonly #sets: readonly SlotLookup[];
+
+  constructor(...sets: readonly SlotLookup[]) {
+    this.#sets = sets;
   }
-  const range = ranges[low - 1];
-  return range !== undefined && slot < range.first + range.count;
+
+  has(pack: Ulid, slot: number): boolean {
+    return this.#sets.some((set) => set.has(pack, slot));
+  }
+
+  hasAll(pack: Ulid): boolean {
+    return this.#sets.some((set) => set.hasAll(pack));
+  }
+
+  touches(pack: Ulid): boolean {
+    return this.#sets.some((set) => set.touches(pack));
+  }
+}
+
+function readRanges(reader: ByteReader, count: number): void {
+  let end = 0;
+  for (let i = 0; i < count; i++) {
+    const first = end + reader.varint(SLOTS_MAX);
+    const length = reader.varint(SLOTS_MAX);
+    require(length > 0 && first + length <= SLOTS_MAX, 'a range of slots is impossible');
+    bits.add({ first, count: length });
+    end = first + length;
+  }
 }

@@ -15,6 +15,9 @@ export class UlidTable {
   /** Hash table of numbers + 1. */
   #table = new Int32Array(FIRST_CAPACITY * 2);
   #count = 0;
+  /** What was asked last: slots of one pack come one after another. */
+  #asked = '';
+  #answer: number | undefined;
 
   get count(): number {
     return this.#count;
@@ -27,12 +30,16 @@ export class UlidTable {
 
   /** The number of a ULID; a new one if it has none yet. */
   of(ulid: Ulid): number {
-    const bytes = ulidBytes(ulid);
-    return this.findBytes(bytes) ?? this.#add(bytes);
+    return this.find(ulid) ?? this.#add(ulidBytes(ulid));
   }
 
   find(ulid: string): number | undefined {
-    return isUlid(ulid) ? this.findBytes(ulidBytes(ulid)) : undefined;
+    if (this.#asked !== ulid) {
+      const isAny = this.#count > 0 && isUlid(ulid);
+      this.#answer = isAny ? this.findBytes(ulidBytes(ulid)) : undefined;
+      this.#asked = ulid;
+    }
+    return this.#answer;
   }
 
   /** The same for the 16 bytes of a ULID. */
@@ -88,6 +95,8 @@ export class UlidTable {
 
   #add(ulid: Buffer): number {
     const number = this.#count++;
+    this.#asked = '';
+    this.#answer = undefined;
     const at = number * ULID_WORDS;
     if (at >= this.#words.length) {
       const larger = new Uint32Array(grownCapacity(number) * ULID_WORDS);

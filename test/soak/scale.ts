@@ -4,7 +4,6 @@
 // read; the time for making them is taken off. Maps and points are genuine and lie in a folder. Everything runs
 // compiled, as it is installed. Needs about 2 GB of disk per TiB.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +15,7 @@ import { MeteredObjectStore } from '../../src/vault/object-stores/metered.ts';
 import type { OpenOptions } from '../../src/vault/vault-options.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { IndexLab, type IndexPlace } from '../support/synthetic/index-lab.ts';
+import { RandomDisk } from '../support/synthetic/random-disk.ts';
 import {
   CHUNK_SECTORS,
   PACK_SLOTS,
@@ -153,12 +153,10 @@ async function increment(folder: string): Promise<Report> {
   const vault = await Vault.open(store, unlock, { cacheFolder, warm: true }, signal);
   for (const round of ['first', 'second']) {
     const before = store.traffic;
-    for (const offset of offsets) {
-      disk.write(offset, randomBytes(2 ** 20));
-    }
     startMs = round === 'first' ? startMs : performance.now();
     const point = await backUp(vault, disk, {
       vm: syntheticVm(0),
+      reader: new RandomDisk(DISK_BYTES),
       changes: { method: 'changed-extents', extents },
     });
     const { puts, gets, lists } = store.traffic;

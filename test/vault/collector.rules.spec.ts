@@ -323,9 +323,12 @@ describe('a collection', () => {
     all.addAll(one);
     all.add(old, [{ first: 4, count: 1 }]);
 
-    expect(new DeadSlots(one, marking).has(pack, 1)).toBe(false);
-    expect(new DeadSlots(one, marking).has(pack, 0)).toBe(true);
-    expect(new DeadSlots(all, marking).has(pack, 1)).toBe(true);
+    expect(new DeadSlots(one, one.changes, marking).has(pack, 1)).toBe(false);
+    expect(new DeadSlots(one, one.changes, marking).has(pack, 0)).toBe(true);
+    const dead = new DeadSlots(all, all.changes, marking);
+    expect(dead.has(pack, 1)).toBe(true);
+    all.add(old, [{ first: 7, count: 1 }]);
+    expect(() => dead.has(pack, 1)).toThrow('condemned after G2 began');
   });
 });
 

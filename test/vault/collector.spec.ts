@@ -18,6 +18,7 @@ import type { RecoveryPoint } from '../../src/vault/recovery-point.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import type { CollectOptions, CollectReport } from '../../src/vault/collect/collect-options.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
+import { CondemnedLists } from '../../src/vault/collect/condemned-lists.ts';
 import { planPrune } from '../../src/vault/collect/prune-plan.ts';
 
 /** Nothing is young, and nothing is merged unless a test wants it. */
@@ -184,6 +185,39 @@ describe('collecting', () => {
     // Also for a process that knows the old generation.
     const back = await restored(vault, second, disk.size);
     expect(await fingerprint(back.reader())).toBe(await fingerprint(disk.reader()));
+  });
+
+  it('condemns of packs that are needed in part only what it can write anew, and goes on the next time', async () => {
+    const store = new MemoryObjectStore();
+    const { vault } = await createVault(store, { parameters: { packBytes: 2 ** 21 } });
+    const kept = new Map<RecoveryPoint, MemoryDisk>();
+    for (const [index, changed] of [1_100_000, 1_100_000, 1_100_000, 100_000].entries()) {
+      const vm = { vmId: `vm-${index}`, vmName: 'some' };
+      const disk = new MemoryDisk(1_600_000);
+      disk.write(0, seededBytes(`old ${index}`, 1_500_000));
+      const first = await backUp(vault, disk, { vm });
+      disk.write(400_000, seededBytes(`new ${index}`, changed));
+      kept.set(await backUp(vault, disk, { vm }), disk);
+      await vault.retire(first.id, signal);
+    }
+    const options = { smallPackBytes: 10_000, rewriteBytes: 2_000_000 };
+    const condemned = async (): Promise<number> => {
+      const lists = new CondemnedLists(vault.inside.base);
+      await lists.read(signal);
+      return [...lists.slots.packs()].filter((pack) => !lists.slots.hasAll(pack)).length;
+    };
+
+    for (const [round, left] of [2_300_000, 1_250_000, 150_000, 150_000].entries()) {
+      const report = await collect(vault, options);
+      expect(report.compactedPacks).toBe(round < 3 ? 1 : 0);
+      expect(await condemned()).toBe(Math.min(3, round + 1));
+      expect(report.deadBytesLeft).toBeGreaterThan(left * 0.8);
+      expect(report.deadBytesLeft).toBeLessThan(left * 1.6);
+    }
+
+    for (const [point, disk] of kept) {
+      await expectWhole(store, point, disk);
+    }
   });
 
   it('merges small packs; what points name by their old names is found', async () => {

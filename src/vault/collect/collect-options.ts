@@ -44,7 +44,10 @@ export interface CollectOptions {
   readonly abandonedMs?: number;
   /** A pack with a smaller share of needed bytes is written anew without the others. Default 0.6. */
   readonly liveShare?: number;
-  /** What compacting and merging may read. Default 16 GiB; 0 switches both off. */
+  /**
+   * What compacting and merging may read. Default 16 GiB; 0 switches both off. In packs that are needed in part, no more is
+   * condemned than what this reaches: the next collection goes on.
+   */
   readonly rewriteBytes?: number;
   /** Packs with fewer bytes are merged with others. Default an eighth of the vault's pack size. */
   readonly smallPackBytes?: number;

@@ -5,7 +5,7 @@ import type { ObjectKey } from '../object-store.ts';
 import type { PackFooter } from '../pack-layout.ts';
 import type { Packs } from '../packs.ts';
 import type { PointName } from '../retirements.ts';
-import { SlotSet } from '../slot-set.ts';
+import { SlotUnion } from '../slot-set.ts';
 import { ulidTimeMs, type Ulid } from '../ulid.ts';
 import type { Running } from '../vault-options.ts';
 import {
@@ -18,7 +18,7 @@ import {
   refuseUncollectable,
 } from './collect-options.ts';
 import { CollectRecord } from './collect-record.ts';
-import { compact, dropGenerations, openListed, openWhole } from './compaction.ts';
+import { compact, dropGenerations, openListed } from './compaction.ts';
 import { CondemnedLists } from './condemned-lists.ts';
 import { DeadSlots } from './dead-slots.ts';
 import { findFresh } from './fresh-condemned.ts';
@@ -113,8 +113,8 @@ class Collection {
       await this.#record.step('waited');
     }
     // Only what was condemned by now may be removed: G2 begins here.
-    const condemned = new SlotSet();
-    condemned.addAll(this.#lists.slots);
+    const { slots: condemned } = this.#lists;
+    const { changes } = condemned;
     this.#open ??= [...this.#lists.open];
     const now = await this.#roots.mark({ before, giveUp, rules });
     await this.#record.step('relisted');
@@ -123,13 +123,13 @@ class Collection {
     }
     const { to } = now.marking.live.share;
     if (to === ALL_PACKS.to) {
-      // Only now everything of them is condemned.
+      // Only now everything is condemned that may go with them.
       const known = this.#retired;
       for (const point of now.dead.filter(({ id }) => known.has(id))) {
         await this.#record.removePoint(point);
       }
     }
-    await this.#tidy(packs, new DeadSlots(condemned, now.marking), now.marking);
+    await this.#tidy(packs, new DeadSlots(condemned, changes, now.marking), now.marking);
     return to;
   }
 
@@ -166,23 +166,29 @@ class Collection {
 
   /** G1. */
   async #condemn(packs: PackListing, { marking }: MarkedRoots): Promise<void> {
-    const fresh = await findFresh({
+    const parts = findFresh({
       packs,
       marking,
       condemned: this.#lists.slots,
       youngFromMs: this.#parts.clock.nowMs() - this.#rules.youngMs,
-      footers: async (pack) => this.#footers(pack, openListed),
+      rules: this.#rules,
+      rewriteBytes: this.#rewriteLeft,
+      footers: async (pack) => this.#footers(pack),
+      left: (bytes) => {
+        this.#record.counts.deadBytesLeft += bytes;
+      },
     });
-    for (const key of await this.#lists.write(fresh, this.#running.signal)) {
-      this.#condemnedLists.push(key);
+    for await (const part of parts) {
+      this.#condemnedLists.push(await this.#lists.write(part, this.#running.signal));
     }
     await this.#record.step('condemned');
   }
 
-  async #footers(pack: ListedPack, opening = openWhole): Promise<PackFooter[]> {
+  /** Of objects that were just listed: none of them can have changed. */
+  async #footers(pack: ListedPack): Promise<PackFooter[]> {
     const footers: PackFooter[] = [];
     for (const object of pack.objects) {
-      const open = await opening(
+      const open = await openListed(
         this.#packs,
         object,
         (key) => this.#record.damaged.add(key),
@@ -306,10 +312,7 @@ class Collection {
       },
       damaged: (key) => this.#record.damaged.add(key),
       condemnedNow: async () => {
-        const all = new SlotSet();
-        all.addAll(this.#lists.slots);
-        all.addAll(await this.#lists.readLater(signal));
-        return all;
+        return new SlotUnion(this.#lists.slots, await this.#lists.readLater(signal));
       },
     };
   }

@@ -6,8 +6,6 @@ import type { VaultBase } from '../packs.ts';
 import { SlotSet } from '../slot-set.ts';
 
 const DONE = '.done';
-/** Packs in one list: a few megabytes. */
-const PACKS_PER_LIST = 100_000;
 
 /** All that was ever condemned. What is in here may be removed once a G2 that began later found that nothing needs it. */
 export class CondemnedLists {
@@ -63,18 +61,14 @@ export class CondemnedLists {
     return this.#later;
   }
 
-  /** G1. @returns the keys of the lists written */
-  async write(fresh: SlotSet, signal: AbortSignal): Promise<ObjectKey[]> {
-    const written: ObjectKey[] = [];
-    for (const part of parts(fresh)) {
-      const key = numberedKey(PREFIXES.condemned, this.#last + 1);
-      const object = encodeControl(this.#base.keys, 'condemned', key, part.encode());
-      await this.#base.store.put(key, object, signal);
-      this.#learn(key, part);
-      this.open.add(key);
-      written.push(key);
-    }
-    return written;
+  /** G1. @returns the key of the list */
+  async write(part: SlotSet, signal: AbortSignal): Promise<ObjectKey> {
+    const key = numberedKey(PREFIXES.condemned, this.#last + 1);
+    const object = encodeControl(this.#base.keys, 'condemned', key, part.encode());
+    await this.#base.store.put(key, object, signal);
+    this.#learn(key, part);
+    this.open.add(key);
+    return key;
   }
 
   /** G4. The same bytes whoever writes it: what was spared cannot be used again anyway. */
@@ -97,20 +91,5 @@ export class CondemnedLists {
     this.slots.addAll(slots);
     this.#seen.add(key);
     this.#last = Math.max(this.#last, numberOf(key) ?? 0);
-  }
-}
-
-/** All names of a slot stand in one list or in several that are all written before G2: either is enough. */
-function* parts(slots: SlotSet): Iterable<SlotSet> {
-  let part = new SlotSet();
-  for (const pack of slots.packs()) {
-    part.add(pack, slots.of(pack) ?? []);
-    if (part.packCount >= PACKS_PER_LIST) {
-      yield part;
-      part = new SlotSet();
-    }
-  }
-  if (!part.isEmpty) {
-    yield part;
   }
 }

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { SlotName } from '../aliases.ts';
 import type { PackFooter } from '../pack-layout.ts';
 import type { SlotSet } from '../slot-set.ts';
@@ -10,18 +11,23 @@ import type { Marking } from './marking.ts';
  */
 export class DeadSlots {
   readonly #condemned: SlotSet;
+  readonly #changes: number;
   readonly #marking: Marking;
 
-  /** @param condemned what was condemned before G2 began; must not grow afterwards */
-  constructor(condemned: SlotSet, marking: Marking) {
+  /**
+   * @param condemned what was condemned before G2 began; nothing may be added afterwards
+   * @param changes of it when G2 began
+   */
+  constructor(condemned: SlotSet, changes: number, marking: Marking) {
     this.#condemned = condemned;
+    this.#changes = changes;
     this.#marking = marking;
   }
 
   has(ulid: Ulid, slot: number): boolean {
     const { live, links } = this.#marking;
     return (
-      this.#condemned.has(ulid, slot) &&
+      this.#isCondemned(ulid, slot) &&
       !live.has(live.handle(ulid), slot) &&
       (!links.touches(ulid) || links.names({ ulid, slot }).every((name) => this.#isDeadName(name)))
     );
@@ -29,15 +35,14 @@ export class DeadSlots {
 
   /** Whether any slot of the pack can be dead at all. */
   touches(ulid: Ulid): boolean {
-    return this.#condemned.of(ulid) !== undefined;
+    return this.#condemned.touches(ulid);
   }
 
   /** Whether the whole pack is dead, as far as that is known without its footer. */
   hasAll(ulid: Ulid): boolean {
     const { live, links } = this.#marking;
-    return (
-      this.#condemned.of(ulid) === 'all' && live.isEmpty(live.handle(ulid)) && !links.touches(ulid)
-    );
+    this.#requireSame();
+    return this.#condemned.hasAll(ulid) && live.isEmpty(live.handle(ulid)) && !links.touches(ulid);
   }
 
   hasAllOf(ulid: Ulid, footer: PackFooter): boolean {
@@ -63,6 +68,16 @@ export class DeadSlots {
 
   #isDeadName({ ulid, slot }: SlotName): boolean {
     const { live } = this.#marking;
-    return this.#condemned.has(ulid, slot) && !live.has(live.handle(ulid), slot);
+    return this.#isCondemned(ulid, slot) && !live.has(live.handle(ulid), slot);
+  }
+
+  #isCondemned(ulid: Ulid, slot: number): boolean {
+    this.#requireSame();
+    return this.#condemned.has(ulid, slot);
+  }
+
+  /** What was condemned since was not before the listing of points that this relies on. */
+  #requireSame(): void {
+    assert(this.#condemned.changes === this.#changes, 'something was condemned after G2 began');
   }
 }

@@ -2,77 +2,171 @@ import type { SlotName } from '../aliases.ts';
 import type { PackFooter } from '../pack-layout.ts';
 import { SlotSet } from '../slot-set.ts';
 import { ulidTimeMs, type Ulid } from '../ulid.ts';
+import type { CollectRules } from './collect-options.ts';
 import type { Marking } from './marking.ts';
-import type { ListedPack, PackListing } from './pack-listing.ts';
+import { totalSize, type ListedPack, type PackListing } from './pack-listing.ts';
 
 const FOOTERS_AT_ONCE = 16;
+/** What one list holds: a few megabytes. */
+const LIST_PACKS = 100_000;
+const LIST_RANGES = 2 ** 20;
 
 export interface FreshQuestion {
   readonly packs: PackListing;
   readonly marking: Marking;
-  /** What is condemned already. */
+  /** What is condemned already; what is found may be added to it. */
   readonly condemned: SlotSet;
   /** Packs named later than this are young. */
   readonly youngFromMs: number;
+  readonly rules: Pick<CollectRules, 'liveShare' | 'smallPackBytes'>;
+  /** Bytes of packs that may be written anew. */
+  readonly rewriteBytes: number;
   /** The footers of a pack's generations; none if any of them cannot be read. */
   readonly footers: (pack: ListedPack) => Promise<readonly PackFooter[]>;
+  /** Hears of bytes that nothing needs and that are not condemned now. */
+  readonly left: (bytes: number) => void;
 }
 
-/** Slots of the share that no point needs and that are not condemned yet: each under all names that it has, or not at all. */
-export async function findFresh(question: FreshQuestion): Promise<SlotSet> {
-  const { packs, marking, condemned } = question;
-  const fresh = new SlotSet();
-  const singles = new Singles(fresh);
-  const open: ListedPack[] = [];
-  for (const pack of packs.values()) {
-    if (isYoung(question, pack.ulid) || !marking.live.isInShare(pack.ulid)) {
-      continue;
-    }
-    const handle = marking.live.handle(pack.ulid);
-    if (marking.live.isFull(handle)) {
-      continue;
-    }
-    if (!marking.live.isEmpty(handle) || marking.links.touches(pack.ulid)) {
+/**
+ * Slots of the share that no point needs, that are not condemned yet and that can go: each under all names that it
+ * has, or not at all. In parts, each of which makes a list.
+ *
+ * What is dead in a pack that is needed in part goes when the pack is written anew. So long as that is not worth it, or is
+ * beyond what may be rewritten, its slots are left alone: condemned they could not be used again, would be read by
+ * every writer for ever, and would still be there.
+ */
+export async function* findFresh(question: FreshQuestion): AsyncIterable<SlotSet> {
+  const search = new FreshSearch(question);
+  let open: ListedPack[] = [];
+  for (const pack of question.packs.values()) {
+    if (search.needsFooter(pack)) {
       open.push(pack);
-    } else if (condemned.of(pack.ulid) !== 'all') {
-      fresh.add(pack.ulid, 'all');
+    }
+    if (open.length >= FOOTERS_AT_ONCE) {
+      await search.look(open);
+      open = [];
+    }
+    if (search.isFull) {
+      yield search.take();
     }
   }
-  for (let at = 0; at < open.length; at += FOOTERS_AT_ONCE) {
-    const some = open.slice(at, at + FOOTERS_AT_ONCE);
-    const footers = await Promise.all(some.map((pack) => question.footers(pack)));
-    for (const [index, pack] of some.entries()) {
-      for (const slot of presentSlots(footers[index] ?? [])) {
-        condemn(question, { ulid: pack.ulid, slot }, singles);
+  await search.look(open);
+  const rest = search.take();
+  if (!rest.isEmpty) {
+    yield rest;
+  }
+}
+
+class FreshSearch {
+  readonly #question: FreshQuestion;
+  #found = new SlotSet();
+  #ranges = 0;
+  #rewriteLeft: number;
+
+  constructor(question: FreshQuestion) {
+    this.#question = question;
+    this.#rewriteLeft = question.rewriteBytes;
+  }
+
+  get isFull(): boolean {
+    return this.#found.packCount >= LIST_PACKS || this.#ranges >= LIST_RANGES;
+  }
+
+  take(): SlotSet {
+    const found = this.#found;
+    this.#found = new SlotSet();
+    this.#ranges = 0;
+    return found;
+  }
+
+  /** Adds a pack that nothing needs whole. @returns whether its slots have to be looked at */
+  needsFooter({ ulid }: ListedPack): boolean {
+    const { marking, condemned } = this.#question;
+    const { live, links } = marking;
+    if (isYoung(this.#question, ulid) || !live.isInShare(ulid)) {
+      return false;
+    }
+    const handle = live.handle(ulid);
+    if (live.isFull(handle)) {
+      return false;
+    }
+    if (!live.isEmpty(handle) || links.touches(ulid)) {
+      return true;
+    }
+    if (!condemned.hasAll(ulid)) {
+      this.#found.add(ulid, 'all');
+    }
+    return false;
+  }
+
+  async look(packs: readonly ListedPack[]): Promise<void> {
+    const footers = await Promise.all(packs.map((pack) => this.#question.footers(pack)));
+    const singles = new Singles(this.#found);
+    for (const [index, pack] of packs.entries()) {
+      this.#pack(pack, footers[index] ?? [], singles);
+    }
+    this.#ranges += singles.flush();
+  }
+
+  #pack(pack: ListedPack, footers: readonly PackFooter[], singles: Singles): void {
+    const { marking } = this.#question;
+    const { ulid } = pack;
+    const handle = marking.live.handle(ulid);
+    const dead = presentSlots(footers).filter((slot) => !marking.live.has(handle, slot));
+    const goes = marking.links.touches(ulid) || this.#goes(pack, footers, dead);
+    for (const slot of goes ? dead : []) {
+      this.#condemn({ ulid, slot }, singles);
+    }
+  }
+
+  /** Whether this collection may write the pack anew, or merge it with others. */
+  #goes(
+    { ulid, objects }: ListedPack,
+    footers: readonly PackFooter[],
+    dead: readonly number[],
+  ): boolean {
+    const { condemned, rules, left } = this.#question;
+    const best = footers.at(-1);
+    const size = totalSize(objects);
+    if (best === undefined || objects.length > 1 || size < rules.smallPackBytes) {
+      return true;
+    }
+    const sum = (total: number, slot: number): number => total + best.size(slot);
+    const all = best.sizes.reduce((total, slotSize) => total + slotSize, 0);
+    const deadShare = dead.reduce(sum, 0) / Math.max(1, all);
+    if (deadShare < 1) {
+      if (1 - deadShare >= rules.liveShare || size > this.#rewriteLeft) {
+        const fresh = dead.filter((slot) => !condemned.has(ulid, slot));
+        left(Math.round((size * fresh.reduce(sum, 0)) / all));
+        return false;
       }
+      this.#rewriteLeft -= size;
     }
-    singles.flush();
+    return true;
   }
-  return fresh;
-}
 
-function condemn(question: FreshQuestion, slot: SlotName, singles: Singles): void {
-  const { live, links } = question.marking;
-  if (live.has(live.handle(slot.ulid), slot.slot)) {
-    return;
-  }
-  const names = [slot, ...links.names(slot)];
-  const isKnown = names.every((name) => question.condemned.has(name.ulid, name.slot));
-  if (isKnown || names.some(({ ulid }) => isYoung(question, ulid))) {
-    return;
-  }
-  for (const name of names) {
-    singles.add(name);
+  #condemn(slot: SlotName, singles: Singles): void {
+    const { condemned, marking } = this.#question;
+    const names = marking.links.touches(slot.ulid) ? [slot, ...marking.links.names(slot)] : [slot];
+    const isKnown = names.every((name) => condemned.has(name.ulid, name.slot));
+    if (isKnown || names.some(({ ulid }) => isYoung(this.#question, ulid))) {
+      return;
+    }
+    for (const name of names) {
+      singles.add(name);
+    }
   }
 }
 
-function* presentSlots(footers: readonly PackFooter[]): Iterable<number> {
+function presentSlots(footers: readonly PackFooter[]): number[] {
   const slots = Math.max(0, ...footers.map((footer) => footer.slots));
+  const present: number[] = [];
   for (let slot = 0; slot < slots; slot++) {
     if (footers.some((footer) => footer.size(slot) > 0)) {
-      yield slot;
+      present.push(slot);
     }
   }
+  return present;
 }
 
 /** A pack that is not in the listing is not young: it is gone, and its names live on. */
@@ -100,10 +194,13 @@ class Singles {
     }
   }
 
-  flush(): void {
+  /** @returns how many ranges there were */
+  flush(): number {
+    let count = 0;
     for (const [ulid, ranges] of this.#slots) {
       this.#target.add(ulid, ranges);
+      count += ranges.length;
     }
-    this.#slots.clear();
+    return count;
   }
 }

@@ -1,7 +1,7 @@
 import { isFault } from '../../kernel/fault.ts';
 import { joinAliases, type Alias, type SlotName } from '../aliases.ts';
 import { packKey, randomSuffix, type PackKind, type PackName } from '../layout.ts';
-import type { SlotSet } from '../slot-set.ts';
+import type { SlotLookup } from '../slot-set.ts';
 import { FRAMES_MAX, SLOTS_MAX } from '../pack-layout.ts';
 import type { OpenPack } from '../packs.ts';
 import { newUlid } from '../ulid.ts';
@@ -24,7 +24,7 @@ export interface MergeRules {
 export interface Merging extends Tidying {
   readonly nowMs: () => number;
   /** What is condemned, read after an alias was put: a superset of what this collection may remove. */
-  readonly condemnedNow: () => Promise<SlotSet>;
+  readonly condemnedNow: () => Promise<SlotLookup>;
 }
 
 /** Packs that are worth merging, a list per new pack. */
@@ -72,7 +72,7 @@ export async function merge(merging: Merging, group: readonly ListedPack[]): Pro
   await sent('merged-sent', packKey(name));
   const key = await packs.aliases.write(joinAliases(made.pairs), signal);
   await sent('merged-aliased', key);
-  if ((await merging.condemnedNow()).of(name.ulid) !== undefined) {
+  if ((await merging.condemnedNow()).touches(name.ulid)) {
     // A collector that did not know the alias took the new pack for garbage: the old ones stay.
     return 0;
   }
@@ -180,7 +180,7 @@ async function onward(
   { packs, signal, damaged }: Merging,
   known: {
     readonly listing: PackListing;
-    readonly condemned: SlotSet;
+    readonly condemned: SlotLookup;
     readonly opened: Map<string, OpenPack | undefined>;
   },
   start: SlotName,

@@ -110,7 +110,7 @@ function requireSpared(
 ): void {
   for (const [pack, ofPack] of slots) {
     const { ulid } = base.numbers.name(pack);
-    if (lists.of(ulid) !== undefined && [...ofPack].some((slot) => lists.has(ulid, slot))) {
+    if (lists.touches(ulid) && [...ofPack].some((slot) => lists.has(ulid, slot))) {
       throw condemned(document, ulid);
     }
   }

@@ -113,7 +113,7 @@ export class CopyPruning {
     { marking: { live } }: MarkedRoots,
   ): Promise<boolean> {
     // What a writer of the copy has just put, and no point names yet, is in no list of the source.
-    if (this.#excluded.condemned.of(name.ulid) === undefined && here.length === 0) {
+    if (!this.#excluded.condemned.touches(name.ulid) && here.length === 0) {
       return false;
     }
     const handle = live.handle(name.ulid);

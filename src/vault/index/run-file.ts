@@ -124,8 +124,11 @@ export class RunReader {
     }
     const bucket = bucketOf(high, header.bucketBits);
     const bytes = this.#read(this.#offsets[bucket] ?? 0, this.#offsets[bucket + 1] ?? 0);
-    for (let at = 0; at < bytes.length; at += RECORD_BYTES) {
-      if (bytes.readUInt32LE(at) === high && bytes.readUInt32LE(at + 4) === low) {
+    for (let at = firstFrom(bytes, high); at < bytes.length; at += RECORD_BYTES) {
+      if (bytes.readUInt32LE(at) !== high) {
+        break;
+      }
+      if (bytes.readUInt32LE(at + 4) === low) {
         const pack = packs[bytes.readUInt32LE(at + 8)] ?? -1;
         if (pack >= 0 && found(pack, bytes.readUInt16LE(at + 12))) {
           return true;
@@ -161,6 +164,20 @@ export class RunReader {
       throw error;
     }
   }
+}
+
+/** Where the records of a bucket begin whose first word is `high` or more. */
+function firstFrom(records: Buffer, high: number): number {
+  let [first, end] = [0, records.length / RECORD_BYTES];
+  while (first < end) {
+    const middle = (first + end) >>> 1;
+    if (records.readUInt32LE(middle * RECORD_BYTES) < high) {
+      first = middle + 1;
+    } else {
+      end = middle;
+    }
+  }
+  return first * RECORD_BYTES;
 }
 
 function placedFilter(shape: Uint32Array, bytes: Uint8Array, bits: number): PlacedFilter {

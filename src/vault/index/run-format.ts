@@ -23,10 +23,12 @@ const SEGMENT_BUCKET_BITS = 11;
 const BUCKET_BITS_MAX = 26;
 const PACKS_MAX = 2 ** 20;
 const FILTER_BYTES_MAX = 2 ** 32 - 1;
-/** Large runs have smaller fingerprints: memory counts, and a wrong guess costs a read of 2 KiB. */
-const LARGE_RECORDS = 2 ** 24;
-const LARGE_BITS = 4;
-const SMALL_BITS = 8;
+/** The larger the run, the smaller its fingerprints: memory counts, and a wrong guess costs a read of 2 KiB. */
+const FINGERPRINTS = [
+  { recordsMax: 2 ** 24, bits: 8 },
+  { recordsMax: 2 ** 27, bits: 4 },
+  { recordsMax: Infinity, bits: 3 },
+];
 
 export interface RunShape {
   readonly records: number;
@@ -38,14 +40,14 @@ export interface RunShape {
 
 /** How a run of about so many records is laid out. */
 export function runShape(records: number, packs: number): RunShape {
-  const wanted = Math.ceil(Math.log2(Math.max(1, records / BUCKET_RECORDS)));
+  const wanted = Math.round(Math.log2(Math.max(1, records / BUCKET_RECORDS)));
   const bucketBits = Math.min(BUCKET_BITS_MAX, wanted);
   return {
     records,
     packs,
     bucketBits,
     segmentBits: Math.max(0, bucketBits - SEGMENT_BUCKET_BITS),
-    fingerprintBits: records > LARGE_RECORDS ? LARGE_BITS : SMALL_BITS,
+    fingerprintBits: FINGERPRINTS.find(({ recordsMax }) => records <= recordsMax)?.bits ?? 3,
   };
 }
 

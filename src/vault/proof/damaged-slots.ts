@@ -67,14 +67,14 @@ export class DamagedSlots {
   /** Whether nothing of the pack can be read. */
   hasAll(ulid: Ulid): boolean {
     return [...this.#lists.values()].some(
-      ({ slots, healed }) => slots.of(ulid) === 'all' && healed.of(ulid) === undefined,
+      ({ slots, healed }) => slots.hasAll(ulid) && !healed.touches(ulid),
     );
   }
 
   /** Whether anything of the pack is damaged. */
   touches(ulid: Ulid): boolean {
     for (const { slots, healed } of this.#lists.values()) {
-      if (slots.of(ulid) !== undefined && healed.of(ulid) !== 'all') {
+      if (slots.touches(ulid) && !healed.hasAll(ulid)) {
         return true;
       }
     }

@@ -224,7 +224,7 @@ async function reasonToLeave(
   const { document } = await points.load(name, signal);
   const nodes = new MapNodes(merged, new Packs(merged));
   const packs = await pointPacks({ base: merged, nodes }, document, signal);
-  return packs.some(({ ulid }) => excluded.condemned.of(ulid) !== undefined)
+  return packs.some(({ ulid }) => excluded.condemned.touches(ulid))
     ? 'a collector has condemned something that it needs; the point may have been removed on purpose'
     : undefined;
 }

@@ -115,7 +115,7 @@ function addHealed(now: SlotSet, { slots, healed }: DamageList, repair: PackRepa
   const { pack, readable, lostSlots } = repair;
   const ranges = slots.of(pack);
   if (ranges === 'all') {
-    if (lostSlots === 0 && healed.of(pack) !== 'all') {
+    if (lostSlots === 0 && !healed.hasAll(pack)) {
       now.add(pack, 'all');
     }
     return;
