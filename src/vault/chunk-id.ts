@@ -11,7 +11,7 @@ export type ChunkIdFunction = (content: Uint8Array) => Buffer;
 interface KeyedHasher {
   reset(): void;
   update(content: Uint8Array): KeyedHasher;
-  digestBuffer(): Buffer;
+  digest(format: 'hex'): string;
 }
 interface Addon {
   readonly Blake3Hasher: { newKeyed(key: Buffer): KeyedHasher };
@@ -28,7 +28,9 @@ export function chunkIdFunction(algorithm: ChunkIdAlgorithm, key: Uint8Array): C
   const hasher = loadAddon().Blake3Hasher.newKeyed(Buffer.from(key));
   return (content) => {
     hasher.reset();
-    return hasher.update(content).digestBuffer().subarray(0, ID_BYTES);
+    // As text: a buffer of the add-on is memory that the engine must keep account of, one for each chunk,
+    // which made a scan of unchanged data 10 % dearer.
+    return Buffer.from(hasher.update(content).digest('hex').slice(0, 2 * ID_BYTES), 'hex');
   };
 }
 

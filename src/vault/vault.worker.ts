@@ -24,7 +24,7 @@ let runner: TaskRunner | undefined;
 
 // Encrypting and decrypting leave about 3 MiB of dead buffers per task, which the engine would let
 // grow far before it looks.
-const garbage = new GarbageRounds({ young: 4, all: 16 });
+const garbage = new GarbageRounds({ young: 4, all: 64 });
 
 /** The first message brings the keys, every other one a task. */
 port.once('message', (secrets: ChunkingSecrets) => {

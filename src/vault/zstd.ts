@@ -13,11 +13,23 @@ export type CompressionLevel = 1 | 2 | 3 | 4 | 5 | 6 | 7;
 export const REWRITE_LEVEL: CompressionLevel = 3;
 export const COMPRESSION_LEVELS: readonly CompressionLevel[] = [1, 2, 3, 4, 5, 6, 7];
 
+/** As much as a data frame: matches reach back to its start. */
+const WINDOW_LOG = 21;
+
 function parameters(level: CompressionLevel): Record<number, number> {
   const own = { [constants.ZSTD_c_compressionLevel]: level };
-  // Half the level's own: the tables fit into a core's cache, 10 % faster for 1 % more bytes.
-  const tables = { [constants.ZSTD_c_hashLog]: 16, [constants.ZSTD_c_chainLog]: 15 };
-  return level === 3 ? { ...own, ...tables } : own;
+  switch (level) {
+    case 1:
+      // A larger table than the level's own: 2 % fewer bytes for 5 % of its time.
+      return { ...own, [constants.ZSTD_c_windowLog]: WINDOW_LOG, [constants.ZSTD_c_hashLog]: 15 };
+    case 2:
+      return { ...own, [constants.ZSTD_c_windowLog]: WINDOW_LOG };
+    case 3:
+      // Half the level's own: the tables fit into a core's cache, 10 % faster for 1 % more bytes.
+      return { ...own, [constants.ZSTD_c_hashLog]: 16, [constants.ZSTD_c_chainLog]: 15 };
+    default:
+      return own;
+  }
 }
 
 /** ZSTD_compressBound, rounded up: with this much room one call compresses everything. */
