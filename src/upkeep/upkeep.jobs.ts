@@ -55,6 +55,7 @@ export const UPKEEP_PARAMETERS = {
     to: Place,
     bytesPerSecond: z.number().optional(),
     readBack: z.boolean(),
+    prune: z.boolean(),
   }),
   keep: z.strictObject({ ...onVault, everything: z.boolean() }),
 } as const satisfies Record<UpkeepKind, z.ZodType>;

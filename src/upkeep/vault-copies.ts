@@ -1,9 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
+import type { VaultApart } from '../catalog/stored-vaults.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { copyFault, estimateCopy } from '../vault/copy/copy-estimate.ts';
+import { CopyPruning } from '../vault/copy/copy-prune.ts';
 import { VaultCopy } from '../vault/copy/vault-copy.ts';
+import type { ObjectStore } from '../vault/object-store.ts';
 import type { ObjectStores, StorePlace } from '../vault/object-stores.ts';
+import { Vault } from '../vault/vault.ts';
 import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
 
 export interface CopyRequest extends UpkeepRequest {
@@ -12,6 +16,8 @@ export interface CopyRequest extends UpkeepRequest {
   /** On average. */
   readonly bytesPerSecond?: number | undefined;
   readonly readBack: boolean;
+  /** Afterwards remove from the copy what the vault has given up and collected. */
+  readonly prune: boolean;
 }
 
 export interface CopyCollaborators {
@@ -28,9 +34,10 @@ export class VaultCopies {
   /** Sends what the copy lacks, or says what that would be. Stopped anywhere, the next one goes on. */
   async copy(request: CopyRequest, running: Running): Promise<object> {
     const { vaults, stores, clock } = this.collaborators;
-    const { to, dryRun, readBack, bytesPerSecond } = request;
+    const { to, dryRun, readBack, bytesPerSecond, prune } = request;
     const startMs = clock.monotonicMs();
-    return onVault(vaults, request, running, async ({ store: source }, spending) => {
+    return onVault(vaults, request, running, async (opened, spending) => {
+      const { store: source } = opened;
       await using held = new AsyncDisposableStack();
       const target = held.adopt(
         await stores.open(to, running.signal, (store) => spending.meter(store, to.endpoint)),
@@ -50,10 +57,40 @@ export class VaultCopies {
           spending.costOf(estimate.source, source.location),
           spending.costOf(estimate.target, target.location),
         ].filter((cost) => cost !== undefined);
-        return { result: { ...facts(), plan, estimate, costs } };
+        // In a place where nothing is yet, nothing can go.
+        const isDue = prune && plan.present.objects > 0;
+        const pruned = isDue ? await pruneCopy(opened, { target, dryRun }, running) : undefined;
+        return { result: { ...facts(), plan, estimate, costs, ...(pruned && { prune: pruned }) } };
       }
       const report = await copy.run(running);
-      return { result: { ...facts(), report }, fault: copyFault(report) };
+      const fault = copyFault(report);
+      if (!prune || fault !== undefined) {
+        return { result: { ...facts(), report }, fault };
+      }
+      const pruned = await pruneCopy(opened, { target, dryRun }, running);
+      return { result: { ...facts(), report, prune: pruned } };
     });
   }
+}
+
+/** Removes from the copy what the vault has removed, and nothing that a point of the copy needs. @returns how much */
+async function pruneCopy(
+  { vault, store, cacheFolder }: VaultApart,
+  { target, dryRun }: { readonly target: ObjectStore; readonly dryRun: boolean },
+  running: Running,
+): Promise<object> {
+  const { clock, log } = vault.inside;
+  const key = { kind: 'master-key', key: vault.exportKey() } as const;
+  const options = { clock, log, ...(cacheFolder === undefined ? {} : { cacheFolder }) };
+  await using held = new AsyncDisposableStack();
+  const copy = held.adopt(await Vault.open(target, key, options, running.signal), (opened) =>
+    opened.close(),
+  );
+  const pruning = new CopyPruning(store, copy.inside, running);
+  const plan = await pruning.plan();
+  if (!dryRun) {
+    await pruning.run(plan);
+  }
+  const { points, packs, bytes, keptPacks } = plan;
+  return { points: points.length, packs: packs.length, bytes, keptPacks };
 }

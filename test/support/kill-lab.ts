@@ -77,6 +77,16 @@ export class KillLab implements AsyncDisposable {
     return this.#gate.endpoint;
   }
 
+  /** Stands between whoever uses `endpoint` and the server. */
+  get gate(): S3Gate {
+    return this.#gate;
+  }
+
+  /** What lets a process use the server. */
+  get environment(): Readonly<Record<string, string>> {
+    return this.#environment;
+  }
+
   /** A place of its own with a copy of these objects; `kind` is part of its name. */
   async place(
     from: ObjectStore | undefined,

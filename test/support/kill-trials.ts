@@ -47,7 +47,7 @@ export class KillTrials {
     this.job = job;
     this.#undisturbed = reference.requests;
     this.#remains = reference.remains;
-    this.points = pointsOf(reference.ran);
+    this.points = pointsOf(reference.ran.requests);
   }
 
   static async begin(lab: KillLab, job: KillJob): Promise<KillTrials> {
@@ -144,7 +144,7 @@ async function unfinished(home: string): Promise<string[]> {
 }
 
 /** What is there now, past all caches. */
-async function snapshot(store: ObjectStore): Promise<MemoryObjectStore> {
+export async function snapshot(store: ObjectStore): Promise<MemoryObjectStore> {
   const now = new MemoryObjectStore();
   await copyObjects(store, now);
   return now;
@@ -155,7 +155,7 @@ async function prove(job: KillJob, now: ObjectStore, place: KillPlace): Promise<
 }
 
 /** All sealed points are whole. @returns how many there are; none if there is no vault yet */
-async function provePoints(store: ObjectStore): Promise<number> {
+export async function provePoints(store: ObjectStore): Promise<number> {
   if (!(await entriesOf(store)).some(({ key }) => key.startsWith('fmt/'))) {
     return 0;
   }
@@ -169,7 +169,7 @@ async function provePoints(store: ObjectStore): Promise<number> {
 }
 
 /** Whoever dies after a read was answered and before it heard of it has seen and left what it had before the read. */
-function pointsOf({ requests }: Ran): KillPoint[] {
+export function pointsOf(requests: readonly GateRequest[]): KillPoint[] {
   const counts = new Map<string, number>();
   return requests.flatMap(({ step }) => {
     const nth = counts.get(step) ?? 0;

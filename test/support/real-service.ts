@@ -17,8 +17,12 @@ export class RealService {
     this.client = client;
   }
 
-  /** Returns when the service in `home` answers. */
-  static async start(home: string, signal: AbortSignal): Promise<RealService> {
+  /** Returns when the service in `home` answers. @param more added to its environment */
+  static async start(
+    home: string,
+    signal: AbortSignal,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<RealService> {
     const child = spawn(process.execPath, [PROGRAM, 'serve'], {
       env: {
         PATH: process.env['PATH'],
@@ -27,6 +31,7 @@ export class RealService {
         HYPERKEEP_HOME: home,
         HTTP_PORT: '0',
         VAULT_PACK_SIZE: '16MiB',
+        ...more,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -61,8 +66,19 @@ export class RealService {
 
   /** Ends it like the kernel's OOM killer does. */
   async kill(): Promise<void> {
+    this.shoot();
+    await this.gone();
+  }
+
+  /** Sends the signal and does not wait. */
+  shoot(): void {
     this.child.kill('SIGKILL');
-    await once(this.child, 'exit');
+  }
+
+  async gone(): Promise<void> {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      await once(this.child, 'exit');
+    }
   }
 
   async stop(): Promise<void> {

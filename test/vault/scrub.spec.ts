@@ -87,6 +87,20 @@ describe('scrub', () => {
     expect(one).toMatchObject({ packs: 1, ended: 'budget' });
   });
 
+  it('reads every pack when all of the vault is its share', async () => {
+    const { vault } = await createVault();
+    const disk = new MemoryDisk(200_000);
+    for (let i = 0; i < 4; i++) {
+      disk.write(0, seededBytes(`point ${String(i)}`, 50_000));
+      await backUp(vault, disk);
+    }
+    const ledger = new MemoryProofLedger();
+
+    const report = await scrub(vault.inside, { ledger, budget: { share: 1 } }, { signal });
+
+    expect(report).toMatchObject({ packs: 8, totalPacks: 8, ended: 'all-checked' });
+  });
+
   it('begins with what was checked longest ago', async () => {
     const { parts, packs } = await setUp();
     const ledger = new MemoryProofLedger();

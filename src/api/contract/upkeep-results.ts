@@ -236,6 +236,18 @@ export const CopyReport = z
   .meta({ id: 'CopyReport' });
 export type CopyReport = z.infer<typeof CopyReport>;
 
+/** What the vault has removed and the copy had, or has, too. */
+export const CopyPrune = z
+  .object({
+    points: Count,
+    packs: Count,
+    bytes: ByteCount,
+    /** That the vault no longer has and something of the copy may need. */
+    keptPacks: Count,
+  })
+  .meta({ id: 'CopyPrune' });
+export type CopyPrune = z.infer<typeof CopyPrune>;
+
 /** A plan alone (`dryRun`), or what was done; also of a job that failed with `copy.damaged`. */
 export const CopyResult = z
   .object({
@@ -246,6 +258,7 @@ export const CopyResult = z
     /** What carrying the plan out would cost, by store. */
     costs: z.array(Cost).readonly().optional(),
     report: CopyReport.optional(),
+    prune: CopyPrune.optional(),
     durationMs: z.number().nonnegative(),
     spending,
   })

@@ -77,6 +77,8 @@ export const StartCopy = z
     bytesPerSecond: z.int().positive().optional(),
     /** Reads every object back from the copy and compares it. */
     readBack: z.boolean().default(false),
+    /** Afterwards remove from the copy what a prune has removed from the vault. */
+    prune: z.boolean().default(false),
   })
   .meta({ id: 'StartCopy' });
 export type StartCopy = z.infer<typeof StartCopy>;

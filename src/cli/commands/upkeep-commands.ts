@@ -35,6 +35,8 @@ interface PlaceOptions {
 interface CopyOptions extends UpkeepOptions, PlaceOptions {
   readonly limitRate?: string;
   readonly readBack?: boolean;
+  readonly prune?: boolean;
+  readonly yes?: boolean;
   readonly dryRun?: boolean;
 }
 
@@ -106,20 +108,34 @@ function addCopy(job: AddJob, cli: Cli): void {
     .option('--single-writer', 'accept a network file system or a caching store')
     .option('--limit-rate <amount>', 'bytes per second on average: 500K, 20M')
     .option('--read-back', 'read every object back from the copy and compare it')
+    .option('--prune', 'then remove from the copy what a prune has removed from the vault')
+    .option('--yes', 'do not ask')
     .option('--dry-run', 'say what would be copied and what it would cost, and stop')
     .action(async (name: string, destination: string, options: CopyOptions) => {
-      const { limitRate, readBack, dryRun } = options;
-      const body = {
-        dryRun: dryRun === true,
-        limits: limitsOf(options),
-        to: placeOf(cli, destination, options),
-        readBack: readBack === true,
-        ...(limitRate === undefined
-          ? {}
-          : { bytesPerSecond: parseBytes('--limit-rate', limitRate) }),
-      };
-      await cli.answer(options, runJob(cli, { route: 'copyVault', vault: name, body }, options));
+      await cli.answer(options, copy(cli, name, destination, options));
     });
+}
+
+async function copy(
+  cli: Cli,
+  vault: string,
+  destination: string,
+  options: CopyOptions,
+): Promise<Outcome> {
+  const { limitRate, readBack, dryRun, prune } = options;
+  if (prune === true && dryRun !== true) {
+    const question = `Remove from ${destination} what the vault has given up, when all is copied?`;
+    await cli.confirm(question, options);
+  }
+  const body = {
+    dryRun: dryRun === true,
+    limits: limitsOf(options),
+    to: placeOf(cli, destination, options),
+    readBack: readBack === true,
+    prune: prune === true,
+    ...(limitRate === undefined ? {} : { bytesPerSecond: parseBytes('--limit-rate', limitRate) }),
+  };
+  return await runJob(cli, { route: 'copyVault', vault, body }, options);
 }
 
 function addRepair(job: AddJob, cli: Cli): void {

@@ -1,5 +1,5 @@
 import { type Job } from '../../api/contract/jobs.ts';
-import { copyPlanText, copyReportText } from '../vault-text/copy-text.ts';
+import { copyPlanText, copyPrunedText, copyReportText } from '../vault-text/copy-text.ts';
 import { keepText } from '../vault-text/keep-text.ts';
 import { prunePlanText, pruneReportText } from '../vault-text/prune-text.ts';
 import { repairText } from '../vault-text/repair-text.ts';
@@ -44,9 +44,12 @@ function pruneText({ plan, cost, report }: Extract<Result, { kind: 'prune' }>): 
 }
 
 function copyText(result: Extract<Result, { kind: 'copy' }>): string {
-  const { to, plan, estimate, costs = [], report, durationMs } = result;
+  const { to, plan, estimate, costs = [], report, prune, durationMs } = result;
   return [
     plan === undefined || estimate === undefined ? '' : copyPlanText(plan, estimate, costs),
     report === undefined ? '' : copyReportText(to, report, durationMs),
+    prune === undefined
+      ? ''
+      : copyPrunedText(report === undefined ? 'Would remove' : 'Removed', prune),
   ].join('');
 }

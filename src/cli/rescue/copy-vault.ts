@@ -1,4 +1,3 @@
-import { formatBytes } from '../../kernel/bytes.ts';
 import { copyFault, estimateCopy } from '../../vault/copy/copy-estimate.ts';
 import { CopyPruning } from '../../vault/copy/copy-prune.ts';
 import { VaultCopy, type CopyPlan, type CopyReport } from '../../vault/copy/vault-copy.ts';
@@ -8,8 +7,12 @@ import { type Spending } from '../../vault/budget/spending.ts';
 import { parseBytes } from '../amounts.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
-import { count } from '../quantities.ts';
-import { copyPlanText, copyReportText } from '../vault-text/copy-text.ts';
+import {
+  copyPlanText,
+  copyPrunedText,
+  copyPruneText,
+  copyReportText,
+} from '../vault-text/copy-text.ts';
 import { openSpending, withSpending, type SpendingOptions } from './spending-options.ts';
 import { openOptions, openStore, unlock } from './vault-access.ts';
 
@@ -92,21 +95,15 @@ async function pruned(
   const pruning = new CopyPruning(source, vault.inside, { signal, report: meter.report });
   const plan = await pruning.plan();
   const { points, packs, bytes, keptPacks } = plan;
-  const what = `${count(points.length, 'recovery point')} that were given up and ${count(packs.length, 'pack')}, ${formatBytes(bytes)}`;
-  const kept =
-    keptPacks === 0
-      ? ''
-      : `  ${count(keptPacks, 'pack')} that the source no longer has may still be needed in the copy; kept\n`;
+  const amount = { points: points.length, packs: packs.length, bytes, keptPacks };
   const isDry = options.dryRun === true;
-  const isNothing = points.length + packs.length === 0;
-  if (!isDry && !isNothing) {
-    await cli.confirm(`Remove ${what} from ${options.to}?`, options);
+  if (!isDry && points.length + packs.length > 0) {
+    await cli.confirm(`Remove ${copyPruneText(amount)} from ${options.to}?`, options);
     await pruning.run(plan);
   }
-  const verb = isDry ? 'Would remove' : 'Removed';
   return {
     document: { ...(outcome.document as object), prune: plan },
-    text: `${outcome.text}${verb} ${isNothing ? 'nothing' : what} from the copy.\n${kept}`,
+    text: outcome.text + copyPrunedText(isDry ? 'Would remove' : 'Removed', amount),
   };
 }
 

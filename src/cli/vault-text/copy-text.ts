@@ -2,6 +2,7 @@ import { type Cost } from '../../api/contract/spending.ts';
 import {
   type CopyEstimate,
   type CopyPlan,
+  type CopyPrune,
   type CopyReport,
 } from '../../api/contract/upkeep-results.ts';
 import { formatBytes } from '../../kernel/bytes.ts';
@@ -31,6 +32,23 @@ export function copyReportText(to: string, report: CopyReport, durationMs: numbe
     `${plainText(to)} holds ${count(points, 'recovery point')} of the source: ${count(sent.objects, 'object')}, ${formatBytes(sent.bytes)} sent in ${formatDuration(durationMs)} (${rate}).\n`,
     beyondText(pointsBeyond),
   ].join('');
+}
+
+/** What goes from a copy, without the verb. */
+export function copyPruneText({ points, packs, bytes }: CopyPrune): string {
+  return points + packs === 0
+    ? 'nothing'
+    : `${count(points, 'recovery point')} that were given up and ${count(packs, 'pack')}, ${formatBytes(bytes)}`;
+}
+
+/** What was removed, or would be, from a copy. */
+export function copyPrunedText(verb: 'Would remove' | 'Removed', prune: CopyPrune): string {
+  const { keptPacks } = prune;
+  const kept =
+    keptPacks === 0
+      ? ''
+      : `  ${count(keptPacks, 'pack')} that the source no longer has may still be needed in the copy; kept\n`;
+  return `${verb} ${copyPruneText(prune)} from the copy.\n${kept}`;
 }
 
 function beyondText(points: number): string {

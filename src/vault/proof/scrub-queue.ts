@@ -55,5 +55,9 @@ export async function scrubQueue(
 /** Bytes that a scrub may read; without a budget a day's share of the vault. */
 export function bytesToScrub(budget: ScrubBudget | undefined, totalBytes: number): number {
   const { bytes, share } = budget ?? { share: 1 / DAYS };
-  return share === undefined ? (bytes ?? Infinity) : Math.ceil(totalBytes * share);
+  if (share === undefined) {
+    return bytes ?? Infinity;
+  }
+  // What is read to check packs is a little more than they are: the whole vault is every pack, not so many bytes.
+  return share < 1 ? Math.ceil(totalBytes * share) : Infinity;
 }

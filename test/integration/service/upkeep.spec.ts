@@ -164,6 +164,11 @@ describe('the care of a vault', () => {
       exitCode: 0,
     });
     expect((await points(vault)).map(({ id }) => id)).toEqual([first, third]);
+    const again = await cli('points', 'retire', second, '--vault', vault, '--yes');
+    expect(again).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringContaining('given up before') as unknown,
+    });
 
     expect((await cli('points', 'revive', '--vault', vault)).stdout).toContain(second);
     const revived = await cli('points', 'revive', second, '--vault', vault);
@@ -174,6 +179,8 @@ describe('the care of a vault', () => {
     });
 
     const size = await bytesIn(join(folder, vault));
+    const copy = ['vault', 'copy', vault, `${vault}-other`];
+    expect(await cli(...copy)).toMatchObject({ exitCode: 0 });
     const plan = await cli('vault', 'prune', vault, '--young', '0', '--dry-run');
     expect(plan.stdout).toMatch(
       /2 recovery points given up[^]*GET, .*DELETE[^]*Nothing was changed/,
@@ -188,6 +195,16 @@ describe('the care of a vault', () => {
       expect(await cli('verify', id, '--vault', vault)).toMatchObject({ exitCode: 0 });
     }
     expect((await cli('points', 'revive', '--vault', vault)).stdout).toContain('No recovery point');
+    expect((await cli(...copy)).stdout).not.toContain('Removed');
+    expect(await bytesIn(join(folder, `${vault}-other`))).toBeGreaterThan(size - MiB);
+    expect(await cli(...copy, '--prune')).toMatchObject({ exitCode: 2 });
+    const planned = await cli(...copy, '--prune', '--dry-run');
+    expect(planned.stdout).toMatch(/Would remove 2 recovery points .* packs?, 4\.\d+ MiB from/);
+    const follows = await cli(...copy, '--prune', '--yes');
+    expect(follows.stdout).toMatch(/Removed 2 recovery points .* packs?, 4\.\d+ MiB from the copy/);
+    expect(await packsIn(join(folder, `${vault}-other`))).toEqual(
+      await packsIn(join(folder, vault)),
+    );
 
     expect(await cli('points', 'release', first, '--vault', vault, '--yes')).toMatchObject({
       exitCode: 0,
@@ -271,6 +288,11 @@ async function bytesIn(place: string): Promise<number> {
     sum += entry.isFile() ? (await readFile(join(entry.parentPath, entry.name))).length : 0;
   }
   return sum;
+}
+
+async function packsIn(place: string): Promise<string[]> {
+  const paths = await readdir(place, { recursive: true });
+  return paths.filter((path) => /^[dms]\/.+\//.test(path)).sort();
 }
 
 /** Flips a byte in a frame of the oldest pack under `prefix`. */
