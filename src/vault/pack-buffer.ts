@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { collectGarbage } from '../kernel/garbage.ts';
 import { HEADER_BYTES } from './pack-layout.ts';
 
 const LOCK = 0;
@@ -93,6 +94,14 @@ export class SpareBuffers {
       }
     }
     return new PackBuffer(newPackMemory(capacity));
+  }
+
+  /** Gives their memory back now: what comes next needs room of its own. */
+  release(): void {
+    if (this.#buffers.length > 0) {
+      this.#buffers = [];
+      collectGarbage('all');
+    }
   }
 
   /** Nobody writes to them any more. */

@@ -275,6 +275,7 @@ export class Vault {
   ): Promise<RestoreStatistics> {
     const point = await this.#find(disk.pointId, running.signal);
     const tree = this.#tree(point, disk.diskId, this.#nodes);
+    this.#spare.release();
     return restoreDisk(tree, this.#fetcher(), writer, running);
   }
 

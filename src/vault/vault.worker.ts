@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { parentPort } from 'node:worker_threads';
 import { Fault } from '../kernel/fault.ts';
-import { GarbageRounds } from '../kernel/garbage.ts';
+import { collectGarbage, GarbageRounds } from '../kernel/garbage.ts';
 import type { ChunkingSecrets } from './store-task.ts';
 import { TaskRunner, type Task, type TaskResults } from './task-runner.ts';
 
@@ -57,10 +57,12 @@ function perform({ id, task }: { id: number; task: Task }): void {
       port.postMessage({ id, error } satisfies WorkerAnswer);
     }
   }
-  if (isClean) {
-    return;
+  if (task.kind === 'close-file') {
+    // The end of a disk: what refers to shared buffers here would keep them in memory.
+    collectGarbage('all');
+  } else if (!isClean) {
+    garbage.turn();
   }
-  garbage.turn();
 }
 
 /** Decrypted frames are given away, not copied; each has a buffer of its own. */

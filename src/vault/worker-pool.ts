@@ -199,9 +199,14 @@ export class WorkerPool {
   }
 }
 
+/** Of a thread, in MiB: a task leaves little but buffers behind, and those lie elsewhere. */
+const YOUNG_GENERATION = 2;
+
 function startVaultWorker(): Worker {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return new Worker(new URL(`./vault.worker.${extension}`, import.meta.url));
+  return new Worker(new URL(`./vault.worker.${extension}`, import.meta.url), {
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION },
+  });
 }
 
 function workerLost(cause: unknown): Fault {

@@ -1,0 +1,24 @@
+import { newPackMemory, PackBuffer, SpareBuffers } from './pack-buffer.ts';
+
+describe('buffers of the last backup', () => {
+  it('are used again where they are large enough', () => {
+    const spare = new SpareBuffers();
+    const buffer = new PackBuffer(newPackMemory(4096));
+    spare.give([buffer]);
+
+    expect(spare.take(8192)).not.toBe(buffer);
+    spare.give([buffer]);
+    expect(spare.take(4096)).toBe(buffer);
+    expect(spare.take(4096)).not.toBe(buffer);
+  });
+
+  it('are let go of when something else needs the memory', () => {
+    const spare = new SpareBuffers();
+    const buffer = new PackBuffer(newPackMemory(4096));
+    spare.give([buffer]);
+
+    spare.release();
+
+    expect(spare.take(4096)).not.toBe(buffer);
+  });
+});
