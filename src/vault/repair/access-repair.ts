@@ -1,14 +1,13 @@
 import { Fault, isFault } from '../../kernel/fault.ts';
 import { encodeFormat } from '../format-object.ts';
-import type { KeyObject } from '../key-object.ts';
 import type { KeyTree } from '../key-tree.ts';
 import { numberedKey, numberOf, PREFIXES } from '../layout.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { verifies } from '../proof/control-check.ts';
-import { keyObjects, readKeyObject, unlockVault } from '../unlock.ts';
-import type { VaultInside } from '../vault.ts';
+import { unlockVault } from '../unlock.ts';
 import type { VaultUnlock } from '../vault-options.ts';
 import type { ObjectRepair, ObjectRepairOptions } from './object-repair.ts';
+import { isRecovery, keysAt, lacksRecovery, type KeyThere } from './recovery-keys.ts';
 
 /** Objects that say whose a vault is. */
 const IDENTIFYING = [PREFIXES.points, PREFIXES.data, PREFIXES.metadata] as const;
@@ -109,45 +108,6 @@ function reasonToLeave(
   return hasRecovery
     ? 'a key of a recovery file is there, so somebody may have removed it; open with that or another one and add a new one'
     : undefined;
-}
-
-type KeyThere = KeyObject & { readonly key: ObjectKey };
-
-/** Objects under `keys/` that can be read. */
-async function keysAt(store: ObjectStore, signal: AbortSignal): Promise<KeyThere[]> {
-  const found: KeyThere[] = [];
-  for (const key of await keyObjects(store, signal)) {
-    const object = await readKeyObject(store, key, signal);
-    if (object !== undefined && !isFault(object)) {
-      found.push({ ...object, key });
-    }
-  }
-  return found;
-}
-
-/** Whether it opens the vault by a recovery file. */
-function isRecovery({ kind, purpose }: KeyThere): boolean {
-  return kind === 'recovery' && purpose === 'vault';
-}
-
-/** A recovery object goes only when another has taken its place: where none is, keys were lost and not taken away. */
-async function lacksRecovery(store: ObjectStore, signal: AbortSignal): Promise<boolean> {
-  return !(await keysAt(store, signal)).some(isRecovery);
-}
-
-/** Objects of the copy that its recovery file opens, if the vault has none; what ends the lack comes last. */
-export async function lostRecoveryKeys(
-  { base, format }: Pick<VaultInside, 'base' | 'format'>,
-  copy: ObjectStore,
-  signal: AbortSignal,
-): Promise<ObjectKey[]> {
-  if (!(await lacksRecovery(base.store, signal))) {
-    return [];
-  }
-  return (await keysAt(copy, signal))
-    .filter(({ kind, vaultId }) => kind === 'recovery' && vaultId === format.vaultId)
-    .toSorted((a, b) => Number(isRecovery(a)) - Number(isRecovery(b)))
-    .map(({ key }) => key);
 }
 
 interface Inspected {

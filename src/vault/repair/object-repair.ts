@@ -10,8 +10,8 @@ import { PointStore } from '../point-store.ts';
 import { verifies } from '../proof/control-check.ts';
 import { pointPacks } from '../proof/point-packs.ts';
 import type { VaultInside } from '../vault.ts';
-import { lostRecoveryKeys } from './access-repair.ts';
 import { MergedStore } from './merged-store.ts';
+import { lostRecoveryKeys } from './recovery-keys.ts';
 
 /** What became of a small object that is missing or damaged. */
 export interface ObjectRepair {

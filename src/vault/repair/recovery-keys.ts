@@ -1,0 +1,44 @@
+import { isFault } from '../../kernel/fault.ts';
+import type { KeyObject } from '../key-object.ts';
+import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import { keyObjects, readKeyObject } from '../unlock.ts';
+import type { VaultInside } from '../vault.ts';
+
+export type KeyThere = KeyObject & { readonly key: ObjectKey };
+
+/** Objects under `keys/` that can be read. */
+export async function keysAt(store: ObjectStore, signal: AbortSignal): Promise<KeyThere[]> {
+  const found: KeyThere[] = [];
+  for (const key of await keyObjects(store, signal)) {
+    const object = await readKeyObject(store, key, signal);
+    if (object !== undefined && !isFault(object)) {
+      found.push({ ...object, key });
+    }
+  }
+  return found;
+}
+
+/** Whether it opens the vault by a recovery file. */
+export function isRecovery({ kind, purpose }: KeyThere): boolean {
+  return kind === 'recovery' && purpose === 'vault';
+}
+
+/** A recovery object goes only when another has taken its place: where none is, keys were lost and not taken away. */
+export async function lacksRecovery(store: ObjectStore, signal: AbortSignal): Promise<boolean> {
+  return !(await keysAt(store, signal)).some(isRecovery);
+}
+
+/** Objects of the copy that its recovery file opens, if the vault has none; what ends the lack comes last. */
+export async function lostRecoveryKeys(
+  { base, format }: Pick<VaultInside, 'base' | 'format'>,
+  copy: ObjectStore,
+  signal: AbortSignal,
+): Promise<ObjectKey[]> {
+  if (!(await lacksRecovery(base.store, signal))) {
+    return [];
+  }
+  return (await keysAt(copy, signal))
+    .filter(({ kind, vaultId }) => kind === 'recovery' && vaultId === format.vaultId)
+    .toSorted((a, b) => Number(isRecovery(a)) - Number(isRecovery(b)))
+    .map(({ key }) => key);
+}
