@@ -15,8 +15,11 @@ export class RecoveryFilePlace implements AsyncDisposable {
     this.path = path;
   }
 
-  /** @throws Fault `target.exists`: a recovery file is never overwritten. */
-  static async reserve(path: string): Promise<RecoveryFilePlace> {
+  /**
+   * @param option what names the place on the command line
+   * @throws Fault `target.exists`: a recovery file is never overwritten.
+   */
+  static async reserve(path: string, option = '--recovery-file'): Promise<RecoveryFilePlace> {
     await mkdir(dirname(path), { recursive: true, mode: PRIVATE_FOLDER_MODE });
     try {
       await using handle = await open(path, 'wx', PRIVATE_FILE_MODE);
@@ -25,7 +28,7 @@ export class RecoveryFilePlace implements AsyncDisposable {
       if (systemCode(error) === 'EEXIST') {
         throw new Fault(
           'target.exists',
-          `${path} is already there. Choose another place with --recovery-file: the old one may be the only key of another vault.`,
+          `${path} is already there. Choose another place with ${option}: the old one may be the only key of another vault.`,
           { path },
         );
       }

@@ -7,7 +7,7 @@ export interface SlotRange {
   readonly count: number;
 }
 
-export const WORD_BITS = 16;
+const WORD_BITS = 16;
 
 /** The slots of one pack while they are put together: a bit each. */
 export class SlotBits {

@@ -221,5 +221,6 @@ async function reserve(
       newRecoveryFile,
       cli.environment.workingFolder,
     ),
+    '--new-recovery-file',
   );
 }
