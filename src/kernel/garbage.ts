@@ -26,17 +26,21 @@ export function collectGarbage(which: 'young' | 'all' | 'room'): void {
 export class GarbageRounds {
   readonly #young: number;
   readonly #all: number;
+  readonly #room: number;
   #turns = 0;
 
-  /** @param rounds turns between two collections of what is young, and of all */
-  constructor({ young, all }: { readonly young: number; readonly all: number }) {
-    this.#young = young;
-    this.#all = all;
+  /** @param rounds turns between two collections of what is young, of all, and of room */
+  constructor(rounds: { readonly young: number; readonly all: number; readonly room?: number }) {
+    this.#young = rounds.young;
+    this.#all = rounds.all;
+    this.#room = rounds.room ?? Infinity;
   }
 
   turn(): void {
     this.#turns += 1;
-    if (this.#turns % this.#all === 0) {
+    if (this.#turns % this.#room === 0) {
+      collectGarbage('room');
+    } else if (this.#turns % this.#all === 0) {
       collectGarbage('all');
     } else if (this.#turns % this.#young === 0) {
       collectGarbage('young');

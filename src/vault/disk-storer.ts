@@ -6,7 +6,8 @@ import type { Fragment } from './leaf-fragments.ts';
 import { LEAF_SECTORS } from './map-node.ts';
 import { MapBuilder, type MapBuilderParts } from './map-builder.ts';
 import type { MapRoot, MapTree } from './map-tree.ts';
-import { BATCH_BYTES, type PackAssembly } from './pack-assembly.ts';
+import type { PackAssembly } from './pack-assembly.ts';
+import type { SpareInputs } from './pack-buffer.ts';
 import { packChunks, unpackChunks, type PackedChunks, type PlacedChunk } from './packed-chunks.ts';
 import type { DiskStatistics } from './recovery-point.ts';
 import type { Healing } from './repair/healing.ts';
@@ -22,6 +23,7 @@ export interface StorerParts {
   readonly pool: WorkerPool;
   readonly index: DedupIndex;
   readonly assembly: PackAssembly;
+  readonly inputs: SpareInputs;
   /** Slots that must not be used again. */
   readonly excluded: SlotLookup;
   /** Collects the slots that were not inherited. */
@@ -51,7 +53,6 @@ export class DiskStorer {
   readonly #plan: StorePlan;
   readonly #running: Running;
   readonly #builder: MapBuilder;
-  readonly #inputs: Uint8Array[] = [];
   readonly #statistics = { readBytes: 0, newBytes: 0, storedBytes: 0 };
   #lastLeaf: { index: number; fragments: Fragment[] } = { index: -1, fragments: [] };
 
@@ -207,7 +208,7 @@ export class DiskStorer {
       throw error;
     } finally {
       if (buffer !== undefined) {
-        this.#inputs.push(buffer.whole);
+        this.#parts.inputs.give(buffer.whole);
       }
     }
     await assembly.give(filling, result);
@@ -274,12 +275,13 @@ export class DiskStorer {
   async #read(
     reader: DiskReader,
     pieces: readonly Piece[],
-  ): Promise<{ view: Uint8Array; whole: Uint8Array }> {
-    const whole = this.#inputs.pop() ?? new Uint8Array(new SharedArrayBuffer(BATCH_BYTES));
+  ): Promise<{ view: Uint8Array; whole: SharedArrayBuffer }> {
+    const whole = this.#parts.inputs.take();
+    const bytes = new Uint8Array(whole);
     const { sizeBytes } = this.#plan.source;
     let at = 0;
     const reads = pieces.map(({ start, sectors }) => {
-      const target = whole.subarray(at, at + sectors * SECTOR_BYTES);
+      const target = bytes.subarray(at, at + sectors * SECTOR_BYTES);
       at += sectors * SECTOR_BYTES;
       const offset = start * SECTOR_BYTES;
       const wanted = Math.min(target.length, sizeBytes - offset);
@@ -291,7 +293,7 @@ export class DiskStorer {
       const { signal } = this.#running;
       await Promise.all(some.map(({ offset, target }) => reader.read(offset, target, signal)));
     }
-    return { view: whole.subarray(0, at), whole };
+    return { view: bytes.subarray(0, at), whole };
   }
 }
 

@@ -1,4 +1,4 @@
-import { newPackMemory, PackBuffer, SpareBuffers } from './pack-buffer.ts';
+import { newPackMemory, PackBuffer, SpareBuffers, SpareInputs } from './pack-buffer.ts';
 
 describe('buffers of the last backup', () => {
   it('are used again where they are large enough', () => {
@@ -20,5 +20,19 @@ describe('buffers of the last backup', () => {
     spare.release();
 
     expect(spare.take(4096)).not.toBe(buffer);
+  });
+});
+
+describe('SpareInputs', () => {
+  it('hands out again what was given back, and never the same twice', () => {
+    const inputs = new SpareInputs(4096);
+    const [first, second] = [inputs.take(), inputs.take()];
+    expect(first).not.toBe(second);
+    expect(first.byteLength).toBe(4096);
+
+    inputs.give(first);
+
+    expect(inputs.take()).toBe(first);
+    expect([first, second]).not.toContain(inputs.take());
   });
 });

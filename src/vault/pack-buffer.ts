@@ -109,3 +109,28 @@ export class SpareBuffers {
     this.#buffers.push(...buffers.map((buffer) => new WeakRef(buffer)));
   }
 }
+
+/** Buffers of one size for what tasks read, kept weakly for the next disk: each is an allocation of megabytes. */
+export class SpareInputs {
+  readonly #bytes: number;
+  #buffers: WeakRef<SharedArrayBuffer>[] = [];
+
+  constructor(bytes: number) {
+    this.#bytes = bytes;
+  }
+
+  take(): SharedArrayBuffer {
+    for (let spare = this.#buffers.pop(); spare !== undefined; spare = this.#buffers.pop()) {
+      const buffer = spare.deref();
+      if (buffer !== undefined) {
+        return buffer;
+      }
+    }
+    return new SharedArrayBuffer(this.#bytes);
+  }
+
+  /** Nobody reads or writes it any more. */
+  give(buffer: SharedArrayBuffer): void {
+    this.#buffers.push(new WeakRef(buffer));
+  }
+}

@@ -32,7 +32,7 @@ export { corrupt, damagedFrame, missing } from './pack-faults.ts';
 const TAIL_BYTES = 64 * 1024;
 const FOOTERS_BYTES_MAX = 64 * 1024 * 1024;
 /** Each footer leaves 70 KB of dead buffers: encrypted, decrypted. */
-const FOOTERS_PER_COLLECTION = { young: 32, all: 1024 };
+const FOOTERS_PER_COLLECTION = { young: 16, all: 256, room: 2048 };
 
 /** What all parts of a vault share. */
 export interface VaultBase {

@@ -11,7 +11,7 @@ import type { FooterCache } from './footer-cache.ts';
 import { MapTree, type MapNodes } from './map-tree.ts';
 import { MetadataWriter } from './metadata-writer.ts';
 import { PackAssembly } from './pack-assembly.ts';
-import type { SpareBuffers } from './pack-buffer.ts';
+import type { SpareBuffers, SpareInputs } from './pack-buffer.ts';
 import { diskDocument, fullReason, mapRoot, storeFiles, type StoredDisk } from './point-maps.ts';
 import type { PointDocument } from './point-object.ts';
 import type { PointStore, StoredPoint } from './point-store.ts';
@@ -39,6 +39,7 @@ export interface WriterParts {
   readonly log: Log;
   readonly packBytes: number;
   readonly spare: SpareBuffers;
+  readonly inputs: SpareInputs;
   readonly level?: CompressionLevel;
   readonly cache?: FooterCache;
 }
@@ -247,7 +248,7 @@ export class PointWriter implements AsyncDisposable {
     running: Running,
     afresh: boolean,
   ): Promise<StoredDisk> {
-    const { nodes, pool, index, excluded } = this.#parts;
+    const { nodes, pool, index, excluded, inputs } = this.#parts;
     const incremental =
       source.changes.method === 'changed-extents' && last !== undefined && !afresh;
     const signal = AbortSignal.any([running.signal, this.#stop.signal]);
@@ -256,6 +257,7 @@ export class PointWriter implements AsyncDisposable {
         pool,
         index,
         assembly: this.#assembly,
+        inputs,
         excluded: excluded.all,
         used: this.#used,
         map: { nodes, metadata: this.#metadata },

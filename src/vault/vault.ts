@@ -13,7 +13,8 @@ import { isVmId } from './layout.ts';
 import { locking } from './lock/locking-store.ts';
 import { MapNodes, MapTree } from './map-tree.ts';
 import type { ObjectStore } from './object-store.ts';
-import { SpareBuffers } from './pack-buffer.ts';
+import { BATCH_BYTES } from './pack-assembly.ts';
+import { SpareBuffers, SpareInputs } from './pack-buffer.ts';
 import { PackNumbers } from './pack-numbers.ts';
 import { Packs, type VaultBase } from './packs.ts';
 import type { Capabilities } from './probe/capabilities.ts';
@@ -79,6 +80,7 @@ export class Vault {
   readonly #index: DedupIndex;
   readonly #writing = new Set<string>();
   readonly #spare = new SpareBuffers();
+  readonly #inputs = new SpareInputs(BATCH_BYTES);
   readonly #stop = new AbortController();
 
   private constructor(parts: VaultParts) {
@@ -244,6 +246,7 @@ export class Vault {
           log,
           packBytes: format.packBytes,
           spare: this.#spare,
+          inputs: this.#inputs,
           ...(level === undefined ? {} : { level }),
           ...(cache === undefined ? {} : { cache }),
         },

@@ -123,6 +123,7 @@ async function plan(folder: string): Promise<Report> {
   const startMs = performance.now();
   const found = await planPrune(vault.inside, [], {}, { signal });
   const tookMs = performance.now() - startMs;
+  const most = peak();
   await vault.close();
   const dead = packs * PACK_SLOTS - liveSlots(packs, live);
   const { store } = place;
@@ -132,7 +133,7 @@ async function plan(folder: string): Promise<Report> {
     'plan, found': `${String(found.deadSlots)} dead slots, ${found.deadSlots === dead ? 'all right' : `WRONG: ${String(dead)}`}`,
     'plan, marking': `${mb(found.markingBytes)}, ${perTib.toFixed(2)} MB per TiB, in ${String(found.shares)} shares`,
     'plan, requests': `${String(store.gets)} GET, ${String(store.lists)} LIST`,
-    'plan, memory at most': peak(),
+    'plan, memory at most': most,
   };
 }
 
