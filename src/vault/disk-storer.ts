@@ -6,7 +6,7 @@ import type { Fragment } from './leaf-fragments.ts';
 import { LEAF_SECTORS } from './map-node.ts';
 import { MapBuilder, type MapBuilderParts } from './map-builder.ts';
 import type { MapRoot, MapTree } from './map-tree.ts';
-import type { PackAssembly } from './pack-assembly.ts';
+import { BATCH_BYTES, type PackAssembly } from './pack-assembly.ts';
 import type { SpareInputs } from './pack-buffer.ts';
 import { packChunks, unpackChunks, type PackedChunks, type PlacedChunk } from './packed-chunks.ts';
 import type { DiskStatistics } from './recovery-point.ts';
@@ -276,7 +276,7 @@ export class DiskStorer {
     reader: DiskReader,
     pieces: readonly Piece[],
   ): Promise<{ view: Uint8Array; whole: SharedArrayBuffer }> {
-    const whole = this.#parts.inputs.take();
+    const whole = this.#parts.inputs.take(BATCH_BYTES);
     const bytes = new Uint8Array(whole);
     const { sizeBytes } = this.#plan.source;
     let at = 0;

@@ -25,14 +25,15 @@ describe('buffers of the last backup', () => {
 
 describe('SpareInputs', () => {
   it('hands out again what was given back, and never the same twice', () => {
-    const inputs = new SpareInputs(4096);
-    const [first, second] = [inputs.take(), inputs.take()];
+    const inputs = new SpareInputs();
+    const [first, second] = [inputs.take(4096), inputs.take(4096)];
     expect(first).not.toBe(second);
     expect(first.byteLength).toBe(4096);
 
     inputs.give(first);
 
-    expect(inputs.take()).toBe(first);
-    expect([first, second]).not.toContain(inputs.take());
+    expect(inputs.take(4096)).toBe(first);
+    inputs.give(first);
+    expect([first, second]).not.toContain(inputs.take(8192));
   });
 });

@@ -110,23 +110,18 @@ export class SpareBuffers {
   }
 }
 
-/** Buffers of one size for what tasks read, kept weakly for the next disk: each is an allocation of megabytes. */
+/** Buffers for what tasks read, all of one size, kept weakly for the next disk: each is an allocation of megabytes. */
 export class SpareInputs {
-  readonly #bytes: number;
   #buffers: WeakRef<SharedArrayBuffer>[] = [];
 
-  constructor(bytes: number) {
-    this.#bytes = bytes;
-  }
-
-  take(): SharedArrayBuffer {
+  take(bytes: number): SharedArrayBuffer {
     for (let spare = this.#buffers.pop(); spare !== undefined; spare = this.#buffers.pop()) {
       const buffer = spare.deref();
-      if (buffer !== undefined) {
+      if (buffer !== undefined && buffer.byteLength >= bytes) {
         return buffer;
       }
     }
-    return new SharedArrayBuffer(this.#bytes);
+    return new SharedArrayBuffer(bytes);
   }
 
   /** Nobody reads or writes it any more. */

@@ -13,7 +13,6 @@ import { isVmId } from './layout.ts';
 import { locking } from './lock/locking-store.ts';
 import { MapNodes, MapTree } from './map-tree.ts';
 import type { ObjectStore } from './object-store.ts';
-import { BATCH_BYTES } from './pack-assembly.ts';
 import { SpareBuffers, SpareInputs } from './pack-buffer.ts';
 import { PackNumbers } from './pack-numbers.ts';
 import { Packs, type VaultBase } from './packs.ts';
@@ -80,7 +79,7 @@ export class Vault {
   readonly #index: DedupIndex;
   readonly #writing = new Set<string>();
   readonly #spare = new SpareBuffers();
-  readonly #inputs = new SpareInputs(BATCH_BYTES);
+  readonly #inputs = new SpareInputs();
   readonly #stop = new AbortController();
 
   private constructor(parts: VaultParts) {
