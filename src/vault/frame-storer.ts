@@ -1,4 +1,3 @@
-import { GarbageRounds } from '../kernel/garbage.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
 import { ID_BYTES } from './chunk-id.ts';
 import {
@@ -41,7 +40,6 @@ export interface StoredFrames {
 export class FrameStorer {
   /** For one frame that is read back. */
   readonly #readBack = frameRoom(DATA_FRAME_BYTES);
-  readonly #garbage = new GarbageRounds({ young: 1, all: 64 });
   /** For the compressed frames of one task. */
   #bodies = frameRoom(0);
 
@@ -76,8 +74,6 @@ export class FrameStorer {
         compressed,
       });
       offset += target.length;
-      // Encrypting and reading back left twice the frame behind.
-      this.#garbage.turn();
     }
     return { ...done, frame: room.frame, slot: room.slot };
   }
