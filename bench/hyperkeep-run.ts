@@ -78,15 +78,12 @@ async function open(): Promise<OpenVault> {
   return Vault.open(store, { kind: 'passphrase', passphrase }, { cacheFolder, warm: true }, signal);
 }
 
-type Opening = () => Promise<OpenVault>;
-
 async function backUp(
-  opening: Opening,
+  vault: OpenVault,
   image: string,
   vmName: string,
   changes: ChangeSet,
 ): Promise<object> {
-  const vault = await opening();
   await using reader = await code.image.openImage(image, 'raw', signal);
   const vm = { vmId: idOf(vmName), vmName, ...(level > 0 ? { compressionLevel: level } : {}) };
   await using writer = await vault.beginPoint(vm as NewPoint, signal);
@@ -101,8 +98,7 @@ async function backUp(
   return { statistics, traffic: store.traffic };
 }
 
-async function restore(opening: Opening, vmName: string, file: string): Promise<object> {
-  const vault = await opening();
+async function restore(vault: OpenVault, vmName: string, file: string): Promise<object> {
   const [disk, point] = await newestDisk(vault, idOf(vmName));
   await using writer = await code.image.createImage(file, 'raw', disk.sizeBytes, signal);
   const place = { pointId: point.id, diskId: disk.diskId };
@@ -129,20 +125,20 @@ async function newestDisk(
   return [disk, point];
 }
 
-async function perform(opening: Opening, [name = '', ...rest]: readonly string[]): Promise<object> {
+async function perform(vault: OpenVault, [name = '', ...rest]: readonly string[]): Promise<object> {
   const [first = '', second = '', offsets = '', length = ''] = rest;
   switch (name) {
     case 'back-up':
-      return backUp(opening, first, second, { method: 'full', reason: 'imported-image' });
+      return backUp(vault, first, second, { method: 'full', reason: 'imported-image' });
     case 'restore':
-      return restore(opening, first, second);
+      return restore(vault, first, second);
     case 'increment': {
       const extents = offsets.split(',').map((offset) => ({
         offset: Number(offset),
         length: Number(length),
         content: 'data' as const,
       }));
-      return backUp(opening, first, second, { method: 'changed-extents', extents });
+      return backUp(vault, first, second, { method: 'changed-extents', extents });
     }
     default:
       throw new Error(`no such command: ${name}`);
@@ -157,9 +153,9 @@ async function create(): Promise<object> {
 }
 
 async function performOnce(): Promise<object> {
-  const opening = open();
-  const result = await perform(async () => opening, [command, ...rest]);
-  await (await opening).close();
+  const vault = await open();
+  const result = await perform(vault, [command, ...rest]);
+  await vault.close();
   return result;
 }
 
@@ -168,7 +164,7 @@ async function serve(): Promise<void> {
   console.log('{}');
   for await (const line of createInterface({ input: process.stdin })) {
     const before = process.cpuUsage();
-    await perform(async () => Promise.resolve(vault), JSON.parse(line) as string[]);
+    await perform(vault, JSON.parse(line) as string[]);
     const { user, system } = process.cpuUsage(before);
     const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
     console.log(JSON.stringify({ cpuS: (user + system) / 1e6, peakMemoryBytes }));

@@ -208,7 +208,7 @@ export class DiskStorer {
       throw error;
     } finally {
       if (buffer !== undefined) {
-        this.#parts.inputs.give(buffer.whole);
+        this.#parts.inputs.give([buffer.whole]);
       }
     }
     await assembly.give(filling, result);

@@ -30,10 +30,10 @@ describe('SpareInputs', () => {
     expect(first).not.toBe(second);
     expect(first.byteLength).toBe(4096);
 
-    inputs.give(first);
+    inputs.give([first]);
 
     expect(inputs.take(4096)).toBe(first);
-    inputs.give(first);
+    inputs.give([first]);
     expect([first, second]).not.toContain(inputs.take(8192));
   });
 });

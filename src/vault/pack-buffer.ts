@@ -82,18 +82,25 @@ export class PackBuffer {
  * Buffers that nobody uses now, for the next backup. The engine does not count shared memory, so left
  * to itself it would find those of the last backups late; kept weakly, it may still take them.
  */
-export class SpareBuffers {
-  #buffers: WeakRef<PackBuffer>[] = [];
+class Spares<T extends WeakKey> {
+  readonly #sizeOf: (buffer: T) => number;
+  readonly #make: (bytes: number) => T;
+  #buffers: WeakRef<T>[] = [];
 
-  /** One that holds at least `capacity` bytes. */
-  take(capacity: number): PackBuffer {
+  constructor(sizeOf: (buffer: T) => number, make: (bytes: number) => T) {
+    this.#sizeOf = sizeOf;
+    this.#make = make;
+  }
+
+  /** One that holds at least `bytes`. */
+  take(bytes: number): T {
     for (let spare = this.#buffers.pop(); spare !== undefined; spare = this.#buffers.pop()) {
       const buffer = spare.deref();
-      if (buffer !== undefined && buffer.bytes.length >= capacity) {
+      if (buffer !== undefined && this.#sizeOf(buffer) >= bytes) {
         return buffer;
       }
     }
-    return new PackBuffer(newPackMemory(capacity));
+    return this.#make(bytes);
   }
 
   /** Gives their memory back now: what comes next needs room of its own. */
@@ -104,28 +111,27 @@ export class SpareBuffers {
     }
   }
 
-  /** Nobody writes to them any more. */
-  give(buffers: readonly PackBuffer[]): void {
+  /** Nobody reads or writes them any more. */
+  give(buffers: readonly T[]): void {
     this.#buffers.push(...buffers.map((buffer) => new WeakRef(buffer)));
   }
 }
 
-/** Buffers for what tasks read, all of one size, kept weakly for the next disk: each is an allocation of megabytes. */
-export class SpareInputs {
-  #buffers: WeakRef<SharedArrayBuffer>[] = [];
-
-  take(bytes: number): SharedArrayBuffer {
-    for (let spare = this.#buffers.pop(); spare !== undefined; spare = this.#buffers.pop()) {
-      const buffer = spare.deref();
-      if (buffer !== undefined && buffer.byteLength >= bytes) {
-        return buffer;
-      }
-    }
-    return new SharedArrayBuffer(bytes);
+export class SpareBuffers extends Spares<PackBuffer> {
+  constructor() {
+    super(
+      ({ bytes }) => bytes.length,
+      (bytes) => new PackBuffer(newPackMemory(bytes)),
+    );
   }
+}
 
-  /** Nobody reads or writes it any more. */
-  give(buffer: SharedArrayBuffer): void {
-    this.#buffers.push(new WeakRef(buffer));
+/** For what tasks read. */
+export class SpareInputs extends Spares<SharedArrayBuffer> {
+  constructor() {
+    super(
+      ({ byteLength }) => byteLength,
+      (bytes) => new SharedArrayBuffer(bytes),
+    );
   }
 }
