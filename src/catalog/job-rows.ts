@@ -1,4 +1,4 @@
-import { In, type DataSource } from 'typeorm';
+import { In, QueryFailedError, type DataSource } from 'typeorm';
 import { Fault } from '../kernel/fault.ts';
 import { JobRow } from './job.row.ts';
 import { isUniqueViolation } from './vault-registrations.ts';
@@ -12,6 +12,11 @@ export interface JobFilter {
 }
 
 const UNFINISHED = ['queued', 'running'];
+/** Classes of SQLSTATE: data exception, program limit exceeded. The same row fails again. */
+const UNSTORABLE = /^(22|54)/;
+
+/** A row whose content the database does not take: trying again does not help. */
+export class UnstorableRow extends Error {}
 
 /** The runs of operations, as rows. */
 export class JobRows {
@@ -34,9 +39,19 @@ export class JobRows {
     }
   }
 
-  /** Changes what is given of a job. */
+  /**
+   * Changes what is given of a job.
+   *
+   * @throws UnstorableRow
+   */
   async update(id: string, change: Partial<Omit<StoredJob, 'id'>>): Promise<void> {
-    await this.source.getRepository(JobRow).update({ id }, change as object);
+    try {
+      await this.source.getRepository(JobRow).update({ id }, change as object);
+    } catch (error) {
+      throw isUnstorable(error)
+        ? new UnstorableRow(`the row of job ${id}`, { cause: error })
+        : error;
+    }
   }
 
   async get(id: string): Promise<StoredJob | undefined> {
@@ -62,6 +77,14 @@ export class JobRows {
     }
     return ids;
   }
+}
+
+function isUnstorable(error: unknown): boolean {
+  if (!(error instanceof QueryFailedError)) {
+    return false;
+  }
+  const { code } = error.driverError as { code?: unknown };
+  return typeof code === 'string' && UNSTORABLE.test(code);
 }
 
 function subjectOf({ subject }: StoredJob): string {

@@ -1,5 +1,6 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { bigintColumn } from './column.ts';
+import { storableColumn } from './storable.ts';
 
 /** One run of an operation. What its JSON means is said in jobs/job.ts. */
 @Entity('job')
@@ -23,10 +24,10 @@ export class JobRow {
   exclusiveKey!: string | null;
 
   /** Names and ids of what it works on, for lists. */
-  @Column('jsonb')
+  @Column('jsonb', { transformer: storableColumn })
   subject!: Readonly<Record<string, string>>;
 
-  @Column('jsonb')
+  @Column('jsonb', { transformer: storableColumn })
   parameters!: unknown;
 
   @Column('bigint', { name: 'created_at_ms', transformer: bigintColumn })
@@ -38,12 +39,12 @@ export class JobRow {
   @Column('bigint', { name: 'finished_at_ms', nullable: true, transformer: bigintColumn })
   finishedAtMs!: number | null;
 
-  @Column('jsonb', { nullable: true })
+  @Column('jsonb', { nullable: true, transformer: storableColumn })
   progress!: unknown;
 
-  @Column('jsonb', { nullable: true })
+  @Column('jsonb', { nullable: true, transformer: storableColumn })
   fault!: unknown;
 
-  @Column('jsonb', { nullable: true })
+  @Column('jsonb', { nullable: true, transformer: storableColumn })
   result!: unknown;
 }

@@ -1,6 +1,7 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import type { RecoveryPoint } from '../vault/recovery-point.ts';
 import { bigintColumn } from './column.ts';
+import { storableColumn } from './storable.ts';
 
 /** A sealed recovery point of a vault, copied so that it can be listed while the vault is away. */
 @Entity('recovery_point')
@@ -16,18 +17,18 @@ export class RecoveryPointRow {
   @Column('text', { name: 'vm_id' })
   vmId!: string;
 
-  @Column('text', { name: 'vm_name' })
+  @Column('text', { name: 'vm_name', transformer: storableColumn })
   vmName!: string;
 
   @Column('bigint', { name: 'taken_at_ms', transformer: bigintColumn })
   takenAtMs!: number;
 
   /** The point as the vault gave it, without its configuration. */
-  @Column('jsonb')
+  @Column('jsonb', { transformer: storableColumn })
   point!: CataloguedPoint;
 
   /** Why nobody may give it up, as the vault said; empty: somebody may. */
-  @Column('jsonb')
+  @Column('jsonb', { transformer: storableColumn })
   holds!: readonly PointHold[];
 }
 

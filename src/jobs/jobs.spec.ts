@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import type { StoredJob } from '../catalog/job-rows.ts';
+import { UnstorableRow, type StoredJob } from '../catalog/job-rows.ts';
 import { SystemClock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import { SilentLog } from '../kernel/log.ts';
@@ -10,8 +10,13 @@ import { Jobs, type JobStorage } from './jobs.ts';
 class JobsInMemory implements JobStorage {
   readonly rows = new Map<string, StoredJob>();
   broken = false;
+  /** Ids whose results and faults the database does not take. */
+  readonly unstorable = new Set<string>();
+  /** What an INSERT waits for. */
+  beforeAdd = async (): Promise<void> => undefined;
 
   async add(job: StoredJob): Promise<void> {
+    await this.beforeAdd();
     const unfinished = [...this.rows.values()].filter(({ state }) => isOpen(state));
     if (
       job.exclusiveKey !== null &&
@@ -25,6 +30,9 @@ class JobsInMemory implements JobStorage {
   async update(id: string, change: Partial<StoredJob>): Promise<void> {
     if (this.broken) {
       throw new Error('no database');
+    }
+    if (this.unstorable.has(id) && (change.result !== undefined || change.fault !== undefined)) {
+      throw new UnstorableRow(id);
     }
     const row = this.rows.get(id);
     if (row !== undefined) {
@@ -253,6 +261,60 @@ describe('Jobs', () => {
 
     expect(storage.rows.get(id)?.state).toBe('succeeded');
     await jobs.close();
+  });
+
+  it('writes the end of a job without its result when the database does not take that', async () => {
+    const { jobs, storage, finish } = setUp();
+    const { id } = await jobs.start({ ...BACKUP, exclusiveKey: 'backup web' });
+    storage.unstorable.add(id);
+    const end = ended(jobs, id);
+
+    finish(id, { note: 'unstorable' });
+
+    expect(await end).toMatchObject({ state: 'succeeded', result: { note: 'unstorable' } });
+    expect(storage.rows.get(id)).toMatchObject({ state: 'succeeded', result: null });
+    await jobs.start({ ...BACKUP, exclusiveKey: 'backup web' });
+    await jobs.close();
+  });
+
+  it('starts other jobs while the end of one cannot be written', async () => {
+    const { jobs, storage, finish } = setUp();
+    const { id } = await jobs.start(BACKUP);
+    const end = ended(jobs, id);
+    storage.broken = true;
+    finish(id);
+    await end;
+
+    const next = await jobs.start({ ...BACKUP, subject: { vmName: 'db' } });
+
+    expect((await jobs.get(next.id)).state).toBe('running');
+    expect((await jobs.get(id)).state).toBe('succeeded');
+    storage.broken = false;
+    await jobs.close();
+    expect(storage.rows.get(id)?.state).toBe('succeeded');
+  });
+
+  it('never runs a job that is accepted while it closes', async () => {
+    const { jobs, storage } = setUp();
+    const ran: string[] = [];
+    jobs.register('scrub', async (_, { jobId }) => {
+      ran.push(jobId);
+      return {};
+    });
+    const insert = Promise.withResolvers<undefined>();
+    storage.beforeAdd = async () => insert.promise;
+    const starting = jobs.start({ ...BACKUP, kind: 'scrub' });
+
+    const closing = jobs.close();
+    insert.resolve(undefined);
+    const { id } = await starting;
+    await closing;
+
+    expect(ran).toEqual([]);
+    expect(storage.rows.get(id)).toMatchObject({
+      state: 'interrupted',
+      fault: { code: 'job.interrupted' },
+    });
   });
 
   it('does not know a job that never was', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import type { JobFilter, JobRows } from '../catalog/job-rows.ts';
+import { UnstorableRow, type JobFilter, type JobRows } from '../catalog/job-rows.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
@@ -64,6 +64,8 @@ export class Jobs {
   private readonly lanes: JobLanes<LiveJob>;
   /** Ends that could not be written yet; their jobs stay alive for those who ask. */
   private readonly unwritten = new Map<string, JobChange>();
+  /** Jobs whose first row is being written. */
+  private readonly accepting = new Set<Promise<Job>>();
   private closed = false;
 
   constructor(
@@ -101,6 +103,16 @@ export class Jobs {
     if (this.closed || this.lanes.length >= QUEUE_MAX) {
       throw new Fault('job.refused', 'The service takes no more jobs now; try again later.');
     }
+    const accepted = this.accept(request);
+    this.accepting.add(accepted);
+    try {
+      return await accepted;
+    } finally {
+      this.accepting.delete(accepted);
+    }
+  }
+
+  private async accept(request: JobRequest): Promise<Job> {
     const job: Job = {
       id: randomUUID(),
       kind: request.kind,
@@ -166,9 +178,13 @@ export class Jobs {
     };
   }
 
-  /** Stops every job and returns when all have ended and their rows say so. */
+  /**
+   * Stops every job and returns when all have ended and their rows say so. A job that was being
+   * accepted meanwhile never runs and ends like the others.
+   */
   async close(): Promise<void> {
     this.closed = true;
+    await Promise.allSettled(this.accepting);
     await Promise.all([...this.live.values()].map((live) => this.stop(live, 'interrupted')));
   }
 
@@ -182,6 +198,9 @@ export class Jobs {
   }
 
   private runNext(): void {
+    if (this.closed) {
+      return;
+    }
     for (let next = this.lanes.next(); next !== undefined; next = this.lanes.next()) {
       const live = next;
       live.done = this.run(live).finally(() => {
@@ -248,18 +267,34 @@ export class Jobs {
     live.job = { ...live.job, ...end };
     await live.saving;
     this.unwritten.set(live.job.id, end);
-    await this.writeUnwritten().catch((error: unknown) => {
-      // The operation is over and those who ask are told; the row is written before the next job.
-      this.environment.log.error('job.row-not-written', { jobId: live.job.id, error });
-    });
+    await this.writeUnwritten();
     this.changes.emit(live.job.id, live.job);
   }
 
+  /** Writes the ends that were not written yet. One that cannot be written is in nobody's way. */
   private async writeUnwritten(): Promise<void> {
     for (const [id, end] of this.unwritten) {
-      await this.storage.update(id, end);
+      try {
+        await this.writeEnd(id, end);
+      } catch (error) {
+        // The operation is over and those who ask are told; the next job's start tries again.
+        this.environment.log.error('job.row-not-written', { jobId: id, error });
+        continue;
+      }
       this.unwritten.delete(id);
       this.live.delete(id);
+    }
+  }
+
+  private async writeEnd(id: string, end: JobChange): Promise<void> {
+    try {
+      await this.storage.update(id, end);
+    } catch (error) {
+      if (!(error instanceof UnstorableRow)) {
+        throw error;
+      }
+      this.environment.log.error('job.end-not-storable', { jobId: id, error });
+      await this.storage.update(id, withoutDetails(end));
     }
   }
 
@@ -277,4 +312,14 @@ export class Jobs {
         this.environment.log.error('job.row-not-written', { jobId: live.job.id, error });
       });
   }
+}
+
+/** An end of which the row keeps only what this program itself says. */
+function withoutDetails({ state, fault, finishedAtMs }: JobChange): JobChange {
+  const message = 'What happened could not be stored; the service log has it.';
+  return {
+    ...(state !== undefined && { state }),
+    ...(finishedAtMs !== undefined && { finishedAtMs }),
+    ...(fault !== undefined && { fault: { code: fault.code, message, context: {} } }),
+  };
 }

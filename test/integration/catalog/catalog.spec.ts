@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import { openCatalog } from '../../../src/catalog/catalog-source.ts';
-import { JobRows, type StoredJob } from '../../../src/catalog/job-rows.ts';
+import { JobRows, UnstorableRow, type StoredJob } from '../../../src/catalog/job-rows.ts';
 import { PointCatalog } from '../../../src/catalog/point-catalog.ts';
 import { PointProofs } from '../../../src/catalog/point-proofs.ts';
 import type { CataloguedPoint } from '../../../src/catalog/recovery-point.row.ts';
@@ -215,5 +215,57 @@ describe('VaultRegistrations', () => {
     });
     await registrations.remove(vault.id);
     await expect(registrations.get('main')).rejects.toMatchObject({ code: 'vault.unknown' });
+  });
+});
+
+describe('texts that PostgreSQL does not take', () => {
+  const HOSTILE = 'agent said \0 and half \ud83d';
+  const STORED = 'agent said \u{fffd} and half \u{fffd}';
+
+  it('are stored in readable form in the rows of jobs', async () => {
+    const rows = new JobRows(source);
+    const row = job({ subject: { vmName: HOSTILE } });
+    const { id } = row;
+    await rows.add(row);
+    await rows.update(id, {
+      state: 'succeeded',
+      progress: { phase: HOSTILE },
+      fault: { message: HOSTILE },
+      result: { notes: [HOSTILE] },
+    });
+
+    expect(await rows.get(id)).toMatchObject({
+      subject: { vmName: STORED },
+      progress: { phase: STORED },
+      fault: { message: STORED },
+      result: { notes: [STORED] },
+    });
+  });
+
+  it('are stored in readable form in the rows of points, and found by name again', async () => {
+    const points = new PointCatalog(source);
+    const hostile = { ...point('01HOSTILE', 'vm-hostile'), vmName: HOSTILE, notes: [HOSTILE] };
+
+    await points.put('vault-hostile', hostile);
+    await points.replace(
+      'vault-hostile',
+      [hostile],
+      [{ id: hostile.id, atMs: 1, reason: HOSTILE }],
+    );
+
+    const [listed] = await points.list({ vaultId: 'vault-hostile' });
+    expect(listed).toMatchObject({
+      point: { vmName: STORED, notes: [STORED] },
+      holds: [{ atMs: 1, reason: STORED }],
+    });
+    expect(await points.vmIdsNamed(HOSTILE)).toEqual(['vm-hostile']);
+  });
+
+  it('are told apart from a database that is away', async () => {
+    const rows = new JobRows(source);
+    const row = job();
+    await rows.add(row);
+
+    await expect(rows.update(row.id, { finishedAtMs: 0.5 })).rejects.toBeInstanceOf(UnstorableRow);
   });
 });

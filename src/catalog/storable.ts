@@ -1,0 +1,27 @@
+/**
+ * `value` as PostgreSQL can keep it: in every text, NUL and halves of surrogate pairs, which neither
+ * `text` nor `jsonb` take, become U+FFFD. Texts of guests, programs and vaults end up in rows.
+ *
+ * @param value what `JSON.stringify` can write
+ */
+export function storable<T>(value: T): T;
+export function storable(value: unknown): unknown {
+  if (typeof value === 'string') {
+    return value.toWellFormed().replaceAll('\0', '\u{fffd}');
+  }
+  if (Array.isArray(value)) {
+    return value.map((entry: unknown) => storable(entry));
+  }
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(
+      Object.entries(value).map(([key, entry]) => [storable(key), storable(entry)]),
+    );
+  }
+  return value;
+}
+
+/** For every column whose text does not come from this program alone. */
+export const storableColumn = {
+  to: (value: unknown): unknown => storable(value),
+  from: (value: unknown): unknown => value,
+};
