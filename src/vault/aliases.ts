@@ -6,7 +6,7 @@ import { numberOf, PREFIXES } from './layout.ts';
 import { nextNumbered } from './numbered-objects.ts';
 import type { KeyTree } from './key-tree.ts';
 import type { ObjectKey, ObjectStore } from './object-store.ts';
-import { SLOTS_MAX } from './pack-layout.ts';
+import { ALIAS_CHAIN_MAX, ALIASES_MAX, SLOTS_MAX } from './limits.ts';
 import { ulidBytes, ulidText, type Ulid } from './ulid.ts';
 
 /** A slot of a logical pack, by its lasting name. */
@@ -21,10 +21,6 @@ export interface Alias {
   readonly to: SlotName;
   readonly count: number;
 }
-
-const ALIASES_MAX = 1024 * 1024;
-/** Longer chains are not followed: a merged pack may be merged again, but not for ever. */
-const ALIAS_CHAIN_MAX = 16;
 
 /** Body of an `alias/` object: docs/vault-format.md, section 5. */
 export function encodeAliases(aliases: readonly Alias[]): Buffer {

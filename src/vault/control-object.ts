@@ -2,12 +2,12 @@ import { Fault } from '../kernel/fault.ts';
 import { ByteReader, ByteWriter, parseOr, require } from './binary.ts';
 import { FORMAT_VERSION, refuseOtherVersion } from './format-version.ts';
 import { sameBytes, type KeyTree } from './key-tree.ts';
+import { CONTROL_BODY_BYTES_MAX } from './limits.ts';
 import type { ObjectKey } from './object-store.ts';
 
 /** Objects that steer: docs/vault-format.md, section 5. */
 
 const MAGIC = Buffer.from('HKCTRL00');
-const BODY_BYTES_MAX = 64 * 1024 * 1024;
 export const PREAMBLE_BYTES = 36;
 const KEY_VERSION_OFFSET = 12;
 export const CONTROL_MAC_BYTES = 32;
@@ -98,7 +98,7 @@ export function decodeControl(
       require(preamble.kind === KINDS[kind], 'it is of another kind');
       const reader = new ByteReader(object.subarray(PREAMBLE_BYTES - 4, end));
       const body = reader.bytes(reader.u32());
-      require(body.length <= BODY_BYTES_MAX, 'it is too large');
+      require(body.length <= CONTROL_BODY_BYTES_MAX, 'it is too large');
       reader.end();
       return body;
     },

@@ -9,10 +9,17 @@ import {
 } from './control-object.ts';
 import { parseJson, parseOr, require } from './binary.ts';
 import { FORMAT_VERSION, refuseOtherVersion } from './format-version.ts';
-import { DATA_FRAME_BYTES } from './pack-layout.ts';
-import { SECTOR_BYTES } from './chunk-cut.ts';
-import { KEY_VERSIONS_MAX, type KeyTree } from './key-tree.ts';
-import { LOCK_DAYS_MAX } from './lock/lock-times.ts';
+import type { KeyTree } from './key-tree.ts';
+import {
+  CHUNK_SECTORS_MAX,
+  CONFIRMED_CHARACTERS_MAX,
+  CUT_BITS_MAX,
+  KEY_VERSIONS_MAX,
+  LOCK_DAYS_MAX,
+  PACK_TARGET_BYTES_MAX,
+  PACK_TARGET_BYTES_MIN,
+  VAULT_NAME_CHARACTERS_MAX,
+} from './limits.ts';
 import type { ObjectKey } from './object-store.ts';
 import { RetentionKey } from './retention-key.ts';
 
@@ -30,11 +37,7 @@ export type Features = z.infer<typeof Features>;
 /** This version of the program has none. */
 export const NO_FEATURES: Features = { incompatible: 0, readOnly: 0, compatible: 0, noCollect: 0 };
 
-const MEBIBYTE = 1024 * 1024;
-const sectors = z
-  .int()
-  .min(1)
-  .max(DATA_FRAME_BYTES / SECTOR_BYTES);
+const sectors = z.int().min(1).max(CHUNK_SECTORS_MAX);
 const publicKey = z.string().regex(/^[0-9a-f]{64}$/);
 const Retention = z.looseObject({
   /** Not derived from the master key: it has key objects of its own. */
@@ -44,13 +47,13 @@ const Retention = z.looseObject({
   /** The keys before, oldest first. */
   earlier: z.array(publicKey).max(KEY_VERSIONS_MAX),
   /** Lists what was retired when the last of them was replaced. */
-  confirmed: z.string().max(128).optional(),
+  confirmed: z.string().max(CONFIRMED_CHARACTERS_MAX).optional(),
 });
 const VaultFormat = z.looseObject({
   version: z.int(),
   features: Features,
   vaultId: z.string().regex(/^[0-9a-f]{32}$/),
-  name: z.string().max(256),
+  name: z.string().max(VAULT_NAME_CHARACTERS_MAX),
   createdAtMs: z.int().min(0),
   singleWriter: z.boolean(),
   cipher: z.literal('aes-256-gcm'),
@@ -59,7 +62,7 @@ const VaultFormat = z.looseObject({
   dedupDomain: z.string().regex(/^[0-9a-f]{32}$/),
   chunker: z.looseObject({
     minSectors: sectors,
-    cutBits: z.int().min(1).max(16),
+    cutBits: z.int().min(1).max(CUT_BITS_MAX),
     maxSectors: sectors,
   }),
   /** Objects are locked when they are put: docs/vault-format.md, section 16. */
@@ -75,10 +78,7 @@ const VaultFormat = z.looseObject({
     .min(0)
     .max(KEY_VERSIONS_MAX - 1),
   retention: Retention,
-  packBytes: z
-    .int()
-    .min(64 * 1024)
-    .max(128 * MEBIBYTE),
+  packBytes: z.int().min(PACK_TARGET_BYTES_MIN).max(PACK_TARGET_BYTES_MAX),
 });
 export type VaultFormat = z.infer<typeof VaultFormat>;
 

@@ -4,14 +4,21 @@ import { z } from 'zod';
 import { Fault } from '../kernel/fault.ts';
 import { seal, unseal } from './aead.ts';
 import { ByteReader, ByteWriter, parseOr, require } from './binary.ts';
-import { KEY_BYTES, KEY_VERSIONS_MAX } from './key-tree.ts';
+import { KEY_BYTES } from './key-tree.ts';
+import {
+  KDF_LANES_MAX,
+  KDF_MEMORY_KIB_MAX,
+  KDF_PASSES_MAX,
+  KEY_JSON_BYTES_MAX,
+  KEY_LABEL_CHARACTERS_MAX,
+  KEY_VERSIONS_MAX,
+} from './limits.ts';
 import type { ObjectKey } from './object-store.ts';
 import type { KdfCost } from './vault-options.ts';
 
 /** Wrapped master keys: docs/vault-format.md, section 4.2. */
 
 const MAGIC = Buffer.from('HKKEYS00');
-const JSON_BYTES_MAX = 64 * 1024;
 const CHECKSUM_BYTES = 32;
 const SALT_BYTES = 16;
 const RECOVERY_LABEL = 'hyperkeep/recovery';
@@ -28,7 +35,7 @@ const common = {
   /** What it wraps: the master keys, or the seed of the retention key. */
   purpose: z.enum(['vault', 'retention']).default('vault'),
   /** For people; in clear. */
-  label: z.string().max(64).default(''),
+  label: z.string().max(KEY_LABEL_CHARACTERS_MAX).default(''),
   createdAtMs: z.int().min(0).default(0),
   wrapped,
 };
@@ -38,12 +45,9 @@ const KeyObject = z.discriminatedUnion('kind', [
     ...common,
     kdf: z.object({
       name: z.literal('argon2id'),
-      memoryKib: z
-        .int()
-        .min(8)
-        .max(1024 * 1024),
-      passes: z.int().min(1).max(64),
-      lanes: z.int().min(1).max(64),
+      memoryKib: z.int().min(8).max(KDF_MEMORY_KIB_MAX),
+      passes: z.int().min(1).max(KDF_PASSES_MAX),
+      lanes: z.int().min(1).max(KDF_LANES_MAX),
       salt: hex(SALT_BYTES),
     }),
   }),
@@ -98,7 +102,7 @@ export function decodeKeyObject(key: ObjectKey, object: Uint8Array): KeyObject {
     const reader = new ByteReader(object);
     require(reader.bytes(8).equals(MAGIC), 'it is no key object');
     const length = reader.u32();
-    require(length <= JSON_BYTES_MAX, 'it is too large');
+    require(length <= KEY_JSON_BYTES_MAX, 'it is too large');
     const json = reader.bytes(length);
     const checksum = reader.bytes(CHECKSUM_BYTES);
     reader.end();

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { KEY_VERSIONS_MAX } from './limits.ts';
 import type { ObjectKey } from './object-store.ts';
 import { RetentionKey, SEED_BYTES } from './retention-key.ts';
 
 /** docs/vault-format.md, section 4.1. */
 export const KEY_BYTES = 32;
 export const MAC_BYTES = 16;
-/** Rotations a vault can see. */
-export const KEY_VERSIONS_MAX = 64;
 
 /** Purposes whose key changes with the key version; the version stands in every object. */
 type VersionedPurpose = 'data' | 'metadata' | 'point' | 'control' | 'format';

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { GENERATION_MAX } from './limits.ts';
 import type { ObjectKey } from './object-store.ts';
 import { isUlid, ulidTimeMs, type Ulid } from './ulid.ts';
 
@@ -30,7 +31,6 @@ export const PREFIXES = {
   holds: 'hold/',
 } as const;
 
-export const GENERATION_MAX = 0xffff_ffff;
 const VM_ID = /^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$/;
 const PACK = /^([dm])\/\d{6}\/([0-9A-Z]{26})\.(0|[1-9]\d{0,9})\.([0-9a-f]{32})$/;
 const POINT = /^s\/([0-9A-Za-z_-]{1,64})\/([0-9A-Z]{26})(\.ok)?$/;

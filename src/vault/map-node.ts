@@ -1,8 +1,14 @@
 import { ByteReader, ByteWriter, require } from './binary.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
 import { MAC_BYTES } from './key-tree.ts';
-import { GENERATION_MAX, type PackKind, type PackName } from './layout.ts';
-import { SLOTS_MAX } from './pack-layout.ts';
+import type { PackKind, PackName } from './layout.ts';
+import {
+  GENERATION_MAX,
+  LEAF_EXTENTS_MAX,
+  LEAF_PACKS_MAX,
+  NODE_CHILDREN_MAX,
+  SLOTS_MAX,
+} from './limits.ts';
 import type { PackNumbers } from './pack-numbers.ts';
 import { ulidBytes, ulidText } from './ulid.ts';
 
@@ -11,7 +17,6 @@ import { ulidBytes, ulidText } from './ulid.ts';
 export const LEAF_SECTORS = 16_384;
 export const LEAF_BYTES = LEAF_SECTORS * SECTOR_BYTES;
 export const FAN_OUT = 256;
-export const DEPTH_MAX = 3;
 const LEAF_TYPE = 1;
 const INNER_TYPE = 2;
 
@@ -75,7 +80,7 @@ class Dictionary {
 }
 
 function readDictionary(reader: ByteReader, kind: PackKind, packs: PackNumbers): number[] {
-  const count = reader.varint(LEAF_SECTORS);
+  const count = reader.varint(LEAF_PACKS_MAX);
   const numbers: number[] = [];
   for (let i = 0; i < count; i++) {
     const ulid = ulidText(reader.bytes(16));
@@ -116,7 +121,7 @@ export function decodeLeaf(bytes: Uint8Array, packs: PackNumbers): Leaf {
   require(reader.u8() === LEAF_TYPE, 'a leaf is expected here');
   const contentMac = Buffer.from(reader.bytes(MAC_BYTES));
   const dictionary = readDictionary(reader, 'data', packs);
-  const count = reader.varint(LEAF_SECTORS);
+  const count = reader.varint(LEAF_EXTENTS_MAX);
   const extents: MapExtent[] = [];
   const after = new Map<number, number>();
   let end = 0;
@@ -165,7 +170,7 @@ export function decodeInner(bytes: Uint8Array, level: number, packs: PackNumbers
   const dictionary = readDictionary(reader, 'metadata', packs);
   const children = new Map<number, NodePointer>();
   let next = 0;
-  for (let left = reader.varint(FAN_OUT); left > 0; left--) {
+  for (let left = reader.varint(NODE_CHILDREN_MAX); left > 0; left--) {
     const index = next + reader.varint(FAN_OUT);
     require(index < FAN_OUT, 'a node has too many children');
     const pack = dictionary[reader.varint(FAN_OUT)];

@@ -4,7 +4,7 @@ import { packKey, randomSuffix, type PackName } from './layout.ts';
 import type { NodePointer } from './map-node.ts';
 import type { MapNodes } from './map-tree.ts';
 import { PackDraft } from './pack-draft.ts';
-import { FRAMES_MAX, SLOTS_MAX } from './pack-layout.ts';
+import { FRAMES_MAX, SLOTS_MAX } from './limits.ts';
 import { newUlid, type Ulid } from './ulid.ts';
 
 /** A metadata pack is sent when it has this size: little, so that the memory it takes does not matter. */

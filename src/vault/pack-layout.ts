@@ -6,6 +6,14 @@ import { SECTOR_BYTES } from './chunk-cut.ts';
 import { ID_BYTES } from './chunk-id.ts';
 import { FORMAT_VERSION } from './format-version.ts';
 import type { PackKind, PackName } from './layout.ts';
+import {
+  DATA_FRAME_RAW_BYTES_MAX,
+  FOOTER_BYTES_MAX,
+  FRAMES_MAX,
+  METADATA_FRAME_RAW_BYTES_MAX,
+  PACK_BYTES_MAX,
+  SLOTS_MAX,
+} from './limits.ts';
 import { ulidBytes } from './ulid.ts';
 
 /** Packs, byte by byte: docs/vault-format.md, section 6. */
@@ -15,10 +23,6 @@ export const TRAILER_BYTES = 64;
 export const PREFIX_BYTES = 12;
 /** Of the prefix, what is authenticated: index and length. */
 export const PREFIX_BOUND_BYTES = 8;
-export const SLOTS_MAX = 65_535;
-export const FRAMES_MAX = 4096;
-const FOOTER_BYTES_MAX = 2 * 1024 * 1024;
-const PACK_BYTES_MAX = 256 * 1024 * 1024;
 /** What is put into one frame. Why so much: docs/decisions/0034. */
 export const DATA_FRAME_BYTES = 2 * 1024 * 1024;
 export const METADATA_FRAME_BYTES = 512 * 1024;
@@ -27,8 +31,8 @@ export const FRAME_BYTES: Readonly<Record<PackKind, number>> = {
   metadata: METADATA_FRAME_BYTES,
 };
 const FRAME_RAW_BYTES_MAX: Readonly<Record<PackKind, number>> = {
-  data: DATA_FRAME_BYTES,
-  metadata: 1024 * 1024,
+  data: DATA_FRAME_RAW_BYTES_MAX,
+  metadata: METADATA_FRAME_RAW_BYTES_MAX,
 };
 
 const HEADER_MAGIC = Buffer.from('HKPACK00');

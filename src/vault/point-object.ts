@@ -7,16 +7,26 @@ import { ByteReader, ByteWriter, parseJson, parseOr, require } from './binary.ts
 import { FORMAT_VERSION, refuseOtherVersion } from './format-version.ts';
 import { Features, NO_FEATURES, refuseUnknownFeatures } from './format-object.ts';
 import type { KeyTree } from './key-tree.ts';
-import { GENERATION_MAX, isVmId, pointKey } from './layout.ts';
-import { DEPTH_MAX } from './map-node.ts';
-import { SLOTS_MAX } from './pack-layout.ts';
+import { isVmId, pointKey } from './layout.ts';
+import {
+  DEPTH_MAX,
+  FILE_SLOTS_MAX,
+  GENERATION_MAX,
+  NAME_CHARACTERS_MAX,
+  NOTE_CHARACTERS_MAX,
+  NOTES_MAX,
+  POINT_DISKS_MAX,
+  POINT_FILES_MAX,
+  POINT_JSON_BYTES_MAX,
+  POINT_OBJECT_BYTES_MAX,
+  SLOTS_MAX,
+} from './limits.ts';
 import { isUlid } from './ulid.ts';
 
 /** Recovery points as objects: docs/vault-format.md, section 8. */
 
 const MAGIC = Buffer.from('HKPOIN00');
 const HEADER_BYTES = 64;
-const JSON_BYTES_MAX = 4 * 1024 * 1024;
 
 const REASONS: readonly FullReadReason[] = [
   'first-backup',
@@ -32,7 +42,7 @@ const REASONS: readonly FullReadReason[] = [
 const hex16 = z.string().regex(/^[0-9a-f]{32}$/);
 const ulid = z.string().refine(isUlid);
 const size = z.int().min(0);
-const shortText = z.string().max(1024);
+const shortText = z.string().max(NAME_CHARACTERS_MAX);
 const pack = z.object({ ulid, generation: z.int().min(0).max(GENERATION_MAX), rand: hex16 });
 const slot = z
   .int()
@@ -49,7 +59,7 @@ export const PointDocument = z.object({
   parent: z.object({ id: ulid, mac: hex16 }).optional(),
   // Words that a later program may add to: to this one they mean the least that they can mean.
   consistency: z.enum(['filesystem', 'crash', 'powered-off', 'imported']).catch('crash'),
-  notes: z.array(z.string().max(4096)).max(1000),
+  notes: z.array(z.string().max(NOTE_CHARACTERS_MAX)).max(NOTES_MAX),
   configuration: z.unknown(),
   disks: z
     .array(
@@ -65,16 +75,16 @@ export const PointDocument = z.object({
         root: PointerDocument.optional(),
       }),
     )
-    .max(1024),
+    .max(POINT_DISKS_MAX),
   files: z
     .array(
       z.object({
         name: shortText,
         sizeBytes: size,
-        slots: z.array(PointerDocument.extend({ bytes: z.int().min(1) })).max(4096),
+        slots: z.array(PointerDocument.extend({ bytes: z.int().min(1) })).max(FILE_SLOTS_MAX),
       }),
     )
-    .max(1024),
+    .max(POINT_FILES_MAX),
 });
 export type PointDocument = z.infer<typeof PointDocument>;
 
@@ -99,10 +109,10 @@ export function encodePoint(keys: KeyTree, document: PointDocument): Buffer {
   const key = pointKey(document.vmId, document.id);
   const additional = header(keys);
   const json = Buffer.from(JSON.stringify(document));
-  if (json.length > JSON_BYTES_MAX) {
+  if (json.length > POINT_JSON_BYTES_MAX) {
     throw new Fault(
       'request.invalid',
-      `The VM's configuration is too large for a recovery point: ${json.length} bytes, at most ${JSON_BYTES_MAX}.`,
+      `The VM's configuration is too large for a recovery point: ${json.length} bytes, at most ${POINT_JSON_BYTES_MAX}.`,
     );
   }
   return Buffer.concat([
@@ -122,7 +132,7 @@ export function decodePoint(
     (why, cause) => damagedPoint(key, why, cause),
     () => {
       const keyVersion = checkHeader(keys, key, object);
-      require(object.length <= JSON_BYTES_MAX + 1024, 'it is too large');
+      require(object.length <= POINT_OBJECT_BYTES_MAX, 'it is too large');
       const additional = object.subarray(0, HEADER_BYTES);
       const place = { key: keys.object('point', key, keyVersion), index: 0, additional };
       const json = unseal(place, object.subarray(HEADER_BYTES));

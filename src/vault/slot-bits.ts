@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { SLOTS_MAX } from './pack-layout.ts';
+import { SLOTS_MAX } from './limits.ts';
 
 /** Slots [first, first + count). */
 export interface SlotRange {

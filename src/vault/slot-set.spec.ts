@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { seededNumbers } from '../../test/support/seeded-numbers.ts';
 import { ByteWriter, Malformed } from './binary.ts';
-import { SLOTS_MAX } from './pack-layout.ts';
+import { SLOTS_MAX } from './limits.ts';
 import { SlotSet, SlotUnion, type SlotRange } from './slot-set.ts';
 import { newUlid, ulidBytes } from './ulid.ts';
 

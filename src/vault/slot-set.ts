@@ -1,13 +1,11 @@
 import { ByteReader, ByteWriter, require } from './binary.ts';
-import { SLOTS_MAX } from './pack-layout.ts';
+import { LIST_PACKS_MAX, SLOTS_MAX } from './limits.ts';
 import { SlotBits, type SlotRange } from './slot-bits.ts';
 import { SlotBlocks } from './slot-blocks.ts';
 import { ulidBytes, ulidText, type Ulid } from './ulid.ts';
 import { UlidTable } from './ulid-table.ts';
 
 export type { SlotRange } from './slot-bits.ts';
-
-const PACKS_MAX = 4 * 1024 * 1024;
 
 /** What can be asked of sets of slots. */
 export interface SlotLookup {
@@ -117,7 +115,7 @@ export class SlotSet implements SlotLookup {
   static decode(bytes: Uint8Array): SlotSet {
     const set = new SlotSet();
     const reader = new ByteReader(bytes);
-    for (let left = reader.varint(PACKS_MAX); left > 0; left--) {
+    for (let left = reader.varint(LIST_PACKS_MAX); left > 0; left--) {
       const pack = ulidText(reader.bytes(16));
       const count = reader.varint(SLOTS_MAX);
       const addSome = (): void => {

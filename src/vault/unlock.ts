@@ -16,14 +16,12 @@ import {
 } from './key-object.ts';
 import { KEY_BYTES, KeyTree } from './key-tree.ts';
 import { numberOf, PREFIXES } from './layout.ts';
+import { KEY_OBJECTS_MAX } from './limits.ts';
 import { newestNumbered } from './numbered-objects.ts';
 import type { ObjectKey, ObjectStore } from './object-store.ts';
 import { parseRecoveryFile } from './recovery-file.ts';
 import type { ChunkingSecrets } from './store-task.ts';
 import type { VaultUnlock } from './vault-options.ts';
-
-/** More key objects than this are not tried: each costs an Argon2 run. */
-const KEY_OBJECTS_MAX = 32;
 
 export interface UnlockedVault {
   readonly keys: KeyTree;

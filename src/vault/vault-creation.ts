@@ -9,7 +9,7 @@ import { KDF_DEFAULT } from './key-object.ts';
 import { KEY_BYTES, KeyTree, sameBytes } from './key-tree.ts';
 import { KeyWriter, RECOVERY_LABEL } from './keys/key-writer.ts';
 import { locking } from './lock/locking-store.ts';
-import { LOCK_DAYS_MAX } from './lock/lock-times.ts';
+import { LOCK_DAYS_MAX } from './limits.ts';
 import { numberedKey, PREFIXES } from './layout.ts';
 import type { ObjectStore } from './object-store.ts';
 import { refuseUnfit, type Capabilities } from './probe/capabilities.ts';

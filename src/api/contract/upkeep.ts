@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { HOLD_REASON_CHARACTERS_MAX } from '../../vault/limits.ts';
 import { ByteCount, PointId, TimeMs } from './references.ts';
 import { SpendingLimits } from './spending.ts';
 
@@ -129,7 +130,7 @@ export const HoldPoint = z
   .strictObject({
     point: PointId,
     /** Why, for those who come later. */
-    reason: z.string().max(4096).default(''),
+    reason: z.string().max(HOLD_REASON_CHARACTERS_MAX).default(''),
   })
   .meta({ id: 'HoldPoint' });
 export type HoldPoint = z.infer<typeof HoldPoint>;

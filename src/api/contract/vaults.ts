@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LOCK_DAYS_MAX } from '../../vault/limits.ts';
 import { TimeMs, VaultId, VaultName } from './references.ts';
 import { StoreTrial } from './store-trial.ts';
 
@@ -31,7 +32,7 @@ export const CreateVault = z
     lock: z
       .strictObject({
         mode: z.enum(['governance', 'compliance']),
-        days: z.int().min(1).max(36_500).default(30),
+        days: z.int().min(1).max(LOCK_DAYS_MAX).default(30),
       })
       .optional(),
     /** Makes a retention key of its own for a new vault: points are given up with this passphrase only. */

@@ -3,6 +3,7 @@ import { Fault, isFault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import { decodeControl, encodeControl } from '../control-object.ts';
 import { holdEndKey, holdKey, parseHoldKey, PREFIXES } from '../layout.ts';
+import { HOLD_REASON_CHARACTERS_MAX } from '../limits.ts';
 import type { ObjectKey } from '../object-store.ts';
 import type { VaultBase } from '../packs.ts';
 import type { PointStore } from '../point-store.ts';
@@ -12,7 +13,7 @@ import { decodeSigned, encodeSigned } from '../signed-object.ts';
 const HoldBody = z.object({
   point: z.string(),
   atMs: z.int().min(0),
-  reason: z.string().max(4096),
+  reason: z.string().max(HOLD_REASON_CHARACTERS_MAX),
 });
 
 /** A hold in force: while there is one, nobody retires the point and no collection takes its data. */

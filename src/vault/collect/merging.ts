@@ -2,7 +2,7 @@ import { isFault } from '../../kernel/fault.ts';
 import { joinAliases, type Alias, type SlotName } from '../aliases.ts';
 import { packKey, randomSuffix, type PackKind, type PackName } from '../layout.ts';
 import type { SlotLookup } from '../slot-set.ts';
-import { FRAMES_MAX, SLOTS_MAX } from '../pack-layout.ts';
+import { FRAMES_MAX, SLOTS_MAX } from '../limits.ts';
 import type { OpenPack } from '../packs.ts';
 import { newUlid } from '../ulid.ts';
 import { openWhole, type Tidying } from './compaction.ts';

@@ -2,7 +2,8 @@ import { crc32 } from 'node:zlib';
 import { ByteReader, Malformed, require } from '../binary.ts';
 import { parsePackKey } from '../layout.ts';
 import type { ObjectKey } from '../object-store.ts';
-import { FRAMES_MAX, HEADER_BYTES, PREFIX_BYTES, TRAILER_BYTES } from '../pack-layout.ts';
+import { FRAMES_MAX } from '../limits.ts';
+import { HEADER_BYTES, PREFIX_BYTES, TRAILER_BYTES } from '../pack-layout.ts';
 import { ulidBytes } from '../ulid.ts';
 
 /** docs/vault-format.md, section 6: what of a pack can be checked without any key. */

@@ -4,7 +4,6 @@ export const DAY_MS = 24 * 60 * 60 * 1000;
 export const ROUND_DAYS = 30;
 /** How long nobody has to run the keeper before a lock is shorter than the window. */
 const SLACK_DAYS = 15;
-export const LOCK_DAYS_MAX = 3650;
 
 /** Until when an object is locked that is put or extended now: the window is full until the next round. */
 export function lockedUntilMs(nowMs: number, days: number): number {

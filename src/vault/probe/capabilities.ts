@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Fault } from '../../kernel/fault.ts';
 import type { LockMode } from '../bucket-features.ts';
+import { PROBE_DETAIL_CHARACTERS_MAX, PROBE_LOCATION_CHARACTERS_MAX } from '../limits.ts';
 
 /**
  * What is tried on a store, in this order, and who needs it. `always`: no vault without it. `writers`: only with
@@ -29,14 +30,14 @@ export const CHECK_NAMES = Object.keys(CHECKS) as CheckName[];
 const Finding = z.object({
   verdict: z.enum(['yes', 'no', 'unknown']),
   /** What was seen, for people. */
-  detail: z.string().max(512).optional(),
+  detail: z.string().max(PROBE_DETAIL_CHARACTERS_MAX).optional(),
 });
 export type Finding = z.infer<typeof Finding>;
 
 /** What a store was seen to do. What is not `yes` is not relied upon. */
 export const Capabilities = z.object({
   atMs: z.int().min(0),
-  location: z.string().max(2048),
+  location: z.string().max(PROBE_LOCATION_CHARACTERS_MAX),
   findings: z.partialRecord(z.enum(CHECK_NAMES), Finding),
   /** Clock of the server minus the clock here. */
   clockSkewMs: z.number().optional(),

@@ -5,10 +5,10 @@ import { SECTOR_BYTES } from '../chunk-cut.ts';
 import type { FooterCache } from '../footer-cache.ts';
 import { openFrame, type FrameKeys } from '../frame.ts';
 import { packKey, type PackName } from '../layout.ts';
+import { FRAMES_MAX } from '../limits.ts';
 import type { DraftSlot } from '../pack-draft.ts';
 import {
   decodeFooter,
-  FRAMES_MAX,
   HEADER_BYTES,
   parseTrailer,
   PREFIX_BYTES,
