@@ -61,6 +61,12 @@ export const ENGINE_ADVICE = {
     data: 'The disks are not changed. The VM is not started or backed up in this state.',
     next: 'Do as the message says: stop and start the VM, bring the state file back, or restore the VM.',
   },
+  'engine.state-newer': {
+    happened:
+      'A newer Hyperkeep has written what is kept about the VM; this one does not know its form.',
+    data: 'Nothing was changed. The VM is not started or backed up by this version.',
+    next: 'Run the newer Hyperkeep again on this host.',
+  },
   'engine.hold-lost': {
     happened: 'Another job took the VM over; the action of the old one was refused.',
     data: 'The VM is in the hands of the newer job. The older one has no recovery point.',

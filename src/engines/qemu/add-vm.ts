@@ -46,12 +46,13 @@ export async function createVm(
     disks.push(await freshDisk(image, index));
   }
   const state: VmState = {
-    version: 1,
+    version: 2,
     vmId: definition.id,
+    fence: 0,
     started: 'no',
+    stoppedInOrder: true,
     freezeSent: false,
     leftovers: [],
-    releasing: false,
     disks,
     warnings: [],
   };

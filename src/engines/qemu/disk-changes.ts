@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { baseOf, NVRAM, topOf, type DiskState, type Layer } from './vm-state.ts';
+import { baseOf, NVRAM, topOf, type DiskState, type FileIdentity, type Layer } from './vm-state.ts';
 
 /** What may happen to the layers of a disk, as pure functions of its state. */
 
@@ -21,7 +21,6 @@ export function newDiskState(options: {
     layers: [{ number: 0, path: options.base.path, format: options.base.format }],
     unlogged: [],
     topUntouched: false,
-    merging: false,
   };
 }
 
@@ -93,7 +92,13 @@ export function chainUpTo(disk: DiskState, number: number): Layer[] {
 
 /** All frozen layers have gone into the base. */
 export function withMerged(disk: DiskState, base: Layer): DiskState {
-  return { ...disk, layers: [base, topOf(disk)], merging: false };
+  return { ...disk, layers: [base, topOf(disk)], mergeIntent: undefined };
+}
+
+/** Files from `base` up to `layer` (both included) are becoming one: `base`. */
+export function withMergeIntent(disk: DiskState, layer: Layer, before: FileIdentity): DiskState {
+  const { generation } = disk;
+  return { ...disk, mergeIntent: { base: before, layer: layer.number, generation } };
 }
 
 /** A new line of history: whatever was known about changes is not believed any more. */

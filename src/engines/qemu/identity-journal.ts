@@ -41,7 +41,8 @@ export async function withIdentities(vm: ManagedVm, isRunning: boolean): Promise
   for (const disk of vm.state.disks) {
     const layers = [];
     for (const [index, layer] of disk.layers.entries()) {
-      const isWritable = isRunning && (index === disk.layers.length - 1 || disk.merging);
+      const isWritable =
+        isRunning && (index === disk.layers.length - 1 || disk.mergeIntent !== undefined);
       layers.push({ ...layer, identity: await identityOf(layer, isWritable) });
     }
     disks.push({ ...disk, layers });

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { syncFolder } from '../../kernel/durable-file.ts';
 import { factsOf, diskFacts, removeNodes } from './block-graph.ts';
 import { concludeJob, cancelJob, findJob } from './block-jobs.ts';
-import { frozenLayers, withMerged } from './disk-changes.ts';
+import { frozenLayers, withMerged, withMergeIntent } from './disk-changes.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { identityOf } from './file-identity.ts';
 import type { ManagedVm } from './managed-vm.ts';
@@ -50,9 +50,17 @@ async function mergeDisk(
   signal: AbortSignal,
 ): Promise<void> {
   const base = baseOf(disk);
+  const topmost = frozenLayers(disk).at(-1);
+  if (topmost === undefined) {
+    return;
+  }
   // From here on the base changes: only device and inode say that it is still the same file.
   const open = { ...base, identity: await identityOf(base, true) };
-  await vm.saveDisk({ ...disk, layers: [open, ...disk.layers.slice(1)], merging: true });
+  const before = disk.mergeIntent?.base ?? base.identity ?? open.identity;
+  await vm.saveDisk({
+    ...withMergeIntent(disk, topmost, before),
+    layers: [open, ...disk.layers.slice(1)],
+  });
   await parts.step('merge-announced');
   await commit(parts, { qmp, disk }, signal);
   await parts.step('merge-committed');

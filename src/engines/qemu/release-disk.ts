@@ -87,7 +87,7 @@ async function journalBase(vm: ManagedVm, disk: DiskState): Promise<void> {
   const base = baseOf(disk);
   const open = { ...base, identity: await identityOf(base, true) };
   await vm.saveDisk(
-    { ...withNewHistory(disk), layers: [open], topUntouched: false, merging: false },
+    { ...withNewHistory(disk), layers: [open], topUntouched: false, mergeIntent: undefined },
     { leftovers: [...vm.state.leftovers, ...disk.layers.slice(1).map(({ path }) => path)] },
   );
 }

@@ -24,7 +24,6 @@ export async function releaseVm(
   if (vm.tracked.some(({ layers }) => layers.length > 1)) {
     // Only QEMU puts layers together, also for a VM that is powered off: it is started for that alone.
     const session = running ?? (await launch(parts, vm, 'maintenance', signal));
-    await vm.save({ releasing: true });
     for (const disk of vm.tracked.filter(({ layers }) => layers.length > 1)) {
       await releaseDisk(parts, vm, { qmp: session.qmp, disk }, signal);
     }

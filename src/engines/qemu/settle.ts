@@ -98,7 +98,6 @@ async function settleDisks(
       disks: await withIdentities(vm, false),
       started: 'no',
       freezeSent: false,
-      releasing: false,
     });
   }
   if (leftovers.length > 0) {
@@ -153,9 +152,6 @@ async function alignWithQemu(
   if (unpivoted.length > 0) {
     await forgetAnnouncedTops(vm, unpivoted);
     repairs.push('took back a freeze that was announced and did not happen');
-  }
-  if (vm.state.releasing) {
-    await vm.save({ releasing: false });
   }
   repairs.push(...(await closeLeftovers(vm, qmp, signal)));
   return repairs;

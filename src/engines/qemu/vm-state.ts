@@ -55,38 +55,68 @@ const DiskState = z.strictObject({
       sizeBytes: z.int().nonnegative(),
     }),
   ),
-  /** Nobody has opened the last layer for writing since it was made: it is empty. */
+  /** Nobody has opened the last layer for writing since the newest freeze: it is part of that state. */
   topUntouched: z.boolean(),
-  /** A merge into the base was begun and not seen to end. */
-  merging: z.boolean(),
+  /** A merge into the base was begun and not seen to end: what changes the base now is ourselves. */
+  mergeIntent: z
+    .strictObject({
+      /** What the base was before. */
+      base: FileIdentity,
+      /** The topmost layer that goes into it. */
+      layer: z.int().positive(),
+      /** Which the base holds afterwards. */
+      generation: z.int().nonnegative(),
+    })
+    .optional(),
+  /** Why the layers of the stopped VM were not merged when it was last tried, for people. */
+  whyUnmerged: z.string().max(1000).optional(),
 });
 export type DiskState = z.infer<typeof DiskState>;
 
+/** Written by this version; `VmStateBefore` is read too. */
+const VERSION = 2;
+
 export const VmState = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(VERSION),
   vmId: z.uuid(),
+  /** Counts the claims on the VM; actions under an older claim are refused. */
+  fence: z.int().nonnegative().default(0),
   /** QEMU was started and not seen to end: to run the guest, or only to put its disks in order. */
   started: z.enum(['no', 'guest', 'maintenance']),
+  /** It was stopped, or stopped itself, and did not just end: its layers may be merged while it is off. */
+  stoppedInOrder: z.boolean(),
   /** The guest's file systems may be frozen: a freeze was sent and no thaw was confirmed. */
   freezeSent: z.boolean(),
   /** The job whose frozen state is in use; actions of another one are refused. */
   holder: z.string().optional(),
   /** Files that are no layer of any disk (not yet, or not any more) and go at the next chance. */
   leftovers: z.array(z.string()),
-  /** The VM is being put back to plain disks. */
-  releasing: z.boolean(),
   disks: z.array(DiskState).min(1),
   /** What the operator should know until the next successful freeze. */
   warnings: z.array(z.string()).max(32),
 });
 export type VmState = z.infer<typeof VmState>;
 
+/** Version 1. It knew of a merge only that it was going on, and merged no layer of a stopped VM. */
+const VmStateBefore = VmState.omit({ fence: true, stoppedInOrder: true })
+  .extend({
+    version: z.literal(1),
+    releasing: z.boolean(),
+    disks: z
+      .array(
+        DiskState.omit({ mergeIntent: true, whyUnmerged: true }).extend({ merging: z.boolean() }),
+      )
+      .min(1),
+  })
+  .strict();
+
 /** The id under which the variable store is kept among the disks. */
 export const NVRAM = 'nvram';
 
 /**
- * @throws Fault `engine.vm-not-found` when there is none, `engine.state-invalid` when it cannot be
- *   understood: then nothing is started and nothing is guessed
+ * @throws Fault `engine.vm-not-found` when there is none, `engine.state-newer` when a newer version
+ *   wrote it, `engine.state-invalid` when it cannot be understood: then nothing is started and
+ *   nothing is guessed
  */
 export async function loadVmState(path: string, vmId: string): Promise<VmState> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
@@ -95,7 +125,18 @@ export async function loadVmState(path: string, vmId: string): Promise<VmState> 
     }
     throw error;
   });
-  const state = VmState.safeParse(parseJson(text));
+  const value = parseJson(text);
+  const written = Version.safeParse(value);
+  if (written.success && written.data.version > VERSION) {
+    throw new Fault(
+      'engine.state-newer',
+      `The state file ${path} was written by a newer Hyperkeep (version ${written.data.version} of ` +
+        `the file, this one knows ${VERSION}). Nothing was changed; go on with the newer one.`,
+      { vmId, version: written.data.version },
+    );
+  }
+  const before = VmStateBefore.safeParse(value);
+  const state = VmState.safeParse(before.success ? upgraded(before.data) : value);
   if (!state.success || state.data.vmId !== vmId) {
     throw new Fault(
       'engine.state-invalid',
@@ -104,6 +145,34 @@ export async function loadVmState(path: string, vmId: string): Promise<VmState> 
     );
   }
   return state.data;
+}
+
+const Version = z.looseObject({ version: z.int() });
+
+/** What a state file of version 1 says, in the form of today. */
+function upgraded(before: z.infer<typeof VmStateBefore>): VmState {
+  const { vmId, started, freezeSent, holder, leftovers, disks, warnings } = before;
+  return {
+    vmId,
+    started,
+    freezeSent,
+    holder,
+    leftovers,
+    warnings,
+    version: VERSION,
+    fence: 0,
+    stoppedInOrder: false,
+    disks: disks.map(({ merging, ...disk }) => {
+      const [base, ...above] = disk.layers;
+      const identity = base?.identity;
+      const layer = above.at(-2) ?? above.at(-1);
+      if (!merging || identity === undefined || layer === undefined) {
+        return disk;
+      }
+      const { generation } = disk;
+      return { ...disk, mergeIntent: { base: identity, layer: layer.number, generation } };
+    }),
+  };
 }
 
 /** Durable when it returns. */
