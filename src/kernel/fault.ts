@@ -92,6 +92,7 @@ export const FAULTS = {
   'service.already-running': { kind: 'conflict', retry: 'never' },
   'vault.not-found': { kind: 'not-found', retry: 'never' },
   'vault.not-empty': { kind: 'conflict', retry: 'never' },
+  'vault.created-twice': { kind: 'conflict', retry: 'later' },
   'vault.weak-passphrase': { kind: 'invalid', retry: 'never' },
   'vault.wrong-passphrase': { kind: 'denied', retry: 'never' },
   'vault.key-corrupt': { kind: 'integrity', retry: 'never' },

@@ -17,6 +17,7 @@ import { putCapabilities } from './probe/probe-object.ts';
 import { probeStore } from './probe/store-probe.ts';
 import { newRecoveryFile, refuseWeakPassphrase } from './recovery-file.ts';
 import { RetentionKey, SEED_BYTES } from './retention-key.ts';
+import { CreationAttempt } from './creation-attempt.ts';
 import { unlockVault } from './unlock.ts';
 import type { CreateOptions, VaultParameters } from './vault-options.ts';
 
@@ -40,7 +41,10 @@ export interface CreatedVault {
 
 /**
  * Writes the format and the keys of a new vault and opens it again with the passphrase and with the
- * recovery file. The format comes last: before it there is no vault.
+ * recovery file. The format comes last: before it there is no vault. Of several creations at one
+ * place at most one succeeds; each of the others takes back what it wrote.
+ *
+ * @throws Fault `vault.created-twice` besides those of what is given
  */
 export async function createVault(
   plainStore: ObjectStore,
@@ -52,6 +56,7 @@ export async function createVault(
   await refuseNonEmpty(plainStore, signal);
   const capabilities = await probed(plainStore, options, clock, signal);
   const store = locking(plainStore, options.lock, clock);
+  const attempt = new CreationAttempt(store);
   const parameters = { ...DEFAULTS, ...options.parameters };
   // Fails here rather than at the first backup if the add-on does not load.
   chunkIdFunction(parameters.chunkId, randomBytes(KEY_BYTES));
@@ -61,7 +66,9 @@ export async function createVault(
   const recovery = newRecoveryFile(vaultId.toString('hex'), options.name);
   const byRecovery = { kind: 'recovery-file', content: recovery.content } as const;
   const byPassphrase = { kind: 'passphrase', passphrase: options.passphrase } as const;
-  const writer = new KeyWriter(store, parameters.kdf);
+  const writer = new KeyWriter(store, parameters.kdf, (key) => {
+    attempt.note(key);
+  });
   const wrapping = { vaultId, createdAtMs: nowMs, purpose: 'vault', secret: keys.keyring } as const;
   await writer.put({ ...wrapping, label: '' }, byPassphrase, signal);
   await writer.put({ ...wrapping, label: RECOVERY_LABEL }, byRecovery, signal);
@@ -72,9 +79,12 @@ export async function createVault(
     await writer.put({ ...ofRetention, label: '' }, unlock, signal);
     await writer.put({ ...ofRetention, label: RECOVERY_LABEL }, byRecovery, signal);
   }
+  await attempt.yieldToEarlier(signal);
   const formatKey = numberedKey(PREFIXES.format, 1);
   const format = newFormat(options, parameters, { keys, nowMs });
+  attempt.note(formatKey);
   await store.put(formatKey, encodeFormat(keys, formatKey, format), signal);
+  await attempt.refuseSecond(signal);
 
   for (const unlock of [byPassphrase, byRecovery]) {
     const opened = await unlockVault(store, { vault: unlock }, signal);

@@ -66,6 +66,11 @@ export const VAULT_ADVICE = {
     data: 'Nothing was changed; what is there is as it was.',
     next: 'Choose an empty folder or prefix, or open the vault that is there with "vault add".',
   },
+  'vault.created-twice': {
+    happened: 'Two commands made a vault at the same place at the same time.',
+    data: 'Nothing was stored. Passphrase and recovery file of this attempt open nothing: throw them away.',
+    next: 'Ask whether somebody else makes a vault there. If there is none afterwards, run the command again.',
+  },
   'vault.weak-passphrase': {
     happened: 'The passphrase is too easy to guess.',
     data: 'Nothing was created.',
