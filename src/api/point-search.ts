@@ -14,6 +14,8 @@ interface Asked {
   readonly vault?: string | undefined;
   readonly point?: string | undefined;
   readonly vm?: string | undefined;
+  /** Means an id, whatever VMs are called. */
+  readonly vmId?: string | undefined;
 }
 
 /** Finds recovery points by what people call them. */
@@ -30,7 +32,8 @@ export class PointSearch {
    * @throws Fault `point.unknown`, `vm.ambiguous`
    */
   async find(asked: Asked, signal: AbortSignal): Promise<FoundPoint> {
-    if ((asked.point === undefined) === (asked.vm === undefined)) {
+    const isVm = asked.vm !== undefined || asked.vmId !== undefined;
+    if ((asked.point !== undefined) === isVm) {
       throw new Fault('request.invalid', 'Name either a recovery point or a VM.');
     }
     const known = await this.search(asked);
@@ -40,7 +43,7 @@ export class PointSearch {
     await this.refresh(asked.vault, signal);
     const found = await this.search(asked);
     if (found === undefined) {
-      const what = asked.point ?? `of the VM ${asked.vm ?? ''}`;
+      const what = asked.point ?? `of the VM ${asked.vmId ?? asked.vm ?? ''}`;
       throw new Fault(
         'point.unknown',
         `There is no recovery point ${what} in the registered vaults; points shows those there are.`,
@@ -58,15 +61,21 @@ export class PointSearch {
     }
   }
 
-  /** The VM ids that a reference means among the points: an id, or a name that VMs had. */
-  async vmIds(idOrName: string): Promise<string[]> {
+  /** The VM ids that are meant among the points: an id, or a name that VMs had. */
+  async vmIds({ vm: idOrName, vmId }: Pick<Asked, 'vm' | 'vmId'>): Promise<string[] | undefined> {
+    if (vmId !== undefined) {
+      return [vmId];
+    }
+    if (idOrName === undefined) {
+      return undefined;
+    }
     const named = await this.points.vmIdsNamed(idOrName);
     return named.length > 0 ? named : [idOrName];
   }
 
-  private async search({ vault, point, vm }: Asked): Promise<FoundPoint | undefined> {
+  private async search({ vault, point, ...which }: Asked): Promise<FoundPoint | undefined> {
     const wanted = vault === undefined ? undefined : (await this.vaults.choose(vault)).id;
-    const all = point === undefined ? await this.ofVm(vm ?? '') : await this.points.find(point);
+    const all = point === undefined ? await this.ofVm(which) : await this.points.find(point);
     const newest = all.filter(({ vaultId }) => wanted === undefined || vaultId === wanted).at(-1);
     if (newest === undefined) {
       return undefined;
@@ -74,16 +83,16 @@ export class PointSearch {
     return { vault: await this.vaults.choose(newest.vaultId), point: newest.point };
   }
 
-  private async ofVm(idOrName: string): ReturnType<PointCatalog['list']> {
-    const [vmId, ...others] = await this.vmIds(idOrName);
+  private async ofVm(which: Pick<Asked, 'vm' | 'vmId'>): ReturnType<PointCatalog['list']> {
+    const [vmId, ...others] = (await this.vmIds(which)) ?? [];
     if (vmId === undefined) {
       return [];
     }
     if (others.length > 0) {
       throw new Fault(
         'vm.ambiguous',
-        `Several VMs were called ${idOrName}; name one by its id, or name the recovery point.`,
-        { name: idOrName },
+        `Several VMs were called ${which.vm ?? ''}: ids ${[vmId, ...others].join(', ')}. Name one by its id (vmId, --vm-id), or name the recovery point.`,
+        { vms: others.length + 1 },
       );
     }
     return this.points.list({ vmId });

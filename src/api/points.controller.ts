@@ -22,7 +22,7 @@ export class PointsController {
   @Get()
   @ApiOkResponse({ standardSchema: PointList })
   async list(
-    @Query({ schema: PointQuery }) { vm, vault, refresh }: PointQuery,
+    @Query({ schema: PointQuery }) { vm, vmId, vault, refresh }: PointQuery,
     @RequestSignal() signal: AbortSignal,
   ): Promise<PointList> {
     if (refresh === 'true') {
@@ -31,7 +31,7 @@ export class PointsController {
     const names = new Map((await this.vaults.list()).map(({ id, name }) => [id, name]));
     const vaultId = vault === undefined ? undefined : (await this.vaults.choose(vault)).id;
     const inVault = await this.points.list(vaultId === undefined ? {} : { vaultId });
-    const vmIds = vm === undefined ? undefined : await this.search.vmIds(vm);
+    const vmIds = await this.search.vmIds({ vm, vmId });
     const proofs = new Map((await this.proofs.list()).map((proof) => [proofKey(proof), proof]));
     return {
       points: inVault

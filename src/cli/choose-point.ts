@@ -1,4 +1,5 @@
 import { Fault } from '../kernel/fault.ts';
+import { vmText, type WhichVm } from './which-vm.ts';
 
 const PREFIX_CHARACTERS_MIN = 4;
 
@@ -9,19 +10,20 @@ export interface Choosable {
   readonly vmName: string;
 }
 
-export interface Choice {
-  /** Name or id; undefined: any VM. */
-  readonly vm?: string | undefined;
+export interface Choice extends WhichVm {
   /** The command that lists the points. */
   readonly listedBy?: string;
 }
 
-/** The points of one VM, by its name or id; all of them without. */
+/** The points of one VM, or of all that have one name; all of them when no VM is named. */
 export function pointsOf<Point extends Choosable>(
   points: readonly Point[],
-  vm: string | undefined,
+  { vm, vmId }: WhichVm,
 ): Point[] {
-  return points.filter((point) => vm === undefined || point.vmName === vm || point.vmId === vm);
+  return points.filter(
+    (point) =>
+      (vm === undefined || point.vmName === vm) && (vmId === undefined || point.vmId === vmId),
+  );
 }
 
 /**
@@ -32,16 +34,11 @@ export function pointsOf<Point extends Choosable>(
 export function choosePoint<Point extends Choosable>(
   points: readonly Point[],
   asked: string,
-  { vm, listedBy = 'hyperkeep rescue points' }: Choice,
+  { listedBy = 'hyperkeep rescue points', ...which }: Choice,
 ): Point {
-  const candidates = pointsOf(points, vm);
+  const candidates = pointsOf(points, which);
   if (candidates.length === 0) {
-    throw new Fault(
-      'point.unknown',
-      vm === undefined
-        ? 'The vault has no recovery points.'
-        : `The vault has no recovery points of ${vm}. See: ${listedBy}`,
-    );
+    throw new Fault('point.unknown', noneText(points, which, listedBy));
   }
   return asked.toLowerCase() === 'latest'
     ? latest(candidates)
@@ -65,16 +62,40 @@ export function withoutGivenUp(
   return { left: asked.filter((one) => !before.includes(one)), before };
 }
 
+function noneText(points: readonly Choosable[], which: WhichVm, listedBy: string): string {
+  if (which.vm === undefined && which.vmId === undefined) {
+    return 'The vault has no recovery points.';
+  }
+  const isId = which.vmId === undefined && points.some(({ vmId }) => vmId === which.vm);
+  const hint = isId ? ` It is the id of a VM: name it with --vm-id ${which.vm ?? ''}.` : '';
+  return `The vault has no recovery points of ${vmText(which)}.${hint} See: ${listedBy}`;
+}
+
 function latest<Point extends Choosable>(candidates: readonly Point[]): Point {
   const vms = new Map(candidates.map(({ vmId, vmName }) => [vmId, vmName]));
   const point = candidates.toSorted((a, b) => (a.id < b.id ? -1 : 1)).at(-1);
   if (vms.size > 1 || point === undefined) {
     throw new Fault(
       'vm.ambiguous',
-      `The vault holds several VMs (${[...vms.values()].sort().join(', ')}). Say which with --vm NAME, or its id where names repeat.`,
+      `The vault holds several VMs (${vmsText(vms)}). Say which with --vm NAME, or with --vm-id ID where names repeat.`,
     );
   }
   return point;
+}
+
+/** `db, web (id 1b4e…), web (id 9c2a…)`: ids only where a name does not tell. */
+export function vmsText(vms: ReadonlyMap<string, string>): string {
+  const repeated = repeatedNames(vms);
+  return [...vms]
+    .map(([id, name]) => (repeated.has(name) ? `${name} (id ${id})` : name))
+    .sort()
+    .join(', ');
+}
+
+/** @param vms names by id */
+export function repeatedNames(vms: ReadonlyMap<string, string>): Set<string> {
+  const byName = Map.groupBy(vms, ([, name]) => name);
+  return new Set([...byName].flatMap(([name, of]) => (of.length > 1 ? [name] : [])));
 }
 
 function byPrefix<Point extends Choosable>(

@@ -2,7 +2,9 @@ import { Injectable } from '@nestjs/common';
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Engine, VmSummary } from '../engines/engine.ts';
 import { Fault } from '../kernel/fault.ts';
-import { VmDefinition, type FirmwareDefinition } from '../vm/definition.ts';
+import { checkedDefinition } from '../vm/checked-definition.ts';
+import type { FirmwareDefinition, VmDefinition } from '../vm/definition.ts';
+import { refuseIdAsName } from '../vm/new-name.ts';
 
 /** A VM as a person describes it: ids, sizes and MAC addresses may be left out. */
 export interface NewVm extends Omit<VmDefinition, 'id' | 'disks' | 'nics' | 'firmware'> {
@@ -59,17 +61,21 @@ export class InventoryService {
 
   /** Takes a VM over: mints what was left out and measures its disks. */
   async add(vm: NewVm, signal: AbortSignal): Promise<VmSummary> {
+    refuseIdAsName(vm.name);
     const disks = [];
     for (const disk of vm.disks) {
       const sizeBytes = await this.sizeOf(disk, signal);
       disks.push({ ...disk, id: disk.id ?? randomUUID(), sizeBytes });
     }
-    const definition = VmDefinition.parse({
-      ...vm,
-      id: vm.id ?? randomUUID(),
-      disks,
-      nics: vm.nics.map((nic) => ({ ...nic, mac: nic.mac ?? newMacAddress() })),
-    });
+    const definition = checkedDefinition(
+      {
+        ...vm,
+        id: vm.id ?? randomUUID(),
+        disks,
+        nics: vm.nics.map((nic) => ({ ...nic, mac: nic.mac ?? newMacAddress() })),
+      },
+      'The VM cannot be added',
+    );
     return this.engine.add(definition, signal);
   }
 

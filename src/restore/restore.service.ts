@@ -8,6 +8,7 @@ import type { ReportProgress } from '../kernel/progress.ts';
 import type { RecoveryPoint } from '../vault/recovery-point.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { VmDefinition } from '../vm/definition.ts';
+import { refuseIdAsName } from '../vm/new-name.ts';
 import { storedDefinition, type BootFiles } from '../vm/restored-definition.ts';
 import type { RestoreJournal } from './restore-journal.ts';
 import { writePlan, type CreateImage } from '../vault/restoring/plan-writer.ts';
@@ -84,6 +85,9 @@ export class RestoreService {
     const point = await vault.point(request.pointId, signal);
     const vms = await engine.list(signal);
     const stored = storedDefinition(point.configuration);
+    if (request.newName !== undefined) {
+      refuseIdAsName(request.newName);
+    }
     refuseTaken(vms, stored, request.newName);
     const plan = planVm(point, {
       folder: request.folder ?? join(this.collaborators.folder, request.newName ?? stored.name),

@@ -7,6 +7,7 @@ import { RetentionKey, SEED_BYTES } from './retention-key.ts';
 /** docs/vault-format.md, section 4.1. */
 export const KEY_BYTES = 32;
 export const MAC_BYTES = 16;
+const UUID_BYTES = 16;
 
 /** Purposes whose key changes with the key version; the version stands in every object. */
 type VersionedPurpose = 'data' | 'metadata' | 'point' | 'control' | 'format';
@@ -77,6 +78,19 @@ export class KeyTree {
     ...parts: readonly (string | Uint8Array)[]
   ): Buffer {
     return hmac(this.#key(purpose, version), parts);
+  }
+
+  /**
+   * A UUID for what these words name, the same for everybody who has the vault's key; without it
+   * the words cannot be guessed from it.
+   */
+  idOf(...words: readonly string[]): string {
+    const key = this.#derive('id', 0, KEY_BYTES);
+    const bytes = hmac(key, [words.join('\0')]).subarray(0, UUID_BYTES);
+    // RFC 9562: version 8 (custom), variant 10.
+    bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
+    bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+    return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
   }
 
   mac16(purpose: LastingPurpose, ...parts: readonly (string | Uint8Array)[]): Buffer {

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Fault } from '../kernel/fault.ts';
+import { checkedDefinition, definitionProblems } from './checked-definition.ts';
 import { VmDefinition, type DiskDefinition, type FirmwareDefinition } from './definition.ts';
 
 /** Files of this host that a VM starts from: never taken from a recovery point. */
@@ -24,30 +25,30 @@ export interface RestoredPlace {
 export function storedDefinition(configuration: unknown): VmDefinition {
   const parsed = VmDefinition.safeParse(configuration);
   if (!parsed.success) {
-    const problems = parsed.error.issues
-      .slice(0, PROBLEMS_MAX)
-      .map(({ path, message }) => `${path.map(String).join('.') || 'definition'}: ${message}`);
     throw new Fault(
       'point.definition-invalid',
-      `The recovery point's VM definition cannot be used (${problems.join('; ')}). Restore its disks one by one with --disk.`,
+      `The recovery point's VM definition cannot be used (${definitionProblems(parsed.error)}). Restore its disks one by one with --disk.`,
     );
   }
   return parsed.data;
 }
 
-const PROBLEMS_MAX = 3;
-
-/** `stored` at its new place: every path is local, nothing of the old host is left. */
+/**
+ * `stored` at its new place: every path is local, nothing of the old host is left.
+ *
+ * @throws Fault `vm.definition-invalid` when the place is none for a VM, `restore.firmware-not-chosen`
+ */
 export function restoredDefinition(stored: VmDefinition, place: RestoredPlace): VmDefinition {
   const { newIdentity } = place;
-  return VmDefinition.parse({
+  const definition = {
     ...stored,
     id: newIdentity ? randomUUID() : stored.id,
     name: place.name,
     firmware: restoredFirmware(stored.firmware, place),
     disks: stored.disks.flatMap((disk) => restoredDisk(disk, place)),
     nics: stored.nics.map((nic) => (newIdentity ? { ...nic, mac: newMacAddress() } : nic)),
-  });
+  };
+  return checkedDefinition(definition, 'The VM cannot be restored there');
 }
 
 function restoredDisk(disk: DiskDefinition, place: RestoredPlace): DiskDefinition[] {

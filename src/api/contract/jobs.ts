@@ -49,6 +49,8 @@ const pointOf = {
   point: PointId.optional(),
   /** Instead of `point`: the newest recovery point of this VM. */
   vm: VmReference.optional(),
+  /** The VM by its id alone, where two have one name. */
+  vmId: z.uuid().optional(),
 };
 
 const RestoreVm = z.strictObject({

@@ -53,6 +53,8 @@ export const PointQuery = z
   .strictObject({
     /** A VM that is gone may still be named: its recovery points keep its name and id. */
     vm: VmReference.optional(),
+    /** The VM by its id alone, where two have one name. */
+    vmId: z.uuid().optional(),
     vault: VaultReference.optional(),
     /** `true` brings the catalog up to date with the vaults first. */
     refresh: z.enum(['true', 'false']).default('false'),

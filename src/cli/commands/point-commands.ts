@@ -6,6 +6,7 @@ import { Fault } from '../../kernel/fault.ts';
 import { type Cli } from '../cli.ts';
 import { compressionOption } from '../compression-option.ts';
 import { limitsOf, withLimitOptions, type LimitOptions } from '../spending-limits.ts';
+import { type WhichVm } from '../which-vm.ts';
 import { runJob, withWait, type WaitOptions } from './job-run.ts';
 
 interface BackupOptions extends WaitOptions {
@@ -15,14 +16,12 @@ interface BackupOptions extends WaitOptions {
   readonly compression?: CompressionLevel;
 }
 
-interface VerifyOptions extends WaitOptions, LimitOptions {
-  readonly vm?: string;
+interface VerifyOptions extends WaitOptions, LimitOptions, WhichVm {
   readonly vault?: string;
   readonly level: string;
 }
 
-interface RestoreOptions extends WaitOptions {
-  readonly vm?: string;
+interface RestoreOptions extends WaitOptions, WhichVm {
   readonly vault?: string;
   readonly as?: string;
   readonly to?: string;
@@ -43,6 +42,7 @@ export function addPointCommands(program: Command, cli: Cli): void {
       .description('check a recovery point without restoring it')
       .argument('<point>', 'id, or "latest" with --vm')
       .option('--vm <name>', 'whose latest')
+      .option('--vm-id <id>', 'the VM by its id, where two have one name')
       .option('--vault <name>')
       .addOption(
         new Option(
@@ -88,6 +88,7 @@ function addRestore(program: Command, cli: Cli): void {
       .description('bring a VM, or one of its disks, back as new files')
       .argument('<point>', 'id, or "latest" with --vm')
       .option('--vm <name>', 'whose latest')
+      .option('--vm-id <id>', 'the VM by its id, where two have one name')
       .option('--vault <name>')
       .option('--as <name>', 'under a new name, with new ids and MAC addresses')
       .option('--to <path>', 'folder for the disks; with --disk the file to write')
@@ -109,19 +110,19 @@ function addRestore(program: Command, cli: Cli): void {
 
 function whichPoint(
   point: string,
-  { vm, vault }: { readonly vm?: string; readonly vault?: string },
-): { point?: string; vm?: string; vault?: string } {
+  { vm, vmId, vault }: WhichVm & { readonly vault?: string },
+): { point?: string; vm?: string; vmId?: string; vault?: string } {
   const where = vault === undefined ? {} : { vault };
   if (point !== 'latest') {
     return { point: point.toUpperCase(), ...where };
   }
-  if (vm === undefined) {
+  if (vm === undefined && vmId === undefined) {
     throw new Fault(
       'request.invalid',
       '"latest" needs --vm: the latest recovery point of which VM?',
     );
   }
-  return { vm, ...where };
+  return { ...(vm !== undefined && { vm }), ...(vmId !== undefined && { vmId }), ...where };
 }
 
 function restoreRequest(

@@ -4,10 +4,11 @@ import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { count } from '../quantities.ts';
 import { formatTable } from '../table.ts';
+import { vmCells } from '../vm-cells.ts';
+import { type WhichVm } from '../which-vm.ts';
 import { type ShowTime } from '../vault-text/show-time.ts';
 
-export interface PointsOptions extends CommonOptions {
-  readonly vm?: string;
+export interface PointsOptions extends CommonOptions, WhichVm {
   readonly vault?: string;
   readonly refresh?: boolean;
 }
@@ -16,9 +17,9 @@ const REASON_CHARACTERS = 40;
 
 export async function listPoints(
   cli: Cli,
-  { vm, vault, refresh }: PointsOptions,
+  { vm, vmId, vault, refresh }: PointsOptions,
 ): Promise<Outcome> {
-  const query = { vm, vault, ...(refresh === true ? { refresh: 'true' } : {}) };
+  const query = { vm, vmId, vault, ...(refresh === true ? { refresh: 'true' } : {}) };
   const answer = await (await cli.service()).call('listPoints', { query }, cli.signal);
   const time: ShowTime = (timeMs) => cli.time(timeMs);
   return {
@@ -43,9 +44,10 @@ function pointTable(points: readonly Point[], time: ShowTime): string {
     { title: 'LAST PROVEN' },
     { title: 'HELD' },
   ];
+  const vmOf = vmCells(points);
   const row = (point: Point): string[] => [
     point.id,
-    point.vmName,
+    vmOf(point),
     time(point.takenAtMs),
     point.vaultName,
     point.disks.map(({ name, sizeBytes }) => `${name} ${formatBytes(sizeBytes)}`).join(', '),

@@ -60,7 +60,7 @@ export const SERVICE_ADVICE = {
   'vm.ambiguous': {
     happened: 'Several VMs go by the name, or no VM was named where the vault holds several.',
     data: 'Nothing was changed.',
-    next: 'Name the VM with --vm; its id works too.',
+    next: 'Name the VM with --vm, or with --vm-id and its id where two have one name; the list of points shows the ids then.',
   },
   'database.programs-missing': {
     happened: 'There is no PostgreSQL on this machine that can run the catalog database.',

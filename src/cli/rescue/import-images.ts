@@ -7,13 +7,15 @@ import { type ReportProgress } from '../../kernel/progress.ts';
 import { type PointDisk, type RecoveryPoint } from '../../vault/recovery-point.ts';
 import { type PointWriter } from '../../vault/vault.ts';
 import { type CompressionLevel } from '../../vault/zstd.ts';
+import { checkedDefinition } from '../../vm/checked-definition.ts';
 import { VmDefinition } from '../../vm/definition.ts';
 import { storedDefinition } from '../../vm/restored-definition.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
+import { type WhichVm } from '../which-vm.ts';
 import { count, formatDuration } from '../quantities.ts';
 import {
-  checkedName,
+  checkedVmName,
   imageRequests,
   planImport,
   type ImageFormat,
@@ -26,8 +28,7 @@ import { NVRAM_FILE } from '../../vault/restoring/restore-plan.ts';
 import { withSpending } from './spending-options.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
 
-export interface ImportOptions extends VaultKey {
-  readonly vm: string;
+export interface ImportOptions extends VaultKey, WhichVm {
   readonly diskName: readonly string[];
   readonly format?: ImageFormat;
   readonly definition?: string;
@@ -50,7 +51,10 @@ export async function importImages(
   options: ImportOptions,
 ): Promise<Outcome> {
   const { clock, workingFolder } = cli.environment;
-  const vmName = checkedName(options.vm);
+  const which = {
+    vmId: options.vmId,
+    vm: options.vm === undefined ? undefined : checkedVmName(options.vm),
+  };
   const requests = imageRequests(
     await Promise.all(files.map((file) => imagePath(resolve(workingFolder, file)))),
     {
@@ -62,19 +66,24 @@ export async function importImages(
     options.definition === undefined
       ? undefined
       : await readDefinition(resolve(workingFolder, options.definition));
+  const nvram =
+    given?.firmware.kind === 'uefi' ? await readNvram(given.firmware.nvramPath) : undefined;
   const startMs = clock.monotonicMs();
   return await withVault(cli, options, async (vault, spending) => {
-    const plan = planImport(vmName, requests, await vault.points(cli.signal));
+    const { keys } = vault.inside.base;
+    const idOf = (...words: readonly string[]): string => keys.idOf(...words);
+    const plan = planImport(which, requests, await vault.points(cli.signal), idOf);
     await using resources = new AsyncDisposableStack();
     const opened: OpenedDisk[] = [];
     for (const disk of plan.disks) {
       const reader = resources.use(await openImage(disk.path, disk.format, cli.signal));
       opened.push({ ...disk, reader });
     }
+    const configuration = definitionOf(plan, opened, given);
     const { compression: compressionLevel } = options;
     const vm = { ...plan, ...(compressionLevel && { compressionLevel }) };
     const writer = resources.use(await vault.beginPoint(vm, cli.signal));
-    const point = await writePoint(cli, { plan, opened, writer, given });
+    const point = await writePoint(cli, { plan, opened, writer, configuration, nvram });
     return withSpending(outcome(point, plan, clock.monotonicMs() - startMs), spending);
   });
 }
@@ -97,10 +106,11 @@ async function writePoint(
     readonly plan: ImportPlan;
     readonly opened: readonly OpenedDisk[];
     readonly writer: PointWriter;
-    readonly given: VmDefinition | undefined;
+    readonly configuration: VmDefinition;
+    readonly nvram: Uint8Array | undefined;
   },
 ): Promise<RecoveryPoint> {
-  const { plan, opened, writer, given } = import_;
+  const { plan, opened, writer, configuration, nvram } = import_;
   const takenAtMs = cli.environment.clock.nowMs();
   const { signal } = cli;
   using meter = cli.meter();
@@ -121,21 +131,26 @@ async function writePoint(
       { signal, report },
     );
   }
-  if (given?.firmware.kind === 'uefi') {
-    await writer.addFile(NVRAM_FILE, await readNvram(given.firmware.nvramPath), signal);
+  if (nvram !== undefined) {
+    await writer.addFile(NVRAM_FILE, nvram, signal);
   }
   return await writer.commit(
     {
       takenAtMs,
       consistency: 'imported',
       notes: plan.notes,
-      configuration: definitionOf(plan, opened, given),
+      configuration,
     },
     signal,
   );
 }
 
-/** The definition given, the one of the point before, or a plain one; with the disks of this import. */
+/**
+ * The definition given, the one of the point before, or a plain one; with the disks of this import.
+ * Checked before anything is stored.
+ *
+ * @throws Fault `vm.definition-invalid`
+ */
 function definitionOf(
   plan: ImportPlan,
   opened: readonly OpenedDisk[],
@@ -143,18 +158,24 @@ function definitionOf(
 ): VmDefinition {
   const earlier =
     plan.previous === undefined ? undefined : VmDefinition.safeParse(plan.previous.configuration);
-  return VmDefinition.parse({
+  const definition = {
     ...(given ?? earlier?.data),
     id: plan.vmId,
     name: plan.vmName,
     disks: opened.map(({ diskId, name, path, format, reader }) => ({
       id: diskId,
       name,
-      path,
+      path: remark(path),
       format,
       sizeBytes: reader.size,
     })),
-  });
+  };
+  return checkedDefinition(definition, 'No definition can be made for these images');
+}
+
+/** Where the image lay, for people: a restore never uses it, and engines take no such characters. */
+function remark(path: string): string {
+  return path.toWellFormed().replace(/[\p{Cc},]/gu, '_');
 }
 
 async function readDefinition(path: string): Promise<VmDefinition> {

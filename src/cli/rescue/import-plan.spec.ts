@@ -4,6 +4,8 @@ import { imageRequests, planImport } from './import-plan.ts';
 
 const OLD = '01KAPX0000000000000000000A';
 const NEW = '01KAPX0000000000000000000B';
+const WEB = { vm: 'web' };
+const idOf = (...words: readonly string[]): string => `id of ${words.join(' ')}`;
 
 function requests(...names: string[]) {
   return imageRequests(
@@ -34,7 +36,7 @@ describe('imageRequests', () => {
 
 describe('planImport', () => {
   it('mints ids at the first import', () => {
-    const plan = planImport('web', requests('a', 'b'), []);
+    const plan = planImport(WEB, requests('a', 'b'), [], idOf);
 
     const ids = [plan.vmId, ...plan.disks.map(({ diskId }) => diskId)];
     expect(new Set(ids).size).toBe(3);
@@ -50,7 +52,7 @@ describe('planImport', () => {
     });
     const other = recoveryPoint({ id: NEW, vmName: 'db', vmId: 'other' });
 
-    const plan = planImport('web', requests('b', 'a'), [second, first, other]);
+    const plan = planImport(WEB, requests('b', 'a'), [second, first, other], idOf);
 
     expect(plan.vmId).toBe(first.vmId);
     expect(plan.previous?.id).toBe(NEW);
@@ -63,15 +65,45 @@ describe('planImport', () => {
   it('says which disks came and went', () => {
     const before = recoveryPoint({ disks: [pointDisk({ name: 'a' }), pointDisk({ name: 'b' })] });
 
-    expect(planImport('web', requests('a', 'c'), [before]).notes).toEqual([
+    expect(planImport(WEB, requests('a', 'c'), [before], idOf).notes).toEqual([
       'Disk c is new.',
       'Disk b of the point before was not imported.',
     ]);
   });
 
+  it('gives one VM to two first imports of one name', () => {
+    const [one, two] = [1, 2].map(() => planImport(WEB, requests('a'), [], idOf));
+
+    expect(one).toEqual(two);
+  });
+
+  it('does not give a new VM the id of one that was renamed', () => {
+    const renamed = recoveryPoint({ vmName: 'db', vmId: idOf('vm', 'web') });
+
+    expect(planImport(WEB, requests('a'), [renamed], idOf).vmId).toBe(idOf('vm', 'web', '1'));
+  });
+
+  it('continues one of two VMs with one name by its id, under its name or a new one', () => {
+    const points = [recoveryPoint(), recoveryPoint({ vmId: 'another' })];
+    const vmId = 'another';
+
+    expect(planImport({ vmId }, requests('a'), points, idOf)).toMatchObject({
+      vmId,
+      vmName: 'web',
+    });
+    expect(planImport({ vmId, vm: 'web3' }, requests('a'), points, idOf).vmName).toBe('web3');
+    expect(faultCode(() => planImport({ vmId, ...WEB }, requests('a'), points, idOf))).toBe(
+      'vm.ambiguous',
+    );
+    expect(faultCode(() => planImport({ vmId: 'none' }, requests('a'), points, idOf))).toBe(
+      'point.unknown',
+    );
+    expect(faultCode(() => planImport({}, requests('a'), points, idOf))).toBe('request.invalid');
+  });
+
   it('refuses a name that two VMs of the vault have', () => {
     const points = [recoveryPoint(), recoveryPoint({ vmId: 'another' })];
 
-    expect(faultCode(() => planImport('web', requests('a'), points))).toBe('vm.ambiguous');
+    expect(faultCode(() => planImport(WEB, requests('a'), points, idOf))).toBe('vm.ambiguous');
   });
 });

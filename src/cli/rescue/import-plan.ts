@@ -1,8 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import { extname } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
 import { type RecoveryPoint } from '../../vault/recovery-point.ts';
 import { VmName } from '../../vm/definition.ts';
+import { refuseIdAsName } from '../../vm/new-name.ts';
+import { vmsText } from '../choose-point.ts';
+import { type WhichVm } from '../which-vm.ts';
 
 export type ImageFormat = 'raw' | 'qcow2';
 
@@ -80,34 +82,95 @@ export function checkedName(name: string): string {
   return parsed.data;
 }
 
-/** Gives VM and disks the ids they had in the newest point of that name, and mints the rest. */
+/** A new name for a VM. */
+export function checkedVmName(name: string): string {
+  refuseIdAsName(name);
+  return checkedName(name);
+}
+
+/**
+ * Gives VM and disks the ids they had in the newest point of that VM, and new ones to the rest.
+ *
+ * @param idOf the id of what is new: the same for the same words, so that two first imports of one
+ *   name that run at once import one VM
+ */
 export function planImport(
-  vmName: string,
+  which: WhichVm,
   requests: readonly ImageRequest[],
   points: readonly RecoveryPoint[],
+  idOf: (...words: readonly string[]) => string,
 ): ImportPlan {
-  const earlier = points.filter((point) => point.vmName === vmName);
-  const ids = new Set(earlier.map(({ vmId }) => vmId));
-  if (ids.size > 1) {
+  const previous = newest(earlierPoints(which, points));
+  const vmName = which.vm ?? previous?.vmName;
+  if (vmName === undefined) {
     throw new Fault(
-      'vm.ambiguous',
-      `The vault has ${String(ids.size)} different VMs named ${vmName}. Import under another name.`,
-      { vmName },
+      'request.invalid',
+      'Say which VM the images belong to, with --vm NAME, or with --vm-id ID to continue one.',
     );
   }
-  const previous = newest(earlier);
+  const vmId = previous?.vmId ?? newVmId(vmName, points, idOf);
   const known = new Map(previous?.disks.map((disk) => [disk.name, disk]));
   const disks = requests.map((request) => ({
     ...request,
-    diskId: known.get(request.name)?.diskId ?? randomUUID(),
+    diskId: known.get(request.name)?.diskId ?? idOf('disk', vmId, request.name),
   }));
   return {
-    vmId: previous?.vmId ?? randomUUID(),
+    vmId,
     vmName,
     disks,
     notes: changesOfDisks(previous, disks),
     ...(previous === undefined ? {} : { previous }),
   };
+}
+
+/** A VM that was renamed keeps the id it got by its first name. */
+function newVmId(
+  vmName: string,
+  points: readonly RecoveryPoint[],
+  idOf: (...words: readonly string[]) => string,
+): string {
+  const taken = new Set(points.map(({ vmId }) => vmId));
+  for (let attempt = 0; ; attempt += 1) {
+    const id = idOf('vm', vmName, ...(attempt === 0 ? [] : [String(attempt)]));
+    if (!taken.has(id)) {
+      return id;
+    }
+  }
+}
+
+/** @throws Fault `vm.ambiguous`, `point.unknown` */
+function earlierPoints(
+  { vm, vmId }: WhichVm,
+  points: readonly RecoveryPoint[],
+): readonly RecoveryPoint[] {
+  if (vmId !== undefined) {
+    const others = points.filter((point) => point.vmId !== vmId && point.vmName === vm);
+    if (others.length > 0) {
+      throw new Fault(
+        'vm.ambiguous',
+        `The vault has another VM named ${vm ?? ''}. Take another name.`,
+      );
+    }
+    const earlier = points.filter((point) => point.vmId === vmId);
+    if (earlier.length === 0) {
+      throw new Fault(
+        'point.unknown',
+        `The vault has no VM with the id ${vmId}. "hyperkeep rescue points --json" shows the ids; --vm NAME alone makes a new VM.`,
+        { vmId },
+      );
+    }
+    return earlier;
+  }
+  const earlier = points.filter(({ vmName }) => vmName === vm);
+  const vms = new Map(earlier.map((point) => [point.vmId, point.vmName]));
+  if (vms.size > 1) {
+    throw new Fault(
+      'vm.ambiguous',
+      `The vault has several VMs of that name: ${vmsText(vms)}. Say which one the images continue with --vm-id ID, or give up the points of those that should not be there ("hyperkeep rescue retire POINT…").`,
+      { vms: vms.size },
+    );
+  }
+  return earlier;
 }
 
 function changesOfDisks(

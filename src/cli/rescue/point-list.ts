@@ -5,11 +5,11 @@ import { type Outcome } from '../outcome.ts';
 import { plainText } from '../plain-text.ts';
 import { formatTable } from '../table.ts';
 import { pointsOf } from '../choose-point.ts';
+import { vmCells } from '../vm-cells.ts';
+import { type WhichVm } from '../which-vm.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
 
-export interface ListOptions extends VaultKey {
-  readonly vm?: string;
-}
+export interface ListOptions extends VaultKey, WhichVm {}
 
 /** A recovery point as programs see it: as in the vault, with the time in words too. */
 export function pointDocument(point: RecoveryPoint): object {
@@ -22,7 +22,7 @@ export function pointDocument(point: RecoveryPoint): object {
 
 export async function listPoints(cli: Cli, options: ListOptions): Promise<Outcome> {
   return await withVault(cli, options, async (vault) => {
-    const points = pointsOf(await vault.points(cli.signal), options.vm).toSorted((a, b) =>
+    const points = pointsOf(await vault.points(cli.signal), options).toSorted((a, b) =>
       a.id < b.id ? -1 : 1,
     );
     return {
@@ -48,11 +48,12 @@ function table(cli: Cli, points: readonly RecoveryPoint[]): string {
     { title: 'STORED', align: 'right' as const },
     { title: 'HOW' },
   ];
+  const vmOf = vmCells(points);
   return formatTable(
     columns,
     points.map((point) => [
       point.id,
-      point.vmName,
+      vmOf(point),
       cli.time(point.takenAtMs),
       point.disks.map(({ name, sizeBytes }) => `${name} ${formatBytes(sizeBytes)}`).join(', '),
       formatBytes(point.disks.reduce((sum, { statistics }) => sum + statistics.readBytes, 0)),

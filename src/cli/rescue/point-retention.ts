@@ -10,17 +10,16 @@ import { plainText } from '../plain-text.ts';
 import { count } from '../quantities.ts';
 import { holdsText, retiredText, retirementPlanText } from '../vault-text/retention-text.ts';
 import { choosePoint, withoutGivenUp } from '../choose-point.ts';
+import { type WhichVm } from '../which-vm.ts';
 import { pointDocument } from './point-list.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
 
-export interface RetireOptions extends VaultKey {
-  readonly vm?: string;
+export interface RetireOptions extends VaultKey, WhichVm {
   readonly dryRun?: boolean;
   readonly yes?: boolean;
 }
 
-export interface HoldOptions extends VaultKey {
-  readonly vm?: string;
+export interface HoldOptions extends VaultKey, WhichVm {
   readonly reason: string;
   readonly release?: boolean;
   readonly yes?: boolean;

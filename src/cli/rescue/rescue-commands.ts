@@ -2,6 +2,7 @@ import { Option, type Command } from 'commander';
 import { type Cli } from '../cli.ts';
 import { compressionOption } from '../compression-option.ts';
 import { withRetentionOptions } from '../retention-options.ts';
+import { withWhichVm } from '../which-vm.ts';
 import { type CopyOptions } from './copy-vault.ts';
 import { type CreateOptions } from './create-vault.ts';
 import { type ImportOptions } from './import-images.ts';
@@ -34,7 +35,8 @@ export function addRescueCommands(program: Command, cli: Cli): void {
   });
   spent(rescue.command('import').description('make a recovery point of disk images'))
     .argument('<files...>', 'raw or qcow2 images, one per disk')
-    .requiredOption('--vm <name>', 'the VM they belong to; the same name again continues it')
+    .option('--vm <name>', 'the VM they belong to; the same name again continues it')
+    .option('--vm-id <id>', 'a VM of the vault that they continue, by its id')
     .option('--disk-name <name...>', 'names of the disks in order; default disk0, disk1, …')
     .addOption(new Option('--format <format>', 'default: by the file name').choices(FORMATS))
     .option('--definition <file>', 'the VM as JSON: memory, firmware, network')
@@ -45,14 +47,17 @@ export function addRescueCommands(program: Command, cli: Cli): void {
       const { importImages } = await import('./import-images.ts');
       await cli.answer(options, importImages(cli, files, { ...options, diskName }));
     });
-  first(
-    opened(rescue.command('points')).description('the recovery points in the vault, oldest first'),
-  )
-    .option('--vm <name>', 'of this VM only')
-    .action(async (options: ListOptions) => {
-      const { listPoints } = await import('./point-list.ts');
-      await cli.answer(options, listPoints(cli, options));
-    });
+  withWhichVm(
+    first(
+      opened(rescue.command('points')).description(
+        'the recovery points in the vault, oldest first',
+      ),
+    ),
+    'of this VM only',
+  ).action(async (options: ListOptions) => {
+    const { listPoints } = await import('./point-list.ts');
+    await cli.answer(options, listPoints(cli, options));
+  });
   addRestore(rescue, cli);
   addCopy(rescue, cli);
   addProofCommands(rescue, cli, { at, spent });
@@ -61,6 +66,7 @@ export function addRescueCommands(program: Command, cli: Cli): void {
   first(spent(rescue.command('verify').description('check recovery points without restoring them')))
     .argument('[point]', 'id, its beginning, or "latest"; all of them if left out')
     .option('--vm <name>', 'of this VM only')
+    .option('--vm-id <id>', 'the VM by its id, where two have one name')
     .option(
       '--level <0-3>',
       '0: packs exist; 1: also map and seals; 2: also every byte; 3: also every chunk id',
@@ -118,6 +124,7 @@ function addRestore(rescue: Command, cli: Cli): void {
   )
     .argument('<point>', 'id, its beginning, or "latest"')
     .option('--vm <name>', 'whose point; needed for "latest" when the vault holds several VMs')
+    .option('--vm-id <id>', 'the VM by its id, where two have one name')
     .requiredOption('--to <folder>', 'where to write; no file is ever overwritten')
     .addOption(new Option('--format <format>', 'of the disks').choices(FORMATS).default('qcow2'))
     .option('--disk <name>', 'this disk only, without a definition')

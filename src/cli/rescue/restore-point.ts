@@ -22,14 +22,14 @@ import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { count, formatDuration } from '../quantities.ts';
 import { choosePoint } from '../choose-point.ts';
-import { checkedName, type ImageFormat } from './import-plan.ts';
+import { type WhichVm } from '../which-vm.ts';
+import { checkedVmName, type ImageFormat } from './import-plan.ts';
 import { withSpending } from './spending-options.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
 
 const RANGES_SHOWN = 20;
 
-export interface RestoreOptions extends VaultKey {
-  readonly vm?: string;
+export interface RestoreOptions extends VaultKey, WhichVm {
   readonly to: string;
   readonly format: ImageFormat;
   readonly disk?: string;
@@ -48,7 +48,7 @@ export async function restorePoint(
   options: RestoreOptions,
 ): Promise<Outcome> {
   const { clock } = cli.environment;
-  const newName = options.as === undefined ? undefined : checkedName(options.as);
+  const newName = options.as === undefined ? undefined : checkedVmName(options.as);
   const startMs = clock.monotonicMs();
   return await withVault(cli, options, async (vault, spending) => {
     const point = choosePoint(await vault.points(cli.signal), asked, options);

@@ -1,6 +1,7 @@
 import { type Command } from 'commander';
 import { type Cli } from '../cli.ts';
 import { withPruneRules } from '../prune-rules.ts';
+import { withWhichVm } from '../which-vm.ts';
 import { type HoldOptions, type RetireOptions } from './point-retention.ts';
 import { type VaultKey } from './vault-access.ts';
 import { type PruneOptions } from './vault-space.ts';
@@ -15,18 +16,25 @@ export function addRetentionCommands(
   cli: Cli,
   { opened, spent }: Record<'opened' | 'spent', (command: Command) => Command>,
 ): void {
-  opened(rescue.command('retire').description('give recovery points up, for ever'))
-    .argument('<points...>', 'ids, their beginnings, or "latest"')
-    .option('--vm <name>', 'whose points; needed for "latest" when the vault holds several VMs')
+  withWhichVm(
+    opened(rescue.command('retire').description('give recovery points up, for ever')).argument(
+      '<points...>',
+      'ids, their beginnings, or "latest"',
+    ),
+    'whose points; needed for "latest" when the vault holds several VMs',
+  )
     .option('--dry-run', 'say what it would free, and stop')
     .option('--yes', 'do not ask')
     .action(async (points: string[], options: RetireOptions) => {
       const { retire } = await import('./point-retention.ts');
       await cli.answer(options, retire(cli, points, options));
     });
-  opened(rescue.command('hold').description('keep a recovery point from being given up'))
-    .argument('[point]', 'id, its beginning, or "latest"; without it, those that are held')
-    .option('--vm <name>', 'whose point; needed for "latest" when the vault holds several VMs')
+  withWhichVm(
+    opened(
+      rescue.command('hold').description('keep a recovery point from being given up'),
+    ).argument('[point]', 'id, its beginning, or "latest"; without it, those that are held'),
+    'whose point; needed for "latest" when the vault holds several VMs',
+  )
     .option('--reason <text>', 'why, for those who come later', '')
     .option('--release', 'end all holds on the point')
     .option('--yes', 'do not ask')

@@ -8,11 +8,11 @@ import { type Outcome } from '../outcome.ts';
 import { plainText } from '../plain-text.ts';
 import { count } from '../quantities.ts';
 import { choosePoint, pointsOf } from '../choose-point.ts';
+import { type WhichVm } from '../which-vm.ts';
 import { withSpending } from './spending-options.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
 
-export interface VerifyOptions extends VaultKey {
-  readonly vm?: string;
+export interface VerifyOptions extends VaultKey, WhichVm {
   readonly level: string;
 }
 
@@ -48,7 +48,7 @@ export async function verifyPoints(
   return await withVault(cli, options, async (vault, spending) => {
     const all = await vault.points(cli.signal);
     const points =
-      asked === undefined ? pointsOf(all, options.vm) : [choosePoint(all, asked, options)];
+      asked === undefined ? pointsOf(all, options) : [choosePoint(all, asked, options)];
     const reports = await verifyEach(cli, vault, points, level);
     requireWhole(reports);
     const text = wholeText(points, reports);

@@ -1,8 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VmDefinition } from '../../../src/vm/definition.ts';
 import { type RecoveryPoint } from '../../../src/vault/recovery-point.ts';
+import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { DirectoryObjectStore } from '../../../src/vault/object-stores/directory.ts';
+import { Vault } from '../../../src/vault/vault.ts';
+import { seededBytes } from '../../support/seeded-bytes.ts';
+import { backUp } from '../../support/vault-lab.ts';
 import { MIB, PASSPHRASE, RescueLab } from './rescue-lab.ts';
 
 type Point = RecoveryPoint & { readonly takenAt: string };
@@ -213,6 +218,92 @@ describe('hyperkeep rescue on a folder', () => {
     expect(JSON.parse(run.stdout)).toMatchObject({ error: { code, exitCode } });
     expect(run.exitCode).toBe(exitCode);
     expect(await readdir(lab.folder)).not.toContain('never');
+  });
+
+  it('imports and restores whatever a path is called, and refuses before it stores', async () => {
+    const names = ['comma, name.raw', 'line\nbreak.raw', "it's 100 % $x.raw"];
+    for (const [index, name] of names.entries()) {
+      const image = await lab.write(name, MIB, [{ offset: 0, length: 5000, seed: name }]);
+      const point = await importImages(`odd${String(index)}`, [image]);
+
+      const { files } = await restore(point.id, `odd${String(index)}`, ['--format', 'raw']);
+
+      expect(await lab.contentHash(files[0] ?? '', 'raw')).toBe(
+        await lab.contentHash(image, 'raw'),
+      );
+    }
+    const words = ['restore', 'latest', '--vm', 'odd0', '--vault', vault];
+    const there = await lab.rescue([...words, '--to', lab.path('to, there')]);
+    expect(there.stderr).toContain('error vm.definition-invalid: ');
+    expect(there.exitCode).toBe(2);
+    const deep = lab.path(...Array.from({ length: 6 }, () => 'd'.repeat(200)));
+    await mkdir(deep, { recursive: true });
+    await truncate(join(deep, 'x.raw'), MIB).catch(async () => {
+      await writeFile(join(deep, 'x.raw'), Buffer.alloc(MIB, 7));
+    });
+    const long = await lab.rescue([
+      'import',
+      join(deep, 'x.raw'),
+      '--vm',
+      'long',
+      '--vault',
+      vault,
+    ]);
+    expect(long.stderr).toContain('error vm.definition-invalid: ');
+    expect(long.stderr).toContain('disks.0.path');
+  });
+
+  it('makes one VM of two first imports that run at once', async () => {
+    const image = await lab.write('twice.raw', MIB, [{ offset: 0, length: 5000, seed: 'twice' }]);
+
+    const points = await Promise.all([
+      importImages('twice', [image]),
+      importImages('twice', [image]),
+    ]);
+
+    expect(new Set(points.map(({ vmId }) => vmId)).size).toBe(1);
+    expect(new Set(points.flatMap(({ disks }) => disks.map(({ diskId }) => diskId))).size).toBe(1);
+    expect((await importImages('twice', [image])).vmId).toBe(points[0].vmId);
+  });
+
+  it('tells two VMs with one name apart by their ids', async () => {
+    const folder = new DirectoryObjectStore(vault);
+    const opened = await Vault.open(
+      folder,
+      { kind: 'passphrase', passphrase: PASSPHRASE },
+      { workers: 0 },
+      AbortSignal.timeout(100_000),
+    );
+    for (const id of ['aaaaaaaa', 'bbbbbbbb']) {
+      const disk = new MemoryDisk(MIB);
+      disk.write(0, seededBytes(id, 4096));
+      await backUp(opened, disk, {
+        vm: { vmId: `${id}-0000-4000-8000-000000000000`, vmName: 'two' },
+      });
+    }
+    await opened.close();
+    const vmId = 'aaaaaaaa-0000-4000-8000-000000000000';
+    const image = await lab.write('two.raw', MIB, [{ offset: 0, length: 5000, seed: 'two' }]);
+
+    const list = await lab.rescue(['points', '--vm', 'two', '--vault', vault]);
+    const byName = await lab.rescue(['import', image, '--vm', 'two', '--vault', vault]);
+    const asName = await lab.rescue(['import', image, '--vm', vmId, '--vault', vault]);
+    const byId = await lab.document<Imported>(['import', image, '--vm-id', vmId, '--vault', vault]);
+    const verified = await lab.document<{ points: unknown[] }>([
+      'verify',
+      'latest',
+      '--vm-id',
+      vmId,
+      '--vault',
+      vault,
+    ]);
+
+    expect(list.stdout).toContain(`two (${vmId})`);
+    expect(byName.stderr).toContain('error vm.ambiguous: ');
+    expect(byName.stderr).toContain('--vm-id');
+    expect(asName.stderr).toContain('error request.invalid: ');
+    expect(byId.point).toMatchObject({ vmId, vmName: 'two' });
+    expect(verified.points).toMatchObject([{ pointId: byId.point.id, ok: true }]);
   });
 
   it('refuses images that refer to other files', async () => {

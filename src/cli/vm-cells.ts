@@ -1,0 +1,9 @@
+import { repeatedNames, type Choosable } from './choose-point.ts';
+
+/** How a table shows the VM of a point: its name, with the id where two VMs have that name. */
+export function vmCells(
+  points: readonly Choosable[],
+): (point: Pick<Choosable, 'vmId' | 'vmName'>) => string {
+  const repeated = repeatedNames(new Map(points.map(({ vmId, vmName }) => [vmId, vmName])));
+  return ({ vmId, vmName }) => (repeated.has(vmName) ? `${vmName} (${vmId})` : vmName);
+}
