@@ -1,4 +1,5 @@
 import { Fault } from '../kernel/fault.ts';
+import { plainWords } from '../kernel/plain-text.ts';
 
 const MESSAGE_CHARACTERS_MAX = 600;
 
@@ -26,6 +27,6 @@ const ADVICE = {
 export function toolFault(tool: string, said: string, options?: ErrorOptions): Fault {
   const code =
     MEANINGS.find(({ pattern }) => pattern.test(said))?.code ?? ('formats.tool-failed' as const);
-  const shown = said.slice(-MESSAGE_CHARACTERS_MAX);
+  const shown = plainWords(said, MESSAGE_CHARACTERS_MAX, 'end');
   return new Fault(code, `${tool} failed: ${shown} — ${ADVICE[code]}`, { tool }, options);
 }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { Fault, systemCode } from './fault.ts';
+import { plainWords } from './plain-text.ts';
 
 export interface CommandOptions {
   /** Replaces the environment of the child. Default: PATH, HOME, LANG=C and TZ only, so secrets never leak. */
@@ -100,7 +101,7 @@ export async function runCommand(
   const stdout = Buffer.concat(captured.stdout).toString('utf8');
   const stderr = Buffer.concat(captured.stderr).toString('utf8');
   if (captured.size > limit || !(options.accept ?? [0]).includes(exitCode)) {
-    const said = stderr.trim().slice(-MESSAGE_CHARACTERS_MAX);
+    const said = plainWords(stderr, MESSAGE_CHARACTERS_MAX, 'end');
     throw new Fault('command.failed', `${file} failed (exit ${String(exitCode)}): ${said}`, {
       file,
       exitCode,

@@ -1,10 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Fault } from '../../kernel/fault.ts';
+import { plainWords } from '../../kernel/plain-text.ts';
 import type { QmpClient } from './qmp-client.ts';
 import type { QmpJob } from './qmp-results.ts';
 
 /** Job events wake the waiter; this is only for those that were missed. */
 const LOOK_MS = 500;
+/** As much of QEMU's words as a message can carry. */
+const ERROR_CHARACTERS_MAX = 500;
 
 /** The job, if QEMU has it. A job that we started stays until it is dismissed. */
 export async function findJob(
@@ -63,7 +66,8 @@ export async function concludeJob(qmp: QmpClient, id: string, signal: AbortSigna
   }
   await qmp.execute('job-dismiss', { id }, signal);
   if (job.error !== undefined) {
-    throw new Fault('engine.merge-failed', `QEMU could not merge a layer: ${job.error}`, {
+    const said = plainWords(job.error, ERROR_CHARACTERS_MAX);
+    throw new Fault('engine.merge-failed', `QEMU could not merge a layer: ${said}`, {
       jobId: id,
     });
   }

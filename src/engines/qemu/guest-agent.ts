@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { createConnection, type Socket } from 'node:net';
 import { Fault } from '../../kernel/fault.ts';
+import { plainWords } from '../../kernel/plain-text.ts';
 import { JsonLines } from './json-lines.ts';
 
 /** The guest is not trusted: an answer longer or deeper than this ends the connection. */
@@ -8,6 +9,8 @@ const LIMITS = { lineBytesMax: 4 * 1024 * 1024, depthMax: 32 };
 /** Marks the start of a reply to guest-sync-delimited. */
 const DELIMITER = 0xff;
 const MILLISECONDS_PER_POLL = 20;
+/** As much of a guest's words as a message can carry. */
+const REFUSAL_CHARACTERS_MAX = 300;
 
 export type AgentFreezeStatus = 'thawed' | 'frozen';
 
@@ -160,7 +163,9 @@ export class GuestAgent implements AsyncDisposable {
       const reply = await this.next(timeoutMs, signal);
       const refusal = fieldOf(reply, 'error');
       if (refusal !== undefined) {
-        throw silent(`refused ${command}: ${String(fieldOf(refusal, 'desc')).slice(0, 300)}`);
+        throw silent(
+          `refused ${command}: ${plainWords(String(fieldOf(refusal, 'desc')), REFUSAL_CHARACTERS_MAX)}`,
+        );
       }
       return fieldOf(reply, 'return');
     } catch (error) {

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { plainEnvironment } from '../../kernel/command.ts';
 import { PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
 import { Fault, isFault, systemCode } from '../../kernel/fault.ts';
+import { plainWords } from '../../kernel/plain-text.ts';
 import { commandLine, SANDBOX, type LaunchOptions } from './command-line.ts';
 import { QmpClient } from './qmp-client.ts';
 import { startRollingLog } from './rolling-log.ts';
@@ -107,7 +108,7 @@ async function connectWhenReady(
 async function startFailed(paths: VmPaths): Promise<Fault> {
   // Its log process may not have written everything yet; without words the fault says less.
   const said = await readFile(paths.messages, 'utf8').catch(() => '');
-  const shown = said.trim().slice(-MESSAGE_CHARACTERS_MAX);
+  const shown = plainWords(said, MESSAGE_CHARACTERS_MAX, 'end');
   return new Fault('engine.start-failed', `QEMU did not start: ${shown || 'it said nothing'}`);
 }
 

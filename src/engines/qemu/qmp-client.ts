@@ -1,5 +1,6 @@
 import { createConnection, type Socket } from 'node:net';
 import { Fault } from '../../kernel/fault.ts';
+import { plainWords } from '../../kernel/plain-text.ts';
 import { JsonLines } from './json-lines.ts';
 import {
   QMP_RESULTS,
@@ -19,6 +20,8 @@ const GREETING_TIMEOUT_MS = 5_000;
 const PENDING_MAX = 256;
 /** Events kept for a subscriber that does not keep up; then its subscription fails. */
 const EVENT_QUEUE_MAX = 4096;
+/** As much of QEMU's words as a message can carry. */
+const ERROR_CHARACTERS_MAX = 500;
 
 interface Pending {
   readonly command: QmpCommand;
@@ -214,11 +217,11 @@ export class QmpClient implements AsyncDisposable {
       return;
     }
     if ('error' in reply) {
-      const said = reply.error.desc.slice(0, 500);
+      const said = plainWords(reply.error.desc, ERROR_CHARACTERS_MAX);
       waiting.reject(
         new Fault('engine.refused', `QEMU refused ${waiting.command}: ${said}`, {
           command: waiting.command,
-          errorClass: reply.error.class,
+          errorClass: plainWords(reply.error.class, ERROR_CHARACTERS_MAX),
         }),
       );
     } else {

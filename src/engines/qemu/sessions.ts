@@ -1,12 +1,14 @@
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Log } from '../../kernel/log.ts';
+import { plainWords } from '../../kernel/plain-text.ts';
 import { QmpClient } from './qmp-client.ts';
 import type { QmpEvent } from './qmp-results.ts';
 import type { VmPaths } from './vm-paths.ts';
 
 /** Commands of the watch are given up after this; it looks again. */
 const WATCH_COMMAND_MS_MAX = 5_000;
+const REASON_CHARACTERS_MAX = 100;
 
 export interface SessionLimits {
   readonly resumeFreeBytes: number;
@@ -79,7 +81,7 @@ export class Session {
       const isFull = data['nospace'] === true;
       this.ioError = isFull
         ? 'host disk full: the VM stands still and goes on by itself when there is room'
-        : `host disk error (${String(data['reason']).slice(0, 100)}): the VM stands still`;
+        : `host disk error (${plainWords(String(data['reason']), REASON_CHARACTERS_MAX)}): the VM stands still`;
       this.log.error('engine.vm-stopped-by-io-error', { vmId: this.vmId, isFull });
       this.watchRoom();
     } else if (event === 'RESUME') {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { MiB } from '../../kernel/bytes.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
+import { plainWords } from '../../kernel/plain-text.ts';
 import { LimitedFile } from './limited-file.ts';
 import { environmentIn, type Cluster } from './postgres-cluster.ts';
 import { nothingIfMissing } from './postgres-owner.ts';
@@ -134,7 +135,7 @@ export async function startServer(
     }
     throw new Fault(
       'database.start-failed',
-      `PostgreSQL did not start (its log: ${join(cluster.home, 'postgres.log')}): ${said.trim()}`,
+      `PostgreSQL did not start (its log: ${join(cluster.home, 'postgres.log')}): ${plainWords(said, MESSAGE_CHARACTERS_MAX, 'end')}`,
       { home: cluster.home },
     );
   }

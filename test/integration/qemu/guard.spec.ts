@@ -1,81 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Server, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { Guard } from '../../../src/engines/qemu/guard.ts';
-
-type Reply = object | 'silence';
-
-/** An agent as the guard sees it: it answers what it is told to, and remembers what it was asked. */
-class FakeAgent implements AsyncDisposable {
-  readonly asked: string[] = [];
-  readonly answers: Record<string, Reply> = {};
-  private readonly sockets = new Set<Socket>();
-  private readonly waiting: { command: string; resolve: () => void }[] = [];
-  private readonly folder: string;
-  private readonly server: Server;
-
-  private constructor(folder: string) {
-    this.folder = folder;
-    this.server = createServer((socket) => {
-      this.sockets.add(socket);
-      socket.on('close', () => this.sockets.delete(socket));
-      socket.on('error', () => undefined);
-      socket.on('data', (piece) => {
-        for (const line of piece
-          .toString('latin1')
-          .replaceAll('\xff', '')
-          .split('\n')
-          .filter((text) => text !== '')) {
-          this.answer(socket, JSON.parse(line) as { execute: string; arguments: { id?: number } });
-        }
-      });
-    });
-  }
-
-  static async listen(): Promise<FakeAgent> {
-    const agent = new FakeAgent(await mkdtemp('/tmp/hk-agent-'));
-    await new Promise<void>((resolve) => agent.server.listen(agent.path, resolve));
-    return agent;
-  }
-
-  get path(): string {
-    return join(this.folder, 'agent');
-  }
-
-  /** Resolves when `command` has come `count` times in all. */
-  async wasAsked(command: string, count = 1): Promise<void> {
-    while (this.asked.filter((name) => name === command).length < count) {
-      await new Promise<void>((resolve) => this.waiting.push({ command, resolve }));
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.sockets) {
-      socket.destroy();
-    }
-    await new Promise((resolve) => this.server.close(resolve));
-    await rm(this.folder, { recursive: true, force: true });
-  }
-
-  private answer(
-    socket: Socket,
-    { execute, arguments: parameters }: { execute: string; arguments: { id?: number } },
-  ): void {
-    this.asked.push(execute);
-    const usual =
-      execute === 'guest-sync-delimited'
-        ? { return: parameters.id }
-        : { return: execute === 'guest-fsfreeze-freeze' ? 2 : 0 };
-    const reply = this.answers[execute] ?? usual;
-    if (reply !== 'silence') {
-      const mark = execute === 'guest-sync-delimited' ? '\xff' : '';
-      socket.write(Buffer.from(`${mark}${JSON.stringify(reply)}\n`, 'latin1'));
-    }
-    for (const waiting of this.waiting.splice(0)) {
-      waiting.resolve();
-    }
-  }
-}
+import { FakeAgent } from '../../support/fake-agent.ts';
 
 const THAW = 'guest-fsfreeze-thaw';
 const FREEZE = 'guest-fsfreeze-freeze';
@@ -141,6 +65,19 @@ describe('Guard', () => {
     expect(await late.freeze()).toContain('did not answer');
     expect(await late.thaw()).toMatchObject({ isThawed: true, wasFrozenThroughout: false });
     expect(agent.asked.at(-1)).toBe(THAW);
+  });
+
+  it('hands on the words of a guest as text that everybody can take', async () => {
+    await using agent = await FakeAgent.listen();
+    const desc = `hook\0 said\u001b[31m \ud83d no\n${'💾'.repeat(400)}`;
+    agent.answers[FREEZE] = { error: { class: 'GenericError', desc } };
+    await using guard = await Guard.start({ agentSocket: agent.path });
+
+    const reason = (await guard.freeze()) ?? '';
+
+    expect(reason).toContain('hook\ufffd said\ufffd[31m \ufffd no 💾');
+    expect(reason.isWellFormed()).toBe(true);
+    expect(reason.length).toBeLessThan(400);
   });
 
   it('goes on trying to thaw by itself when the guest does not confirm', async () => {

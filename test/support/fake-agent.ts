@@ -1,0 +1,77 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+
+type Reply = object | 'silence';
+
+/** An agent as the guard sees it: it answers what it is told to, and remembers what it was asked. */
+export class FakeAgent implements AsyncDisposable {
+  readonly asked: string[] = [];
+  readonly answers: Record<string, Reply> = {};
+  private readonly sockets = new Set<Socket>();
+  private readonly waiting: { command: string; resolve: () => void }[] = [];
+  private readonly folder: string;
+  private readonly server: Server;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.server = createServer((socket) => {
+      this.sockets.add(socket);
+      socket.on('close', () => this.sockets.delete(socket));
+      socket.on('error', () => undefined);
+      socket.on('data', (piece) => {
+        for (const line of piece
+          .toString('latin1')
+          .replaceAll('\xff', '')
+          .split('\n')
+          .filter((text) => text !== '')) {
+          this.answer(socket, JSON.parse(line) as { execute: string; arguments: { id?: number } });
+        }
+      });
+    });
+  }
+
+  static async listen(): Promise<FakeAgent> {
+    const agent = new FakeAgent(await mkdtemp('/tmp/hk-agent-'));
+    await new Promise<void>((resolve) => agent.server.listen(agent.path, resolve));
+    return agent;
+  }
+
+  get path(): string {
+    return join(this.folder, 'agent');
+  }
+
+  /** Resolves when `command` has come `count` times in all. */
+  async wasAsked(command: string, count = 1): Promise<void> {
+    while (this.asked.filter((name) => name === command).length < count) {
+      await new Promise<void>((resolve) => this.waiting.push({ command, resolve }));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.sockets) {
+      socket.destroy();
+    }
+    await new Promise((resolve) => this.server.close(resolve));
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  private answer(
+    socket: Socket,
+    { execute, arguments: parameters }: { execute: string; arguments: { id?: number } },
+  ): void {
+    this.asked.push(execute);
+    const usual =
+      execute === 'guest-sync-delimited'
+        ? { return: parameters.id }
+        : { return: execute === 'guest-fsfreeze-freeze' ? 2 : 0 };
+    const reply = this.answers[execute] ?? usual;
+    if (reply !== 'silence') {
+      const mark = execute === 'guest-sync-delimited' ? Buffer.of(0xff) : Buffer.alloc(0);
+      socket.write(Buffer.concat([mark, Buffer.from(`${JSON.stringify(reply)}\n`)]));
+    }
+    for (const waiting of this.waiting.splice(0)) {
+      waiting.resolve();
+    }
+  }
+}
