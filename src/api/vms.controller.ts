@@ -3,7 +3,16 @@ import { ApiCreatedResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import type { VmSummary } from '../engines/engine.ts';
 import { InventoryService } from '../inventory/inventory.service.ts';
 import { VmReference } from './contract/references.ts';
-import { AddVm, DestroyVm, StopVm, Vm, VmList, VmReleased } from './contract/vms.ts';
+import {
+  AcceptDisks,
+  AcceptedDisks,
+  AddVm,
+  DestroyVm,
+  StopVm,
+  Vm,
+  VmList,
+  VmReleased,
+} from './contract/vms.ts';
 import { RequestSignal } from './request-signal.ts';
 
 @ApiTags('vms')
@@ -58,6 +67,26 @@ export class VmsController {
     @RequestSignal() signal: AbortSignal,
   ): Promise<Vm> {
     return view(await this.inventory.stop(idOrName, options, signal));
+  }
+
+  /** Goes on with disks whose image was replaced or written under their overlays. */
+  @Post(':vm/accept')
+  @HttpCode(200)
+  @ApiOkResponse({ standardSchema: AcceptedDisks })
+  async accept(
+    @Param('vm', { schema: VmReference }) idOrName: string,
+    @Body({ schema: AcceptDisks }) { keep = 'chain', dryRun }: AcceptDisks,
+    @RequestSignal() signal: AbortSignal,
+  ): Promise<AcceptedDisks> {
+    const disks = await this.inventory.accept(idOrName, { keep, dryRun }, signal);
+    return {
+      dryRun,
+      disks: disks.map((disk) => ({
+        ...disk,
+        signs: [...disk.signs],
+        overlays: disk.overlays.map((overlay) => ({ ...overlay })),
+      })),
+    };
   }
 
   /** Gives the VM back as plain disks; answers what is needed to start it without Hyperkeep. */

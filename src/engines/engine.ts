@@ -4,8 +4,11 @@ import type { VmDefinition } from '../vm/definition.ts';
 
 export type VmId = string;
 
-/** `io-error`: the VM is paused because the host's disk is full; it goes on when there is room. */
-export type VmStatus = 'running' | 'stopped' | 'paused' | 'io-error' | 'unknown';
+/**
+ * `io-error`: the VM is paused because the host's disk is full; it goes on when there is room.
+ * `not-ours`: what runs under its id uses other files than its disks; nothing is done to it.
+ */
+export type VmStatus = 'running' | 'stopped' | 'paused' | 'io-error' | 'not-ours' | 'unknown';
 
 export interface VmSummary {
   readonly id: VmId;
@@ -50,6 +53,29 @@ export interface FrozenVm extends AsyncDisposable {
   readonly warnings: readonly string[];
   /** Releases the frozen layers so that they can be merged away. The point must be sealed or given up. */
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A disk whose image was changed from outside under overlays that hold data. */
+export interface AcceptedDisk {
+  readonly diskId: string;
+  readonly name: string;
+  readonly imagePath: string;
+  /** What differs: inode, size, mtime, ctime, header, backing file. */
+  readonly signs: readonly string[];
+  /** What was written on the image as it was before. */
+  readonly overlays: readonly {
+    readonly path: string;
+    readonly bytes: number;
+    /** Its name from then on if the image is kept. */
+    readonly setAsideAs: string;
+  }[];
+}
+
+export interface AcceptOptions {
+  /** `image`: the disk is the image as it is now; `chain`: the image with the overlays on it. */
+  readonly keep: 'image' | 'chain';
+  /** Only say what there is to decide. */
+  readonly dryRun: boolean;
 }
 
 export interface FreezeOptions {
@@ -105,6 +131,14 @@ export abstract class Engine {
    * @throws Fault `engine.vm-busy` while a frozen state of the VM is in use
    */
   abstract distrust(vm: VmId, diskId: string, signal: AbortSignal): Promise<void>;
+
+  /**
+   * Answers the question that `engine.base-replaced` asks, for all disks of the VM that have one. No
+   * content is changed, and overlays that are not wanted get another name; the next backup reads
+   * these disks whole. Nothing to decide is no error.
+   * @throws Fault `engine.vm-busy` when the image is to be kept and the VM runs
+   */
+  abstract accept(vm: VmId, options: AcceptOptions, signal: AbortSignal): Promise<AcceptedDisk[]>;
 
   /** After a start of the service: repairs whatever a crash left behind. Says what it did. */
   abstract reconcile(signal: AbortSignal): Promise<string[]>;

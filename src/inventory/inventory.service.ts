@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { Engine, VmSummary } from '../engines/engine.ts';
+import type { AcceptedDisk, AcceptOptions, Engine, VmSummary } from '../engines/engine.ts';
 import { Fault } from '../kernel/fault.ts';
 import { checkedDefinition } from '../vm/checked-definition.ts';
 import type { FirmwareDefinition, VmDefinition } from '../vm/definition.ts';
@@ -93,6 +93,16 @@ export class InventoryService {
     const { id } = await this.find(idOrName, signal);
     await this.engine.stop(id, options, signal);
     return this.engine.get(id, signal);
+  }
+
+  /** Answers what is asked about disks that were changed from outside under their overlays. */
+  async accept(
+    idOrName: string,
+    options: AcceptOptions,
+    signal: AbortSignal,
+  ): Promise<AcceptedDisk[]> {
+    const { id } = await this.find(idOrName, signal);
+    return this.engine.accept(id, options, signal);
   }
 
   /** Gives the VM back as plain disks that need no Hyperkeep. */

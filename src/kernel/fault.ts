@@ -37,6 +37,8 @@ export const FAULTS = {
   'engine.agent-silent': { kind: 'unavailable', retry: 'later' },
   'engine.image-refused': { kind: 'invalid', retry: 'never' },
   'engine.image-missing': { kind: 'integrity', retry: 'never' },
+  'engine.base-replaced': { kind: 'conflict', retry: 'never' },
+  'engine.not-ours': { kind: 'conflict', retry: 'never' },
   'engine.path-too-long': { kind: 'invalid', retry: 'never' },
   'engine.state-invalid': { kind: 'integrity', retry: 'never' },
   'engine.state-newer': { kind: 'unsupported', retry: 'never' },

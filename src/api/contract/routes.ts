@@ -17,7 +17,7 @@ import {
   StartScrub,
 } from './upkeep.ts';
 import { CreateVault, VaultCreated, VaultList } from './vaults.ts';
-import { AddVm, StopVm, Vm, VmList, VmReleased } from './vms.ts';
+import { AcceptDisks, AcceptedDisks, AddVm, StopVm, Vm, VmList, VmReleased } from './vms.ts';
 
 /** Every path starts with this. Requests carry `Authorization: Bearer TOKEN`. */
 export const API_PREFIX = '/api/v1';
@@ -68,6 +68,12 @@ export const ROUTES = {
   addVm: { method: 'POST', path: '/vms', body: AddVm, answer: Vm },
   startVm: { method: 'POST', path: '/vms/:vm/start', answer: Vm },
   stopVm: { method: 'POST', path: '/vms/:vm/stop', body: StopVm, answer: Vm },
+  acceptDisks: {
+    method: 'POST',
+    path: '/vms/:vm/accept',
+    body: AcceptDisks,
+    answer: AcceptedDisks,
+  },
   releaseVm: { method: 'POST', path: '/vms/:vm/release', answer: VmReleased },
   destroyVm: { method: 'DELETE', path: '/vms/:vm' },
   startBackup: { method: 'POST', path: '/backups', body: StartBackup, answer: Job },

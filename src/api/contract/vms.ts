@@ -44,7 +44,7 @@ export const AddVm = z
 export type AddVm = z.infer<typeof AddVm>;
 export type AddVmInput = z.input<typeof AddVm>;
 
-const VmStatus = z.enum(['running', 'stopped', 'paused', 'io-error', 'unknown']);
+const VmStatus = z.enum(['running', 'stopped', 'paused', 'io-error', 'not-ours', 'unknown']);
 
 export const Vm = z
   .object({
@@ -65,6 +65,37 @@ export type VmList = z.infer<typeof VmList>;
 /** POST /api/v1/vms/:vm/stop */
 export const StopVm = z.strictObject({ force: z.boolean().default(false) }).meta({ id: 'StopVm' });
 export type StopVm = z.infer<typeof StopVm>;
+
+/** POST /api/v1/vms/:vm/accept: what disks are whose image was changed under their overlays. */
+export const AcceptDisks = z
+  .strictObject({
+    /** `image`: as it is now, overlays are set aside; `chain`: the image with its overlays. */
+    keep: z.enum(['image', 'chain']).optional(),
+    /** Only say what there is to decide. */
+    dryRun: z.boolean().default(false),
+  })
+  .refine(({ keep, dryRun }) => keep !== undefined || dryRun, 'say what to keep, or dryRun')
+  .meta({ id: 'AcceptDisks' });
+export type AcceptDisks = z.infer<typeof AcceptDisks>;
+
+/** 200 of POST /api/v1/vms/:vm/accept; empty when there was nothing to decide. */
+export const AcceptedDisks = z
+  .object({
+    dryRun: z.boolean(),
+    disks: z.array(
+      z.object({
+        diskId: z.string(),
+        name: z.string(),
+        imagePath: z.string(),
+        signs: z.array(z.string()),
+        overlays: z.array(
+          z.object({ path: z.string(), bytes: z.number(), setAsideAs: z.string() }),
+        ),
+      }),
+    ),
+  })
+  .meta({ id: 'AcceptedDisks' });
+export type AcceptedDisks = z.infer<typeof AcceptedDisks>;
 
 /** DELETE /api/v1/vms/:vm?confirm=NAME: the VM goes with its disks, so its name is asked for. */
 export const DestroyVm = z.strictObject({ confirm: VmName }).meta({ id: 'DestroyVm' });

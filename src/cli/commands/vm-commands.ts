@@ -1,7 +1,13 @@
-import { type Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { AddVm, type AddVmInput, type Vm } from '../../api/contract/vms.ts';
+import {
+  AddVm,
+  type AcceptDisks,
+  type AcceptedDisks,
+  type AddVmInput,
+  type Vm,
+} from '../../api/contract/vms.ts';
 import { formatBytes } from '../../kernel/bytes.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
@@ -11,6 +17,7 @@ import { formatTable } from '../table.ts';
 const DEFINITION_BYTES_MAX = 1024 * 1024;
 
 type Yes = CommonOptions & { readonly yes?: boolean };
+type AcceptOptions = Yes & { readonly keep?: 'image' | 'chain'; readonly dryRun?: boolean };
 
 export function addVmCommands(program: Command, cli: Cli): void {
   const vm = program.command('vm').description('the VMs that Hyperkeep runs and protects');
@@ -38,6 +45,20 @@ export function addVmCommands(program: Command, cli: Cli): void {
     .action(async (vm: string, options: CommonOptions & { force?: boolean }) => {
       const call = { path: { vm }, body: { force: options.force === true } };
       await cli.answer(options, changedVm(cli.service(), 'stopVm', call, cli.signal));
+    });
+  vm.command('accept')
+    .description('go on with disks whose image was replaced or written under their overlays')
+    .argument('<vm>', 'name or id')
+    .addOption(
+      new Option(
+        '--keep <what>',
+        'the image as it is now (overlays are set aside), or the chain of image and overlays',
+      ).choices(['image', 'chain']),
+    )
+    .option('--dry-run', 'only show what there is to decide')
+    .option('--yes', 'do not ask')
+    .action(async (vm: string, options: AcceptOptions) => {
+      await acceptDisks(cli, vm, options);
     });
   vm.command('release')
     .description('put a VM back to plain disks without Hyperkeep; its recovery points stay')
@@ -154,6 +175,60 @@ async function listVms(cli: Cli): Promise<Outcome> {
         ? 'No VMs yet. Add one with: hyperkeep vm add FILE\n'
         : formatTable(columns, answer.vms.map(row)),
   };
+}
+
+async function acceptDisks(cli: Cli, vm: string, options: AcceptOptions): Promise<void> {
+  const { keep, dryRun = false } = options;
+  const call = async (body: AcceptDisks) =>
+    (await cli.service()).call('acceptDisks', { path: { vm }, body }, cli.signal);
+  if (dryRun) {
+    const planned = await call({ dryRun });
+    await cli.answer(options, Promise.resolve({ document: planned, text: choices(vm, planned) }));
+    return;
+  }
+  if (keep === undefined) {
+    throw new Fault('request.invalid', 'Say what to keep: --keep image or --keep chain.');
+  }
+  await cli.confirm(
+    keep === 'image'
+      ? `Go on with the images of ${vm} as they are, and set the overlays on them aside?`
+      : `Go on with the images of ${vm} as they are, under the overlays written on them before?`,
+    options,
+  );
+  const accepted = await call({ keep, dryRun });
+  const text = acceptedText(vm, keep, accepted);
+  await cli.answer(options, Promise.resolve({ document: accepted, text }));
+}
+
+const NOTHING_TO_DECIDE = 'There is nothing to decide; its disks are what Hyperkeep knows.\n';
+
+function choices(vm: string, { disks }: AcceptedDisks): string {
+  const blocks = disks.map(({ name, imagePath, signs, overlays }) => {
+    const asides = overlays.map(
+      ({ path, bytes, setAsideAs }) =>
+        `      ${path} (${formatBytes(bytes)})\n      becomes ${setAsideAs}\n`,
+    );
+    return [
+      `Disk ${name}: ${imagePath} is not what its overlay was made on (${signs.join(', ')}).\n`,
+      `  --keep image: the disk is this image. Set aside, not deleted:\n${asides.join('')}`,
+      '  --keep chain: the disk is this image with the overlay on it. Right if only its place,\n',
+      '      owner or mode changed; data of two moments mixed if its content did.\n',
+    ].join('');
+  });
+  const next = `Choose with: hyperkeep vm accept ${vm} --keep image|chain\n`;
+  return disks.length === 0 ? NOTHING_TO_DECIDE : `${blocks.join('')}${next}`;
+}
+
+function acceptedText(vm: string, keep: 'image' | 'chain', { disks }: AcceptedDisks): string {
+  const lines = disks.map(({ name, imagePath, overlays }) => {
+    const asides = overlays.map(({ setAsideAs }) => `    set aside: ${setAsideAs}\n`);
+    return keep === 'image'
+      ? `  ${name} is ${imagePath}\n${asides.join('')}`
+      : `  ${name} is ${imagePath} with its overlays\n`;
+  });
+  return disks.length === 0
+    ? NOTHING_TO_DECIDE
+    : `The disks of ${vm} are accepted; the next backup reads them whole.\n${lines.join('')}`;
 }
 
 async function releaseVm(cli: Cli, vm: string): Promise<Outcome> {

@@ -51,6 +51,18 @@ export const ENGINE_ADVICE = {
     data: 'The disk is not whole on this host. Its recovery points are not touched.',
     next: 'Put the file back if you have it; otherwise restore the VM from its latest recovery point.',
   },
+  'engine.base-replaced': {
+    happened:
+      'An image of the VM was replaced, or written by something else than its QEMU, while an overlay above it holds data that the guest wrote on what the image was before.',
+    data: 'Nothing was changed: the image is as you left it, the overlay is beside it. Put together they may make no sense, so the VM is not started and not backed up.',
+    next: 'See "hyperkeep vm accept VM --dry-run", then choose: "--keep image" goes on with the image as it is and sets the overlay aside, "--keep chain" goes on with both.',
+  },
+  'engine.not-ours': {
+    happened:
+      'A QEMU runs under the id of the VM, but it uses other files than the disks that Hyperkeep knows: it was released, started by hand, or its files were moved or replaced.',
+    data: 'Nothing is done to that QEMU or its files, so the VM is not backed up, started or stopped.',
+    next: 'Shut that guest down from within, or end the process that the message names; then start the VM again. If its files were moved, put them back.',
+  },
   'engine.path-too-long': {
     happened: 'The run folder has so long a path that sockets do not fit.',
     data: 'Nothing was changed.',

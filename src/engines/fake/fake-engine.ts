@@ -5,6 +5,7 @@ import type { DiskReader } from '../../disk/disk-reader.ts';
 import type { VmDefinition } from '../../vm/definition.ts';
 import {
   Engine,
+  type AcceptedDisk,
   type FreezeOptions,
   type FrozenVm,
   type VmId,
@@ -184,6 +185,12 @@ export class FakeEngine extends Engine {
   }
 
   /** Memory does not outlive a crash, so the frozen VMs of jobs that died are all there is. */
+  /** Nobody can change what is in memory behind its back. */
+  override async accept(vm: VmId): Promise<AcceptedDisk[]> {
+    this.vm(vm);
+    return [];
+  }
+
   override async reconcile(signal: AbortSignal): Promise<string[]> {
     signal.throwIfAborted();
     const actions: string[] = [];

@@ -95,7 +95,8 @@ const QCOW2 = {
   externalDataFile: 1n << 2n,
 } as const;
 
-async function assertUsable(image: Image, signal: AbortSignal): Promise<void> {
+/** @throws Fault `engine.image-refused`, `engine.image-missing`, `vm.disk-size-differs` */
+export async function assertUsable(image: Image, signal: AbortSignal): Promise<void> {
   const { path, format } = image;
   const refuse = (why: string) =>
     new Fault('engine.image-refused', `The image ${path} cannot be taken: ${why}.`, { path });

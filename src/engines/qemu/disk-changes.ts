@@ -101,7 +101,10 @@ export function withMergeIntent(disk: DiskState, layer: Layer, before: FileIdent
   return { ...disk, mergeIntent: { base: before, layer: layer.number, generation } };
 }
 
-/** A new line of history: whatever was known about changes is not believed any more. */
+/**
+ * A new line of history: whatever was known about changes is not believed any more, also not that
+ * the top is empty.
+ */
 export function withNewHistory(disk: DiskState): DiskState {
   return {
     ...disk,
@@ -109,5 +112,6 @@ export function withNewHistory(disk: DiskState): DiskState {
     generation: 0,
     frozenSizeBytes: 0,
     unlogged: [],
+    topUntouched: false,
   };
 }

@@ -1,4 +1,5 @@
-import { open, stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { open, stat, type FileHandle } from 'node:fs/promises';
 import { Fault, systemCode } from '../../kernel/fault.ts';
 import type { FileIdentity, Layer } from './vm-state.ts';
 
@@ -6,8 +7,13 @@ import type { FileIdentity, Layer } from './vm-state.ts';
 const QCOW2_MAGIC = 0x514649fb;
 const BACKING_OFFSET_AT = 8;
 const BACKING_LENGTH_AT = 16;
-const HEADER_BYTES = 104;
+const HEADER_BYTES_MIN = 104;
 const BACKING_LENGTH_MAX = 1023;
+/** Header, extensions and the backing name lie in here. */
+const HEADER_BYTES = 4096;
+
+/** By what a file differs from what was journalled, in the words of stat(2) and of qcow2. */
+export type Sign = 'device' | 'inode' | 'size' | 'mtime' | 'ctime' | 'header' | 'backing file';
 
 /** What `layer` is now. `settled` facts only if nobody may be writing it. */
 export async function identityOf(layer: Layer, isWritable: boolean): Promise<FileIdentity> {
@@ -23,35 +29,50 @@ export async function identityOf(layer: Layer, isWritable: boolean): Promise<Fil
     settled: {
       sizeBytes: Number(found.size),
       modifiedNs: String(found.mtimeNs),
-      backing: layer.format === 'qcow2' ? await backingName(layer.path) : '',
+      changedNs: String(found.ctimeNs),
+      ...(layer.format === 'qcow2' ? await headerFacts(layer.path) : { backing: '' }),
     },
   };
 }
 
-/** Whether the file is still what was journalled, as far as the journal knows it. */
-export async function isUntouched(layer: Layer): Promise<boolean> {
+/**
+ * How the file differs from what was journalled, as far as the journal knows it; empty when it is
+ * untouched. A change that keeps inode, size, times and header is not seen.
+ */
+export async function signsOf(layer: Layer): Promise<Sign[]> {
   const { identity: was } = layer;
   if (was === undefined) {
-    return true;
+    return [];
   }
   const is = await identityOf(layer, was.settled === undefined);
-  return (
-    is.device === was.device &&
-    is.inode === was.inode &&
-    is.settled?.sizeBytes === was.settled?.sizeBytes &&
-    is.settled?.modifiedNs === was.settled?.modifiedNs &&
-    is.settled?.backing === was.settled?.backing
-  );
+  const signs: [Sign, unknown, unknown][] = [
+    ['device', was.device, is.device],
+    ['inode', was.inode, is.inode],
+    ['size', was.settled?.sizeBytes, is.settled?.sizeBytes],
+    ['mtime', was.settled?.modifiedNs, is.settled?.modifiedNs],
+    ['backing file', was.settled?.backing, is.settled?.backing],
+    // State files of the past do not have these two.
+    ['ctime', was.settled?.changedNs ?? is.settled?.changedNs, is.settled?.changedNs],
+    ['header', was.settled?.header ?? is.settled?.header, is.settled?.header],
+  ];
+  return signs.filter(([, before, now]) => before !== now).map(([sign]) => sign);
 }
 
-/** The backing file that a qcow2 header names; `''` if none. */
-async function backingName(path: string): Promise<string> {
+/** The beginning of a qcow2 file as a digest, and the backing file that it names (`''`: none). */
+async function headerFacts(path: string): Promise<{ backing: string; header: string }> {
   await using file = await open(path, 'r');
-  const header = Buffer.alloc(HEADER_BYTES);
-  const { bytesRead } = await file.read(header, 0, HEADER_BYTES, 0);
-  if (bytesRead < HEADER_BYTES || header.readUInt32BE(0) !== QCOW2_MAGIC) {
+  const buffer = Buffer.alloc(HEADER_BYTES);
+  const { bytesRead } = await file.read(buffer, 0, HEADER_BYTES, 0);
+  if (bytesRead < HEADER_BYTES_MIN || buffer.readUInt32BE(0) !== QCOW2_MAGIC) {
     throw new Fault('engine.image-refused', `${path} is not a qcow2 image of version 3.`, { path });
   }
+  return {
+    backing: await backingName(file, buffer, path),
+    header: createHash('sha256').update(buffer.subarray(0, bytesRead)).digest('hex'),
+  };
+}
+
+async function backingName(file: FileHandle, header: Buffer, path: string): Promise<string> {
   const length = header.readUInt32BE(BACKING_LENGTH_AT);
   if (length === 0) {
     return '';

@@ -1,7 +1,6 @@
 import { withNewTop } from './disk-changes.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { identityOf } from './file-identity.ts';
-import { withIdentities } from './identity-journal.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { makeDurable } from './merge.ts';
 import { makeOverlays } from './overlay-files.ts';
@@ -31,7 +30,7 @@ export async function freezeStopped(
   const overlays = await makeOverlays(parts, vm, sizes, signal);
   const byDisk = new Map(overlays.map((overlay) => [overlay.disk.id, overlay]));
   const tops: DiskState[] = [];
-  for (const disk of await withIdentities(vm, false)) {
+  for (const disk of vm.state.disks) {
     const overlay = byDisk.get(disk.id);
     if (overlay === undefined) {
       tops.push(disk.excluded ? disk : await withGeneration(disk, signal));

@@ -11,6 +11,7 @@ import { freezeStopped } from './freeze-stopped.ts';
 import { ManagedVm } from './managed-vm.ts';
 import { removeLeftovers } from './merge.ts';
 import { frozenNvram } from './nvram-image.ts';
+import { assertNoQuestion } from './outside-changes.ts';
 import { assertRoom } from './overlay-files.ts';
 import { OverlayWatch } from './overlay-watch.ts';
 import { settle } from './settle.ts';
@@ -37,7 +38,8 @@ export async function freezeVm(
   const { parts, paths, options, hold } = freezing;
   try {
     await using vm = await ManagedVm.open(paths, vmId, parts.limits.actionWaitMs, signal);
-    const { session } = await settle(parts, vm, { mayMerge: true }, signal);
+    const { session, questions } = await settle(parts, vm, { mayMerge: true }, signal);
+    assertNoQuestion(vm, questions);
     await assertRoom(parts, vm);
     const instant =
       session === undefined

@@ -45,7 +45,7 @@ async function logNewest(
     // The usual case: the layer to log is the top of the chain that is open anyway.
     await logLayer(vm, disk, chain, signal);
   } else {
-    await logFrozenLayers(vm, signal);
+    await logFrozenLayers(vm, [], signal);
   }
 }
 

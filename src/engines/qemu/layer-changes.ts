@@ -3,15 +3,21 @@ import { chainUpTo } from './disk-changes.ts';
 import { FrozenChain } from './frozen-chain.ts';
 import { diskName } from './identity-journal.ts';
 import type { ManagedVm } from './managed-vm.ts';
+import type { DiskQuestion } from './outside-changes.ts';
 import type { DiskState } from './vm-state.ts';
 
 /**
  * Writes what every frozen layer changed to the change log, for layers of which it is not there
- * yet. Only then may they be merged.
+ * yet. Only then may they be merged. Disks of `questions` are not opened.
  */
-export async function logFrozenLayers(vm: ManagedVm, signal: AbortSignal): Promise<string[]> {
+export async function logFrozenLayers(
+  vm: ManagedVm,
+  questions: readonly DiskQuestion[],
+  signal: AbortSignal,
+): Promise<string[]> {
   const notes: string[] = [];
-  for (const { id } of vm.tracked) {
+  const unclear = new Set(questions.map(({ disk }) => disk.id));
+  for (const { id } of vm.tracked.filter((disk) => !unclear.has(disk.id))) {
     for (;;) {
       const disk = vm.state.disks.find((candidate) => candidate.id === id);
       const [entry] = disk?.unlogged ?? [];

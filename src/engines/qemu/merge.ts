@@ -8,6 +8,7 @@ import type { EngineParts } from './engine-parts.ts';
 import { identityOf } from './file-identity.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { nodeName } from './node-graph.ts';
+import { questionOf } from './outside-changes.ts';
 import type { QmpClient } from './qmp-client.ts';
 import { baseOf, topOf, type DiskState } from './vm-state.ts';
 
@@ -31,6 +32,10 @@ export async function mergeFrozenLayers(
   for (const { id } of vm.tracked) {
     const disk = vm.state.disks.find((candidate) => candidate.id === id);
     if (disk === undefined || frozenLayers(disk).length === 0 || disk.unlogged.length > 0) {
+      continue;
+    }
+    // Never into a file that is not, or is not any more, what the layers were made on.
+    if ((await questionOf(disk)) !== undefined) {
       continue;
     }
     await mergeDisk(parts, vm, { qmp, disk }, signal);

@@ -5,18 +5,22 @@ import { SilentLog, type Log } from '../../kernel/log.ts';
 import { VmDefinition } from '../../vm/definition.ts';
 import {
   Engine,
+  type AcceptedDisk,
+  type AcceptOptions,
   type FreezeOptions,
   type FrozenVm,
   type VmId,
   type VmStatus,
   type VmSummary,
 } from '../engine.ts';
+import { acceptDisks } from './accept-disks.ts';
 import { createVm, imagesOf } from './add-vm.ts';
 import { DEFAULT_LIMITS, type EngineLimits, type EngineParts, type Step } from './engine-parts.ts';
 import { FileLock } from './file-lock.ts';
 import { withNewHistory } from './disk-changes.ts';
 import { freezeVm } from './freeze-vm.ts';
 import { busy, loadVm, ManagedVm } from './managed-vm.ts';
+import { assertNoQuestion } from './outside-changes.ts';
 import { killQemu, runningPid } from './qemu-process.ts';
 import { destroyVm } from './destroy-vm.ts';
 import { releaseVm } from './release-vm.ts';
@@ -108,7 +112,11 @@ export class QemuEngine extends Engine {
   override async start(vm: VmId, signal: AbortSignal): Promise<void> {
     await using managed = await this.open(vm, signal);
     const mayMerge = await this.isUnheld(vm, signal);
-    const { session: running } = await settle(this.parts, managed, { mayMerge: false }, signal);
+    const settled = await settle(this.parts, managed, { mayMerge: false }, signal);
+    const { session: running, questions } = settled;
+    if (running === undefined) {
+      assertNoQuestion(managed, questions);
+    }
     const session = running ?? (await launch(this.parts, managed, 'guest', signal));
     await session.qmp.execute('cont', {}, signal);
     if (mayMerge) {
@@ -167,6 +175,16 @@ export class QemuEngine extends Engine {
         this.parts.log.warn('engine.tracking-distrusted', { vmId: vm, diskId });
       }
     });
+  }
+
+  override async accept(
+    vm: VmId,
+    options: AcceptOptions,
+    signal: AbortSignal,
+  ): Promise<AcceptedDisk[]> {
+    return this.whileHeld(vm, signal, async (managed) =>
+      acceptDisks(this.parts, managed, options, signal),
+    );
   }
 
   override async reconcile(signal: AbortSignal): Promise<string[]> {

@@ -5,6 +5,7 @@ import type { VmDefinition } from '../../vm/definition.ts';
 import type { EngineParts } from './engine-parts.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { removeLeftovers } from './merge.ts';
+import { assertNoQuestion } from './outside-changes.ts';
 import { quitQemu, removeRunFolder } from './qemu-process.ts';
 import { releaseDisk } from './release-disk.ts';
 import { ownerOf, settle } from './settle.ts';
@@ -20,7 +21,8 @@ export async function releaseVm(
   vm: ManagedVm,
   signal: AbortSignal,
 ): Promise<VmDefinition> {
-  const { session: running } = await settle(parts, vm, { mayMerge: true }, signal);
+  const { session: running, questions } = await settle(parts, vm, { mayMerge: true }, signal);
+  assertNoQuestion(vm, questions);
   if (vm.tracked.some(({ layers }) => layers.length > 1)) {
     // Only QEMU puts layers together, also for a VM that is powered off: it is started for that alone.
     const session = running ?? (await launch(parts, vm, 'maintenance', signal));

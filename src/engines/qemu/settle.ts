@@ -4,15 +4,11 @@ import { findJob } from './block-jobs.ts';
 import { withoutNewTop } from './disk-changes.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { GuestAgent } from './guest-agent.ts';
-import {
-  diskName,
-  distrustTouchedDisks,
-  withIdentities,
-  withWarnings,
-} from './identity-journal.ts';
+import { diskName, withIdentities, withWarnings } from './identity-journal.ts';
 import { logFrozenLayers } from './layer-changes.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { mergeFrozenLayers, removeLeftovers } from './merge.ts';
+import { lookForOutsideChanges, questionsOfRunning, type DiskQuestion } from './outside-changes.ts';
 import type { QmpClient } from './qmp-client.ts';
 import { quitQemu, removeRunFolder, runningPid } from './qemu-process.ts';
 import { finishRelease, releaseJobId } from './release-disk.ts';
@@ -31,6 +27,8 @@ export interface Settled {
   readonly session: Session | undefined;
   /** What had to be repaired, for people. */
   readonly repairs: readonly string[];
+  /** Disks that nothing may be done with before a person has said what they are. */
+  readonly questions: readonly DiskQuestion[];
 }
 
 export interface SettleOptions {
@@ -48,27 +46,25 @@ export async function settle(
   { mayMerge }: SettleOptions,
   signal: AbortSignal,
 ): Promise<Settled> {
-  const repairs: string[] = [];
   if ((await runningPid(vm.paths)) === undefined) {
-    repairs.push(...(await settleDisks(parts, vm, signal)));
-    return { session: undefined, repairs };
+    return settleDisks(parts, vm, signal);
   }
   const session = await parts.sessions.get(ownerOf(vm), signal);
   if (vm.state.started === 'maintenance') {
     // Its disks were being put in order by a service that died; the guest never ran.
     await quitQemu(vm.paths, session.qmp, signal);
-    repairs.push(...(await settleDisks(parts, vm, signal)));
-    return { session: undefined, repairs };
+    return settleDisks(parts, vm, signal);
   }
-  repairs.push(...(await thawGuest(vm, signal)));
+  const repairs = await thawGuest(vm, signal);
   repairs.push(...(await alignWithQemu(vm, session.qmp, signal)));
-  repairs.push(...(await logFrozenLayers(vm, signal)));
+  const questions = await questionsOfRunning(vm);
+  repairs.push(...(await logFrozenLayers(vm, questions, signal)));
   if (mayMerge) {
     const merged = await mergeFrozenLayers(parts, vm, session.qmp, signal);
     repairs.push(...merged.map((id) => `merged a frozen layer of disk ${diskName(vm, { id })}`));
   }
   repairs.push(...(await resumeStart(vm, session)));
-  return { session, repairs };
+  return { session, repairs, questions };
 }
 
 export function ownerOf(vm: ManagedVm): Parameters<EngineParts['sessions']['get']>[0] {
@@ -84,11 +80,12 @@ async function settleDisks(
   parts: EngineParts,
   vm: ManagedVm,
   signal: AbortSignal,
-): Promise<string[]> {
+): Promise<Settled> {
   await parts.sessions.drop(vm.definition.id);
   const isOrderly = parts.sessions.takeShutDown(vm.definition.id);
   await removeRunFolder(vm.paths);
-  const repairs = await distrustTouchedDisks(vm);
+  const { notes, questions } = await lookForOutsideChanges(vm, signal);
+  const repairs = [...notes];
   const { started, leftovers } = vm.state;
   if (started !== 'no') {
     const said = isOrderly ? 'the guest shut itself down' : ENDED_UNASKED;
@@ -104,8 +101,8 @@ async function settleDisks(
     repairs.push(`removed ${leftovers.length} overlay(s) that no disk uses`);
     await removeLeftovers(vm);
   }
-  repairs.push(...(await logFrozenLayers(vm, signal)));
-  return repairs;
+  repairs.push(...(await logFrozenLayers(vm, questions, signal)));
+  return { session: undefined, repairs, questions };
 }
 
 /** Thaws a guest that a service and its guard left frozen when both were killed. */

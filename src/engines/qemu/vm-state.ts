@@ -12,8 +12,12 @@ export const FileIdentity = z.strictObject({
     .strictObject({
       sizeBytes: z.int().nonnegative(),
       modifiedNs: z.string(),
+      /** Changes with every write, rename and change of mode; cannot be set back. */
+      changedNs: z.string().optional(),
       /** The name of the backing file in a qcow2 header, `''` without one. */
       backing: z.string(),
+      /** Digest of the beginning of a qcow2 file: sizes, tables, internal snapshots. */
+      header: z.string().optional(),
     })
     .optional(),
 });

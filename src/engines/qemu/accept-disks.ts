@@ -1,0 +1,132 @@
+import { lstat, rename, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { syncFolder } from '../../kernel/durable-file.ts';
+import { Fault, systemCode } from '../../kernel/fault.ts';
+import type { AcceptedDisk, AcceptOptions } from '../engine.ts';
+import { assertUsable } from './add-vm.ts';
+import type { EngineParts } from './engine-parts.ts';
+import { identityOf } from './file-identity.ts';
+import { FrozenChain } from './frozen-chain.ts';
+import { diskName } from './identity-journal.ts';
+import type { ManagedVm } from './managed-vm.ts';
+import { acceptDisk, withoutQuestions, type DiskQuestion } from './outside-changes.ts';
+import { settle } from './settle.ts';
+import { baseOf, topOf, type DiskState, type Layer } from './vm-state.ts';
+
+/**
+ * Goes on with disks whose image was replaced or written under overlays that hold data, as a person
+ * has chosen. No content is changed and nothing is removed: `image` gives the overlays other names,
+ * `chain` believes what is there.
+ */
+export async function acceptDisks(
+  parts: EngineParts,
+  vm: ManagedVm,
+  { keep, dryRun }: AcceptOptions,
+  signal: AbortSignal,
+): Promise<AcceptedDisk[]> {
+  const { session, questions } = await settle(parts, vm, { mayMerge: false }, signal);
+  const accepted: AcceptedDisk[] = [];
+  for (const question of questions) {
+    accepted.push(await plannedFor(parts, vm, question));
+  }
+  if (dryRun || questions.length === 0) {
+    return accepted;
+  }
+  if (keep === 'image' && session !== undefined) {
+    throw new Fault(
+      'engine.vm-busy',
+      `${vm.name} runs and writes to the overlays that would be set aside. Stop it first.`,
+      { vmId: vm.definition.id },
+    );
+  }
+  for (const question of questions) {
+    const kept = keep === 'image' ? layersBelow(question) : question.disk.layers;
+    await assertReadable(vm, question.disk, session === undefined ? kept : [], signal);
+  }
+  for (const [index, question] of questions.entries()) {
+    const overlays = accepted[index]?.overlays ?? [];
+    if (keep === 'image') {
+      await acceptDisk(vm, question.disk, layersBelow(question));
+      await setAside(overlays);
+    } else {
+      await acceptDisk(vm, question.disk, question.disk.layers);
+      await reopenTop(vm, question.disk.id, session !== undefined);
+    }
+  }
+  await vm.save({ warnings: withoutQuestions(vm, questions) });
+  parts.log.info('engine.disks-accepted', { vmId: vm.definition.id, keep, disks: accepted.length });
+  return accepted;
+}
+
+function layersBelow({ disk, overlays: [first] }: DiskQuestion): Layer[] {
+  return disk.layers.slice(0, first === undefined ? undefined : disk.layers.indexOf(first));
+}
+
+async function plannedFor(
+  parts: EngineParts,
+  vm: ManagedVm,
+  question: DiskQuestion,
+): Promise<AcceptedDisk> {
+  const overlays = [];
+  for (const { path } of question.overlays) {
+    const bytes = (await stat(path)).size;
+    overlays.push({ path, bytes, setAsideAs: await unusedName(path, parts.clock.nowMs()) });
+  }
+  return {
+    diskId: question.disk.id,
+    name: diskName(vm, question.disk),
+    imagePath: question.layer.path,
+    signs: question.signs,
+    overlays,
+  };
+}
+
+/** Beside the file, with the time in it, and of nobody. */
+async function unusedName(path: string, nowMs: number): Promise<string> {
+  const time = new Date(nowMs).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+  for (let count = 1; ; count += 1) {
+    const name = `${path}.aside-${time}${count === 1 ? '' : `-${String(count)}`}`;
+    const found = await lstat(name).catch((error: unknown) => {
+      if (systemCode(error) === 'ENOENT') {
+        return undefined;
+      }
+      throw error;
+    });
+    if (found === undefined) {
+      return name;
+    }
+  }
+}
+
+/** The state file has forgotten them already, so a crash here leaves them under their own names. */
+async function setAside(overlays: AcceptedDisk['overlays']): Promise<void> {
+  for (const { path, setAsideAs } of overlays) {
+    await rename(path, setAsideAs);
+    await syncFolder(dirname(path));
+  }
+}
+
+/** Whether QEMU can open what the disk is to be. */
+async function assertReadable(
+  vm: ManagedVm,
+  disk: DiskState,
+  kept: readonly Layer[],
+  signal: AbortSignal,
+): Promise<void> {
+  const [base] = kept;
+  if (base === undefined) {
+    return;
+  }
+  await assertUsable({ ...base, id: disk.id, excluded: false }, signal);
+  const chain = await FrozenChain.open(kept, signal);
+  await chain.close();
+}
+
+/** The top of a VM that runs is being written, so nothing of it can be journalled but the file. */
+async function reopenTop(vm: ManagedVm, diskId: string, isRunning: boolean): Promise<void> {
+  const disk = vm.state.disks.find(({ id }) => id === diskId);
+  if (isRunning && disk !== undefined && topOf(disk) !== baseOf(disk)) {
+    const top = { ...topOf(disk), identity: await identityOf(topOf(disk), true) };
+    await vm.saveDisk({ ...disk, layers: [...disk.layers.slice(0, -1), top] });
+  }
+}
