@@ -29,10 +29,27 @@ export async function acceptDisks(
   for (const question of questions) {
     accepted.push(await plannedFor(parts, vm, question));
   }
-  if (dryRun || questions.length === 0) {
-    return accepted;
+  if (!dryRun && questions.length > 0) {
+    await acceptAll(vm, { questions, accepted, keep, isRunning: session !== undefined }, signal);
+    const facts = { vmId: vm.definition.id, keep, disks: accepted.length };
+    parts.log.info('engine.disks-accepted', facts);
   }
-  if (keep === 'image' && session !== undefined) {
+  return accepted;
+}
+
+interface Accepting {
+  readonly questions: readonly DiskQuestion[];
+  readonly accepted: readonly AcceptedDisk[];
+  readonly keep: AcceptOptions['keep'];
+  readonly isRunning: boolean;
+}
+
+async function acceptAll(
+  vm: ManagedVm,
+  { questions, accepted, keep, isRunning }: Accepting,
+  signal: AbortSignal,
+): Promise<void> {
+  if (keep === 'image' && isRunning) {
     throw new Fault(
       'engine.vm-busy',
       `${vm.name} runs and writes to the overlays that would be set aside. Stop it first.`,
@@ -41,21 +58,18 @@ export async function acceptDisks(
   }
   for (const question of questions) {
     const kept = keep === 'image' ? layersBelow(question) : question.disk.layers;
-    await assertReadable(vm, question.disk, session === undefined ? kept : [], signal);
+    await assertReadable(question.disk, isRunning ? [] : kept, signal);
   }
   for (const [index, question] of questions.entries()) {
-    const overlays = accepted[index]?.overlays ?? [];
     if (keep === 'image') {
       await acceptDisk(vm, question.disk, layersBelow(question));
-      await setAside(overlays);
+      await setAside(accepted[index]?.overlays ?? []);
     } else {
       await acceptDisk(vm, question.disk, question.disk.layers);
-      await reopenTop(vm, question.disk.id, session !== undefined);
+      await reopenTop(vm, question.disk.id, isRunning);
     }
   }
   await vm.save({ warnings: withoutQuestions(vm, questions) });
-  parts.log.info('engine.disks-accepted', { vmId: vm.definition.id, keep, disks: accepted.length });
-  return accepted;
 }
 
 function layersBelow({ disk, overlays: [first] }: DiskQuestion): Layer[] {
@@ -108,7 +122,6 @@ async function setAside(overlays: AcceptedDisk['overlays']): Promise<void> {
 
 /** Whether QEMU can open what the disk is to be. */
 async function assertReadable(
-  vm: ManagedVm,
   disk: DiskState,
   kept: readonly Layer[],
   signal: AbortSignal,

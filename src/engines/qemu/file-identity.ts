@@ -45,17 +45,23 @@ export async function signsOf(layer: Layer): Promise<Sign[]> {
     return [];
   }
   const is = await identityOf(layer, was.settled === undefined);
-  const signs: [Sign, unknown, unknown][] = [
-    ['device', was.device, is.device],
-    ['inode', was.inode, is.inode],
-    ['size', was.settled?.sizeBytes, is.settled?.sizeBytes],
-    ['mtime', was.settled?.modifiedNs, is.settled?.modifiedNs],
-    ['backing file', was.settled?.backing, is.settled?.backing],
-    // State files of the past do not have these two.
-    ['ctime', was.settled?.changedNs ?? is.settled?.changedNs, is.settled?.changedNs],
-    ['header', was.settled?.header ?? is.settled?.header, is.settled?.header],
-  ];
-  return signs.filter(([, before, now]) => before !== now).map(([sign]) => sign);
+  const signs = comparable(is);
+  return Object.entries(comparable(was))
+    .filter(([sign, before]) => before !== undefined && before !== signs[sign as Sign])
+    .map(([sign]) => sign as Sign);
+}
+
+/** State files of the past do not have all. */
+function comparable({ device, inode, settled }: FileIdentity): Record<Sign, unknown> {
+  return {
+    device,
+    inode,
+    size: settled?.sizeBytes,
+    mtime: settled?.modifiedNs,
+    ctime: settled?.changedNs,
+    header: settled?.header,
+    'backing file': settled?.backing,
+  };
 }
 
 /** The beginning of a qcow2 file as a digest, and the backing file that it names (`''`: none). */

@@ -10,7 +10,6 @@ import {
   type FreezeOptions,
   type FrozenVm,
   type VmId,
-  type VmStatus,
   type VmSummary,
 } from '../engine.ts';
 import { acceptDisks } from './accept-disks.ts';
@@ -19,19 +18,19 @@ import { DEFAULT_LIMITS, type EngineLimits, type EngineParts, type Step } from '
 import { FileLock } from './file-lock.ts';
 import { withNewHistory } from './disk-changes.ts';
 import { freezeVm } from './freeze-vm.ts';
+import { lookAtVm } from './look-at-vm.ts';
 import { busy, loadVm, ManagedVm } from './managed-vm.ts';
 import { assertNoQuestion } from './outside-changes.ts';
-import { killQemu, runningPid } from './qemu-process.ts';
+import { killQemu } from './qemu-process.ts';
 import { destroyVm } from './destroy-vm.ts';
 import { releaseVm } from './release-vm.ts';
 import { Sessions } from './sessions.ts';
-import { ENDED_UNASKED, settle } from './settle.ts';
+import { settle } from './settle.ts';
 import { launch, shutDown } from './start-stop.ts';
 import { vmPaths, vmsFolder, type EngineFolders, type VmPaths } from './vm-paths.ts';
 
 /** How long a freeze waits for a hold that is just being looked at. */
 const HOLD_WAIT_MS = 300;
-const LOOK_MS_MAX = 3_000;
 
 export interface QemuEngineOptions extends EngineFolders {
   readonly clock?: Clock;
@@ -84,21 +83,7 @@ export class QemuEngine extends Engine {
   }
 
   override async get(vm: VmId, signal: AbortSignal): Promise<VmSummary> {
-    signal.throwIfAborted();
-    const paths = this.paths(vm);
-    const { definition, state } = await loadVm(paths, vm);
-    const isRunning = (await runningPid(paths)) !== undefined;
-    const { status, warnings } = isRunning
-      ? await this.look(vm, signal)
-      : { status: 'stopped' as const, warnings: [] };
-    const ended = !isRunning && state.started !== 'no' ? [ENDED_UNASKED] : [];
-    return {
-      id: vm,
-      name: definition.name,
-      status,
-      definition,
-      warnings: [...new Set([...state.warnings, ...warnings, ...ended])],
-    };
+    return lookAtVm(this.parts, this.paths(vm), vm, signal);
   }
 
   override async add(input: VmDefinition, signal: AbortSignal): Promise<VmSummary> {
@@ -323,36 +308,4 @@ export class QemuEngine extends Engine {
     this.merges.get(vm)?.abort();
     this.merges.delete(vm);
   }
-
-  private async look(
-    vm: VmId,
-    signal: AbortSignal,
-  ): Promise<{ readonly status: VmStatus; readonly warnings: readonly string[] }> {
-    try {
-      const owner = { vmId: vm, paths: this.paths(vm), diskPaths: await this.diskPaths(vm) };
-      const session = await this.parts.sessions.get(owner, signal);
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS_MAX)]);
-      const status = await session.look(limit);
-      return {
-        status: statusOf(status),
-        warnings: session.ioError === undefined ? [] : [session.ioError],
-      };
-    } catch (error) {
-      signal.throwIfAborted();
-      const why = Error.isError(error) ? error.message : String(error);
-      return { status: 'unknown', warnings: [`QEMU cannot be asked: ${why}`] };
-    }
-  }
-
-  private async diskPaths(vm: VmId): Promise<string[]> {
-    const { state } = await loadVm(this.paths(vm), vm);
-    return state.disks.flatMap(({ layers }) => layers.map(({ path }) => path));
-  }
-}
-
-function statusOf(status: string): VmStatus {
-  if (status === 'running' || status === 'io-error') {
-    return status;
-  }
-  return status === 'paused' || status === 'prelaunch' ? 'paused' : 'unknown';
 }

@@ -88,8 +88,18 @@ describe('A disk of a VM that is off', () => {
   });
 
   it.each([
-    ['its times set back', () => utimesSync(overlay(1), statSync(base).atime, new Date(0))],
-    ['its mode changed', () => chmodSync(overlay(1), 0o644)],
+    [
+      'its times set back',
+      () => {
+        utimesSync(overlay(1), statSync(base).atime, new Date(0));
+      },
+    ],
+    [
+      'its mode changed',
+      () => {
+        chmodSync(overlay(1), 0o644);
+      },
+    ],
   ])('is read whole when its current layer had %s', async (_, touch) => {
     const first = await engine.freeze(lab.vm, job(), signal);
     await first[Symbol.asyncDispose]();
@@ -125,12 +135,42 @@ describe('A disk of a VM that is off', () => {
     });
 
     it.each([
-      ['replaced', () => renameSync(older, base)],
-      ['written', () => write(base, 9)],
-      ['copied over', () => copyFileSync(older, base)],
-      ['converted over', () => qemuImg('convert', '-O', 'qcow2', older, base)],
-      ['reverted', () => qemuImg('snapshot', '-c', 'before', base)],
-      ['resized', () => qemuImg('resize', '-q', base, '16M')],
+      [
+        'replaced',
+        () => {
+          renameSync(older, base);
+        },
+      ],
+      [
+        'written',
+        () => {
+          write(base, 9);
+        },
+      ],
+      [
+        'copied over',
+        () => {
+          copyFileSync(older, base);
+        },
+      ],
+      [
+        'converted over',
+        () => {
+          qemuImg('convert', '-O', 'qcow2', older, base);
+        },
+      ],
+      [
+        'reverted',
+        () => {
+          qemuImg('snapshot', '-c', 'before', base);
+        },
+      ],
+      [
+        'resized',
+        () => {
+          qemuImg('resize', '-q', base, '16M');
+        },
+      ],
     ])('is not started, read or merged when its image was %s', async (_, change) => {
       change();
       const files = [base, overlay(1), overlay(2)];
