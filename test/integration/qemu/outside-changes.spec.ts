@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
   copyFileSync,
   existsSync,
   openSync,
+  readFileSync,
   readdirSync,
   renameSync,
   statSync,
@@ -31,7 +33,7 @@ function write(path: string, byte: number, format = 'qcow2'): void {
 }
 
 function hashOf(path: string): string {
-  return execFileSync('sha256sum', [path]).toString().split(' ')[0] ?? '';
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
 }
 
 /** The first byte and the size of the first disk at the freeze. */
