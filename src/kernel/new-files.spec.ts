@@ -44,6 +44,35 @@ describe('NewFiles', () => {
     expect(await readFile(join(folder, 'a'), 'utf8')).toBe('theirs');
   });
 
+  it('lets the later of two attempts win, whatever their order goes on', async () => {
+    const [a, b] = [join(folder, 'a'), join(folder, 'b')];
+    await using first = new NewFiles();
+    await using second = new NewFiles();
+    await first.add(a);
+    await writeFile(await second.add(a), 'second');
+
+    await expect(first.add(b)).rejects.toMatchObject({ code: 'target.replaced' });
+    await expect(first.publish()).rejects.toMatchObject({ code: 'target.replaced' });
+    await writeFile(await second.add(b), 'second');
+    await second.publish();
+
+    expect((await readdir(folder)).sort()).toEqual(['a', 'b']);
+    expect(await readFile(a, 'utf8')).toBe('second');
+  });
+
+  it('names no file when one of them was begun by somebody else', async () => {
+    const [a, b] = [join(folder, 'a'), join(folder, 'b')];
+    await using first = new NewFiles();
+    await first.add(a);
+    await first.add(b);
+    await using second = new NewFiles();
+    await second.add(b);
+
+    await expect(first.publish()).rejects.toMatchObject({ code: 'target.replaced' });
+
+    expect(await readdir(folder)).not.toContain('a');
+  });
+
   it('refuses to begin when a file is there', async () => {
     await writeFile(join(folder, 'a'), '');
 

@@ -15,18 +15,31 @@ export class NewFiles implements AsyncDisposable {
     }
   }
 
-  /** Makes the empty file that will be `path` and says where it is now. */
+  /**
+   * Makes the empty file that will be `path` and says where it is now. Of two attempts at the same
+   * files the one that made the first file last goes on; the other is given up here.
+   *
+   * @throws Fault `target.exists`, `target.replaced`
+   */
   async add(path: string): Promise<string> {
+    await this.requireOurs();
     const part = await PartFile.create(path);
     this.parts.push(part);
     return part.path;
   }
 
-  /** Names all files, in the order they were added. */
+  /** Names all files, in the order they were added; none if one is not ours any more. */
   async publish(): Promise<void> {
+    await this.requireOurs();
     for (let part = this.parts[0]; part !== undefined; part = this.parts[0]) {
       await part.publish();
       this.parts.shift();
+    }
+  }
+
+  private async requireOurs(): Promise<void> {
+    for (const part of this.parts) {
+      await part.requireOurs();
     }
   }
 

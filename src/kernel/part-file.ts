@@ -54,13 +54,7 @@ export class PartFile {
    *   somebody else began the same file
    */
   async publish(): Promise<void> {
-    if (!(await this.isOurs())) {
-      throw new Fault(
-        'target.replaced',
-        `Somebody else began to write ${this.target}; this attempt is given up.`,
-        { path: this.target },
-      );
-    }
+    await this.requireOurs();
     await this.file.sync();
     try {
       await link(this.path, this.target);
@@ -75,6 +69,17 @@ export class PartFile {
     }
     await syncFolder(dirname(this.target));
     await this.file.close();
+  }
+
+  /** @throws Fault `target.replaced` when somebody else began the same file */
+  async requireOurs(): Promise<void> {
+    if (!(await this.isOurs())) {
+      throw new Fault(
+        'target.replaced',
+        `Somebody else began to write ${this.target}; this attempt is given up.`,
+        { path: this.target },
+      );
+    }
   }
 
   /** Removes the file, unless somebody else's has taken its place. */

@@ -54,7 +54,7 @@ export interface BackupOptions {
 /** Takes a recovery point of one disk. */
 export async function backUp(
   vault: Vault,
-  disk: MemoryDisk,
+  disk: Pick<MemoryDisk, 'size'> & { reader(): DiskReader },
   options: BackupOptions = {},
 ): Promise<RecoveryPoint> {
   await using writer = await vault.beginPoint(options.vm ?? VM, signal);

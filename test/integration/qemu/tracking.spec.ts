@@ -131,6 +131,34 @@ describe('Tracking', () => {
     }
   });
 
+  it('keeps 24 disks apart, running and off', async () => {
+    const disks = Array.from({ length: 24 }, (_, index): LabDisk => {
+      return { name: `disk${String(index)}`, format: index % 2 === 0 ? 'qcow2' : 'raw' };
+    });
+    await using lab = await QemuLab.create(disks);
+    const engine = lab.engine();
+    await engine.add(lab.definition, signal);
+    await engine.start(lab.vm, signal);
+    const written = { offset: 4 * KiB, length: 8 * KiB };
+    for (const [index, { name }] of disks.entries()) {
+      await lab.fill(name, written, index + 1);
+    }
+    const check = async (bytes: readonly number[]) => {
+      await using frozen = await engine.freeze(lab.vm, job(), signal);
+      expect(frozen.disks.map(({ name }) => name)).toEqual(disks.map(({ name }) => name));
+      for (const [index, disk] of frozen.disks.entries()) {
+        const content = Buffer.alloc(disk.sizeBytes);
+        content.fill(bytes[index] ?? 0, written.offset, written.offset + written.length);
+        expect((await contentOf(disk)).equals(content)).toBe(true);
+      }
+    };
+    const bytes = disks.map((_, index) => index + 1);
+    await check(bytes);
+    await lab.fill('disk11', written, 200);
+    await engine.stop(lab.vm, { force: true }, signal);
+    await check(bytes.with(11, 200));
+  });
+
   it.each(['touched', 'written to', 'replaced'])(
     'starts anew for a disk that was %s while the VM was off, and for no other',
     async (how) => {
