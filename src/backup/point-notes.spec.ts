@@ -2,7 +2,7 @@ import type { FrozenDisk } from '../engines/engine.ts';
 import type { RecoveryPoint } from '../vault/recovery-point.ts';
 import type { VmDefinition } from '../vm/definition.ts';
 import type { DiskChanges } from './disk-changes.ts';
-import { pointNotes } from './point-notes.ts';
+import { missedChangesNote, pointNotes } from './point-notes.ts';
 
 const GiB = 1024 ** 3;
 
@@ -81,5 +81,27 @@ describe('pointNotes', () => {
     ]);
 
     expect(notes).toEqual(['Disk system is new since the point before.']);
+  });
+});
+
+describe('missedChangesNote', () => {
+  const named = (count: number): string => {
+    const whole = { id: 'whole', disks: [{ diskId: 'd', method: 'full' }] };
+    const later = Array.from({ length: count }, (_, index) => ({
+      id: `point-${index + 1}`,
+      disks: [{ diskId: 'd', method: 'changed-extents' }],
+    }));
+    const earlier = [whole, ...later] as unknown as RecoveryPoint[];
+    return missedChangesNote({ diskId: 'd', name: 'system' }, earlier);
+  };
+
+  it('names the points since the disk was last read whole', () => {
+    expect(named(0)).toMatch(/No earlier point in this vault relied on it\.$/);
+    expect(named(2)).toMatch(/These points may lack changes of the disk: point-1, point-2\.$/);
+  });
+
+  it('names the first and the last of many, and how many they are', () => {
+    expect(named(2000)).toMatch(/All 2000 points from point-1 to point-2000 may lack changes/);
+    expect(named(2000).length).toBeLessThan(300);
   });
 });

@@ -4,6 +4,8 @@ import { formatBytes } from '../kernel/bytes.ts';
 import type { PointDisk, RecoveryPoint } from '../vault/recovery-point.ts';
 import type { DiskChanges } from './disk-changes.ts';
 
+const POINTS_NAMED_MAX = 3;
+
 /** Why a disk was read whole although it was in the vault already. */
 const REASONS: Readonly<Record<FullReadReason, string | undefined>> = {
   // Not worth a note: there was nothing to compare with, or somebody asked for it.
@@ -62,11 +64,19 @@ export function missedChangesNote(
     point.disks.some((disk) => disk.diskId === diskId && disk.method === 'changed-extents');
   const lastWhole = earlier.findLastIndex((point) => !isIncremental(point));
   const affected = earlier.slice(lastWhole + 1).map(({ id }) => id);
-  const which =
-    affected.length === 0
-      ? 'No earlier point in this vault relied on it.'
-      : `These points may lack changes of the disk: ${affected.join(', ')}.`;
+  const which = affectedPoints(affected);
   return `Disk ${name}: change tracking missed changes, so the disk was read whole and is tracked anew. ${which}`;
+}
+
+/** Few by name; of many the first, the last and how many: notes have an end. */
+function affectedPoints(ids: readonly string[]): string {
+  const [first, last] = [ids[0], ids.at(-1)];
+  if (first === undefined || last === undefined) {
+    return 'No earlier point in this vault relied on it.';
+  }
+  return ids.length <= POINTS_NAMED_MAX
+    ? `These points may lack changes of the disk: ${ids.join(', ')}.`
+    : `All ${ids.length} points from ${first} to ${last} may lack changes of the disk.`;
 }
 
 function diskNotes(

@@ -126,6 +126,7 @@ export const FAULTS = {
   'vault.conflict': { kind: 'conflict', retry: 'later' },
   'vault.vm-busy': { kind: 'conflict', retry: 'later' },
   'vault.write-damaged': { kind: 'integrity', retry: 'later' },
+  'vault.limit-reached': { kind: 'exhausted', retry: 'never' },
   'vault.source-short': { kind: 'invalid', retry: 'never' },
   'vault.worker-lost': { kind: 'exhausted', retry: 'later' },
   'copy.same-place': { kind: 'invalid', retry: 'never' },

@@ -1,4 +1,4 @@
-import { isFault } from '../kernel/fault.ts';
+import { Fault, isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { ByteReader, ByteWriter, require } from './binary.ts';
 import { decodeControl, encodeControl, parseControlBody } from './control-object.ts';
@@ -22,8 +22,11 @@ export interface Alias {
   readonly count: number;
 }
 
-/** Body of an `alias/` object: docs/vault-format.md, section 5. */
+/** Body of an `alias/` object: docs/vault-format.md, section 5. @throws Fault `vault.limit-reached` */
 export function encodeAliases(aliases: readonly Alias[]): Buffer {
+  if (aliases.length > ALIASES_MAX) {
+    throw new Fault('vault.limit-reached', `An object holds at most ${ALIASES_MAX} aliases.`);
+  }
   const writer = new ByteWriter(16 + aliases.length * 40).varint(aliases.length);
   for (const { from, to, count } of aliases) {
     writer.bytes(ulidBytes(from.ulid)).varint(from.slot).varint(count);
@@ -46,6 +49,16 @@ export function decodeAliases(bytes: Uint8Array): Alias[] {
   }
   reader.end();
   return aliases;
+}
+
+/** @throws Fault `vault.control-corrupt`, `vault.format-newer` */
+export function readAliases(
+  { keys }: Pick<AliasBase, 'keys'>,
+  key: ObjectKey,
+  object: Uint8Array,
+): Alias[] {
+  const body = decodeControl(keys, 'alias', key, object);
+  return parseControlBody(key, () => decodeAliases(body));
 }
 
 interface AliasBase {
@@ -127,14 +140,16 @@ export class Aliases {
   /**
    * Stores new aliases; their targets are in the vault already. Whoever calls this asks `gc/` afterwards:
    * an alias to a condemned slot is worth nothing.
+   * @returns the key of the object, of several the last
    */
   async write(aliases: readonly Alias[], signal: AbortSignal): Promise<ObjectKey> {
     const key = await nextNumbered(this.#base.store, PREFIXES.aliases, signal);
-    const object = encodeControl(this.#base.keys, 'alias', key, encodeAliases(aliases));
+    const some = aliases.slice(0, ALIASES_MAX);
+    const object = encodeControl(this.#base.keys, 'alias', key, encodeAliases(some));
     await this.#base.store.put(key, object, signal);
-    this.#learn(aliases);
+    this.#learn(some);
     this.#seen.add(key);
-    return key;
+    return some.length < aliases.length ? this.write(aliases.slice(some.length), signal) : key;
   }
 
   #learn(aliases: readonly Alias[]): void {
@@ -148,8 +163,7 @@ export class Aliases {
 
   #decode(key: ObjectKey, object: Uint8Array): Alias[] {
     try {
-      const body = decodeControl(this.#base.keys, 'alias', key, object);
-      return parseControlBody(key, () => decodeAliases(body));
+      return readAliases(this.#base, key, object);
     } catch (error) {
       if (!isFault(error, 'vault.control-corrupt')) {
         throw error;

@@ -36,12 +36,20 @@ function mac(keys: KeyTree, kind: ControlKind, key: ObjectKey, content: Uint8Arr
   return keys.mac(purpose, version, length, name, content);
 }
 
+/** @throws Fault `vault.limit-reached` */
 export function encodeControl(
   keys: KeyTree,
   kind: ControlKind,
   key: ObjectKey,
   body: Uint8Array,
 ): Buffer {
+  if (body.length > CONTROL_BODY_BYTES_MAX) {
+    throw new Fault(
+      'vault.limit-reached',
+      `The object ${key} would have ${body.length} bytes, and no reader takes more than ${CONTROL_BODY_BYTES_MAX}. It was not written.`,
+      { key },
+    );
+  }
   const content = new ByteWriter(PREAMBLE_BYTES + body.length + CONTROL_MAC_BYTES)
     .bytes(MAGIC)
     .u16(FORMAT_VERSION)

@@ -99,7 +99,7 @@ export class ExcludedSlots {
 
 /** @throws Fault `vault.control-corrupt`, `vault.format-newer` */
 export function decodeSlotSet(
-  base: VaultBase,
+  base: Pick<VaultBase, 'keys'>,
   kind: 'condemned' | 'bad' | 'done',
   key: ObjectKey,
   object: Uint8Array,

@@ -12,7 +12,8 @@ import {
 } from '../../test/support/vault-lab.ts';
 import { SystemClock } from '../kernel/clock.ts';
 import { VaultCopy } from './copy/vault-copy.ts';
-import { decodeFormat, encodeFormat } from './format-object.ts';
+import { encodeControl } from './control-object.ts';
+import { decodeFormat } from './format-object.ts';
 import { VaultKeys } from './keys/vault-keys.ts';
 import { FORMAT_VERSION, refuseOtherVersion } from './format-version.ts';
 import { KeyTree } from './key-tree.ts';
@@ -35,7 +36,8 @@ async function setUp(features: Partial<typeof MEANT>, more: object = {}) {
     const format = decodeFormat(keys, key, (await store.get(key, signal)) ?? new Uint8Array());
     const later = { ...format, ...more, features: { ...MEANT, ...features } };
     await store.remove(key, signal);
-    await store.put(key, encodeFormat(keys, key, later), signal);
+    const body = Buffer.from(JSON.stringify(later));
+    await store.put(key, encodeControl(keys, 'format', key, body), signal);
   }
   return { store, disk, point };
 }

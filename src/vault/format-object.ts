@@ -22,6 +22,7 @@ import {
 } from './limits.ts';
 import type { ObjectKey } from './object-store.ts';
 import { RetentionKey } from './retention-key.ts';
+import { schemaProblem } from './schema-problem.ts';
 
 /** What kind of vault this is: docs/vault-format.md, section 5. */
 
@@ -82,8 +83,18 @@ const VaultFormat = z.looseObject({
 });
 export type VaultFormat = z.infer<typeof VaultFormat>;
 
+/** @throws Fault `request.invalid` if no vault with this format would open */
 export function encodeFormat(keys: KeyTree, key: ObjectKey, format: VaultFormat): Buffer {
-  return encodeControl(keys, 'format', key, Buffer.from(JSON.stringify(format)));
+  const parsed = VaultFormat.safeParse(format);
+  if (!parsed.success) {
+    throw new Fault(
+      'request.invalid',
+      `No vault can be like this: ${schemaProblem(parsed.error)}. Nothing was written under fmt/.`,
+    );
+  }
+  const object = encodeControl(keys, 'format', key, Buffer.from(JSON.stringify(format)));
+  decodeFormat(keys, key, object);
+  return object;
 }
 
 /** What a format object says of itself; proven only by decodeFormat. */

@@ -15,6 +15,7 @@ import {
 } from './limits.ts';
 import type { ObjectKey } from './object-store.ts';
 import type { KdfCost } from './vault-options.ts';
+import { schemaProblem } from './schema-problem.ts';
 
 /** Wrapped master keys: docs/vault-format.md, section 4.2. */
 
@@ -74,14 +75,14 @@ export async function wrapWithPassphrase(
 ): Promise<Buffer> {
   const kdf = { name: 'argon2id' as const, ...cost, salt: randomBytes(SALT_BYTES).toString('hex') };
   const wrappedKey = wrapKey(key, wrapping, await stretch(passphrase, kdf));
-  return encode({ kind: 'passphrase', ...facts(wrapping), kdf, wrapped: wrappedKey });
+  return encode(key, { kind: 'passphrase', ...facts(wrapping), kdf, wrapped: wrappedKey });
 }
 
 /** @param secret the 32 bytes of the recovery file */
 export function wrapWithRecovery(key: ObjectKey, wrapping: Wrapping, secret: Uint8Array): Buffer {
   const salt = randomBytes(SALT_BYTES);
   const wrappedKey = wrapKey(key, wrapping, recoveryKey(secret, salt));
-  return encode({
+  return encode(key, {
     kind: 'recovery',
     ...facts(wrapping),
     salt: salt.toString('hex'),
@@ -174,10 +175,30 @@ function recoveryKey(secret: Uint8Array, salt: Uint8Array): Buffer {
   return Buffer.from(hkdfSync('sha256', secret, salt, RECOVERY_LABEL, KEY_BYTES));
 }
 
-function encode(object: KeyObject): Buffer {
+/** @throws Fault `request.invalid` if nobody could read it */
+function encode(key: ObjectKey, object: KeyObject): Buffer {
+  const parsed = KeyObject.safeParse(object);
+  if (!parsed.success) {
+    throw new Fault(
+      'request.invalid',
+      `There can be no such key: ${schemaProblem(parsed.error)}. Nothing was written.`,
+    );
+  }
   const json = Buffer.from(JSON.stringify(object));
   const content = new ByteWriter().bytes(MAGIC).u32(json.length).bytes(json);
-  return content.bytes(sha256(content.finish())).finish();
+  const encoded = content.bytes(sha256(content.finish())).finish();
+  decodeKeyObject(key, encoded);
+  return encoded;
+}
+
+/** Before anything is asked or written. @throws Fault `request.invalid` */
+export function refuseLongLabel(label: string): void {
+  if (label.length > KEY_LABEL_CHARACTERS_MAX) {
+    throw new Fault(
+      'request.invalid',
+      `A label has at most ${KEY_LABEL_CHARACTERS_MAX} characters, and this one has ${label.length}. No key was changed; take a shorter one.`,
+    );
+  }
 }
 
 function sha256(content: Uint8Array): Buffer {

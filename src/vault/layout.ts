@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { GENERATION_MAX } from './limits.ts';
+import { Fault } from '../kernel/fault.ts';
+import { GENERATION_MAX, OBJECT_NUMBER_MAX } from './limits.ts';
 import type { ObjectKey } from './object-store.ts';
 import { isUlid, ulidTimeMs, type Ulid } from './ulid.ts';
 
@@ -43,8 +44,14 @@ export function randomSuffix(): string {
   return randomBytes(16).toString('hex');
 }
 
-/** `fmt/000001-<rand>` and its likes. */
+/** `fmt/000001-<rand>` and its likes. @throws Fault `vault.limit-reached`: nobody would read it */
 export function numberedKey(prefix: string, number: number): ObjectKey {
+  if (number > OBJECT_NUMBER_MAX) {
+    throw new Fault(
+      'vault.limit-reached',
+      `There is an object under ${prefix} with the highest number that a name can have, so none can follow it. Nothing was written; look who put it there.`,
+    );
+  }
   return `${prefix}${String(number).padStart(6, '0')}-${randomSuffix()}`;
 }
 

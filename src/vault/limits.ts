@@ -7,6 +7,10 @@
 const KIBIBYTE = 1024;
 const MEBIBYTE = 1024 * KIBIBYTE;
 
+// Names: section 2.
+/** `n` and `epoch`: 12 digits. */
+export const OBJECT_NUMBER_MAX = 999_999_999_999;
+
 // Packs: section 6.
 export const PACK_BYTES_MAX = 256 * MEBIBYTE;
 /** What a writer is told to fill a data pack to. */

@@ -1,4 +1,5 @@
 import { numberedKey, numberOf } from './layout.ts';
+import { OBJECT_NUMBER_MAX } from './limits.ts';
 import type { ObjectKey, ObjectStore } from './object-store.ts';
 
 /** The object with the highest number under a prefix, `fmt/` for example. */
@@ -17,12 +18,16 @@ export async function newestNumbered(
   return newest?.key;
 }
 
-/** A key with a higher number than all that are there. Two who ask at once may get the same number. */
+/**
+ * A key with a higher number than all that are there. Two who ask at once may get the same number, and where
+ * somebody took the highest that there is, everybody does: the random part tells them apart.
+ */
 export async function nextNumbered(
   store: ObjectStore,
   prefix: string,
   signal: AbortSignal,
 ): Promise<ObjectKey> {
   const newest = await newestNumbered(store, prefix, signal);
-  return numberedKey(prefix, (newest === undefined ? 0 : (numberOf(newest) ?? 0)) + 1);
+  const number = newest === undefined ? 0 : (numberOf(newest) ?? 0);
+  return numberedKey(prefix, Math.min(number + 1, OBJECT_NUMBER_MAX));
 }

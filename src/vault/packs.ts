@@ -1,10 +1,8 @@
-import { crc32 } from 'node:zlib';
 import { isAbort } from '../kernel/fault.ts';
 import { GarbageRounds } from '../kernel/garbage.ts';
 import { SilentLog, type Log } from '../kernel/log.ts';
-import { FOOTER_INDEX, unseal } from './aead.ts';
 import type { Aliases } from './aliases.ts';
-import { Malformed, parseOr, require } from './binary.ts';
+import { parseOr } from './binary.ts';
 import type { FooterCache, PackTail } from './footer-cache.ts';
 import { openFrame, type FrameKeys } from './frame.ts';
 import type { KeyTree } from './key-tree.ts';
@@ -13,15 +11,14 @@ import type { ObjectStore } from './object-store.ts';
 import type { OpenPack, PlacedSlot, SlotReference } from './open-pack.ts';
 import { corrupt, damagedFrame, missing } from './pack-faults.ts';
 import {
-  decodeFooter,
-  packHeader,
-  parseTrailer,
   PREFIX_BYTES,
   TRAILER_BYTES,
+  type FooterPlace,
   type FramePlace,
   type PackContext,
 } from './pack-layout.ts';
 import type { PackNumbers } from './pack-numbers.ts';
+import { openEnd, packKeys, placeFooter } from './pack-tail.ts';
 import { Recent } from './recent.ts';
 import { SlotPlaces } from './slot-places.ts';
 
@@ -72,10 +69,7 @@ export class Packs {
 
   /** Keys of one pack, for whoever writes or reads its frames. */
   frameKeys(name: PackName, keyVersion: number = this.base.keys.version): FrameKeys {
-    return {
-      key: this.base.keys.object(name.kind, packKey(name), keyVersion),
-      header: packHeader({ ...this.base.context, keyVersion }, name),
-    };
+    return packKeys(this.base, name, keyVersion);
   }
 
   /** @throws Fault `vault.pack-missing`, `vault.pack-corrupt` */
@@ -308,40 +302,18 @@ export class Packs {
     return names.sort((a, b) => b.generation - a.generation || (a.rand < b.rand ? 1 : -1));
   }
 
-  #place(name: PackName, { objectSize, tail }: PackTail): ReturnType<typeof parseTrailer> {
+  #place(name: PackName, pack: PackTail): FooterPlace {
     return parseOr(
       (why, cause) => corrupt(name, why, cause),
-      () =>
-        parseTrailer(
-          this.base.context,
-          name,
-          tail.subarray(Math.max(0, tail.length - TRAILER_BYTES)),
-          objectSize,
-        ),
+      () => placeFooter(this.base, name, pack),
     );
   }
 
   #decode(name: PackName, pack: PackTail): OpenPack {
     this.#garbage.turn();
-    const { offset, length, crc, keyVersion } = this.#place(name, pack);
-    if (!this.base.keys.has(keyVersion)) {
-      throw corrupt(name, `it names a key (${keyVersion}) that did not open this vault`);
-    }
-    const keys = this.frameKeys(name, keyVersion);
-    const start = offset - (pack.objectSize - pack.tail.length);
-    const footer = parseOr(
+    const { keys, footer } = parseOr(
       (why, cause) => corrupt(name, why, cause),
-      () => {
-        require(start >= 0, 'its footer is cut short');
-        const sealed = pack.tail.subarray(start, start + length);
-        require(crc32(sealed) === crc, 'its footer does not match its checksum');
-        const place = { key: keys.key, index: FOOTER_INDEX, additional: keys.header };
-        const plain = unseal(place, sealed);
-        if (plain === undefined) {
-          throw new Malformed('its footer is not what was written');
-        }
-        return decodeFooter(name.kind, plain, offset);
-      },
+      () => openEnd(this.base, name, pack),
     );
     const open = { ...keys, name, objectKey: packKey(name), objectSize: pack.objectSize, footer };
     return name.kind === 'metadata' ? { ...open, tail: pack.tail } : open;

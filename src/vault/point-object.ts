@@ -22,6 +22,7 @@ import {
   SLOTS_MAX,
 } from './limits.ts';
 import { isUlid } from './ulid.ts';
+import { schemaProblem } from './schema-problem.ts';
 
 /** Recovery points as objects: docs/vault-format.md, section 8. */
 
@@ -105,7 +106,15 @@ function header(keys: KeyTree): Buffer {
   return writer.u32(crc32(writer.finish())).finish();
 }
 
+/** @throws Fault `request.invalid` if nobody could read it */
 export function encodePoint(keys: KeyTree, document: PointDocument): Buffer {
+  const parsed = PointDocument.safeParse(document);
+  if (!parsed.success) {
+    throw new Fault(
+      'request.invalid',
+      `There can be no such recovery point: ${schemaProblem(parsed.error)}. Nothing was written.`,
+    );
+  }
   const key = pointKey(document.vmId, document.id);
   const additional = header(keys);
   const json = Buffer.from(JSON.stringify(document));

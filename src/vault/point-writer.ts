@@ -4,10 +4,11 @@ import { Fault, isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { findConflict, type Conflict } from './commit-conflict.ts';
 import type { DedupIndex } from './dedup-index.ts';
-import { checkSource } from './disk-source.ts';
+import { checkFile, checkSource, refuseLongName } from './disk-source.ts';
 import { DiskStorer } from './disk-storer.ts';
 import type { ExcludedSlots } from './excluded-slots.ts';
 import type { FooterCache } from './footer-cache.ts';
+import { fittingNotes } from './fitting-notes.ts';
 import { MapTree, type MapNodes } from './map-tree.ts';
 import { MetadataWriter } from './metadata-writer.ts';
 import { PackAssembly } from './pack-assembly.ts';
@@ -26,7 +27,6 @@ import type { CompressionLevel } from './zstd.ts';
 
 /** docs/vault-format.md, section 10. */
 const CONFLICTS_MAX = 3;
-const FILE_BYTES_MAX = 64 * 1024 * 1024;
 
 /** The parts of a vault a writer works with. */
 export interface WriterParts {
@@ -85,6 +85,7 @@ export class PointWriter implements AsyncDisposable {
     onEnd: () => void,
     signal: AbortSignal,
   ): Promise<PointWriter> {
+    refuseLongName(vm.vmName);
     const writer = new PointWriter(parts, vm, onEnd);
     await writer.#prepare(signal);
     await parts.index.load(parts.excluded.all, signal);
@@ -116,12 +117,7 @@ export class PointWriter implements AsyncDisposable {
     signal.throwIfAborted();
     assert(this.#state === 'open', 'the point was given up or committed');
     assert(!this.#files.has(name), `the file ${name} was added before`);
-    if (content.length > FILE_BYTES_MAX || name.length > 1024) {
-      throw new Fault(
-        'request.invalid',
-        `The file ${name.slice(0, 100)} is too large for a recovery point: at most ${FILE_BYTES_MAX} bytes.`,
-      );
-    }
+    checkFile(name, content, this.#files.size);
     this.#files.set(name, Uint8Array.from(content));
   }
 
@@ -298,7 +294,7 @@ export class PointWriter implements AsyncDisposable {
       id: this.#newId(leastMs),
       takenAtMs: facts.takenAtMs,
       consistency: facts.consistency,
-      notes: [...facts.notes],
+      notes: fittingNotes(facts.notes),
       configuration: facts.configuration,
       ...(parent === undefined ? {} : { parent }),
       disks: this.#disks.map((disk) => diskDocument(disk, numbers)),

@@ -11,6 +11,7 @@ import {
 } from './layout.ts';
 import type { ObjectKey } from './object-store.ts';
 import type { VaultBase } from './packs.ts';
+import type { Signer } from './retention-key.ts';
 import { decodeSigned, encodeSigned, openSigned } from './signed-object.ts';
 import type { Ulid } from './ulid.ts';
 
@@ -51,7 +52,7 @@ export class Retirements {
     if (object === undefined) {
       return 'stands';
     }
-    if (!(await this.#isBinding(key, id, object, signal))) {
+    if (!(await this.#isBinding(key, object, signal))) {
       return 'doubtful';
     }
     this.#binding.add(key);
@@ -96,7 +97,7 @@ export class Retirements {
   async isAsked({ vmId, id }: PointName, signal: AbortSignal): Promise<boolean> {
     const key = retireRequestKey(vmId, id);
     const object = await this.#base.store.get(key, signal);
-    return object !== undefined && this.#isRequest(key, id, object);
+    return object !== undefined && this.#isRequest(key, object);
   }
 
   /** Points that somebody asked to retire, by a request that is genuine, and that are not retired. */
@@ -107,7 +108,7 @@ export class Retirements {
         continue;
       }
       const object = await this.#base.store.get(key, signal);
-      if (object !== undefined && this.#isRequest(key, name.id, object)) {
+      if (object !== undefined && this.#isRequest(key, object)) {
         asked.push(name);
       }
     }
@@ -130,17 +131,10 @@ export class Retirements {
     return names;
   }
 
-  async #isBinding(
-    key: ObjectKey,
-    id: Ulid,
-    object: Uint8Array,
-    signal: AbortSignal,
-  ): Promise<boolean> {
-    let signer: 'current' | 'earlier';
+  async #isBinding(key: ObjectKey, object: Uint8Array, signal: AbortSignal): Promise<boolean> {
+    let signer: Signer;
     try {
-      const opened = openSigned(this.#base.keys, 'retire', key, object);
-      requireBody(key, id, opened.body);
-      signer = opened.signer;
+      signer = readRetirement(this.#base, key, object);
     } catch (error) {
       this.#ignore(key, error);
       return false;
@@ -157,9 +151,9 @@ export class Retirements {
     return isConfirmed;
   }
 
-  #isRequest(key: ObjectKey, id: Ulid, object: Uint8Array): boolean {
+  #isRequest(key: ObjectKey, object: Uint8Array): boolean {
     try {
-      requireBody(key, id, decodeControl(this.#base.keys, 'retire-request', key, object));
+      readRequest(this.#base, key, object);
       return true;
     } catch (error) {
       this.#ignore(key, error);
@@ -185,14 +179,35 @@ export class Retirements {
       if (object === undefined) {
         throw invalid(key, 'is gone');
       }
-      return new Set(
-        decodeRetired(key, decodeSigned(this.#base.keys, 'retired-list', key, object)),
-      );
+      return new Set(readRetired(this.#base, key, object));
     } catch (error) {
       this.#confirmed = undefined;
       throw error;
     }
   }
+}
+
+type Secrets = Pick<VaultBase, 'keys'>;
+
+/**
+ * A retire object that says what its name says. Signed with an earlier key it binds only if it is confirmed.
+ * @throws Fault `vault.control-corrupt`, `vault.format-newer`
+ */
+export function readRetirement({ keys }: Secrets, key: ObjectKey, object: Uint8Array): Signer {
+  const { body, signer } = openSigned(keys, 'retire', key, object);
+  requireBody(key, parseRetireKey(key)?.id, body);
+  return signer;
+}
+
+/** @throws Fault `vault.control-corrupt`, `vault.format-newer` */
+export function readRequest({ keys }: Secrets, key: ObjectKey, object: Uint8Array): void {
+  const body = decodeControl(keys, 'retire-request', key, object);
+  requireBody(key, parseRetireRequestKey(key)?.id, body);
+}
+
+/** @throws Fault `vault.control-corrupt`, `vault.format-newer` */
+export function readRetired({ keys }: Secrets, key: ObjectKey, object: Uint8Array): ObjectKey[] {
+  return decodeRetired(key, decodeSigned(keys, 'retired-list', key, object));
 }
 
 /** What was retired when the retention key was replaced, as the body of the list in `fmt/`. */
@@ -216,9 +231,9 @@ function bodyOf(id: Ulid, atMs: number): Buffer {
   return Buffer.from(JSON.stringify({ point: id, atMs }));
 }
 
-function requireBody(key: ObjectKey, id: Ulid, body: Buffer): void {
+function requireBody(key: ObjectKey, id: Ulid | undefined, body: Buffer): void {
   const parsed = RetireBody.safeParse(parseJson(key, body));
-  if (parsed.data?.point !== id) {
+  if (!parsed.success || parsed.data.point !== id) {
     throw invalid(key, 'is of another point');
   }
 }

@@ -10,12 +10,12 @@ import { FooterCache } from './footer-cache.ts';
 import { refuseReadOnly, type VaultFormat } from './format-object.ts';
 import { FrameFetcher } from './frame-fetcher.ts';
 import { isVmId } from './layout.ts';
-import { locking } from './lock/locking-store.ts';
 import { MapNodes, MapTree } from './map-tree.ts';
 import type { ObjectStore } from './object-store.ts';
 import { SpareBuffers, SpareInputs } from './pack-buffer.ts';
 import { PackNumbers } from './pack-numbers.ts';
 import { Packs, type VaultBase } from './packs.ts';
+import { packSecrets } from './pack-tail.ts';
 import type { Capabilities } from './probe/capabilities.ts';
 import { newestCapabilities, putCapabilities } from './probe/probe-object.ts';
 import { probeStore, type ProbeOptions } from './probe/store-probe.ts';
@@ -24,7 +24,7 @@ import { mapRoot, readPointFile } from './point-maps.ts';
 import { PointWriter } from './point-writer.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
 import type { Losses } from './repair/losses.ts';
-import { changeable } from './read-only-store.ts';
+import { writableStore } from './read-back-store.ts';
 import { restoreDisk } from './restore.ts';
 import { chunkingSecrets, unlockVault } from './unlock.ts';
 import { createVault } from './vault-creation.ts';
@@ -143,14 +143,13 @@ export class Vault {
     pool.arm(chunkingSecrets(unlocked));
     const { keys, format } = unlocked;
     const clock = options.clock ?? new SystemClock();
-    const store = changeable(locking(plainStore, format.lock, clock), format);
-    const { vaultId, version: keyVersion } = keys;
-    const context = { vaultId, chunkId: format.chunkId, keyVersion };
+    const secrets = packSecrets(keys, format);
+    const store = writableStore(plainStore, format, clock, secrets);
     const cache =
       options.cacheFolder &&
       (await FooterCache.open(options.cacheFolder, format.vaultId, plainStore.identity));
     return new Vault({
-      base: { store, keys, context, numbers: new PackNumbers() },
+      base: { store, ...secrets, numbers: new PackNumbers() },
       format,
       pool,
       clock,

@@ -62,6 +62,17 @@ describe('the next backup heals damage', () => {
     expect(await fingerprint(back.reader())).toBe(made.hash);
   });
 
+  it('also where a stranger took the highest number that a name can have', async () => {
+    const made = await setUp();
+    await damageFrame(made);
+    const strange = `alias/999999999999-${'0'.repeat(32)}`;
+    await made.store.put(strange, Buffer.from('no alias'), signal);
+
+    await backUp(await openVault(made.store), made.disk);
+
+    expect(await isWhole(made, made.point)).toBe(true);
+  });
+
   it('of slots that an incremental would inherit, by reading them again', async () => {
     const made = await setUp();
     await damageFrame(made);

@@ -9,6 +9,7 @@ import {
 } from '../support/vault-lab.ts';
 import { diesAfterWrites, FaultyObjectStore } from '../support/faulty-object-store.ts';
 import { seededBytes } from '../support/seeded-bytes.ts';
+import { keysOf } from '../support/vault-damage.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { isFault } from '../../src/kernel/fault.ts';
@@ -382,3 +383,48 @@ describe('a separate retention key', () => {
     await expect(open(store, byPassphrase(), byPassphrase(SECOND))).resolves.toBeDefined();
   });
 });
+
+describe('what the format has no room for', () => {
+  it('is a label of more than 64 characters: refused before anything is written', async () => {
+    const { store } = await createVaultIn();
+    const keys = await openKeys(store);
+    const before = await keysOf(store, '');
+    const { keep, files } = keeper();
+    const label = 'l'.repeat(65);
+
+    const invalid = { code: 'request.invalid' };
+    await expect(
+      keys.addPassphrase({ passphrase: SECOND, label }, 'vault', signal),
+    ).rejects.toMatchObject(invalid);
+    await expect(keys.rotate([{ passphrase: SECOND, label }], keep, signal)).rejects.toMatchObject(
+      invalid,
+    );
+    await expect(
+      keys.separateRetention({ passphrase: RETENTION, label }, keep, signal),
+    ).rejects.toMatchObject(invalid);
+
+    expect(await keysOf(store, '')).toEqual(before);
+    expect(files).toEqual([]);
+  });
+
+  it('is a 65th change of the retention key: the vault still opens', async () => {
+    const { store } = await createVaultIn();
+    const keys = await openKeys(store);
+    const { keep } = keeper();
+    const change = async (): Promise<void> =>
+      keys.separateRetention({ passphrase: RETENTION, label: '' }, keep, signal);
+    for (let round = 0; round < 64; round++) {
+      await change();
+    }
+
+    await expect(change()).rejects.toMatchObject({ code: 'vault.limit-reached' });
+
+    expect(await opens(store, byPassphrase())).toBe(true);
+  });
+});
+
+async function createVaultIn(): Promise<{ store: MemoryObjectStore }> {
+  const store = new MemoryObjectStore();
+  await createVault(store);
+  return { store };
+}

@@ -170,6 +170,11 @@ export const VAULT_ADVICE = {
     data: 'Nothing wrong was stored. Earlier recovery points were checked the same way.',
     next: 'Run the backup again. If it comes back, test the memory of this machine before trusting anything on it.',
   },
+  'vault.limit-reached': {
+    happened: 'The vault would hold more than its format, or this program, can count.',
+    data: 'Nothing that is in the vault was changed; every recovery point can be restored.',
+    next: 'Read the message for what there is too much of. Begin a new vault for new recovery points; this one stays readable.',
+  },
   'vault.worker-lost': {
     happened:
       'A worker thread of Hyperkeep ended in the middle of its work, most likely because memory ran out.',

@@ -1,4 +1,5 @@
-import { type Command } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
+import { KEY_LABEL_CHARACTERS_MAX } from '../../vault/limits.ts';
 import { type Cli } from '../cli.ts';
 import { type KeepOptions } from './keep-locks.ts';
 import { withSpendingOptions } from './spending-options.ts';
@@ -85,8 +86,16 @@ function addKeys(keys: Command, cli: Cli, opened: (command: Command) => Command)
 
 function fresh(command: Command): Command {
   return command
-    .option('--label <text>', 'for people: whose it is')
+    .option('--label <text>', 'for people: whose it is', labelOf)
     .option('--generate-passphrase', 'generate a strong passphrase and show it once');
+}
+
+/** Before the vault is unlocked. */
+function labelOf(text: string): string {
+  if (text.length > KEY_LABEL_CHARACTERS_MAX) {
+    throw new InvalidArgumentError(`It has at most ${KEY_LABEL_CHARACTERS_MAX} characters`);
+  }
+  return text;
 }
 
 function replaced(command: Command): Command {

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
-import { type KeyEntry, type NewPassphrase, VaultKeys } from '../../vault/keys/vault-keys.ts';
+import type { NewPassphrase } from '../../vault/keys/key-refusals.ts';
+import { type KeyEntry, VaultKeys } from '../../vault/keys/vault-keys.ts';
 import { type Unlocks } from '../../vault/unlock.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { Fault, isFault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
-import { decodeControl, encodeControl } from '../control-object.ts';
+import { parseJson, require } from '../binary.ts';
+import { decodeControl, encodeControl, parseControlBody } from '../control-object.ts';
 import { holdEndKey, holdKey, parseHoldKey, PREFIXES } from '../layout.ts';
 import { HOLD_REASON_CHARACTERS_MAX } from '../limits.ts';
 import type { ObjectKey } from '../object-store.ts';
@@ -9,6 +10,7 @@ import type { VaultBase } from '../packs.ts';
 import type { PointStore } from '../point-store.ts';
 import type { PointName } from '../retirements.ts';
 import { decodeSigned, encodeSigned } from '../signed-object.ts';
+import type { Ulid } from '../ulid.ts';
 
 const HoldBody = z.object({
   point: z.string(),
@@ -69,10 +71,15 @@ export class Holds {
     why: { readonly reason: string; readonly atMs: number },
     signal: AbortSignal,
   ): Promise<Hold> {
+    refuseReason(why.reason);
     await points.load({ vmId, id }, signal);
     const key = holdKey(vmId, id);
     const body = Buffer.from(JSON.stringify({ point: id, ...why }));
     await this.#base.store.put(key, encodeControl(this.#base.keys, 'hold', key, body), signal);
+    const hold = await this.#hold(key, signal);
+    if (hold === undefined) {
+      throw notHeld(key, id);
+    }
     // Whoever retires it from now on finds the hold; a collector that sees the retirement sees the hold too.
     if ((await points.standing({ vmId, id }, signal)) !== 'stands') {
       throw new Fault(
@@ -81,8 +88,6 @@ export class Holds {
         { point: id },
       );
     }
-    const hold = { vmId, id, key, ...why };
-    this.#known.set(key, hold);
     return hold;
   }
 
@@ -102,13 +107,7 @@ export class Holds {
       }
       this.#known.set(
         key,
-        this.#verified(key, () => {
-          const body = parseBody(decodeControl(this.#base.keys, 'hold', key, object));
-          const name = parseHoldKey(key);
-          return name?.id === body?.point && name !== undefined && body !== undefined
-            ? { vmId: name.vmId, id: name.id, key, atMs: body.atMs, reason: body.reason }
-            : undefined;
-        }),
+        this.#verified(key, () => readHold(this.#base, key, object)),
       );
     }
     return this.#known.get(key);
@@ -123,8 +122,8 @@ export class Holds {
     const ended =
       object !== undefined &&
       this.#verified(key, () => {
-        const body = parseBody(decodeSigned(this.#base.keys, 'hold-end', key, object));
-        return body?.point === parseHoldKey(key)?.id ? true : undefined;
+        readHoldEnd(this.#base, key, object);
+        return true;
       }) === true;
     this.#ended.set(key, ended);
     return ended;
@@ -144,11 +143,46 @@ export class Holds {
   }
 }
 
-function parseBody(body: Uint8Array): z.infer<typeof HoldBody> | undefined {
-  try {
-    return HoldBody.safeParse(JSON.parse(Buffer.from(body).toString('utf8'))).data;
-  } catch {
-    // It is authentic and no JSON: written by another program; it holds nothing.
-    return undefined;
+type Secrets = Pick<VaultBase, 'keys'>;
+
+/** @throws Fault `vault.control-corrupt`, `vault.format-newer` */
+export function readHold({ keys }: Secrets, key: ObjectKey, object: Uint8Array): Hold {
+  const { name, atMs, reason } = parseBody(key, decodeControl(keys, 'hold', key, object));
+  return { ...name, key, atMs, reason };
+}
+
+/** @throws Fault `vault.control-corrupt`, `vault.format-newer` */
+export function readHoldEnd({ keys }: Secrets, key: ObjectKey, object: Uint8Array): void {
+  parseBody(key, decodeSigned(keys, 'hold-end', key, object));
+}
+
+function parseBody(
+  key: ObjectKey,
+  body: Uint8Array,
+): z.infer<typeof HoldBody> & { readonly name: PointName } {
+  return parseControlBody(key, () => {
+    const parsed = HoldBody.safeParse(parseJson(body));
+    require(parsed.success, 'it has another form');
+    const name = parseHoldKey(key);
+    require(name?.id === parsed.data.point, 'it is of another point');
+    return { ...parsed.data, name: { vmId: name.vmId, id: name.id } };
+  });
+}
+
+/** Before anything is asked or written. @throws Fault `request.invalid` */
+function refuseReason(reason: string): void {
+  if (reason.length > HOLD_REASON_CHARACTERS_MAX) {
+    throw new Fault(
+      'request.invalid',
+      `The reason of a hold has at most ${HOLD_REASON_CHARACTERS_MAX} characters, and this one has ${reason.length}. Nothing is held; give a shorter reason.`,
+    );
   }
+}
+
+function notHeld(key: ObjectKey, id: Ulid): Fault {
+  return new Fault(
+    'vault.control-corrupt',
+    `The recovery point ${id} is not held: the store does not give the hold ${key} back as it was put. Check the store, then hold it again.`,
+    { key, point: id },
+  );
 }

@@ -1,4 +1,5 @@
 import { Fault, isFault } from '../../kernel/fault.ts';
+import { fittingNotes } from '../fitting-notes.ts';
 import { MapNodes } from '../map-tree.ts';
 import { Packs, type SlotReference } from '../packs.ts';
 import { pointKey } from '../layout.ts';
@@ -45,7 +46,10 @@ export async function revivePoint(
   const revived: PointDocument = {
     ...withoutParent(document),
     id: newUlid(clock.nowMs()),
-    notes: [...document.notes, `Brought back from ${document.id}, which had been given up.`],
+    notes: fittingNotes([
+      ...document.notes,
+      `Brought back from ${document.id}, which had been given up.`,
+    ]),
   };
   const object = await points.put(revived, signal);
   await options.onStep?.('put');

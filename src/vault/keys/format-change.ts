@@ -4,7 +4,7 @@ import { encodeFormat, retentionKeyOfSeed, type VaultFormat } from '../format-ob
 import { KeyTree } from '../key-tree.ts';
 import { numberedKey, numberOf, PREFIXES, randomSuffix } from '../layout.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
-import { encodeRetired, Retirements, type PointName } from '../retirements.ts';
+import { encodeRetired, readRetired, Retirements, type PointName } from '../retirements.ts';
 import { RetentionKey } from '../retention-key.ts';
 import { encodeSigned } from '../signed-object.ts';
 import { unlockVault, type UnlockedVault } from '../unlock.ts';
@@ -89,11 +89,9 @@ async function withRetention(
     version: format.keyVersion,
     retention,
   });
-  await store.put(
-    confirmed,
-    encodeSigned(tree, 'retired-list', confirmed, encodeRetired(points)),
-    signal,
-  );
+  const list = encodeSigned(tree, 'retired-list', confirmed, encodeRetired(points));
+  readRetired({ keys: tree }, confirmed, list);
+  await store.put(confirmed, list, signal);
   return {
     ...format,
     retention: {

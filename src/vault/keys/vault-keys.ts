@@ -3,9 +3,8 @@ import type { Clock } from '../../kernel/clock.ts';
 import { Fault, isFault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { VaultFormat } from '../format-object.ts';
-import { KDF_DEFAULT, type KeyPurpose } from '../key-object.ts';
+import { KDF_DEFAULT, refuseLongLabel, type KeyPurpose } from '../key-object.ts';
 import { KEY_BYTES, KeyTree } from '../key-tree.ts';
-import { KEY_VERSIONS_MAX } from '../limits.ts';
 import { locking } from '../lock/locking-store.ts';
 import { numberOf, PREFIXES } from '../layout.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
@@ -21,6 +20,12 @@ import {
 } from '../unlock.ts';
 import type { KdfCost } from '../vault-options.ts';
 import { changeFormat, keysChanged } from './format-change.ts';
+import {
+  refuseAnotherRetention,
+  refuseRotation,
+  retentionMissing,
+  type NewPassphrase,
+} from './key-refusals.ts';
 import { findPassphrase, KeyWriter, RECOVERY_LABEL, type NewUnlock } from './key-writer.ts';
 
 /** One object under `keys/`. */
@@ -34,11 +39,6 @@ export interface KeyEntry {
   readonly createdAtMs: number;
   /** What opened the vault just now. */
   readonly isOpener: boolean;
-}
-
-export interface NewPassphrase {
-  readonly passphrase: string;
-  readonly label: string;
 }
 
 /** Stores a recovery file where it lasts and gives back what can be read there. */
@@ -113,6 +113,7 @@ export class VaultKeys {
     signal: AbortSignal,
   ): Promise<ObjectKey> {
     refuseWeakPassphrase(passphrase);
+    refuseLongLabel(label);
     const secret = purpose === 'vault' ? this.#unlocked.keys.keyring : this.#seed();
     return this.#putOnce(passphrase, { purpose, label, secret }, signal);
   }
@@ -197,7 +198,7 @@ export class VaultKeys {
   ): Promise<void> {
     this.#requireSeed();
     const { keys, format, seed } = this.#unlocked;
-    refuseRotation(passphrases, keys);
+    refuseRotation(passphrases, keys, format);
     const keyring = Buffer.concat([keys.keyring, randomBytes(KEY_BYTES)]);
     const version = keyring.length / KEY_BYTES - 1;
     const before = await this.list(signal);
@@ -241,6 +242,8 @@ export class VaultKeys {
       throw retentionMissing();
     }
     refuseWeakPassphrase(passphrase);
+    refuseLongLabel(label);
+    refuseAnotherRetention(format);
     const seed = randomBytes(SEED_BYTES);
     const before = await this.list(signal);
     const unlock = { kind: 'passphrase', passphrase } as const;
@@ -347,25 +350,4 @@ export class VaultKeys {
 
 function keyId(key: ObjectKey): string {
   return key.slice(PREFIXES.keys.length).replace(/(?<=-[0-9a-f]{8})[0-9a-f]+$/, '');
-}
-
-function refuseRotation(passphrases: readonly NewPassphrase[], { keyring }: KeyTree): void {
-  if (passphrases.length === 0 || keyring.length >= KEY_VERSIONS_MAX * KEY_BYTES) {
-    throw new Fault(
-      'request.invalid',
-      passphrases.length === 0
-        ? 'A rotation needs at least one passphrase that opens the vault afterwards.'
-        : 'The keys of this vault were rotated as often as its format allows. Copy its points to a new vault.',
-    );
-  }
-  for (const { passphrase } of passphrases) {
-    refuseWeakPassphrase(passphrase);
-  }
-}
-
-function retentionMissing(): Fault {
-  return new Fault(
-    'vault.retention-key-missing',
-    'This needs the retention key of the vault. Set HYPERKEEP_RETENTION_PASSPHRASE_FILE and repeat. Nothing was changed.',
-  );
 }

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { isFault } from '../../kernel/fault.ts';
-import { parseJson } from '../binary.ts';
+import { parseJson, require } from '../binary.ts';
 import { decodeControl, encodeControl, parseControlBody } from '../control-object.ts';
 import { numberedKey, numberOf, PREFIXES } from '../layout.ts';
+import { OBJECT_NUMBER_MAX } from '../limits.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import type { KeyTree } from '../key-tree.ts';
 
@@ -35,7 +36,7 @@ export class KeepLog {
   async write(doneMs: number, signal: AbortSignal): Promise<void> {
     const before = await this.#listed(signal);
     const number = Math.max(0, ...before.map((key) => numberOf(key) ?? 0)) + 1;
-    const key = numberedKey(PREFIXES.kept, number);
+    const key = numberedKey(PREFIXES.kept, Math.min(number, OBJECT_NUMBER_MAX));
     const body = Buffer.from(JSON.stringify({ doneMs }));
     await this.#store.put(key, encodeControl(this.#keys, 'kept', key, body), signal);
     for (const old of before) {
@@ -58,8 +59,7 @@ export class KeepLog {
       return undefined;
     }
     try {
-      const body = decodeControl(this.#keys, 'kept', key, object);
-      return Body.safeParse(parseControlBody(key, () => parseJson(body))).data?.doneMs;
+      return readKept({ keys: this.#keys }, key, object);
     } catch (error) {
       if (isFault(error)) {
         // As good as none: more is extended than is due.
@@ -79,4 +79,18 @@ export class KeepLog {
       }
     }
   }
+}
+
+/** @throws Fault `vault.control-corrupt`, `vault.format-newer` */
+export function readKept(
+  { keys }: { readonly keys: KeyTree },
+  key: ObjectKey,
+  object: Uint8Array,
+): number {
+  const body = decodeControl(keys, 'kept', key, object);
+  return parseControlBody(key, () => {
+    const parsed = Body.safeParse(parseJson(body));
+    require(parsed.success, 'it has another form');
+    return parsed.data.doneMs;
+  });
 }

@@ -1,9 +1,13 @@
 import { isFault } from '../../kernel/fault.ts';
-import { decodeControl, encodeControl } from '../control-object.ts';
+import { parseJson, require } from '../binary.ts';
+import { decodeControl, encodeControl, parseControlBody } from '../control-object.ts';
 import { PREFIXES } from '../layout.ts';
+import { PROBE_DETAIL_CHARACTERS_MAX, PROBE_LOCATION_CHARACTERS_MAX } from '../limits.ts';
 import { newestNumbered, nextNumbered } from '../numbered-objects.ts';
+import type { ObjectKey } from '../object-store.ts';
 import type { VaultBase } from '../packs.ts';
-import { Capabilities } from './capabilities.ts';
+import { shortened } from '../shortened.ts';
+import { Capabilities, CHECK_NAMES } from './capabilities.ts';
 
 type Base = Pick<VaultBase, 'store' | 'keys'>;
 
@@ -14,8 +18,39 @@ export async function putCapabilities(
   signal: AbortSignal,
 ): Promise<void> {
   const key = await nextNumbered(store, PREFIXES.probes, signal);
-  const body = Buffer.from(JSON.stringify(capabilities));
-  await store.put(key, encodeControl(keys, 'probe', key, body), signal);
+  const body = Buffer.from(JSON.stringify(fitting(capabilities)));
+  const object = encodeControl(keys, 'probe', key, body);
+  readCapabilities({ keys }, key, object);
+  await store.put(key, object, signal);
+}
+
+/** Texts of any length come from paths and from servers. */
+function fitting(capabilities: Capabilities): Capabilities {
+  const findings: Capabilities['findings'] = {};
+  for (const check of CHECK_NAMES) {
+    const finding = capabilities.findings[check];
+    if (finding !== undefined) {
+      const { verdict, detail } = finding;
+      const told = detail && { detail: shortened(detail, PROBE_DETAIL_CHARACTERS_MAX) };
+      findings[check] = { verdict, ...told };
+    }
+  }
+  const location = shortened(capabilities.location, PROBE_LOCATION_CHARACTERS_MAX);
+  return { ...capabilities, location, findings };
+}
+
+/** @throws Fault `vault.control-corrupt`, `vault.format-newer` */
+export function readCapabilities(
+  { keys }: Pick<Base, 'keys'>,
+  key: ObjectKey,
+  object: Uint8Array,
+): Capabilities {
+  const body = decodeControl(keys, 'probe', key, object);
+  return parseControlBody(key, () => {
+    const parsed = Capabilities.safeParse(parseJson(body));
+    require(parsed.success, 'it has another form');
+    return parsed.data;
+  });
 }
 
 /** What the store was last seen to do; undefined if nobody tried or it does not verify. */
@@ -29,10 +64,9 @@ export async function newestCapabilities(
     return undefined;
   }
   try {
-    const body = decodeControl(base.keys, 'probe', key, object);
-    return Capabilities.parse(JSON.parse(body.toString('utf8')));
+    return readCapabilities(base, key, object);
   } catch (error) {
-    if (isFault(error) || Error.isError(error)) {
+    if (isFault(error)) {
       // It is only told to people: without it nothing is known, as before it was written.
       return undefined;
     }

@@ -1,0 +1,10 @@
+const MARK = ' […]';
+
+/** A text that is too long, cut behind a whole character and marked so. `charactersMax` counts UTF-16 code units. */
+export function shortened(text: string, charactersMax: number): string {
+  if (text.length <= charactersMax) {
+    return text;
+  }
+  const start = text.slice(0, charactersMax - MARK.length);
+  return `${start.replace(/[\uD800-\uDBFF]$/, '')}${MARK}`;
+}
