@@ -67,9 +67,9 @@ export class Packs {
     return this.#places.aliases;
   }
 
-  /** Keys of one pack, for whoever writes or reads its frames. */
-  frameKeys(name: PackName, keyVersion: number = this.base.keys.version): FrameKeys {
-    return packKeys(this.base, name, keyVersion);
+  /** Keys of a pack that is being written: one that is there may be of an older version. */
+  frameKeys(name: PackName): FrameKeys {
+    return packKeys(this.base, name, this.base.keys.version);
   }
 
   /** @throws Fault `vault.pack-missing`, `vault.pack-corrupt` */

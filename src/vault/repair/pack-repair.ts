@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { Fault } from '../../kernel/fault.ts';
 import type { FooterCache } from '../footer-cache.ts';
 import type { FrameFetcher } from '../frame-fetcher.ts';
@@ -162,7 +163,12 @@ export class PackRepairer {
       if (slot?.content === undefined) {
         draft.skip(1);
       } else {
+        const { frames } = draft;
         draft.add(slot, slot.content);
+        if (draft.frames > frames) {
+          // A frame was compressed: the event loop turns in between.
+          await setImmediate();
+        }
       }
     }
     const { object } = draft.finish();

@@ -1,22 +1,27 @@
+import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { FOOTER_INDEX, unseal } from '../aead.ts';
-import { Malformed } from '../binary.ts';
+import { ByteReader, Malformed } from '../binary.ts';
 import { SECTOR_BYTES } from '../chunk-cut.ts';
 import type { FooterCache } from '../footer-cache.ts';
 import { openFrame, type FrameKeys } from '../frame.ts';
+import type { KeyTree } from '../key-tree.ts';
 import { packKey, type PackName } from '../layout.ts';
-import { FRAMES_MAX } from '../limits.ts';
+import { FOOTER_BYTES_MAX, FRAMES_MAX, KEY_VERSIONS_MAX } from '../limits.ts';
 import type { DraftSlot } from '../pack-draft.ts';
 import {
   decodeFooter,
   HEADER_BYTES,
-  parseTrailer,
   PREFIX_BYTES,
   TRAILER_BYTES,
   type FramePlace,
   type PackFooter,
 } from '../pack-layout.ts';
+import { openEnd, packKeys } from '../pack-tail.ts';
 import type { Packs } from '../packs.ts';
+
+/** Of the key version in the header. */
+const KEY_VERSION_OFFSET = 14;
 
 /** Where the footer of a damaged pack came from. */
 export type FooterSource = 'trailer' | 'frames' | 'cache' | 'none';
@@ -41,6 +46,7 @@ export interface Salvage {
  * Reads what can be read. Damage of header, prefixes and trailer costs nothing: they are made anew from what the key and
  * the footer say. A damaged footer is looked for in the cache of this machine; without it the frames
  * still decrypt, but nothing tells where one slot ends and the next begins.
+ * The event loop turns between frames: a pack takes about a second.
  */
 export async function salvagePack(
   packs: Packs,
@@ -48,15 +54,14 @@ export async function salvagePack(
   object: Uint8Array,
   cache?: FooterCache,
 ): Promise<Salvage> {
-  const keys = packs.frameKeys(name);
   const found =
-    footerByTrailer(packs, name, object, keys) ??
-    footerBehindFrames(name, object, keys) ??
-    (await footerFromCache(packs, name, cache, keys));
+    footerByTrailer(packs, name, object) ??
+    footerBehindFrames(packs, name, object) ??
+    (await footerFromCache(packs, name, cache));
   if (found === undefined) {
     return { footer: undefined, footerSource: 'none', slots: [], wholeFrames: 0 };
   }
-  const { footer, source } = found;
+  const { footer, keys, source } = found;
   const slots: SalvagedSlot[] = [];
   let wholeFrames = 0;
   for (const frame of footer.frames) {
@@ -65,6 +70,7 @@ export async function salvagePack(
     for (let slot = frame.firstSlot; slot < frame.firstSlot + frame.slots; slot++) {
       slots.push(slotOf(name, footer, slot, raw));
     }
+    await setImmediate();
   }
   return { footer, footerSource: source, slots, wholeFrames };
 }
@@ -84,6 +90,8 @@ function slotOf(
 
 interface FoundFooter {
   readonly footer: PackFooter;
+  /** By the version with which the footer opened. */
+  readonly keys: FrameKeys;
   readonly source: FooterSource;
 }
 
@@ -91,69 +99,67 @@ function footerByTrailer(
   { base }: Packs,
   name: PackName,
   object: Uint8Array,
-  keys: FrameKeys,
 ): FoundFooter | undefined {
-  return orUndefined(() => {
-    const trailer = object.subarray(Math.max(0, object.length - TRAILER_BYTES));
-    const { offset, length } = parseTrailer(base.context, name, trailer, object.length);
-    const footer = openFooter(name, keys, object.subarray(offset, offset + length), offset);
-    return footer && { footer, source: 'trailer' };
-  });
+  const end = { objectSize: object.length, tail: object };
+  return orUndefined(() => ({ ...openEnd(base, name, end), source: 'trailer' }));
 }
 
-/** The trailer does not tell, but every frame says where the next one begins, and the footer comes after the last. */
+/**
+ * The trailer does not tell, but every frame says where the next one begins, and the footer comes after the last. The
+ * key version is that of the header, or whichever makes the tag of the footer right.
+ */
 function footerBehindFrames(
+  { base }: Packs,
   name: PackName,
   object: Uint8Array,
-  keys: FrameKeys,
 ): FoundFooter | undefined {
+  const offset = endOfFrames(object);
+  const sealed = object.subarray(offset, Math.max(offset, object.length - TRAILER_BYTES));
+  if (sealed.length > FOOTER_BYTES_MAX) {
+    return undefined;
+  }
+  for (const version of versionsToTry(base.keys, object)) {
+    const keys = packKeys(base, name, version);
+    const found = orUndefined(() => {
+      const plain = unseal({ key: keys.key, index: FOOTER_INDEX, additional: keys.header }, sealed);
+      return plain && { footer: decodeFooter(name.kind, plain, offset), keys };
+    });
+    if (found !== undefined) {
+      return { ...found, source: 'frames' };
+    }
+  }
+  return undefined;
+}
+
+/** Where the first thing begins that does not say that it is the next frame. */
+function endOfFrames(object: Uint8Array): number {
   const bytes = Buffer.from(object.buffer, object.byteOffset, object.length);
   const end = object.length - TRAILER_BYTES;
   let offset = HEADER_BYTES;
-  for (let index = 0; index <= FRAMES_MAX && offset + PREFIX_BYTES <= end; index++) {
-    const at = offset;
-    const footer = orUndefined(() => openFooter(name, keys, object.subarray(at, end), at));
-    if (footer !== undefined) {
-      return { footer, source: 'frames' };
-    }
+  for (let index = 0; index < FRAMES_MAX && offset + PREFIX_BYTES <= end; index++) {
     if (bytes.readUInt32LE(offset) !== index) {
-      return undefined;
+      break;
     }
     offset += PREFIX_BYTES + bytes.readUInt32LE(offset + 4);
   }
-  return undefined;
+  return offset;
+}
+
+/** What the header says comes first; it may be damaged itself. */
+function versionsToTry(keys: KeyTree, object: Uint8Array): Iterable<number> {
+  const header = new ByteReader(object.subarray(KEY_VERSION_OFFSET, HEADER_BYTES));
+  const said = header.left < 2 ? [] : [header.u16()].filter((version) => keys.has(version));
+  const all = Array.from({ length: KEY_VERSIONS_MAX }, (_, index) => index);
+  return new Set([...said, ...all.filter((version) => keys.has(version)).reverse()]);
 }
 
 async function footerFromCache(
   { base }: Packs,
   name: PackName,
   cache: FooterCache | undefined,
-  keys: FrameKeys,
 ): Promise<FoundFooter | undefined> {
   const kept = await cache?.get(packKey(name));
-  if (kept === undefined) {
-    return undefined;
-  }
-  return orUndefined(() => {
-    const { tail, objectSize } = kept;
-    const trailer = tail.subarray(Math.max(0, tail.length - TRAILER_BYTES));
-    const { offset, length, crc } = parseTrailer(base.context, name, trailer, objectSize);
-    const start = offset - (objectSize - tail.length);
-    const sealed = tail.subarray(start, start + length);
-    const footer = crc32(sealed) === crc ? openFooter(name, keys, sealed, offset) : undefined;
-    return footer && { footer, source: 'cache' };
-  });
-}
-
-function openFooter(
-  { kind }: PackName,
-  keys: FrameKeys,
-  sealed: Uint8Array,
-  offset: number,
-): PackFooter | undefined {
-  const place = { key: keys.key, index: FOOTER_INDEX, additional: keys.header };
-  const plain = unseal(place, sealed);
-  return plain && decodeFooter(kind, plain, offset);
+  return kept && orUndefined(() => ({ ...openEnd(base, name, kept), source: 'cache' }));
 }
 
 /** The prefix is made anew: its index and length are known, and its checksum only tells what the tag tells better. */
