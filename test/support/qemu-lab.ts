@@ -152,6 +152,7 @@ export class QemuLab implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.engines.map(async (engine) => engine.close()));
     await this.killQemu();
-    await rm(this.folder, { recursive: true, force: true });
+    // The processes that write logs end a moment after QEMU.
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
   }
 }

@@ -4,6 +4,7 @@ import { syncFolder } from '../../kernel/durable-file.ts';
 import { imagesOf } from './add-vm.ts';
 import type { EngineParts } from './engine-parts.ts';
 import type { ManagedVm } from './managed-vm.ts';
+import { assertOursToKill } from './ownership.ts';
 import { killQemu, removeRunFolder } from './qemu-process.ts';
 
 /** Powers off and removes everything. Cut off anywhere, the VM is still known and can be destroyed again. */
@@ -14,6 +15,7 @@ export async function destroyVm(
 ): Promise<void> {
   const { paths, state, definition } = vm;
   // Nothing of it is to be kept, so it need not end in order.
+  await assertOursToKill(vm);
   await killQemu(paths, signal);
   await parts.sessions.drop(definition.id);
   const layers = state.disks.flatMap((disk) => disk.layers.map(({ path }) => path));

@@ -20,6 +20,7 @@ import { withNewHistory } from './disk-changes.ts';
 import { freezeVm } from './freeze-vm.ts';
 import { lookAtVm } from './look-at-vm.ts';
 import { busy, loadVm, ManagedVm } from './managed-vm.ts';
+import { assertOursToKill } from './ownership.ts';
 import { assertNoQuestion } from './outside-changes.ts';
 import { killQemu } from './qemu-process.ts';
 import { destroyVm } from './destroy-vm.ts';
@@ -121,6 +122,7 @@ export class QemuEngine extends Engine {
         if (!force || !isFault(error, 'engine.unreachable')) {
           throw error;
         }
+        await assertOursToKill(managed);
         await killQemu(managed.paths, signal);
         return settle(this.parts, managed, { mayMerge: false }, signal);
       },

@@ -8,6 +8,7 @@ import { diskName, withIdentities, withWarnings } from './identity-journal.ts';
 import { logFrozenLayers } from './layer-changes.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { mergeFrozenLayers, removeLeftovers } from './merge.ts';
+import { adoptUnexpected, assertOurs } from './ownership.ts';
 import { lookForOutsideChanges, questionsOfRunning, type DiskQuestion } from './outside-changes.ts';
 import type { QmpClient } from './qmp-client.ts';
 import { quitQemu, removeRunFolder, runningPid } from './qemu-process.ts';
@@ -55,7 +56,9 @@ export async function settle(
     await quitQemu(vm.paths, session.qmp, signal);
     return settleDisks(parts, vm, signal);
   }
-  const repairs = await thawGuest(vm, signal);
+  await assertOurs(vm, session.qmp, signal);
+  const repairs = await adoptUnexpected(vm);
+  repairs.push(...(await thawGuest(vm, signal)));
   repairs.push(...(await alignWithQemu(vm, session.qmp, signal)));
   const questions = await questionsOfRunning(vm);
   repairs.push(...(await logFrozenLayers(vm, questions, signal)));

@@ -1,0 +1,196 @@
+import { Fault } from '../../kernel/fault.ts';
+import { withNewHistory } from './disk-changes.ts';
+import { identityOf } from './file-identity.ts';
+import { withWarnings } from './identity-journal.ts';
+import type { ManagedVm } from './managed-vm.ts';
+import { fileNodeName, nodeName } from './node-graph.ts';
+import { fileKey, listenersAt, openFilesOf, type OpenFiles } from './open-files.ts';
+import { runningPid } from './qemu-process.ts';
+import type { QmpClient } from './qmp-client.ts';
+import type { QmpResult } from './qmp-results.ts';
+import type { VmPaths } from './vm-paths.ts';
+import { baseOf, topOf, type DiskState, type VmState } from './vm-state.ts';
+
+type Nodes = ReadonlyMap<string, QmpResult<'query-named-block-nodes'>[number]>;
+
+/** Node names of ours: the file of a layer. */
+const LAYER_FILE = /^d\d+l\d+f$/;
+
+interface Claimed {
+  readonly paths: VmPaths;
+  readonly state: VmState;
+}
+
+/**
+ * Why the QEMU that runs under the id of a VM is not that VM; undefined when it is. An id and a pid
+ * file may have outlived the disks that they stood for, so QEMU's own block graph has to name the
+ * files of the state file, and the files that the process has open have to be those at these paths.
+ */
+export async function whyNotOurs(
+  { paths, state }: Claimed,
+  qmp: QmpClient,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { UUID } = await qmp.execute('query-uuid', {}, signal);
+  if (UUID !== state.vmId) {
+    return `it is the VM ${UUID}`;
+  }
+  const nodes = new Map(
+    (await qmp.execute('query-named-block-nodes', { flat: true }, signal)).map((node) => [
+      node['node-name'],
+      node,
+    ]),
+  );
+  const active = await activeNodes(qmp, signal);
+  const whyGraph = state.disks
+    .map((disk) => whyOtherGraph(disk, nodes, active))
+    .find((why) => why !== undefined);
+  return whyGraph ?? whyUnknownFile(state, nodes) ?? (await whyOtherFiles({ paths, state }, nodes));
+}
+
+/** @throws Fault `engine.not-ours` */
+export async function assertOurs(
+  vm: ManagedVm,
+  qmp: QmpClient,
+  signal: AbortSignal,
+): Promise<void> {
+  const why = await whyNotOurs(vm, qmp, signal);
+  if (why !== undefined) {
+    throw await notOurs(vm, why);
+  }
+}
+
+/**
+ * A QEMU of the VM that was started by somebody else, or after a release that was taken back: what
+ * it wrote until now was logged by nobody.
+ */
+export async function adoptUnexpected(vm: ManagedVm): Promise<string[]> {
+  if (vm.state.started !== 'no') {
+    return [];
+  }
+  for (const disk of vm.tracked) {
+    await vm.changeLog(disk).clear();
+  }
+  const note = 'a QEMU of it ran that was not started here; the next backup reads its disks whole';
+  await vm.saveDisks(withNewHistory, { warnings: withWarnings(vm.state, [note]) });
+  const disks: DiskState[] = [];
+  for (const disk of vm.state.disks) {
+    const top = { ...topOf(disk), identity: await identityOf(topOf(disk), true) };
+    disks.push({ ...disk, layers: [...disk.layers.slice(0, -1), top] });
+  }
+  await vm.save({ disks, started: 'guest' });
+  return [note];
+}
+
+/**
+ * For a QEMU that does not answer: before it is killed.
+ *
+ * @throws Fault `engine.not-ours`
+ */
+export async function assertOursToKill(vm: ManagedVm): Promise<void> {
+  const pid = await runningPid(vm.paths);
+  if (pid === undefined) {
+    return;
+  }
+  const open = await openFilesOf(pid);
+  for (const disk of vm.state.disks) {
+    const { path } = baseOf(disk);
+    const key = await fileKey(path);
+    if (key === undefined || open?.files.has(key) !== true) {
+      throw await notOurs(vm, `it does not have ${path} open`);
+    }
+  }
+}
+
+/** A sentence for people about a QEMU that is not the VM's. */
+export function notOursText(name: string, pid: number | undefined, why: string): string {
+  const program = pid === undefined ? 'A QEMU' : `A QEMU (process ${String(pid)})`;
+  return (
+    `${program} runs under the id of ${name}, but ${why}. Nothing is done to it. ` +
+    'Shut that guest down from within or end the process, then start the VM again; ' +
+    'if its files were moved or replaced, put them back.'
+  );
+}
+
+async function notOurs(vm: ManagedVm, why: string): Promise<Fault> {
+  const pid = await runningPid(vm.paths);
+  return new Fault('engine.not-ours', notOursText(vm.name, pid, why), {
+    vmId: vm.definition.id,
+  });
+}
+
+/** The nodes that devices are attached to. */
+async function activeNodes(qmp: QmpClient, signal: AbortSignal): Promise<Set<string>> {
+  const devices = await qmp.execute('query-block', {}, signal);
+  return new Set(devices.map(({ inserted }) => inserted?.['node-name'] ?? ''));
+}
+
+/** A merged layer may be gone from the chain already; the base and what is active may not. */
+function whyOtherGraph(
+  disk: DiskState,
+  nodes: Nodes,
+  active: ReadonlySet<string>,
+): string | undefined {
+  const [base] = disk.layers;
+  if (base === undefined || !disk.layers.some((layer) => active.has(nodeName(disk, layer)))) {
+    return `no device of it is attached to a layer of disk ${disk.id}`;
+  }
+  for (const layer of disk.layers) {
+    const format = nodes.get(nodeName(disk, layer));
+    const file = nodes.get(fileNodeName(disk, layer));
+    const isThere = format !== undefined && file !== undefined;
+    if (!isThere && layer === base) {
+      return `it does not have ${layer.path} in the chain of disk ${disk.id}`;
+    }
+    if (isThere && (format.drv !== layer.format || file.file !== layer.path)) {
+      return `it uses ${file.file} (${format.drv}) where the disk has ${layer.path} (${layer.format})`;
+    }
+  }
+  return undefined;
+}
+
+function whyUnknownFile(state: VmState, nodes: Nodes): string | undefined {
+  const known = new Set([
+    ...state.leftovers,
+    ...state.disks.flatMap(({ layers }) => layers.map(({ path }) => path)),
+  ]);
+  const unknown = [...nodes.values()].find(
+    (node) => LAYER_FILE.test(node['node-name']) && !known.has(node.file),
+  );
+  return unknown === undefined ? undefined : `it uses ${unknown.file}, which is no layer of a disk`;
+}
+
+async function whyOtherFiles({ paths, state }: Claimed, nodes: Nodes): Promise<string | undefined> {
+  const pid = await runningPid(paths);
+  const open = pid === undefined ? undefined : await openFilesOf(pid);
+  if (pid === undefined || open === undefined) {
+    return 'its open files cannot be looked at';
+  }
+  return (await whyOtherSockets(pid, paths, open)) ?? (await whyReplaced(state, nodes, open));
+}
+
+async function whyOtherSockets(
+  pid: number,
+  { monitor }: VmPaths,
+  { sockets }: OpenFiles,
+): Promise<string | undefined> {
+  const listeners = await listenersAt(pid, monitor);
+  const isTheirs = listeners.length > 0 && listeners.every((inode) => sockets.has(inode));
+  return isTheirs ? undefined : `the monitor ${monitor} belongs to another process`;
+}
+
+async function whyReplaced(
+  state: VmState,
+  nodes: Nodes,
+  { files }: OpenFiles,
+): Promise<string | undefined> {
+  for (const disk of state.disks) {
+    for (const layer of disk.layers.filter((each) => nodes.has(fileNodeName(disk, each)))) {
+      const key = await fileKey(layer.path);
+      if (key === undefined || !files.has(key)) {
+        return `the file at ${layer.path} is not the one that it has open`;
+      }
+    }
+  }
+  return undefined;
+}

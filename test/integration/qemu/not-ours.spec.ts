@@ -1,0 +1,138 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { VmDefinition } from '../../../src/vm/definition.ts';
+import { QemuLab } from '../../support/qemu-lab.ts';
+
+const MiB = 1024 * 1024;
+const { signal } = new AbortController();
+const job = () => ({ jobToken: 'job', crashConsistent: true });
+const notOurs = { code: 'engine.not-ours' };
+
+/** As a release of a running VM leaves it: QEMU goes on, and nothing here knows of it. */
+function forget(lab: QemuLab): void {
+  renameSync(lab.paths.folder, `${lab.folder}/forgotten`);
+}
+
+/** The VM's disks copied to another folder, as a restore under the same id makes them. */
+function restoredElsewhere(lab: QemuLab): VmDefinition {
+  const folder = join(lab.folder, 'restored');
+  mkdirSync(folder);
+  const disks = lab.definition.disks.map((disk) => {
+    const path = join(folder, `${disk.name}.${disk.format}`);
+    copyFileSync(disk.path, path);
+    return { ...disk, path };
+  });
+  return VmDefinition.parse({ ...lab.definition, disks });
+}
+
+function filesIn(folder: string): string[] {
+  return readdirSync(folder).map((name) => {
+    const { ino, size, mtimeMs } = statSync(join(folder, name));
+    return `${name} ${String(ino)} ${String(size)} ${String(mtimeMs)}`;
+  });
+}
+
+describe('A QEMU that runs under the id of a VM', () => {
+  it('with the files of another life of it is shown as not ours, and nothing is done to it', async () => {
+    await using lab = await QemuLab.create();
+    const engine = lab.engine();
+    await engine.add(lab.definition, signal);
+    await engine.start(lab.vm, signal);
+    await lab.fill('data', { offset: 0, length: MiB }, 1);
+    const pid = await lab.pid();
+    forget(lab);
+    const restored = restoredElsewhere(lab);
+    await engine.add(restored, signal);
+    const folder = join(lab.folder, 'restored');
+    const before = filesIn(folder);
+
+    const seen = await engine.get(lab.vm, signal);
+    expect(seen.status).toBe('not-ours');
+    expect(seen.warnings.join()).toContain(`process ${String(pid)}`);
+    for (const action of [
+      engine.freeze(lab.vm, job(), signal),
+      engine.start(lab.vm, signal),
+      engine.stop(lab.vm, { force: true }, signal),
+      engine.release(lab.vm, signal),
+      engine.destroy(lab.vm, signal),
+    ]) {
+      await expect(action).rejects.toMatchObject(notOurs);
+    }
+    expect((await engine.reconcile(signal)).join()).toContain('Nothing is done to it');
+
+    expect(filesIn(folder)).toEqual(before);
+    expect(await lab.pid()).toBe(pid);
+    expect(execFileSync('ps', ['-o', 'comm=', '-p', String(pid)]).toString()).toContain('qemu');
+
+    // The way out that the message names.
+    await lab.killQemu();
+    await engine.start(lab.vm, signal);
+    expect((await engine.get(lab.vm, signal)).status).toBe('running');
+    await using frozen = await engine.freeze(lab.vm, job(), signal);
+    expect(frozen.disks).toHaveLength(2);
+  });
+
+  it('and has a file open that was replaced since is not ours', async () => {
+    await using lab = await QemuLab.create();
+    const engine = lab.engine();
+    await engine.add(lab.definition, signal);
+    await engine.start(lab.vm, signal);
+    const path = lab.definition.disks[1]?.path ?? '';
+    copyFileSync(path, `${path}.copy`);
+    renameSync(path, `${path}.kept`);
+    renameSync(`${path}.copy`, path);
+
+    expect((await engine.get(lab.vm, signal)).status).toBe('not-ours');
+    await expect(engine.freeze(lab.vm, job(), signal)).rejects.toMatchObject(notOurs);
+
+    renameSync(`${path}.kept`, path);
+    expect((await engine.get(lab.vm, signal)).status).toBe('running');
+  });
+
+  it('is ours when it was started by others with exactly the disks, and is read whole', async () => {
+    await using lab = await QemuLab.create();
+    const engine = lab.engine();
+    await engine.add(lab.definition, signal);
+    const stopped = readFileSync(lab.paths.state);
+    await engine.start(lab.vm, signal);
+    await lab.fill('data', { offset: 0, length: MiB }, 4);
+    // To the state file nobody has started it.
+    writeFileSync(lab.paths.state, stopped);
+
+    await using frozen = await engine.freeze(lab.vm, job(), signal);
+
+    const target = new Uint8Array(512);
+    await frozen.disks[1]?.reader.read(0, target, signal);
+    expect(target[0]).toBe(4);
+    expect(frozen.warnings.join()).toContain('was not started here');
+  });
+
+  it('is not killed when it does not answer and has other files', async () => {
+    await using lab = await QemuLab.create();
+    const engine = lab.engine();
+    await engine.add(lab.definition, signal);
+    // Something that has our monitor in its command line, as an editor or a stale process may.
+    const parameters = ['-e', 'setInterval(() => 0, 1000)', lab.paths.monitor];
+    const other = spawn(process.execPath, parameters, { stdio: 'ignore' });
+    mkdirSync(lab.paths.runFolder, { recursive: true });
+    writeFileSync(lab.paths.pid, String(other.pid));
+
+    await expect(engine.stop(lab.vm, { force: true }, signal)).rejects.toMatchObject(notOurs);
+    await expect(engine.destroy(lab.vm, signal)).rejects.toMatchObject(notOurs);
+
+    expect(other.exitCode).toBeNull();
+    expect(readFileSync(lab.paths.pid, 'utf8')).toBe(String(other.pid));
+    other.kill('SIGKILL');
+    await once(other, 'exit');
+  });
+});
