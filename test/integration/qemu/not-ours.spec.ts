@@ -59,14 +59,15 @@ describe('A QEMU that runs under the id of a VM', () => {
     const seen = await engine.get(lab.vm, signal);
     expect(seen.status).toBe('not-ours');
     expect(seen.warnings.join()).toContain(`process ${String(pid)}`);
-    for (const action of [
-      engine.freeze(lab.vm, job(), signal),
-      engine.start(lab.vm, signal),
-      engine.stop(lab.vm, { force: true }, signal),
-      engine.release(lab.vm, signal),
-      engine.destroy(lab.vm, signal),
-    ]) {
-      await expect(action).rejects.toMatchObject(notOurs);
+    const actions = [
+      async () => engine.freeze(lab.vm, job(), signal),
+      async () => engine.start(lab.vm, signal),
+      async () => engine.stop(lab.vm, { force: true }, signal),
+      async () => engine.release(lab.vm, signal),
+      async () => engine.destroy(lab.vm, signal),
+    ];
+    for (const act of actions) {
+      await expect(act()).rejects.toMatchObject(notOurs);
     }
     expect((await engine.reconcile(signal)).join()).toContain('Nothing is done to it');
 
