@@ -22,6 +22,7 @@ export const FAULTS = {
   'command.failed': { kind: 'unavailable', retry: 'never' },
   'command.missing': { kind: 'unsupported', retry: 'never' },
   'store.unreachable': { kind: 'unavailable', retry: 'later' },
+  'store.nonsense': { kind: 'unavailable', retry: 'later' },
   'store.denied': { kind: 'denied', retry: 'later' },
   'store.full': { kind: 'exhausted', retry: 'later' },
   'store.invalid-location': { kind: 'invalid', retry: 'never' },

@@ -5,6 +5,7 @@ import { decodeControl, encodeControl, parseControlBody } from './control-object
 import { numberOf, PREFIXES } from './layout.ts';
 import { nextNumbered } from './numbered-objects.ts';
 import type { KeyTree } from './key-tree.ts';
+import { getOrDamage } from './object-limit.ts';
 import type { ObjectKey, ObjectStore } from './object-store.ts';
 import { ALIAS_CHAIN_MAX, ALIASES_MAX, SLOTS_MAX } from './limits.ts';
 import { ulidBytes, ulidText, type Ulid } from './ulid.ts';
@@ -87,7 +88,7 @@ export class Aliases {
       if (this.#seen.has(key) || numberOf(key) === undefined) {
         continue;
       }
-      const object = await this.#base.store.get(key, signal);
+      const object = await getOrDamage(this.#base.store, key, signal);
       if (object !== undefined) {
         this.#learn(this.#decode(key, object));
         this.#seen.add(key);
@@ -161,8 +162,11 @@ export class Aliases {
     }
   }
 
-  #decode(key: ObjectKey, object: Uint8Array): Alias[] {
+  #decode(key: ObjectKey, object: Uint8Array | Fault): Alias[] {
     try {
+      if (isFault(object)) {
+        throw object;
+      }
       return readAliases(this.#base, key, object);
     } catch (error) {
       if (!isFault(error, 'vault.control-corrupt')) {

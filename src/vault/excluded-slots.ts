@@ -3,6 +3,7 @@ import type { Log } from '../kernel/log.ts';
 import { decodeControl, parseControlBody } from './control-object.ts';
 import type { FooterCache } from './footer-cache.ts';
 import { PREFIXES } from './layout.ts';
+import { getOrDamage } from './object-limit.ts';
 import type { ObjectKey } from './object-store.ts';
 import type { VaultBase } from './packs.ts';
 import { SlotSet, SlotUnion, type SlotLookup } from './slot-set.ts';
@@ -74,17 +75,23 @@ export class ExcludedSlots {
   }
 
   async #fetch(kind: 'condemned' | 'bad', key: ObjectKey, signal: AbortSignal): Promise<SlotSet> {
-    const object = await this.#base.store.get(key, signal);
+    const object = await getOrDamage(this.#base.store, key, signal);
     if (object === undefined) {
       throw gone(key);
+    }
+    if (isFault(object)) {
+      return this.#decode(kind, key, object);
     }
     const slots = this.#decode(kind, key, object);
     await this.#cache?.putList(key, object);
     return slots;
   }
 
-  #decode(kind: 'condemned' | 'bad', key: ObjectKey, object: Uint8Array): SlotSet {
+  #decode(kind: 'condemned' | 'bad', key: ObjectKey, object: Uint8Array | Fault): SlotSet {
     try {
+      if (isFault(object)) {
+        throw object;
+      }
       return decodeSlotSet(this.#base, kind, key, object);
     } catch (error) {
       if (kind === 'bad' && isFault(error, 'vault.control-corrupt')) {

@@ -24,8 +24,10 @@ export interface PutOptions {
  * - `remove` of a missing object succeeds.
  *
  * Every method throws `store.unreachable` when the store did not answer or answered that it cannot
- * now (callers may retry, because each operation is idempotent), `store.denied` when it refuses
- * the credentials, `store.full` when there is no space left.
+ * now, `store.nonsense` when its answer has not the form of one (for both callers may retry, because
+ * each operation is idempotent), `store.denied` when it refuses the credentials, `store.full` when
+ * there is no space left. `undefined` and the end of a list are always something that the store
+ * said, never what it did not say.
  */
 export abstract class ObjectStore {
   /** For messages: `s3://bucket/prefix` or a folder. Never with credentials. */
@@ -44,6 +46,11 @@ export abstract class ObjectStore {
     return undefined;
   }
 
+  /** Makes the place of a new vault or of a new copy, where it needs one to be made. Nothing else makes it. */
+  async makePlace(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+  }
+
   /** Stores `data` under `key`. Two puts of one key carry the same bytes. */
   abstract put(
     key: ObjectKey,
@@ -52,7 +59,11 @@ export abstract class ObjectStore {
     options?: PutOptions,
   ): Promise<void>;
 
-  /** The object's bytes, or `undefined` if there is none. */
+  /**
+   * The object's bytes, or `undefined` if there is none. One that is larger than any of its kind
+   * (`objectBytesMax`) is not read.
+   * @throws Fault `vault.*-corrupt` for that: it is damage of this one object
+   */
   abstract get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined>;
 
   /**

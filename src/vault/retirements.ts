@@ -9,6 +9,7 @@ import {
   retireKey,
   retireRequestKey,
 } from './layout.ts';
+import { getOrDamage } from './object-limit.ts';
 import type { ObjectKey } from './object-store.ts';
 import type { VaultBase } from './packs.ts';
 import type { Signer } from './retention-key.ts';
@@ -48,9 +49,13 @@ export class Retirements {
     if (this.#binding.has(key)) {
       return 'retired';
     }
-    const object = await this.#base.store.get(key, signal);
+    const object = await getOrDamage(this.#base.store, key, signal);
     if (object === undefined) {
       return 'stands';
+    }
+    if (isFault(object)) {
+      this.#ignore(key, object);
+      return 'doubtful';
     }
     if (!(await this.#isBinding(key, object, signal))) {
       return 'doubtful';
@@ -96,8 +101,8 @@ export class Retirements {
   /** Whether somebody who may asked to retire the point. */
   async isAsked({ vmId, id }: PointName, signal: AbortSignal): Promise<boolean> {
     const key = retireRequestKey(vmId, id);
-    const object = await this.#base.store.get(key, signal);
-    return object !== undefined && this.#isRequest(key, object);
+    const object = await getOrDamage(this.#base.store, key, signal);
+    return object !== undefined && !isFault(object) && this.#isRequest(key, object);
   }
 
   /** Points that somebody asked to retire, by a request that is genuine, and that are not retired. */
@@ -107,8 +112,8 @@ export class Retirements {
       if ((await this.standing(name, signal)) === 'retired') {
         continue;
       }
-      const object = await this.#base.store.get(key, signal);
-      if (object !== undefined && this.#isRequest(key, object)) {
+      const object = await getOrDamage(this.#base.store, key, signal);
+      if (object !== undefined && !isFault(object) && this.#isRequest(key, object)) {
         asked.push(name);
       }
     }

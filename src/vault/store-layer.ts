@@ -29,6 +29,10 @@ export abstract class StoreLayer extends ObjectStore {
     return this.store.features;
   }
 
+  override makePlace(signal: AbortSignal): Promise<void> {
+    return this.store.makePlace(signal);
+  }
+
   override put(
     key: ObjectKey,
     data: Uint8Array,

@@ -17,6 +17,7 @@ import {
 import { KEY_BYTES, KeyTree } from './key-tree.ts';
 import { numberOf, PREFIXES } from './layout.ts';
 import { KEY_OBJECTS_MAX } from './limits.ts';
+import { getOrDamage } from './object-limit.ts';
 import { newestNumbered } from './numbered-objects.ts';
 import type { ObjectKey, ObjectStore } from './object-store.ts';
 import { parseRecoveryFile } from './recovery-file.ts';
@@ -108,9 +109,9 @@ export async function readKeyObject(
   key: ObjectKey,
   signal: AbortSignal,
 ): Promise<KeyObject | Fault | undefined> {
-  const object = await store.get(key, signal);
+  const object = await getOrDamage(store, key, signal);
   try {
-    return object && decodeKeyObject(key, object);
+    return object === undefined || isFault(object) ? object : decodeKeyObject(key, object);
   } catch (error) {
     if (isFault(error, 'vault.key-corrupt')) {
       return error;

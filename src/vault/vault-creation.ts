@@ -54,6 +54,7 @@ export async function createVault(
 ): Promise<CreatedVault> {
   refuseInvalid(options);
   await refuseNonEmpty(plainStore, signal);
+  await plainStore.makePlace(signal);
   const capabilities = await probed(plainStore, options, clock, signal);
   const store = locking(plainStore, options.lock, clock);
   const attempt = new CreationAttempt(store);

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { objectBytesMax } from '../../src/vault/object-limit.ts';
 import type { ObjectEntry, ObjectStore } from '../../src/vault/object-store.ts';
 
 const signal = new AbortController().signal;
@@ -75,6 +76,21 @@ export function describeObjectStore(name: string, open: () => Promise<ObjectStor
       buffer.fill(0);
 
       expect(await store.get('kept', signal)).toEqual(text('first'));
+    });
+
+    it('reads no object that is larger than any of its kind, and lists it with all others', async () => {
+      const store = await openStore();
+      const id = '01J00000000000000000000000';
+      await store.put(`s/vm/${id}`, new Uint8Array(objectBytesMax('s/vm/x') + 1), signal);
+      await store.put(`s/vn/${id}`, new Uint8Array(objectBytesMax('s/vn/x')), signal);
+      await store.put(`s/vm/${id}.ok`, text('seal'), signal);
+
+      await expect(store.get(`s/vm/${id}`, signal)).rejects.toMatchObject({
+        code: 'vault.point-corrupt',
+      });
+      expect(await store.get(`s/vn/${id}`, signal)).toHaveLength(objectBytesMax('s/vn/x'));
+      expect(await keys(store, '')).toEqual([`s/vm/${id}`, `s/vm/${id}.ok`, `s/vn/${id}`]);
+      expect((await store.getRange(`s/vm/${id}`, { suffix: 1 }, signal))?.data).toHaveLength(1);
     });
 
     it('puts a view into a larger buffer without the rest of it', async () => {

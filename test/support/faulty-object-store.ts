@@ -17,7 +17,7 @@ export interface StoreRequest {
 }
 
 /** How a request fails: before it has any effect, or after it. */
-export type Failure = 'unreachable' | 'unreachable-after' | 'denied' | 'full' | 'dies';
+export type Failure = 'unreachable' | 'unreachable-after' | 'nonsense' | 'denied' | 'full' | 'dies';
 
 /** Decides for each request whether it fails. */
 export type FailureScript = (request: StoreRequest) => Failure | undefined;
@@ -25,6 +25,7 @@ export type FailureScript = (request: StoreRequest) => Failure | undefined;
 const CODES = {
   unreachable: 'store.unreachable',
   'unreachable-after': 'store.unreachable',
+  nonsense: 'store.nonsense',
   denied: 'store.denied',
   full: 'store.full',
 } as const satisfies Record<Exclude<Failure, 'dies'>, FaultCode>;
@@ -61,6 +62,10 @@ export class FaultyObjectStore extends ObjectStore {
   /** Follows another script from now on. */
   follow(script: FailureScript): void {
     this.#script = script;
+  }
+
+  override makePlace(signal: AbortSignal): Promise<void> {
+    return this.#store.makePlace(signal);
   }
 
   override put(

@@ -41,6 +41,10 @@ export class MutantStore extends ObjectStore {
     this.location = store.location;
   }
 
+  override makePlace(signal: AbortSignal): Promise<void> {
+    return this.#store.makePlace(signal);
+  }
+
   override put(
     key: string,
     data: Uint8Array,

@@ -5,6 +5,12 @@ export const VAULT_ADVICE = {
     data: 'Earlier recovery points are not touched; a backup that was running has no recovery point yet.',
     next: 'Check network and server, and run the command again: what was stored is not sent twice.',
   },
+  'store.nonsense': {
+    happened:
+      'Something answered in place of the storage, or the storage answered something that is not S3: a page, an empty answer, a list that does not hang together.',
+    data: 'Nothing of such an answer was believed: nothing was removed because of it, and no point was sealed on it. Earlier recovery points are not touched.',
+    next: 'Look for a proxy, a sign-in or a maintenance page on the way, and check --endpoint. Then run the command again.',
+  },
   'store.denied': {
     happened: 'The storage refused the credentials, or they lack a permission.',
     data: 'Earlier recovery points are not touched.',

@@ -5,6 +5,7 @@ import { parseJson, require } from '../binary.ts';
 import { decodeControl, encodeControl, parseControlBody } from '../control-object.ts';
 import { holdEndKey, holdKey, parseHoldKey, PREFIXES } from '../layout.ts';
 import { HOLD_REASON_CHARACTERS_MAX } from '../limits.ts';
+import { getOrDamage } from '../object-limit.ts';
 import type { ObjectKey } from '../object-store.ts';
 import type { VaultBase } from '../packs.ts';
 import type { PointStore } from '../point-store.ts';
@@ -101,13 +102,13 @@ export class Holds {
 
   async #hold(key: ObjectKey, signal: AbortSignal): Promise<Hold | undefined> {
     if (!this.#known.has(key)) {
-      const object = await this.#base.store.get(key, signal);
+      const object = await getOrDamage(this.#base.store, key, signal);
       if (object === undefined) {
         return undefined;
       }
       this.#known.set(
         key,
-        this.#verified(key, () => readHold(this.#base, key, object)),
+        this.#verified(key, object, (whole) => readHold(this.#base, key, whole)),
       );
     }
     return this.#known.get(key);
@@ -118,20 +119,27 @@ export class Holds {
     if (known !== undefined) {
       return known;
     }
-    const object = await this.#base.store.get(key, signal);
+    const object = await getOrDamage(this.#base.store, key, signal);
     const ended =
       object !== undefined &&
-      this.#verified(key, () => {
-        readHoldEnd(this.#base, key, object);
+      this.#verified(key, object, (whole) => {
+        readHoldEnd(this.#base, key, whole);
         return true;
       }) === true;
     this.#ended.set(key, ended);
     return ended;
   }
 
-  #verified<T>(key: ObjectKey, read: () => T | undefined): T | undefined {
+  #verified<T>(
+    key: ObjectKey,
+    object: Uint8Array | Fault,
+    read: (whole: Uint8Array) => T | undefined,
+  ): T | undefined {
     try {
-      return read();
+      if (isFault(object)) {
+        throw object;
+      }
+      return read(object);
     } catch (error) {
       if (!isFault(error)) {
         throw error;

@@ -140,6 +140,7 @@ export class VaultCopy {
     this.#totalBytes = missing.bytes;
     // Their packs were put before them, so any later listing of packs has all that they need.
     const { sealed } = await this.#points(signal);
+    await target.makePlace(signal);
     // After a rotation the new format needs the new key objects.
     await this.#sendAll([PREFIXES.keys], running);
     await this.#sendAll([PREFIXES.format], running);

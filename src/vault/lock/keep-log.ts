@@ -54,14 +54,11 @@ export class KeepLog {
   }
 
   async #read(key: ObjectKey, signal: AbortSignal): Promise<number | undefined> {
-    const object = await this.#store.get(key, signal);
-    if (object === undefined) {
-      return undefined;
-    }
     try {
-      return readKept({ keys: this.#keys }, key, object);
+      const object = await this.#store.get(key, signal);
+      return object && readKept({ keys: this.#keys }, key, object);
     } catch (error) {
-      if (isFault(error)) {
+      if (isFault(error) && error.kind !== 'unavailable' && error.kind !== 'denied') {
         // As good as none: more is extended than is due.
         return undefined;
       }

@@ -220,7 +220,7 @@ class Keeper {
       await this.#features.setLock(version, lock, signal);
       this.#extended += 1;
     } catch (error) {
-      if (!isFault(error) || error.code === 'store.unreachable') {
+      if (!isFault(error) || error.kind === 'unavailable') {
         throw error;
       }
       // Reported; the others are extended all the same.

@@ -1,11 +1,14 @@
 import {
   chmod,
+  cp,
   mkdir,
   mkdtemp,
   readdir,
+  rename,
   rm,
   stat,
   symlink,
+  truncate,
   utimes,
   writeFile,
 } from 'node:fs/promises';
@@ -52,15 +55,18 @@ async function keysOf(store: DirectoryObjectStore): Promise<string[]> {
   return (await Array.fromAsync(store.list('', signal))).map(({ key }) => key);
 }
 
-describeObjectStore(
-  'DirectoryObjectStore',
-  async () => new DirectoryObjectStore(join(await newFolder(), 'new', 'vault')),
-);
+describeObjectStore('DirectoryObjectStore', async () => {
+  const store = new DirectoryObjectStore(join(await newFolder(), 'new', 'vault'));
+  await store.makePlace(signal);
+  return store;
+});
 
 describe('DirectoryObjectStore', () => {
   it('keeps objects to their owner', async () => {
     const folder = join(await newFolder(), 'vault');
-    await new DirectoryObjectStore(folder).put('s/vm/1', Uint8Array.of(1), signal);
+    const store = new DirectoryObjectStore(folder);
+    await store.makePlace(signal);
+    await store.put('s/vm/1', Uint8Array.of(1), signal);
 
     for (const name of ['', 's', 's/vm', 'partial~']) {
       expect((await stat(join(folder, name))).mode & 0o777).toBe(0o700);
@@ -118,11 +124,11 @@ describe('DirectoryObjectStore', () => {
     expect(await store.get('empty', signal)).toBeUndefined();
   });
 
-  it('makes its folders again when somebody removed them', async () => {
-    const folder = join(await newFolder(), 'vault');
+  it('makes folders of the vault again when somebody removed them', async () => {
+    const folder = await newFolder();
     const store = new DirectoryObjectStore(folder);
     await store.put('s/vm/1', Uint8Array.of(1), signal);
-    await rm(folder, { recursive: true });
+    await rm(join(folder, 's'), { recursive: true });
 
     await expect(store.put('s/vm/2', Uint8Array.of(1), signal)).rejects.toMatchObject({
       code: 'store.unreachable',
@@ -130,6 +136,104 @@ describe('DirectoryObjectStore', () => {
     await store.put('s/vm/2', Uint8Array.of(1), signal);
 
     expect(await keysOf(store)).toEqual(['s/vm/2']);
+  });
+
+  it('never makes the folder of a vault unless it is asked to', async () => {
+    const folder = join(await newFolder(), 'mount', 'vault');
+    const store = new DirectoryObjectStore(folder);
+
+    expect(await keysOf(store)).toEqual([]);
+    expect(await store.get('fmt/1', signal)).toBeUndefined();
+    await expect(store.put('fmt/1', Uint8Array.of(1), signal)).rejects.toMatchObject({
+      code: 'vault.not-found',
+    });
+    await expect(stat(folder)).rejects.toMatchObject({ code: 'ENOENT' });
+
+    await store.makePlace(signal);
+    await store.put('fmt/1', Uint8Array.of(1), signal);
+    expect(await keysOf(store)).toEqual(['fmt/1']);
+  });
+
+  it.each(['is gone', 'is an empty folder, as a mount point is'])(
+    'believes nothing and writes nothing when its folder %s',
+    async (title) => {
+      const folder = join(await newFolder(), 'vault');
+      const store = new DirectoryObjectStore(folder);
+      await store.makePlace(signal);
+      await store.put('fmt/1', Uint8Array.of(1), signal);
+      await store.put('s/vm/1', Uint8Array.of(1), signal);
+      await rename(folder, `${folder}.away`);
+      const isEmpty = title !== 'is gone';
+      if (isEmpty) {
+        await mkdir(folder);
+      }
+
+      for (const attempt of [
+        () => store.put('s/vm/2', Uint8Array.of(1), signal),
+        () => store.get('s/vm/1', signal),
+        () => store.getRange('s/vm/1', { suffix: 1 }, signal),
+        () => store.remove('s/vm/1', signal),
+        () => keysOf(store),
+        () => store.makePlace(signal),
+      ]) {
+        await expect(attempt()).rejects.toMatchObject({ code: 'vault.not-found' });
+      }
+      if (isEmpty) {
+        expect(await readdir(folder)).toEqual([]);
+        await rm(folder, { recursive: true });
+      }
+      await expect(stat(folder)).rejects.toMatchObject({ code: 'ENOENT' });
+
+      await rename(`${folder}.away`, folder);
+      expect(await keysOf(store)).toEqual(['fmt/1', 's/vm/1']);
+      await store.put('s/vm/2', Uint8Array.of(1), signal);
+    },
+  );
+
+  it('notices in the middle of a list that its folder went away', async () => {
+    const folder = join(await newFolder(), 'vault');
+    const store = new DirectoryObjectStore(folder);
+    await store.makePlace(signal);
+    for (const key of ['a/1', 'b/1', 'c/1']) {
+      await store.put(key, Uint8Array.of(1), signal);
+    }
+    const keys: string[] = [];
+    const listing = async (): Promise<void> => {
+      for await (const { key } of store.list('', signal)) {
+        keys.push(key);
+        await rm(folder, { recursive: true, force: true });
+      }
+    };
+
+    await expect(listing()).rejects.toMatchObject({ code: 'vault.not-found' });
+    expect(keys).toEqual(['a/1']);
+  });
+
+  it('goes on in a folder with another number that has the format of a vault', async () => {
+    const folder = join(await newFolder(), 'vault');
+    const store = new DirectoryObjectStore(folder);
+    await store.makePlace(signal);
+    await store.put('fmt/1', Uint8Array.of(1), signal);
+    await cp(folder, `${folder}.copy`, { recursive: true });
+    await rename(folder, `${folder}.away`);
+    await rename(`${folder}.copy`, folder);
+
+    await store.put('s/vm/1', Uint8Array.of(1), signal);
+
+    expect(await keysOf(store)).toEqual(['fmt/1', 's/vm/1']);
+  });
+
+  it('reads no file of 3 GiB, and any part of it', async () => {
+    const folder = await newFolder();
+    const store = new DirectoryObjectStore(folder);
+    await store.put('s/vm/1', Uint8Array.of(1), signal);
+    await truncate(join(folder, 's/vm/1'), 3 * 2 ** 30);
+
+    await expect(store.get('s/vm/1', signal)).rejects.toMatchObject({
+      code: 'vault.point-corrupt',
+    });
+    const part = await store.getRange('s/vm/1', { suffix: 10 }, signal);
+    expect(part).toMatchObject({ objectSize: 3 * 2 ** 30, data: Buffer.alloc(10) });
   });
 
   it('says so when a file is where a folder belongs', async () => {

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, rm, unlink, type FileHandle } from 'node:fs/promises';
+import { open, rm, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SystemClock, type Clock } from '../../kernel/clock.ts';
-import { PRIVATE_FOLDER_MODE, syncFolder } from '../../kernel/durable-file.ts';
+import { syncFolder } from '../../kernel/durable-file.ts';
 import { systemCode } from '../../kernel/fault.ts';
+import { refuseTooLarge } from '../object-limit.ts';
 import {
   ObjectStore,
   type ObjectEntry,
@@ -13,6 +14,7 @@ import {
   type ObjectRange,
 } from '../object-store.ts';
 import { faultOfFileError } from './file-fault.ts';
+import { FolderRoot } from './folder-root.ts';
 import {
   isMissing,
   makeFolder,
@@ -48,15 +50,17 @@ export interface DirectoryObjectStoreOptions {
 export class DirectoryObjectStore extends ObjectStore {
   override readonly location: string;
   readonly #folder: string;
+  readonly #root: FolderRoot;
   readonly #clock: Clock;
   /** Folders whose own entry is known to be durable. */
   readonly #durableFolders = new Set<string>();
   #isTidy = false;
 
-  /** @param folder absolute path without `..`; made by the first put */
+  /** @param folder absolute path without `..`; made by `makePlace` alone */
   constructor(folder: string, { clock = new SystemClock() }: DirectoryObjectStoreOptions = {}) {
     super();
     this.#folder = folder;
+    this.#root = new FolderRoot(folder);
     this.#clock = clock;
     this.location = folder;
   }
@@ -71,15 +75,26 @@ export class DirectoryObjectStore extends ObjectStore {
         await this.#removeStalePartials();
         this.#isTidy = true;
       }
+      await this.#root.prove();
       await this.#ensureFolder(dirname(partial));
       await this.#ensureFolder(dirname(path));
       await writeSynced(partial, data, signal);
       await renameSynced(partial, path);
+      // It may have gone meanwhile, and folders were made in its place.
+      await this.#root.prove();
     });
   }
 
+  override async makePlace(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    await this.#attempt(() => this.#root.make());
+  }
+
   override async get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined> {
-    return this.#read(key, signal, async (handle, size) => readExactly(handle, 0, size));
+    return this.#read(key, signal, async (handle, size) => {
+      refuseTooLarge(key, size);
+      return readExactly(handle, 0, size);
+    });
   }
 
   override async getRange(
@@ -101,7 +116,9 @@ export class DirectoryObjectStore extends ObjectStore {
 
   override async *list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {
     assertListPrefix(prefix);
+    await this.#attempt(() => this.#root.proveIfSeen());
     yield* this.#walk(prefix.slice(0, prefix.lastIndexOf('/') + 1), prefix, signal);
+    await this.#attempt(() => this.#root.proveIfSeen());
   }
 
   override async remove(key: ObjectKey, signal: AbortSignal): Promise<void> {
@@ -117,6 +134,7 @@ export class DirectoryObjectStore extends ObjectStore {
           throw error;
         }
         // Gone already, which is what was asked for.
+        await this.#root.proveIfSeen();
       }
     });
   }
@@ -130,7 +148,7 @@ export class DirectoryObjectStore extends ObjectStore {
       return await operation();
     } catch (error) {
       if (systemCode(error) === 'ENOENT') {
-        // Folders that were there are gone, perhaps with their mount. The next put makes them again.
+        // Somebody removed folders in the vault: the next put makes them again.
         this.#durableFolders.clear();
       }
       throw faultOfFileError(error, this.location);
@@ -151,6 +169,7 @@ export class DirectoryObjectStore extends ObjectStore {
         return facts.isFile() ? await use(handle, facts.size) : undefined;
       } catch (error) {
         if (isMissing(error)) {
+          await this.#root.proveIfSeen();
           return undefined;
         }
         throw error;
@@ -159,31 +178,19 @@ export class DirectoryObjectStore extends ObjectStore {
   }
 
   /**
-   * Makes `folder` and the folders above it, and their entries durable. A folder that somebody else has just
+   * Makes `folder` and the folders above it inside the root, and their entries durable. A folder that somebody else has just
    * made counts as durable only after this process has synced it too.
    */
   async #ensureFolder(folder: string): Promise<void> {
     if (this.#durableFolders.has(folder)) {
       return;
     }
-    if (folder === this.#folder) {
-      await this.#ensureRoot();
-    } else {
+    if (folder !== this.#folder) {
       await this.#ensureFolder(dirname(folder));
       await makeFolder(folder);
       await syncFolder(dirname(folder));
     }
     this.#durableFolders.add(folder);
-  }
-
-  async #ensureRoot(): Promise<void> {
-    const outermost = await mkdir(this.#folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
-    for (let made = this.#folder; outermost !== undefined; made = dirname(made)) {
-      await syncFolder(dirname(made));
-      if (made === outermost) {
-        return;
-      }
-    }
   }
 
   /** Removes what processes that died left behind. Parallel puts may do it twice; no harm. */

@@ -60,6 +60,7 @@ describe('openObjectStore', () => {
     expect(await Array.fromAsync(store.list('', signal))).toEqual([]);
     expect(await readdir(folder)).toEqual([]);
 
+    await store.makePlace(signal);
     await store.put('fmt/0', Uint8Array.of(1), signal);
 
     expect(await readdir(join(folder, 'a', 'vault', 'fmt'))).toEqual(['0']);

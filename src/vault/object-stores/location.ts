@@ -45,7 +45,7 @@ const NETWORK_FILE_SYSTEMS = new Map([
 
 /**
  * Opens the objects at a folder or at `s3://bucket/prefix`. Nothing is made; a folder that is not
- * there yet is made by the first put. Operations repeat while the store is unreachable.
+ * there yet is made by `makePlace`. Operations repeat while the store is unreachable.
  *
  * @throws Fault `store.invalid-location` for anything else, and for a folder on a network file
  *   system unless the options allow it

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { Fault } from '../../kernel/fault.ts';
+import { refuseTooLarge } from '../object-limit.ts';
 import {
   ObjectStore,
   type ObjectEntry,
@@ -40,7 +41,9 @@ export class MemoryObjectStore extends ObjectStore {
   override async get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined> {
     signal.throwIfAborted();
     assertObjectKey(key);
-    return this.#objects.get(key)?.slice();
+    const object = this.#objects.get(key);
+    refuseTooLarge(key, object?.length ?? 0);
+    return object?.slice();
   }
 
   override async getRange(

@@ -4,6 +4,9 @@ import { dirname } from 'node:path';
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE, syncFolder } from '../../kernel/durable-file.ts';
 import { systemCode } from '../../kernel/fault.ts';
 
+/** One read of Node takes a signed 32-bit length, and aborts the process for a longer one. */
+const READ_BYTES_MAX = 2 ** 30;
+
 /** True when the error says that there is no such file, be it that one of its folders is a file. */
 export function isMissing(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '');
@@ -49,7 +52,8 @@ export async function readExactly(
   const data = Buffer.allocUnsafeSlow(end - start);
   let done = 0;
   while (done < data.length) {
-    const { bytesRead } = await handle.read(data, done, data.length - done, start + done);
+    const length = Math.min(data.length - done, READ_BYTES_MAX);
+    const { bytesRead } = await handle.read(data, done, length, start + done);
     if (bytesRead === 0) {
       // Somebody is cutting the file while we read. What is missing shows in the length.
       return data.subarray(0, done);

@@ -49,6 +49,16 @@ describeObjectStore(
 );
 
 describe('RetryingObjectStore', () => {
+  it('waits for who answers nonsense, and says so in the end', async () => {
+    const { faulty, store } = setUp(({ index }) => (index < 2 ? 'nonsense' : undefined));
+    await store.put('a', Uint8Array.of(1), signal);
+    expect(faulty.requestCount).toBe(3);
+
+    faulty.follow(() => 'nonsense');
+    await expect(store.get('a', signal)).rejects.toMatchObject({ code: 'store.nonsense' });
+    expect(faulty.requestCount).toBeGreaterThan(5);
+  });
+
   it('waits longer each time, and goes on when the store is back', async () => {
     const { clock, faulty, store } = setUp(({ index }) => (index < 4 ? 'unreachable' : undefined));
 

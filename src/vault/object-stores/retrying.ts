@@ -29,8 +29,8 @@ export interface RetryOptions {
 }
 
 /**
- * Tries an operation again while the store is unreachable: its server restarts, its network is
- * gone, it is too busy. Everything else fails at once. An operation that timed out may have taken
+ * Tries an operation again while the store is unreachable or something else answers in its place: its
+ * server restarts, its network is gone, it is too busy, a gateway shows its page. Everything else fails at once. An operation that timed out may have taken
  * place; repeating it is safe because two puts of one key carry the same bytes.
  */
 export class RetryingObjectStore extends StoreLayer {
@@ -46,6 +46,10 @@ export class RetryingObjectStore extends StoreLayer {
       chance: () => randomInt(2 ** 32) / 2 ** 32,
       ...options,
     };
+  }
+
+  override makePlace(signal: AbortSignal): Promise<void> {
+    return this.#repeat(signal, () => this.store.makePlace(signal));
   }
 
   override put(
@@ -132,7 +136,7 @@ class Patience {
   async waitAfter(error: unknown): Promise<void> {
     const { clock, patienceMs, firstDelayMs, wait, chance } = this.#options;
     this.#signal.throwIfAborted();
-    if (!isFault(error, 'store.unreachable')) {
+    if (!isFault(error, 'store.unreachable') && !isFault(error, 'store.nonsense')) {
       throw error;
     }
     const nowMs = clock.monotonicMs();

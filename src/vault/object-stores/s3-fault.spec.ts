@@ -1,9 +1,11 @@
 import { Fault, isFault } from '../../kernel/fault.ts';
-import { faultOfS3Error, isNoSuchObject, isRangeBehindEnd } from './s3-fault.ts';
+import { faultOfS3Error, isNoSuchObject, isNotFound, isRangeBehindEnd } from './s3-fault.ts';
 
 function answer(status: number, name = 'UnknownError'): Error {
   return Object.assign(new Error('from the server'), {
     name,
+    // The SDK has a name of its own where the server gave none.
+    ...(['UnknownError', 'NotFound'].includes(name) ? {} : { Code: name }),
     $metadata: { httpStatusCode: status },
   });
 }
@@ -30,6 +32,12 @@ describe('faultOfS3Error', () => {
     ['UnknownError', 429, 'store.unreachable'],
     ['InternalError', 500, 'store.unreachable'],
     ['SlowDown', 503, 'store.unreachable'],
+    ['ExpiredToken', 400, 'store.denied'],
+    ['InvalidToken', 400, 'store.denied'],
+    ['IllegalLocationConstraintException', 400, 'store.invalid-location'],
+    ['UnknownError', 200, 'store.nonsense'],
+    ['UnknownError', 302, 'store.nonsense'],
+    ['NotFound', 404, 'store.nonsense'],
     ['NotImplemented', 501, 'store.refused'],
     ['InvalidArgument', 400, 'store.refused'],
   ])('%s %i is %s', (name, status, code) => {
@@ -60,9 +68,14 @@ describe('faultOfS3Error', () => {
 });
 
 describe('answers that are no failures', () => {
-  it('knows a missing object, with and without a code', () => {
+  it('knows a missing object by the name of the error, not by the status alone', () => {
     expect(isNoSuchObject(answer(404, 'NoSuchKey'))).toBe(true);
-    expect(isNoSuchObject(answer(404, 'NotFound'))).toBe(true);
+    expect(isNoSuchObject(answer(404, 'NoSuchVersion'))).toBe(true);
+    expect(isNoSuchObject(answer(404, 'NotFound'))).toBe(false);
+    expect(isNoSuchObject(answer(404, 'UnknownError'))).toBe(false);
+    expect(isNotFound(answer(404, 'NoSuchObjectLockConfiguration'))).toBe(true);
+    expect(isNotFound(answer(404, 'NotFound'))).toBe(false);
+    expect(isNotFound(answer(404, 'NoSuchBucket'))).toBe(false);
     expect(isNoSuchObject(answer(404, 'NoSuchBucket'))).toBe(false);
     // An account that versitygw does not know.
     expect(isNoSuchObject(answer(404, 'XAdminUserNotFound'))).toBe(false);

@@ -1,7 +1,10 @@
 import { Fault, isFault, systemCode, type FaultCode } from '../../kernel/fault.ts';
 
 interface S3Error {
+  /** Of the error that the server names in its answer; of what was thrown if it names none. */
   readonly name: string;
+  /** The answer is an error of S3, with a code. */
+  readonly isNamed: boolean;
   readonly message: string;
   readonly status: number | undefined;
 }
@@ -16,6 +19,10 @@ const DENIED: Meaning = {
   code: 'store.denied',
   text: 'refuses these credentials. Check the AWS settings and the policy of the bucket.',
 };
+const EXPIRED: Meaning = {
+  code: 'store.denied',
+  text: 'refuses these credentials, which have expired. Renew them and repeat.',
+};
 const FULL: Meaning = { code: 'store.full', text: 'has no space left. Make room and repeat.' };
 const MISMATCH: Meaning = {
   code: 'store.hash-mismatch',
@@ -26,6 +33,11 @@ const WRONG_REGION: Meaning = {
   text: 'is in another region. Give the right one with --region.',
 };
 
+const NONSENSE: Meaning = {
+  code: 'store.nonsense',
+  text: 'answers with something that is not S3. Look for a proxy or a page of somebody else on the way.',
+};
+
 /** Error names that say more than their HTTP status. */
 const BY_NAME: Readonly<Record<string, Meaning>> = {
   NoSuchBucket: { code: 'store.bucket-missing', text: 'does not exist. Create the bucket first.' },
@@ -34,6 +46,9 @@ const BY_NAME: Readonly<Record<string, Meaning>> = {
     text: 'needs credentials and none were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a profile.',
   },
   InvalidAccessKeyId: DENIED,
+  ExpiredToken: EXPIRED,
+  InvalidToken: EXPIRED,
+  TokenRefreshRequired: EXPIRED,
   // versitygw, with the status 404.
   XAdminUserNotFound: DENIED,
   RequestTimeTooSkewed: {
@@ -50,6 +65,7 @@ const BY_NAME: Readonly<Record<string, Meaning>> = {
   BadDigest: MISMATCH,
   PermanentRedirect: WRONG_REGION,
   AuthorizationHeaderMalformed: WRONG_REGION,
+  IllegalLocationConstraintException: WRONG_REGION,
   InvalidBucketName: {
     code: 'store.invalid-location',
     text: 'is no valid name of a bucket.',
@@ -70,7 +86,9 @@ export function faultOfS3Error(error: unknown, location: string): unknown {
   const said = readError(error);
   const code = systemCode(error);
   const meaning =
-    BY_NAME[said.name] ?? meaningOfStatus(said.status) ?? meaningWithoutAnswer(said, code);
+    BY_NAME[said.name] ??
+    meaningOfStatus(said) ??
+    (said.status === undefined ? meaningWithoutAnswer(said, code) : NONSENSE);
   if (meaning === undefined) {
     return error;
   }
@@ -83,10 +101,22 @@ export function faultOfS3Error(error: unknown, location: string): unknown {
   );
 }
 
-/** True for the answer to a get of an object that is not there, in a bucket that is. */
+/** What servers say of an object, or of a version of it, that is not there. */
+const ABSENT = ['NoSuchKey', 'NoSuchVersion', 'NoSuchObject'];
+
+/**
+ * True for the answer to a get of an object that is not there, in a bucket that is. Only the server says so, by
+ * the name of the error: the page of a proxy has the status 404 too.
+ */
 export function isNoSuchObject(error: unknown): boolean {
-  const { name, status } = readError(error);
-  return status === 404 && !Object.hasOwn(BY_NAME, name);
+  const { name, isNamed, status } = readError(error);
+  return status === 404 && isNamed && ABSENT.includes(name);
+}
+
+/** True for an error of S3 with the status 404, about anything but the bucket or the account. */
+export function isNotFound(error: unknown): boolean {
+  const { name, isNamed, status } = readError(error);
+  return status === 404 && isNamed && !Object.hasOwn(BY_NAME, name);
 }
 
 /** True if the server answered with this HTTP status. */
@@ -101,25 +131,28 @@ export function isRangeBehindEnd(error: unknown): boolean {
 
 function readError(error: unknown): S3Error {
   if (!Error.isError(error)) {
-    return { name: '', message: String(error), status: undefined };
+    return { name: '', isNamed: false, message: String(error), status: undefined };
   }
   const { $metadata: metadata, Code: code } = error as {
     $metadata?: { httpStatusCode?: number };
     Code?: unknown;
   };
-  const name = typeof code === 'string' ? code : error.name;
-  return { name, message: error.message, status: metadata?.httpStatusCode };
+  const isNamed = typeof code === 'string';
+  const name = isNamed ? code : error.name;
+  return { name, isNamed, message: error.message, status: metadata?.httpStatusCode };
 }
 
-function meaningOfStatus(status: number | undefined): Meaning | undefined {
+function meaningOfStatus({ status, isNamed }: S3Error): Meaning | undefined {
   if (status === undefined || status < 300) {
     return undefined;
   }
-  if (status === 401 || status === 403) {
-    return DENIED;
+  if (!isNamed && (status === 404 || status < 400)) {
+    // What is missing or elsewhere has a name in S3; the pages of others have none.
+    return NONSENSE;
   }
-  if (status === 507) {
-    return FULL;
+  const meaning = { 401: DENIED, 403: DENIED, 507: FULL }[status];
+  if (meaning !== undefined) {
+    return meaning;
   }
   if (status === 408 || status === 429 || (status >= 500 && status !== 501)) {
     return { code: 'store.unreachable', text: 'cannot answer now.' };

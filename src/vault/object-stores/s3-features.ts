@@ -16,10 +16,9 @@ import { isFault } from '../../kernel/fault.ts';
 import { BucketFeatures, type ObjectLock, type ObjectVersion } from '../bucket-features.ts';
 import type { ObjectKey, ObjectPart, ObjectRange } from '../object-store.ts';
 import { isObjectKey } from './object-key.ts';
-import { hasStatus, isRangeBehindEnd } from './s3-fault.ts';
+import { PageChain, wrongDone, wrongPage, wrongPut } from './s3-answers.ts';
+import { hasStatus, isNotFound, isRangeBehindEnd } from './s3-fault.ts';
 import { decodeName, headerOf, ifObject, type S3Requests } from './s3-requests.ts';
-
-const WHOLE = { offset: 0, length: Number.MAX_SAFE_INTEGER };
 
 interface VersionName {
   readonly key: ObjectKey;
@@ -37,7 +36,9 @@ export class S3BucketFeatures extends BucketFeatures {
 
   override async *listVersions(prefix: string, signal: AbortSignal): AsyncIterable<ObjectVersion> {
     const { bucket, client, prefix: place } = this.#requests;
+    const chain = new PageChain();
     let page: ListObjectVersionsCommandOutput | undefined;
+    let lastKey = '';
     do {
       const command: ListObjectVersionsCommand = new ListObjectVersionsCommand({
         Bucket: bucket,
@@ -49,6 +50,12 @@ export class S3BucketFeatures extends BucketFeatures {
       page = await this.#requests.attempt(signal, () =>
         client.send(command, { abortSignal: signal }),
       );
+      this.#requests.require(wrongPage(page, place + prefix) || chain.wrong(...versionsPage(page)));
+      const keys = namesIn(page);
+      if ((keys[0] ?? lastKey) < lastKey || !keys.every((key) => key.startsWith(place + prefix))) {
+        throw this.#requests.nonsense('a list of versions goes back, or out of its prefix');
+      }
+      lastKey = keys.at(-1) ?? lastKey;
       yield* this.#versionsOf(page);
     } while (page.IsTruncated === true);
   }
@@ -66,7 +73,11 @@ export class S3BucketFeatures extends BucketFeatures {
     return this.#requests.attempt(signal, async () => {
       try {
         const answer = await ifObject(this.#requests.client.send(command, { abortSignal: signal }));
-        return answer && (await this.#requests.partOf(answer, range ?? WHOLE));
+        if (answer !== undefined && range === undefined) {
+          const data = await this.#requests.wholeOf(key, answer);
+          return { data, objectSize: data.length };
+        }
+        return answer && range && (await this.#requests.partOf(answer, range));
       } catch (error) {
         if (range !== undefined && isRangeBehindEnd(error)) {
           const whole = await this.getVersion({ key, versionId }, undefined, signal);
@@ -87,9 +98,10 @@ export class S3BucketFeatures extends BucketFeatures {
       VersionId: versionId,
       ...(bypass ? { BypassGovernanceRetention: true } : {}),
     });
-    await this.#send(signal, () =>
+    const answer = await this.#send(signal, () =>
       ifObject(this.#requests.client.send(command, { abortSignal: signal })),
     );
+    this.#requests.require(answer === undefined ? '' : wrongDone('a removal', answer));
   }
 
   override async versioning(signal: AbortSignal): Promise<'enabled' | 'suspended' | 'off'> {
@@ -103,7 +115,7 @@ export class S3BucketFeatures extends BucketFeatures {
   override async lockEnabled(signal: AbortSignal): Promise<boolean> {
     const command = new GetObjectLockConfigurationCommand({ Bucket: this.#requests.bucket });
     const answer = await this.#send(signal, () =>
-      ifObject(this.#requests.client.send(command, { abortSignal: signal })),
+      unlessMissing(this.#requests.client.send(command, { abortSignal: signal })),
     );
     return answer?.ObjectLockConfiguration?.ObjectLockEnabled === 'Enabled';
   }
@@ -118,7 +130,7 @@ export class S3BucketFeatures extends BucketFeatures {
     });
     const answer = await this.#requests.attempt(signal, async () => {
       try {
-        return await ifObject(this.#requests.client.send(command, { abortSignal: signal }));
+        return await unlessMissing(this.#requests.client.send(command, { abortSignal: signal }));
       } catch (error) {
         // An object without a lock, in the words of some servers.
         if (hasStatus(error, 400)) {
@@ -127,10 +139,17 @@ export class S3BucketFeatures extends BucketFeatures {
         throw error;
       }
     });
-    const { Mode: mode, RetainUntilDate: until } = answer?.Retention ?? {};
-    return mode === undefined || until === undefined
-      ? undefined
-      : { mode: mode === 'COMPLIANCE' ? 'compliance' : 'governance', untilMs: until.getTime() };
+    if (answer === undefined) {
+      return undefined;
+    }
+    const { Mode: mode, RetainUntilDate: until } = answer.Retention ?? {};
+    if (mode === undefined || until === undefined) {
+      throw this.#requests.nonsense('a lock has no mode or no end');
+    }
+    return {
+      mode: mode === 'COMPLIANCE' ? 'compliance' : 'governance',
+      untilMs: until.getTime(),
+    };
   }
 
   override async setLock(
@@ -146,7 +165,10 @@ export class S3BucketFeatures extends BucketFeatures {
         RetainUntilDate: new Date(untilMs),
       },
     });
-    await this.#send(signal, () => this.#requests.client.send(command, { abortSignal: signal }));
+    const answer = await this.#send(signal, () =>
+      this.#requests.client.send(command, { abortSignal: signal }),
+    );
+    this.#requests.require(wrongDone('a lock', answer));
   }
 
   override async putIfAbsent(
@@ -162,7 +184,8 @@ export class S3BucketFeatures extends BucketFeatures {
     });
     return this.#requests.attempt(signal, async () => {
       try {
-        await this.#requests.client.send(command, { abortSignal: signal });
+        const answer = await this.#requests.client.send(command, { abortSignal: signal });
+        this.#requests.require(wrongPut(answer));
         return true;
       } catch (error) {
         // 409: the server noticed the other one while it was writing.
@@ -180,6 +203,7 @@ export class S3BucketFeatures extends BucketFeatures {
     signal: AbortSignal,
   ): AsyncIterable<ObjectKey> {
     const { bucket, client, prefix: place } = this.#requests;
+    const chain = new PageChain();
     let page: ListObjectsV2CommandOutput | undefined;
     do {
       const command: ListObjectsV2Command = new ListObjectsV2Command({
@@ -189,7 +213,10 @@ export class S3BucketFeatures extends BucketFeatures {
         ContinuationToken: page?.NextContinuationToken,
       });
       page = await this.#send(signal, () => client.send(command, { abortSignal: signal }));
-      for (const { Key: name } of page.Contents ?? []) {
+      this.#requests.require(wrongPage(page, place + prefix));
+      const { Contents: entries = [], IsTruncated, NextContinuationToken: next } = page;
+      this.#requests.require(chain.wrong(entries.length, IsTruncated, next));
+      for (const { Key: name } of entries) {
         yield (name ?? '').slice(place.length);
       }
     } while (page.NextContinuationToken !== undefined);
@@ -245,4 +272,34 @@ export class S3BucketFeatures extends BucketFeatures {
     // Stable: times say nothing where a clock was set back, the order of the server does.
     return found.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
   }
+}
+
+/** `undefined` in place of the error of S3 that says that there is none: no object, no lock, no settings. */
+async function unlessMissing<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isNotFound(error)) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** How many entries a page has, whether it goes on, and where. */
+function versionsPage({
+  Versions: versions = [],
+  DeleteMarkers: markers = [],
+  IsTruncated: isTruncated,
+  NextKeyMarker: key,
+  NextVersionIdMarker: version = '',
+}: ListObjectVersionsCommandOutput): [number, boolean | undefined, string | undefined] {
+  const next = isTruncated === true && key !== undefined ? `${key}?${version}` : undefined;
+  return [versions.length + markers.length, isTruncated, next];
+}
+
+/** In ascending order; pages come in order, and in a page versions and markers stand apart. */
+function namesIn({ Versions, DeleteMarkers }: ListObjectVersionsCommandOutput): string[] {
+  const all = [...(Versions ?? []), ...(DeleteMarkers ?? [])];
+  return all.map(({ Key }) => decodeName(Key ?? '')).sort();
 }

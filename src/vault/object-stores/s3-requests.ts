@@ -1,10 +1,11 @@
 import type { GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3';
 import type { Readable } from 'node:stream';
 import { Fault } from '../../kernel/fault.ts';
+import { objectBytesMax, tooLarge } from '../object-limit.ts';
 import type { ObjectKey, ObjectPart, ObjectRange } from '../object-store.ts';
 import { assertObjectKey } from './object-key.ts';
 import { resolveRange } from './object-range.ts';
-import { faultOfS3Error, isNoSuchObject } from './s3-fault.ts';
+import { faultOfS3Error, hasStatus, isNoSuchObject } from './s3-fault.ts';
 
 /** What all requests to one place in one bucket share. */
 export class S3Requests {
@@ -26,6 +27,23 @@ export class S3Requests {
     return { Bucket: this.bucket, Key: this.prefix + key };
   }
 
+  /** Not even the form of an answer: believed in nothing, and asked again. */
+  nonsense(what: string): Fault {
+    const { location } = this;
+    return new Fault(
+      'store.nonsense',
+      `${location} answers with something that is not S3: ${what}. Look for a proxy or a page of somebody else on the way, and check --endpoint.`,
+      { location },
+    );
+  }
+
+  /** @param wrong what is wrong with an answer; empty if nothing is */
+  require(wrong: string): void {
+    if (wrong !== '') {
+      throw this.nonsense(wrong);
+    }
+  }
+
   refusal(what: string): Fault {
     const { location } = this;
     return new Fault('store.refused', `${location} ${what}`, { location });
@@ -41,29 +59,71 @@ export class S3Requests {
     }
   }
 
-  async partOf(answer: GetObjectCommandOutput, range: ObjectRange): Promise<ObjectPart> {
-    const data = await this.readBody(answer);
-    const sent = /^bytes (\d+)-\d+\/(\d+)$/.exec(answer.ContentRange ?? '');
-    if (sent === null) {
-      // The server ignored the range.
-      const { start, end } = resolveRange(range, data.length);
-      return { data: data.subarray(start, end), objectSize: data.length };
+  /** The whole object. @throws Fault `vault.*-corrupt` if it is larger than any of its kind */
+  async wholeOf(key: ObjectKey, answer: GetObjectCommandOutput): Promise<Uint8Array> {
+    const bytesMax = objectBytesMax(key);
+    if (answer.$metadata.httpStatusCode !== 200) {
+      throw this.#refuseBody(answer, this.nonsense('a part in place of an object'));
     }
-    const objectSize = Number(sent[2]);
+    this.#checkObject(answer);
+    if ((answer.ContentLength ?? 0) > bytesMax) {
+      throw this.#refuseBody(answer, tooLarge(key, answer.ContentLength));
+    }
+    return this.#readBody(answer, bytesMax, () => tooLarge(key));
+  }
+
+  /** The part of an object that was asked for. */
+  async partOf(answer: GetObjectCommandOutput, range: ObjectRange): Promise<ObjectPart> {
+    this.#checkObject(answer);
+    const sent = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(answer.ContentRange ?? '');
+    const isPart = answer.$metadata.httpStatusCode === 206 && sent !== null;
+    const objectSize = isPart ? Number(sent[3]) : (answer.ContentLength ?? Infinity);
     const { start, end } = resolveRange(range, objectSize);
-    if (Number(sent[1]) !== start || data.length !== end - start) {
-      throw this.refusal('answers with other bytes than it was asked for.');
+    // Some servers answer with the whole object when that is what the range comes to.
+    const isAsked = isPart
+      ? Number(sent[1]) === start && Number(sent[2]) === end - 1
+      : start === 0 && end === objectSize;
+    const other = (): Fault => this.nonsense('other bytes than it was asked for');
+    if (!isAsked) {
+      throw this.#refuseBody(answer, other());
+    }
+    const data = await this.#readBody(answer, end - start, other);
+    if (data.length !== end - start) {
+      throw other();
     }
     return { data, objectSize };
   }
 
-  async readBody({ Body: body, ContentLength: size }: GetObjectCommandOutput): Promise<Uint8Array> {
-    // In Node the body is always a Readable. It is read to its end or destroyed, never left alone:
-    // an unread body keeps its connection for ever.
+  #checkObject(answer: GetObjectCommandOutput): void {
+    if (answer.ETag === undefined) {
+      throw this.#refuseBody(answer, this.nonsense('an object without an ETag'));
+    }
+  }
+
+  /** An unread body keeps its connection for ever: it is read to its end or destroyed, never left alone. */
+  #refuseBody({ Body: body }: GetObjectCommandOutput, fault: Fault): Fault {
+    const source = body as Readable | undefined;
+    source?.on('error', () => undefined);
+    source?.destroy();
+    return fault;
+  }
+
+  /** Stops at once when more than `bytesMax` come. */
+  async #readBody(
+    { Body: body, ContentLength: size }: GetObjectCommandOutput,
+    bytesMax: number,
+    exceeded: () => Fault,
+  ): Promise<Uint8Array> {
+    // In Node the body is always a Readable; leaving the loop destroys it.
     const source = body as Readable | undefined;
     const pieces: Buffer[] = [];
+    let bytes = 0;
     for await (const piece of source ?? []) {
       pieces.push(piece as Buffer);
+      bytes += (piece as Buffer).length;
+      if (bytes > bytesMax) {
+        throw exceeded();
+      }
     }
     const data = pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
     if (size !== undefined && data.length !== size) {
@@ -87,6 +147,21 @@ export async function ifObject<Answer>(answer: Promise<Answer>): Promise<Answer 
     return await answer;
   } catch (error) {
     if (isNoSuchObject(error)) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** `undefined` in place of an error with this HTTP status. */
+export async function unlessStatus<Answer>(
+  status: number,
+  answer: Promise<Answer>,
+): Promise<Answer | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (hasStatus(error, status)) {
       return undefined;
     }
     throw error;

@@ -20,9 +20,10 @@ import {
 } from '../object-store.ts';
 import { assertListPrefix, isObjectKey } from './object-key.ts';
 import { assertRange } from './object-range.ts';
+import { PageChain, wrongDone, wrongPage, wrongPut } from './s3-answers.ts';
 import { isRangeBehindEnd } from './s3-fault.ts';
 import { S3BucketFeatures } from './s3-features.ts';
-import { decodeName, headerOf, ifObject, S3Requests } from './s3-requests.ts';
+import { decodeName, headerOf, ifObject, S3Requests, unlessStatus } from './s3-requests.ts';
 
 /** A put may take this long, and then as long as its bytes take over a line this slow. */
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -78,19 +79,20 @@ export class S3ObjectStore extends ObjectStore {
       declareHash(command, Buffer.from(options.sha256).toString('hex'));
     }
     const uploadMs = (data.byteLength / UPLOAD_BYTES_PER_SECOND_MIN) * 1000;
-    await this.#requests.attempt(signal, () =>
+    const answer = await this.#requests.attempt(signal, () =>
       this.#requests.client.send(command, {
         abortSignal: signal,
         requestTimeout: REQUEST_TIMEOUT_MS + uploadMs,
       }),
     );
+    this.#requests.require(wrongPut(answer));
   }
 
   override async get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined> {
     const command = new GetObjectCommand(this.#requests.name(key));
     return this.#requests.attempt(signal, async () => {
       const answer = await ifObject(this.#requests.client.send(command, { abortSignal: signal }));
-      return answer && this.#requests.readBody(answer);
+      return answer && this.#requests.wholeOf(key, answer);
     });
   }
 
@@ -137,10 +139,11 @@ export class S3ObjectStore extends ObjectStore {
 
   override async remove(key: ObjectKey, signal: AbortSignal): Promise<void> {
     const command = new DeleteObjectCommand(this.#requests.name(key));
-    await this.#requests.attempt(signal, () =>
+    const answer = await this.#requests.attempt(signal, () =>
       // Some servers answer 404 where AWS answers 204.
       ifObject(this.#requests.client.send(command, { abortSignal: signal })),
     );
+    this.#requests.require(answer === undefined ? '' : wrongDone('a removal', answer));
   }
 
   override async close(): Promise<void> {
@@ -150,25 +153,31 @@ export class S3ObjectStore extends ObjectStore {
   async #emptyPart(key: ObjectKey, signal: AbortSignal): Promise<ObjectPart | undefined> {
     const command = new HeadObjectCommand(this.#requests.name(key));
     const answer = await this.#requests.attempt(signal, () =>
-      ifObject(this.#requests.client.send(command, { abortSignal: signal })),
+      unlessStatus(404, this.#requests.client.send(command, { abortSignal: signal })),
     );
     if (answer === undefined) {
-      // A refusal of a HEAD has no body, and some servers answer 404 to an account that they do not know.
+      // The answer to a HEAD has no body that says whose 404 it is.
       const part = await this.getRange(key, { offset: 0, length: 1 }, signal);
       return part && { data: new Uint8Array(0), objectSize: part.objectSize };
     }
-    return { data: new Uint8Array(0), objectSize: answer.ContentLength ?? 0 };
+    const { ETag: tag, ContentLength: objectSize } = answer;
+    if (tag === undefined || objectSize === undefined) {
+      throw this.#requests.nonsense('an object has no ETag or no size');
+    }
+    return { data: new Uint8Array(0), objectSize };
   }
 
   async *#pages(
     prefix: string,
     signal: AbortSignal,
   ): AsyncIterable<{ readonly name: string; readonly size: number }> {
+    const chain = new PageChain();
+    const wanted = this.#requests.prefix + prefix;
     let token: string | undefined;
     do {
       const command: ListObjectsV2Command = new ListObjectsV2Command({
         Bucket: this.#requests.bucket,
-        Prefix: this.#requests.prefix + prefix,
+        Prefix: wanted,
         // Foreign names may hold what XML cannot.
         EncodingType: 'url',
         ...(token === undefined ? {} : { ContinuationToken: token }),
@@ -176,14 +185,16 @@ export class S3ObjectStore extends ObjectStore {
       const page: ListObjectsV2CommandOutput = await this.#requests.attempt(signal, () =>
         this.#requests.client.send(command, { abortSignal: signal }),
       );
-      for (const { Key: name, Size: size } of page.Contents ?? []) {
-        if (name !== undefined && size !== undefined) {
-          yield { name: decodeName(name), size };
-        }
-      }
+      this.#requests.require(wrongPage(page, wanted));
+      const { Contents: entries = [] } = page;
       token = page.NextContinuationToken;
-      if (page.IsTruncated === true && token === undefined) {
-        throw this.#requests.refusal('cut a list short without saying how to go on.');
+      this.#requests.require(chain.wrong(entries.length, page.IsTruncated, token));
+      for (const { Key: key, Size: size } of entries) {
+        const name = decodeName(key ?? '');
+        if (!name.startsWith(wanted) || size === undefined) {
+          throw this.#requests.nonsense('a list names what is not of its prefix, or has no size');
+        }
+        yield { name, size };
       }
     } while (token !== undefined);
   }

@@ -128,7 +128,7 @@ async function wasRefused(operation: Promise<void>): Promise<boolean> {
     await operation;
     return false;
   } catch (error) {
-    if (isFault(error) && error.code !== 'store.unreachable') {
+    if (isFault(error) && error.kind !== 'unavailable') {
       return true;
     }
     throw error;

@@ -3,6 +3,7 @@ import { parseJson, require } from '../binary.ts';
 import { decodeControl, encodeControl, parseControlBody } from '../control-object.ts';
 import { PREFIXES } from '../layout.ts';
 import { PROBE_DETAIL_CHARACTERS_MAX, PROBE_LOCATION_CHARACTERS_MAX } from '../limits.ts';
+import { getOrDamage } from '../object-limit.ts';
 import { newestNumbered, nextNumbered } from '../numbered-objects.ts';
 import type { ObjectKey } from '../object-store.ts';
 import type { VaultBase } from '../packs.ts';
@@ -59,8 +60,8 @@ export async function newestCapabilities(
   signal: AbortSignal,
 ): Promise<Capabilities | undefined> {
   const key = await newestNumbered(base.store, PREFIXES.probes, signal);
-  const object = key === undefined ? undefined : await base.store.get(key, signal);
-  if (key === undefined || object === undefined) {
+  const object = key === undefined ? undefined : await getOrDamage(base.store, key, signal);
+  if (key === undefined || object === undefined || isFault(object)) {
     return undefined;
   }
   try {

@@ -293,7 +293,7 @@ async function settled(check: Promise<Finding>): Promise<Finding> {
   try {
     return await check;
   } catch (error) {
-    if (!isFault(error) || error.code === 'store.unreachable') {
+    if (!isFault(error) || error.kind === 'unavailable') {
       throw error;
     }
     const { answer } = error.context;

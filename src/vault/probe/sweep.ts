@@ -101,7 +101,7 @@ async function tried(operation: () => Promise<void>): Promise<boolean> {
     await operation();
     return true;
   } catch (error) {
-    if (isFault(error) && error.code !== 'store.unreachable') {
+    if (isFault(error) && error.kind !== 'unavailable') {
       return false;
     }
     throw error;

@@ -1,9 +1,10 @@
-import { isFault } from '../../kernel/fault.ts';
+import { isFault, type Fault } from '../../kernel/fault.ts';
 import { decodeControl, type ControlKind } from '../control-object.ts';
 import { decodeFormat } from '../format-object.ts';
 import { decodeKeyObject } from '../key-object.ts';
 import type { KeyTree } from '../key-tree.ts';
 import { pointKey, PREFIXES } from '../layout.ts';
+import { getOrDamage } from '../object-limit.ts';
 import type { ObjectKey } from '../object-store.ts';
 import { openSigned } from '../signed-object.ts';
 import type { VaultInside } from '../vault.ts';
@@ -29,7 +30,7 @@ export async function damagedObjects(
   const damaged: ObjectKey[] = [];
   for (const prefix of PREFIXES_CHECKED) {
     for await (const { key } of base.store.list(prefix, signal)) {
-      const object = await base.store.get(key, signal);
+      const object = await getOrDamage(base.store, key, signal);
       if (object !== undefined && !verifies(base.keys, key, object)) {
         damaged.push(key);
       }
@@ -50,7 +51,10 @@ export async function damagedObjects(
 }
 
 /** Whether a holder of the key wrote exactly this under exactly this name. */
-export function verifies(keys: KeyTree, key: ObjectKey, object: Uint8Array): boolean {
+export function verifies(keys: KeyTree, key: ObjectKey, object: Uint8Array | Fault): boolean {
+  if (isFault(object)) {
+    return false;
+  }
   try {
     if (key.startsWith(PREFIXES.format) && !isRetiredList(key)) {
       decodeFormat(keys, key, object);

@@ -83,11 +83,11 @@ export class DamagedSlots {
 
   /** A list that does not verify protects nothing; it is as if nobody had looked. */
   async #get(kind: 'bad' | 'done', key: ObjectKey, signal: AbortSignal): Promise<SlotSet> {
-    const object = await this.#base.store.get(key, signal);
-    if (object === undefined) {
-      return new SlotSet();
-    }
     try {
+      const object = await this.#base.store.get(key, signal);
+      if (object === undefined) {
+        return new SlotSet();
+      }
       return decodeSlotSet(this.#base, kind, key, object);
     } catch (error) {
       if (!isFault(error, 'vault.control-corrupt')) {

@@ -2,6 +2,7 @@ import { Fault, isFault } from '../../kernel/fault.ts';
 import { encodeFormat } from '../format-object.ts';
 import type { KeyTree } from '../key-tree.ts';
 import { numberedKey, numberOf, PREFIXES } from '../layout.ts';
+import { getOrDamage, isSame } from '../object-limit.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { verifies } from '../proof/control-check.ts';
 import { unlockVault } from '../unlock.ts';
@@ -80,9 +81,14 @@ async function repairKeys(
     isRecovery(object) ? 2 : object.key === openedBy ? 1 : 0;
   const there = (await keysAt(copy, signal)).toSorted((a, b) => rank(a) - rank(b));
   for (const { key } of there) {
-    const [mine, theirs] = [await store.get(key, signal), await copy.get(key, signal)];
-    const isSame = mine !== undefined && theirs !== undefined && Buffer.from(mine).equals(theirs);
-    if (theirs === undefined || isSame || !verifies(keys, key, theirs)) {
+    const mine = await getOrDamage(store, key, signal);
+    const theirs = await getOrDamage(copy, key, signal);
+    if (
+      theirs === undefined ||
+      isFault(theirs) ||
+      isSame(mine, theirs) ||
+      !verifies(keys, key, theirs)
+    ) {
       continue;
     }
     const was = mine === undefined ? 'missing' : 'damaged';
@@ -118,12 +124,12 @@ interface Inspected {
 async function inspect(
   store: ObjectStore,
   prefix: string,
-  check: (key: ObjectKey, object: Uint8Array) => boolean,
+  check: (key: ObjectKey, object: Uint8Array | Fault) => boolean,
   signal: AbortSignal,
 ): Promise<Inspected[]> {
   const found: Inspected[] = [];
   for await (const { key } of store.list(prefix, signal)) {
-    const object = await store.get(key, signal);
+    const object = await getOrDamage(store, key, signal);
     if (object !== undefined) {
       found.push({ key, isWhole: check(key, object) });
     }

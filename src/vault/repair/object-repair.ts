@@ -1,6 +1,7 @@
 import { isFault } from '../../kernel/fault.ts';
 import { ExcludedSlots } from '../excluded-slots.ts';
 import { pointKey, PREFIXES, sealKey } from '../layout.ts';
+import { getOrDamage, isSame } from '../object-limit.ts';
 import { nextNumbered } from '../numbered-objects.ts';
 import { encodeFormat } from '../format-object.ts';
 import { MapNodes } from '../map-tree.ts';
@@ -81,7 +82,7 @@ async function repairObject(
   signal: AbortSignal,
 ): Promise<ObjectRepair | undefined> {
   const { base } = inside;
-  const here = await base.store.get(key, signal);
+  const here = await getOrDamage(base.store, key, signal);
   if (here !== undefined && verifies(inside.base.keys, key, here)) {
     return undefined;
   }
@@ -110,8 +111,10 @@ async function verifiedCopy(
   key: ObjectKey,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
-  const object = await copy.get(key, signal);
-  return object !== undefined && verifies(inside.base.keys, key, object) ? object : undefined;
+  const object = await getOrDamage(copy, key, signal);
+  return object !== undefined && !isFault(object) && verifies(inside.base.keys, key, object)
+    ? object
+    : undefined;
 }
 
 /** The format with the highest number counts: one more is as good as mending the last. */
@@ -171,8 +174,9 @@ async function repairFrom(
   signal: AbortSignal,
 ): Promise<ObjectRepair | undefined> {
   const { key, apply, overwrite } = options;
-  const [mine, theirs] = [await store.get(key, signal), await copy.get(key, signal)];
-  if (theirs === undefined || (mine !== undefined && Buffer.from(mine).equals(theirs))) {
+  const mine = await getOrDamage(store, key, signal);
+  const theirs = await getOrDamage(copy, key, signal);
+  if (theirs === undefined || isFault(theirs) || isSame(mine, theirs)) {
     return undefined;
   }
   const was = mine === undefined ? 'missing' : 'damaged';

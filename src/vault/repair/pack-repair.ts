@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import { Fault } from '../../kernel/fault.ts';
+import { Fault, isFault } from '../../kernel/fault.ts';
 import type { FooterCache } from '../footer-cache.ts';
 import type { FrameFetcher } from '../frame-fetcher.ts';
 import { packKey, packPrefix, parsePackKey, randomSuffix, type PackName } from '../layout.ts';
+import { getOrDamage } from '../object-limit.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { PackDraft } from '../pack-draft.ts';
 import type { PackFooter } from '../pack-layout.ts';
@@ -269,8 +270,8 @@ async function gather(
   signal: AbortSignal,
 ): Promise<void> {
   for (const { name } of all) {
-    const object = await fetcher.packs.base.store.get(packKey(name), signal);
-    if (object === undefined) {
+    const object = await getOrDamage(fetcher.packs.base.store, packKey(name), signal);
+    if (object === undefined || isFault(object)) {
       continue;
     }
     const salvage = await salvagePack(fetcher.packs, name, object, cache);

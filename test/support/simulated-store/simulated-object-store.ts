@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { abortable } from '../../../src/kernel/abortable.ts';
 import { Fault } from '../../../src/kernel/fault.ts';
+import { refuseTooLarge } from '../../../src/vault/object-limit.ts';
 import {
   ObjectStore,
   type ObjectEntry,
@@ -59,11 +60,13 @@ export class SimulatedObjectStore extends ObjectStore {
   override async get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined> {
     signal.throwIfAborted();
     assertObjectKey(key);
-    return this.#request(signal, {
+    const object = await this.#request(signal, {
       kind: 'get',
       key,
       perform: (bucket) => bucket.get(key)?.slice(),
     });
+    refuseTooLarge(key, object?.length ?? 0);
+    return object;
   }
 
   override async getRange(

@@ -1,0 +1,47 @@
+import { seededBytes } from '../../test/support/seeded-bytes.ts';
+import { backUp, createVault, openVault, signal, VM } from '../../test/support/vault-lab.ts';
+import { MemoryDisk } from '../disk/memory-disk.ts';
+import { Holds } from './collect/holds.ts';
+import { holdKey, numberedKey, pointKey, PREFIXES, retireKey, sealKey } from './layout.ts';
+import { objectBytesMax } from './object-limit.ts';
+import { MemoryObjectStore } from './object-stores/memory.ts';
+
+/** One more than an object of that key may have. */
+function oversized(key: string): Uint8Array {
+  return new Uint8Array(objectBytesMax(key) + 1);
+}
+
+describe('an object that is larger than any of its kind', () => {
+  it('is damage of itself and hides nothing else', async () => {
+    const store = new MemoryObjectStore();
+    const { vault } = await createVault(store);
+    const disk = new MemoryDisk(100_000);
+    disk.write(0, seededBytes('limits', 50_000));
+    const point = await backUp(vault, disk);
+    const foreign = '01J0000000000000000000000A';
+    const keys = [
+      pointKey(VM.vmId, foreign),
+      sealKey(VM.vmId, foreign),
+      retireKey(VM.vmId, foreign),
+      `${retireKey(VM.vmId, point.id)}.ask`,
+      holdKey(VM.vmId, foreign),
+      numberedKey(PREFIXES.keys, 999_999),
+      numberedKey(PREFIXES.aliases, 1),
+      numberedKey(PREFIXES.damaged, 1),
+    ];
+    for (const key of keys) {
+      await store.put(key, oversized(key), signal);
+    }
+
+    const again = await openVault(store);
+    expect((await again.points(signal)).map(({ id }) => id)).toEqual([point.id]);
+    const { base, log, points } = again.inside;
+    expect(await new Holds(base, log).list(signal)).toEqual([]);
+    expect(await points.standing({ vmId: VM.vmId, id: foreign }, signal)).toBe('doubtful');
+    await expect(again.point(foreign, signal)).rejects.toMatchObject({
+      code: 'vault.point-corrupt',
+    });
+    await backUp(again, disk);
+    expect(await again.points(signal)).toHaveLength(2);
+  });
+});

@@ -1,0 +1,83 @@
+import { Fault, isFault, type FaultCode } from '../kernel/fault.ts';
+import { PREFIXES } from './layout.ts';
+import {
+  CONTROL_OBJECT_BYTES_MAX,
+  KEY_OBJECT_BYTES_MAX,
+  PACK_BYTES_MAX,
+  POINT_OBJECT_BYTES_MAX,
+} from './limits.ts';
+import type { ObjectKey, ObjectStore } from './object-store.ts';
+
+interface ObjectLimit {
+  readonly bytesMax: number;
+  /** What an object that exceeds it is. */
+  readonly code: FaultCode;
+}
+
+const PACK: ObjectLimit = { bytesMax: PACK_BYTES_MAX, code: 'vault.pack-corrupt' };
+const CONTROL: ObjectLimit = {
+  bytesMax: CONTROL_OBJECT_BYTES_MAX,
+  code: 'vault.control-corrupt',
+};
+
+/** By the first part of the key: docs/vault-format.md, section 12. All others are control objects. */
+const BY_PREFIX: Readonly<Record<string, ObjectLimit>> = {
+  [PREFIXES.data]: PACK,
+  [PREFIXES.metadata]: PACK,
+  [PREFIXES.format]: { ...CONTROL, code: 'vault.format-corrupt' },
+  [PREFIXES.keys]: { bytesMax: KEY_OBJECT_BYTES_MAX, code: 'vault.key-corrupt' },
+  [PREFIXES.points]: { bytesMax: POINT_OBJECT_BYTES_MAX, code: 'vault.point-corrupt' },
+  // Objects as large as a pack are tried there.
+  [PREFIXES.probes]: { ...CONTROL, bytesMax: PACK_BYTES_MAX },
+};
+
+function limitOf(key: ObjectKey): ObjectLimit {
+  if (key.endsWith('.ok') || key.endsWith('.retired')) {
+    return CONTROL;
+  }
+  return BY_PREFIX[key.slice(0, key.indexOf('/') + 1)] ?? CONTROL;
+}
+
+/** The largest object that a vault may have under this key; a larger one is not read. */
+export function objectBytesMax(key: ObjectKey): number {
+  return limitOf(key).bytesMax;
+}
+
+/** Damage of the object, of which not a byte more needs to be read. */
+export function tooLarge(key: ObjectKey, bytes?: number): Fault {
+  const { bytesMax, code } = limitOf(key);
+  const size = bytes === undefined ? 'more' : `${bytes}`;
+  return new Fault(
+    code,
+    `The object ${key} is damaged: it has ${size} bytes and may have ${bytesMax}. It was not read; look who else writes there.`,
+    { key },
+  );
+}
+
+/** @throws Fault `vault.*-corrupt` if an object of so many bytes is none of a vault */
+export function refuseTooLarge(key: ObjectKey, bytes: number): void {
+  if (bytes > objectBytesMax(key)) {
+    throw tooLarge(key, bytes);
+  }
+}
+
+/** Whether both are there and the same. */
+export function isSame(one: Uint8Array | Fault | undefined, other: Uint8Array): boolean {
+  return one !== undefined && !isFault(one) && Buffer.compare(one, other) === 0;
+}
+
+/** For those who step over what is damaged: the object, or the fault if it is too large to be one. */
+export async function getOrDamage(
+  store: ObjectStore,
+  key: ObjectKey,
+  signal: AbortSignal,
+): Promise<Uint8Array | Fault | undefined> {
+  try {
+    return await store.get(key, signal);
+  } catch (error) {
+    if (isFault(error, limitOf(key).code)) {
+      return error;
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,98 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { PRIVATE_FOLDER_MODE, syncFolder } from '../../kernel/durable-file.ts';
+import { Fault } from '../../kernel/fault.ts';
+import { PREFIXES } from '../layout.ts';
+import { isMissing, readFolder } from './object-file.ts';
+
+interface Identity {
+  readonly dev: number;
+  readonly ino: number;
+}
+
+/**
+ * The folder of a store, and that it stays the one in which the store was first looked at. When a file system is
+ * unmounted its mount point is an empty folder like any other: nothing that is missing there is missing in the
+ * vault, and nothing that is written there is in the vault.
+ */
+export class FolderRoot {
+  readonly #folder: string;
+  #known: Identity | undefined;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Makes the folder and those above it, durably. Only who makes a new vault or a new copy may. */
+  async make(): Promise<void> {
+    if (this.#known !== undefined) {
+      await this.prove();
+      return;
+    }
+    const outermost = await mkdir(this.#folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    for (let made = this.#folder; outermost !== undefined; made = dirname(made)) {
+      await syncFolder(dirname(made));
+      if (made === outermost) {
+        break;
+      }
+    }
+    this.#known = await identityOf(this.#folder);
+  }
+
+  /**
+   * For who has found nothing: that the folder is still the one. A folder that never was there is empty.
+   * @throws Fault `vault.not-found`
+   */
+  async proveIfSeen(): Promise<void> {
+    const now = await identityOf(this.#folder);
+    if (this.#known === undefined) {
+      this.#known = now;
+    } else {
+      await this.#compare(this.#known, now);
+    }
+  }
+
+  /** For who writes: the folder is there, and still the one. @throws Fault `vault.not-found` */
+  async prove(): Promise<void> {
+    await this.proveIfSeen();
+    if (this.#known === undefined) {
+      throw this.#gone('is not there');
+    }
+  }
+
+  async #compare(known: Identity, now: Identity | undefined): Promise<void> {
+    if (now === undefined) {
+      throw this.#gone('is gone');
+    }
+    if (now.dev !== known.dev) {
+      throw this.#gone('is on another file system than before');
+    }
+    // Some file systems give their folders new numbers; a vault has its format wherever it is.
+    if (now.ino !== known.ino) {
+      if ((await readFolder(join(this.#folder, PREFIXES.format))).length === 0) {
+        throw this.#gone('is another folder than before');
+      }
+      this.#known = now;
+    }
+  }
+
+  #gone(how: string): Fault {
+    return new Fault(
+      'vault.not-found',
+      `The folder ${this.#folder} ${how}: it was removed, or its file system was unmounted or mounted anew. Nothing was written there. Mount it again and repeat.`,
+      { location: this.#folder },
+    );
+  }
+}
+
+async function identityOf(folder: string): Promise<Identity | undefined> {
+  try {
+    const { dev, ino } = await stat(folder);
+    return { dev, ino };
+  } catch (error) {
+    if (isMissing(error)) {
+      return undefined;
+    }
+    throw error;
+  }
+}
