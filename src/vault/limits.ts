@@ -69,6 +69,8 @@ export const KEY_OBJECT_BYTES_MAX = KEY_JSON_BYTES_MAX + 12 + 32;
 export const KEY_VERSIONS_MAX = 64;
 /** More are not tried: each costs an Argon2 run. */
 export const KEY_OBJECTS_MAX = 32;
+/** All together: KiB of memory times passes. One at the limits of the cost below is tried. */
+export const KEY_COST_MAX = 1_048_576 * 64;
 export const KEY_LABEL_CHARACTERS_MAX = 64;
 export const KDF_MEMORY_KIB_MAX = 1_048_576;
 export const KDF_PASSES_MAX = 64;

@@ -7,20 +7,11 @@ import {
   type VaultFormat,
 } from './format-object.ts';
 import { refuseOtherVersion } from './format-version.ts';
-import {
-  decodeKeyObject,
-  unwrapWithPassphrase,
-  unwrapWithRecovery,
-  type KeyObject,
-  type KeyPurpose,
-} from './key-object.ts';
 import { KEY_BYTES, KeyTree } from './key-tree.ts';
-import { numberOf, PREFIXES } from './layout.ts';
-import { KEY_OBJECTS_MAX } from './limits.ts';
-import { getOrDamage } from './object-limit.ts';
+import { openedBy, type Attempts } from './key-search.ts';
+import { PREFIXES } from './layout.ts';
 import { newestNumbered } from './numbered-objects.ts';
 import type { ObjectKey, ObjectStore } from './object-store.ts';
-import { parseRecoveryFile } from './recovery-file.ts';
 import type { ChunkingSecrets } from './store-task.ts';
 import type { VaultUnlock } from './vault-options.ts';
 
@@ -56,7 +47,8 @@ export async function unlockVault(
     throw noVault(store);
   }
   const { vaultId, keyVersion, version } = claimedVault(formatKey, object);
-  const wanted = { vaultId, purpose: 'vault' } as const;
+  const attempts = { tried: 0, cost: 0, left: 0 };
+  const wanted = { vaultId, purpose: 'vault', attempts } as const;
   let failure: Fault | undefined;
   for await (const found of openedBy(store, unlocks.vault, wanted, signal)) {
     if (isFault(found)) {
@@ -79,103 +71,25 @@ export async function unlockVault(
       }
     }
   }
-  throw failure ?? nothingOpened(store, unlocks, { formatKey, version });
+  throw failure ?? nothingOpened(store, unlocks, { formatKey, version, attempts });
 }
 
 function nothingOpened(
   store: ObjectStore,
   { vault }: Unlocks,
-  { formatKey, version }: { readonly formatKey: ObjectKey; readonly version: number },
+  {
+    formatKey,
+    version,
+    attempts,
+  }: {
+    readonly formatKey: ObjectKey;
+    readonly version: number;
+    readonly attempts: Attempts;
+  },
 ): Fault {
   // Perhaps a later program wraps keys in another way.
   refuseOtherVersion(version, formatKey);
-  return wrong(store, whatOpens(vault));
-}
-
-/** Key objects, the newest first: after a rotation old ones may still be there. */
-export async function keyObjects(store: ObjectStore, signal: AbortSignal): Promise<ObjectKey[]> {
-  const keys: ObjectKey[] = [];
-  for await (const { key } of store.list(PREFIXES.keys, signal)) {
-    if (numberOf(key) !== undefined) {
-      keys.push(key);
-    }
-  }
-  return keys.sort((a, b) => (numberOf(b) ?? 0) - (numberOf(a) ?? 0));
-}
-
-/** What a key object says in clear; the fault if it is damaged. Undefined if it is gone. */
-export async function readKeyObject(
-  store: ObjectStore,
-  key: ObjectKey,
-  signal: AbortSignal,
-): Promise<KeyObject | Fault | undefined> {
-  const object = await getOrDamage(store, key, signal);
-  try {
-    return object === undefined || isFault(object) ? object : decodeKeyObject(key, object);
-  } catch (error) {
-    if (isFault(error, 'vault.key-corrupt')) {
-      return error;
-    }
-    throw error;
-  }
-}
-
-/** What a key object wraps, if `unlock` opens it. */
-export async function unwrap(
-  key: ObjectKey,
-  object: KeyObject,
-  unlock: VaultUnlock,
-): Promise<Uint8Array | undefined> {
-  if (object.kind === 'recovery') {
-    return unlock.kind === 'recovery-file'
-      ? unwrapWithRecovery(key, object, parseRecoveryFile(unlock.content))
-      : undefined;
-  }
-  return unlock.kind === 'passphrase'
-    ? unwrapWithPassphrase(key, object, unlock.passphrase)
-    : undefined;
-}
-
-interface Opened {
-  readonly secret: Uint8Array;
-  readonly key?: ObjectKey;
-}
-
-/** Everything of one purpose that `unlock` opens, and the faults of damaged objects. */
-async function* openedBy(
-  store: ObjectStore,
-  unlock: VaultUnlock,
-  { vaultId, purpose }: { vaultId: Uint8Array; purpose: KeyPurpose },
-  signal: AbortSignal,
-): AsyncIterable<Opened | Fault> {
-  if (unlock.kind === 'master-key') {
-    // For a retention key: its seed.
-    yield { secret: unlock.key };
-    return;
-  }
-  if (unlock.kind === 'recovery-file') {
-    // A file that was copied wrongly is not reported as the wrong file.
-    parseRecoveryFile(unlock.content);
-  }
-  let tried = 0;
-  for (const key of await keyObjects(store, signal)) {
-    const object = await readKeyObject(store, key, signal);
-    if (object === undefined || isFault(object)) {
-      if (object !== undefined) {
-        yield object;
-      }
-      continue;
-    }
-    const isMeant =
-      object.vaultId === Buffer.from(vaultId).toString('hex') && object.purpose === purpose;
-    if (isMeant && tried < KEY_OBJECTS_MAX) {
-      tried += 1;
-      const secret = await unwrap(key, object, unlock);
-      if (secret !== undefined) {
-        yield { secret, key };
-      }
-    }
-  }
+  return wrong(store, whatOpens(vault), attempts);
 }
 
 function keysOf(keyring: Uint8Array, format: VaultFormat, seed: Uint8Array | undefined): KeyTree {
@@ -197,7 +111,9 @@ async function seedOf(
   if (unlock === undefined || !format.retention.separate) {
     return undefined;
   }
-  const wanted = { vaultId: Buffer.from(format.vaultId, 'hex'), purpose: 'retention' } as const;
+  const attempts = { tried: 0, cost: 0, left: 0 };
+  const vaultId = Buffer.from(format.vaultId, 'hex');
+  const wanted = { vaultId, purpose: 'retention', attempts } as const;
   for await (const found of openedBy(store, unlock, wanted, signal)) {
     if (!isFault(found) && retentionKeyOfSeed(format, found.secret) !== undefined) {
       return found.secret;
@@ -206,7 +122,7 @@ async function seedOf(
   if (retention === undefined) {
     return undefined;
   }
-  throw wrong(store, `retention ${whatOpens(unlock)}`);
+  throw wrong(store, `retention ${whatOpens(unlock)}`, attempts);
 }
 
 function formatFault(
@@ -234,11 +150,18 @@ function whatOpens({ kind }: VaultUnlock): string {
   ];
 }
 
-function wrong(store: ObjectStore, which: string): Fault {
+function wrong({ location }: ObjectStore, which: string, { tried, left }: Attempts): Fault {
+  if (left > 0) {
+    return new Fault(
+      'vault.wrong-passphrase',
+      `This ${which} opens none of the ${tried} key objects at ${location} that were tried; ${left} were not, because each costs time. Somebody put more there than a vault has. Name yours with --key (what follows keys/ in its name), or open the vault with its recovery file.`,
+      { location, tried, left },
+    );
+  }
   return new Fault(
     'vault.wrong-passphrase',
-    `This ${which} does not open the vault at ${store.location}. Check for typing errors and that it belongs to this vault.`,
-    { location: store.location },
+    `This ${which} does not open the vault at ${location}. Check for typing errors and that it belongs to this vault.`,
+    { location },
   );
 }
 

@@ -7,7 +7,7 @@ import { isFault } from '../../src/kernel/fault.ts';
 import { VaultKeys } from '../../src/vault/keys/vault-keys.ts';
 import type { ObjectStore } from '../../src/vault/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { keyObjects, readKeyObject } from '../../src/vault/unlock.ts';
+import { keyObjects, readKeyObject } from '../../src/vault/key-search.ts';
 import type { VaultUnlock } from '../../src/vault/vault-options.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { rescue, take, type BeginJob, type KillJob, type Remains } from './kill-job.ts';

@@ -155,7 +155,9 @@ function first(command: Command): Command {
 }
 
 function opened(command: Command): Command {
-  return at(command).option('--recovery-file <path>', 'open the vault with this file');
+  return at(command)
+    .option('--recovery-file <path>', 'open the vault with this file')
+    .option('--key <id>', 'try the passphrase on this key alone, by its id or the beginning of it');
 }
 
 function spent(command: Command): Command {

@@ -25,6 +25,8 @@ export interface VaultPlace extends CommonOptions, SpendingOptions {
 
 export interface VaultKey extends VaultPlace {
   readonly recoveryFile?: string;
+  /** Of the key object to be opened. */
+  readonly key?: string;
 }
 
 /** Somebody sits in front: after this long a store that does not answer is given up. */
@@ -105,9 +107,13 @@ async function openVault(cli: Cli, store: ObjectStore, unlocked: VaultUnlock): P
   );
 }
 
-export async function unlock(cli: Cli, { recoveryFile }: VaultKey): Promise<VaultUnlock> {
+export async function unlock(cli: Cli, { recoveryFile, key }: VaultKey): Promise<VaultUnlock> {
   return recoveryFile === undefined
-    ? { kind: 'passphrase', passphrase: await existingPassphrase(cli.environment, cli.signal) }
+    ? {
+        kind: 'passphrase',
+        passphrase: await existingPassphrase(cli.environment, cli.signal),
+        keyId: key,
+      }
     : {
         kind: 'recovery-file',
         content: await readRecoveryFile(resolve(cli.environment.workingFolder, recoveryFile)),

@@ -10,7 +10,7 @@ import { PREFIXES } from '../layout.ts';
 import { nextNumbered } from '../numbered-objects.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { parseRecoveryFile } from '../recovery-file.ts';
-import { keyObjects, readKeyObject, unwrap } from '../unlock.ts';
+import { keyObjects, readKeyObject, unwrap } from '../key-search.ts';
 import type { KdfCost, VaultUnlock } from '../vault-options.ts';
 
 /** Label of the objects that a recovery file opens. */

@@ -11,13 +11,8 @@ import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { changeable } from '../read-only-store.ts';
 import { newRecoveryFile, refuseWeakPassphrase } from '../recovery-file.ts';
 import { SEED_BYTES } from '../retention-key.ts';
-import {
-  keyObjects,
-  readKeyObject,
-  unlockVault,
-  type UnlockedVault,
-  type Unlocks,
-} from '../unlock.ts';
+import { keyObjects, readKeyObject } from '../key-search.ts';
+import { unlockVault, type UnlockedVault, type Unlocks } from '../unlock.ts';
 import type { KdfCost } from '../vault-options.ts';
 import { changeFormat, keysChanged } from './format-change.ts';
 import {
