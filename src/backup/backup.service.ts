@@ -2,9 +2,11 @@ import type { PointCatalog } from '../catalog/point-catalog.ts';
 import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { Engine, FrozenVm } from '../engines/engine.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { partOf, type ReportProgress } from '../kernel/progress.ts';
 import type { PointDisk, RecoveryPoint } from '../vault/recovery-point.ts';
+import type { NewPoint } from '../vault/vault-options.ts';
 import type { PointWriter, Vault } from '../vault/vault.ts';
 import type { CompressionLevel } from '../vault/zstd.ts';
 import { changesSince, type DiskChanges } from './disk-changes.ts';
@@ -83,12 +85,13 @@ export class BackupService {
     const startedMs = this.clock.monotonicMs();
     running.report({ phase: 'preparing', doneBytes: 0, totalBytes: 0 });
     const { name } = await engine.get(request.vmId, signal);
-    const vault = await vaults.open(request.vaultId, signal);
+    await vaults.open(request.vaultId, signal);
     const newest = await points.newestOf(request.vmId);
 
     const { vmId, compressionLevel } = request;
     const vm = { vmId, vmName: name, ...(compressionLevel && { compressionLevel }) };
-    await using writer = await vault.beginPoint(vm, signal);
+    const { vault, writer: begun } = await this.begin(request.vaultId, vm, signal);
+    await using writer = begun;
     running.report({ phase: 'freezing', doneBytes: 0, totalBytes: 0 });
     await using frozen = await engine.freeze(
       request.vmId,
@@ -108,6 +111,25 @@ export class BackupService {
       guestFrozenMs: frozen.guestFrozenMs,
       transactionMs: frozen.transactionMs,
     };
+  }
+
+  /** Opens the vault anew when its keys or its format were changed since it was opened. */
+  private async begin(
+    vaultId: string,
+    vm: NewPoint,
+    signal: AbortSignal,
+  ): Promise<{ readonly vault: Vault; readonly writer: PointWriter }> {
+    const { vaults } = this.collaborators;
+    const vault = await vaults.open(vaultId, signal);
+    try {
+      return { vault, writer: await vault.beginPoint(vm, signal) };
+    } catch (error) {
+      if (!isFault(error, 'vault.format-changed')) {
+        throw error;
+      }
+      const anew = await vaults.open(vaultId, signal);
+      return { vault: anew, writer: await anew.beginPoint(vm, signal) };
+    }
   }
 
   private async store(

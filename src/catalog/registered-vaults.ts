@@ -2,6 +2,7 @@ import { abortable } from '../kernel/abortable.ts';
 import { Fault, isFault } from '../kernel/fault.ts';
 import { Holds } from '../vault/collect/holds.ts';
 import type { LockPolicy } from '../vault/lock/locking-store.ts';
+import type { ObjectStore } from '../vault/object-store.ts';
 import type { StorePlace } from '../vault/object-stores.ts';
 import type { Capabilities } from '../vault/probe/capabilities.ts';
 import type { VaultUnlock } from '../vault/vault-options.ts';
@@ -46,6 +47,8 @@ export interface CreatedVault {
 /** Opens the registered vaults, keeps their keys on this host and their points in the catalog. */
 export class RegisteredVaults {
   private readonly opened = new Map<string, Promise<OpenVault>>();
+  /** Stores of vaults that were opened anew; a restore that began before may still read from them. */
+  private readonly outdated: ObjectStore[] = [];
   /** Why a vault could not be opened the last time. */
   private readonly problems = new Map<string, string>();
   /** Opening serves everybody who waits, so it ends with the service and not with one job. */
@@ -131,22 +134,36 @@ export class RegisteredVaults {
     return only;
   }
 
-  /** The vault itself, kept open for the next one who asks. */
+  /**
+   * The vault itself, kept open for the next one who asks. One that turned out not to be what its store
+   * holds now is opened anew.
+   */
   async open(vaultId: string, signal: AbortSignal): Promise<Vault> {
-    let opening = this.opened.get(vaultId);
-    if (opening === undefined) {
-      opening = this.openRegistered(vaultId);
-      this.opened.set(vaultId, opening);
-      opening.then(
-        () => this.problems.delete(vaultId),
-        (error: unknown) => {
-          // Who waits is told; the next one tries anew.
-          this.opened.delete(vaultId);
-          this.problems.set(vaultId, isFault(error) ? error.message : 'It could not be opened.');
-        },
-      );
+    const opening = this.opened.get(vaultId) ?? this.openForAll(vaultId);
+    const open = await abortable(opening, signal);
+    if (!open.vault.isOutdated) {
+      return open.vault;
     }
-    return (await abortable(opening, signal)).vault;
+    if (this.opened.get(vaultId) === opening) {
+      this.opened.delete(vaultId);
+      this.outdated.push(open.store);
+      open.vault.letGo();
+    }
+    return this.open(vaultId, signal);
+  }
+
+  private openForAll(vaultId: string): Promise<OpenVault> {
+    const opening = this.openRegistered(vaultId);
+    this.opened.set(vaultId, opening);
+    opening.then(
+      () => this.problems.delete(vaultId),
+      (error: unknown) => {
+        // Who waits is told; the next one tries anew.
+        this.opened.delete(vaultId);
+        this.problems.set(vaultId, isFault(error) ? error.message : 'It could not be opened.');
+      },
+    );
+    return opening;
   }
 
   /** The vault for one job, with a store of its own. The job disposes of it. */
@@ -197,6 +214,9 @@ export class RegisteredVaults {
       if (result.status === 'fulfilled') {
         await closeAll(result.value);
       }
+    }
+    for (const store of this.outdated.splice(0)) {
+      await store.close();
     }
   }
 

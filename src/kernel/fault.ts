@@ -94,6 +94,7 @@ export const FAULTS = {
   'database.start-failed': { kind: 'unavailable', retry: 'later' },
   'service.already-running': { kind: 'conflict', retry: 'never' },
   'vault.not-found': { kind: 'not-found', retry: 'never' },
+  'vault.format-changed': { kind: 'conflict', retry: 'later' },
   'vault.not-empty': { kind: 'conflict', retry: 'never' },
   'vault.created-twice': { kind: 'conflict', retry: 'later' },
   'vault.weak-passphrase': { kind: 'invalid', retry: 'never' },

@@ -106,6 +106,11 @@ export class Aliases {
     return this.#bySource.has(ulid);
   }
 
+  /** Packs in which slots of this one have other names. */
+  targets(ulid: Ulid): Set<Ulid> {
+    return new Set((this.#bySource.get(ulid) ?? []).map(({ to }) => to.ulid));
+  }
+
   /** Other names of a slot, newest first; each may have others again. */
   of({ ulid, slot }: SlotName): SlotName[] {
     return (this.#bySource.get(ulid) ?? [])

@@ -109,6 +109,14 @@ export class DedupIndex {
     });
   }
 
+  /** These packs are not in the store: their chunks are stored again when they come along. */
+  async lose(packs: Iterable<number>): Promise<void> {
+    for (const pack of packs) {
+      this.#base.numbers.setState(pack, PACK_UNUSABLE);
+    }
+    await this.#cache?.markUnlisted();
+  }
+
   /** These slots are never a hit again. */
   async exclude(slots: SlotSet, signal: AbortSignal): Promise<void> {
     const byPlace = new Map<number, SlotSet>();

@@ -28,7 +28,7 @@ export interface StorerParts {
   readonly excluded: SlotLookup;
   /** Collects the slots that were not inherited. */
   readonly used: SlotBitmap;
-  readonly map: Pick<MapBuilderParts, 'nodes' | 'metadata'>;
+  readonly map: Pick<MapBuilderParts, 'nodes' | 'metadata' | 'builtOn'>;
   /** What is damaged in the vault and may come along again. */
   readonly healing?: Healing;
 }

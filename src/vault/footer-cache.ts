@@ -99,6 +99,11 @@ export class FooterCache {
     await writeFile(join(this.#folder, LISTED), '', { mode: PRIVATE_FILE_MODE });
   }
 
+  /** What is kept here is not what is there: packs have to be listed when the vault is opened next. */
+  async markUnlisted(): Promise<void> {
+    await rm(join(this.#folder, LISTED), { force: true });
+  }
+
   /** From now until the returned function was called, packs may be uploaded that are not here. */
   async markWriting(): Promise<() => Promise<void>> {
     const path = join(this.#folder, `writing.${randomBytes(8).toString('hex')}`);

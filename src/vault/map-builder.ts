@@ -22,6 +22,7 @@ import type { MapNodes, MapRoot, MapTree } from './map-tree.ts';
 import { sameBytes } from './key-tree.ts';
 import type { Healing } from './repair/healing.ts';
 import type { MetadataWriter } from './metadata-writer.ts';
+import type { BuiltOn } from './presence/built-on.ts';
 
 export interface MapBuilderParts {
   readonly nodes: MapNodes;
@@ -31,6 +32,8 @@ export interface MapBuilderParts {
   readonly inherited?: MapTree;
   /** A map whose nodes are pointed to where they turn out equal. */
   readonly similar?: MapTree;
+  /** Collects what the map refers to and was there before. */
+  readonly builtOn: BuiltOn;
   /** Nodes that are lost are written anew. */
   readonly healing?: Healing;
 }
@@ -103,6 +106,9 @@ export class MapBuilder {
       this.#leaves.set(index, undefined);
       return;
     }
+    for (const { pack } of fragments) {
+      this.#parts.builtOn.data.add(pack);
+    }
     const mac = contentMac(nodes.base.keys.purpose('map'), fragments);
     const leaf = { contentMac: mac, extents: collapseFragments(fragments) };
     const node = encodeLeaf(leaf, nodes.base.numbers);
@@ -140,21 +146,22 @@ export class MapBuilder {
     dirty: readonly Map<number, Set<number>>[],
     signal: AbortSignal,
   ): Promise<NodePointer | undefined> {
-    const { inherited, sizeBytes, nodes } = this.#parts;
+    const { sizeBytes, nodes, builtOn } = this.#parts;
     if (level === 0) {
       return this.#leaves.has(index)
         ? this.#leaves.get(index)
-        : inherited?.pointer(0, index, signal);
+        : this.#inherit({ level, index }, signal);
     }
     const changed = dirty[level]?.get(index);
     if (changed === undefined) {
-      return inherited?.pointer(level, index, signal);
+      return this.#inherit({ level, index }, signal);
     }
     const children = new Map<number, NodePointer>();
     for (const [child, pointer] of await this.#inheritedChildren({ level, index }, signal)) {
       const start = (index * FAN_OUT + child) * FAN_OUT ** (level - 1);
       if (start < leafCount(sizeBytes)) {
         children.set(child, pointer);
+        builtOn.siblings.add(pointer.pack);
       }
     }
     for (const child of changed) {
@@ -168,6 +175,18 @@ export class MapBuilder {
       return undefined;
     }
     return this.#write({ level, index }, encodeInner(level, children, nodes.base.numbers), signal);
+  }
+
+  async #inherit(
+    { level, index }: NodePlace,
+    signal: AbortSignal,
+  ): Promise<NodePointer | undefined> {
+    const { inherited, builtOn } = this.#parts;
+    const pointer = await inherited?.pointer(level, index, signal);
+    if (pointer !== undefined) {
+      builtOn.nodes.add(pointer.pack);
+    }
+    return pointer;
   }
 
   async #inheritedChildren({ level, index }: NodePlace, signal: AbortSignal): Promise<Inner> {
@@ -184,10 +203,11 @@ export class MapBuilder {
     node: Uint8Array,
     signal: AbortSignal,
   ): Promise<NodePointer> {
-    const { inherited, similar, nodes, metadata, healing } = this.#parts;
+    const { inherited, similar, nodes, metadata, builtOn, healing } = this.#parts;
     const same = await (inherited ?? similar)?.pointer(level, index, signal);
     const isSame = same !== undefined && sameBytes(same.mac, nodes.base.keys.mac16('map', node));
     if (isSame && healing?.isLost(same) !== true) {
+      builtOn.nodes.add(same.pack);
       return same;
     }
     const pointer = await metadata.add(node, signal);

@@ -69,6 +69,8 @@ export interface AssemblyParts {
  */
 export class PackAssembly {
   readonly session: number;
+  /** Numbers of the packs that were begun here. */
+  readonly begun = new Set<number>();
   readonly #parts: AssemblyParts;
   readonly #signal: AbortSignal;
   readonly #free: PackBuffer[] = [];
@@ -209,6 +211,7 @@ export class PackAssembly {
     };
     const number = base.numbers.of(name);
     base.numbers.setState(number, this.session);
+    this.begun.add(number);
     const keys = packs.frameKeys(name);
     buffer.restart(keys.header);
     const target = { ...keys, number, memory: buffer.memory };

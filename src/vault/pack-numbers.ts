@@ -81,6 +81,17 @@ export class PackNumbers {
     return Atomics.load(this.states, number);
   }
 
+  /** Data packs whose chunks are deduplicated against now. */
+  usable(): number[] {
+    const packs: number[] = [];
+    for (let number = 0; number < this.#ulids.count; number++) {
+      if (this.state(number) === PACK_USABLE) {
+        packs.push(number);
+      }
+    }
+    return packs;
+  }
+
   newSession(): number {
     return this.#sessions++;
   }

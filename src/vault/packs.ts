@@ -117,7 +117,7 @@ export class Packs {
   }
 
   /** The object is gone: neither memory nor cache serve it any more. */
-  async forget({ name, objectKey }: OpenPack): Promise<void> {
+  async forget({ name, objectKey }: Pick<OpenPack, 'name' | 'objectKey'>): Promise<void> {
     const number = this.base.numbers.find(name.ulid);
     if (number !== undefined) {
       this.#open.delete(number);

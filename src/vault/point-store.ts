@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { Fault, isFault } from '../kernel/fault.ts';
@@ -8,6 +9,7 @@ import { parsePointKey, pointKey, PREFIXES, sealKey } from './layout.ts';
 import type { ObjectKey } from './object-store.ts';
 import { damagedPoint, decodePoint, encodePoint, type PointDocument } from './point-object.ts';
 import type { VaultBase } from './packs.ts';
+import type { OpenedVault } from './presence/opened-vault.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
 import type { Ulid } from './ulid.ts';
 import { Retirements, type PointName, type Standing } from './retirements.ts';
@@ -28,9 +30,12 @@ export class PointStore {
   readonly #base: VaultBase;
   readonly #log: Log;
   readonly #retirements: Retirements;
+  readonly #opened: OpenedVault | undefined;
   readonly #known = new Map<ObjectKey, StoredPoint>();
 
-  constructor(base: VaultBase, log: Log) {
+  /** @param opened for who seals points */
+  constructor(base: VaultBase, log: Log, opened?: OpenedVault) {
+    this.#opened = opened;
     this.#base = base;
     this.#log = log;
     this.#retirements = new Retirements(base, log);
@@ -149,13 +154,15 @@ export class PointStore {
 
   /**
    * W3. Retired in the meantime wins, and so does a request: whoever asked may not have seen the seal, and
-   * who answers requests looks for the seal only after that.
+   * who answers requests looks for the seal only after that. The vault is proven to be at its place first.
    */
   async seal(
     document: PointDocument,
     object: Uint8Array,
     signal: AbortSignal,
   ): Promise<StoredPoint> {
+    assert(this.#opened !== undefined, 'who seals points proves where');
+    await this.#opened.proveAgain(signal);
     const key = sealKey(document.vmId, document.id);
     const body = Buffer.from(JSON.stringify({ point: document.id, sha256: sha256(object) }));
     await this.#base.store.put(key, encodeControl(this.#base.keys, 'seal', key, body), signal);

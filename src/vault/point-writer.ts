@@ -1,48 +1,21 @@
 import assert from 'node:assert/strict';
-import type { Clock } from '../kernel/clock.ts';
-import { Fault, isFault } from '../kernel/fault.ts';
-import type { Log } from '../kernel/log.ts';
+import { Fault } from '../kernel/fault.ts';
 import { findConflict, type Conflict } from './commit-conflict.ts';
-import type { DedupIndex } from './dedup-index.ts';
 import { checkFile, checkSource, refuseLongName } from './disk-source.ts';
-import { DiskStorer } from './disk-storer.ts';
-import type { ExcludedSlots } from './excluded-slots.ts';
-import type { FooterCache } from './footer-cache.ts';
 import { fittingNotes } from './fitting-notes.ts';
-import { MapTree, type MapNodes } from './map-tree.ts';
-import { MetadataWriter } from './metadata-writer.ts';
 import { PackAssembly } from './pack-assembly.ts';
-import type { SpareBuffers, SpareInputs } from './pack-buffer.ts';
-import { diskDocument, fullReason, mapRoot, storeFiles, type StoredDisk } from './point-maps.ts';
+import { PointAttempt, type AttemptBasis } from './point-attempt.ts';
+import { diskDocument, storeFiles } from './point-maps.ts';
 import type { PointDocument } from './point-object.ts';
-import type { PointStore, StoredPoint } from './point-store.ts';
+import { needsLostPacks } from './presence/lost-packs.ts';
 import type { PointDisk, RecoveryPoint } from './recovery-point.ts';
 import { Healing } from './repair/healing.ts';
-import { SlotBitmap } from './slot-bitmap.ts';
-import { trustedSource } from './trusted-changes.ts';
 import { newUlid, ulidTimeMs, type Ulid } from './ulid.ts';
 import type { DiskSource, PointFacts, Running } from './vault-options.ts';
-import type { WorkerPool } from './worker-pool.ts';
-import type { CompressionLevel } from './zstd.ts';
+import type { WriterParts } from './writer-parts.ts';
 
 /** docs/vault-format.md, section 10. */
 const CONFLICTS_MAX = 3;
-
-/** The parts of a vault a writer works with. */
-export interface WriterParts {
-  readonly nodes: MapNodes;
-  readonly points: PointStore;
-  readonly excluded: ExcludedSlots;
-  readonly index: DedupIndex;
-  readonly pool: WorkerPool;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly packBytes: number;
-  readonly spare: SpareBuffers;
-  readonly inputs: SpareInputs;
-  readonly level?: CompressionLevel;
-  readonly cache?: FooterCache;
-}
 
 interface Vm {
   readonly vmId: string;
@@ -60,12 +33,8 @@ export class PointWriter implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #sources: DiskSource[] = [];
   readonly #files = new Map<string, Uint8Array>();
-  #assembly: PackAssembly;
-  #metadata: MetadataWriter;
-  #healing: Healing | undefined;
-  #used = new SlotBitmap();
-  #disks: StoredDisk[] = [];
-  #parent: StoredPoint | undefined;
+  readonly #assembly: PackAssembly;
+  #attempt: PointAttempt;
   #busy = false;
   #state: 'open' | 'failed' | 'ended' = 'open';
   #clearMark: (() => Promise<void>) | undefined;
@@ -75,7 +44,7 @@ export class PointWriter implements AsyncDisposable {
     this.#vm = vm;
     this.#onEnd = onEnd;
     this.#assembly = this.#newAssembly();
-    this.#metadata = new MetadataWriter(parts.nodes, parts.clock);
+    this.#attempt = this.#newAttempt({});
   }
 
   /** W0. `onEnd` is called once, when the writer is disposed of. */
@@ -87,7 +56,8 @@ export class PointWriter implements AsyncDisposable {
   ): Promise<PointWriter> {
     refuseLongName(vm.vmName);
     const writer = new PointWriter(parts, vm, onEnd);
-    await writer.#prepare(signal);
+    await parts.opened.prove(signal);
+    writer.#attempt = await writer.#prepare(signal);
     await parts.index.load(parts.excluded.all, signal);
     writer.#clearMark = await parts.cache?.markWriting();
     return writer;
@@ -95,7 +65,7 @@ export class PointWriter implements AsyncDisposable {
 
   /** The newest sealed point of this VM: what `changed-extents` must be relative to. */
   get parent(): RecoveryPoint | undefined {
-    return this.#parent?.point;
+    return this.#attempt.parent?.point;
   }
 
   /**
@@ -105,10 +75,9 @@ export class PointWriter implements AsyncDisposable {
   async addDisk(source: DiskSource, running: Running): Promise<PointDisk> {
     checkSource(source, this.#sources);
     return this.#exclusively(running.signal, async () => {
-      const stored = await this.#store(source, running, false);
+      const disk = await this.#attempt.store(source, running, 'parent');
       this.#sources.push(source);
-      this.#disks.push(stored);
-      return stored.disk;
+      return disk;
     });
   }
 
@@ -129,8 +98,14 @@ export class PointWriter implements AsyncDisposable {
     return this.#exclusively(signal, async () => {
       const notes = [...facts.notes];
       let least = 0;
+      let lost = false;
       for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts++) {
         const document = await this.#document({ ...facts, notes }, least, signal);
+        lost = await this.#needsLostPacks(signal);
+        if (lost) {
+          await this.#again(notes, 'nothing', signal);
+          continue;
+        }
         const object = await this.#parts.points.put(document, signal);
         const conflict = await this.#conflict(signal);
         if (conflict === 'none') {
@@ -143,13 +118,9 @@ export class PointWriter implements AsyncDisposable {
         await this.#parts.points.giveUp(document, this.#parts.clock.nowMs(), signal);
         this.#parts.log.warn('vault.commit-conflict', { pointId: document.id, conflict });
         least = ulidTimeMs(document.id) + 1;
-        await this.#again(notes, signal);
+        await this.#again(notes, 'parent', signal);
       }
-      throw new Fault(
-        'vault.conflict',
-        `The collector took away what this backup needed, ${CONFLICTS_MAX} times in a row. No recovery point was made; back up again when the collection has ended.`,
-        { vmId: this.#vm.vmId },
-      );
+      throw lost ? packsVanish(this.#vm) : collectorWon(this.#vm);
     });
   }
 
@@ -161,16 +132,20 @@ export class PointWriter implements AsyncDisposable {
     this.#onEnd();
   }
 
-  async #prepare(signal: AbortSignal): Promise<void> {
-    const { excluded, index, points } = this.#parts;
+  async #prepare(signal: AbortSignal): Promise<PointAttempt> {
+    const { excluded, index, points, nodes, log } = this.#parts;
     await index.exclude(await excluded.readCondemned(signal), signal);
     await index.exclude(await excluded.readDamaged(signal), signal);
-    if (excluded.hasDamage) {
-      const { packs } = this.#parts.nodes;
-      const { condemned } = excluded;
-      this.#healing = await Healing.begin({ packs, condemned, log: this.#parts.log }, signal);
-    }
-    this.#parent = await points.newest(this.#vm.vmId, signal);
+    const { condemned, hasDamage } = excluded;
+    const healing = hasDamage
+      ? await Healing.begin({ packs: nodes.packs, condemned, log }, signal)
+      : undefined;
+    const parent = await points.newest(this.#vm.vmId, signal);
+    return this.#newAttempt({ ...(healing && { healing }), ...(parent && { parent }) });
+  }
+
+  #newAttempt(on: AttemptBasis): PointAttempt {
+    return new PointAttempt(this.#parts, this.#assembly, on, this.#stop.signal);
   }
 
   #newAssembly(): PackAssembly {
@@ -212,83 +187,13 @@ export class PointWriter implements AsyncDisposable {
     }
   }
 
-  /**
-   * Stores a disk on what the parent has of it. When that turns out damaged, the disk is read whole:
-   * a damaged point must not keep later ones from being whole. The same when this machine may not
-   * read what it has not written itself.
-   */
-  async #store(source: DiskSource, running: Running, afresh: boolean): Promise<StoredDisk> {
-    const last = this.#lastMap(source.diskId);
-    try {
-      const parts = { ...this.#parts, last: afresh ? undefined : last };
-      const trusted = await trustedSource(parts, source, running);
-      return await this.#storeOn(last, trusted, running, afresh);
-    } catch (error) {
-      if (last === undefined || !isFault(error) || !isParentLost(error)) {
-        throw error;
-      }
-      const reason = error.kind === 'integrity' ? 'parent-damaged' : 'parent-unreadable';
-      this.#parts.log.error(`vault.${reason}`, {
-        code: error.code,
-        pointId: this.#parent?.point.id,
-        diskId: source.diskId,
-      });
-      const changes = { method: 'full', reason } as const;
-      return this.#storeOn(undefined, { ...source, changes }, running, true);
-    }
-  }
-
-  async #storeOn(
-    last: MapTree | undefined,
-    source: DiskSource,
-    running: Running,
-    afresh: boolean,
-  ): Promise<StoredDisk> {
-    const { nodes, pool, index, excluded, inputs } = this.#parts;
-    const incremental =
-      source.changes.method === 'changed-extents' && last !== undefined && !afresh;
-    const signal = AbortSignal.any([running.signal, this.#stop.signal]);
-    const storer = new DiskStorer(
-      {
-        pool,
-        index,
-        assembly: this.#assembly,
-        inputs,
-        excluded: excluded.all,
-        used: this.#used,
-        map: { nodes, metadata: this.#metadata },
-        ...(this.#healing === undefined ? {} : { healing: this.#healing }),
-      },
-      { source, incremental, ...(last === undefined ? {} : { last }) },
-      { ...running, signal },
-    );
-    const { root, statistics } = await storer.run();
-    const { diskId, name, sizeBytes, tracking } = source;
-    const disk: PointDisk = {
-      diskId,
-      name,
-      sizeBytes,
-      statistics,
-      ...(tracking === undefined ? {} : { tracking }),
-      ...(incremental
-        ? { method: 'changed-extents' }
-        : { method: 'full', reason: fullReason(source, last !== undefined) }),
-    };
-    return { disk, root };
-  }
-
-  #lastMap(diskId: string): MapTree | undefined {
-    const disk = this.#parent?.document.disks.find((other) => other.diskId === diskId);
-    return disk && new MapTree(this.#parts.nodes, mapRoot(disk, this.#parts.nodes.base.numbers));
-  }
-
   async #document(facts: PointFacts, leastMs: number, signal: AbortSignal): Promise<PointDocument> {
     await this.#assembly.flush();
+    const { metadata, healing, parent, disks } = this.#attempt;
     const { numbers } = this.#parts.nodes.base;
-    const files = await storeFiles(this.#files, this.#metadata, numbers, signal);
-    await this.#metadata.finish(signal);
-    await this.#healing?.finish(signal);
-    const parent = this.#parent && { id: this.#parent.point.id, mac: this.#parent.mac };
+    const files = await storeFiles(this.#files, metadata, numbers, signal);
+    await metadata.finish(signal);
+    await healing?.finish(signal);
     return {
       ...this.#vm,
       id: this.#newId(leastMs),
@@ -296,15 +201,16 @@ export class PointWriter implements AsyncDisposable {
       consistency: facts.consistency,
       notes: fittingNotes(facts.notes),
       configuration: facts.configuration,
-      ...(parent === undefined ? {} : { parent }),
-      disks: this.#disks.map((disk) => diskDocument(disk, numbers)),
+      ...(parent === undefined ? {} : { parent: { id: parent.point.id, mac: parent.mac } }),
+      disks: disks.map((disk) => diskDocument(disk, numbers)),
       files,
     };
   }
 
   /** Order is by id: after the parent and after an attempt that was given up, whatever the clock says. */
   #newId(leastMs: number): Ulid {
-    const afterParent = this.#parent === undefined ? 0 : ulidTimeMs(this.#parent.point.id) + 1;
+    const { parent } = this.#attempt;
+    const afterParent = parent === undefined ? 0 : ulidTimeMs(parent.point.id) + 1;
     return newUlid(Math.max(this.#parts.clock.nowMs(), afterParent, leastMs));
   }
 
@@ -312,34 +218,57 @@ export class PointWriter implements AsyncDisposable {
   async #conflict(signal: AbortSignal): Promise<Conflict> {
     const { excluded, index, nodes, points } = this.#parts;
     await index.exclude(await excluded.readCondemned(signal), signal);
+    const { used, metadata, roots, parent } = this.#attempt;
     const written = {
-      used: this.#used,
-      metadataPacks: this.#metadata.packsSent,
-      roots: this.#disks.map(({ root }) => root),
-      parent: this.#parent?.document,
+      used,
+      metadataPacks: metadata.packsSent,
+      roots,
+      parent: parent?.document,
     };
     return findConflict({ nodes, points }, excluded.condemned, written, signal);
   }
 
+  /** Before W1: whether the point stands on packs that are not in the vault any more. */
+  async #needsLostPacks(signal: AbortSignal): Promise<boolean> {
+    const { numbers } = this.#parts.nodes.base;
+    const { builtOn, roots, metadata } = this.#attempt;
+    const sent = metadata.packsSent.map((ulid) => numbers.find(ulid) ?? 0);
+    const own = new Set([...this.#assembly.begun, ...sent]);
+    return needsLostPacks(this.#parts, { builtOn, roots, own }, signal);
+  }
+
   /** Stores all disks again: what is in the vault and not condemned is not sent again. */
-  async #again(notes: string[], signal: AbortSignal): Promise<void> {
-    const before = this.#parent?.point.id;
-    await this.#prepare(signal);
+  async #again(notes: string[], wanted: 'parent' | 'nothing', signal: AbortSignal): Promise<void> {
+    const before = this.parent?.id;
+    this.#attempt = await this.#prepare(signal);
     // What changed is known relative to the old parent only.
-    const afresh = this.#parent?.point.id !== before;
-    if (afresh) {
+    const isOther = this.parent?.id !== before;
+    if (wanted === 'nothing') {
+      notes.push(
+        'The disks were read whole: packs of the vault are missing; verify tells which points are affected.',
+      );
+    } else if (isOther) {
       notes.push('The disks were read whole: the parent point was given up during the backup.');
     }
-    this.#used = new SlotBitmap();
-    this.#metadata = new MetadataWriter(this.#parts.nodes, this.#parts.clock);
-    this.#disks = [];
+    const basis = wanted === 'parent' && isOther ? 'other-parent' : wanted;
     for (const source of this.#sources) {
-      this.#disks.push(await this.#store(source, { signal }, afresh));
+      await this.#attempt.store(source, { signal }, basis);
     }
   }
 }
 
-/** What the parent has of a disk cannot be used. */
-function isParentLost({ kind, code }: Fault): boolean {
-  return kind === 'integrity' || code === 'store.denied';
+function packsVanish({ vmId }: Vm): Fault {
+  return new Fault(
+    'vault.pack-missing',
+    `Packs that this backup needs vanish from the vault while it runs, ${CONFLICTS_MAX} times in a row. No recovery point was made; look who removes objects there, and run verify.`,
+    { vmId },
+  );
+}
+
+function collectorWon({ vmId }: Vm): Fault {
+  return new Fault(
+    'vault.conflict',
+    `The collector took away what this backup needed, ${CONFLICTS_MAX} times in a row. No recovery point was made; back up again when the collection has ended.`,
+    { vmId },
+  );
 }

@@ -19,9 +19,12 @@ import { packSecrets } from './pack-tail.ts';
 import type { Capabilities } from './probe/capabilities.ts';
 import { newestCapabilities, putCapabilities } from './probe/probe-object.ts';
 import { probeStore, type ProbeOptions } from './probe/store-probe.ts';
-import { notFound, PointStore, type StoredPoint } from './point-store.ts';
+import { pointNamed } from './point-named.ts';
+import { PointStore, type StoredPoint } from './point-store.ts';
 import { mapRoot, readPointFile } from './point-maps.ts';
 import { PointWriter } from './point-writer.ts';
+import { OpenedVault } from './presence/opened-vault.ts';
+import { PackPresence } from './presence/pack-presence.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
 import type { Losses } from './repair/losses.ts';
 import { writableStore } from './read-back-store.ts';
@@ -48,6 +51,7 @@ const WORKERS = 2;
 
 interface VaultParts {
   readonly base: VaultBase;
+  readonly opened: OpenedVault;
   readonly format: VaultFormat;
   readonly pool: WorkerPool;
   readonly clock: Clock;
@@ -76,6 +80,7 @@ export class Vault {
   readonly #nodes: MapNodes;
   readonly #points: PointStore;
   readonly #excluded: ExcludedSlots;
+  readonly #presence: PackPresence;
   readonly #index: DedupIndex;
   readonly #writing = new Set<string>();
   readonly #spare = new SpareBuffers();
@@ -89,7 +94,8 @@ export class Vault {
     this.#parts = parts;
     this.#packs = new Packs(base, cache);
     this.#nodes = new MapNodes(base, this.#packs);
-    this.#points = new PointStore(base, log);
+    this.#presence = new PackPresence(this.#packs);
+    this.#points = new PointStore(base, log, parts.opened);
     this.#excluded = new ExcludedSlots(base, log, cache);
     this.#index = new DedupIndex(base, this.#packs, cache, parts.indexEntries);
     const { signal } = this.#stop;
@@ -141,7 +147,7 @@ export class Vault {
       },
     );
     pool.arm(chunkingSecrets(unlocked));
-    const { keys, format } = unlocked;
+    const { keys, format, formatKey } = unlocked;
     const clock = options.clock ?? new SystemClock();
     const secrets = packSecrets(keys, format);
     const store = writableStore(plainStore, format, clock, secrets);
@@ -150,6 +156,7 @@ export class Vault {
       (await FooterCache.open(options.cacheFolder, format.vaultId, plainStore.identity));
     return new Vault({
       base: { store, ...secrets, numbers: new PackNumbers() },
+      opened: new OpenedVault(store, { vaultId: keys.vaultId, name: format.name, formatKey }),
       format,
       pool,
       clock,
@@ -157,6 +164,11 @@ export class Vault {
       ...(cache ? { cache } : {}),
       ...(options.indexEntries === undefined ? {} : { indexEntries: options.indexEntries }),
     });
+  }
+
+  /** True once it turned out not to be what its store holds now: it has to be opened anew. */
+  get isOutdated(): boolean {
+    return this.#parts.opened.isOutdated;
   }
 
   get inside(): VaultInside {
@@ -211,7 +223,8 @@ export class Vault {
 
   /**
    * Begins a recovery point (W0). The writer must be disposed of, also after its commit.
-   * @throws Fault `vault.vm-busy` if this process is writing one of the same VM,
+   * @throws Fault `vault.not-found`, `vault.format-changed` if the store does not hold what was opened,
+   *   `vault.vm-busy` if this process is writing one of the same VM,
    *   `vault.format-newer` if this program may only read the vault
    */
   async beginPoint(
@@ -230,11 +243,13 @@ export class Vault {
       );
     }
     this.#writing.add(vmId);
-    const { pool, clock, log, cache, format } = this.#parts;
+    const { opened, pool, clock, log, cache, format } = this.#parts;
     pool.warm();
     try {
       return await PointWriter.begin(
         {
+          opened,
+          presence: this.#presence,
           nodes: this.#nodes,
           points: this.#points,
           excluded: this.#excluded,
@@ -317,6 +332,11 @@ export class Vault {
     await retirePoints(this.inside, [document], { signal });
   }
 
+  /** Nobody begins anything with it any more: what still runs goes on, and then no thread is left. */
+  letGo(): void {
+    this.#parts.pool.letGo();
+  }
+
   /** Stops the workers. Writers and disks are not used afterwards. The store stays open. */
   async close(): Promise<void> {
     this.#stop.abort();
@@ -329,25 +349,7 @@ export class Vault {
   }
 
   async #find(idOrPrefix: string, signal: AbortSignal): Promise<StoredPoint> {
-    const wanted = idOrPrefix.toUpperCase();
-    const found = (await this.#points.sealed(signal)).filter(({ id }) => id.startsWith(wanted));
-    const matching = [];
-    for (const name of wanted === '' ? [] : found.slice(0, 100)) {
-      if (!(await this.#points.isRetired(name, signal))) {
-        matching.push(name);
-      }
-    }
-    const [only, another] = matching;
-    if (only === undefined) {
-      throw notFound(idOrPrefix.slice(0, 64));
-    }
-    if (another !== undefined) {
-      throw new Fault(
-        'vault.point-not-found',
-        `More than one recovery point begins with ${wanted}. Give more of its id.`,
-      );
-    }
-    return this.#points.load(only, signal);
+    return this.#points.load(await pointNamed(this.#points, idOrPrefix, signal), signal);
   }
 
   #tree({ document }: StoredPoint, diskId: string, nodes: MapNodes): MapTree {

@@ -77,3 +77,27 @@ describe('a worker thread that dies', () => {
     await Promise.all(tasks);
   });
 });
+
+describe('a pool that is let go', () => {
+  it('ends idle threads, finishes what runs, and still does what is asked for later', async () => {
+    const started: Worker[] = [];
+    const ended: Promise<unknown>[] = [];
+    const pool = new WorkerPool(2, () => {
+      const worker = new Worker(new URL('./vault.worker.ts', import.meta.url));
+      started.push(worker);
+      ended.push(once(worker, 'exit'));
+      return worker;
+    });
+    pool.warm();
+    pool.arm(SECRETS);
+    const running = pool.run(DIGEST);
+
+    pool.letGo();
+
+    expect(await running).toHaveLength(32);
+    await Promise.all(ended);
+    expect(await pool.run(DIGEST)).toHaveLength(32);
+    expect(started).toHaveLength(3);
+    await Promise.all(ended);
+  });
+});

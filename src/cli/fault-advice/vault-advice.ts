@@ -63,9 +63,16 @@ export const VAULT_ADVICE = {
     next: 'Forget the vault here and add it again with its passphrase or recovery file.',
   },
   'vault.not-found': {
-    happened: 'There is no vault at that place.',
-    data: 'Nothing was changed.',
-    next: 'Check location, prefix and endpoint. A new vault is made with "rescue create" or "vault create".',
+    happened:
+      'There is no vault at that place, or not the one any more that was opened there: a disk that is not mounted, a bucket that was emptied, another vault.',
+    data: 'No recovery point was made and none was changed. Those in the vault are where the vault is now.',
+    next: 'Check location, prefix and endpoint; mount the disk, then repeat the command. A new vault is made with "rescue create" or "vault create".',
+  },
+  'vault.format-changed': {
+    happened:
+      'The keys or the format of the vault were changed, on another machine perhaps, after it was opened here.',
+    data: 'Nothing was written with what is out of date. Recovery points are not touched.',
+    next: 'Repeat the command: the vault is opened anew. If its keys were rotated, the service learns the new ones with "vault forget" and "vault add".',
   },
   'vault.not-empty': {
     happened: 'The place for a new vault holds something already.',

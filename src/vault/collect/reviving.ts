@@ -9,6 +9,8 @@ import type { PointName } from '../retirements.ts';
 import type { SlotSet } from '../slot-set.ts';
 import { newUlid } from '../ulid.ts';
 import type { Running } from '../vault-options.ts';
+import type { OpenedVault } from '../presence/opened-vault.ts';
+import { PackPresence } from '../presence/pack-presence.ts';
 import type { CollectParts } from './collect-options.ts';
 import { CondemnedLists } from './condemned-lists.ts';
 import { walkPoint } from './map-walk.ts';
@@ -24,13 +26,14 @@ export interface ReviveOptions {
  * @throws Fault `vault.point-not-found`, `vault.point-condemned`, `request.invalid` if it was not retired
  */
 export async function revivePoint(
-  parts: CollectParts,
+  parts: CollectParts & { readonly opened: OpenedVault },
   name: PointName,
   options: ReviveOptions,
   running: Running,
 ): Promise<RecoveryPoint> {
-  const { base, points, clock, log, cache } = parts;
+  const { base, points, clock, log, cache, opened } = parts;
   const { signal } = running;
+  await opened.prove(signal);
   if ((await points.standing(name, signal)) !== 'retired') {
     throw new Fault('request.invalid', `The recovery point ${name.id} was not retired.`, {
       point: name.id,
@@ -42,6 +45,7 @@ export async function revivePoint(
   const lists = new CondemnedLists(base);
   await lists.read(signal);
   requireSpared(packs, document, slots, lists.slots);
+  await requirePacks(packs, document, slots.keys(), signal);
   await options.onStep?.('checked');
   const revived: PointDocument = {
     ...withoutParent(document),
@@ -104,6 +108,24 @@ async function slotsOf(
     throw error;
   }
   return slots;
+}
+
+/** By listing: footers that are kept here prove nothing. */
+async function requirePacks(
+  packs: Packs,
+  document: PointDocument,
+  wanted: Iterable<number>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { numbers } = packs.base;
+  const presence = new PackPresence(packs);
+  const byKind = Map.groupBy(wanted, (pack) => numbers.name(pack).kind);
+  for (const [kind, some] of byKind) {
+    const [gone] = await presence.missing({ kind, needed: new Set(some), others: [] }, signal);
+    if (gone !== undefined) {
+      throw condemned(document, numbers.name(gone).ulid);
+    }
+  }
 }
 
 function requireSpared(

@@ -1,0 +1,148 @@
+import { isFault, type Fault } from '../kernel/fault.ts';
+import { DiskStorer } from './disk-storer.ts';
+import { MapTree, type MapRoot } from './map-tree.ts';
+import { MetadataWriter } from './metadata-writer.ts';
+import type { PackAssembly } from './pack-assembly.ts';
+import { fullReason, mapRoot, type StoredDisk } from './point-maps.ts';
+import type { StoredPoint } from './point-store.ts';
+import { BuiltOn } from './presence/built-on.ts';
+import type { PointDisk } from './recovery-point.ts';
+import type { Healing } from './repair/healing.ts';
+import { SlotBitmap } from './slot-bitmap.ts';
+import { trustedSource } from './trusted-changes.ts';
+import type { DiskSource, Running } from './vault-options.ts';
+import type { WriterParts } from './writer-parts.ts';
+
+/** What the disks of a point are stored on. */
+export type Basis = 'parent' | 'other-parent' | 'nothing';
+
+/** What was found at W0. */
+export interface AttemptBasis {
+  readonly parent?: StoredPoint;
+  readonly healing?: Healing;
+}
+
+/** The disks of a point as they were stored once; after a conflict another attempt begins. */
+export class PointAttempt {
+  readonly parent: StoredPoint | undefined;
+  readonly healing: Healing | undefined;
+  readonly metadata: MetadataWriter;
+  /** Slots of data packs that were not inherited. */
+  readonly used = new SlotBitmap();
+  readonly builtOn = new BuiltOn();
+  readonly disks: StoredDisk[] = [];
+  readonly #parts: WriterParts;
+  readonly #assembly: PackAssembly;
+  readonly #stop: AbortSignal;
+
+  constructor(
+    parts: WriterParts,
+    assembly: PackAssembly,
+    { parent, healing }: AttemptBasis,
+    stop: AbortSignal,
+  ) {
+    this.#parts = parts;
+    this.#assembly = assembly;
+    this.parent = parent;
+    this.healing = healing;
+    this.#stop = stop;
+    this.metadata = new MetadataWriter(parts.nodes, parts.clock);
+  }
+
+  get roots(): MapRoot[] {
+    return this.disks.map(({ root }) => root);
+  }
+
+  /**
+   * Stores a disk on what the parent has of it. When that turns out damaged, the disk is read whole:
+   * a damaged point must not keep later ones from being whole. The same when this machine may not
+   * read what it has not written itself.
+   */
+  async store(source: DiskSource, running: Running, basis: Basis): Promise<PointDisk> {
+    const stored = await this.#onBasis(source, running, basis);
+    this.disks.push(stored);
+    return stored.disk;
+  }
+
+  async #onBasis(source: DiskSource, running: Running, basis: Basis): Promise<StoredDisk> {
+    if (basis === 'nothing') {
+      return this.#storeAnew(source, 'parent-damaged', running);
+    }
+    const last = this.#lastMap(source.diskId);
+    const afresh = basis === 'other-parent';
+    try {
+      const parts = { ...this.#parts, last: afresh ? undefined : last };
+      const trusted = await trustedSource(parts, source, running);
+      return await this.#storeOn(last, trusted, running, afresh);
+    } catch (error) {
+      if (last === undefined || !isFault(error) || !isParentLost(error)) {
+        throw error;
+      }
+      const reason = error.kind === 'integrity' ? 'parent-damaged' : 'parent-unreadable';
+      this.#parts.log.error(`vault.${reason}`, {
+        code: error.code,
+        pointId: this.parent?.point.id,
+        diskId: source.diskId,
+      });
+      return this.#storeAnew(source, reason, running);
+    }
+  }
+
+  async #storeAnew(
+    source: DiskSource,
+    reason: 'parent-damaged' | 'parent-unreadable',
+    running: Running,
+  ): Promise<StoredDisk> {
+    const changes = { method: 'full', reason } as const;
+    return this.#storeOn(undefined, { ...source, changes }, running, true);
+  }
+
+  async #storeOn(
+    last: MapTree | undefined,
+    source: DiskSource,
+    running: Running,
+    afresh: boolean,
+  ): Promise<StoredDisk> {
+    const { nodes, pool, index, excluded, inputs } = this.#parts;
+    const incremental =
+      source.changes.method === 'changed-extents' && last !== undefined && !afresh;
+    const signal = AbortSignal.any([running.signal, this.#stop]);
+    const storer = new DiskStorer(
+      {
+        pool,
+        index,
+        assembly: this.#assembly,
+        inputs,
+        excluded: excluded.all,
+        used: this.used,
+        map: { nodes, metadata: this.metadata, builtOn: this.builtOn },
+        ...(this.healing === undefined ? {} : { healing: this.healing }),
+      },
+      { source, incremental, ...(last === undefined ? {} : { last }) },
+      { ...running, signal },
+    );
+    const { root, statistics } = await storer.run();
+    const { diskId, name, sizeBytes, tracking } = source;
+    const disk: PointDisk = {
+      diskId,
+      name,
+      sizeBytes,
+      statistics,
+      ...(tracking === undefined ? {} : { tracking }),
+      ...(incremental
+        ? { method: 'changed-extents' }
+        : { method: 'full', reason: fullReason(source, last !== undefined) }),
+    };
+    return { disk, root };
+  }
+
+  #lastMap(diskId: string): MapTree | undefined {
+    const disk = this.parent?.document.disks.find((other) => other.diskId === diskId);
+    return disk && new MapTree(this.#parts.nodes, mapRoot(disk, this.#parts.nodes.base.numbers));
+  }
+}
+
+/** What the parent has of a disk cannot be used. */
+function isParentLost({ kind, code }: Fault): boolean {
+  return kind === 'integrity' || code === 'store.denied';
+}

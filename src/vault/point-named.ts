@@ -1,0 +1,35 @@
+import { Fault } from '../kernel/fault.ts';
+import { notFound, type PointStore } from './point-store.ts';
+import type { PointName } from './retirements.ts';
+
+const CANDIDATES_MAX = 100;
+
+/**
+ * The sealed point that was not retired and has this id, or alone begins so.
+ * @throws Fault `vault.point-not-found`
+ */
+export async function pointNamed(
+  points: PointStore,
+  idOrPrefix: string,
+  signal: AbortSignal,
+): Promise<PointName> {
+  const wanted = idOrPrefix.toUpperCase();
+  const found = (await points.sealed(signal)).filter(({ id }) => id.startsWith(wanted));
+  const matching: PointName[] = [];
+  for (const name of wanted === '' ? [] : found.slice(0, CANDIDATES_MAX)) {
+    if (!(await points.isRetired(name, signal))) {
+      matching.push(name);
+    }
+  }
+  const [only, another] = matching;
+  if (only === undefined) {
+    throw notFound(idOrPrefix.slice(0, 64));
+  }
+  if (another !== undefined) {
+    throw new Fault(
+      'vault.point-not-found',
+      `More than one recovery point begins with ${wanted}. Give more of its id.`,
+    );
+  }
+  return only;
+}

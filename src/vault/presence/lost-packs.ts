@@ -1,0 +1,153 @@
+import { randomInt } from 'node:crypto';
+import { isFault } from '../../kernel/fault.ts';
+import type { Log } from '../../kernel/log.ts';
+import type { DedupIndex } from '../dedup-index.ts';
+import { packKey } from '../layout.ts';
+import type { NodePointer } from '../map-node.ts';
+import { MapTree, type MapNodes, type MapRoot } from '../map-tree.ts';
+import { BuiltOn } from './built-on.ts';
+import type { PackPresence } from './pack-presence.ts';
+
+interface LostPacksParts {
+  readonly nodes: MapNodes;
+  readonly presence: PackPresence;
+  readonly index: DedupIndex;
+  readonly log: Log;
+}
+
+/** A point whose packs and maps were all sent, and that is no root yet. */
+export interface FinishedPoint {
+  readonly builtOn: BuiltOn;
+  readonly roots: readonly MapRoot[];
+  /** Packs that were sent for this point a moment ago. */
+  readonly own: ReadonlySet<number>;
+}
+
+/**
+ * Proves that what a new point builds on is in the store: the packs of everything that it wrote or took
+ * from the index, the nodes that it points to, and of what it only inherited one leaf per disk, taken by
+ * chance. In a vault of at most 1000 data packs these are all proven, whoever uses them. What turns out
+ * to be gone is not believed any more: its chunks are stored again when they come along.
+ *
+ * @returns whether the point needs anything that is gone
+ */
+export async function needsLostPacks(
+  parts: LostPacksParts,
+  { builtOn, roots, own }: FinishedPoint,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { nodes, presence } = parts;
+  const inherited = new BuiltOn();
+  try {
+    for (const root of roots) {
+      await oneLeaf(nodes, root, inherited, signal);
+    }
+  } catch (error) {
+    if (isFault(error) && error.kind === 'integrity') {
+      parts.log.error('vault.parent-damaged', { code: error.code });
+      return true;
+    }
+    throw error;
+  }
+  const data = without(own, builtOn.data, inherited.data);
+  const metadata = without(own, builtOn.nodes, inherited.nodes);
+  const siblings = [...without(own, builtOn.siblings)];
+  const usable = nodes.base.numbers.usable();
+  const lostNodes = await presence.missing(
+    { kind: 'metadata', needed: metadata, others: siblings },
+    signal,
+  );
+  const lostData = await presence.missing({ kind: 'data', needed: data, others: usable }, signal);
+  if (lostNodes.size === 0 && lostData.size === 0) {
+    return false;
+  }
+  if (lostData.size > 0) {
+    const all = new Set([...data, ...usable]);
+    for (const pack of await presence.missingOfAll('data', all, signal)) {
+      lostData.add(pack);
+    }
+  }
+  await forget(parts, lostNodes, lostData);
+  // Siblings were asked for because the map points to them.
+  return (
+    lostNodes.size > 0 ||
+    [...lostData].some((pack) => data.has(pack)) ||
+    (await refersTo(nodes, roots, lostData, signal))
+  );
+}
+
+/** From the root down to a leaf, by chance. */
+async function oneLeaf(
+  nodes: MapNodes,
+  { pointer: root, depth }: MapRoot,
+  met: BuiltOn,
+  signal: AbortSignal,
+): Promise<void> {
+  let pointer = root;
+  for (let level = depth; pointer !== undefined; level--) {
+    met.nodes.add(pointer.pack);
+    if (level === 0) {
+      const { extents } = await nodes.leaf(pointer, signal);
+      for (const { pack } of extents) {
+        met.data.add(pack);
+      }
+      return;
+    }
+    const children = [...(await nodes.inner(pointer, level, signal)).values()];
+    pointer = children.length === 0 ? undefined : children[randomInt(children.length)];
+  }
+}
+
+function without(own: ReadonlySet<number>, ...sets: readonly ReadonlySet<number>[]): Set<number> {
+  return new Set(sets.flatMap((set) => [...set].filter((pack) => !own.has(pack))));
+}
+
+async function forget(
+  { nodes, index, log }: LostPacksParts,
+  ...lost: readonly ReadonlySet<number>[]
+): Promise<void> {
+  const { numbers } = nodes.base;
+  const all = lost.flatMap((packs) => [...packs]);
+  await index.lose(all);
+  for (const pack of all) {
+    const name = numbers.name(pack);
+    await nodes.packs.forget({ name, objectKey: packKey(name) });
+  }
+  const [first = 0] = all;
+  log.error('vault.packs-missing', { packs: all.length, first: packKey(numbers.name(first)) });
+}
+
+/** Walks all maps of the point: rare, only when packs have gone that it does not refer to as far as was seen. */
+async function refersTo(
+  nodes: MapNodes,
+  roots: readonly MapRoot[],
+  packs: ReadonlySet<number>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    for await (const pointer of leavesOf(nodes, roots, signal)) {
+      const { extents } = await nodes.leaf(pointer, signal);
+      if (extents.some(({ pack }) => packs.has(pack))) {
+        return true;
+      }
+    }
+    return false;
+  } catch (error) {
+    if (isFault(error) && error.kind === 'integrity') {
+      return true;
+    }
+    throw error;
+  }
+}
+
+async function* leavesOf(
+  nodes: MapNodes,
+  roots: readonly MapRoot[],
+  signal: AbortSignal,
+): AsyncIterable<NodePointer> {
+  for (const root of roots) {
+    for await (const { pointer } of new MapTree(nodes, root).leaves(signal)) {
+      yield pointer;
+    }
+  }
+}

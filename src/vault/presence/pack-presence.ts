@@ -1,0 +1,197 @@
+import { randomInt } from 'node:crypto';
+import { isFault } from '../../kernel/fault.ts';
+import { packKey, parsePackKey, PREFIXES, type PackKind } from '../layout.ts';
+import type { Packs } from '../packs.ts';
+import { Parallel } from '../parallel.ts';
+import type { Ulid } from '../ulid.ts';
+
+/** Keys in one answer to a LIST: up to here all packs are listed, which costs one request. */
+const LISTED_AT_ONCE = 1000;
+/** So many packs are asked for one by one before it is worth to list thousands. */
+const SINGLES_MAX = 32;
+const SAMPLE = 4;
+const ASKED_AT_ONCE = 16;
+const ALIAS_CHAIN_MAX = 16;
+
+/** Packs of one kind, by their numbers. */
+export interface AskedPacks {
+  readonly kind: PackKind;
+  /** Each of these is proven. */
+  readonly needed: ReadonlySet<number>;
+  /** These are proven where that costs nothing beside, else a sample of them. */
+  readonly others: readonly number[];
+}
+
+type IsThere = (ulid: Ulid) => Promise<boolean>;
+
+/**
+ * Whether packs are in the store, past all caches. Small vaults are listed whole; of large ones what is
+ * asked for costs requests, and not the size of the vault.
+ */
+export class PackPresence {
+  readonly #packs: Packs;
+  /** Kinds of which there are more than one LIST shows. */
+  readonly #large = new Set<PackKind>();
+  /** Until it turns out otherwise: machines may be allowed to list packs and not to read them. */
+  #mayRead = true;
+
+  constructor(packs: Packs) {
+    this.#packs = packs;
+  }
+
+  /**
+   * Which of these packs are in no generation there, and not merged into others that are.
+   * A store that does not let us list proves nothing, and hides nothing else either.
+   */
+  async missing(asked: AskedPacks, signal: AbortSignal): Promise<Set<number>> {
+    try {
+      const all = await this.#listed(asked, signal);
+      if (all === undefined) {
+        const some = new Set([...asked.needed, ...sampleOf(asked.others)]);
+        return await this.#among(asked.kind, some, this.#single(asked.kind, signal), signal);
+      }
+      const both = new Set([...asked.needed, ...asked.others]);
+      return await this.#among(asked.kind, both, async (ulid) => all.has(ulid), signal);
+    } catch (error) {
+      if (isFault(error, 'store.denied')) {
+        return new Set();
+      }
+      throw error;
+    }
+  }
+
+  /** The same, at any cost: all of them are proven. */
+  async missingOfAll(
+    kind: PackKind,
+    packs: ReadonlySet<number>,
+    signal: AbortSignal,
+  ): Promise<Set<number>> {
+    const all = await this.#list(kind, Infinity, signal);
+    return this.#among(kind, packs, async (ulid) => all?.has(ulid) === true, signal);
+  }
+
+  async #listed(
+    { kind, needed, others }: AskedPacks,
+    signal: AbortSignal,
+  ): Promise<ReadonlySet<Ulid> | undefined> {
+    if (!this.#large.has(kind)) {
+      const all = await this.#list(kind, LISTED_AT_ONCE, signal);
+      if (all !== undefined) {
+        return all;
+      }
+      this.#large.add(kind);
+    }
+    const pages = (needed.size + others.length) / LISTED_AT_ONCE;
+    return needed.size > Math.max(SINGLES_MAX, pages)
+      ? this.#list(kind, Infinity, signal)
+      : undefined;
+  }
+
+  /** @returns undefined if there are more objects than that */
+  async #list(
+    kind: PackKind,
+    objectsMax: number,
+    signal: AbortSignal,
+  ): Promise<Set<Ulid> | undefined> {
+    const found = new Set<Ulid>();
+    let objects = 0;
+    for await (const { key } of this.#packs.base.store.list(PREFIXES[kind], signal)) {
+      objects += 1;
+      if (objects > objectsMax) {
+        return undefined;
+      }
+      const name = parsePackKey(key);
+      if (name !== undefined) {
+        found.add(name.ulid);
+      }
+    }
+    return found;
+  }
+
+  /** One GET for a pack that is where it was, else one LIST more. */
+  #single(kind: PackKind, signal: AbortSignal): IsThere {
+    return async (ulid) =>
+      (await this.#isAsKnown(ulid, signal)) ||
+      (await this.#packs.generations({ kind, ulid }, signal)).length > 0;
+  }
+
+  async #isAsKnown(ulid: Ulid, signal: AbortSignal): Promise<boolean> {
+    const { numbers, store } = this.#packs.base;
+    const number = numbers.find(ulid);
+    if (number === undefined || !this.#mayRead) {
+      return false;
+    }
+    try {
+      const key = packKey(numbers.name(number));
+      return (await store.getRange(key, { offset: 0, length: 1 }, signal)) !== undefined;
+    } catch (error) {
+      if (!isFault(error, 'store.denied')) {
+        throw error;
+      }
+      this.#mayRead = false;
+      return false;
+    }
+  }
+
+  async #among(
+    kind: PackKind,
+    packs: ReadonlySet<number>,
+    isThere: IsThere,
+    signal: AbortSignal,
+  ): Promise<Set<number>> {
+    const { numbers } = this.#packs.base;
+    const missing = new Set<number>();
+    const asking = new Parallel(ASKED_AT_ONCE);
+    try {
+      for (const pack of packs) {
+        await asking.add(async () => {
+          if (!(await isThere(numbers.name(pack).ulid))) {
+            missing.add(pack);
+          }
+        });
+      }
+      await asking.end();
+    } finally {
+      await asking.settle();
+    }
+    return missing.size === 0 ? missing : this.#withoutMerged(kind, missing, signal);
+  }
+
+  /** A pack that was merged is gone, and its content is where aliases lead. */
+  async #withoutMerged(
+    kind: PackKind,
+    packs: ReadonlySet<number>,
+    signal: AbortSignal,
+  ): Promise<Set<number>> {
+    const { aliases, base } = this.#packs;
+    await aliases.read(signal);
+    const asked = new Map<Ulid, boolean>();
+    const single = this.#single(kind, signal);
+    const stands = async (ulid: Ulid, depth: number): Promise<boolean> => {
+      const targets = aliases.targets(ulid);
+      if (targets.size === 0 || depth > ALIAS_CHAIN_MAX) {
+        return false;
+      }
+      for (const target of targets) {
+        const known = asked.get(target) ?? (await single(target));
+        asked.set(target, known);
+        if (!known && !(await stands(target, depth + 1))) {
+          return false;
+        }
+      }
+      return true;
+    };
+    const lost = new Set<number>();
+    for (const pack of packs) {
+      if (!(await stands(base.numbers.name(pack).ulid, 1))) {
+        lost.add(pack);
+      }
+    }
+    return lost;
+  }
+}
+
+function sampleOf(packs: readonly number[]): number[] {
+  const size = Math.min(SAMPLE, packs.length);
+  return Array.from({ length: size }, () => packs[randomInt(packs.length)] ?? 0);
+}
