@@ -346,8 +346,10 @@ describe('a separate retention key', () => {
     const ids = async (of: Vault): Promise<string[]> =>
       (await of.points(signal)).map(({ id }) => id);
     expect(await ids(await open(store))).toEqual([second.id]);
-    // A host that knows the derived key of before still signs with it: nobody believes it.
-    await vault.retire(second.id, signal);
+    // A host that knows the derived key of before still signs with it: nobody believes it, and it is told so.
+    await expect(vault.retire(second.id, signal)).rejects.toMatchObject({
+      code: 'vault.key-outdated',
+    });
     expect(await ids(await open(store))).toEqual([second.id]);
     await expect((await open(store)).retire(second.id, signal)).rejects.toMatchObject({
       code: 'vault.retention-key-missing',

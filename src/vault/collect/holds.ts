@@ -9,6 +9,7 @@ import { getOrDamage } from '../object-limit.ts';
 import type { ObjectKey } from '../object-store.ts';
 import type { VaultBase } from '../packs.ts';
 import type { PointStore } from '../point-store.ts';
+import { requireCurrentRetention } from '../retention-check.ts';
 import type { PointName } from '../retirements.ts';
 import { decodeSigned, encodeSigned } from '../signed-object.ts';
 import type { Ulid } from '../ulid.ts';
@@ -92,11 +93,12 @@ export class Holds {
     return hold;
   }
 
-  /** Ends one hold. Others on the same point stay. @throws Fault `vault.retention-key-missing` */
+  /** Ends one hold. Others on the same point stay. @throws Fault `vault.retention-key-missing`, `vault.key-outdated` */
   async release({ key, id }: Hold, atMs: number, signal: AbortSignal): Promise<void> {
     const end = holdEndKey(key);
     const body = Buffer.from(JSON.stringify({ point: id, atMs, reason: '' }));
     await this.#base.store.put(end, encodeSigned(this.#base.keys, 'hold-end', end, body), signal);
+    await requireCurrentRetention(this.#base, signal);
     this.#ended.set(end, true);
   }
 

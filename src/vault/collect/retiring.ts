@@ -1,5 +1,6 @@
 import { Fault } from '../../kernel/fault.ts';
 import { pointKey } from '../layout.ts';
+import { requireCurrentRetention } from '../retention-check.ts';
 import type { PointName } from '../retirements.ts';
 import type { Running } from '../vault-options.ts';
 import type { CollectParts } from './collect-options.ts';
@@ -7,7 +8,8 @@ import { Holds } from './holds.ts';
 
 /**
  * Gives points up, for ever; their space comes back with the next collection. If one is held, none is.
- * @throws Fault `vault.point-held`, `vault.retention-key-missing`
+ * @throws Fault `vault.point-held`, `vault.retention-key-missing`,
+ *   `vault.key-outdated` if the retention key was replaced since the vault was opened
  */
 export async function retirePoints(
   { base, points, clock, log }: CollectParts,
@@ -30,4 +32,5 @@ export async function retirePoints(
   for (const name of names) {
     await points.retire(name, clock.nowMs(), signal);
   }
+  await requireCurrentRetention(base, signal);
 }
