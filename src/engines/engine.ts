@@ -5,10 +5,12 @@ import type { VmDefinition } from '../vm/definition.ts';
 export type VmId = string;
 
 /**
+ * `starting`: it is being started, its guest does not run yet.
  * `io-error`: the VM is paused because the host's disk is full; it goes on when there is room.
  * `not-ours`: what runs under its id uses other files than its disks; nothing is done to it.
  */
-export type VmStatus = 'running' | 'stopped' | 'paused' | 'io-error' | 'not-ours' | 'unknown';
+export type VmStatus =
+  'running' | 'starting' | 'stopped' | 'paused' | 'io-error' | 'not-ours' | 'unknown';
 
 export interface VmSummary {
   readonly id: VmId;

@@ -1,5 +1,6 @@
-import { Fault, isAbort, isFault } from '../kernel/fault.ts';
+import { Fault, isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
+import { Shared } from '../kernel/shared.ts';
 import { parseOr, require } from './binary.ts';
 import type { FooterCache } from './footer-cache.ts';
 import { sameBytes } from './key-tree.ts';
@@ -44,7 +45,7 @@ export class MapNodes {
   readonly #recent: Recent<string, Uint8Array>;
   readonly #frames = new Recent<string, Uint8Array>(FRAMES_BYTES_MAX);
   /** Several nodes of a frame are often asked for at once. */
-  readonly #reading = new Map<string, Promise<Uint8Array>>();
+  readonly #reading = new Shared<string, Uint8Array>();
 
   constructor(base: VaultBase, packs: Packs, nodesBytesMax = NODES_BYTES_MAX) {
     this.base = base;
@@ -96,29 +97,15 @@ export class MapNodes {
     if (known !== undefined) {
       return known;
     }
-    const shared = this.#reading.get(where);
-    if (shared !== undefined) {
-      try {
-        return await shared;
-      } catch (error) {
-        // Whoever asked first was cancelled; this caller was not.
-        if (isAbort(error) && !signal.aborted) {
-          return this.#frame(open, slot, signal);
-        }
-        throw error;
-      }
-    }
     const frame = open.footer.frames[index];
     if (frame === undefined) {
       throw damaged(open.objectKey, 'a node is missing in its pack');
     }
-    const reading = this.packs
-      .frame(open, frame, signal)
-      .finally(() => this.#reading.delete(where));
-    this.#reading.set(where, reading);
-    const raw = await reading;
-    this.#frames.set(where, raw, raw.length);
-    return raw;
+    return this.#reading.do(where, signal, async (reading) => {
+      const raw = await this.packs.frame(open, frame, reading);
+      this.#frames.set(where, raw, raw.length);
+      return raw;
+    });
   }
 
   async inner(pointer: NodePointer, level: number, signal: AbortSignal): Promise<Inner> {

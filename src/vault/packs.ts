@@ -1,6 +1,6 @@
-import { isAbort } from '../kernel/fault.ts';
 import { GarbageRounds } from '../kernel/garbage.ts';
 import { SilentLog, type Log } from '../kernel/log.ts';
+import { Shared } from '../kernel/shared.ts';
 import type { Aliases } from './aliases.ts';
 import { parseOr } from './binary.ts';
 import type { FooterCache, PackTail } from './footer-cache.ts';
@@ -44,7 +44,7 @@ export class Packs {
   readonly base: VaultBase;
   readonly #cache: FooterCache | undefined;
   readonly #open: Recent<number, OpenPack>;
-  readonly #opening = new Map<number, Promise<OpenPack>>();
+  readonly #opening = new Shared<number, OpenPack>();
   readonly #places: SlotPlaces;
   readonly #garbage = new GarbageRounds(FOOTERS_PER_COLLECTION);
   /** GETs sent and bytes received. */
@@ -74,25 +74,10 @@ export class Packs {
 
   /** @throws Fault `vault.pack-missing`, `vault.pack-corrupt` */
   async open(number: number, signal: AbortSignal): Promise<OpenPack> {
-    const open = this.#open.get(number);
-    if (open !== undefined) {
-      return open;
-    }
-    const shared = this.#opening.get(number);
-    if (shared !== undefined) {
-      try {
-        return await shared;
-      } catch (error) {
-        // Whoever asked first was cancelled; this caller was not.
-        if (isAbort(error) && !signal.aborted) {
-          return this.open(number, signal);
-        }
-        throw error;
-      }
-    }
-    const opening = this.#read(number, signal).finally(() => this.#opening.delete(number));
-    this.#opening.set(number, opening);
-    return opening;
+    return (
+      this.#open.get(number) ??
+      this.#opening.do(number, signal, async (reading) => this.#read(number, reading))
+    );
   }
 
   /**

@@ -44,7 +44,15 @@ export const AddVm = z
 export type AddVm = z.infer<typeof AddVm>;
 export type AddVmInput = z.input<typeof AddVm>;
 
-const VmStatus = z.enum(['running', 'stopped', 'paused', 'io-error', 'not-ours', 'unknown']);
+const VmStatus = z.enum([
+  'running',
+  'starting',
+  'stopped',
+  'paused',
+  'io-error',
+  'not-ours',
+  'unknown',
+]);
 
 export const Vm = z
   .object({

@@ -5,8 +5,10 @@ import { PRIVATE_FOLDER_MODE, syncFolder, writeDurably } from '../../kernel/dura
 import { Fault, systemCode } from '../../kernel/fault.ts';
 import type { VmDefinition } from '../../vm/definition.ts';
 import { newDiskState } from './disk-changes.ts';
+import type { EngineParts } from './engine-parts.ts';
 import { identityOf } from './file-identity.ts';
-import { vmsFolder, type EngineFolders, type VmPaths } from './vm-paths.ts';
+import { FileLock } from './file-lock.ts';
+import { vmPaths, vmsFolder, type EngineFolders, type VmPaths } from './vm-paths.ts';
 import { NVRAM, storeVmState, type DiskState, type VmState } from './vm-state.ts';
 
 interface Image {
@@ -28,13 +30,73 @@ export function imagesOf(definition: VmDefinition): Image[] {
   return [...disks, ...nvram];
 }
 
+/** The path of each image by what tells its file from others, whatever names lead to it. */
+async function imageFiles(definition: VmDefinition): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  for (const { path } of imagesOf(definition)) {
+    const found = await stat(path).catch((error: unknown) => {
+      if (systemCode(error) === 'ENOENT') {
+        return undefined;
+      }
+      throw error;
+    });
+    files.set(found === undefined ? path : `${found.dev}:${found.ino}`, path);
+  }
+  return files;
+}
+
+/**
+ * Takes a VM over: refuses a name, an id or an image that another one has. One VM is added at a time,
+ * by whatever process, so that two never take one of them.
+ *
+ * @param others the VMs that there are, asked when nobody else can add one
+ * @throws Fault `engine.vm-exists`, `engine.vm-busy`, and as `createVm` does
+ */
+export async function addVm(
+  { folders, limits }: EngineParts,
+  definition: VmDefinition,
+  others: () => Promise<VmDefinition[]>,
+  signal: AbortSignal,
+): Promise<void> {
+  await mkdir(folders.stateFolder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+  const path = join(folders.stateFolder, 'add.lock');
+  const lock = await FileLock.take(path, limits.actionWaitMs, signal);
+  if (lock === undefined) {
+    throw new Fault(
+      'engine.vm-busy',
+      'Another VM is being added, which takes long; try again when it is there.',
+    );
+  }
+  try {
+    await assertNew(definition, await others());
+    await createVm(folders, definition, vmPaths(folders, definition.id), signal);
+  } finally {
+    await lock.release();
+  }
+}
+
+async function assertNew(definition: VmDefinition, others: readonly VmDefinition[]): Promise<void> {
+  const images = await imageFiles(definition);
+  if (images.size < imagesOf(definition).length) {
+    throw new Fault('engine.image-refused', 'Two disks of the VM have the same image.');
+  }
+  for (const other of others) {
+    const isSame = other.id === definition.id || other.name === definition.name;
+    const taken = [...(await imageFiles(other))].find(([file]) => images.has(file));
+    if (isSame || taken !== undefined) {
+      const why = isSame ? 'is already there' : `already has the image ${taken?.[1] ?? ''}`;
+      throw new Fault('engine.vm-exists', `The VM ${other.name} ${why}.`, { vmId: other.id });
+    }
+  }
+}
+
 /**
  * Writes the state of a VM that is taken over. Its folder appears with everything in it or not at
  * all. Changes no image.
  *
  * @throws Fault `engine.image-refused`, `engine.image-missing`, `vm.disk-size-differs`
  */
-export async function createVm(
+async function createVm(
   folders: EngineFolders,
   definition: VmDefinition,
   paths: VmPaths,

@@ -1,5 +1,6 @@
 import type { Clock } from '../../kernel/clock.ts';
 import type { Log } from '../../kernel/log.ts';
+import type { Shared } from '../../kernel/shared.ts';
 import type { Sessions } from './sessions.ts';
 import type { EngineFolders } from './vm-paths.ts';
 
@@ -56,6 +57,14 @@ export const DEFAULT_LIMITS: EngineLimits = {
   freezeMsMax: 10_000,
 };
 
+/** What QEMU answered to a look. */
+export interface Said {
+  readonly said: string;
+  readonly ioError: string | undefined;
+  /** For people, when it is not this VM's QEMU. */
+  readonly notOurs: string | undefined;
+}
+
 /** What the parts of the engine share. */
 export interface EngineParts {
   readonly folders: EngineFolders;
@@ -65,6 +74,8 @@ export interface EngineParts {
   readonly sessions: Sessions;
   /** What gives up each frozen state that is in use when the service ends: nothing is merged then. */
   readonly frozen: Set<() => Promise<void>>;
+  /** What QEMU is asked aside, by VM: its second monitor serves one client at a time. */
+  readonly looks: Shared<string, Said>;
   readonly step: (step: Step) => Promise<void>;
   /** Fires when a merge has to make room for the end of its VM. */
   readonly mergeSignal: (vmId: string) => AbortSignal;

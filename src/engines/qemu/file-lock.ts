@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { open, type FileHandle } from 'node:fs/promises';
+import { open, stat, type FileHandle } from 'node:fs/promises';
 import { plainEnvironment } from '../../kernel/command.ts';
 import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
@@ -25,23 +25,47 @@ export class FileLock implements AsyncDisposable {
 
   /**
    * Takes the lock within `waitMs`, or returns undefined when another holder kept it.
+   *
+   * @throws ENOENT when its folder is not there, or went away while we waited
    */
   static async take(
     path: string,
     waitMs: number,
     signal: AbortSignal,
   ): Promise<FileLock | undefined> {
-    signal.throwIfAborted();
-    const file = await open(path, 'a', PRIVATE_FILE_MODE);
-    try {
-      if (await lockDescription(file.fd, waitMs, signal)) {
-        return new FileLock(file);
+    for (;;) {
+      signal.throwIfAborted();
+      const file = await open(path, 'a', PRIVATE_FILE_MODE);
+      try {
+        if (!(await lockDescription(file.fd, waitMs, signal))) {
+          await file.close();
+          return undefined;
+        }
+        if (await isFileOf(path, file)) {
+          return new FileLock(file);
+        }
+        // Its holder removed it while we waited: it locks nobody out any more.
+        await file.close();
+      } catch (error) {
+        await file.close();
+        throw error;
       }
-      await file.close();
-      return undefined;
-    } catch (error) {
-      await file.close();
+    }
+  }
+
+  /** Whether somebody holds the lock now; keeps nobody from taking it. */
+  static async isTaken(path: string, signal: AbortSignal): Promise<boolean> {
+    signal.throwIfAborted();
+    const file = await open(path, 'r').catch((error: unknown) => {
+      if (systemCode(error) === 'ENOENT') {
+        return undefined;
+      }
       throw error;
+    });
+    try {
+      return file !== undefined && !(await lockDescription(file.fd, 0, signal, '--shared'));
+    } finally {
+      await file?.close();
     }
   }
 
@@ -56,10 +80,21 @@ export class FileLock implements AsyncDisposable {
   }
 }
 
-async function lockDescription(fd: number, waitMs: number, signal: AbortSignal): Promise<boolean> {
+/** @throws ENOENT when there is no such file any more, nor a folder for it */
+async function isFileOf(path: string, file: FileHandle): Promise<boolean> {
+  const [now, ours] = await Promise.all([stat(path), file.stat()]);
+  return now.dev === ours.dev && now.ino === ours.ino;
+}
+
+async function lockDescription(
+  fd: number,
+  waitMs: number,
+  signal: AbortSignal,
+  kind: '--exclusive' | '--shared' = '--exclusive',
+): Promise<boolean> {
   const patience = waitMs > 0 ? ['--timeout', String(waitMs / 1000)] : ['--nonblock'];
   // The child sees the description as its descriptor 3.
-  const child = spawn('flock', ['--exclusive', ...patience, '3'], {
+  const child = spawn('flock', [kind, ...patience, '3'], {
     env: plainEnvironment(),
     stdio: ['ignore', 'ignore', 'ignore', fd],
     signal,

@@ -1,17 +1,16 @@
-import { isFault } from '../../kernel/fault.ts';
-import { addOverlay, diskFacts, factsOf } from './block-graph.ts';
+import { Fault, isFault } from '../../kernel/fault.ts';
+import { addOverlay, diskFacts, factsOf, removeUnusedNodes } from './block-graph.ts';
 import { withNewTop, withoutNewTop } from './disk-changes.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { identityOf } from './file-identity.ts';
+import { diskName } from './identity-journal.ts';
 import { startGuard, whileFrozen, whyNoAgent, type GuestPart } from './guest-freeze.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { removeLeftovers } from './merge.ts';
-import { fileNodeName, nodeName } from './node-graph.ts';
+import { nodeName } from './node-graph.ts';
 import { makeOverlays, type PlannedOverlay } from './overlay-files.ts';
 import type { QmpClient } from './qmp-client.ts';
-import { removeUnusedNodes } from './block-graph.ts';
-import { freeBytes } from './sessions.ts';
-import { dirname } from 'node:path';
+import type { OverlayWatch } from './overlay-watch.ts';
 import type { DiskState } from './vm-state.ts';
 
 /** A pivot must not be left half-way for a caller's impatience; it takes milliseconds. */
@@ -21,6 +20,13 @@ export interface Instant {
   readonly takenAtMs: number;
   readonly transactionMs: number;
   readonly guest: GuestPart;
+}
+
+interface FreezeTools {
+  readonly qmp: QmpClient;
+  /** Told about the new overlays before the guest writes to them. */
+  readonly watch: OverlayWatch;
+  readonly options: InstantOptions;
 }
 
 export interface InstantOptions {
@@ -39,7 +45,7 @@ export interface InstantOptions {
 export async function freezeRunning(
   parts: EngineParts,
   vm: ManagedVm,
-  { qmp, options }: { readonly qmp: QmpClient; readonly options: InstantOptions },
+  { qmp, watch, options }: FreezeTools,
   signal: AbortSignal,
 ): Promise<Instant> {
   const whyNot = options.crashConsistent
@@ -55,6 +61,8 @@ export async function freezeRunning(
   for (const { disk, layer } of overlays) {
     await addOverlay(qmp, disk, layer, signal);
   }
+  await watch.expect(overlays);
+  await watch.arm(qmp, signal);
   await parts.step('overlays-added');
   signal.throwIfAborted();
   await announce(vm, overlays, { isGuestFrozen: guard !== undefined, holder: options.jobToken });
@@ -63,6 +71,7 @@ export async function freezeRunning(
   const guest = await whileFrozen(parts, guard, async () => {
     pivot.takenAtMs = parts.clock.nowMs();
     const startedMs = parts.clock.monotonicMs();
+    await assertSameSizes(vm, qmp, overlays);
     await transact(vm, qmp, overlays);
     pivot.transactionMs = parts.clock.monotonicMs() - startedMs;
     await parts.step('pivoted');
@@ -70,7 +79,6 @@ export async function freezeRunning(
   await parts.step('thawed');
   await settleTops(vm, guest);
   await parts.step('frozen-saved');
-  await armThresholds(parts, qmp, overlays);
   return { ...pivot, guest: { ...(whyNot === undefined ? {} : { reason: whyNot }), ...guest } };
 }
 
@@ -98,6 +106,30 @@ async function announce(
     holder,
     leftovers: vm.state.leftovers.filter((path) => !paths.has(path)),
   });
+}
+
+/**
+ * Overlays were made before the guest's file systems were frozen, which may take seconds. One that
+ * is smaller than its disk is by now would cut off the end of the disk.
+ */
+async function assertSameSizes(
+  vm: ManagedVm,
+  qmp: QmpClient,
+  overlays: readonly PlannedOverlay[],
+): Promise<void> {
+  const facts = await diskFacts(qmp, AbortSignal.timeout(PIVOT_MS_MAX));
+  const resized = overlays.find(
+    ({ disk, sizeBytes }) => factsOf(facts, disk).sizeBytes !== sizeBytes,
+  );
+  if (resized !== undefined) {
+    await takeBack(vm, qmp, overlays);
+    throw new Fault(
+      'engine.refused',
+      `The disk ${diskName(vm, resized.disk)} was resized while its freeze was prepared; ` +
+        'nothing was changed. Repeat the backup.',
+      { diskId: resized.disk.id },
+    );
+  }
 }
 
 async function transact(
@@ -152,21 +184,4 @@ async function settleTops(vm: ManagedVm, guest: GuestPart): Promise<void> {
     });
   }
   await vm.save({ disks, freezeSent: vm.state.freezeSent && !guest.isThawed });
-}
-
-/** QEMU tells once when an overlay has grown beyond its limit. */
-async function armThresholds(
-  parts: EngineParts,
-  qmp: QmpClient,
-  overlays: readonly PlannedOverlay[],
-): Promise<void> {
-  for (const { disk, layer } of overlays) {
-    const free = await freeBytes(dirname(layer.path));
-    const threshold = parts.limits.overlayBytesMax ?? Math.floor(free / 2);
-    await qmp.execute(
-      'block-set-write-threshold',
-      { 'node-name': fileNodeName(disk, layer), 'write-threshold': threshold },
-      AbortSignal.timeout(PIVOT_MS_MAX),
-    );
-  }
 }

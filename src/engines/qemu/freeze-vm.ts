@@ -15,8 +15,8 @@ import { assertNoQuestion } from './outside-changes.ts';
 import { assertRoom } from './overlay-files.ts';
 import { OverlayWatch } from './overlay-watch.ts';
 import { settle } from './settle.ts';
-import type { Session } from './sessions.ts';
 import type { VmPaths } from './vm-paths.ts';
+import { topOf } from './vm-state.ts';
 
 /** Giving a frozen state back must not be cut off by the job that is being cancelled. */
 const DISPOSE_MS_MAX = 6 * 60 * 60 * 1000;
@@ -41,22 +41,29 @@ export async function freezeVm(
     const { session, questions } = await settle(parts, vm, { mayMerge: true }, signal);
     assertNoQuestion(vm, questions);
     await assertRoom(parts, vm);
-    const instant =
-      session === undefined
-        ? await stoppedInstant(freezing, vm, signal)
-        : await freezeRunning(
-            parts,
-            vm,
-            {
-              qmp: session.qmp,
-              options: {
-                jobToken: options.jobToken,
-                crashConsistent: options.crashConsistent === true,
+    const watch = new OverlayWatch(parts, vm.definition);
+    try {
+      const instant =
+        session === undefined
+          ? await stoppedInstant(freezing, vm, watch, signal)
+          : await freezeRunning(
+              parts,
+              vm,
+              {
+                qmp: session.qmp,
+                watch,
+                options: {
+                  jobToken: options.jobToken,
+                  crashConsistent: options.crashConsistent === true,
+                },
               },
-            },
-            signal,
-          );
-    return await frozenVm(freezing, vm, { instant, session }, signal);
+              signal,
+            );
+      return await frozenVm(freezing, vm, { instant, watch }, signal);
+    } catch (error) {
+      watch.stop();
+      throw error;
+    }
   } catch (error) {
     await hold.release();
     throw error;
@@ -66,9 +73,11 @@ export async function freezeVm(
 async function stoppedInstant(
   { parts, options }: Freezing,
   vm: ManagedVm,
+  watch: OverlayWatch,
   signal: AbortSignal,
 ): Promise<Instant | undefined> {
   await freezeStopped(parts, vm, options.jobToken, signal);
+  await watch.expect(vm.tracked.map((disk) => ({ disk, layer: topOf(disk) })));
   await removeLeftovers(vm);
   return undefined;
 }
@@ -76,16 +85,12 @@ async function stoppedInstant(
 async function frozenVm(
   freezing: Freezing,
   vm: ManagedVm,
-  {
-    instant,
-    session,
-  }: { readonly instant: Instant | undefined; readonly session: Session | undefined },
+  { instant, watch }: { readonly instant: Instant | undefined; readonly watch: OverlayWatch },
   signal: AbortSignal,
 ): Promise<FrozenVm> {
   const { parts, options } = freezing;
   const opened = await openFrozenDisks(vm, options.neededGenerations ?? {}, signal);
   await parts.step('changes-logged');
-  const watch = new OverlayWatch(session, vm.name);
   try {
     const nvram = await frozenNvram(vm, signal);
     const definition = await currentDefinition(vm, opened.disks);
@@ -114,7 +119,6 @@ async function frozenVm(
       }),
     };
   } catch (error) {
-    watch.stop();
     await Promise.all(opened.chains.map(async (chain) => chain.close()));
     throw error;
   }

@@ -1,10 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
+import { isAbort } from '../../kernel/fault.ts';
 import type { VmId, VmStatus, VmSummary } from '../engine.ts';
-import type { EngineParts } from './engine-parts.ts';
+import type { EngineParts, Said } from './engine-parts.ts';
+import { FileLock } from './file-lock.ts';
 import { loadVm } from './managed-vm.ts';
 import { notOursText, whyNotOurs } from './ownership.ts';
-import { runningPid } from './qemu-process.ts';
-import type { QmpClient } from './qmp-client.ts';
+import { isLaunching, runningPid } from './qemu-process.ts';
+import { QmpClient } from './qmp-client.ts';
+import { IO_ERROR } from './sessions.ts';
 import { ENDED_UNASKED } from './settle.ts';
 import type { VmPaths } from './vm-paths.ts';
 import type { VmState } from './vm-state.ts';
@@ -16,7 +19,11 @@ interface Look {
   readonly warnings: readonly string[];
 }
 
-/** What a VM is doing, without its lock: for showing, not for acting. */
+/**
+ * What a VM is doing, for showing, not for acting. Takes no lock, and no monitor that an action
+ * needs: QEMU serves one client per monitor, so whoever has no session asks on the second one and
+ * leaves again.
+ */
 export async function lookAtVm(
   parts: EngineParts,
   paths: VmPaths,
@@ -24,11 +31,12 @@ export async function lookAtVm(
   signal: AbortSignal,
 ): Promise<VmSummary> {
   signal.throwIfAborted();
+  const pid = await runningPid(paths);
   const { definition, state } = await loadVm(paths, vm);
-  const isRunning = (await runningPid(paths)) !== undefined;
-  const { status, warnings } = isRunning
-    ? await lookAtQemu(parts, paths, state, signal)
-    : { status: 'stopped' as const, warnings: state.started === 'no' ? [] : [ENDED_UNASKED] };
+  const { status, warnings } =
+    pid === undefined
+      ? await lookWithoutQemu(parts, paths, state, signal)
+      : await lookAtQemu(parts, paths, state, signal);
   return {
     id: vm,
     name: definition.name,
@@ -38,33 +46,84 @@ export async function lookAtVm(
   };
 }
 
+async function lookWithoutQemu(
+  parts: EngineParts,
+  paths: VmPaths,
+  state: VmState,
+  signal: AbortSignal,
+): Promise<Look> {
+  if (state.started === 'no') {
+    return { status: 'stopped', warnings: [] };
+  }
+  if (await FileLock.isTaken(paths.actionLock, signal)) {
+    // It is being started or stopped.
+    return { status: (await isLaunching(paths)) ? 'starting' : 'stopped', warnings: [] };
+  }
+  if ((await runningPid(paths)) !== undefined) {
+    return lookAtQemu(parts, paths, state, signal);
+  }
+  const { state: now } = await loadVm(paths, state.vmId);
+  return { status: 'stopped', warnings: now.started === 'no' ? [] : [ENDED_UNASKED] };
+}
+
 async function lookAtQemu(
   parts: EngineParts,
   paths: VmPaths,
   state: VmState,
   signal: AbortSignal,
 ): Promise<Look> {
-  const { vmId, disks } = state;
+  const { vmId } = state;
+  if (state.started === 'maintenance') {
+    // QEMU only puts its disks in order; the guest does not run.
+    return { status: 'stopped', warnings: [] };
+  }
   try {
-    const diskPaths = disks.flatMap(({ layers }) => layers.map(({ path }) => path));
-    const session = await parts.sessions.get({ vmId, paths, diskPaths }, signal);
     const limit = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS_MAX)]);
-    const why = await whyStillNotOurs({ paths, state }, session.qmp, limit);
-    if (why !== undefined) {
-      const { definition } = await loadVm(paths, vmId);
-      const text = notOursText(definition.name, await runningPid(paths), why);
-      return { status: 'not-ours', warnings: [text] };
+    const look = await ask(parts, paths, state, limit);
+    if (look.said !== 'prelaunch') {
+      return lookOf(look);
     }
-    const status = await session.look(limit);
-    return {
-      status: statusOf(status),
-      warnings: session.ioError === undefined ? [] : [session.ioError],
-    };
+    // Asked again when nobody acts on it: it may have been let run since.
+    return (await FileLock.isTaken(paths.actionLock, signal))
+      ? { status: 'starting', warnings: [] }
+      : lookOf(await ask(parts, paths, state, limit));
   } catch (error) {
     signal.throwIfAborted();
-    const why = Error.isError(error) ? error.message : String(error);
+    if ((await runningPid(paths)) === undefined) {
+      // It ended while it was asked.
+      const { state: now } = await loadVm(paths, vmId);
+      return lookWithoutQemu(parts, paths, now, signal);
+    }
+    if ((await isLaunching(paths)) && (await FileLock.isTaken(paths.actionLock, signal))) {
+      return { status: 'starting', warnings: [] };
+    }
+    const why = isAbort(error) || !Error.isError(error) ? 'it does not answer' : error.message;
     return { status: 'unknown', warnings: [`QEMU cannot be asked: ${why}`] };
   }
+}
+
+async function ask(
+  parts: EngineParts,
+  paths: VmPaths,
+  state: VmState,
+  signal: AbortSignal,
+): Promise<Said> {
+  const session = parts.sessions.current(state.vmId);
+  if (session !== undefined) {
+    const notOurs = await whyStillNotOurs({ paths, state }, session.qmp, signal);
+    const said = await session.look(signal);
+    return { said, ioError: session.ioError, notOurs };
+  }
+  return parts.looks.do(state.vmId, signal, async (asked) => askAside(paths, state, asked));
+}
+
+/** Asks on the second monitor, which is for looking. */
+async function askAside(paths: VmPaths, state: VmState, signal: AbortSignal): Promise<Said> {
+  const options = { greetingTimeoutMs: LOOK_MS_MAX };
+  await using qmp = await QmpClient.connect(paths.secondMonitor, signal, options);
+  const notOurs = await whyStillNotOurs({ paths, state }, qmp, signal);
+  const { status: said } = await qmp.execute('query-status', {}, signal);
+  return { said, ioError: said === 'io-error' ? IO_ERROR : undefined, notOurs };
 }
 
 /** Without the lock a state file may be older than what QEMU says: then both are asked again. */
@@ -75,17 +134,24 @@ async function whyStillNotOurs(
 ): Promise<string | undefined> {
   for (let read = state; ;) {
     const why = await whyNotOurs({ paths, state: read }, qmp, signal);
-    const { state: now } = await loadVm(paths, state.vmId);
-    if (why === undefined || isDeepStrictEqual(now, read)) {
-      return why;
+    const { definition, state: now } = await loadVm(paths, state.vmId);
+    if (why === undefined) {
+      return undefined;
+    }
+    if (isDeepStrictEqual(now, read)) {
+      return notOursText(definition.name, await runningPid(paths), why);
     }
     read = now;
   }
 }
 
-function statusOf(status: string): VmStatus {
-  if (status === 'running' || status === 'io-error') {
-    return status;
+function lookOf({ said, ioError, notOurs }: Said): Look {
+  if (notOurs !== undefined) {
+    return { status: 'not-ours', warnings: [notOurs] };
   }
-  return status === 'paused' || status === 'prelaunch' ? 'paused' : 'unknown';
+  const warnings = ioError === undefined ? [] : [ioError];
+  if (said === 'running' || said === 'io-error') {
+    return { status: said, warnings };
+  }
+  return { status: said === 'paused' || said === 'prelaunch' ? 'paused' : 'unknown', warnings };
 }

@@ -123,7 +123,10 @@ export async function loadVm(
   vmId: string,
 ): Promise<{ readonly definition: VmDefinition; readonly state: VmState }> {
   const state = await loadVmState(paths.state, vmId);
-  const text = await readFile(paths.definition, 'utf8');
+  const text = await readFile(paths.definition, 'utf8').catch((error: unknown) => {
+    // It was removed since.
+    throw systemCode(error) === 'ENOENT' ? notFound(vmId) : error;
+  });
   const definition = VmDefinition.safeParse(JSON.parse(text));
   if (!definition.success) {
     throw new Fault('engine.state-invalid', `The definition of VM ${vmId} is damaged.`, { vmId });

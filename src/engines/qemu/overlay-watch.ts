@@ -1,27 +1,73 @@
+import { dirname } from 'node:path';
 import type { DiskReader } from '../../disk/disk-reader.ts';
 import { Fault } from '../../kernel/fault.ts';
+import type { EngineParts } from './engine-parts.ts';
 import { RevocableReader } from './frozen-vm.ts';
-import type { Session } from './sessions.ts';
+import { fileNodeName } from './node-graph.ts';
+import type { QmpClient } from './qmp-client.ts';
+import { freeBytes, type Session } from './sessions.ts';
+import type { DiskState, Layer } from './vm-state.ts';
+
+/** An answer within milliseconds is usual. */
+const ARM_MS_MAX = 30_000;
+
+/** The layer that a disk writes to while the one below it is read. */
+export interface WatchedTop {
+  readonly disk: DiskState;
+  readonly layer: Layer;
+}
 
 /**
  * Takes the frozen state away from its reader when an overlay grows beyond its limit: the backup
  * fails, the layers are merged, the VM never notices.
+ *
+ * QEMU tells once, and only who is connected then. So we listen before QEMU is told the limit, and
+ * look at the sizes afterwards; on every new connection both are done again.
  */
 export class OverlayWatch {
+  private readonly parts: EngineParts;
+  private readonly vmName: string;
   private readonly revocation = new AbortController();
   private readonly unsubscribe: () => void;
+  /** How many bytes each overlay may have, by the name of its file node. */
+  private readonly limits = new Map<string, number>();
 
-  constructor(session: Session | undefined, vmName: string) {
-    this.unsubscribe =
-      session?.onOverlayFull(() => {
-        this.revocation.abort(
-          new Fault(
-            'engine.overlay-full',
-            `${vmName} wrote more than its snapshot may hold, so this backup was given up. ` +
-              'Free space beside its disks, or back up at a quieter time.',
-          ),
-        );
-      }) ?? (() => undefined);
+  constructor(parts: EngineParts, vm: { readonly id: string; readonly name: string }) {
+    this.parts = parts;
+    this.vmName = vm.name;
+    this.unsubscribe = parts.sessions.watch(vm.id, {
+      overlayFull: (nodeName) => {
+        if (this.limits.has(nodeName)) {
+          this.giveUp();
+        }
+      },
+      connected: (session) => {
+        this.armAgain(session);
+      },
+    });
+  }
+
+  /** Says which overlays to watch; of a VM that is powered off, from when it is started. */
+  async expect(tops: readonly WatchedTop[]): Promise<void> {
+    for (const { disk, layer } of tops) {
+      const free = await freeBytes(dirname(layer.path));
+      const limit = this.parts.limits.overlayBytesMax ?? Math.floor(free / 2);
+      this.limits.set(fileNodeName(disk, layer), limit);
+    }
+  }
+
+  /** Tells QEMU the limits, and sees whether one is passed already. */
+  async arm(qmp: QmpClient, signal: AbortSignal): Promise<void> {
+    for (const [node, limit] of this.limits) {
+      const parameters = { 'node-name': node, 'write-threshold': limit };
+      await qmp.execute('block-set-write-threshold', parameters, signal);
+    }
+    for (const node of await qmp.execute('query-named-block-nodes', { flat: true }, signal)) {
+      const limit = this.limits.get(node['node-name']);
+      if (limit !== undefined && node.image['virtual-size'] > limit) {
+        this.giveUp();
+      }
+    }
   }
 
   guard(reader: DiskReader): DiskReader {
@@ -38,5 +84,25 @@ export class OverlayWatch {
 
   stop(): void {
     this.unsubscribe();
+  }
+
+  private armAgain(session: Session): void {
+    if (this.limits.size === 0) {
+      return;
+    }
+    this.arm(session.qmp, AbortSignal.timeout(ARM_MS_MAX)).catch((error: unknown) => {
+      // A QEMU that has ended writes nothing; the next connection tries again.
+      this.parts.log.warn('engine.overlay-not-watched', { vmId: session.vmId, error });
+    });
+  }
+
+  private giveUp(): void {
+    this.revocation.abort(
+      new Fault(
+        'engine.overlay-full',
+        `${this.vmName} wrote more than its snapshot may hold, so this backup was given up. ` +
+          'Free space beside its disks, or back up at a quieter time.',
+      ),
+    );
   }
 }

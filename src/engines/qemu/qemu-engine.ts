@@ -1,7 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { SystemClock, type Clock } from '../../kernel/clock.ts';
-import { Fault, isFault, systemCode } from '../../kernel/fault.ts';
+import { isFault, systemCode } from '../../kernel/fault.ts';
 import { SilentLog, type Log } from '../../kernel/log.ts';
+import { Shared } from '../../kernel/shared.ts';
 import { VmDefinition } from '../../vm/definition.ts';
 import {
   Engine,
@@ -13,7 +14,7 @@ import {
   type VmSummary,
 } from '../engine.ts';
 import { acceptDisks } from './accept-disks.ts';
-import { createVm, imagesOf } from './add-vm.ts';
+import { addVm } from './add-vm.ts';
 import { DEFAULT_LIMITS, type EngineLimits, type EngineParts, type Step } from './engine-parts.ts';
 import { FileLock } from './file-lock.ts';
 import { withNewHistory } from './disk-changes.ts';
@@ -62,6 +63,7 @@ export class QemuEngine extends Engine {
       log,
       limits,
       frozen: new Set(),
+      looks: new Shared(),
       sessions: new Sessions(limits, log, (vmId) => {
         this.noteEnd(vmId);
       }),
@@ -78,7 +80,10 @@ export class QemuEngine extends Engine {
   override async list(signal: AbortSignal): Promise<VmSummary[]> {
     const summaries: VmSummary[] = [];
     for (const vmId of await this.vmIds()) {
-      summaries.push(await this.get(vmId, signal));
+      const summary = await this.get(vmId, signal).catch(unlessGone);
+      if (summary !== undefined) {
+        summaries.push(summary);
+      }
     }
     return summaries.sort((a, b) => a.name.localeCompare(b.name));
   }
@@ -90,8 +95,7 @@ export class QemuEngine extends Engine {
   override async add(input: VmDefinition, signal: AbortSignal): Promise<VmSummary> {
     signal.throwIfAborted();
     const definition = VmDefinition.parse(input);
-    await this.assertNew(definition, signal);
-    await createVm(this.parts.folders, definition, this.paths(definition.id), signal);
+    await addVm(this.parts, definition, async () => this.definitions(), signal);
     return this.get(definition.id, signal);
   }
 
@@ -221,19 +225,15 @@ export class QemuEngine extends Engine {
     return names.filter((name) => !name.endsWith('.new'));
   }
 
-  private async assertNew(definition: VmDefinition, signal: AbortSignal): Promise<void> {
-    const images = imagesOf(definition).map(({ path }) => path);
-    if (new Set(images).size < images.length) {
-      throw new Fault('engine.image-refused', 'Two disks of the VM have the same image.');
-    }
-    for (const other of await this.list(signal)) {
-      const isSame = other.id === definition.id || other.name === definition.name;
-      const taken = imagesOf(other.definition).find(({ path }) => images.includes(path));
-      if (isSame || taken !== undefined) {
-        const why = isSame ? 'is already there' : `already has the image ${taken?.path ?? ''}`;
-        throw new Fault('engine.vm-exists', `The VM ${other.name} ${why}.`, { vmId: other.id });
+  private async definitions(): Promise<VmDefinition[]> {
+    const found: VmDefinition[] = [];
+    for (const vmId of await this.vmIds()) {
+      const loaded = await loadVm(this.paths(vmId), vmId).catch(unlessGone);
+      if (loaded !== undefined) {
+        found.push(loaded.definition);
       }
     }
+    return found;
   }
 
   private async open(vm: VmId, signal: AbortSignal): Promise<ManagedVm> {
@@ -309,5 +309,12 @@ export class QemuEngine extends Engine {
   private endMerge(vm: VmId): void {
     this.merges.get(vm)?.abort();
     this.merges.delete(vm);
+  }
+}
+
+/** A VM that was released or destroyed while all were gone through. */
+function unlessGone(error: unknown): undefined {
+  if (!isFault(error, 'engine.vm-not-found')) {
+    throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, readFile, rm } from 'node:fs/promises';
+import { access, chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { plainEnvironment } from '../../kernel/command.ts';
@@ -54,6 +54,7 @@ async function launchOnce(
   await removeRunFolder(paths);
   await mkdir(paths.runFolder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
   await chmod(paths.runFolder, PRIVATE_FOLDER_MODE);
+  await writeFile(paths.launching, '');
   const serial = await startRollingLog(paths.serialLog);
   const messages = await startRollingLog(paths.messages);
   const child = spawn(QEMU, parameters, {
@@ -75,7 +76,9 @@ async function launchOnce(
     exited.abort();
   });
   try {
-    return await connectWhenReady(paths, exited.signal, signal);
+    const qmp = await connectWhenReady(paths, exited.signal, signal);
+    await rm(paths.launching, { force: true });
+    return qmp;
   } catch (error) {
     child.kill('SIGKILL');
     throw error;
@@ -112,6 +115,14 @@ async function startFailed(paths: VmPaths): Promise<Fault> {
   return new Fault('engine.start-failed', `QEMU did not start: ${shown || 'it said nothing'}`);
 }
 
+/** Whether a launch has begun and does not have its monitor yet; also after it was cut off. */
+export async function isLaunching(paths: VmPaths): Promise<boolean> {
+  return access(paths.launching).then(
+    () => true,
+    () => false,
+  );
+}
+
 /** Removes sockets and logs. The processes that write the logs end with QEMU, a moment later. */
 export async function removeRunFolder({ runFolder }: VmPaths): Promise<void> {
   await rm(runFolder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
@@ -125,7 +136,7 @@ export async function runningPid(paths: VmPaths): Promise<number | undefined> {
     return undefined;
   }
   const parameters = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(absent);
-  return parameters?.includes(paths.monitor) === true ? pid : undefined;
+  return parameters?.split('\0').includes(paths.pid) === true ? pid : undefined;
 }
 
 /** Returns when QEMU is gone; false when it is still there after `limitMs`. */

@@ -2,6 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Log } from '../../kernel/log.ts';
 import { plainWords } from '../../kernel/plain-text.ts';
+import { Shared } from '../../kernel/shared.ts';
 import { QmpClient } from './qmp-client.ts';
 import type { QmpEvent } from './qmp-results.ts';
 import type { VmPaths } from './vm-paths.ts';
@@ -9,6 +10,8 @@ import type { VmPaths } from './vm-paths.ts';
 /** Commands of the watch are given up after this; it looks again. */
 const WATCH_COMMAND_MS_MAX = 5_000;
 const REASON_CHARACTERS_MAX = 100;
+/** Said of a VM that stopped before we were connected to it. */
+export const IO_ERROR = 'the VM stands still after an I/O error of a host disk';
 
 export interface SessionLimits {
   readonly resumeFreeBytes: number;
@@ -27,7 +30,7 @@ export class Session {
   /** Why the VM stands still, if it does because of an I/O error. */
   ioError: string | undefined;
   private resumeTimer: NodeJS.Timeout | undefined;
-  private readonly overlayListeners = new Set<(nodeName: string) => void>();
+  private readonly onOverlayFull: (nodeName: string) => void;
 
   constructor(
     qmp: QmpClient,
@@ -36,12 +39,15 @@ export class Session {
       readonly diskPaths: readonly string[];
       readonly limits: SessionLimits;
       readonly log: Log;
+      /** Called with the node of an overlay that grew beyond its limit. */
+      readonly onOverlayFull: (nodeName: string) => void;
     },
   ) {
     this.qmp = qmp;
     this.vmId = options.vmId;
     this.limits = options.limits;
     this.log = options.log;
+    this.onOverlayFull = options.onOverlayFull;
     this.diskFolders = [...new Set(options.diskPaths.map((path) => dirname(path)))];
     qmp.onEvent((event) => {
       this.note(event);
@@ -51,17 +57,11 @@ export class Session {
     });
   }
 
-  /** Calls `listener` with the node of an overlay that grew beyond its limit. */
-  onOverlayFull(listener: (nodeName: string) => void): () => void {
-    this.overlayListeners.add(listener);
-    return () => this.overlayListeners.delete(listener);
-  }
-
   /** Finds out about an I/O error that happened before we were connected. */
   async look(signal: AbortSignal): Promise<string> {
     const { status } = await this.qmp.execute('query-status', {}, signal, WATCH_COMMAND_MS_MAX);
     if (status === 'io-error') {
-      this.ioError ??= 'the VM stands still after an I/O error of a host disk';
+      this.ioError ??= IO_ERROR;
       this.watchRoom();
     } else if (status === 'running') {
       this.ioError = undefined;
@@ -89,9 +89,7 @@ export class Session {
       clearInterval(this.resumeTimer);
       this.resumeTimer = undefined;
     } else if (event === 'BLOCK_WRITE_THRESHOLD') {
-      for (const listener of this.overlayListeners) {
-        listener(String(data['node-name']));
-      }
+      this.onOverlayFull(String(data['node-name']));
     }
   }
 
@@ -127,6 +125,14 @@ export async function freeBytes(folder: string): Promise<number> {
   return bavail * bsize;
 }
 
+/** Whoever watches the overlays of a VM, through all connections to it. */
+export interface OverlayListener {
+  /** The node of an overlay that grew beyond its limit. */
+  readonly overlayFull: (nodeName: string) => void;
+  /** What was said since the connection before is not known. */
+  readonly connected: (session: Session) => void;
+}
+
 export interface SessionOwner {
   readonly vmId: string;
   readonly paths: VmPaths;
@@ -138,7 +144,11 @@ export class Sessions {
   private readonly limits: SessionLimits;
   private readonly log: Log;
   private readonly open = new Map<string, Session>();
-  private readonly connecting = new Map<string, Promise<Session>>();
+  private readonly listeners = new Set<{
+    readonly vmId: string;
+    readonly listener: OverlayListener;
+  }>();
+  private readonly connecting = new Shared<string, Session>();
   /** VMs whose connection ended with an orderly shutdown that nobody has taken note of. */
   private readonly shutDown = new Set<string>();
   private readonly onEnded: (vmId: string) => void;
@@ -152,23 +162,38 @@ export class Sessions {
 
   /** @throws Fault `engine.unreachable` */
   async get(owner: SessionOwner, signal: AbortSignal): Promise<Session> {
-    const known = this.open.get(owner.vmId);
-    if (known?.qmp.isOpen === true) {
-      return known;
-    }
-    const pending =
-      this.connecting.get(owner.vmId) ??
-      QmpClient.connect(owner.paths.monitor, signal)
-        .then((qmp) => this.adopt(owner, qmp))
-        .finally(() => this.connecting.delete(owner.vmId));
-    this.connecting.set(owner.vmId, pending);
-    return pending;
+    return (
+      this.current(owner.vmId) ??
+      this.connecting.do(owner.vmId, signal, async (connecting) =>
+        this.adopt(owner, await QmpClient.connect(owner.paths.monitor, connecting)),
+      )
+    );
+  }
+
+  /** The connection that there is already. */
+  current(vmId: string): Session | undefined {
+    const known = this.open.get(vmId);
+    return known?.qmp.isOpen === true ? known : undefined;
   }
 
   /** Takes over a connection that was just made. */
   adopt({ vmId, diskPaths }: SessionOwner, qmp: QmpClient): Session {
-    const session = new Session(qmp, { vmId, diskPaths, limits: this.limits, log: this.log });
+    const listeners = () => [...this.listeners].filter((entry) => entry.vmId === vmId);
+    const session = new Session(qmp, {
+      vmId,
+      diskPaths,
+      limits: this.limits,
+      log: this.log,
+      onOverlayFull: (nodeName) => {
+        for (const { listener } of listeners()) {
+          listener.overlayFull(nodeName);
+        }
+      },
+    });
     this.open.set(vmId, session);
+    for (const { listener } of listeners()) {
+      listener.connected(session);
+    }
     void qmp.closed.then(() => {
       if (this.open.get(vmId) === session) {
         this.open.delete(vmId);
@@ -179,6 +204,13 @@ export class Sessions {
       }
     });
     return session;
+  }
+
+  /** Tells `listener` about the VM's overlays until what is returned is called. */
+  watch(vmId: string, listener: OverlayListener): () => void {
+    const entry = { vmId, listener };
+    this.listeners.add(entry);
+    return () => this.listeners.delete(entry);
   }
 
   /** Whether the VM, which is not running any more, said that it shuts down; asked once. */

@@ -23,6 +23,8 @@ export interface VmPaths {
   readonly secondMonitor: string;
   readonly agent: string;
   readonly pid: string;
+  /** There for as long as QEMU is being started: nobody but the launch connects to it. */
+  readonly launching: string;
   readonly serialLog: string;
   readonly messages: string;
 }
@@ -54,6 +56,7 @@ export function vmPaths({ stateFolder, runFolder }: EngineFolders, vmId: VmId): 
     secondMonitor: join(run, 'qmp2'),
     agent: join(run, 'agent'),
     pid: join(run, 'pid'),
+    launching: join(run, 'launching'),
     serialLog: join(run, 'serial.log'),
     messages: join(run, 'qemu.log'),
   };

@@ -305,6 +305,72 @@ describe('QemuEngine', () => {
     expect((await contentOf(diskOf(next, 'data')))[4 * MiB - 1]).toBe(5);
   });
 
+  it.each(['overlays-added', 'pivoted', 'frozen-saved', 'changes-logged'] as const)(
+    'hears that the guest wrote more than the limit at the step %s',
+    async (when) => {
+      await using lab = await QemuLab.create();
+      const engine = lab.engine({
+        limits: { freeBytesMin: 0, overlayBytesMax: MiB },
+        onStep: async (step) => {
+          if (step === when) {
+            await lab.fill('data', { offset: 0, length: 4 * MiB }, 5);
+          }
+        },
+      });
+      await engine.add(lab.definition, signal);
+      await engine.start(lab.vm, signal);
+
+      await using frozen = await engine.freeze(lab.vm, job(), signal);
+      if (when === 'overlays-added') {
+        // What is written before the pivot is in the frozen layer, which has no limit.
+        expect((await contentOf(diskOf(frozen, 'data')))[0]).toBe(5);
+      } else {
+        await expect(contentOf(diskOf(frozen, 'data'))).rejects.toMatchObject({
+          code: 'engine.overlay-full',
+        });
+      }
+    },
+  );
+
+  it('watches the overlays of a VM that is started while it is being read', async () => {
+    await using lab = await QemuLab.create();
+    const engine = lab.engine({ limits: { freeBytesMin: 0, overlayBytesMax: MiB } });
+    await engine.add(lab.definition, signal);
+    await using frozen = await engine.freeze(lab.vm, job(), signal);
+    await engine.start(lab.vm, signal);
+    await contentOf(diskOf(frozen, 'data'));
+
+    await lab.fill('data', { offset: 0, length: 4 * MiB }, 5);
+
+    await expect(contentOf(diskOf(frozen, 'data'))).rejects.toMatchObject({
+      code: 'engine.overlay-full',
+    });
+  });
+
+  it('makes no disk shorter that is resized while its freeze is prepared', async () => {
+    await using lab = await QemuLab.create();
+    let isToGrow = true;
+    const engine = lab.engine({
+      onStep: async (step) => {
+        if (step === 'announced' && isToGrow) {
+          isToGrow = false;
+          await lab.grow('data', 12 * MiB);
+          await lab.fill('data', { offset: 10 * MiB, length: MiB }, 7);
+        }
+      },
+    });
+    await engine.add(lab.definition, signal);
+    await engine.start(lab.vm, signal);
+
+    await expect(engine.freeze(lab.vm, job(), signal)).rejects.toMatchObject({
+      code: 'engine.refused',
+    });
+
+    await using frozen = await engine.freeze(lab.vm, job(), signal);
+    expect(diskOf(frozen, 'data').sizeBytes).toBe(12 * MiB);
+    expect((await contentOf(diskOf(frozen, 'data')))[10 * MiB]).toBe(7);
+  });
+
   it('leaves alone a file that lies where an overlay would go', async () => {
     await using lab = await QemuLab.create();
     const engine = lab.engine();
