@@ -2,12 +2,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 
-type Reply = object | 'silence';
+const FLOOD_BYTES = 48 * 1024;
+
+type Reply = object | 'silence' | 'flood' | 'flood of lines';
 
 /** An agent as the guard sees it: it answers what it is told to, and remembers what it was asked. */
 export class FakeAgent implements AsyncDisposable {
   readonly asked: string[] = [];
   readonly answers: Record<string, Reply> = {};
+  /** How much of floods somebody has taken. */
+  floodedBytes = 0;
   private readonly sockets = new Set<Socket>();
   private readonly waiting: { command: string; resolve: () => void }[] = [];
   private readonly folder: string;
@@ -56,6 +60,20 @@ export class FakeAgent implements AsyncDisposable {
     await rm(this.folder, { recursive: true, force: true });
   }
 
+  /** Says more and more, as fast as it is taken, until the connection is closed. */
+  private flood(socket: Socket, what: string): void {
+    const piece = Buffer.from(what.repeat(FLOOD_BYTES / what.length));
+    const more = () => {
+      if (!socket.destroyed) {
+        socket.write(piece, () => {
+          this.floodedBytes += piece.length;
+          more();
+        });
+      }
+    };
+    more();
+  }
+
   private answer(
     socket: Socket,
     { execute, arguments: parameters }: { execute: string; arguments: { id?: number } },
@@ -66,7 +84,9 @@ export class FakeAgent implements AsyncDisposable {
         ? { return: parameters.id }
         : { return: execute === 'guest-fsfreeze-freeze' ? 2 : 0 };
     const reply = this.answers[execute] ?? usual;
-    if (reply !== 'silence') {
+    if (reply === 'flood' || reply === 'flood of lines') {
+      this.flood(socket, reply === 'flood' ? 'x' : '{}\n');
+    } else if (reply !== 'silence') {
       const mark = execute === 'guest-sync-delimited' ? Buffer.of(0xff) : Buffer.alloc(0);
       socket.write(Buffer.concat([mark, Buffer.from(`${JSON.stringify(reply)}\n`)]));
     }

@@ -83,13 +83,18 @@ async function thawOnce(): Promise<boolean> {
   }
 }
 
-async function obey(order: GuardOrder): Promise<void> {
+async function obey(line: string): Promise<void> {
+  const order = JSON.parse(line) as GuardOrder;
   if (order.order === 'freeze') {
     await freeze(order.connectMs, order.freezeMs);
   } else {
     await thaw('told');
     await leave();
   }
+}
+
+function thawAndLeave(): void {
+  void thaw('pipe').then(leave);
 }
 
 async function leave(): Promise<void> {
@@ -101,12 +106,16 @@ function messageOf(error: unknown): string {
   return Error.isError(error) ? error.message : String(error);
 }
 
+// A fault of our own must not leave the guest frozen either.
+process.on('uncaughtException', thawAndLeave);
 // Nobody reads any more: the closed standard input says the same.
 process.stdout.on('error', () => undefined);
 for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-  process.on(name, () => void thaw('pipe').then(leave));
+  process.on(name, thawAndLeave);
 }
 const orders = createInterface({ input: process.stdin });
-orders.on('line', (line) => void obey(JSON.parse(line) as GuardOrder));
-orders.on('close', () => void thaw('pipe').then(leave));
+orders.on('line', (line) => {
+  obey(line).catch(thawAndLeave);
+});
+orders.on('close', thawAndLeave);
 report({ said: 'ready' });

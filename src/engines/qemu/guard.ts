@@ -1,10 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { KiB } from '../../kernel/bytes.ts';
 import { plainEnvironment } from '../../kernel/command.ts';
+import { JsonLines } from './json-lines.ts';
 
 /** After this a guest is thawed, whatever the service is doing. */
 const FROZEN_MS_MAX = 30_000;
@@ -14,6 +15,14 @@ const CONNECT_MS_MAX = 10_000;
 /** An agent that flushes for longer than this is not waited for. */
 const FREEZE_MS_MAX = 10_000;
 const THAW_MS_MAX = 12_000;
+/** A guard says five things at most, each shorter than a guest's words may be. */
+const LIMITS = {
+  lineBytesMax: 16 * KiB,
+  depthMax: 4,
+  burstBytesMax: 64 * KiB,
+  bytesPerSecond: 1 * KiB,
+};
+const REPORTS_MAX = 8;
 
 export type GuardOrder =
   | { readonly order: 'freeze'; readonly connectMs: number; readonly freezeMs: number }
@@ -46,6 +55,8 @@ export interface GuardOptions {
   readonly frozenMsMax?: number;
   readonly freezeMsMax?: number;
   readonly connectMsMax?: number;
+  /** Another program than guard.main; for tests of one that is out of order. */
+  readonly program?: string;
 }
 
 /**
@@ -61,6 +72,9 @@ export class Guard implements AsyncDisposable {
   private isDone = true;
   private readonly reports: GuardReport[] = [];
   private wake: () => void = () => undefined;
+  private readonly lines = new JsonLines(LIMITS);
+  /** It said something that is no report: nothing that it says is believed any more. */
+  private isBroken = false;
   private hasExited = false;
   private readonly exited: Promise<unknown>;
 
@@ -79,18 +93,20 @@ export class Guard implements AsyncDisposable {
       this.hasExited = true;
       this.wake();
     });
-    createInterface({ input: streams.output }).on('line', (line) => {
-      this.reports.push(GuardReport.parse(JSON.parse(line)));
-      this.wake();
+    for (const source of [child, streams.output]) {
+      // Its end says the same.
+      source.on('error', () => undefined);
+    }
+    streams.output.on('data', (piece: Buffer) => {
+      this.receive(piece);
     });
   }
 
   /** Starts the guard, detached, so that it outlives us by what a thaw takes. */
   static async start(options: GuardOptions): Promise<Guard> {
     const isSource = import.meta.url.endsWith('.ts');
-    const program = fileURLToPath(
-      new URL(isSource ? './guard.main.ts' : './guard.main.js', import.meta.url),
-    );
+    const usual = new URL(isSource ? './guard.main.ts' : './guard.main.js', import.meta.url);
+    const program = options.program ?? fileURLToPath(usual);
     const limit = String(options.frozenMsMax ?? FROZEN_MS_MAX);
     const child = spawn(process.execPath, [program, options.agentSocket, limit], {
       detached: true,
@@ -165,6 +181,21 @@ export class Guard implements AsyncDisposable {
     await this.close();
   }
 
+  private receive(piece: Buffer): void {
+    if (this.isBroken) {
+      return;
+    }
+    try {
+      this.lines.count(piece.length);
+      const said = this.lines.push(piece, REPORTS_MAX - this.reports.length);
+      this.reports.push(...said.map((report) => GuardReport.parse(report)));
+    } catch {
+      // It still thaws by itself; here it counts as a guard that has ended.
+      this.isBroken = true;
+    }
+    this.wake();
+  }
+
   private send(order: GuardOrder): void {
     this.input.write(`${JSON.stringify(order)}\n`);
   }
@@ -182,7 +213,7 @@ export class Guard implements AsyncDisposable {
         return this.reports.splice(index, 1)[0];
       }
       const leftMs = deadline - performance.now();
-      if (this.hasExited || leftMs <= 0) {
+      if (this.hasExited || this.isBroken || leftMs <= 0) {
         return undefined;
       }
       await new Promise<void>((resolve) => {

@@ -1,11 +1,22 @@
 import { randomInt } from 'node:crypto';
 import { createConnection, type Socket } from 'node:net';
+import { KiB, MiB } from '../../kernel/bytes.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { plainWords } from '../../kernel/plain-text.ts';
 import { JsonLines } from './json-lines.ts';
 
-/** The guest is not trusted: an answer longer or deeper than this ends the connection. */
-const LIMITS = { lineBytesMax: 4 * 1024 * 1024, depthMax: 32 };
+/**
+ * The guest is not trusted: an answer longer or deeper than this, or more than there are answers to
+ * what we ask, ends the connection.
+ */
+const LIMITS = {
+  lineBytesMax: 1 * MiB,
+  depthMax: 32,
+  burstBytesMax: 2 * MiB,
+  bytesPerSecond: 256 * KiB,
+};
+/** One command is asked at a time; a few late answers to a client before us may come as well. */
+const MESSAGES_MAX = 16;
 /** Marks the start of a reply to guest-sync-delimited. */
 const DELIMITER = 0xff;
 const MILLISECONDS_PER_POLL = 20;
@@ -181,6 +192,21 @@ export class GuestAgent implements AsyncDisposable {
   }
 
   private receive(piece: Buffer): void {
+    if (this.failure !== undefined) {
+      return;
+    }
+    try {
+      this.take(piece);
+    } catch (error) {
+      // An agent that does not speak JSON cannot be talked to: whoever waits gets this error.
+      this.failure = Error.isError(error) ? error : undefined;
+      this.socket.destroy();
+    }
+    this.wake();
+  }
+
+  private take(piece: Buffer): void {
+    this.lines.count(piece.length);
     let rest = piece;
     const mark = rest.lastIndexOf(DELIMITER);
     if (mark >= 0) {
@@ -192,14 +218,7 @@ export class GuestAgent implements AsyncDisposable {
     if (!this.synced) {
       return;
     }
-    try {
-      this.inbox.push(...this.lines.push(rest));
-    } catch (error) {
-      // An agent that does not speak JSON cannot be talked to: whoever waits gets this error.
-      this.failure ??= Error.isError(error) ? error : undefined;
-      this.socket.destroy();
-    }
-    this.wake();
+    this.inbox.push(...this.lines.push(rest, MESSAGES_MAX - this.inbox.length));
   }
 
   private async next(timeoutMs: number, signal: AbortSignal): Promise<unknown> {

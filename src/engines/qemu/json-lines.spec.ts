@@ -1,6 +1,6 @@
 import { JsonLines, parseLimited } from './json-lines.ts';
 
-const limits = { lineBytesMax: 100, depthMax: 3 };
+const limits = { lineBytesMax: 100, depthMax: 3, burstBytesMax: 1000, bytesPerSecond: 0 };
 
 describe('JsonLines', () => {
   it('puts lines together from whatever pieces they come in', () => {
@@ -20,6 +20,31 @@ describe('JsonLines', () => {
     ['what is not JSON', 'hello\n'],
   ])('gives up on %s', (_, text) => {
     expect(() => new JsonLines(limits).push(Buffer.from(text))).toThrow('connection was given up');
+  });
+
+  it('gives up on more than was asked for, however it comes', () => {
+    const lines = new JsonLines(limits);
+    expect(() => lines.push(Buffer.from('1\n2\n3\n'), 2)).toThrow('connection was given up');
+
+    for (let count = 0; count < 10; count += 1) {
+      lines.count(100);
+    }
+    expect(() => {
+      lines.count(1);
+    }).toThrow('connection was given up');
+  });
+
+  it('keeps a line that comes byte by byte in as much memory as it is long', () => {
+    const long = { ...limits, lineBytesMax: 1_000_000 };
+    const lines = new JsonLines(long);
+    const text = `"${'x'.repeat(100_000)}"`;
+    for (const byte of Buffer.from(text)) {
+      lines.push(Buffer.of(byte));
+    }
+
+    expect(lines.heldBytes).toBeLessThan(4 * text.length);
+    expect(lines.push(Buffer.from('\n'))).toEqual([JSON.parse(text)]);
+    expect(lines.heldBytes).toBeLessThan(10_000);
   });
 
   it('does not count brackets in strings', () => {

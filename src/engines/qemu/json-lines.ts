@@ -3,30 +3,59 @@ import { Fault } from '../../kernel/fault.ts';
 export interface JsonLimits {
   readonly lineBytesMax: number;
   readonly depthMax: number;
+  /** How much may come at once; it is allowed again at `bytesPerSecond`. */
+  readonly burstBytesMax: number;
+  readonly bytesPerSecond: number;
 }
+
+const BUFFER_BYTES = 4 * 1024;
 
 /**
  * Cuts a byte stream into lines and parses each as JSON. The other side is not trusted: a line that
- * is too long or nested too deeply, or no JSON, is a fault and the stream must be given up.
+ * is too long or nested too deeply, or no JSON, or more than can be meant, is a fault and the stream
+ * must be given up.
  */
 export class JsonLines {
   private readonly limits: JsonLimits;
-  private pieces: Buffer[] = [];
+  /** The part of a line that has arrived: the first `size` bytes. */
+  private buffer = Buffer.alloc(BUFFER_BYTES);
   private size = 0;
+  private allowed: number;
+  private countedAtMs = performance.now();
 
   constructor(limits: JsonLimits) {
     this.limits = limits;
+    this.allowed = limits.burstBytesMax;
   }
 
-  /** The messages that `piece` completes. */
-  push(piece: Buffer): unknown[] {
+  /** Memory that is taken. */
+  get heldBytes(): number {
+    return this.buffer.length;
+  }
+
+  /** Counts bytes that came, also those that are dropped and not pushed. */
+  count(bytes: number): void {
+    const nowMs = performance.now();
+    const refilled = ((nowMs - this.countedAtMs) / 1000) * this.limits.bytesPerSecond;
+    this.countedAtMs = nowMs;
+    this.allowed = Math.min(this.limits.burstBytesMax, this.allowed + refilled) - bytes;
+    if (this.allowed < 0) {
+      throw badReply('much more than was asked for');
+    }
+  }
+
+  /** The messages that `piece` completes; more than `messagesMax` are a fault. */
+  push(piece: Buffer, messagesMax = Number.POSITIVE_INFINITY): unknown[] {
     const messages: unknown[] = [];
     let rest = piece;
     for (let end = rest.indexOf(0x0a); end >= 0; end = rest.indexOf(0x0a)) {
       this.keep(rest.subarray(0, end));
-      const line = Buffer.concat(this.pieces).toString('utf8').trim();
+      const line = this.buffer.toString('utf8', 0, this.size).trim();
       this.clear();
       if (line !== '') {
+        if (messages.length >= messagesMax) {
+          throw badReply('more messages than were asked for');
+        }
         messages.push(parseLimited(line, this.limits.depthMax));
       }
       rest = rest.subarray(end + 1);
@@ -37,17 +66,25 @@ export class JsonLines {
 
   /** Forgets the part of a line that has arrived. */
   clear(): void {
-    this.pieces = [];
     this.size = 0;
+    if (this.buffer.length > BUFFER_BYTES) {
+      this.buffer = Buffer.alloc(BUFFER_BYTES);
+    }
   }
 
   private keep(piece: Buffer): void {
-    this.size += piece.length;
-    if (this.size > this.limits.lineBytesMax) {
+    const size = this.size + piece.length;
+    if (size > this.limits.lineBytesMax) {
       throw badReply(`a line of more than ${this.limits.lineBytesMax} bytes`);
     }
-    // A copy: the socket may use its buffer again.
-    this.pieces.push(Buffer.from(piece));
+    if (size > this.buffer.length) {
+      // Doubled, so that a line that comes byte by byte takes no more memory than it is long.
+      const larger = Buffer.alloc(Math.max(size, 2 * this.buffer.length));
+      this.buffer.copy(larger, 0, 0, this.size);
+      this.buffer = larger;
+    }
+    piece.copy(this.buffer, this.size);
+    this.size = size;
   }
 }
 

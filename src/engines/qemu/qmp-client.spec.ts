@@ -1,67 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Server, type Socket } from 'node:net';
-import { join } from 'node:path';
+import { FakeMonitor } from '../../../test/support/fake-monitor.ts';
 import { QmpClient } from './qmp-client.ts';
 
 const { signal } = new AbortController();
-const GREETING = {
-  QMP: { version: { qemu: { major: 7, minor: 2, micro: 22 } }, capabilities: [] },
-};
 const event = (name: string) => ({
   event: name,
   timestamp: { seconds: 1, microseconds: 2 },
 });
-
-type Answer = (
-  command: { execute: string; id: number },
-  say: (message: object | string) => void,
-) => void;
-
-/** A monitor that answers as a test says. */
-class FakeMonitor implements AsyncDisposable {
-  readonly path: string;
-  private readonly folder: string;
-  private readonly server: Server;
-  readonly sockets: Socket[] = [];
-
-  private constructor(folder: string, answer: Answer, greeting: object | 'none') {
-    this.folder = folder;
-    this.path = join(folder, 'qmp');
-    this.server = createServer((socket) => {
-      this.sockets.push(socket);
-      const say = (message: object | string) =>
-        socket.write(`${typeof message === 'string' ? message : JSON.stringify(message)}\n`);
-      socket.on('error', () => undefined);
-      socket.on('data', (piece) => {
-        for (const line of piece.toString().trim().split('\n')) {
-          const command = JSON.parse(line) as { execute: string; id: number };
-          if (command.execute === 'qmp_capabilities') {
-            say({ return: {}, id: command.id });
-          } else {
-            answer(command, say);
-          }
-        }
-      });
-      if (greeting !== 'none') {
-        say(greeting);
-      }
-    });
-  }
-
-  static async listen(answer: Answer, greeting: object | 'none' = GREETING): Promise<FakeMonitor> {
-    const monitor = new FakeMonitor(await mkdtemp('/tmp/hk-qmp-'), answer, greeting);
-    await new Promise<void>((resolve) => monitor.server.listen(monitor.path, resolve));
-    return monitor;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.sockets) {
-      socket.destroy();
-    }
-    await new Promise((resolve) => this.server.close(resolve));
-    await rm(this.folder, { recursive: true, force: true });
-  }
-}
 
 const RUNNING = { status: 'running', running: true };
 
@@ -191,5 +135,31 @@ describe('QmpClient', () => {
 
     expect(names).toEqual(['STOP', 'RESUME', 'SHUTDOWN']);
     await client.close();
+  });
+
+  it('leaves a monitor that says more than can be meant', async () => {
+    const noise = { ...event('NOISE'), data: { x: 'x'.repeat(1024 * 1024) } };
+    const many = `${JSON.stringify(noise)}\n`;
+    await using monitor = await FakeMonitor.listen(({ execute }, say) => {
+      if (execute === 'stop') {
+        const more = () => {
+          const [socket] = monitor.sockets;
+          if (socket?.destroyed === false) {
+            socket.write(many, more);
+          }
+        };
+        more();
+      } else {
+        say('');
+      }
+    });
+    const client = await QmpClient.connect(monitor.path, signal);
+
+    await expect(client.execute('stop', {}, signal)).rejects.toMatchObject({
+      code: 'engine.unreachable',
+    });
+
+    await client.closed;
+    expect(client.isOpen).toBe(false);
   });
 });

@@ -1,4 +1,5 @@
 import { createConnection, type Socket } from 'node:net';
+import { MiB } from '../../kernel/bytes.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { plainWords } from '../../kernel/plain-text.ts';
 import { JsonLines } from './json-lines.ts';
@@ -12,7 +13,12 @@ import {
 } from './qmp-results.ts';
 
 /** A flat list of all block nodes of a VM with 24 disks is about 100 KiB. */
-const LIMITS = { lineBytesMax: 16 * 1024 * 1024, depthMax: 64 };
+const LIMITS = {
+  lineBytesMax: 16 * MiB,
+  depthMax: 64,
+  burstBytesMax: 32 * MiB,
+  bytesPerSecond: 4 * MiB,
+};
 const COMMAND_TIMEOUT_MS = 20_000;
 /** A second client of one monitor gets no greeting at all, so this is how busy looks. */
 const GREETING_TIMEOUT_MS = 5_000;
@@ -187,6 +193,7 @@ export class QmpClient implements AsyncDisposable {
 
   private receive(piece: Buffer): void {
     try {
+      this.lines.count(piece.length);
       for (const message of this.lines.push(piece)) {
         this.accept(message);
       }

@@ -1,6 +1,9 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { Guard } from '../../../src/engines/qemu/guard.ts';
 import { FakeAgent } from '../../support/fake-agent.ts';
 
+const MiB = 1024 * 1024;
 const THAW = 'guest-fsfreeze-thaw';
 const FREEZE = 'guest-fsfreeze-freeze';
 
@@ -78,6 +81,48 @@ describe('Guard', () => {
     expect(reason).toContain('hook\ufffd said\ufffd[31m \ufffd no 💾');
     expect(reason.isWellFormed()).toBe(true);
     expect(reason.length).toBeLessThan(400);
+  });
+
+  it.each(['flood', 'flood of lines'] as const)(
+    'leaves an agent that answers with a %s, and thaws all the same',
+    async (flood) => {
+      await using agent = await FakeAgent.listen();
+      agent.answers[FREEZE] = flood;
+      await using guard = await Guard.start({ agentSocket: agent.path });
+
+      expect(await guard.freeze()).toContain('closed the connection');
+      expect(await guard.thaw()).toMatchObject({ isThawed: true, wasFrozenThroughout: false });
+
+      expect(agent.floodedBytes).toBeLessThan(8 * MiB);
+    },
+  );
+
+  it('leaves an agent that floods instead of answering to its name', async () => {
+    await using agent = await FakeAgent.listen();
+    agent.answers['guest-sync-delimited'] = 'flood';
+    await using guard = await Guard.start({ agentSocket: agent.path });
+
+    expect(await guard.freeze()).toContain('closed the connection');
+
+    expect(await guard.thaw()).toMatchObject({ isThawed: true, frozenMs: 0 });
+    expect(agent.floodedBytes).toBeLessThan(8 * MiB);
+  });
+
+  it.each([
+    ['no JSON', "console.log('(node:1) Warning: something')"],
+    ['no report', "console.log(JSON.stringify({ said: 'surprise' }))"],
+    ['a line without end', "process.stdout.write('x'.repeat(1e6))"],
+    ['reports without end', 'console.log(\'{"said":"ready"}\\n\'.repeat(1e4))'],
+  ])('counts as ended when it says %s', async (_, program) => {
+    const path = join(await mkdtemp('/tmp/hk-guard-'), 'guard.mjs');
+    await writeFile(path, `${program};\nprocess.stdin.resume();\n`);
+    await using guard = await Guard.start({ agentSocket: '/nowhere', program: path });
+
+    await guard.ready();
+    expect(await guard.freeze()).toBe('the guard process ended');
+    expect(await guard.thaw()).toMatchObject({ isThawed: false, wasFrozenThroughout: false });
+
+    await rm(dirname(path), { recursive: true });
   });
 
   it('goes on trying to thaw by itself when the guest does not confirm', async () => {
