@@ -1,6 +1,6 @@
 import type { PointCatalog } from '../catalog/point-catalog.ts';
 import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
-import type { Engine, FrozenVm } from '../engines/engine.ts';
+import type { Claim, Engine, FrozenVm } from '../engines/engine.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
@@ -43,9 +43,19 @@ export interface TakenPoint {
 }
 
 export interface BackupCollaborators {
-  readonly engine: Pick<Engine, 'get' | 'freeze' | 'distrust'>;
+  readonly engine: Pick<Engine, 'get' | 'claim' | 'freeze' | 'distrust'>;
   readonly vaults: Pick<RegisteredVaults, 'open'>;
   readonly points: Pick<PointCatalog, 'newestOf' | 'put'>;
+}
+
+/** What a point is taken with. */
+interface Taking {
+  readonly vault: Vault;
+  readonly writer: PointWriter;
+  readonly claim: Claim;
+  /** Oldest generation of each disk that a vault still builds on. */
+  readonly needed: Readonly<Record<string, number>>;
+  readonly startedMs: number;
 }
 
 /** Takes recovery points. */
@@ -70,16 +80,6 @@ export class BackupService {
    * and what was uploaded is not sent again by the next run.
    */
   async takeRecoveryPoint(request: BackupRequest, running: Running): Promise<TakenPoint> {
-    const taken = await this.take(request, running);
-    for (const { diskId, reason } of taken.point.disks) {
-      if (reason === 'tracking-wrong') {
-        await this.collaborators.engine.distrust(request.vmId, diskId, running.signal);
-      }
-    }
-    return taken;
-  }
-
-  private async take(request: BackupRequest, running: Running): Promise<TakenPoint> {
     const { engine, vaults, points } = this.collaborators;
     const { signal, jobId } = running;
     const startedMs = this.clock.monotonicMs();
@@ -93,14 +93,31 @@ export class BackupService {
     const { vault, writer: begun } = await this.begin(request.vaultId, vm, signal);
     await using writer = begun;
     running.report({ phase: 'freezing', doneBytes: 0, totalBytes: 0 });
-    await using frozen = await engine.freeze(
+    await using claim = await engine.claim(vmId, jobId, signal);
+    const needed = neededGenerations(newest);
+    const taken = await this.take({ vault, writer, claim, needed, startedMs }, request, running);
+    for (const { diskId, reason } of taken.point.disks) {
+      if (reason === 'tracking-wrong') {
+        await engine.distrust(vmId, diskId, signal, claim);
+      }
+    }
+    return taken;
+  }
+
+  private async take(
+    { vault, writer, claim, needed, startedMs }: Taking,
+    request: BackupRequest,
+    running: Running,
+  ): Promise<TakenPoint> {
+    await using frozen = await this.collaborators.engine.freeze(
       request.vmId,
       {
-        jobToken: jobId,
+        jobToken: claim.jobId,
+        claim,
         crashConsistent: request.crashConsistent,
-        neededGenerations: neededGenerations(newest),
+        neededGenerations: needed,
       },
-      signal,
+      running.signal,
     );
     const point = await this.store(frozen, { vault, writer }, request, running);
 

@@ -80,9 +80,23 @@ export interface AcceptOptions {
   readonly dryRun: boolean;
 }
 
+/**
+ * The right of one attempt of a job to act on a VM; ended by disposing of it. While it lives no
+ * other attempt gets one. What its job does later, after another one has claimed the VM, is refused
+ * with `engine.fenced`.
+ */
+export interface Claim extends AsyncDisposable {
+  readonly vmId: VmId;
+  readonly jobId: string;
+  /** Counted by the engine itself, per VM: no database, new or restored, can lower it. */
+  readonly fence: number;
+}
+
 export interface FreezeOptions {
-  /** Identifies the job that holds the VM; an action of an older holder is refused. */
+  /** The job for which the VM is frozen. */
   readonly jobToken: string;
+  /** The attempt that this is part of. Without one the freeze claims the VM until it is disposed of. */
+  readonly claim?: Claim;
   /** Do not ask the guest agent to freeze file systems. Default false. */
   readonly crashConsistent?: boolean;
   /**
@@ -100,6 +114,8 @@ export interface FreezeOptions {
  * - changes are never lost: a freeze whose point is never sealed leaves them for the next
  *   `changedSince` of any older state;
  * - two freezes of one VM at once: the second is refused with `engine.vm-busy`;
+ * - claims of one VM are counted upwards, and an action of an older one is refused with
+ *   `engine.fenced`, whatever a database says;
  * - `reconcile` after any crash leaves the VM startable, unfrozen and tracked.
  */
 export abstract class Engine {
@@ -113,16 +129,28 @@ export abstract class Engine {
   /** Takes a VM over: validates its images, mints tracking ids, writes its state file. Changes no disk. */
   abstract add(definition: VmDefinition, signal: AbortSignal): Promise<VmSummary>;
 
-  abstract start(vm: VmId, signal: AbortSignal): Promise<void>;
+  /**
+   * Claims the VM for one attempt of a job. Every later call of the attempt carries the claim. One
+   * whose service has died counts no more.
+   * @throws Fault `engine.vm-busy` while another claim lives
+   */
+  abstract claim(vm: VmId, jobId: string, signal: AbortSignal): Promise<Claim>;
+
+  abstract start(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<void>;
 
   /** Asks the guest to shut down and, when `force` or it does not within the limit, powers off. */
-  abstract stop(vm: VmId, options: { readonly force: boolean }, signal: AbortSignal): Promise<void>;
+  abstract stop(
+    vm: VmId,
+    options: { readonly force: boolean },
+    signal: AbortSignal,
+    claim?: Claim,
+  ): Promise<void>;
 
   /** Puts the VM back to plain disks without Hyperkeep and forgets it; its disks stay. */
-  abstract release(vm: VmId, signal: AbortSignal): Promise<VmDefinition>;
+  abstract release(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<VmDefinition>;
 
   /** Powers off and removes the VM with its disks and state. */
-  abstract destroy(vm: VmId, signal: AbortSignal): Promise<void>;
+  abstract destroy(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<void>;
 
   /** Takes all disks that are not excluded at one instant. */
   abstract freeze(vm: VmId, options: FreezeOptions, signal: AbortSignal): Promise<FrozenVm>;
@@ -132,7 +160,7 @@ export abstract class Engine {
    * and the next backup into every vault reads it whole. A disk that is gone is no error.
    * @throws Fault `engine.vm-busy` while a frozen state of the VM is in use
    */
-  abstract distrust(vm: VmId, diskId: string, signal: AbortSignal): Promise<void>;
+  abstract distrust(vm: VmId, diskId: string, signal: AbortSignal, claim?: Claim): Promise<void>;
 
   /**
    * Answers the question that `engine.base-replaced` asks, for all disks of the VM that have one. No

@@ -43,6 +43,7 @@ export const FAULTS = {
   'engine.path-too-long': { kind: 'invalid', retry: 'never' },
   'engine.state-invalid': { kind: 'integrity', retry: 'never' },
   'engine.state-newer': { kind: 'unsupported', retry: 'never' },
+  'engine.fenced': { kind: 'conflict', retry: 'never' },
   'engine.hold-lost': { kind: 'conflict', retry: 'never' },
   'engine.overlay-full': { kind: 'exhausted', retry: 'later' },
   'engine.merge-failed': { kind: 'unavailable', retry: 'later' },

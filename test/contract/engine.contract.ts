@@ -177,6 +177,101 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
       expect(next.disks).toHaveLength(2);
     });
 
+    it('gives one claim of a VM at a time, with numbers that only grow', async () => {
+      const first = await under.engine.claim(vm, 'job', signal);
+
+      for (const refused of [
+        async () => under.engine.claim(vm, 'job', signal),
+        async () => under.engine.freeze(vm, job(), signal),
+        async () => under.engine.distrust(vm, 'any', signal),
+        async () => under.engine.destroy(vm, signal),
+      ]) {
+        await expect(refused()).rejects.toMatchObject({ code: 'engine.vm-busy' });
+      }
+
+      await first[Symbol.asyncDispose]();
+      const second = await under.engine.claim(vm, 'job', signal);
+      expect(second).toMatchObject({ vmId: vm, jobId: 'job' });
+      expect(second.fence).toBeGreaterThan(first.fence);
+      await second[Symbol.asyncDispose]();
+      await using third = await under.engine.freeze(vm, job(), signal);
+      expect(third.disks).toHaveLength(2);
+    });
+
+    it('lets the attempt that has the claim do what it has to do', async () => {
+      await using claim = await under.engine.claim(vm, 'job', signal);
+      const freeze = async () => under.engine.freeze(vm, { ...job(), claim }, signal);
+      await under.engine.start(vm, signal, claim);
+      await under.fill('data', A, 1);
+      const first = await freeze();
+      await expect(freeze()).rejects.toMatchObject({ code: 'engine.vm-busy' });
+      const { diskId, tracking } = diskOf(first, 'data');
+      await expect(under.engine.distrust(vm, diskId, signal, claim)).rejects.toMatchObject({
+        code: 'engine.vm-busy',
+      });
+      await first[Symbol.asyncDispose]();
+      await under.engine.distrust(vm, diskId, signal, claim);
+      const second = await freeze();
+      expect(await diskOf(second, 'data').changedSince(tracking)).toEqual({
+        method: 'full',
+        reason: 'tracking-replaced',
+      });
+      await second[Symbol.asyncDispose]();
+
+      await under.engine.stop(vm, { force: true }, signal, claim);
+      await under.engine.destroy(vm, signal, claim);
+
+      expect(await under.engine.list(signal)).toEqual([]);
+    });
+
+    it('refuses a zombie that wakes after the next claim, whatever it calls', async () => {
+      const before = under.engine;
+      await before.start(vm, signal);
+      await under.fill('data', A, 1);
+      const claim = await before.claim(vm, 'job', signal);
+      const zombie = await before.freeze(vm, { ...job(), claim }, signal);
+      const { diskId } = diskOf(zombie, 'data');
+      const engine = await under.restartService();
+      await engine.reconcile(signal);
+      await using next = await engine.claim(vm, 'next', signal);
+      await using frozen = await engine.freeze(vm, { ...job(), claim: next }, signal);
+
+      for (const service of [before, engine]) {
+        for (const refused of [
+          async () => service.freeze(vm, { ...job(), claim }, signal),
+          async () => service.distrust(vm, diskId, signal, claim),
+          async () => service.start(vm, signal, claim),
+          async () => service.stop(vm, { force: true }, signal, claim),
+          async () => service.release(vm, signal, claim),
+          async () => service.destroy(vm, signal, claim),
+        ]) {
+          await expect(refused()).rejects.toMatchObject({ code: 'engine.fenced' });
+        }
+      }
+      await zombie[Symbol.asyncDispose]();
+      await claim[Symbol.asyncDispose]();
+
+      expect((await engine.get(vm, signal)).status).toBe('running');
+      expect(await byteIn(frozen, 'data', A)).toBe(1);
+      await expect(engine.freeze(vm, job(), signal)).rejects.toMatchObject({
+        code: 'engine.vm-busy',
+      });
+    });
+
+    it('counts by itself: a restored or new database that repeats ids of jobs changes nothing', async () => {
+      const before = under.engine;
+      const claim = await before.claim(vm, 'job-1', signal);
+      const engine = await under.restartService();
+      await engine.reconcile(signal);
+
+      await using again = await engine.claim(vm, 'job-1', signal);
+
+      expect(again.fence).toBeGreaterThan(claim.fence);
+      await expect(engine.destroy(vm, signal, claim)).rejects.toMatchObject({
+        code: 'engine.fenced',
+      });
+    });
+
     it('refuses to guess about a state of another line of history', async () => {
       await under.engine.start(vm, signal);
       await using frozen = await under.engine.freeze(vm, job(), signal);

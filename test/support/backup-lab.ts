@@ -132,8 +132,10 @@ export class BackupLab implements AsyncDisposable {
       {
         engine: {
           get: async (vm, signal) => this.engine.get(vm, signal),
+          claim: async (vm, job, signal) => this.engine.claim(vm, job, signal),
           freeze: async (vm, options, signal) => this.freezeAndHash(vm, options, signal),
-          distrust: async (vm, disk, signal) => this.engine.distrust(vm, disk, signal),
+          distrust: async (vm, disk, signal, claim) =>
+            this.engine.distrust(vm, disk, signal, claim),
         },
         vaults: { open: async () => target.vault },
         points: { newestOf: async () => this.newestPoints(), put: async () => undefined },

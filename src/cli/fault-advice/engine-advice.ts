@@ -79,6 +79,11 @@ export const ENGINE_ADVICE = {
     data: 'Nothing was changed. The VM is not started or backed up by this version.',
     next: 'Run the newer Hyperkeep again on this host.',
   },
+  'engine.fenced': {
+    happened: 'A job that does not hold the VM any more wanted to act on it and was refused.',
+    data: 'Nothing was done to the VM, its disks or what is known about their changes.',
+    next: 'Look at "hyperkeep jobs"; back the VM up again if that job has no recovery point.',
+  },
   'engine.hold-lost': {
     happened: 'Another job took the VM over; the action of the old one was refused.',
     data: 'The VM is in the hands of the newer job. The older one has no recovery point.',

@@ -6,6 +6,7 @@ import type { VmDefinition } from '../../vm/definition.ts';
 import {
   Engine,
   type AcceptedDisk,
+  type Claim,
   type FreezeOptions,
   type FrozenVm,
   type VmId,
@@ -19,8 +20,34 @@ interface FakeVm {
   status: VmStatus;
   warnings: string[];
   frozen: boolean;
+  fence: number;
+  /** The claim that lives. */
+  claim: Claim | undefined;
   readonly disks: readonly FakeDisk[];
   nvram: Uint8Array | undefined;
+}
+
+class FakeClaim implements Claim {
+  readonly vmId: VmId;
+  readonly jobId: string;
+  readonly fence: number;
+  private readonly end: () => void;
+
+  constructor(vm: FakeVm, jobId: string) {
+    vm.fence += 1;
+    this.vmId = vm.definition.id;
+    this.jobId = jobId;
+    this.fence = vm.fence;
+    this.end = () => {
+      if (vm.claim === this) {
+        vm.claim = undefined;
+      }
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.end();
+  }
 }
 
 /** An engine of which everything is in memory. Its guests write when a test tells them to. */
@@ -118,6 +145,8 @@ export class FakeEngine extends Engine {
       status: 'stopped',
       warnings: [],
       frozen: false,
+      fence: 0,
+      claim: undefined,
       disks: definition.disks.map((disk) => new FakeDisk(disk)),
       nvram: undefined,
     };
@@ -125,36 +154,45 @@ export class FakeEngine extends Engine {
     return summaryOf(added);
   }
 
-  override async start(vm: VmId, signal: AbortSignal): Promise<void> {
+  override async claim(vm: VmId, jobId: string, signal: AbortSignal): Promise<Claim> {
     signal.throwIfAborted();
-    this.vm(vm).status = 'running';
+    const found = this.idle(vm);
+    const claim = new FakeClaim(found, jobId);
+    found.claim = claim;
+    return claim;
+  }
+
+  override async start(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<void> {
+    signal.throwIfAborted();
+    this.vm(vm, claim).status = 'running';
   }
 
   override async stop(
     vm: VmId,
     _options: { readonly force: boolean },
     signal: AbortSignal,
+    claim?: Claim,
   ): Promise<void> {
     signal.throwIfAborted();
-    this.vm(vm).status = 'stopped';
+    this.vm(vm, claim).status = 'stopped';
   }
 
-  override async release(vm: VmId, signal: AbortSignal): Promise<VmDefinition> {
+  override async release(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<VmDefinition> {
     signal.throwIfAborted();
-    const { definition } = this.idle(vm);
+    const { definition } = this.idle(vm, claim);
     this.vms.delete(vm);
     return definition;
   }
 
-  override async destroy(vm: VmId, signal: AbortSignal): Promise<void> {
+  override async destroy(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<void> {
     signal.throwIfAborted();
-    this.idle(vm);
+    this.idle(vm, claim);
     this.vms.delete(vm);
   }
 
   override async freeze(vm: VmId, options: FreezeOptions, signal: AbortSignal): Promise<FrozenVm> {
     signal.throwIfAborted();
-    const found = this.idle(vm);
+    const found = this.idle(vm, options.claim);
     const failure = this.failures.shift();
     if (failure !== undefined) {
       throw failure;
@@ -163,6 +201,7 @@ export class FakeEngine extends Engine {
       .filter(({ definition }) => !definition.excluded)
       .map((disk) => disk.freeze(options.neededGenerations?.[disk.definition.id]));
     found.frozen = true;
+    const claim = options.claim ?? new FakeClaim(found, options.jobToken);
     return {
       takenAtMs: this.clock.nowMs(),
       ...consistencyOf(found, options),
@@ -172,14 +211,21 @@ export class FakeEngine extends Engine {
       warnings: [],
       [Symbol.asyncDispose]: async () => {
         await Promise.all(disks.map(async ({ reader }) => reader.close()));
-        found.frozen = false;
+        if (found.fence === claim.fence) {
+          found.frozen = false;
+        }
       },
     };
   }
 
-  override async distrust(vm: VmId, diskId: string, signal: AbortSignal): Promise<void> {
+  override async distrust(
+    vm: VmId,
+    diskId: string,
+    signal: AbortSignal,
+    claim?: Claim,
+  ): Promise<void> {
     signal.throwIfAborted();
-    this.idle(vm)
+    this.idle(vm, claim)
       .disks.find(({ definition }) => definition.id === diskId)
       ?.replaceTracking();
   }
@@ -195,6 +241,7 @@ export class FakeEngine extends Engine {
     signal.throwIfAborted();
     const actions: string[] = [];
     for (const vm of this.vms.values()) {
+      vm.claim = undefined;
       if (vm.frozen) {
         vm.frozen = false;
         actions.push(`${vm.definition.name}: a freeze that nobody holds was given up`);
@@ -207,18 +254,23 @@ export class FakeEngine extends Engine {
     // Nothing is watched.
   }
 
-  private vm(id: VmId): FakeVm {
+  private vm(id: VmId, claim?: Claim): FakeVm {
     const found = this.vms.get(id);
     if (found === undefined) {
       throw new Fault('engine.vm-not-found', `There is no VM ${id}.`, { vmId: id });
     }
+    if (claim !== undefined && found.claim !== claim) {
+      throw new Fault('engine.fenced', `The job ${claim.jobId} does not hold the VM any more.`, {
+        vmId: id,
+      });
+    }
     return found;
   }
 
-  /** The VM, when no job holds it. */
-  private idle(id: VmId): FakeVm {
-    const found = this.vm(id);
-    if (found.frozen) {
+  /** The VM, when no job holds it, or that of `claim` without a frozen state. */
+  private idle(id: VmId, claim?: Claim): FakeVm {
+    const found = this.vm(id, claim);
+    if (found.frozen || found.claim !== claim) {
       throw new Fault(
         'engine.vm-busy',
         `A job already holds the VM ${found.definition.name}; try again when it has ended.`,

@@ -3,11 +3,11 @@ import type { VmDefinition } from '../../vm/definition.ts';
 import type { FreezeOptions, FrozenDisk, FrozenVm } from '../engine.ts';
 import { storeDefinition } from './add-vm.ts';
 import type { EngineParts } from './engine-parts.ts';
-import type { FileLock } from './file-lock.ts';
 import type { FrozenChain } from './frozen-chain.ts';
 import { openFrozenDisks } from './frozen-vm.ts';
 import { freezeRunning, type Instant } from './freeze-running.ts';
 import { freezeStopped } from './freeze-stopped.ts';
+import type { HeldClaim } from './held-claim.ts';
 import { ManagedVm } from './managed-vm.ts';
 import { removeLeftovers } from './merge.ts';
 import { frozenNvram } from './nvram-image.ts';
@@ -25,19 +25,22 @@ interface Freezing {
   readonly parts: EngineParts;
   readonly paths: VmPaths;
   readonly options: FreezeOptions;
-  /** Held for as long as the frozen state is in use. */
-  readonly hold: FileLock;
+  /** Lives for as long as the frozen state is in use. */
+  readonly claim: HeldClaim;
+  /** Called when the frozen state is not in use any more. */
+  readonly done: () => Promise<void>;
 }
 
-/** Freezes a VM and opens what was frozen. Takes over the hold, also when it fails. */
+/** Freezes a VM and opens what was frozen. Calls `done` also when it fails. */
 export async function freezeVm(
   freezing: Freezing,
   vmId: string,
   signal: AbortSignal,
 ): Promise<FrozenVm> {
-  const { parts, paths, options, hold } = freezing;
+  const { parts, paths, options, claim } = freezing;
   try {
     await using vm = await ManagedVm.open(paths, vmId, parts.limits.actionWaitMs, signal);
+    claim.assertNewest(vm);
     const { session, questions } = await settle(parts, vm, { mayMerge: true }, signal);
     assertNoQuestion(vm, questions);
     await assertRoom(parts, vm);
@@ -65,7 +68,7 @@ export async function freezeVm(
       throw error;
     }
   } catch (error) {
-    await hold.release();
+    await freezing.done();
     throw error;
   }
 }
@@ -101,7 +104,7 @@ async function frozenVm(
     const giveUp = once(async () => {
       watch.revoke();
       await Promise.all(opened.chains.map(async (chain) => chain.close()));
-      await freezing.hold.release();
+      await freezing.claim.release();
     });
     parts.frozen.add(giveUp);
     return {
@@ -166,7 +169,7 @@ async function currentDefinition(
  * merge harms nobody, and the next action on the VM tries again.
  */
 async function dispose(
-  { parts, paths, options, hold }: Freezing,
+  { parts, paths, claim, done }: Freezing,
   vmId: string,
   chains: readonly FrozenChain[],
 ): Promise<void> {
@@ -174,10 +177,7 @@ async function dispose(
   try {
     await Promise.all(chains.map(async (chain) => chain.close()));
     await using vm = await ManagedVm.open(paths, vmId, parts.limits.actionWaitMs, signal);
-    if (vm.state.holder !== options.jobToken) {
-      // Another job holds the VM by now: it is not ours to touch.
-      return;
-    }
+    claim.assertNewest(vm);
     await vm.dropHolder();
     await settle(parts, vm, { mayMerge: true }, signal);
   } catch (error) {
@@ -186,7 +186,7 @@ async function dispose(
     }
     parts.log.warn('engine.merge-postponed', { vmId, error });
   } finally {
-    await hold.release();
+    await done();
   }
 }
 

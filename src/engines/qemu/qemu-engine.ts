@@ -8,6 +8,7 @@ import {
   Engine,
   type AcceptedDisk,
   type AcceptOptions,
+  type Claim,
   type FreezeOptions,
   type FrozenVm,
   type VmId,
@@ -16,11 +17,12 @@ import {
 import { acceptDisks } from './accept-disks.ts';
 import { addVm } from './add-vm.ts';
 import { DEFAULT_LIMITS, type EngineLimits, type EngineParts, type Step } from './engine-parts.ts';
-import { FileLock } from './file-lock.ts';
 import { withNewHistory } from './disk-changes.ts';
 import { freezeVm } from './freeze-vm.ts';
 import { lookAtVm } from './look-at-vm.ts';
-import { busy, loadVm, ManagedVm } from './managed-vm.ts';
+import { Claims } from './claims.ts';
+import type { HeldClaim } from './held-claim.ts';
+import { loadVm, type ManagedVm } from './managed-vm.ts';
 import { assertOursToKill } from './ownership.ts';
 import { assertNoQuestion } from './outside-changes.ts';
 import { killQemu } from './qemu-process.ts';
@@ -30,9 +32,6 @@ import { Sessions } from './sessions.ts';
 import { settle } from './settle.ts';
 import { launch, shutDown } from './start-stop.ts';
 import { vmPaths, vmsFolder, type EngineFolders, type VmPaths } from './vm-paths.ts';
-
-/** How long a freeze waits for a hold that is just being looked at. */
-const HOLD_WAIT_MS = 300;
 
 export interface QemuEngineOptions extends EngineFolders {
   readonly clock?: Clock;
@@ -49,6 +48,7 @@ export interface QemuEngineOptions extends EngineFolders {
 export class QemuEngine extends Engine {
   override readonly kind = 'qemu';
   private readonly parts: EngineParts;
+  private readonly claims: Claims;
   private readonly merges = new Map<VmId, AbortController>();
   private readonly background = new Set<Promise<void>>();
   private readonly closing = new AbortController();
@@ -70,6 +70,7 @@ export class QemuEngine extends Engine {
       step: async (step) => options.onStep?.(step),
       mergeSignal: (vmId) => this.mergeSignal(vmId),
     };
+    this.claims = new Claims(this.parts);
   }
 
   /** Where the sockets and logs of a VM are. */
@@ -99,9 +100,13 @@ export class QemuEngine extends Engine {
     return this.get(definition.id, signal);
   }
 
-  override async start(vm: VmId, signal: AbortSignal): Promise<void> {
-    await using managed = await this.open(vm, signal);
-    const mayMerge = await this.isUnheld(vm, signal);
+  override async claim(vm: VmId, jobId: string, signal: AbortSignal): Promise<HeldClaim> {
+    return this.claims.take(vm, jobId, signal);
+  }
+
+  override async start(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<void> {
+    await using managed = await this.open(vm, signal, claim);
+    const mayMerge = await this.claims.isUnheld(vm, signal);
     const settled = await settle(this.parts, managed, { mayMerge: false }, signal);
     const { session: running, questions } = settled;
     if (running === undefined) {
@@ -118,9 +123,11 @@ export class QemuEngine extends Engine {
     vm: VmId,
     { force }: { readonly force: boolean },
     signal: AbortSignal,
+    claim?: Claim,
   ): Promise<void> {
+    this.claims.ours(vm, claim);
     this.endMerge(vm);
-    await using managed = await this.open(vm, signal);
+    await using managed = await this.open(vm, signal, claim);
     const { session } = await settle(this.parts, managed, { mayMerge: false }, signal).catch(
       async (error: unknown) => {
         if (!force || !isFault(error, 'engine.unreachable')) {
@@ -136,36 +143,58 @@ export class QemuEngine extends Engine {
     }
   }
 
-  override async release(vm: VmId, signal: AbortSignal): Promise<VmDefinition> {
+  override async release(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<VmDefinition> {
+    this.claims.ours(vm, claim);
     this.endMerge(vm);
-    return this.whileHeld(vm, signal, async (managed) => releaseVm(this.parts, managed, signal));
+    const run = async (managed: ManagedVm) => releaseVm(this.parts, managed, signal);
+    return this.claims.whileHeld(vm, signal, run, claim);
   }
 
-  override async destroy(vm: VmId, signal: AbortSignal): Promise<void> {
+  override async destroy(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<void> {
+    this.claims.ours(vm, claim);
     this.endMerge(vm);
-    await this.whileHeld(vm, signal, async (managed) => destroyVm(this.parts, managed, signal));
+    const run = async (managed: ManagedVm) => destroyVm(this.parts, managed, signal);
+    await this.claims.whileHeld(vm, signal, run, claim);
   }
 
   override async freeze(vm: VmId, options: FreezeOptions, signal: AbortSignal): Promise<FrozenVm> {
-    const hold = await this.hold(vm, signal);
-    const paths = this.paths(vm);
+    const given = this.claims.ours(vm, options.claim);
+    given?.assertUnfrozen();
+    const claim = given ?? (await this.claim(vm, options.jobToken, signal));
+    claim.isFrozen = true;
+    const done = async () => {
+      claim.isFrozen = false;
+      if (given === undefined) {
+        await claim.release();
+      }
+    };
     try {
-      return await freezeVm({ parts: this.parts, paths, options, hold }, vm, signal);
+      return await freezeVm(
+        { parts: this.parts, paths: this.paths(vm), options, claim, done },
+        vm,
+        signal,
+      );
     } catch (error) {
       // It may have got as far as to freeze layers, which are not to stay.
-      this.inBackground(vm, async (merging) => this.mergeLater(vm, merging));
+      this.inBackground(vm, async (merging) => this.mergeLater(vm, merging, claim));
       throw error;
     }
   }
 
-  override async distrust(vm: VmId, diskId: string, signal: AbortSignal): Promise<void> {
-    await this.whileHeld(vm, signal, async (managed) => {
+  override async distrust(
+    vm: VmId,
+    diskId: string,
+    signal: AbortSignal,
+    claim?: Claim,
+  ): Promise<void> {
+    const run = async (managed: ManagedVm) => {
       const disk = managed.state.disks.find(({ id }) => id === diskId);
       if (disk !== undefined) {
         await managed.saveDisk(withNewHistory(disk));
         this.parts.log.warn('engine.tracking-distrusted', { vmId: vm, diskId });
       }
-    });
+    };
+    await this.claims.whileHeld(vm, signal, run, claim);
   }
 
   override async accept(
@@ -173,7 +202,7 @@ export class QemuEngine extends Engine {
     options: AcceptOptions,
     signal: AbortSignal,
   ): Promise<AcceptedDisk[]> {
-    return this.whileHeld(vm, signal, async (managed) =>
+    return this.claims.whileHeld(vm, signal, async (managed) =>
       acceptDisks(this.parts, managed, options, signal),
     );
   }
@@ -181,7 +210,7 @@ export class QemuEngine extends Engine {
   override async reconcile(signal: AbortSignal): Promise<string[]> {
     const said: string[] = [];
     for (const vmId of await this.vmIds()) {
-      if (!(await this.isUnheld(vmId, signal))) {
+      if (!(await this.claims.isUnheld(vmId, signal))) {
         continue;
       }
       try {
@@ -210,6 +239,7 @@ export class QemuEngine extends Engine {
     }
     await Promise.all(this.background);
     await Promise.all([...this.parts.frozen].map(async (giveUp) => giveUp()));
+    await this.claims.close();
     await this.parts.sessions.close();
   }
 
@@ -236,46 +266,14 @@ export class QemuEngine extends Engine {
     return found;
   }
 
-  private async open(vm: VmId, signal: AbortSignal): Promise<ManagedVm> {
-    return ManagedVm.open(this.paths(vm), vm, this.parts.limits.actionWaitMs, signal);
+  private async open(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<ManagedVm> {
+    return this.claims.open(vm, signal, claim);
   }
 
-  /** Does what must not happen while a frozen state is in use. */
-  private async whileHeld<T>(
-    vm: VmId,
-    signal: AbortSignal,
-    action: (managed: ManagedVm) => Promise<T>,
-  ): Promise<T> {
-    const hold = await this.hold(vm, signal);
-    try {
-      await using managed = await this.open(vm, signal);
-      return await action(managed);
-    } finally {
-      await hold.release();
-    }
-  }
-
-  /** The right to use or end the VM's frozen states; held until it is released. */
-  private async hold(vm: VmId, signal: AbortSignal): Promise<FileLock> {
-    const paths = this.paths(vm);
-    await loadVm(paths, vm);
-    const hold = await FileLock.take(paths.holdLock, HOLD_WAIT_MS, signal);
-    if (hold === undefined) {
-      throw busy(vm, 'A job already holds the VM; try again when it has ended.');
-    }
-    return hold;
-  }
-
-  /** Whoever wants the hold later has to wait for the action lock, which we have or take next. */
-  private async isUnheld(vm: VmId, signal: AbortSignal): Promise<boolean> {
-    const hold = await FileLock.take(this.paths(vm).holdLock, 0, signal);
-    await hold?.release();
-    return hold !== undefined;
-  }
-
-  private async mergeLater(vm: VmId, signal: AbortSignal): Promise<void> {
+  private async mergeLater(vm: VmId, signal: AbortSignal, claim?: HeldClaim): Promise<void> {
     await using managed = await this.open(vm, signal);
-    const mayMerge = await this.isUnheld(vm, signal);
+    const isOurs = claim !== undefined && this.claims.isLive(claim) && !claim.isFrozen;
+    const mayMerge = isOurs || (await this.claims.isUnheld(vm, signal));
     await settle(this.parts, managed, { mayMerge }, signal);
   }
 

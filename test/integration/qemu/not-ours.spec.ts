@@ -122,8 +122,8 @@ describe('A QEMU that runs under the id of a VM', () => {
     await using lab = await QemuLab.create();
     const engine = lab.engine();
     await engine.add(lab.definition, signal);
-    // Something that has our monitor in its command line, as an editor or a stale process may.
-    const parameters = ['-e', 'setInterval(() => 0, 1000)', lab.paths.monitor];
+    // Something that has our pid file in its command line, as an editor or a stale process may.
+    const parameters = ['-e', 'setInterval(() => 0, 1000)', lab.paths.pid];
     const other = spawn(process.execPath, parameters, { stdio: 'ignore' });
     mkdirSync(lab.paths.runFolder, { recursive: true });
     writeFileSync(lab.paths.pid, String(other.pid));

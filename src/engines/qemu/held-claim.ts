@@ -1,0 +1,66 @@
+import { Fault } from '../../kernel/fault.ts';
+import type { Claim } from '../engine.ts';
+import type { FileLock } from './file-lock.ts';
+import { busy, type ManagedVm } from './managed-vm.ts';
+
+interface ClaimFacts {
+  readonly vmId: string;
+  readonly jobId: string;
+  /** What the VM's state file counted for this claim, durable before anything is done with it. */
+  readonly fence: number;
+}
+
+/**
+ * A claim on a VM of ours. It keeps the VM's hold lock, which the kernel frees with its process, so
+ * that the claim of a dead service is taken over by the next.
+ */
+export class HeldClaim implements Claim {
+  readonly vmId: string;
+  readonly jobId: string;
+  readonly fence: number;
+  private isOver = false;
+  /** A frozen state of it is in use. */
+  isFrozen = false;
+  private readonly hold: FileLock;
+  private readonly onEnd: () => void;
+
+  constructor({ vmId, jobId, fence }: ClaimFacts, hold: FileLock, onEnd: () => void) {
+    this.vmId = vmId;
+    this.jobId = jobId;
+    this.fence = fence;
+    this.hold = hold;
+    this.onEnd = onEnd;
+  }
+
+  /** @throws Fault `engine.fenced` when it has ended or the VM was claimed by another attempt since */
+  assertNewest(vm: ManagedVm): void {
+    if (this.isOver || vm.state.fence !== this.fence) {
+      throw fenced(this);
+    }
+  }
+
+  /** @throws Fault `engine.vm-busy` while a frozen state of the claim is in use */
+  assertUnfrozen(): void {
+    if (this.isFrozen) {
+      throw busy(this.vmId, 'The job already holds a frozen state of the VM.');
+    }
+  }
+
+  async release(): Promise<void> {
+    this.isOver = true;
+    this.onEnd();
+    await this.hold.release();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+}
+
+export function fenced({ vmId, jobId, fence }: Claim): Fault {
+  return new Fault(
+    'engine.fenced',
+    `The job ${jobId} does not hold the VM any more (claim ${fence}); nothing was done to the VM.`,
+    { vmId, jobId, fence },
+  );
+}
