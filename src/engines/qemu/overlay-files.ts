@@ -42,9 +42,30 @@ export async function makeOverlays(
     leftovers: [...vm.state.leftovers, ...planned.map(({ layer }) => layer.path)],
   });
   await parts.step('overlays-planned');
-  await Promise.all(planned.map(async (overlay) => makeOverlay(overlay, signal)));
+  const made = await Promise.allSettled(
+    planned.map(async (overlay) => makeOverlay(overlay, signal)),
+  );
+  const failed = made.find((outcome) => outcome.status === 'rejected');
+  if (failed !== undefined) {
+    await keepFilesOfOthers(vm, planned, made);
+    throw failed.reason;
+  }
   await parts.step('overlays-made');
   return planned;
+}
+
+/** What somebody else put under a planned name since we looked is no leftover of ours. */
+async function keepFilesOfOthers(
+  vm: ManagedVm,
+  planned: readonly PlannedOverlay[],
+  made: readonly PromiseSettledResult<void>[],
+): Promise<void> {
+  const others = planned.filter((_, index) => {
+    const outcome = made[index];
+    return outcome?.status === 'rejected' && systemCode(outcome.reason) === 'EEXIST';
+  });
+  const paths = new Set(others.map(({ layer }) => layer.path));
+  await vm.save({ leftovers: vm.state.leftovers.filter((path) => !paths.has(path)) });
 }
 
 /** The next layer under whose name there is nothing: what lies there is not ours and stays. */
@@ -69,7 +90,10 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-async function makeOverlay({ disk, layer, sizeBytes }: PlannedOverlay, signal: AbortSignal) {
+async function makeOverlay(
+  { disk, layer, sizeBytes }: PlannedOverlay,
+  signal: AbortSignal,
+): Promise<void> {
   const { path, format } = topOf(disk);
   // Made by us or not at all: qemu-img would overwrite what somebody put there since we looked.
   const file = await open(layer.path, 'wx', PRIVATE_FILE_MODE);

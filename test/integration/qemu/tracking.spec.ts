@@ -384,6 +384,28 @@ describe('QemuEngine', () => {
     expect(readFileSync(inTheWay, 'utf8')).toBe('precious');
   });
 
+  it('leaves alone a file that is put there while it plans', async () => {
+    await using lab = await QemuLab.create();
+    const inTheWay = `${lab.definition.disks[1]?.path ?? ''}.hk-1.qcow2`;
+    let isFirst = true;
+    const engine = lab.engine({
+      onStep: (step) => {
+        if (step === 'overlays-planned' && isFirst) {
+          isFirst = false;
+          writeFileSync(inTheWay, 'precious');
+        }
+      },
+    });
+    await engine.add(lab.definition, signal);
+    await engine.start(lab.vm, signal);
+
+    await expect(engine.freeze(lab.vm, job(), signal)).rejects.toMatchObject({ code: 'EEXIST' });
+    await using frozen = await engine.freeze(lab.vm, job(), signal);
+
+    expect(frozen.disks).toHaveLength(2);
+    expect(readFileSync(inTheWay, 'utf8')).toBe('precious');
+  });
+
   it('takes the variable store of the firmware at the same instant', async () => {
     await using lab = await QemuLab.create();
     const nvramPath = join(lab.folder, 'nvram.qcow2');
