@@ -125,24 +125,27 @@ async function activeNodes(qmp: QmpClient, signal: AbortSignal): Promise<Set<str
   return new Set(devices.map(({ inserted }) => inserted?.['node-name'] ?? ''));
 }
 
-/** A merged layer may be gone from the chain already; the base and what is active may not. */
+/**
+ * Base and top have to be there: only what lies between may be merged away already. A top that is
+ * not attached yet was prepared for a freeze that did not happen. Without its node QEMU was started
+ * from an earlier state of the chain, and what the top holds would be lost.
+ */
 function whyOtherGraph(
   disk: DiskState,
   nodes: Nodes,
   active: ReadonlySet<string>,
 ): string | undefined {
-  const [base] = disk.layers;
-  if (base === undefined || !disk.layers.some((layer) => active.has(nodeName(disk, layer)))) {
+  if (!disk.layers.some((layer) => active.has(nodeName(disk, layer)))) {
     return `no device of it is attached to a layer of disk ${disk.id}`;
   }
   for (const layer of disk.layers) {
     const format = nodes.get(nodeName(disk, layer));
     const file = nodes.get(fileNodeName(disk, layer));
-    const isThere = format !== undefined && file !== undefined;
-    if (!isThere && layer === base) {
-      return `it does not have ${layer.path} in the chain of disk ${disk.id}`;
-    }
-    if (isThere && (format.drv !== layer.format || file.file !== layer.path)) {
+    if (format === undefined || file === undefined) {
+      if (layer === baseOf(disk) || layer === topOf(disk)) {
+        return `it does not have ${layer.path} in the chain of disk ${disk.id}`;
+      }
+    } else if (format.drv !== layer.format || file.file !== layer.path) {
       return `it uses ${file.file} (${format.drv}) where the disk has ${layer.path} (${layer.format})`;
     }
   }

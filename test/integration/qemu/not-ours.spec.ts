@@ -2,6 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   copyFileSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -11,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { VmDefinition } from '../../../src/vm/definition.ts';
+import { HandLab } from '../../support/outside-hands/hand-lab.ts';
 import { QemuLab } from '../../support/qemu-lab.ts';
 
 const MiB = 1024 * 1024;
@@ -116,6 +118,27 @@ describe('A QEMU that runs under the id of a VM', () => {
     await frozen.disks[1]?.reader.read(0, target, signal);
     expect(target[0]).toBe(4);
     expect(frozen.warnings.join()).toContain('was not started here');
+  });
+
+  it('from parameters of before a freeze is not ours, and its overlay stays', async () => {
+    await using hands = await HandLab.create();
+    await hands.engine.start(hands.vm, signal);
+    const frozen = await hands.engine.freeze(hands.vm, job(), signal);
+    await frozen[Symbol.asyncDispose]();
+    await hands.lab.fill('data', { offset: 0, length: MiB }, 6);
+    expect(await hands.restartQemuByHand()).toBe(true);
+    await hands.nextService();
+    const overlay = hands.disk('data').layers[1]?.path ?? '';
+
+    await expect(hands.engine.freeze(hands.vm, job(), signal)).rejects.toMatchObject(notOurs);
+    await hands.engine.reconcile(signal);
+
+    expect(existsSync(overlay)).toBe(true);
+    await hands.lab.killQemu();
+    await using again = await hands.engine.freeze(hands.vm, job(), signal);
+    const target = new Uint8Array(512);
+    await again.disks[1]?.reader.read(0, target, signal);
+    expect(target[0]).toBe(6);
   });
 
   it('is not killed when it does not answer and has other files', async () => {

@@ -1,0 +1,183 @@
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { QemuEngine } from '../../../src/engines/qemu/qemu-engine.ts';
+import { VmState, type DiskState, type Layer } from '../../../src/engines/qemu/vm-state.ts';
+import { imageFacts } from '../../../src/formats/qemu-img.ts';
+import { VmDefinition } from '../../../src/vm/definition.ts';
+import { QemuLab, type LabDisk } from '../qemu-lab.ts';
+
+const run = promisify(execFile);
+const MiB = 1024 * 1024;
+const { signal } = new AbortController();
+
+/** A qcow2 disk and a raw one. */
+const DISKS: readonly LabDisk[] = [
+  { name: 'system', format: 'qcow2', sizeBytes: 2 * MiB },
+  { name: 'data', format: 'raw', sizeBytes: 2 * MiB },
+];
+
+/**
+ * A VM whose disks lie in a folder of their own, on which administrators lay hands, and what tools
+ * of others say that its disks hold.
+ */
+export class HandLab implements AsyncDisposable {
+  readonly lab: QemuLab;
+  readonly definition: VmDefinition;
+  readonly diskFolder: string;
+  engine: QemuEngine;
+  private files = 0;
+
+  private constructor(lab: QemuLab, definition: VmDefinition, diskFolder: string) {
+    this.lab = lab;
+    this.definition = definition;
+    this.diskFolder = diskFolder;
+    this.engine = lab.engine();
+  }
+
+  static async create(): Promise<HandLab> {
+    const lab = await QemuLab.create(DISKS);
+    const folder = join(lab.folder, 'disks');
+    mkdirSync(folder);
+    const disks = lab.definition.disks.map((disk) => {
+      const path = join(folder, `${disk.name}.${disk.format}`);
+      renameSync(disk.path, path);
+      return { ...disk, path };
+    });
+    const hands = new HandLab(lab, VmDefinition.parse({ ...lab.definition, disks }), folder);
+    await hands.engine.add(hands.definition, signal);
+    return hands;
+  }
+
+  get vm(): string {
+    return this.definition.id;
+  }
+
+  /** Whether a QEMU runs; only this lab starts and ends any. */
+  get isRunning(): boolean {
+    return existsSync(this.lab.paths.pid);
+  }
+
+  state(): VmState {
+    return VmState.parse(JSON.parse(readFileSync(this.lab.paths.state, 'utf8')));
+  }
+
+  disk(name: string): DiskState {
+    const id = this.definition.disks.find((disk) => disk.name === name)?.id;
+    const found = this.state().disks.find((disk) => disk.id === id);
+    if (found === undefined) {
+      throw new Error(`no disk ${name}`);
+    }
+    return found;
+  }
+
+  /** Released, and added again with the sizes that its images have now. */
+  async releaseAndAdd(): Promise<void> {
+    const released = await this.engine.release(this.vm, signal);
+    const disks = [];
+    for (const disk of released.disks) {
+      const { virtualSize } = await imageFacts(disk, signal);
+      disks.push({ ...disk, sizeBytes: virtualSize });
+    }
+    await this.engine.add({ ...released, disks }, signal);
+  }
+
+  /** Another service takes over; nothing goes on in the background of the one before. */
+  async nextService(): Promise<void> {
+    await this.engine.close();
+    this.engine = this.lab.engine();
+  }
+
+  /** A name that nothing has, outside of the folder of the disks. */
+  newPath(): string {
+    this.files += 1;
+    return join(this.lab.folder, `file-${String(this.files)}`);
+  }
+
+  /** What qemu-img reads from a chain of images, with nothing of ours in between. */
+  async read(layers: readonly Layer[]): Promise<Buffer> {
+    const target = this.newPath();
+    await this.tool('qemu-img', 'convert', '-U', '-O', 'raw', graph(layers), target);
+    const content = readFileSync(target);
+    rmSync(target);
+    return content;
+  }
+
+  /** Whether an overlay itself holds anything. */
+  async holdsData(overlay: Layer): Promise<boolean> {
+    const parameters = ['map', '-U', '--output=json', graph([overlay])];
+    const { stdout } = await run('qemu-img', parameters);
+    return (JSON.parse(stdout) as { present: boolean }[]).some(({ present }) => present);
+  }
+
+  /** @throws when the tool refuses */
+  async tool(file: string, ...parameters: readonly string[]): Promise<void> {
+    await run(file, parameters);
+  }
+
+  /** Every file of the folder of the disks, by its content. */
+  hashes(): Map<string, string> {
+    return new Map(
+      readdirSync(this.diskFolder).map((name) => {
+        const content = readFileSync(join(this.diskFolder, name));
+        return [name, createHash('sha256').update(content).digest('hex')] as const;
+      }),
+    );
+  }
+
+  /**
+   * Kills QEMU and starts it again with its own parameters, as from a shell's history: they name the
+   * layers of its start. False when QEMU does not start with them.
+   */
+  async restartQemuByHand(): Promise<boolean> {
+    const pid = String(await this.lab.pid());
+    const [file = '', ...parameters] = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+      .replace(/\0$/, '')
+      .split('\0');
+    await this.lab.killQemu();
+    for (const name of ['qmp', 'qmp2', 'agent', 'pid']) {
+      rmSync(join(this.lab.paths.runFolder, name), { force: true });
+    }
+    const child = spawn(file, parameters, { stdio: ['ignore', 'pipe', 'ignore'], detached: true });
+    child.unref();
+    await once(child, 'spawn');
+    const ended = once(child, 'exit');
+    const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
+    const answers = async () =>
+      this.lab
+        .qmp(async (qmp) => qmp.execute('query-status', {}, signal))
+        .then(
+          () => true,
+          () => false,
+        );
+    while (!hasEnded() && !(await answers())) {
+      await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 5))]);
+    }
+    child.stdout.destroy();
+    return !hasEnded();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    while (isMounted(this.diskFolder)) {
+      execFileSync('umount', [this.diskFolder]);
+    }
+    await this.lab[Symbol.asyncDispose]();
+  }
+}
+
+export function isMounted(folder: string): boolean {
+  return readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${folder} `);
+}
+
+/** Every driver and backing file is given, so nothing of a header is believed. */
+function graph(layers: readonly Layer[]): string {
+  let below: object | null = null;
+  for (const { path, format } of layers) {
+    const file = { driver: 'file', filename: path };
+    below = { driver: format, file, ...(format === 'raw' ? {} : { backing: below }) };
+  }
+  return `json:${JSON.stringify(below)}`;
+}
