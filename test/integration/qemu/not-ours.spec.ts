@@ -126,8 +126,8 @@ describe('A QEMU that runs under the id of a VM', () => {
     const frozen = await hands.engine.freeze(hands.vm, job(), signal);
     await frozen[Symbol.asyncDispose]();
     await hands.lab.fill('data', { offset: 0, length: MiB }, 6);
-    expect(await hands.restartQemuByHand()).toBe(true);
     await hands.nextService();
+    expect(await hands.restartQemuByHand()).toBe(true);
     const overlay = hands.disk('data').layers[1]?.path ?? '';
 
     await expect(hands.engine.freeze(hands.vm, job(), signal)).rejects.toMatchObject(notOurs);
