@@ -18,6 +18,10 @@ export interface SlotReference {
   /** Number of its logical pack. */
   readonly pack: number;
   readonly slot: number;
+  /** 16 bytes that the footer must give it; without it the slot is whatever the footer says. */
+  readonly id?: Uint8Array;
+  /** Another name of it, which may lead elsewhere. */
+  readonly via?: { readonly pack: number; readonly slot: number };
 }
 
 /** The object that has the content of a slot: a generation of its own pack, or of one that an alias leads to. */

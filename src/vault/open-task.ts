@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { Malformed } from './binary.ts';
-import { chunkIdFunction, ID_BYTES, type ChunkIdFunction } from './chunk-id.ts';
+import { chunkIdFunction, type ChunkIdFunction } from './chunk-id.ts';
 import { frameRoom, openFrame, type FrameKeys, type FrameShape } from './frame.ts';
 import { DATA_FRAME_BYTES } from './pack-layout.ts';
+import { wrongSlots, type SlotIds } from './slot-ids.ts';
 import type { ChunkingSecrets } from './store-task.ts';
 
 /** A frame inside the bytes that were fetched. */
@@ -12,32 +13,35 @@ export interface FetchedFrame extends FrameShape {
   readonly length: number;
 }
 
+/** A frame and, if the ids of slots of it are to be computed, which. */
+export type FrameToOpen = FetchedFrame & { readonly proof?: SlotIds };
+
 /** Decrypts frames of one pack. */
 export interface OpenTask {
   readonly kind: 'open';
   readonly keys: FrameKeys;
   readonly bytes: Uint8Array;
-  readonly frames: readonly FetchedFrame[];
+  readonly frames: readonly FrameToOpen[];
 }
 
+/** A frame that was decrypted, with the slots that do not have their id; or what is wrong with all of it. */
 export type OpenedFrame =
-  { readonly raw: Uint8Array } | { readonly index: number; readonly damage: string };
+  | { readonly raw: Uint8Array; readonly wrong: readonly number[] }
+  | { readonly index: number; readonly damage: string };
 
 /** Decrypts frames and recomputes the ids of their slots, without giving the content back. */
 export interface CheckTask {
   readonly kind: 'check';
   readonly keys: FrameKeys;
   readonly bytes: Uint8Array;
-  readonly frames: readonly (FetchedFrame & {
-    readonly slots: readonly { readonly offset: number; readonly length: number }[];
-    /** 16 bytes per slot. */
-    readonly ids: Uint8Array;
-  })[];
+  readonly frames: readonly (FetchedFrame & { readonly proof: SlotIds })[];
 }
 
 export interface CheckedFrame {
   readonly index: number;
   readonly damage?: string;
+  /** The slots that are not whole; without it, with damage, none of the frame is. */
+  readonly wrong?: readonly number[];
 }
 
 export interface DigestTask {
@@ -45,12 +49,16 @@ export interface DigestTask {
   readonly bytes: Uint8Array;
 }
 
-export function runOpen({ keys, bytes, frames }: OpenTask): OpenedFrame[] {
-  return frames.map((frame) => {
+/** @param id made when the first frame asks for it */
+export function runOpen(
+  { keys, bytes, frames }: OpenTask,
+  id: () => ChunkIdFunction,
+): OpenedFrame[] {
+  return frames.map(({ proof, ...frame }) => {
     try {
-      return {
-        raw: openFrame(keys, frame, bytes.subarray(frame.offset, frame.offset + frame.length)),
-      };
+      const sealed = bytes.subarray(frame.offset, frame.offset + frame.length);
+      const raw = openFrame(keys, frame, sealed);
+      return { raw, wrong: proof === undefined ? [] : wrongSlots(raw, proof, id()) };
     } catch (error) {
       return { index: frame.index, damage: damageOf(error) };
     }
@@ -59,19 +67,13 @@ export function runOpen({ keys, bytes, frames }: OpenTask): OpenedFrame[] {
 
 export function runCheck({ keys, bytes, frames }: CheckTask, id: ChunkIdFunction): CheckedFrame[] {
   const room = frameRoom(DATA_FRAME_BYTES);
-  return frames.map(({ slots, ids, ...frame }) => {
+  return frames.map(({ proof, ...frame }) => {
     try {
       const sealed = bytes.subarray(frame.offset, frame.offset + frame.length);
-      const raw = openFrame(keys, frame, sealed, room);
-      const wrong = slots.findIndex(
-        ({ offset, length }, slot) =>
-          !id(raw.subarray(offset, offset + length)).equals(
-            ids.subarray(slot * ID_BYTES, (slot + 1) * ID_BYTES),
-          ),
-      );
-      return wrong < 0
+      const wrong = wrongSlots(openFrame(keys, frame, sealed, room), proof, id);
+      return wrong.length === 0
         ? { index: frame.index }
-        : { index: frame.index, damage: `slot ${wrong} of the frame does not have its id` };
+        : { index: frame.index, damage: withoutId(wrong), wrong };
     } catch (error) {
       return { index: frame.index, damage: damageOf(error) };
     }
@@ -84,6 +86,13 @@ export function runDigest({ bytes }: DigestTask): Uint8Array {
 
 export function idFunctionOf(secrets: ChunkingSecrets): ChunkIdFunction {
   return chunkIdFunction(secrets.chunkId, secrets.chunkIdKey);
+}
+
+/** What is wrong with slots whose content is not what their ids say. */
+export function withoutId(slots: readonly number[]): string {
+  const [first = 0] = slots;
+  const others = slots.length > 1 ? ` and ${slots.length - 1} more of the frame do` : ' does';
+  return `slot ${first}${others} not have the content that the id says`;
 }
 
 /** What is wrong with a frame; anything but damage is thrown. */

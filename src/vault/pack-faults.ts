@@ -37,3 +37,12 @@ export function damagedFrame(pack: OpenPack, frame: number, why: string, cause?:
     { cause },
   );
 }
+
+/** The content of one slot is not what its id says: somebody with the key wrote it so, or memory was damaged. */
+export function wrongSlot({ objectKey: pack, footer }: OpenPack, slot: number): Fault {
+  return new Fault(
+    'vault.chunk-corrupt',
+    `Slot ${slot} of the pack ${pack} does not have the content that its id says: it was not what the backup stored there. Nothing was restored from it; run verify at level 3 to see which points are hit.`,
+    { pack, frame: footer.frameOf[slot] ?? 0, slot },
+  );
+}

@@ -268,6 +268,17 @@ export class PackFooter {
     return this.ids.subarray(slot * ID_BYTES, (slot + 1) * ID_BYTES);
   }
 
+  /** Compares in place: restores ask this of every chunk. */
+  hasId(slot: number, id: Uint8Array): boolean {
+    const start = slot * ID_BYTES;
+    for (let at = 0; at < ID_BYTES; at++) {
+      if (this.ids[start + at] !== id[at]) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   /** About how much memory it takes. */
   get bytes(): number {
     return 200 + this.sizes.length * 26 + this.frames.length * 120;

@@ -1,3 +1,4 @@
+import type { Fault } from '../kernel/fault.ts';
 import { GarbageRounds } from '../kernel/garbage.ts';
 import { SilentLog, type Log } from '../kernel/log.ts';
 import { Shared } from '../kernel/shared.ts';
@@ -23,7 +24,7 @@ import { Recent } from './recent.ts';
 import { SlotPlaces } from './slot-places.ts';
 
 export type { OpenPack, PlacedSlot, SlotReference } from './open-pack.ts';
-export { corrupt, damagedFrame, missing } from './pack-faults.ts';
+export { corrupt, damagedFrame, missing, wrongSlot } from './pack-faults.ts';
 
 /** Enough for the footer of a usual pack, or for a whole small one. */
 const TAIL_BYTES = 64 * 1024;
@@ -99,6 +100,11 @@ export class Packs {
     use: (placed: PlacedSlot) => Promise<T>,
   ): Promise<T> {
     return this.#places.withSlot(reference, signal, use);
+  }
+
+  /** From now on the slot is looked for elsewhere: this place was found damaged. */
+  async avoid(placed: PlacedSlot, fault: Fault): Promise<void> {
+    await this.#places.avoid(placed, fault);
   }
 
   /** The object is gone: neither memory nor cache serve it any more. */

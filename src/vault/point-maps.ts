@@ -88,9 +88,9 @@ export async function storeFiles(
   return files;
 }
 
-/** A small file of a point. */
+/** A small file of a point. @throws Fault `vault.map-corrupt` */
 export async function readPointFile(
-  { slots }: PointDocument['files'][number],
+  { name, sizeBytes, slots }: PointDocument['files'][number],
   nodes: MapNodes,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
@@ -98,5 +98,13 @@ export async function readPointFile(
   for (const slot of slots) {
     pieces.push(await nodes.read(nodePointer(slot, nodes.base.numbers), signal));
   }
-  return Buffer.concat(pieces);
+  const content = Buffer.concat(pieces);
+  if (content.length !== sizeBytes) {
+    throw new Fault(
+      'vault.map-corrupt',
+      `The file ${name} of the point has ${content.length} bytes and should have ${sizeBytes}. It was not restored; verify tells whether other points have it whole.`,
+      { name },
+    );
+  }
+  return content;
 }

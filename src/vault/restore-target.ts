@@ -3,13 +3,19 @@ import { isFault } from '../kernel/fault.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
 import { fetched, type FrameFetcher } from './frame-fetcher.ts';
 import type { FrameRequest } from './frame-requests.ts';
-import type { FramePlace } from './pack-layout.ts';
 import { damagedFrame, type OpenPack, type SlotReference } from './packs.ts';
 import { orLost, type Losses } from './repair/losses.ts';
 import type { Part, RestoreTask } from './restore-task.ts';
 
 /** Of one ranged read whose frames do not come back from the worker. */
 const WORKER_REQUEST_BYTES = 2 * 1024 * 1024;
+
+/** What is needed of one frame. */
+export interface NeededFrame {
+  readonly parts: readonly Part[];
+  /** The slots that the parts lie in, and how the map knows them. */
+  readonly slots: ReadonlyMap<number, SlotReference>;
+}
 
 /** Brings frames into the new disk: workers write to a raw image themselves, else the writer does. */
 export class RestoreTarget {
@@ -40,18 +46,18 @@ export class RestoreTarget {
    * @throws Fault `vault.chunk-corrupt` and what store and writer throw
    */
   async write(
-    source: { readonly pack: number; readonly open: OpenPack },
+    open: OpenPack,
     request: FrameRequest,
-    parts: ReadonlyMap<number, readonly Part[]>,
+    needed: ReadonlyMap<number, NeededFrame>,
   ): Promise<void> {
     try {
-      await this.#writeFrom(source.open, request, parts);
+      await this.#writeFrom(open, request, needed);
     } catch (error) {
       if (!isFault(error) || error.kind !== 'integrity') {
         throw error;
       }
-      for (const frame of request.frames) {
-        await this.#writeSlots(source, frame, parts.get(frame.index) ?? []);
+      for (const { index } of request.frames) {
+        await this.#writeSlots(open, needed.get(index));
       }
     }
   }
@@ -59,15 +65,16 @@ export class RestoreTarget {
   async #writeFrom(
     pack: OpenPack,
     request: FrameRequest,
-    parts: ReadonlyMap<number, readonly Part[]>,
+    needed: ReadonlyMap<number, NeededFrame>,
   ): Promise<void> {
     const path = this.#writer.rawFile;
-    if (path !== undefined && (await this.#writeThere(path, pack, { request, parts }))) {
+    if (path !== undefined && (await this.#writeThere(path, pack, { request, needed }))) {
       return;
     }
-    const raws = await this.#fetcher.open(pack, request, this.#signal);
+    const slotsOf = (frame: number): Iterable<number> => needed.get(frame)?.slots.keys() ?? [];
+    const raws = await this.#fetcher.open(pack, request, slotsOf, this.#signal);
     for (const [index, { index: frame }] of request.frames.entries()) {
-      for (const { rawOffset, diskOffset, length } of parts.get(frame) ?? []) {
+      for (const { rawOffset, diskOffset, length } of needed.get(frame)?.parts ?? []) {
         const content = raws[index]?.subarray(rawOffset, rawOffset + length);
         await this.#writer.write(diskOffset, content ?? new Uint8Array(), this.#signal);
       }
@@ -80,25 +87,17 @@ export class RestoreTarget {
   }
 
   /** Slot by slot, each from wherever it is whole. */
-  async #writeSlots(
-    { pack, open }: { readonly pack: number; readonly open: OpenPack },
-    frame: FramePlace,
-    parts: readonly Part[],
-  ): Promise<void> {
-    const { footer } = open;
-    for (let slot = frame.firstSlot; slot < frame.firstSlot + frame.slots; slot++) {
+  async #writeSlots({ footer }: OpenPack, needed: NeededFrame | undefined): Promise<void> {
+    for (const [slot, reference] of needed?.slots ?? []) {
       const from = footer.offsetOf[slot] ?? 0;
       const to = from + footer.size(slot) * SECTOR_BYTES;
-      const touched = parts.filter((part) => part.rawOffset < to && endOf(part) > from);
-      if (touched.length === 0) {
-        continue;
-      }
-      for (const part of touched) {
+      const touched = needed?.parts.filter((part) => part.rawOffset < to && endOf(part) > from);
+      for (const part of touched ?? []) {
         const start = Math.max(part.rawOffset, from);
         const end = Math.min(endOf(part), to);
         const offset = part.diskOffset + start - part.rawOffset;
         await orLost(this.#losses, { offset, length: end - start }, async () => {
-          const content = await this.#slot({ pack, slot });
+          const content = await this.#slot(reference);
           await this.#writer.write(
             offset,
             content.subarray(start - from, end - from),
@@ -119,21 +118,24 @@ export class RestoreTarget {
   async #writeThere(
     path: string,
     pack: OpenPack,
-    work: { readonly request: FrameRequest; readonly parts: ReadonlyMap<number, readonly Part[]> },
+    work: {
+      readonly request: FrameRequest;
+      readonly needed: ReadonlyMap<number, NeededFrame>;
+    },
   ): Promise<boolean> {
-    const { request, parts } = work;
+    const { request, needed } = work;
     const local = this.#fetcher.packs.localRange(pack, request);
-    const task: RestoreTask = {
-      kind: 'restore',
-      keys: { key: pack.key, header: pack.header },
-      input: local ?? (await this.#fetcher.fetch(pack, request, this.#signal)),
-      frames: request.frames.map((frame) => ({
-        ...fetched(frame, request),
-        parts: parts.get(frame.index) ?? [],
-      })),
-      path,
-    };
-    const result = await this.#fetcher.pool.run(task);
+    const input = local ?? (await this.#fetcher.fetch(pack, request, this.#signal));
+    const result = await this.#fetcher.ids.run(async (withIds) => {
+      const frames = request.frames.map((frame) => {
+        const { parts = [], slots } = needed.get(frame.index) ?? {};
+        const place = fetched(frame, request);
+        return { ...this.#fetcher.toOpen(pack, place, slots?.keys() ?? [], withIds), parts };
+      });
+      const keys = { key: pack.key, header: pack.header };
+      const task: RestoreTask = { kind: 'restore', keys, input, frames, path };
+      return this.#fetcher.pool.run(task);
+    });
     if (typeof result === 'object') {
       throw damagedFrame(pack, result.index, result.damage);
     }

@@ -1,8 +1,10 @@
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { systemCode } from '../kernel/fault.ts';
-import { damageOf, type FetchedFrame } from './open-task.ts';
+import type { ChunkIdFunction } from './chunk-id.ts';
+import { damageOf, withoutId, type FrameToOpen } from './open-task.ts';
 import { frameRoom, openFrame, type FrameKeys } from './frame.ts';
 import { DATA_FRAME_BYTES } from './pack-layout.ts';
+import { wrongSlots } from './slot-ids.ts';
 
 /** A part of a raw frame and where it goes, in bytes. */
 export interface Part {
@@ -18,7 +20,7 @@ export interface RestoreTask {
   /** The fetched bytes, or where they lie in a file. */
   readonly input:
     Uint8Array | { readonly path: string; readonly offset: number; readonly length: number };
-  readonly frames: readonly (FetchedFrame & { readonly parts: readonly Part[] })[];
+  readonly frames: readonly (FrameToOpen & { readonly parts: readonly Part[] })[];
   /** The raw image; it exists. */
   readonly path: string;
 }
@@ -65,7 +67,13 @@ export class FrameRestorer {
   readonly #room = frameRoom(DATA_FRAME_BYTES);
   readonly #pack = new LastFile(READ_FLAGS);
   readonly #image = new LastFile(WRITE_FLAGS);
+  readonly #id: () => ChunkIdFunction;
   #bytes = Buffer.alloc(0);
+
+  /** @param id made when the first frame asks for it */
+  constructor(id: () => ChunkIdFunction) {
+    this.#id = id;
+  }
 
   run(task: RestoreTask): RestoredFrames {
     try {
@@ -86,16 +94,20 @@ export class FrameRestorer {
     this.#image.close();
   }
 
-  /** Only what was authenticated is written. */
+  /** Only what was authenticated, and has its ids where they are asked for, is written. */
   #write({ keys, frames, path }: RestoreTask, bytes: Uint8Array): RestoredFrames {
     const descriptor = this.#image.open(path);
-    for (const { parts, ...frame } of frames) {
+    for (const { parts, proof, ...frame } of frames) {
       let raw: Uint8Array;
       try {
         const sealed = bytes.subarray(frame.offset, frame.offset + frame.length);
         raw = openFrame(keys, frame, sealed, this.#room);
       } catch (error) {
         return { index: frame.index, damage: damageOf(error) };
+      }
+      const wrong = proof === undefined ? [] : wrongSlots(raw, proof, this.#id());
+      if (wrong.length > 0) {
+        return { index: frame.index, damage: withoutId(wrong) };
       }
       for (const { rawOffset, diskOffset, length } of parts) {
         for (let done = 0; done < length;) {

@@ -5,12 +5,12 @@ import type { FrameFetcher } from './frame-fetcher.ts';
 import type { Fragment } from './leaf-fragments.ts';
 import { LEAF_BYTES, LEAF_SECTORS } from './map-node.ts';
 import type { MapTree } from './map-tree.ts';
-import type { OpenPack } from './packs.ts';
+import type { OpenPack, SlotReference } from './packs.ts';
 import { orLost, type Losses } from './repair/losses.ts';
 import { leafContents, lossyLeafContents } from './repair/lossy-map.ts';
 import { Parallel } from './parallel.ts';
 import type { Part } from './restore-task.ts';
-import { RestoreTarget } from './restore-target.ts';
+import { RestoreTarget, type NeededFrame } from './restore-target.ts';
 import { SteadyFlush } from './steady-flush.ts';
 import type { RestoreStatistics, Running } from './vault-options.ts';
 
@@ -21,17 +21,18 @@ const LEAVES_AT_ONCE = 4;
 
 type GrowingPart = Part & { length: number };
 
-/** Frames of one object and the parts of them that are needed. */
-interface NeededOfPack {
-  /** Number of the logical pack. */
-  readonly pack: number;
-  readonly frames: Map<number, GrowingPart[]>;
+interface GrowingFrame extends NeededFrame {
+  readonly parts: GrowingPart[];
+  readonly slots: Map<number, SlotReference>;
 }
 
 /** By object, not by pack: another generation has other frames. */
-type Needed = Map<OpenPack, NeededOfPack>;
+type Needed = Map<OpenPack, Map<number, GrowingFrame>>;
 
-/** Writes a disk of a recovery point; zeroes are left out. Only bytes whose frame verified are written. */
+/**
+ * Writes a disk of a recovery point; zeroes are left out. Only bytes whose frame verified are written, and,
+ * unless the fetcher was told not to check ids, only chunks that the point was made of.
+ */
 export async function restoreDisk(
   tree: MapTree,
   fetcher: FrameFetcher,
@@ -53,14 +54,14 @@ export async function restoreDisk(
     ...(losses === undefined ? {} : { losses }),
   });
   const flush = async (needed: Needed): Promise<void> => {
-    for (const [open, { pack, frames }] of needed) {
+    for (const [open, frames] of needed) {
       const places = open.footer.frames.filter(({ index }) => frames.has(index));
       for (const request of fetcher.requests(places, target.requestBytes)) {
         signal.throwIfAborted();
         await parallel.add(async () => {
-          await target.write({ pack, open }, request, frames);
+          await target.write(open, request, frames);
           const bytes = request.frames.reduce(
-            (sum, { index }) => sum + byteCount(frames.get(index)),
+            (sum, { index }) => sum + byteCount(frames.get(index)?.parts),
             0,
           );
           progress.doneBytes += bytes;
@@ -99,6 +100,7 @@ export async function restoreDisk(
     writtenBytes: progress.doneBytes,
     fetchedBytes: bytes - before.bytes,
     requests: requests - before.requests,
+    idsChecked: fetcher.ids.areMade,
   };
 }
 
@@ -123,7 +125,7 @@ async function dataBytes(tree: MapTree, signal: AbortSignal): Promise<number> {
 }
 
 async function addParts(
-  needed: Needed,
+  all: Needed,
   leaf: {
     readonly fragments: readonly Fragment[];
     readonly base: number;
@@ -143,14 +145,18 @@ async function addParts(
     if (placed === undefined) {
       continue;
     }
-    const { open, pack, slot } = placed;
+    const { open, slot } = placed;
     const { footer } = open;
     const frame = footer.frameOf[slot] ?? 0;
-    const ofPack = needed.get(open) ?? { pack, frames: new Map<number, GrowingPart[]>() };
-    needed.set(open, ofPack);
-    const { frames } = ofPack;
-    const parts = frames.get(frame) ?? [];
-    frames.set(frame, parts);
+    const frames = all.get(open) ?? new Map<number, GrowingFrame>();
+    all.set(open, frames);
+    const needed: GrowingFrame = frames.get(frame) ?? {
+      parts: [],
+      slots: new Map<number, SlotReference>(),
+    };
+    frames.set(frame, needed);
+    const { parts, slots } = needed;
+    slots.set(slot, fragment);
     const rawOffset = (footer.offsetOf[slot] ?? 0) + first * SECTOR_BYTES;
     const last = parts.at(-1);
     if (

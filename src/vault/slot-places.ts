@@ -5,7 +5,7 @@ import { packKey, type PackName } from './layout.ts';
 import type { ObjectKey, ObjectStore } from './object-store.ts';
 import type { KeyTree } from './key-tree.ts';
 import type { OpenPack, PlacedSlot, SlotReference } from './open-pack.ts';
-import { integrityOrThrow, missing } from './pack-faults.ts';
+import { corrupt, integrityOrThrow, missing } from './pack-faults.ts';
 import type { PackNumbers } from './pack-numbers.ts';
 import { Recent } from './recent.ts';
 
@@ -35,8 +35,8 @@ export class SlotPlaces {
   readonly aliases: Aliases;
   readonly #source: PackSource;
   readonly #others = new Recent<ObjectKey, OpenPack>(OTHER_FOOTERS_BYTES_MAX);
-  /** Frames that did not come back as they were written, by object and index. */
-  readonly #damaged = new Set<string>();
+  /** Frames and slots that did not come back as they were written: `object/frame`, `object#slot`. */
+  readonly #damaged = new Map<string, Fault>();
   /** Packs of which no generation was found: merged into others. */
   readonly #gone = new Set<number>();
   /** Packs for which `alias/` was listed in vain. */
@@ -61,7 +61,8 @@ export class SlotPlaces {
    * at any time, and then the same slot lies in another object.
    * @throws Fault `vault.pack-missing`, `vault.pack-corrupt`
    */
-  async place({ pack, slot }: SlotReference, signal: AbortSignal): Promise<PlacedSlot> {
+  async place(reference: SlotReference, signal: AbortSignal): Promise<PlacedSlot> {
+    const { pack, slot, id, via } = reference;
     const name = this.#source.base.numbers.name(pack);
     const isKnownGone = this.#gone.has(pack);
     // Making a fault is dear, and restores come here for every chunk.
@@ -69,10 +70,10 @@ export class SlotPlaces {
     if (!isKnownGone) {
       try {
         const open = await this.#source.open(pack, signal);
-        if (this.#has(open, slot)) {
+        if (this.#has(open, { slot, id })) {
           return { pack, slot, open };
         }
-        failure = () => missing(name, slot);
+        failure = () => this.#damageOf(open, slot) ?? withoutSlot(open, slot);
       } catch (error) {
         const fault = integrityOrThrow(error);
         if (fault.code === 'vault.pack-missing') {
@@ -81,14 +82,17 @@ export class SlotPlaces {
         failure = () => fault;
       }
     }
-    const placed = await this.#elsewhere({ pack, slot }, signal);
+    const placed = await this.#elsewhere(reference, signal);
     if (placed !== undefined) {
       return placed;
+    }
+    if (via !== undefined) {
+      return this.place({ ...via, ...(id === undefined ? {} : { id }) }, signal);
     }
     if (isKnownGone) {
       // A repair may have brought it back.
       this.#gone.delete(pack);
-      return this.place({ pack, slot }, signal);
+      return this.place(reference, signal);
     }
     throw failure?.() ?? missing(name);
   }
@@ -107,7 +111,7 @@ export class SlotPlaces {
       try {
         return await use(placed);
       } catch (error) {
-        await this.#avoid(placed, integrityOrThrow(error));
+        await this.avoid(placed, integrityOrThrow(error));
         if (tried >= PLACES_TRIED_MAX) {
           throw error;
         }
@@ -121,17 +125,30 @@ export class SlotPlaces {
     }
   }
 
-  #has({ footer, objectKey }: OpenPack, slot: number): boolean {
-    return footer.size(slot) > 0 && !this.#damaged.has(`${objectKey}/${footer.frameOf[slot] ?? 0}`);
+  #has({ footer, objectKey }: OpenPack, { slot, id }: WantedSlot): boolean {
+    if (footer.size(slot) === 0 || (id !== undefined && !footer.hasId(slot, id))) {
+      return false;
+    }
+    return this.#damaged.size === 0 || this.#damageOf({ footer, objectKey }, slot) === undefined;
+  }
+
+  #damageOf(
+    { footer, objectKey }: Pick<OpenPack, 'footer' | 'objectKey'>,
+    slot: number,
+  ): Fault | undefined {
+    const frame = footer.frameOf[slot] ?? 0;
+    return this.#damaged.get(`${objectKey}/${frame}`) ?? this.#damaged.get(`${objectKey}#${slot}`);
   }
 
   /** In another generation of its pack, else under another name. */
   async #elsewhere(
-    { pack, slot }: SlotReference,
+    { pack, slot, id }: SlotReference,
     signal: AbortSignal,
   ): Promise<PlacedSlot | undefined> {
     const name = this.#source.base.numbers.name(pack);
-    const own = this.#gone.has(pack) ? undefined : await this.#inGeneration(name, slot, signal);
+    const own = this.#gone.has(pack)
+      ? undefined
+      : await this.#inGeneration(name, { slot, id }, signal);
     if (own !== undefined) {
       return { pack, slot, open: own };
     }
@@ -141,7 +158,8 @@ export class SlotPlaces {
       this.#withoutAlias.add(pack);
     }
     for (const other of this.aliases.chain(start)) {
-      const open = await this.#open({ kind: name.kind, ...other }, other.slot, signal);
+      const wanted = { slot: other.slot, id };
+      const open = await this.#open({ kind: name.kind, ...other }, wanted, signal);
       if (open !== undefined) {
         return { pack: this.#source.base.numbers.of(open.name), slot: other.slot, open };
       }
@@ -152,14 +170,14 @@ export class SlotPlaces {
   /** What usually serves a pack, if it has the slot; else any generation. */
   async #open(
     pack: Pick<PackName, 'kind' | 'ulid'>,
-    slot: number,
+    wanted: WantedSlot,
     signal: AbortSignal,
   ): Promise<OpenPack | undefined> {
     const number = this.#source.base.numbers.find(pack.ulid);
     if (number !== undefined) {
       try {
         const open = await this.#source.open(number, signal);
-        if (this.#has(open, slot)) {
+        if (this.#has(open, wanted)) {
           return open;
         }
       } catch (error) {
@@ -167,12 +185,12 @@ export class SlotPlaces {
         integrityOrThrow(error);
       }
     }
-    return this.#inGeneration(pack, slot, signal);
+    return this.#inGeneration(pack, wanted, signal);
   }
 
   async #inGeneration(
     pack: Pick<PackName, 'kind' | 'ulid'>,
-    slot: number,
+    wanted: WantedSlot,
     signal: AbortSignal,
   ): Promise<OpenPack | undefined> {
     for (const name of await this.#source.generations(pack, signal)) {
@@ -182,7 +200,7 @@ export class SlotPlaces {
         if (open !== undefined) {
           this.#others.set(open.objectKey, open, open.footer.bytes + (open.tail?.length ?? 0));
         }
-        if (open !== undefined && this.#has(open, slot)) {
+        if (open !== undefined && this.#has(open, wanted)) {
           return open;
         }
       } catch (error) {
@@ -194,11 +212,26 @@ export class SlotPlaces {
   }
 
   /** What was found wrong with a place, so that it is not taken again. */
-  async #avoid({ open, slot }: PlacedSlot, fault: Fault): Promise<void> {
-    if (fault.code === 'vault.chunk-corrupt' || fault.code === 'vault.map-corrupt') {
-      this.#damaged.add(`${open.objectKey}/${open.footer.frameOf[slot] ?? 0}`);
+  async avoid({ open, slot }: PlacedSlot, fault: Fault): Promise<void> {
+    const { code, context } = fault;
+    if (code === 'vault.chunk-corrupt' && context['slot'] === slot) {
+      // Its neighbours in the frame may be what they should be.
+      this.#damaged.set(`${open.objectKey}#${slot}`, fault);
+    } else if (code === 'vault.chunk-corrupt' || code === 'vault.map-corrupt') {
+      this.#damaged.set(`${open.objectKey}/${open.footer.frameOf[slot] ?? 0}`, fault);
     } else {
       await this.#source.forget(open);
     }
   }
+}
+
+interface WantedSlot {
+  readonly slot: number;
+  readonly id: Uint8Array | undefined;
+}
+
+function withoutSlot({ name, footer }: OpenPack, slot: number): Fault {
+  return footer.size(slot) === 0
+    ? missing(name, slot)
+    : corrupt(name, `its slot ${slot} is not the one that the point was made of`);
 }

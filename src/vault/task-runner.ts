@@ -59,9 +59,9 @@ export class TaskRunner {
       case 'store':
         return (this.#storer ??= new ChunkStorer(this.#secrets, this.#need)).run(task);
       case 'open':
-        return runOpen(task);
+        return runOpen(task, () => this.#idFunction());
       case 'restore':
-        return (this.#restorer ??= new FrameRestorer()).run(task);
+        return (this.#restorer ??= new FrameRestorer(() => this.#idFunction())).run(task);
       case 'check':
         return runCheck(task, this.#idFunction());
       case 'compare':

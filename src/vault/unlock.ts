@@ -174,7 +174,10 @@ function outdated(store: ObjectStore, unlock: VaultUnlock): Fault {
 }
 
 /** What workers need to cut and to name chunks of the vault. */
-export function chunkingSecrets({ keys, format }: UnlockedVault): ChunkingSecrets {
+export function chunkingSecrets({
+  keys,
+  format,
+}: Pick<UnlockedVault, 'keys' | 'format'>): ChunkingSecrets {
   const { chunker, chunkId, dedupDomain } = format;
   return {
     chunker,

@@ -3,24 +3,24 @@ import { DiskReader } from '../disk/disk-reader.ts';
 import type { Content, ContentExtent, Extent } from '../disk/extent.ts';
 import { isAbort } from '../kernel/fault.ts';
 import { SECTOR_BYTES } from './chunk-cut.ts';
-import type { FrameFetcher } from './frame-fetcher.ts';
+import type { FrameFetcher, RawFrame } from './frame-fetcher.ts';
 import type { Fragment } from './leaf-fragments.ts';
 import { LEAF_BYTES, LEAF_SECTORS, leafCount } from './map-node.ts';
 import type { MapTree } from './map-tree.ts';
-import type { PlacedSlot } from './packs.ts';
+import { wrongSlot, type PlacedSlot } from './packs.ts';
 import { Recent } from './recent.ts';
 
 const FRAMES_BYTES_MAX = 32 * 1024 * 1024;
 const LEAVES_MAX = 8;
 
-/** A disk of a recovery point, read in place. Every byte is authenticated before it is given out. */
+/** A disk of a recovery point, read in place. Every byte is authenticated, and has its id, before it is given out. */
 export class VaultDisk extends DiskReader {
   override readonly size: number;
   readonly #tree: MapTree;
   readonly #fetcher: FrameFetcher;
   readonly #leaves = new Recent<number, readonly Fragment[]>(LEAVES_MAX);
-  readonly #frames = new Recent<string, Uint8Array>(FRAMES_BYTES_MAX);
-  readonly #opening = new Map<string, Promise<Uint8Array>>();
+  readonly #frames = new Recent<string, RawFrame>(FRAMES_BYTES_MAX);
+  readonly #opening = new Map<string, Promise<RawFrame>>();
 
   constructor(tree: MapTree, fetcher: FrameFetcher) {
     super();
@@ -106,13 +106,16 @@ export class VaultDisk extends DiskReader {
   async #content(fragment: Fragment, signal: AbortSignal): Promise<Uint8Array> {
     const { first, sectors } = fragment;
     return this.#fetcher.packs.withSlot(fragment, signal, async (placed) => {
-      const raw = await this.#frame(placed, signal);
+      const { raw, wrong } = await this.#frame(placed, signal);
+      if (wrong.includes(placed.slot)) {
+        throw wrongSlot(placed.open, placed.slot);
+      }
       const offset = (placed.open.footer.offsetOf[placed.slot] ?? 0) + first * SECTOR_BYTES;
       return raw.subarray(offset, offset + sectors * SECTOR_BYTES);
     });
   }
 
-  async #frame(placed: PlacedSlot, signal: AbortSignal): Promise<Uint8Array> {
+  async #frame(placed: PlacedSlot, signal: AbortSignal): Promise<RawFrame> {
     const { open, slot } = placed;
     // By object: another generation of the pack has other frames.
     const name = `${open.objectKey}/${open.footer.frameOf[slot] ?? 0}`;
@@ -134,8 +137,8 @@ export class VaultDisk extends DiskReader {
     }
     const opening = this.#fetcher.frame(placed, signal).finally(() => this.#opening.delete(name));
     this.#opening.set(name, opening);
-    const raw = await opening;
-    this.#frames.set(name, raw, raw.length);
-    return raw;
+    const frame = await opening;
+    this.#frames.set(name, frame, frame.raw.length);
+    return frame;
   }
 }

@@ -112,6 +112,8 @@ export interface RestoreStatistics {
   /** Read from the store. */
   readonly fetchedBytes: number;
   readonly requests: number;
+  /** Whether every chunk was proven to be the one that the point was made of. */
+  readonly idsChecked: boolean;
 }
 
 /**

@@ -276,23 +276,23 @@ export class Vault {
   /** @throws Fault `vault.point-not-found`, `vault.disk-not-found` */
   async openDisk(pointId: string, diskId: string, signal: AbortSignal): Promise<DiskReader> {
     const tree = this.#tree(await this.#find(pointId, signal), diskId, this.#nodes);
-    return new VaultDisk(tree, this.#fetcher());
+    return new VaultDisk(tree, this.#fetcher(true));
   }
 
   /**
    * Writes a disk of a point. Every byte was authenticated before it is written; ranges of zeroes
    * are left out, so the target must be new. With `losses`, what is nowhere to be read is noted there
-   * and stays zero; without, it is a fault.
+   * and stays zero; without, it is a fault. Chunks must have their ids, unless `withoutIds`.
    */
   async restoreDisk(
     disk: { pointId: string; diskId: string },
     writer: DiskWriter,
-    running: Running & { readonly losses?: Losses },
+    running: Running & { readonly losses?: Losses; readonly withoutIds?: boolean },
   ): Promise<RestoreStatistics> {
     const point = await this.#find(disk.pointId, running.signal);
     const tree = this.#tree(point, disk.diskId, this.#nodes);
     this.#spare.release();
-    return restoreDisk(tree, this.#fetcher(), writer, running);
+    return restoreDisk(tree, this.#fetcher(running.withoutIds !== true), writer, running);
   }
 
   /** @throws Fault `vault.file-not-found` */
@@ -313,7 +313,7 @@ export class Vault {
     const point = await this.#find(pointId, signal);
     const packs = new Packs(this.#parts.base);
     const nodes = new MapNodes(this.#parts.base, packs);
-    const fetcher = new FrameFetcher(packs, this.#parts.pool);
+    const fetcher = new FrameFetcher(packs, this.#parts.pool, level === 3);
     return new Verification(fetcher, level, running).run({
       pointId: point.document.id,
       disks: point.document.disks.map(({ diskId }) => ({
@@ -344,8 +344,8 @@ export class Vault {
     await this.#index.close();
   }
 
-  #fetcher(): FrameFetcher {
-    return new FrameFetcher(this.#packs, this.#parts.pool);
+  #fetcher(withIds: boolean): FrameFetcher {
+    return new FrameFetcher(this.#packs, this.#parts.pool, withIds);
   }
 
   async #find(idOrPrefix: string, signal: AbortSignal): Promise<StoredPoint> {

@@ -31,11 +31,10 @@ type Found = Pick<PackFindings, 'depth' | 'why' | 'frames' | 'lost' | 'footer'>;
 /** Checks one exact object with the key: its header, its footer and every frame. */
 export class PackCheck {
   readonly #fetcher: FrameFetcher;
-  readonly #depth: Exclude<ProofDepth, 'crc'>;
 
-  constructor(fetcher: FrameFetcher, depth: Exclude<ProofDepth, 'crc'>) {
+  /** @param fetcher what it checks of ids is what this checks */
+  constructor(fetcher: FrameFetcher) {
     this.#fetcher = fetcher;
-    this.#depth = depth;
   }
 
   async run(name: PackName, signal: AbortSignal): Promise<PackFindings> {
@@ -53,7 +52,8 @@ export class PackCheck {
   }
 
   async #find(name: PackName, signal: AbortSignal): Promise<Found> {
-    const nothing = { depth: this.#depth, frames: [], lost: 'all' } as const;
+    const depth = this.#depth(name);
+    const nothing = { depth, frames: [], lost: 'all' } as const;
     try {
       const pack = await this.#fetcher.packs.openExact(name, signal);
       if (pack === undefined) {
@@ -76,23 +76,23 @@ export class PackCheck {
       why.push(`The header of ${pack.objectKey} is not what was written.`);
     }
     const frames: number[] = [];
-    let idsComputed = this.#depth === 'ids';
+    const lost: SlotRange[] = [];
     for (const request of this.#fetcher.requests(footer.frames)) {
       signal.throwIfAborted();
       const results = await this.#request(pack, request, signal);
-      idsComputed = idsComputed && results.idsComputed;
-      for (const { index, damage } of results.frames) {
+      for (const { index, damage, wrong } of results) {
         if (damage !== undefined) {
           frames.push(index);
+          lost.push(...(wrong?.map((first) => ({ first, count: 1 })) ?? allOf(footer, index)));
           why.push(`Frame ${String(index)} of ${pack.objectKey}: ${damage}.`);
         }
       }
     }
     return {
-      depth: idsComputed ? 'ids' : 'frames',
+      depth: this.#depth(pack.name),
       why,
       frames,
-      lost: frames.flatMap((frame) => slotsOfFrame(footer, frame)),
+      lost,
       footer,
     };
   }
@@ -101,14 +101,20 @@ export class PackCheck {
     pack: OpenPack,
     request: FrameRequest,
     signal: AbortSignal,
-  ): Promise<{ readonly idsComputed: boolean; readonly frames: readonly CheckedFrame[] }> {
+  ): Promise<readonly CheckedFrame[]> {
     const bytes = await this.#fetcher.fetch(pack, request, signal);
     const frames = request.frames.map((frame) => fetched(frame, request));
-    return checkFrames(this.#fetcher, { pack, bytes, frames }, this.#depth === 'ids');
+    return checkFrames(this.#fetcher, { pack, bytes, frames });
+  }
+
+  /** The ids of metadata are MACs, which every machine can compute. */
+  #depth({ kind }: PackName): Exclude<ProofDepth, 'crc'> {
+    const { areMade, areWanted } = this.#fetcher.ids;
+    return (kind === 'data' ? areMade : areWanted) ? 'ids' : 'frames';
   }
 }
 
-function slotsOfFrame(footer: PackFooter, frame: number): SlotRange[] {
+function allOf(footer: PackFooter, frame: number): SlotRange[] {
   const { firstSlot = 0, slots = 0 } = footer.frames[frame] ?? {};
   return slots === 0 ? [] : [{ first: firstSlot, count: slots }];
 }

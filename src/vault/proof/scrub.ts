@@ -162,7 +162,7 @@ export async function scrub(
   const { base, pool, clock, log } = parts;
   const { signal } = running;
   const { depth = 'ids' } = options;
-  const check = new PackCheck(new FrameFetcher(new Packs(base), pool), depth);
+  const check = new PackCheck(new FrameFetcher(new Packs(base), pool, depth === 'ids'));
   const known = new DamagedSlots(base, log);
   await known.read(signal);
   const lost = new SlotSet();

@@ -1,3 +1,4 @@
+import type { Fault } from '../../kernel/fault.ts';
 import { fetched, type FrameFetcher } from '../frame-fetcher.ts';
 import type { FrameRequest } from '../frame-requests.ts';
 import { parsePackKey, PREFIXES, type PackName } from '../layout.ts';
@@ -5,11 +6,19 @@ import type { NodePointer } from '../map-node.ts';
 import type { MapTree } from '../map-tree.ts';
 import type { ObjectKey } from '../object-store.ts';
 import { HEADER_BYTES } from '../pack-layout.ts';
-import { damagedFrame, corrupt, type OpenPack, type SlotReference } from '../packs.ts';
+import type { CheckedFrame } from '../open-task.ts';
+import {
+  damagedFrame,
+  corrupt,
+  wrongSlot,
+  type OpenPack,
+  type PlacedSlot,
+  type SlotReference,
+} from '../packs.ts';
 import { Parallel } from '../parallel.ts';
 import type { Ulid } from '../ulid.ts';
 import type { Running, VerifyLevel, VerifyProblem, VerifyReport } from '../vault-options.ts';
-import { checkFrames } from './frame-check.ts';
+import { checkFrames, isNode } from './frame-check.ts';
 import { integrityFault } from './pack-check.ts';
 
 const REQUESTS_AT_ONCE = 16;
@@ -41,13 +50,13 @@ export class Verification {
   readonly #running: Running;
   readonly #problems: VerifyProblem[] = [];
   readonly #checkedPacks = new Map<ObjectKey, VerifyProblem | undefined>();
-  readonly #checkedFrames = new Map<string, string | undefined>();
+  readonly #checkedFrames = new Map<string, CheckedFrame>();
   readonly #progress = { phase: 'verifying', doneBytes: 0, totalBytes: 0 };
   /** Logical packs in the store, each with its newest generation. */
   readonly #present = new Map<Ulid, PackName>();
-  #idsComputable = true;
   #chunks = 0;
 
+  /** @param fetcher checks ids at level 3 and not below */
   constructor(fetcher: FrameFetcher, level: VerifyLevel, running: Running) {
     this.#fetcher = fetcher;
     this.#level = level;
@@ -64,10 +73,11 @@ export class Verification {
         await this.#noting(undefined, check);
       }
     }
+    const isComplete = this.#fetcher.ids.areAvailable;
     return {
       pointId: target.pointId,
-      level: this.#level === 3 && !this.#idsComputable ? 2 : this.#level,
-      ...(this.#idsComputable ? {} : { stoppedBy: 'vault.chunk-id-unavailable' as const }),
+      level: isComplete || this.#level < 3 ? this.#level : 2,
+      ...(isComplete ? {} : { stoppedBy: 'vault.chunk-id-unavailable' as const }),
       ok: this.#problems.length === 0,
       packs: this.#checkedPacks.size,
       frames: this.#checkedFrames.size,
@@ -198,12 +208,8 @@ export class Verification {
     } finally {
       await parallel.settle();
     }
-    for (const index of used) {
-      const damage = this.#checkedFrames.get(`${objectKey}/${index}`);
-      if (damage !== undefined && !(await this.#isElsewhere({ open, slots }, index))) {
-        const { code, message } = damagedFrame(open, index, damage);
-        this.#note({ code, message, diskId });
-      }
+    for (const [slot, reference] of slots) {
+      await this.#slot(diskId, { open, slot }, reference);
     }
   }
 
@@ -211,34 +217,64 @@ export class Verification {
     const { signal } = this.#running;
     const bytes = await this.#fetcher.fetch(open, request, signal);
     const frames = request.frames.map((frame) => fetched(frame, request));
-    const wanted = this.#level === 3 && this.#idsComputable;
-    const checked = await checkFrames(this.#fetcher, { pack: open, bytes, frames }, wanted);
-    this.#idsComputable &&= checked.idsComputed;
-    for (const [position, frame] of frames.entries()) {
-      const name = `${open.objectKey}/${frame.index}`;
-      this.#checkedFrames.set(name, checked.frames[position]?.damage);
-      this.#progress.doneBytes += frame.length;
+    const checked = await checkFrames(this.#fetcher, { pack: open, bytes, frames });
+    for (const frame of checked) {
+      this.#checkedFrames.set(`${open.objectKey}/${frame.index}`, frame);
+      this.#progress.doneBytes += open.footer.frames[frame.index]?.sealedBytes ?? 0;
     }
     this.#running.report?.(this.#progress);
   }
 
-  /** Whether all slots that are needed of a damaged frame are whole in another object. */
-  async #isElsewhere({ open, slots }: Serving, frame: number): Promise<boolean> {
+  /** What is damaged here is no problem of the point if another object has it whole. */
+  async #slot(
+    diskId: string,
+    { open, slot }: { readonly open: OpenPack; readonly slot: number },
+    reference: SlotReference,
+  ): Promise<void> {
+    const { index = 0, damage, wrong } = this.#frameOf(open, slot) ?? {};
+    if (damage === undefined || wrong?.includes(slot) === false) {
+      return;
+    }
+    const fault = wrong === undefined ? damagedFrame(open, index, damage) : wrongSlot(open, slot);
+    if (!(await this.#isElsewhere({ open, slot }, reference, fault))) {
+      const { code, message } = fault;
+      this.#note({ code, message, diskId });
+    }
+  }
+
+  #frameOf({ objectKey, footer }: OpenPack, slot: number): CheckedFrame | undefined {
+    return this.#checkedFrames.get(`${objectKey}/${footer.frameOf[slot] ?? 0}`);
+  }
+
+  /** Never in the object that was found damaged: there the same would be read again. */
+  async #isElsewhere(
+    { open, slot }: { readonly open: OpenPack; readonly slot: number },
+    reference: SlotReference,
+    fault: Fault,
+  ): Promise<boolean> {
     const { signal } = this.#running;
     const { packs } = this.#fetcher;
+    await packs.avoid({ open, slot, pack: reference.pack }, fault);
     try {
-      for (const [slot, reference] of slots) {
-        if (open.footer.frameOf[slot] === frame) {
-          await packs.withSlot(reference, signal, async (placed) =>
-            this.#fetcher.frame(placed, signal),
-          );
-        }
-      }
+      await packs.withSlot(reference, signal, async (placed) => this.#proveSlot(placed));
       return true;
     } catch (error) {
-      // Nowhere: the caller says which frame it was.
+      // Nowhere: the caller says where it was looked for.
       integrityFault(error);
       return false;
+    }
+  }
+
+  async #proveSlot(placed: PlacedSlot): Promise<void> {
+    const { open, slot } = placed;
+    const { signal } = this.#running;
+    if (open.name.kind === 'data') {
+      await this.#fetcher.slot(placed, signal);
+      return;
+    }
+    const { raw } = await this.#fetcher.frame(placed, signal);
+    if (!isNode(this.#fetcher.packs.base.keys, open.footer, slot, raw)) {
+      throw wrongSlot(open, slot);
     }
   }
 

@@ -30,7 +30,7 @@ export async function surveyLoss(
   const { base, nodes, log, packs, pool } = inside;
   const damaged = new DamagedSlots(base, log);
   await damaged.read(signal);
-  const fetcher = new FrameFetcher(packs, pool);
+  const fetcher = new FrameFetcher(packs, pool, true);
   const { document } = await inside.points.load(point, signal);
   const found: DiskLoss[] = [];
   for (const disk of document.disks) {

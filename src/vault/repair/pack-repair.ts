@@ -192,8 +192,7 @@ export class PackRepairer {
     await storeOf(this.#parts.vault).put(key, object, signal, { sha256 });
     // Before anybody counts on it: what is stored is what was sent.
     const name = parsePackKey(key);
-    const findings =
-      name && (await new PackCheck(this.#parts.vault.fetcher, 'frames').run(name, signal));
+    const findings = name && (await new PackCheck(this.#parts.vault.fetcher).run(name, signal));
     if (findings === undefined || findings.why.length > 0) {
       throw new Fault(
         'vault.write-damaged',
@@ -223,7 +222,7 @@ async function generations(
   pack: PackId,
   signal: AbortSignal,
 ): Promise<Generation[]> {
-  const check = new PackCheck(fetcher, 'ids');
+  const check = new PackCheck(fetcher);
   const found: Generation[] = [];
   for await (const { key } of fetcher.packs.base.store.list(packPrefix(pack), signal)) {
     const name = parsePackKey(key);

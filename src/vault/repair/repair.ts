@@ -66,7 +66,7 @@ export async function repairVault(
     signal,
   );
   const place = (store: ObjectStore, own?: FooterCache) => ({
-    fetcher: new FrameFetcher(new Packs({ ...base, store }), pool),
+    fetcher: new FrameFetcher(new Packs({ ...base, store }), pool, true),
     ...(own === undefined ? {} : { cache: own }),
   });
   const repairer = new PackRepairer({

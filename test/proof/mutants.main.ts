@@ -1,0 +1,68 @@
+// node test/proof/mutants.main.ts: takes one check after the other out of the code and says, as JSON, which kinds of damage
+// were told from the others all the same.
+import { registerHooks } from 'node:module';
+import { DAMAGES } from './damages.ts';
+import { EXPECTED } from './expected.ts';
+import { MUTANTS } from './mutants.ts';
+import { ProofLab, type Judges } from './proof-lab.ts';
+import { asText } from './verdicts.ts';
+
+const MARK = '?mutant=';
+const PLACE = '/src/vault/';
+
+/** A module that is asked for by a mutant is the mutant's own, with the check taken out of one of them. */
+registerHooks({
+  resolve(specifier, context, next) {
+    const resolved = next(specifier, context);
+    const mutant = context.parentURL?.split(MARK)[1];
+    return mutant !== undefined && resolved.url.includes(PLACE)
+      ? { ...resolved, url: resolved.url + MARK + mutant }
+      : resolved;
+  },
+  load(url, context, next) {
+    const [file = '', mutant] = url.split(MARK);
+    const loaded = next(file, context);
+    const { from = '', to = '', file: changed = '' } = MUTANTS[Number(mutant)] ?? {};
+    if (mutant === undefined || !file.endsWith(`${PLACE}${changed}`)) {
+      return loaded;
+    }
+    const [before = '', after, ...more] = textOf(loaded.source).split(from);
+    if (after === undefined || more.length > 0) {
+      throw new Error(`${changed} does not have exactly one: ${from}`);
+    }
+    return { ...loaded, source: before + to + after };
+  },
+});
+
+function textOf(source: unknown): string {
+  if (typeof source === 'string') {
+    return source;
+  }
+  return source instanceof Uint8Array ? Buffer.from(source).toString('utf8') : '';
+}
+
+async function judgesOf(mutant: number): Promise<Judges> {
+  const load = async <T>(file: string): Promise<T> =>
+    (await import(
+      new URL(`../..${PLACE}${file}${MARK}${String(mutant)}`, import.meta.url).href
+    )) as T;
+  const [vault, ledger, scrub, copy] = [
+    await load<Pick<Judges, 'Vault'>>('vault.ts'),
+    await load<Pick<Judges, 'MemoryProofLedger'>>('proof/proof-ledger.ts'),
+    await load<Pick<Judges, 'scrub' | 'scrubWithoutKey'>>('proof/scrub.ts'),
+    await load<Pick<Judges, 'packDamage'>>('copy/pack-check.ts'),
+  ];
+  return { ...vault, ...ledger, ...scrub, ...copy };
+}
+
+const lab = await ProofLab.create();
+const survivors: string[] = [];
+for (const [index, { name, killedBy }] of MUTANTS.entries()) {
+  const store = await lab.clone();
+  await DAMAGES[killedBy]?.(lab, store);
+  const said = asText(await lab.judge(await judgesOf(index), store));
+  if (said === EXPECTED[killedBy]) {
+    survivors.push(name);
+  }
+}
+console.log(JSON.stringify({ mutants: MUTANTS.length, survivors }));
