@@ -224,20 +224,30 @@ export class PointStore {
   }
 
   /**
-   * Whether the parent that is there is the one a point was made from. One that is gone proves nothing: points are
-   * given up one by one.
+   * Whether the parent that is there is the one a point was made from. One that was given up may be gone; one that is gone
+   * and was not given up is told, but this point does not need it.
    * @throws Fault `vault.point-corrupt`
    */
   async proveParent({ vmId, id, parent }: PointDocument, signal: AbortSignal): Promise<void> {
     if (parent === undefined) {
       return;
     }
+    const name = { vmId, id: parent.id };
     let mac: string | undefined;
     try {
-      mac = (await this.load({ vmId, id: parent.id }, signal)).mac;
+      mac = (await this.load(name, signal)).mac;
     } catch (error) {
-      // A parent that is damaged itself says so when it is verified; this point does not need it.
-      this.#skip({ vmId, id: parent.id }, error);
+      if (!isFault(error, 'vault.point-not-found')) {
+        // A parent that is damaged itself says so when it is verified; this point does not need it.
+        this.#skip(name, error);
+      } else if (!(await this.isRetired(name, signal))) {
+        this.#log.warn('vault.parent-missing', {
+          vmId,
+          pointId: id,
+          parent: parent.id,
+          means: 'nobody gave it up: points were removed from the store itself',
+        });
+      }
     }
     if (mac !== undefined && mac !== parent.mac) {
       const key = pointKey(vmId, parent.id);

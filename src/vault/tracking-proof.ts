@@ -4,6 +4,7 @@ import type { Expected } from './compare-task.ts';
 import { cutOut, type Fragment, type SectorRange } from './leaf-fragments.ts';
 import { LEAF_SECTORS } from './map-node.ts';
 import type { MapTree } from './map-tree.ts';
+import { overlapping } from './overlapping-ranges.ts';
 import type { DiskSource, Running } from './vault-options.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
@@ -36,20 +37,20 @@ export async function proveTracking(
   running: Running,
 ): Promise<TrackingProof> {
   const { signal } = running;
-  const changedSectors = sectorRanges(changed);
+  const known = new KnownContent(last, sectorRanges(changed));
   // What lies behind the shorter of the two ends is either gone or new.
   const end = Math.floor(Math.min(source.sizeBytes, last.root.sizeBytes) / SECTOR_BYTES);
   const wrong: Extent[] = [];
   let provenBytes = 0;
   for (const window of windows(ranges, end)) {
     signal.throwIfAborted();
-    const known = await knownAt(last, window, changedSectors, signal);
-    if (known.length === 0) {
+    const expected = await known.at(window, signal);
+    if (expected.length === 0) {
       continue;
     }
     const bytes = await readWindow(source, window, signal);
-    const found = new Set(await pool.run({ kind: 'compare', bytes, expected: known }));
-    for (const [position, { offset, length }] of known.entries()) {
+    const found = new Set(await pool.run({ kind: 'compare', bytes, expected }));
+    for (const [position, { offset, length }] of expected.entries()) {
       if (found.has(position)) {
         wrong.push({ offset: window.from * SECTOR_BYTES + offset, length });
       } else {
@@ -71,33 +72,49 @@ function* windows(ranges: readonly Extent[], end: number): Iterable<SectorRange>
   }
 }
 
-/** What the last map says about a window where nothing changed, relative to the window. */
-async function knownAt(
-  last: MapTree,
-  window: SectorRange,
-  changed: readonly SectorRange[],
-  signal: AbortSignal,
-): Promise<Expected[]> {
-  const leaf = Math.floor(window.from / LEAF_SECTORS);
-  const base = leaf * LEAF_SECTORS;
-  const fragments = (await last.leaf(leaf, signal)).map((fragment) => ({
-    ...fragment,
-    start: fragment.start + base,
-  }));
-  const inWindow = (range: SectorRange): boolean =>
-    range.from < window.to && range.to > window.from;
-  const changes = changed.filter(inWindow);
-  const known: Expected[] = [];
-  for (const fragment of cutOut(fragments, changes)) {
-    if (isWhole(fragment) && isInside(fragment, window)) {
-      known.push(place(fragment.start, fragment.sectors, window, Uint8Array.from(fragment.id)));
+type PlacedFragment = Fragment & SectorRange;
+
+/** What the last map says about windows where nothing changed. */
+class KnownContent {
+  readonly #last: MapTree;
+  readonly #changed: readonly SectorRange[];
+  /** Windows come in order: one leaf serves many. */
+  #leaf: { readonly index: number; readonly fragments: readonly PlacedFragment[] } | undefined;
+
+  /** @param changed ascending, disjoint */
+  constructor(last: MapTree, changed: readonly SectorRange[]) {
+    this.#last = last;
+    this.#changed = changed;
+  }
+
+  /** Relative to the window. */
+  async at(window: SectorRange, signal: AbortSignal): Promise<Expected[]> {
+    const leaf = await this.#fragments(Math.floor(window.from / LEAF_SECTORS), signal);
+    const fragments = overlapping(leaf, window);
+    const changes = overlapping(this.#changed, window);
+    const known: Expected[] = [];
+    for (const fragment of cutOut(fragments, changes)) {
+      if (isWhole(fragment) && isInside(fragment, window)) {
+        known.push(place(fragment.start, fragment.sectors, window, Uint8Array.from(fragment.id)));
+      }
     }
+    for (const { from, to } of gaps(window, [...fragments, ...changes])) {
+      known.push(place(from, to - from, window));
+    }
+    return known;
   }
-  const taken = fragments.map(rangeOf).filter(inWindow);
-  for (const { from, to } of gaps(window, [...taken, ...changes])) {
-    known.push(place(from, to - from, window));
+
+  async #fragments(index: number, signal: AbortSignal): Promise<readonly PlacedFragment[]> {
+    if (this.#leaf?.index !== index) {
+      const base = index * LEAF_SECTORS;
+      const fragments = (await this.#last.leaf(index, signal)).map((fragment) => {
+        const start = fragment.start + base;
+        return { ...fragment, start, from: start, to: start + fragment.sectors };
+      });
+      this.#leaf = { index, fragments };
+    }
+    return this.#leaf.fragments;
   }
-  return known;
 }
 
 function place(start: number, sectors: number, window: SectorRange, id?: Uint8Array): Expected {
@@ -111,10 +128,6 @@ function isWhole({ first, sectors, slotSectors }: Fragment): boolean {
 
 function isInside({ start, sectors }: Fragment, { from, to }: SectorRange): boolean {
   return start >= from && start + sectors <= to;
-}
-
-function rangeOf({ start, sectors }: Fragment): SectorRange {
-  return { from: start, to: start + sectors };
 }
 
 /** What of `window` is in none of `taken`. */

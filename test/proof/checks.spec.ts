@@ -1,3 +1,4 @@
+import { collectVault } from '../../src/vault/collect/collector.ts';
 import { packDamage } from '../../src/vault/copy/pack-check.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import type { ObjectPart, ObjectRange } from '../../src/vault/object-store.ts';
@@ -8,10 +9,17 @@ import { keysOf } from '../support/vault-damage.ts';
 import { signal } from '../support/vault-lab.ts';
 import { DAMAGES } from './damages.ts';
 import { EXPECTED } from './expected.ts';
-import { ProofLab, type Judges } from './proof-lab.ts';
+import { COLUMNS, ProofLab, type Judges } from './proof-lab.ts';
 import { asText } from './verdicts.ts';
 
-const JUDGES: Judges = { Vault, MemoryProofLedger, scrub, scrubWithoutKey, packDamage };
+const JUDGES: Judges = {
+  Vault,
+  MemoryProofLedger,
+  scrub,
+  scrubWithoutKey,
+  collectVault,
+  packDamage,
+};
 
 /** Spoils the first answer that holds frames of one object, and no other. */
 class OnceSpoiledStore extends MemoryObjectStore {
@@ -53,6 +61,7 @@ describe('everything that looks at a vault', () => {
 
     const verdicts = await lab.judge(JUDGES, store);
 
+    expect(verdicts).toHaveLength(COLUMNS.length);
     expect(asText(verdicts)).toBe(EXPECTED[name]);
   });
 

@@ -142,6 +142,11 @@ export const DAMAGES: Readonly<Record<string, Apply>> = {
   'content is wrong, and another generation is whole': both(regenerated(), wrongContent),
   'content is wrong in two generations': both(regenerated(otherContent()), wrongContent),
   'the newer of two generations is wrong': both(regenerated(otherContent())),
+  'the newer of two generations has other chunks': async (lab, store) =>
+    regenerated(otherChunks(lab))(lab, store),
+  'an alias leads to the right one': aliased(),
+  'an alias leads to wrong content': aliased(otherContent()),
+  'an alias leads to other chunks': async (lab, store) => aliased(otherChunks(lab))(lab, store),
   'content is wrong, and an alias leads to the right one': both(aliased(), wrongContent),
   'a pack is gone, and an alias leads to the right one': both(aliased(), change(shared, remove)),
   'a pack is gone, and an alias leads to wrong content': both(

@@ -46,13 +46,14 @@ async function judgesOf(mutant: number): Promise<Judges> {
     (await import(
       new URL(`../..${PLACE}${file}${MARK}${String(mutant)}`, import.meta.url).href
     )) as T;
-  const [vault, ledger, scrub, copy] = [
+  const [vault, ledger, scrub, collector, copy] = [
     await load<Pick<Judges, 'Vault'>>('vault.ts'),
     await load<Pick<Judges, 'MemoryProofLedger'>>('proof/proof-ledger.ts'),
     await load<Pick<Judges, 'scrub' | 'scrubWithoutKey'>>('proof/scrub.ts'),
+    await load<Pick<Judges, 'collectVault'>>('collect/collector.ts'),
     await load<Pick<Judges, 'packDamage'>>('copy/pack-check.ts'),
   ];
-  return { ...vault, ...ledger, ...scrub, ...copy };
+  return { ...vault, ...ledger, ...scrub, ...collector, ...copy };
 }
 
 const lab = await ProofLab.create();

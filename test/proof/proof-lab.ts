@@ -17,8 +17,10 @@ import { writeDamage } from '../../src/vault/proof/damage-list.ts';
 import { SlotSet } from '../../src/vault/slot-set.ts';
 import { newUlid } from '../../src/vault/ulid.ts';
 import { chunkingSecrets } from '../../src/vault/unlock.ts';
+import type { collectVault } from '../../src/vault/collect/collector.ts';
 import type { packDamage } from '../../src/vault/copy/pack-check.ts';
 import type { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
+import { Losses } from '../../src/vault/repair/losses.ts';
 import type { scrub, scrubWithoutKey } from '../../src/vault/proof/scrub.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import type { VerifyLevel } from '../../src/vault/vault-options.ts';
@@ -32,6 +34,7 @@ export interface Judges {
   readonly MemoryProofLedger: typeof MemoryProofLedger;
   readonly scrub: typeof scrub;
   readonly scrubWithoutKey: typeof scrubWithoutKey;
+  readonly collectVault: typeof collectVault;
   readonly packDamage: typeof packDamage;
 }
 
@@ -91,11 +94,7 @@ export class ProofLab {
   }
 
   async clone(): Promise<MemoryObjectStore> {
-    const copy = new MemoryObjectStore();
-    for (const key of await keysOf(this.store, '')) {
-      await copy.put(key, (await this.store.get(key, signal)) ?? new Uint8Array(), signal);
-    }
-    return copy;
+    return cloneOf(this.store);
   }
 
   /** Slots of the shared pack by whether the second point needs them. */
@@ -163,21 +162,26 @@ export class ProofLab {
       await this.#restoreImage(await open()),
       await this.#read(await open()),
       await this.#readFile(await open()),
-      await this.#restore(await open(), true),
+      await this.#restore(await open(), { withoutIds: true }),
+      await this.#restore(await open(), { losses: new Losses() }),
+      await this.#collected(judges, store),
       await this.#copied(judges, store),
       await keyless(),
       await keyed(),
     ];
   }
 
-  async #restore(vault: Vault, withoutIds = false): Promise<string> {
+  async #restore(
+    vault: Vault,
+    how: { readonly withoutIds?: boolean; readonly losses?: Losses } = {},
+  ): Promise<string> {
     return said(async () => {
       const disk = new MemoryDisk(SIZE);
       const place = { pointId: this.second, diskId: DISK };
-      await vault.restoreDisk(place, disk.writer(), { signal, withoutIds });
+      await vault.restoreDisk(place, disk.writer(), { signal, ...how });
       const content = Buffer.alloc(SIZE);
       await disk.reader().read(0, content, signal);
-      return this.#compare(content);
+      return how.losses?.isEmpty === false ? 'lossy' : this.#compare(content);
     });
   }
 
@@ -212,6 +216,21 @@ export class ProofLab {
     return said(async () => {
       const content = await vault.readFile(this.second, 'nvram', signal);
       return Buffer.from(content).equals(Buffer.from('settings')) ? 'ok' : 'WRONG';
+    });
+  }
+
+  /** A restore, after a collector was at work in a vault of its own. */
+  async #collected(judges: Judges, store: MemoryObjectStore): Promise<string> {
+    return said(async () => {
+      const copy = await cloneOf(store);
+      const unlock = { kind: 'master-key', key: this.vault.exportKey() } as const;
+      const vault = await judges.Vault.open(copy, unlock, { workers: 0 }, signal);
+      await judges.collectVault(
+        vault.inside,
+        { youngMs: 0, mergeCount: 1000, liveShare: 0 },
+        { signal },
+      );
+      return this.#restore(await judges.Vault.open(copy, unlock, { workers: 0 }, signal));
     });
   }
 
@@ -265,6 +284,8 @@ export const COLUMNS = [
   'read in place',
   'read a file',
   'restore without ids',
+  'restore with losses',
+  'restore after a collection',
   'check of a copy',
   'scrub without a key',
   'scrub',
@@ -280,4 +301,12 @@ async function said(work: () => Promise<string>): Promise<string> {
     }
     throw error;
   }
+}
+
+async function cloneOf(store: MemoryObjectStore): Promise<MemoryObjectStore> {
+  const copy = new MemoryObjectStore();
+  for (const key of await keysOf(store, '')) {
+    await copy.put(key, (await store.get(key, signal)) ?? new Uint8Array(), signal);
+  }
+  return copy;
 }

@@ -1,7 +1,10 @@
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { seededBytes } from '../support/seeded-bytes.ts';
-import { backUp, createVault, openVault, signal } from '../support/vault-lab.ts';
+import { backUp, createVault, openVault, signal, VM } from '../support/vault-lab.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
+import { SilentLog } from '../../src/kernel/log.ts';
+import { collectVault } from '../../src/vault/collect/collector.ts';
+import { retireKey } from '../../src/vault/layout.ts';
 import { decodeLeaf, encodeLeaf } from '../../src/vault/map-node.ts';
 import { MetadataWriter } from '../../src/vault/metadata-writer.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
@@ -76,5 +79,31 @@ describe('verify level 1', () => {
     ]);
     const gone = { id: newUlid(1), mac: '0'.repeat(32) };
     expect(await problemsOf(store, inside, { ...document, parent: gone })).toEqual([]);
+  });
+
+  it('says nothing of a parent that was given up, and that one is gone which nobody gave up', async () => {
+    const { store, inside, document, parentId } = await setUp();
+    const spoken: string[] = [];
+    class Heard extends SilentLog {
+      override error(event: string): void {
+        spoken.push(event);
+      }
+
+      override warn(event: string): void {
+        spoken.push(event);
+      }
+    }
+    const verify = async () =>
+      (await openVault(store, { log: new Heard() })).verify(document.id, 1, { signal });
+
+    await inside.points.retire({ ...VM, id: parentId }, 1, signal);
+    await collectVault(inside, { youngMs: 0 }, { signal });
+    expect(await inside.points.exists({ ...VM, id: parentId }, signal)).toBe(false);
+    expect(await verify()).toMatchObject({ ok: true });
+    expect(spoken).toEqual([]);
+
+    await store.remove(retireKey(VM.vmId, parentId), signal);
+    expect(await verify()).toMatchObject({ ok: true });
+    expect(spoken).toEqual(['vault.parent-missing']);
   });
 });

@@ -7,8 +7,9 @@ import type { ObjectKey } from '../object-store.ts';
 import type { VaultBase } from '../packs.ts';
 import type { PointName } from '../retirements.ts';
 import type { PointStore } from '../point-store.ts';
+import type { WorkerPool } from '../worker-pool.ts';
 
-/** What a collection needs of a vault: `Vault.inside` has it all. */
+/** What marking needs of a vault: `Vault.inside` has it all. */
 export interface CollectParts {
   readonly base: VaultBase;
   readonly format: VaultFormat;
@@ -16,6 +17,11 @@ export interface CollectParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly cache?: FooterCache;
+}
+
+/** The same, for who also removes: ids of what is kept instead are computed. */
+export interface RemovingParts extends CollectParts {
+  readonly pool: WorkerPool;
 }
 
 /** Where a collection can be when its process dies; `onStep` is awaited there. */

@@ -3,6 +3,7 @@ import { packKey } from '../layout.ts';
 import { MapNodes } from '../map-tree.ts';
 import type { ObjectKey } from '../object-store.ts';
 import type { PackFooter } from '../pack-layout.ts';
+import { FrameFetcher } from '../frame-fetcher.ts';
 import type { Packs } from '../packs.ts';
 import type { PointName } from '../retirements.ts';
 import { SlotUnion } from '../slot-set.ts';
@@ -11,7 +12,7 @@ import type { Running } from '../vault-options.ts';
 import {
   collectRules,
   type CollectOptions,
-  type CollectParts,
+  type RemovingParts,
   type CollectReport,
   type CollectRules,
   markingBytes,
@@ -34,7 +35,7 @@ import { RootMarking, type MarkedRoots } from './root-marking.ts';
  * @throws Fault `vault.collect-unsure` if it cannot read all that is needed: then nothing was removed
  */
 export async function collectVault(
-  parts: CollectParts,
+  parts: RemovingParts,
   options: CollectOptions,
   running: Running,
 ): Promise<CollectReport> {
@@ -43,7 +44,7 @@ export async function collectVault(
 }
 
 class Collection {
-  readonly #parts: CollectParts;
+  readonly #parts: RemovingParts;
   readonly #options: CollectOptions;
   readonly #rules: CollectRules;
   readonly #running: Running;
@@ -57,7 +58,7 @@ class Collection {
   #open: readonly ObjectKey[] | undefined;
   #rewriteLeft: number;
 
-  constructor(parts: CollectParts, options: CollectOptions, running: Running) {
+  constructor(parts: RemovingParts, options: CollectOptions, running: Running) {
     const { base, format } = parts;
     const nodes = MapNodes.forWalk(parts);
     this.#parts = parts;
@@ -297,6 +298,7 @@ class Collection {
     const { signal } = this.#running;
     return {
       packs: this.#packs,
+      fetcher: new FrameFetcher(this.#packs, this.#parts.pool, true),
       dead,
       signal,
       nowMs: () => this.#parts.clock.nowMs(),

@@ -1,4 +1,5 @@
 import { isFault } from '../../kernel/fault.ts';
+import type { FrameFetcher } from '../frame-fetcher.ts';
 import type { ObjectKey } from '../object-store.ts';
 import { randomSuffix, packKey, type PackName } from '../layout.ts';
 import type { PackFooter } from '../pack-layout.ts';
@@ -11,6 +12,8 @@ import { readWhole } from './read-whole.ts';
 /** What happens to objects while packs are tidied up. */
 export interface Tidying {
   readonly packs: Packs;
+  /** Checks ids. */
+  readonly fetcher: FrameFetcher;
   readonly dead: DeadSlots;
   readonly signal: AbortSignal;
   /** @returns false if the store refused */
@@ -64,12 +67,12 @@ export async function compact(
 }
 
 /**
- * Removes generations that a later one makes superfluous: it has all that they have and that is not dead, and
- * it was read whole just now.
+ * Removes generations that a later one makes superfluous: it has all that they have and that is not dead, under the
+ * same ids, and it was read whole just now.
  * @returns what stays, and the bytes read
  */
 export async function dropGenerations(
-  { packs, dead, signal, remove, damaged }: Tidying,
+  { packs, fetcher, dead, signal, remove, damaged }: Tidying,
   pack: ListedPack,
 ): Promise<{ readonly pack: ListedPack; readonly readBytes: number }> {
   const best = pack.objects.at(-1);
@@ -77,7 +80,7 @@ export async function dropGenerations(
     return { pack, readBytes: 0 };
   }
   const open = await openWhole(packs, best, damaged, signal);
-  if (open === undefined || !(await readWhole(packs, open, signal))) {
+  if (open === undefined || !(await readWhole(fetcher, open, signal))) {
     damaged(packKey(best.name));
     return { pack, readBytes: best.size };
   }
@@ -135,7 +138,8 @@ async function unlessDamaged(
 
 function covers(best: PackFooter, other: PackFooter, isDead: (slot: number) => boolean): boolean {
   for (let slot = 0; slot < other.slots; slot++) {
-    if (other.size(slot) > 0 && best.size(slot) !== other.size(slot) && !isDead(slot)) {
+    const isThere = best.size(slot) === other.size(slot) && best.hasId(slot, other.id(slot));
+    if (other.size(slot) > 0 && !isThere && !isDead(slot)) {
       return false;
     }
   }

@@ -140,14 +140,14 @@ async function copyAll(
 
 /**
  * Removes a pack whose merge was not finished: all that it holds and that is not dead is there under another
- * name that leads on from it, was read just now, and is not condemned.
+ * name that leads on from it, was read just now, is what its id says, and is not condemned.
  */
 export async function finishMerge(
   merging: Merging,
   listing: PackListing,
   pack: ListedPack,
 ): Promise<boolean> {
-  const { packs, dead, signal } = merging;
+  const { packs, fetcher, dead, signal } = merging;
   const [object, another] = pack.objects;
   const open =
     object && another === undefined && (await openWhole(packs, object, merging.damaged, signal));
@@ -161,14 +161,15 @@ export async function finishMerge(
     if (dead.has(pack.ulid, slot)) {
       continue;
     }
-    const target = await onward(merging, { listing, condemned, opened }, { ulid: pack.ulid, slot });
+    const known = { listing, condemned, opened, id: open.footer.id(slot) };
+    const target = await onward(merging, known, { ulid: pack.ulid, slot });
     if (target === undefined) {
       return false;
     }
     targets.set(target.open, [...(targets.get(target.open) ?? []), target.slot]);
   }
   for (const [target, slots] of targets) {
-    if (!(await readWhole(packs, target, signal, slots))) {
+    if (!(await readWhole(fetcher, target, signal, slots))) {
       return false;
     }
   }
@@ -182,6 +183,8 @@ async function onward(
     readonly listing: PackListing;
     readonly condemned: SlotLookup;
     readonly opened: Map<string, OpenPack | undefined>;
+    /** What it must be there. */
+    readonly id: Uint8Array;
   },
   start: SlotName,
 ): Promise<{ open: OpenPack; slot: number } | undefined> {
@@ -194,7 +197,7 @@ async function onward(
       known.opened.set(ulid, await openWhole(packs, object, damaged, signal));
     }
     const open = known.opened.get(ulid);
-    if (open !== undefined && open.footer.size(slot) > 0) {
+    if (open !== undefined && open.footer.size(slot) > 0 && open.footer.hasId(slot, known.id)) {
       return { open, slot };
     }
   }

@@ -1,33 +1,40 @@
-import { setImmediate } from 'node:timers/promises';
 import { isFault } from '../../kernel/fault.ts';
-import { openFrame } from '../frame.ts';
-import { frameRequests } from '../frame-requests.ts';
-import { Malformed } from '../binary.ts';
-import { PREFIX_BYTES } from '../pack-layout.ts';
-import type { OpenPack, Packs } from '../packs.ts';
+import { fetched, type FrameFetcher } from '../frame-fetcher.ts';
+import type { OpenPack } from '../packs.ts';
+import { checkFrames } from '../proof/frame-check.ts';
 
-/** Reads all frames of an object, or those with some slots. @returns false if any is damaged, or the object is gone */
+/**
+ * Reads all frames of an object, or those with some slots, and computes the ids of what is in them: what is removed
+ * because it lies here too must really lie here.
+ * @returns false if any is damaged, or the object is gone, or this machine cannot compute ids
+ */
 export async function readWhole(
-  packs: Packs,
+  fetcher: FrameFetcher,
   open: OpenPack,
   signal: AbortSignal,
   slots?: readonly number[],
 ): Promise<boolean> {
   const { footer } = open;
-  const wanted = slots && new Set(slots.map((slot) => footer.frameOf[slot]));
-  const frames = footer.frames.filter(({ index }) => wanted?.has(index) ?? true);
+  const wanted = slots && new Set(slots);
+  const framesOf = slots && new Set(slots.map((slot) => footer.frameOf[slot]));
+  const frames = footer.frames.filter(({ index }) => framesOf?.has(index) ?? true);
   try {
-    for (const request of frameRequests(frames)) {
-      const bytes = await packs.range(open, request, signal);
-      for (const frame of request.frames) {
-        await setImmediate();
-        const at = frame.offset - request.offset;
-        openFrame(open, frame, bytes.subarray(at, at + PREFIX_BYTES + frame.sealedBytes));
+    for (const request of fetcher.requests(frames)) {
+      const bytes = await fetcher.fetch(open, request, signal);
+      const parts = request.frames.map((frame) => fetched(frame, request));
+      const checked = await checkFrames(fetcher, { pack: open, bytes, frames: parts });
+      const isDamaged = checked.some(
+        ({ damage, wrong }) =>
+          damage !== undefined &&
+          (wrong === undefined || wrong.some((slot) => wanted?.has(slot) !== false)),
+      );
+      if (isDamaged || (open.name.kind === 'data' && !fetcher.ids.areMade)) {
+        return false;
       }
     }
     return true;
   } catch (error) {
-    if (error instanceof Malformed || (isFault(error) && error.kind === 'integrity')) {
+    if (isFault(error) && error.kind === 'integrity') {
       return false;
     }
     throw error;

@@ -128,7 +128,10 @@ export class CopyPruning {
     for (let slot = 0; slot < own.slots; slot++) {
       const size = own.size(slot);
       const isNeeded = size > 0 && live.has(handle, slot);
-      if (isNeeded && !others.some((other) => other?.size(slot) === size)) {
+      if (
+        isNeeded &&
+        !others.some((other) => other?.size(slot) === size && other.hasId(slot, own.id(slot)))
+      ) {
         return false;
       }
     }

@@ -1,5 +1,6 @@
 import { SECTOR_BYTES } from '../chunk-cut.ts';
-import { ExtentExpansion, type Fragment } from '../leaf-fragments.ts';
+import { sameBytes } from '../key-tree.ts';
+import { contentMac, ExtentExpansion, type Fragment } from '../leaf-fragments.ts';
 import { FAN_OUT, LEAF_BYTES, type MapExtent, type NodePointer } from '../map-node.ts';
 import type { MapTree } from '../map-tree.ts';
 import { parseOr } from '../binary.ts';
@@ -23,8 +24,9 @@ export async function* leafContents(
 }
 
 /**
- * What can be read of a map: a node that is lost costs what it covers, a slot that is nowhere its extent. Where a
- * leaf is not whole its content MAC cannot be checked; each slot is still proven to be that slot.
+ * What can be read of a map: a node that is lost costs what it covers, a slot that is nowhere its extent, and packs that do
+ * not hold what a leaf was made of the whole leaf. Where a leaf is not whole its content MAC cannot be checked; each slot is
+ * still proven to be that slot.
  */
 export async function* lossyLeafContents(
   tree: MapTree,
@@ -73,7 +75,20 @@ async function* walk(
   for (const extent of leaf.extents) {
     fragments.push(...(await expand(walking, offset, extent, signal)));
   }
+  const isWhole = sectorsOf(fragments) === sectorsOf(leaf.extents);
+  const mac = contentMac(tree.nodes.base.keys.purpose('map'), fragments);
+  if (isWhole && !sameBytes(mac, leaf.contentMac)) {
+    for (const { start, sectors } of leaf.extents) {
+      const from = offset + start * SECTOR_BYTES;
+      losses.add({ offset: from, length: Math.min(sectors * SECTOR_BYTES, sizeBytes - from) });
+    }
+    return;
+  }
   yield { index, fragments };
+}
+
+function sectorsOf(parts: readonly { readonly sectors: number }[]): number {
+  return parts.reduce((sum, { sectors }) => sum + sectors, 0);
 }
 
 /** The slots of an extent up to the first that is nowhere: nothing tells where the next one begins. */

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { Fault, isFault } from '../../kernel/fault.ts';
 import type { FooterCache } from '../footer-cache.ts';
 import type { FrameFetcher } from '../frame-fetcher.ts';
+import { sameBytes } from '../key-tree.ts';
 import { packKey, packPrefix, parsePackKey, randomSuffix, type PackName } from '../layout.ts';
 import { getOrDamage } from '../object-limit.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
@@ -274,12 +275,36 @@ async function gather(
       continue;
     }
     const salvage = await salvagePack(fetcher.packs, name, object, cache);
-    for (const [slot, found] of salvage.slots.entries()) {
+    for (const [slot, salvaged] of salvage.slots.entries()) {
       const known = slots.get(slot);
+      // What decrypts and is not what its id says is no remedy.
+      const isRemedy = known?.content === undefined && (await hasId(fetcher, name, salvaged));
+      const found = isRemedy ? salvaged : { ...salvaged, content: undefined };
       const adds = known?.content === undefined && (found.content !== undefined || found.size > 0);
       if (found.size > 0 && adds) {
         slots.set(slot, found);
       }
     }
   }
+}
+
+/** Whether the content of a slot is what its id says, as far as this machine can tell. */
+async function hasId(
+  { packs, pool, ids }: FrameFetcher,
+  { kind }: PackName,
+  { id, content }: SalvagedSlot,
+): Promise<boolean> {
+  if (content === undefined) {
+    return false;
+  }
+  if (kind === 'metadata') {
+    return sameBytes(packs.base.keys.mac16('map', content), id);
+  }
+  const { length } = content;
+  const bytes = Uint8Array.from(content);
+  const expected = [{ offset: 0, length, id: Uint8Array.from(id) }];
+  const wrong = await ids.run(async (withIds) =>
+    withIds ? pool.run({ kind: 'compare', bytes, expected }) : [],
+  );
+  return wrong.length === 0;
 }

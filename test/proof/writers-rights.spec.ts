@@ -1,0 +1,90 @@
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { collectVault } from '../../src/vault/collect/collector.ts';
+import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
+import { scrub, scrubWithoutKey } from '../../src/vault/proof/scrub.ts';
+import { packDamage } from '../../src/vault/copy/pack-check.ts';
+import { repairVault } from '../../src/vault/repair/repair.ts';
+import { Vault } from '../../src/vault/vault.ts';
+import { keysOf } from '../support/vault-damage.ts';
+import { signal } from '../support/vault-lab.ts';
+import { DAMAGES } from './damages.ts';
+import { ProofLab, type Judges } from './proof-lab.ts';
+
+const JUDGES: Judges = {
+  Vault,
+  MemoryProofLedger,
+  scrub,
+  scrubWithoutKey,
+  collectVault,
+  packDamage,
+};
+
+/** What somebody puts who has the key and may not remove anything: objects beside those of an old point. */
+const FORGERIES = [
+  'the newer of two generations is wrong',
+  'the newer of two generations has other chunks',
+  'an alias leads to wrong content',
+  'an alias leads to other chunks',
+];
+
+describe('an old point, and somebody with the rights of a writer', () => {
+  let lab: ProofLab;
+
+  beforeAll(async () => {
+    lab = await ProofLab.create();
+  });
+  afterAll(async () => {
+    await lab.vault.close();
+  });
+
+  async function open(store: MemoryObjectStore): Promise<Vault> {
+    const unlock = { kind: 'master-key', key: lab.vault.exportKey() } as const;
+    return Vault.open(store, unlock, { workers: 0 }, signal);
+  }
+
+  it.each(FORGERIES)('is not collected because of this: %s', async (forgery) => {
+    const store = await lab.clone();
+    await DAMAGES[forgery]?.(lab, store);
+
+    await collectVault(
+      (await open(store)).inside,
+      { youngMs: 0, mergeCount: 1000, liveShare: 0 },
+      { signal },
+    );
+
+    expect(await keysOf(store, 'd/')).toContain(lab.shared);
+    const verdicts = await lab.judge(JUDGES, store);
+    expect(verdicts.slice(0, 6)).toEqual(['ok', 'ok', 'ok', 'ok', 'ok', 'ok']);
+  });
+
+  it('loses what lies twice, once the later place was read and is what its ids say', async () => {
+    const store = await lab.clone();
+    await DAMAGES['an alias leads to the right one']?.(lab, store);
+
+    await collectVault(
+      (await open(store)).inside,
+      { youngMs: 0, mergeCount: 1000, liveShare: 0 },
+      { signal },
+    );
+
+    expect(await keysOf(store, 'd/')).not.toContain(lab.shared);
+    expect((await lab.judge(JUDGES, store)).slice(0, 6)).toEqual(Array(6).fill('ok'));
+  });
+
+  it('is not mended with content that is not what its ids say', async () => {
+    const store = await lab.clone();
+    await DAMAGES['content is not what its id says']?.(lab, store);
+    const { inside } = await open(store);
+
+    const alone = await repairVault(inside, { dryRun: false, suspects: [lab.shared] }, { signal });
+    expect(alone.packs).toMatchObject([{ outcome: 'lost', healedSlots: 0 }]);
+    const mended = await repairVault(
+      inside,
+      { dryRun: false, suspects: [lab.shared], copy: await lab.clone() },
+      { signal },
+    );
+
+    expect(mended.packs).toMatchObject([{ outcome: 'rewritten', lostSlots: 0 }]);
+    expect((await lab.judge(JUDGES, store)).slice(0, 6)).toEqual(Array(6).fill('ok'));
+  });
+});
