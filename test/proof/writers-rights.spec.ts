@@ -1,4 +1,4 @@
-import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { type MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
 import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
 import { scrub, scrubWithoutKey } from '../../src/vault/proof/scrub.ts';
