@@ -11,7 +11,7 @@ import type { VmDefinition } from '../vm/definition.ts';
 import { refuseIdAsName } from '../vm/new-name.ts';
 import { storedDefinition, type BootFiles } from '../vm/restored-definition.ts';
 import type { RestoreJournal } from './restore-journal.ts';
-import { writePlan, type CreateImage } from '../vault/restoring/plan-writer.ts';
+import { writePlan, type CreateImage, type Written } from '../vault/restoring/plan-writer.ts';
 import {
   bootFilesFor,
   filesOf,
@@ -99,7 +99,7 @@ export class RestoreService {
       ),
       ...(request.newName === undefined ? {} : { newName: request.newName }),
     });
-    const writtenBytes = await this.write(plan, vault, running);
+    const { bytes: writtenBytes, idsChecked } = await this.write(plan, vault, running);
     const definition = plan.definition?.content;
     const added = request.add && definition !== undefined;
     if (added) {
@@ -117,7 +117,7 @@ export class RestoreService {
       ...(definition === undefined ? {} : { definition }),
       added,
       started: added && request.start,
-      notes: plan.notes,
+      notes: notesOf(plan, idsChecked),
     };
   }
 
@@ -127,7 +127,7 @@ export class RestoreService {
     const vault = await this.collaborators.vaults.open(request.vaultId, running.signal);
     const point = await vault.point(request.pointId, running.signal);
     const plan = planDisk(point, request.disk, request);
-    const writtenBytes = await this.write(plan, vault, running);
+    const { bytes: writtenBytes, idsChecked } = await this.write(plan, vault, running);
     return {
       point,
       files: filesOf(plan),
@@ -135,16 +135,25 @@ export class RestoreService {
       durationMs: this.clock.monotonicMs() - startedMs,
       added: false,
       started: false,
-      notes: plan.notes,
+      notes: notesOf(plan, idsChecked),
     };
   }
 
-  private async write(plan: RestorePlan, vault: Vault, running: Running): Promise<number> {
+  private async write(plan: RestorePlan, vault: Vault, running: Running): Promise<Written> {
     const { createImage, journal } = this.collaborators;
     await using held = new AsyncDisposableStack();
     held.use(await journal.begin(filesOf(plan)));
     return await writePlan(plan, vault, createImage, running);
   }
+}
+
+function notesOf({ notes }: RestorePlan, idsChecked: boolean): readonly string[] {
+  return idsChecked
+    ? notes
+    : [
+        ...notes,
+        'Every byte was authenticated, but this host cannot compute the chunk ids of the vault: that each chunk is the one that was backed up is not proven.',
+      ];
 }
 
 /** A VM comes back under a name and with ids that nobody here has. */

@@ -6,8 +6,11 @@ import {
   type PutOptions,
 } from '../../src/vault/object-store.ts';
 
-/** Steps of the protocol that do nothing, because the store answers what it answered before. */
-export const MUTANTS = ['no-w2', 'no-g2', 'no-retire-check'] as const;
+/**
+ * Steps of the protocol that do nothing, because the store answers what it answered before; and `wrong-chunk`: every pack
+ * has other content under the same ids, with right tags, so that only who computes ids can tell.
+ */
+export const MUTANTS = ['no-w2', 'no-g2', 'no-retire-check', 'wrong-chunk'] as const;
 export type Mutant = (typeof MUTANTS)[number];
 
 /** Who is blinded. */
@@ -15,6 +18,7 @@ export const BLINDED = {
   'no-w2': 'writer',
   'no-g2': 'collector',
   'no-retire-check': 'writer',
+  'wrong-chunk': 'nobody',
 } as const satisfies Record<Mutant, string>;
 
 /** What a second look must not see, per mutant. */
@@ -22,6 +26,7 @@ const STALE: Record<Mutant, RegExp | undefined> = {
   'no-w2': /^gc\//,
   'no-g2': /^(s|retire|hold)\/$/,
   'no-retire-check': undefined,
+  'wrong-chunk': undefined,
 };
 
 /**

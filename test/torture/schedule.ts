@@ -6,6 +6,7 @@ import { revivePoint } from '../../src/vault/collect/reviving.ts';
 import { encodeControl } from '../../src/vault/control-object.ts';
 import { numberedKey, parsePackKey, PREFIXES, retireKey } from '../../src/vault/layout.ts';
 import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { RetryingObjectStore } from '../../src/vault/object-stores/retrying.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SlotSet } from '../../src/vault/slot-set.ts';
@@ -13,6 +14,7 @@ import type { Vault } from '../../src/vault/vault.ts';
 import { seededNumbers } from '../support/seeded-numbers.ts';
 import { NO_FAULTS, Scheduler, type FaultRates } from '../support/simulated-store/scheduler.ts';
 import { SimulatedObjectStore } from '../support/simulated-store/simulated-object-store.ts';
+import { forgePack, otherContent } from '../proof/forgery.ts';
 import { fixChance } from './fixed-chance.ts';
 import { BLINDED, MutantStore, type Mutant } from './mutant-store.ts';
 import {
@@ -441,6 +443,36 @@ class Schedule {
     }
   }
 
+  /** Other content under the same ids in every data pack, as somebody with the key could write it. */
+  async #forge(vault: Vault): Promise<void> {
+    const { bucket } = this.#scheduler;
+    for (const { key } of bucket.page('d/', '', Infinity)) {
+      const scratch = new MemoryObjectStore();
+      const object = bucket.get(key);
+      if (object !== undefined) {
+        await scratch.put(key, object, this.#signal);
+        await forgePack(vault, scratch, key, { forge: otherContent() });
+        bucket.spoil(key, (await scratch.get(key, this.#signal)) ?? object);
+      }
+    }
+  }
+
+  /** What verify says at its deepest is what a restore says: no more and no less. */
+  async #verify(vault: Vault, id: string, when: string, isRestored: boolean): Promise<void> {
+    const { ok, level, problems } = await vault.verify(id, 3, { signal: this.#signal });
+    if (level !== 3) {
+      this.#problems.push(`${id} ${when}: verify reached level ${String(level)} only`);
+    }
+    if (!ok) {
+      const said = problems.map(({ code }) => code).join(', ');
+      this.#problems.push(`${id} ${when}: verify finds ${said}`);
+    }
+    if (ok && !isRestored) {
+      this.#problems.push(`${id} ${when}: verify finds nothing in what cannot be restored`);
+    }
+    this.#count('point verified');
+  }
+
   /** A fresh reader finds every point that was promised, and every point that it finds is whole. */
   async #check(when: string): Promise<void> {
     this.#start('check', async (store) => {
@@ -449,6 +481,9 @@ class Schedule {
         log: this.#log,
         signal: this.#signal,
       });
+      if (this.#mutant === 'wrong-chunk') {
+        await this.#forge(vault);
+      }
       const found = await vault.points(this.#signal);
       const ids = new Set(found.map(({ id }) => id));
       for (const { id } of this.#promised.values()) {
@@ -461,11 +496,13 @@ class Schedule {
         if (image === undefined) {
           continue;
         }
+        const before = this.#problems.length;
         try {
           await this.#restore(vault, { id, vmId, image }, when);
         } catch (error) {
           this.#problems.push(`${id} ${when}: ${describe(error)}`);
         }
+        await this.#verify(vault, id, when, this.#problems.length === before);
       }
     });
     await this.#advance(0);

@@ -44,4 +44,11 @@ describe('writers, collectors, operators and readers at once', () => {
 
     expect(output).toContain('failed: ');
   });
+
+  it('are judged by a verify and a restore that both find content which is not what its id says', async () => {
+    const { output } = await torture('--seed', '1', '--schedules', '20', '--mutant', 'wrong-chunk');
+
+    expect(output).toContain('verify finds vault.chunk-corrupt');
+    expect(output).toContain('does not have the content that its id says');
+  });
 });

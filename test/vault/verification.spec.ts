@@ -2,7 +2,7 @@ import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { seededBytes } from '../support/seeded-bytes.ts';
 import { backUp, createVault, openVault, signal, VM } from '../support/vault-lab.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
-import { SilentLog } from '../../src/kernel/log.ts';
+import { Log } from '../../src/kernel/log.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
 import { retireKey } from '../../src/vault/layout.ts';
 import { decodeLeaf, encodeLeaf } from '../../src/vault/map-node.ts';
@@ -35,6 +35,27 @@ async function problemsOf(
   await points.seal(document, object, signal);
   const report = await (await openVault(store)).verify(document.id, 1, { signal });
   return report.problems.map(({ code }) => code);
+}
+
+/** What is said aloud. */
+class Heard extends Log {
+  readonly events: string[] = [];
+
+  override error(event: string): void {
+    this.events.push(event);
+  }
+
+  override warn(event: string): void {
+    this.events.push(event);
+  }
+
+  override info(): void {
+    // Not said aloud.
+  }
+
+  override debug(): void {
+    // Not said aloud.
+  }
 }
 
 describe('verify level 1', () => {
@@ -83,27 +104,17 @@ describe('verify level 1', () => {
 
   it('says nothing of a parent that was given up, and that one is gone which nobody gave up', async () => {
     const { store, inside, document, parentId } = await setUp();
-    const spoken: string[] = [];
-    class Heard extends SilentLog {
-      override error(event: string): void {
-        spoken.push(event);
-      }
-
-      override warn(event: string): void {
-        spoken.push(event);
-      }
-    }
-    const verify = async () =>
-      (await openVault(store, { log: new Heard() })).verify(document.id, 1, { signal });
+    const log = new Heard();
+    const verify = async () => (await openVault(store, { log })).verify(document.id, 1, { signal });
 
     await inside.points.retire({ ...VM, id: parentId }, 1, signal);
     await collectVault(inside, { youngMs: 0 }, { signal });
     expect(await inside.points.exists({ ...VM, id: parentId }, signal)).toBe(false);
     expect(await verify()).toMatchObject({ ok: true });
-    expect(spoken).toEqual([]);
+    expect(log.events).toEqual([]);
 
     await store.remove(retireKey(VM.vmId, parentId), signal);
     expect(await verify()).toMatchObject({ ok: true });
-    expect(spoken).toEqual(['vault.parent-missing']);
+    expect(log.events).toEqual(['vault.parent-missing']);
   });
 });

@@ -4,7 +4,7 @@ import { formatBytes } from '../../kernel/bytes.ts';
 import { NewFiles } from '../../kernel/new-files.ts';
 import { type RecoveryPoint } from '../../vault/recovery-point.ts';
 import { contentBytes, freeBytesAt } from '../../vault/restoring/free-space.ts';
-import { writePlan } from '../../vault/restoring/plan-writer.ts';
+import { writePlan, type Written } from '../../vault/restoring/plan-writer.ts';
 import {
   fileName,
   filesOf,
@@ -39,6 +39,8 @@ export interface RestoreOptions extends VaultKey, WhichVm {
   readonly initrd?: string;
   readonly acceptLoss?: boolean;
   readonly dryRun?: boolean;
+  /** False: chunks are not compared with their ids. */
+  readonly ids: boolean;
 }
 
 /** Writes a recovery point's disks, NVRAM and definition as new files. */
@@ -61,9 +63,9 @@ export async function restorePoint(
     using meter = cli.meter();
     const { report } = meter;
     const running = { signal: cli.signal, report };
-    const { writtenBytes, losses } = await writeOrRefuse(vault, plan, running, options);
+    const restored = await writeOrRefuse(vault, plan, running, options);
     const durationMs = clock.monotonicMs() - startMs;
-    return withSpending(done(plan, { writtenBytes, durationMs, losses }), spending);
+    return withSpending(done(plan, { ...restored, durationMs }), spending);
   });
 }
 
@@ -76,15 +78,16 @@ async function writeOrRefuse(
   vault: Vault,
   plan: RestorePlan,
   running: { readonly signal: AbortSignal; readonly report: ReportProgress },
-  { acceptLoss }: RestoreOptions,
-): Promise<{ writtenBytes: number; losses: DiskLoss[] }> {
+  { acceptLoss, ids }: RestoreOptions,
+): Promise<Written & { readonly losses: DiskLoss[] }> {
+  const how = { ...running, withoutIds: !ids };
   if (acceptLoss === true) {
     const losses = new Map<string, Losses>();
-    const writtenBytes = await writePlan(plan, vault, createImage, { ...running, losses });
-    return { writtenBytes, losses: lossesOf(plan, losses) };
+    const written = await writePlan(plan, vault, createImage, { ...how, losses });
+    return { ...written, losses: lossesOf(plan, losses) };
   }
   try {
-    return { writtenBytes: await writePlan(plan, vault, createImage, running), losses: [] };
+    return { ...(await writePlan(plan, vault, createImage, how)), losses: [] };
   } catch (error) {
     if (!isFault(error) || error.kind !== 'integrity') {
       throw error;
@@ -170,14 +173,11 @@ function dryRun(plan: RestorePlan, neededBytes: number, free: number): Outcome {
 function done(
   plan: RestorePlan,
   {
-    writtenBytes,
+    bytes: writtenBytes,
+    idsChecked,
     durationMs,
     losses,
-  }: {
-    readonly writtenBytes: number;
-    readonly durationMs: number;
-    readonly losses: readonly DiskLoss[];
-  },
+  }: Written & { readonly durationMs: number; readonly losses: readonly DiskLoss[] },
 ): Outcome {
   const files = filesOf(plan);
   const { definition } = plan;
@@ -186,13 +186,14 @@ function done(
       pointId: plan.point.id,
       files,
       writtenBytes,
+      idsChecked,
       durationMs,
       notes: plan.notes,
       losses,
       ...(definition === undefined ? {} : { definition: definition.content }),
     },
     text: [
-      `Restored ${count(plan.disks.length, 'disk')} of ${plan.point.vmName} from ${plan.point.id}: ${formatBytes(writtenBytes)} written in ${formatDuration(durationMs)}, every byte authenticated.\n`,
+      `Restored ${count(plan.disks.length, 'disk')} of ${plan.point.vmName} from ${plan.point.id}: ${formatBytes(writtenBytes)} written in ${formatDuration(durationMs)}, ${provenText(idsChecked)}.\n`,
       ...files.map((file) => `  ${file}\n`),
       ...losses.map((loss) => `  ZEROES in place of what is lost: ${lossText(loss)}\n`),
       ...plan.notes.map((note) => `  note: ${note}\n`),
@@ -201,4 +202,10 @@ function done(
         : [`Start it with: hyperkeep vm start ${definition.path}\n`]),
     ].join(''),
   };
+}
+
+function provenText(idsChecked: boolean): string {
+  return idsChecked
+    ? 'every byte authenticated, every chunk the one that was backed up'
+    : 'every byte authenticated, chunks not compared with their ids';
 }

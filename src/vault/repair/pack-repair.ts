@@ -276,13 +276,10 @@ async function gather(
     }
     const salvage = await salvagePack(fetcher.packs, name, object, cache);
     for (const [slot, salvaged] of salvage.slots.entries()) {
-      const known = slots.get(slot);
-      // What decrypts and is not what its id says is no remedy.
-      const isRemedy = known?.content === undefined && (await hasId(fetcher, name, salvaged));
-      const found = isRemedy ? salvaged : { ...salvaged, content: undefined };
-      const adds = known?.content === undefined && (found.content !== undefined || found.size > 0);
-      if (found.size > 0 && adds) {
-        slots.set(slot, found);
+      if (salvaged.size > 0 && slots.get(slot)?.content === undefined) {
+        // What decrypts and is not what its id says is no remedy.
+        const isRemedy = await hasId(fetcher, name, salvaged);
+        slots.set(slot, isRemedy ? salvaged : { ...salvaged, content: undefined });
       }
     }
   }

@@ -25,21 +25,29 @@ interface Running {
   readonly report: ReportProgress;
   /** Where losses are accepted: what could not be restored, by disk id. */
   readonly losses?: Map<string, Losses>;
+  /** Tags are enough: chunks need not be proven to be those that the point was made of. */
+  readonly withoutIds?: boolean;
+}
+
+export interface Written {
+  /** Of content; holes are not counted. */
+  readonly bytes: number;
+  /** Whether every chunk was proven to be the one that the point was made of. */
+  readonly idsChecked: boolean;
 }
 
 /**
  * Carries a plan out: all files or none. A host that dies in the middle leaves `.part` files, and no
  * definition.
  *
- * @returns bytes of content written; holes are not counted
  * @throws Fault `target.exists`, `restore.no-space` before anything is written
  */
 export async function writePlan(
   plan: RestorePlan,
   vault: VaultToRead,
   createImage: CreateImage,
-  { signal, report, losses }: Running,
-): Promise<number> {
+  { signal, report, losses, withoutIds = false }: Running,
+): Promise<Written> {
   report({ phase: 'preparing', doneBytes: 0, totalBytes: 0 });
   const paths = filesOf(plan);
   await NewFiles.refuseExisting(paths);
@@ -51,7 +59,8 @@ export async function writePlan(
   }
 
   await using files = new NewFiles();
-  let writtenBytes = 0;
+  let bytes = 0;
+  let idsChecked = true;
   let beforeBytes = 0;
   for (const { disk, path } of plan.disks) {
     const part = await files.add(path);
@@ -66,6 +75,7 @@ export async function writePlan(
       writer,
       {
         signal,
+        withoutIds,
         ...(lost === undefined ? {} : { losses: lost }),
         report: partOf(
           (progress) => {
@@ -78,11 +88,12 @@ export async function writePlan(
     );
     await writer.flush(signal);
     beforeBytes += partBytes;
-    writtenBytes += statistics.writtenBytes;
+    bytes += statistics.writtenBytes;
+    idsChecked &&= statistics.idsChecked;
   }
   await writeSmallFiles(plan, vault, createImage, { files, signal });
   await files.publish();
-  return writtenBytes;
+  return { bytes, idsChecked };
 }
 
 async function writeSmallFiles(

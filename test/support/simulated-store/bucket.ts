@@ -45,6 +45,12 @@ export class SimulatedBucket {
     this.#objects.get(key)?.push({ content: undefined, client });
   }
 
+  /** Damage of the newest version, which no client does. */
+  spoil(key: ObjectKey, content: Uint8Array): void {
+    const versions = this.#objects.get(key) ?? [];
+    versions.push({ content, client: versions.pop()?.client ?? 'nobody' });
+  }
+
   /** At most `limit` objects behind the key `after`, in the order of their keys. */
   page(prefix: string, after: ObjectKey, limit: number): ObjectEntry[] {
     const keys = [...this.#objects.keys()].filter((key) => key.startsWith(prefix) && key > after);
