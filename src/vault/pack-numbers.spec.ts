@@ -1,8 +1,9 @@
 import fc from 'fast-check';
+import { faultCode } from '../../test/support/fault-code.ts';
 import { packKey, type PackName } from './layout.ts';
 import { encodeRunPack } from './index/run-format.ts';
 import { PackNumbers } from './pack-numbers.ts';
-import { newUlid } from './ulid.ts';
+import { newUlid, ulidText } from './ulid.ts';
 
 const ulids = Array.from({ length: 3000 }, (_, index) => newUlid(index));
 const name = fc.record<PackName>({
@@ -43,5 +44,20 @@ describe('PackNumbers', () => {
       }),
       { numRuns: 5 },
     );
+  });
+
+  it('has an end, which is no damage of a pack that readers could step over', () => {
+    const numbers = new PackNumbers(100);
+    const ulid = Buffer.alloc(16);
+    const next = (index: number): number => {
+      ulid.writeUInt32BE(index, 12);
+      return numbers.of({ ...UNKNOWN, ulid: ulidText(ulid) });
+    };
+    for (let index = 0; index < 100; index++) {
+      next(index);
+    }
+
+    expect(faultCode(() => next(100))).toBe('vault.limit-reached');
+    expect(next(7)).toBe(7);
   });
 });

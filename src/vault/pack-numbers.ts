@@ -23,9 +23,17 @@ export class PackNumbers {
   readonly states = new Int32Array(new SharedArrayBuffer(PACKS_MAX * 4));
   readonly #ulids = new UlidTable();
   readonly #names = new PackNames(this.#ulids);
+  readonly #packsMax: number;
   #sessions = SESSION_FIRST;
 
-  /** The number of a logical pack. Of two generations the higher name is kept. */
+  constructor(packsMax = PACKS_MAX) {
+    this.#packsMax = packsMax;
+  }
+
+  /**
+   * The number of a logical pack. Of two generations the higher name is kept.
+   * @throws Fault `vault.limit-reached`: no damage of this pack, so nobody steps over it
+   */
   of(name: PackName): number {
     const known = this.#ulids.find(name.ulid);
     if (known !== undefined) {
@@ -35,10 +43,10 @@ export class PackNumbers {
       }
       return known;
     }
-    if (this.#ulids.count >= PACKS_MAX) {
+    if (this.#ulids.count >= this.#packsMax) {
       throw new Fault(
-        'vault.pack-corrupt',
-        `There are more than ${PACKS_MAX} packs in this vault.`,
+        'vault.limit-reached',
+        `There are more than ${this.#packsMax} packs in this vault, and this program tells no more apart. Nothing was changed; look under d/ and m/ for objects that no backup of yours wrote.`,
       );
     }
     const number = this.#ulids.of(name.ulid);

@@ -10,11 +10,14 @@ import type { ObjectKey } from './object-store.ts';
 import { damagedPoint, decodePoint, encodePoint, type PointDocument } from './point-object.ts';
 import type { VaultBase } from './packs.ts';
 import type { OpenedVault } from './presence/opened-vault.ts';
+import { Recent } from './recent.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
 import type { Ulid } from './ulid.ts';
 import { Retirements, type PointName, type Standing } from './retirements.ts';
 
 const POINTS_AT_ONCE = 16;
+/** Some 20,000 usual points. */
+const POINTS_BYTES_MAX = 64 * 1024 * 1024;
 const SealBody = z.object({ point: z.string(), sha256: z.string() });
 
 /** A point with everything that is needed to restore it and to build on it. */
@@ -31,10 +34,14 @@ export class PointStore {
   readonly #log: Log;
   readonly #retirements: Retirements;
   readonly #opened: OpenedVault | undefined;
-  readonly #known = new Map<ObjectKey, StoredPoint>();
+  readonly #known: Recent<ObjectKey, StoredPoint>;
 
-  /** @param opened for who seals points */
-  constructor(base: VaultBase, log: Log, opened?: OpenedVault) {
+  /**
+   * @param opened for who seals points
+   * @param bytesMax of the points that are kept in memory, as they are stored; others are read again
+   */
+  constructor(base: VaultBase, log: Log, opened?: OpenedVault, bytesMax = POINTS_BYTES_MAX) {
+    this.#known = new Recent(bytesMax);
     this.#opened = opened;
     this.#base = base;
     this.#log = log;
@@ -119,7 +126,7 @@ export class PointStore {
     }
     const document = decodePoint(keys, name, object);
     const stored = { point: toPoint(document), document, mac: this.mac(object) };
-    this.#known.set(key, stored);
+    this.#known.set(key, stored, object.length);
     return stored;
   }
 
@@ -177,7 +184,7 @@ export class PointStore {
       );
     }
     const stored = { point: toPoint(document), document, mac: this.mac(object) };
-    this.#known.set(pointKey(document.vmId, document.id), stored);
+    this.#known.set(pointKey(document.vmId, document.id), stored, object.length);
     return stored;
   }
 

@@ -21,7 +21,11 @@ export interface ArenaFooter {
   readonly ids: Uint8Array;
 }
 
-/** Where workers see decoded footers: a ring in shared memory. They only read it. */
+/**
+ * Where workers see decoded footers: a ring in shared memory. They only read it, and look at the entry again behind it. All
+ * that both sides touch is touched by Atomics, which keep one order for everybody: with plain reads an arm64
+ * processor may look at the entry first, and with plain writes a footer may show before its entry was taken out.
+ */
 export class ArenaView {
   protected readonly directory: Int32Array;
   protected readonly bytes: Uint8Array;
@@ -43,16 +47,16 @@ export class ArenaView {
     if (entry < 0) {
       return 'absent';
     }
-    const unit = this.directory[entry + 1] ?? 0;
-    const slots = this.directory[entry + 2] ?? 0;
+    const unit = Atomics.load(this.directory, entry + 1);
+    const slots = Atomics.load(this.directory, entry + 2);
     const start = unit * ID_BYTES;
     const same =
       place.slot < slots &&
-      this.bytes[start + place.slot] === sectors &&
+      Atomics.load(this.bytes, start + place.slot) === sectors &&
       this.#hasId((unit + Math.ceil(slots / ID_BYTES) + place.slot) * (ID_BYTES / 4), id);
     // It may have been overwritten meanwhile; then its entry was taken out before.
     return Atomics.load(this.directory, entry) === place.pack + 1 &&
-      this.directory[entry + 1] === unit
+      Atomics.load(this.directory, entry + 1) === unit
       ? same
         ? 'same'
         : 'other'
@@ -74,12 +78,17 @@ export class ArenaView {
   #hasId(at: number, id: Uint32Array): boolean {
     const { words } = this;
     return (
-      words[at] === ((id[0] ?? 0) | 0) &&
-      words[at + 1] === ((id[1] ?? 0) | 0) &&
-      words[at + 2] === ((id[2] ?? 0) | 0) &&
-      words[at + 3] === ((id[3] ?? 0) | 0)
+      Atomics.load(words, at) === ((id[0] ?? 0) | 0) &&
+      Atomics.load(words, at + 1) === ((id[1] ?? 0) | 0) &&
+      Atomics.load(words, at + 2) === ((id[2] ?? 0) | 0) &&
+      Atomics.load(words, at + 3) === ((id[3] ?? 0) | 0)
     );
   }
+}
+
+/** The ids of a footer, 4 words each. */
+function wordsOf({ ids, slots }: ArenaFooter): Int32Array {
+  return new Int32Array(Uint8Array.from(ids.subarray(0, slots * ID_BYTES)).buffer);
 }
 
 function setOf(pack: number): number {
@@ -122,13 +131,15 @@ export class FooterArena extends ArenaView {
     const start = this.#next + length > this.bytes.length ? 0 : this.#next;
     this.#clear(start, start + length);
     for (let slot = 0; slot < footer.slots; slot++) {
-      this.bytes[start + slot] = footer.sectors(slot);
+      Atomics.store(this.bytes, start + slot, footer.sectors(slot));
     }
-    const ids = start + Math.ceil(footer.slots / ID_BYTES) * ID_BYTES;
-    this.bytes.set(footer.ids.subarray(0, footer.slots * ID_BYTES), ids);
+    const ids = start / 4 + Math.ceil(footer.slots / ID_BYTES) * (ID_BYTES / 4);
+    for (const [index, word] of wordsOf(footer).entries()) {
+      Atomics.store(this.words, ids + index, word);
+    }
     const entry = this.#freeEntry(pack);
-    this.directory[entry + 1] = start / ID_BYTES;
-    this.directory[entry + 2] = footer.slots;
+    Atomics.store(this.directory, entry + 1, start / ID_BYTES);
+    Atomics.store(this.directory, entry + 2, footer.slots);
     Atomics.store(this.directory, entry, pack + 1);
     this.#kept.push({ pack, entry, start, end: start + length });
     this.#next = start + length;
