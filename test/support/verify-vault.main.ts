@@ -9,5 +9,5 @@ const report = await vault.verify(pointId, 3, { signal });
 const { disks } = await vault.point(pointId, signal);
 const target = new MemoryDisk(disks[0]?.sizeBytes ?? 0);
 const disk = { pointId, diskId: DISK };
-const { writtenBytes } = await vault.restoreDisk(disk, target.writer(), { signal });
-console.log(JSON.stringify({ report, restoredBytes: writtenBytes }));
+const { writtenBytes, idsChecked } = await vault.restoreDisk(disk, target.writer(), { signal });
+console.log(JSON.stringify({ report, restoredBytes: writtenBytes, idsChecked }));

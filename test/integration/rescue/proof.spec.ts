@@ -86,7 +86,10 @@ describe('rescue scrub, repair and restore --accept-loss', () => {
     expect((await lab.rescue(repair)).exitCode).not.toBe(0);
     await lab.document([...repair, '--yes']);
     await lab.document(['verify', '--vault', 'vault']);
-    await lab.document([...restore, '--to', 'mended']);
+    const mended = await lab.document([...restore, '--to', 'mended']);
+    expect(mended).toMatchObject({ idsChecked: true });
+    const quick = await lab.document([...restore, '--to', 'quick', '--no-ids']);
+    expect(quick).toMatchObject({ idsChecked: false });
     expect(await lab.contentHash(lab.path('mended', 'web-disk0.raw'), 'raw')).toBe(
       await lab.contentHash(lab.path('disk.raw'), 'raw'),
     );

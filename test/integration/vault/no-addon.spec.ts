@@ -29,9 +29,10 @@ describe('a machine on which the BLAKE3 add-on does not load', () => {
         point.id,
       ]);
 
-      const { report, restoredBytes } = JSON.parse(stdout) as {
+      const { report, restoredBytes, idsChecked } = JSON.parse(stdout) as {
         report: VerifyReport;
         restoredBytes: number;
+        idsChecked: boolean;
       };
       expect(report).toMatchObject({
         ok: true,
@@ -40,6 +41,7 @@ describe('a machine on which the BLAKE3 add-on does not load', () => {
       });
       expect(report.frames).toBeGreaterThan(0);
       expect(restoredBytes).toBe(300_000);
+      expect(idsChecked).toBe(false);
     } finally {
       await rm(folder, { recursive: true });
     }
