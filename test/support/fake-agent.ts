@@ -10,6 +10,11 @@ type Reply = object | 'silence' | 'flood' | 'flood of lines';
 export class FakeAgent implements AsyncDisposable {
   readonly asked: string[] = [];
   readonly answers: Record<string, Reply> = {};
+  /** Floods the channel once it has answered this. */
+  floodsAfter: string | undefined;
+  private readonly flooded = Promise.withResolvers<undefined>();
+  /** Resolves when somebody has closed the connection on a flood. */
+  readonly floodEnded = this.flooded.promise;
   /** How much of floods somebody has taken. */
   floodedBytes = 0;
   private readonly sockets = new Set<Socket>();
@@ -64,7 +69,9 @@ export class FakeAgent implements AsyncDisposable {
   private flood(socket: Socket, what: string): void {
     const piece = Buffer.from(what.repeat(FLOOD_BYTES / what.length));
     const more = () => {
-      if (!socket.destroyed) {
+      if (socket.destroyed) {
+        this.flooded.resolve(undefined);
+      } else {
         socket.write(piece, () => {
           this.floodedBytes += piece.length;
           more();
@@ -89,6 +96,9 @@ export class FakeAgent implements AsyncDisposable {
     } else if (reply !== 'silence') {
       const mark = execute === 'guest-sync-delimited' ? Buffer.of(0xff) : Buffer.alloc(0);
       socket.write(Buffer.concat([mark, Buffer.from(`${JSON.stringify(reply)}\n`)]));
+    }
+    if (execute === this.floodsAfter) {
+      this.flood(socket, '{"return":0}\n');
     }
     for (const waiting of this.waiting.splice(0)) {
       waiting.resolve();

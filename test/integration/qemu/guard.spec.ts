@@ -97,6 +97,18 @@ describe('Guard', () => {
     },
   );
 
+  it('leaves an agent that floods while it is frozen, and thaws when told to', async () => {
+    await using agent = await FakeAgent.listen();
+    agent.floodsAfter = FREEZE;
+    await using guard = await Guard.start({ agentSocket: agent.path });
+
+    await guard.freeze();
+    await agent.floodEnded;
+
+    expect(await guard.thaw()).toMatchObject({ isThawed: true });
+    expect(agent.floodedBytes).toBeLessThan(8 * MiB);
+  });
+
   it('leaves an agent that floods instead of answering to its name', async () => {
     await using agent = await FakeAgent.listen();
     agent.answers['guest-sync-delimited'] = 'flood';
