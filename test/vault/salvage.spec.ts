@@ -84,6 +84,19 @@ describe('repair after the keys were rotated', () => {
     expect(await fingerprint(back.reader())).toBe(await fingerprint(disk.reader()));
   });
 
+  it('heals a pack of which a stranger put the highest generation', async () => {
+    const { store, copy, point, packs } = await setUp();
+    const [key = ''] = packs;
+    await changeObject(store, key, flip(FRAME));
+    const strange = key.replace(/\.0\..*$/, `.4294967295.${'0'.repeat(32)}`);
+    await store.put(strange, Buffer.from('no pack'), signal);
+    const { inside } = await openVault(store);
+
+    await repairVault(inside, { dryRun: false, suspects: [key], copy }, { signal });
+
+    expect((await (await openVault(store)).verify(point.id, 3, { signal })).ok).toBe(true);
+  });
+
   it('reads what is whole of an older pack whose footer only this machine has', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'hk-salvage-'));
     try {

@@ -1,7 +1,7 @@
 import { isFault } from '../../kernel/fault.ts';
 import type { FrameFetcher } from '../frame-fetcher.ts';
 import type { ObjectKey } from '../object-store.ts';
-import { randomSuffix, packKey, type PackName } from '../layout.ts';
+import { generationAfter, packKey, randomSuffix, type PackName } from '../layout.ts';
 import type { PackFooter } from '../pack-layout.ts';
 import type { OpenPack, Packs } from '../packs.ts';
 import type { DeadSlots } from './dead-slots.ts';
@@ -45,7 +45,7 @@ export async function compact(
   const name: PackName = {
     kind,
     ulid,
-    generation: object.name.generation + 1,
+    generation: generationAfter(object.name.generation),
     rand: randomSuffix(),
   };
   const rewriter = new PackRewriter(packs, name, signal);

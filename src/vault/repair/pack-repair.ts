@@ -4,7 +4,14 @@ import { Fault, isFault } from '../../kernel/fault.ts';
 import type { FooterCache } from '../footer-cache.ts';
 import type { FrameFetcher } from '../frame-fetcher.ts';
 import { sameBytes } from '../key-tree.ts';
-import { packKey, packPrefix, parsePackKey, randomSuffix, type PackName } from '../layout.ts';
+import {
+  generationAfter,
+  packKey,
+  packPrefix,
+  parsePackKey,
+  randomSuffix,
+  type PackName,
+} from '../layout.ts';
 import { getOrDamage } from '../object-limit.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { PackDraft } from '../pack-draft.ts';
@@ -157,7 +164,7 @@ export class PackRepairer {
       return { pack: pack.ulid, outcome: 'lost', ...done(0, readable, wanted) };
     }
     const last = Math.max(...[...here, ...there].map(({ name }) => name.generation));
-    const name: PackName = { ...pack, generation: last + 1, rand: randomSuffix() };
+    const name: PackName = { ...pack, generation: generationAfter(last), rand: randomSuffix() };
     const count = Math.max(...slots.keys()) + 1;
     const draft = new PackDraft(vault.fetcher.packs, name);
     for (let number = 0; number < count; number++) {
