@@ -37,6 +37,20 @@ describe('RestoreJournal', () => {
     expect(await readdir(folder)).toContain('system.raw.part');
   });
 
+  it.each(['', '{"files"', '{"files":[1]}'])(
+    'starts with a note that is damaged: %s',
+    async (note) => {
+      const file = join(folder, 'system.raw');
+      await journal.begin([file]);
+      await writeFile(`${file}.part`, 'half of it');
+      await writeFile(join(folder, 'notes', 'damaged.json'), note);
+
+      expect(await journal.removeLeftovers()).toEqual([`${file}.part`]);
+
+      expect(await readdir(join(folder, 'notes'))).toEqual([]);
+    },
+  );
+
   it('has nothing to remove at the first start', async () => {
     expect(await journal.removeLeftovers()).toEqual([]);
   });

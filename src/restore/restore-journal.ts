@@ -36,8 +36,7 @@ export class RestoreJournal {
     for (const name of await this.names()) {
       const path = join(this.folder, name);
       if (name.endsWith(NOTE_SUFFIX)) {
-        const { files } = Note.parse(JSON.parse(await readFile(path, 'utf8')));
-        removed.push(...(await removeParts(files)));
+        removed.push(...(await removeParts(filesOf(await readFile(path, 'utf8')))));
       }
       // Anything else is a note that was not finished: its restore had not begun.
       await rm(path);
@@ -52,6 +51,15 @@ export class RestoreJournal {
       }
       throw error;
     });
+  }
+}
+
+/** A note that is damaged names nothing; it must not keep the service from starting. */
+function filesOf(note: string): readonly string[] {
+  try {
+    return Note.parse(JSON.parse(note)).files;
+  } catch {
+    return [];
   }
 }
 

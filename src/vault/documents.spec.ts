@@ -277,9 +277,11 @@ describe('what is written at the limits of its type is read as it was', () => {
           requireReadable(secrets, at, written);
         }
         const retired = `fmt/000001-${RAND}.retired`;
-        const points = [{ vmId: 'v'.repeat(64), id: a }];
+        const points = ['v'.repeat(64), 'constructor'].map((vmId) => ({ vmId, id: a }));
         const signed = encodeSigned(keys, 'retired-list', retired, encodeRetired(points));
-        expect(readRetired(secrets, retired, signed)).toEqual([`retire/${'v'.repeat(64)}/${a}`]);
+        expect(readRetired(secrets, retired, signed)).toEqual(
+          points.map(({ vmId, id }) => `retire/${vmId}/${id}`),
+        );
         requireReadable(secrets, retired, signed);
       }),
       RUNS,

@@ -217,11 +217,9 @@ export function readRetired({ keys }: Secrets, key: ObjectKey, object: Uint8Arra
 
 /** What was retired when the retention key was replaced, as the body of the list in `fmt/`. */
 export function encodeRetired(points: readonly PointName[]): Buffer {
-  const list: Record<string, string[]> = {};
-  for (const { vmId, id } of points) {
-    (list[vmId] ??= []).push(id);
-  }
-  return Buffer.from(JSON.stringify(list));
+  const list = Map.groupBy(points, ({ vmId }) => vmId);
+  const ids = [...list].map(([vmId, some]) => [vmId, some.map(({ id }) => id)]);
+  return Buffer.from(JSON.stringify(Object.fromEntries(ids)));
 }
 
 function decodeRetired(key: ObjectKey, body: Buffer): ObjectKey[] {

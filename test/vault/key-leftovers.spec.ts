@@ -26,22 +26,27 @@ const CHANGES: Readonly<Record<string, Change>> = {
 
 /** By whatever opens it now. */
 async function openKeys(store: ObjectStore): Promise<VaultKeys> {
-  let failure: unknown;
-  for (const passphrase of [PASSPHRASE, SECOND]) {
-    const vault = { kind: 'passphrase', passphrase } as const;
-    const retention = { kind: 'passphrase', passphrase: RETENTION } as const;
-    for (const unlocks of [{ vault, retention }, { vault }]) {
-      try {
-        return await VaultKeys.open(store, unlocks, { clock: new SystemClock(), kdf: KDF }, signal);
-      } catch (error) {
-        if (!isFault(error)) {
-          throw error;
-        }
-        failure = error;
-      }
+  const by = (passphrase: string) => ({ kind: 'passphrase', passphrase }) as const;
+  const retention = by(RETENTION);
+  const ways = [PASSPHRASE, SECOND].map(by).flatMap((vault) => [{ vault, retention }, { vault }]);
+  for (const unlocks of ways) {
+    const keys = await orNone(
+      VaultKeys.open(store, unlocks, { clock: new SystemClock(), kdf: KDF }, signal),
+    );
+    if (keys !== undefined) {
+      return keys;
     }
   }
-  throw failure;
+  throw new Error('nothing opens the vault');
+}
+
+async function orNone<T>(opening: Promise<T>): Promise<T | undefined> {
+  return opening.catch((error: unknown) => {
+    if (isFault(error)) {
+      return undefined;
+    }
+    throw error;
+  });
 }
 
 /** What opens the vault after a change that was killed after so many writes and then made again. */
