@@ -147,6 +147,20 @@ export class CorruptionLab {
     return 'same';
   }
 
+  /** Whether verify at its deepest finds nothing wrong with any point. */
+  async isProven(store: MemoryObjectStore): Promise<boolean> {
+    const failure = await faultOr(async () => {
+      const vault = await this.open(store);
+      for (const { id } of this.#points) {
+        if (!(await vault.verify(id, 3, { signal })).ok) {
+          return 'not whole';
+        }
+      }
+      return '';
+    });
+    return failure === '';
+  }
+
   /** By what damage of the vault is noticed, the cheapest first; empty if by nothing. */
   async detectedBy(store: MemoryObjectStore): Promise<string[]> {
     const found: string[] = [];

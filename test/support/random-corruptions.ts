@@ -4,8 +4,9 @@ import { changeObject, keysOf } from './vault-damage.ts';
 import { signal } from './vault-lab.ts';
 
 /**
- * Changes one byte of one object at a time, both at random, and restores everything.
- * @throws Error with place and seed if a wrong byte was restored or anything but a fault came
+ * Changes one byte of one object at a time, both at random, and restores everything. What cannot be restored, verify at
+ * level 3 must not call whole.
+ * @throws Error with place and seed if a wrong byte was restored, verify was silent, or anything but a fault came
  */
 export async function randomCorruptions(
   count: number,
@@ -36,6 +37,9 @@ export async function randomCorruptions(
     try {
       const outcome = await lab.restore(store);
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+      if (outcome !== 'same' && (await lab.isProven(store))) {
+        throw new Error('VERIFY FOUND NOTHING IN WHAT CANNOT BE RESTORED');
+      }
     } catch (error) {
       const place = `${key} at ${String(offset)} xor ${String(mask)}, seed ${String(seed)}`;
       throw new Error(place, { cause: error });
