@@ -90,6 +90,29 @@ export class PointStore {
     return points;
   }
 
+  /** What `list` leaves out: sealed points that nobody gave up and that cannot be read, and why. */
+  async unreadable(
+    signal: AbortSignal,
+    vmId?: string,
+  ): Promise<{ readonly name: PointName; readonly fault: Fault }[]> {
+    const retired = await this.retired(signal, vmId);
+    const found: { readonly name: PointName; readonly fault: Fault }[] = [];
+    for (const name of await this.sealed(signal, vmId)) {
+      try {
+        await (retired.has(name.id) ? undefined : this.load(name, signal));
+      } catch (error) {
+        // Gone by now: somebody removes it, which is no damage.
+        if (!isFault(error) || (error.kind !== 'integrity' && error.kind !== 'not-found')) {
+          throw error;
+        }
+        if (error.kind === 'integrity') {
+          found.push({ name, fault: error });
+        }
+      }
+    }
+    return found;
+  }
+
   /** The newest point of a VM that is sealed, not retired and whole: what the next one builds on. */
   async newest(vmId: string, signal: AbortSignal): Promise<StoredPoint | undefined> {
     for (const name of (await this.sealed(signal, vmId)).reverse()) {

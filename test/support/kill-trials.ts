@@ -161,6 +161,8 @@ export async function provePoints(store: ObjectStore): Promise<number> {
   }
   const vault = await openVault(store);
   const points = await vault.points(signal);
+  // Lists leave out what cannot be read.
+  assert.deepEqual(await vault.inside.points.unreadable(signal), []);
   for (const { id } of points) {
     assert.deepEqual((await vault.verify(id, 3, { signal })).problems, []);
   }

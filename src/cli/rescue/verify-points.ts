@@ -50,7 +50,8 @@ export async function verifyPoints(
     const points =
       asked === undefined ? pointsOf(all, options) : [choosePoint(all, asked, options)];
     const reports = await verifyEach(cli, vault, points, level);
-    requireWhole(reports);
+    const unread = asked === undefined ? await unreadPoints(cli, vault, all, options) : [];
+    requireWhole(reports, unread);
     const text = wholeText(points, reports);
     return withSpending({ document: { points: reports }, text }, spending);
   });
@@ -80,13 +81,36 @@ async function verifyEach(
   return reports;
 }
 
-function requireWhole(reports: readonly VerifyReport[]): void {
-  const damaged = reports.filter(({ ok }) => !ok);
+/**
+ * Points that no list shows because they cannot be read themselves. Of which VM they were may not be known by its name
+ * any more; then they count.
+ */
+async function unreadPoints(
+  cli: Cli,
+  { inside }: Vault,
+  points: readonly RecoveryPoint[],
+  { vm, vmId }: WhichVm,
+): Promise<string[]> {
+  const names = new Map(points.map((point) => [point.vmId, point.vmName]));
+  const unread: string[] = [];
+  for (const { name, fault } of await inside.points.unreadable(cli.signal, vmId)) {
+    if (vm === undefined || (names.get(name.vmId) ?? vm) === vm) {
+      cli.sayLines(`${name.id} cannot be read: ${plainText(fault.message)}\n`);
+      unread.push(name.id);
+    }
+  }
+  return unread;
+}
+
+function requireWhole(reports: readonly VerifyReport[], unread: readonly string[]): void {
+  const found = reports.filter(({ ok }) => !ok).map(({ pointId }) => pointId);
+  const damaged = [...found, ...unread];
+  const verified = reports.length + unread.length;
   if (damaged.length > 0) {
     throw new Fault(
       'point.damaged',
-      `${String(damaged.length)} of ${count(reports.length, 'recovery point')} not whole: ${damaged.map(({ pointId }) => pointId).join(', ')}.`,
-      { damaged: damaged.length, verified: reports.length },
+      `${String(damaged.length)} of ${count(verified, 'recovery point')} not whole: ${damaged.join(', ')}.`,
+      { damaged: damaged.length, verified },
     );
   }
 }
