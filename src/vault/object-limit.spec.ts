@@ -1,7 +1,9 @@
 import { seededBytes } from '../../test/support/seeded-bytes.ts';
 import { backUp, createVault, openVault, signal, VM } from '../../test/support/vault-lab.ts';
 import { MemoryDisk } from '../disk/memory-disk.ts';
+import { SystemClock } from '../kernel/clock.ts';
 import { Holds } from './collect/holds.ts';
+import { VaultCopy } from './copy/vault-copy.ts';
 import { holdKey, numberedKey, pointKey, PREFIXES, retireKey, sealKey } from './layout.ts';
 import { objectBytesMax } from './object-limit.ts';
 import { MemoryObjectStore } from './object-stores/memory.ts';
@@ -23,11 +25,9 @@ describe('an object that is larger than any of its kind', () => {
       pointKey(VM.vmId, foreign),
       sealKey(VM.vmId, foreign),
       retireKey(VM.vmId, foreign),
-      `${retireKey(VM.vmId, point.id)}.ask`,
       holdKey(VM.vmId, foreign),
       numberedKey(PREFIXES.keys, 999_999),
       numberedKey(PREFIXES.aliases, 1),
-      numberedKey(PREFIXES.damaged, 1),
     ];
     for (const key of keys) {
       await store.put(key, oversized(key), signal);
@@ -42,6 +42,10 @@ describe('an object that is larger than any of its kind', () => {
       code: 'vault.point-corrupt',
     });
     await backUp(again, disk);
+    const target = new MemoryObjectStore();
+    const copied = new VaultCopy({ source: store, target, clock: new SystemClock() });
+    expect((await copied.run({ signal })).damaged.toSorted()).toEqual(keys.toSorted());
+    expect(await (await openVault(target)).points(signal)).toHaveLength(2);
     expect(await again.points(signal)).toHaveLength(2);
   });
 });

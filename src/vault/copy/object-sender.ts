@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
 import { Fault } from '../../kernel/fault.ts';
 import { parsePackKey } from '../layout.ts';
+import { objectBytesMax } from '../object-limit.ts';
 import type { ObjectEntry, ObjectKey, ObjectStore } from '../object-store.ts';
 import { packDamage } from './pack-check.ts';
 import type { Throttle } from './throttle.ts';
 
-/** No object of a vault is larger: docs/vault-format.md, section 1. */
-const OBJECT_BYTES_MAX = 256 * 1024 * 1024;
 /** What is read at once while a rate must be kept. */
 export const THROTTLED_BYTES = 4 * 1024 * 1024;
 
@@ -19,8 +18,9 @@ export interface SenderParts {
 }
 
 /**
- * `damaged`: sent as it is, and the source's own object does not match its checksums. `kept`: the
- * target has another object of that name, and it does not show that the source's is the right one.
+ * `damaged`: sent as it is, and the source's own object does not match its checksums. `kept`: not sent,
+ * because it is larger than any object of its kind, or because the target has another object of that
+ * name and nothing shows that the source's is the right one.
  */
 export type Sent = 'whole' | 'damaged' | 'kept' | 'vanished';
 
@@ -37,7 +37,7 @@ export class ObjectSender {
    * @throws Fault `copy.wrong-object`, `store.hash-mismatch` and what the stores throw
    */
   async send({ key, size }: ObjectEntry, exists: boolean, signal: AbortSignal): Promise<Sent> {
-    if (exists && parsePackKey(key) === undefined) {
+    if (size > objectBytesMax(key) || (exists && parsePackKey(key) === undefined)) {
       return 'kept';
     }
     const { data, damage } = await this.#readWhole({ key, size }, signal);
@@ -73,9 +73,6 @@ export class ObjectSender {
   /** At most as much as was listed: the source says how long an object is before it says what is in it. */
   async #read(key: ObjectKey, size: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
     const { throttle } = this.#parts;
-    if (size > OBJECT_BYTES_MAX) {
-      throw wrong(key, `it has ${size} bytes, more than any object of a vault`);
-    }
     if (!throttle.limits || size <= THROTTLED_BYTES) {
       await throttle.take(size, signal);
       return this.#range(key, { offset: 0, length: size, size }, signal);

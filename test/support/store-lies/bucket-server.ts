@@ -118,7 +118,7 @@ export function etagOf(content: Uint8Array): string {
 }
 
 /** The object, or the part of it that the header names. */
-export function objectAnswer(content: Uint8Array | undefined, range?: string): BucketAnswer {
+function objectAnswer(content: Uint8Array | undefined, range?: string): BucketAnswer {
   if (content === undefined) {
     return errorAnswer(404, 'NoSuchKey');
   }

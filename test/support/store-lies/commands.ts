@@ -12,7 +12,6 @@ import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
 import { MemoryProofLedger } from '../../../src/vault/proof/proof-ledger.ts';
 import { scrubVault } from '../../../src/vault/proof/scrub-vault.ts';
 import { repairVault } from '../../../src/vault/repair/repair.ts';
-import { copyObjects } from '../kill-lab.ts';
 import { seededBytes } from '../seeded-bytes.ts';
 import {
   backUp,
@@ -75,14 +74,6 @@ export async function newWorld(): Promise<World> {
   await opened.retire(retired, signal);
   await opened.close();
   return { vault, copy, disk, points, retired };
-}
-
-/** The same in other objects, to be changed. */
-export async function copyOfWorld(world: World): Promise<World> {
-  const [vault, copy] = [new MemoryObjectStore(), new MemoryObjectStore()];
-  await copyObjects(world.vault, vault);
-  await copyObjects(world.copy, copy);
-  return { ...world, vault, copy };
 }
 
 async function changedDisk(world: World): Promise<MemoryDisk> {
