@@ -92,7 +92,7 @@ export class UpkeepController {
     @Param('vault', { schema: VaultReference }) vault: string,
     @Body({ schema: StartCopy }) body: StartCopy,
   ): Promise<Job> {
-    return this.start('copy', vault, body);
+    return this.start('copy', vault, withoutUndefined(body));
   }
 
   /** Extends the locks of what recovery points need. */

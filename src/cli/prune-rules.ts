@@ -1,4 +1,5 @@
 import { type Command } from 'commander';
+import { PointId } from '../api/contract/references.ts';
 import { Fault } from '../kernel/fault.ts';
 import { parseBytes } from './amounts.ts';
 
@@ -11,6 +12,8 @@ export interface PruneRuleOptions {
   readonly grace?: string;
   readonly liveShare?: string;
   readonly rewrite?: string;
+  readonly thesePointsAreGone?: readonly string[];
+  readonly allPointsAreListed?: boolean;
 }
 
 export interface PruneRules {
@@ -18,6 +21,8 @@ export interface PruneRules {
   readonly graceMs?: number;
   readonly liveShare?: number;
   readonly rewriteBytes?: number;
+  readonly gonePoints?: string[];
+  readonly allPointsAreListed?: boolean;
 }
 
 export function withPruneRules(command: Command): Command {
@@ -25,11 +30,20 @@ export function withPruneRules(command: Command): Command {
     .option('--young <hours>', 'leave newer packs alone: a backup may be about to need them', '24')
     .option('--grace <hours>', 'wait before anything is removed', '0')
     .option('--live-share <percent>', 'write packs anew of which less is needed', '60')
-    .option('--rewrite <amount>', 'read at most this much to write packs anew', '16G');
+    .option('--rewrite <amount>', 'read at most this much to write packs anew', '16G')
+    .option(
+      '--these-points-are-gone <ids...>',
+      'go on without these points, which should be there and are lost for good',
+    )
+    .option(
+      '--all-points-are-listed',
+      'you have looked, no point is missing: remove at once, although this machine has not known them for a day',
+    );
 }
 
 /** @throws Fault `request.invalid` */
-export function pruneRules({ young, grace, liveShare, rewrite }: PruneRuleOptions): PruneRules {
+export function pruneRules(options: PruneRuleOptions): PruneRules {
+  const { young, grace, liveShare, rewrite, thesePointsAreGone, allPointsAreListed } = options;
   const share = liveShare === undefined ? undefined : numberOf('--live-share', liveShare);
   if (share !== undefined && share > PERCENT) {
     throw new Fault('request.invalid', '--live-share takes a percentage up to 100.');
@@ -39,7 +53,18 @@ export function pruneRules({ young, grace, liveShare, rewrite }: PruneRuleOption
     ...(grace === undefined ? {} : { graceMs: numberOf('--grace', grace) * HOUR_MS }),
     ...(share === undefined ? {} : { liveShare: share / PERCENT }),
     ...(rewrite === undefined ? {} : { rewriteBytes: parseBytes('--rewrite', rewrite) }),
+    ...(thesePointsAreGone === undefined ? {} : { gonePoints: thesePointsAreGone.map(pointId) }),
+    ...(allPointsAreListed === true ? { allPointsAreListed } : {}),
   };
+}
+
+/** Whole ids: what is lost for good is not named by a beginning. */
+function pointId(text: string): string {
+  const id = text.toUpperCase();
+  if (!PointId.safeParse(id).success) {
+    throw new Fault('request.invalid', `--these-points-are-gone takes whole ids, not ${text}.`);
+  }
+  return id;
 }
 
 function numberOf(option: string, text: string): number {

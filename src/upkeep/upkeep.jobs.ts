@@ -36,6 +36,8 @@ export const UPKEEP_PARAMETERS = {
       graceMs: z.number().exactOptional(),
       liveShare: z.number().exactOptional(),
       rewriteBytes: z.number().exactOptional(),
+      gonePoints: z.array(z.string()).exactOptional(),
+      allPointsAreListed: z.boolean().exactOptional(),
     }),
   }),
   scrub: z.strictObject({
@@ -56,6 +58,7 @@ export const UPKEEP_PARAMETERS = {
     bytesPerSecond: z.number().optional(),
     readBack: z.boolean(),
     prune: z.boolean(),
+    gonePoints: z.array(z.string()).exactOptional(),
   }),
   keep: z.strictObject({ ...onVault, everything: z.boolean() }),
 } as const satisfies Record<UpkeepKind, z.ZodType>;

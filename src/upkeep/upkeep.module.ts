@@ -1,5 +1,6 @@
 import { Module, type OnModuleInit } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
+import { PointCatalog } from '../catalog/point-catalog.ts';
 import { PointProofs } from '../catalog/point-proofs.ts';
 import { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { UpkeepKind } from '../jobs/job.ts';
@@ -22,11 +23,17 @@ import { VaultSpace } from './vault-space.ts';
       inject: [RegisteredVaults, Log],
       useFactory: (vaults: RegisteredVaults, log: Log) => new PointRetention(vaults, log),
     },
-    ...[VaultSpace, StoreCare].map((service) => ({
-      provide: service,
+    {
+      provide: VaultSpace,
+      inject: [RegisteredVaults, PointCatalog],
+      useFactory: (vaults: RegisteredVaults, points: PointCatalog) =>
+        new VaultSpace(vaults, points),
+    },
+    {
+      provide: StoreCare,
       inject: [RegisteredVaults],
-      useFactory: (vaults: RegisteredVaults) => new service(vaults),
-    })),
+      useFactory: (vaults: RegisteredVaults) => new StoreCare(vaults),
+    },
     {
       provide: VaultProof,
       inject: [RegisteredVaults, PointProofs, ObjectStores],

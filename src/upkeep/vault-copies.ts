@@ -18,6 +18,8 @@ export interface CopyRequest extends UpkeepRequest {
   readonly readBack: boolean;
   /** Afterwards remove from the copy what the vault has given up and collected. */
   readonly prune: boolean;
+  /** Points of the copy that are gone for good. */
+  readonly gonePoints?: readonly string[];
 }
 
 export interface CopyCollaborators {
@@ -59,7 +61,7 @@ export class VaultCopies {
         ].filter((cost) => cost !== undefined);
         // In a place where nothing is yet, nothing can go.
         const isDue = prune && plan.present.objects > 0;
-        const pruned = isDue ? await pruneCopy(opened, { target, dryRun }, running) : undefined;
+        const pruned = isDue ? await pruneCopy(opened, { target, request }, running) : undefined;
         return { result: { ...facts(), plan, estimate, costs, ...(pruned && { prune: pruned }) } };
       }
       const report = await copy.run(running);
@@ -67,7 +69,7 @@ export class VaultCopies {
       if (!prune || fault !== undefined) {
         return { result: { ...facts(), report }, fault };
       }
-      const pruned = await pruneCopy(opened, { target, dryRun }, running);
+      const pruned = await pruneCopy(opened, { target, request }, running);
       return { result: { ...facts(), report, prune: pruned } };
     });
   }
@@ -76,7 +78,7 @@ export class VaultCopies {
 /** Removes from the copy what the vault has removed, and nothing that a point of the copy needs. @returns how much */
 async function pruneCopy(
   { vault, store, cacheFolder }: VaultApart,
-  { target, dryRun }: { readonly target: ObjectStore; readonly dryRun: boolean },
+  { target, request }: { readonly target: ObjectStore; readonly request: CopyRequest },
   running: Running,
 ): Promise<object> {
   const { clock, log } = vault.inside;
@@ -86,9 +88,9 @@ async function pruneCopy(
   const copy = held.adopt(await Vault.open(target, key, options, running.signal), (opened) =>
     opened.close(),
   );
-  const pruning = new CopyPruning(store, copy.inside, running);
+  const pruning = new CopyPruning(store, copy.inside, running, request);
   const plan = await pruning.plan();
-  if (!dryRun) {
+  if (!request.dryRun) {
     await pruning.run(plan);
   }
   const { points, packs, bytes, keptPacks } = plan;

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { PointCatalog } from '../catalog/point-catalog.ts';
 import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { CollectOptions } from '../vault/collect/collect-options.ts';
 import { collectVault } from '../vault/collect/collector.ts';
@@ -10,13 +11,19 @@ import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
 export interface PruneRequest extends UpkeepRequest {
   /** Only say what would be done. */
   readonly dryRun: boolean;
-  readonly rules: Pick<CollectOptions, 'youngMs' | 'graceMs' | 'liveShare' | 'rewriteBytes'>;
+  readonly rules: Pick<
+    CollectOptions,
+    'youngMs' | 'graceMs' | 'liveShare' | 'rewriteBytes' | 'gonePoints' | 'allPointsAreListed'
+  >;
 }
 
 /** What vaults hold, and the space of what was given up. */
 @Injectable()
 export class VaultSpace {
-  constructor(private readonly vaults: Pick<RegisteredVaults, 'openApart'>) {}
+  constructor(
+    private readonly vaults: Pick<RegisteredVaults, 'openApart'>,
+    private readonly points: Pick<PointCatalog, 'list'>,
+  ) {}
 
   /** What points take and would free, ratios, growth. @throws Fault `vault.collect-unsure` */
   async measure(request: UpkeepRequest, running: Running): Promise<object> {
@@ -28,9 +35,17 @@ export class VaultSpace {
   /**
    * Plans a collection, or carries one out. Collections may run anywhere else at the same time; one that is stopped is
    * gone on with by the next.
-   * @throws Fault `vault.collect-unsure`: then nothing was removed
+   * @throws Fault `vault.collect-unsure`, `vault.list-incomplete`, `vault.points-missing`, `vault.collect-unproven`:
+   *   then nothing was removed
    */
-  async prune({ dryRun, rules, ...request }: PruneRequest, running: Running): Promise<object> {
+  async prune(
+    { dryRun, rules: asked, ...request }: PruneRequest,
+    running: Running,
+  ): Promise<object> {
+    const catalogued = await this.points.list({ vaultId: request.vaultId });
+    // The lists of the vault are not believed alone.
+    const knownPoints = catalogued.map(({ point: { vmId, id } }) => ({ vmId, id }));
+    const rules = { ...asked, knownPoints };
     return onVault(this.vaults, request, running, async ({ vault, store }, spending) => {
       if (!dryRun) {
         return {

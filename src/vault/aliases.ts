@@ -96,6 +96,11 @@ export class Aliases {
     }
   }
 
+  /** Keys of the objects that were read. */
+  get keys(): ReadonlySet<ObjectKey> {
+    return this.#seen;
+  }
+
   /** How many are known: another number means that there are new ones. */
   get count(): number {
     return this.#count;

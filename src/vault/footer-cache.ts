@@ -2,8 +2,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, opendir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
+import type { Log } from '../kernel/log.ts';
 import { SystemClock } from '../kernel/clock.ts';
 import { systemCode } from '../kernel/fault.ts';
+import { PointRecord } from './absence/point-record.ts';
 import { IndexRuns } from './index/index-runs.ts';
 import { parsePackKey, type PackName } from './layout.ts';
 import type { ObjectKey } from './object-store.ts';
@@ -114,6 +116,11 @@ export class FooterCache {
   /** Sorted ids of most packs of those that have numbers. */
   async openRuns(numbers: PackNumbers): Promise<IndexRuns> {
     return IndexRuns.open(join(this.#folder, 'runs'), numbers, this.#clock.nowMs());
+  }
+
+  /** Which points the vault had when this machine looked last. */
+  pointRecord(log: Log): PointRecord {
+    return new PointRecord(this.#folder, log);
   }
 
   #path(key: ObjectKey, part = 'footers'): string {

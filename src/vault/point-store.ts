@@ -168,6 +168,11 @@ export class PointStore {
     return this.#retirements.all(signal, vmId);
   }
 
+  /** The same with their VMs. */
+  async retiredNames(signal: AbortSignal): Promise<PointName[]> {
+    return this.#retirements.names(signal);
+  }
+
   async exists({ vmId, id }: PointName, signal: AbortSignal): Promise<boolean> {
     return (
       (await this.#base.store.getRange(pointKey(vmId, id), { offset: 0, length: 1 }, signal)) !==

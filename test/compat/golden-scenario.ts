@@ -122,7 +122,10 @@ class Scenario {
     disk.write(0, seededBytes('later', 100_000));
     this.#points.push(await goldenPoint(vault, vm, FULL, this.#clock));
     await vault.retire(first.id, signal);
-    const options = { youngMs: 0, mergeCount: 1000, liveShare: 0.9 };
+    const options = {
+      ...{ youngMs: 0, mergeCount: 1000, liveShare: 0.9 },
+      allPointsAreListed: true,
+    };
     const report = await collectVault(vault.inside, options, { signal });
     assert(report.compactedPacks > 0 && report.removedPoints.length === 1);
   }
@@ -136,7 +139,10 @@ class Scenario {
       const vm = { ...name, disks: [oneDisk(5, 'root', disk)], files: {} };
       this.#points.push(await goldenPoint(vault, vm, FULL, this.#clock));
     }
-    const options = { youngMs: 0, mergeCount: 2, smallPackBytes: 16_000 };
+    const options = {
+      ...{ youngMs: 0, mergeCount: 2, smallPackBytes: 16_000 },
+      allPointsAreListed: true,
+    };
     const report = await collectVault(vault.inside, options, { signal });
     assert(report.mergedPacks >= 4);
   }

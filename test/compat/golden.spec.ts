@@ -244,7 +244,7 @@ describe.each(sources)('the golden vault %s', (name) => {
       await lab.document(['retire', point.id, '--yes']);
     }
     const pruned = await lab.document<{ report: { removedPoints: unknown[] } }>([
-      ...['prune', '--young', '0', '--yes'],
+      ...['prune', '--young', '0', '--all-points-are-listed', '--yes'],
     ]);
     const verified = await lab.document<{ points: { ok: boolean }[] }>(['verify']);
 

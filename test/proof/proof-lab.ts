@@ -227,7 +227,7 @@ export class ProofLab {
       const vault = await judges.Vault.open(copy, unlock, { workers: 0 }, signal);
       await judges.collectVault(
         vault.inside,
-        { youngMs: 0, mergeCount: 1000, liveShare: 0 },
+        { youngMs: 0, mergeCount: 1000, liveShare: 0, allPointsAreListed: true },
         { signal },
       );
       return this.#restore(await judges.Vault.open(copy, unlock, { workers: 0 }, signal));

@@ -48,7 +48,7 @@ describe('an old point, and somebody with the rights of a writer', () => {
 
     await collectVault(
       (await open(store)).inside,
-      { youngMs: 0, mergeCount: 1000, liveShare: 0 },
+      { youngMs: 0, mergeCount: 1000, liveShare: 0, allPointsAreListed: true },
       { signal },
     );
 
@@ -63,7 +63,7 @@ describe('an old point, and somebody with the rights of a writer', () => {
 
     await collectVault(
       (await open(store)).inside,
-      { youngMs: 0, mergeCount: 1000, liveShare: 0 },
+      { youngMs: 0, mergeCount: 1000, liveShare: 0, allPointsAreListed: true },
       { signal },
     );
 

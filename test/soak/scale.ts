@@ -121,7 +121,7 @@ async function plan(folder: string): Promise<Report> {
   const place = await syntheticPlace(folder, packs);
   const vault = await openVault(place, { workers: 0 });
   const startMs = performance.now();
-  const found = await planPrune(vault.inside, [], {}, { signal });
+  const found = await planPrune(vault.inside, [], { allPointsAreListed: true }, { signal });
   const tookMs = performance.now() - startMs;
   const most = peak();
   await vault.close();

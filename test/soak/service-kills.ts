@@ -75,7 +75,7 @@ async function prune(): Promise<ServiceJob> {
   return {
     objects: store,
     route: 'pruneVault',
-    body: () => ({ dryRun: false, youngMs: 0, liveShare: 0.95 }),
+    body: () => ({ dryRun: false, youngMs: 0, liveShare: 0.95, allPointsAreListed: true }),
     remains: async (place) => {
       await requireDone(place.store);
       const left = Object.entries(await inventory(place.store));
@@ -90,7 +90,11 @@ async function copy(lab: KillLab): Promise<ServiceJob> {
   const before = new MemoryObjectStore();
   await copyObjects(store, before);
   await vault.retire(ids[0] ?? '', signal);
-  await collectVault(vault.inside, { youngMs: 0, abandonedMs: 0, liveShare: 1 }, { signal });
+  await collectVault(
+    vault.inside,
+    { youngMs: 0, abandonedMs: 0, liveShare: 1, allPointsAreListed: true },
+    { signal },
+  );
   return {
     objects: store,
     copy: before,

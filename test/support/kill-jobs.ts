@@ -23,9 +23,20 @@ const LOCK_DAYS = 1;
 const MINUTE_MS = 60_000;
 const LOCKS_PER_BATCH = 3;
 /** Everything that can be tidied is. */
-const ALL: CollectOptions = { youngMs: 0, mergeCount: 3, smallPackBytes: 100_000, liveShare: 0.95 };
+const ALL: CollectOptions = {
+  youngMs: 0,
+  mergeCount: 3,
+  smallPackBytes: 100_000,
+  liveShare: 0.95,
+  allPointsAreListed: true,
+};
 /** Also what dead writers left, and the last dead byte. */
-const LEFTOVERS: CollectOptions = { youngMs: 0, abandonedMs: 0, liveShare: 1 };
+const LEFTOVERS: CollectOptions = {
+  youngMs: 0,
+  abandonedMs: 0,
+  liveShare: 1,
+  allPointsAreListed: true,
+};
 
 /** `rescue import`: the second point of a VM, with three new packs. */
 async function importJob(lab: KillLab): Promise<KillJob> {

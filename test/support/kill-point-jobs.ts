@@ -12,7 +12,12 @@ import { createVault, openVault, signal } from './vault-lab.ts';
 
 const NOT_FOUND = 4;
 /** Nothing is spared because it is young, and no byte because it is only one. */
-const ALL: CollectOptions = { youngMs: 0, abandonedMs: 0, liveShare: 1 };
+const ALL: CollectOptions = {
+  youngMs: 0,
+  abandonedMs: 0,
+  liveShare: 1,
+  allPointsAreListed: true,
+};
 
 async function vaultWithPoints(
   count: number,

@@ -221,7 +221,11 @@ async function takeAndForget(
 }
 
 async function collect(vault: Vault, options: CollectOptions): Promise<void> {
-  await collectVault(vault.inside, { youngMs: 0, mergeCount: 1000, ...options }, { signal });
+  await collectVault(
+    vault.inside,
+    { youngMs: 0, mergeCount: 1000, allPointsAreListed: true, ...options },
+    { signal },
+  );
 }
 
 const keep = async (content: string): Promise<string> => Promise.resolve(content);

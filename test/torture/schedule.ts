@@ -310,6 +310,8 @@ class Schedule {
         vault.inside,
         {
           youngMs: 0,
+          // The lists of this store are true, and what the machines remember is not what is tried here.
+          allPointsAreListed: true,
           abandonedMs: this.#random(2) === 0 ? 0 : 7 * DAY_MS,
           liveShare: this.#random(2) === 0 ? 1 : 0.6,
           smallPackBytes: this.#random(2) === 0 ? 64 * 1024 : 0,

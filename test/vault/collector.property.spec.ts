@@ -125,6 +125,7 @@ class World {
     let step = 0;
     const options: CollectOptions = {
       youngMs: 0,
+      allPointsAreListed: true,
       mergeCount: 2 + this.random(4),
       smallPackBytes: 64 * 1024,
       liveShare: this.random(2) === 0 ? 0.6 : 0.95,
@@ -204,8 +205,8 @@ describe('collections, backups, merges and deaths in any order', () => {
     for (const { point } of world.kept.values()) {
       await host.retire(point.id, signal);
     }
-    await collectVault(host.inside, { youngMs: 0 }, { signal });
-    await collectVault(host.inside, { youngMs: 0 }, { signal });
+    await collectVault(host.inside, { youngMs: 0, allPointsAreListed: true }, { signal });
+    await collectVault(host.inside, { youngMs: 0, allPointsAreListed: true }, { signal });
     expect((await keysOf(world.store)).filter((key) => !PERMANENT.test(key))).toEqual([]);
   });
 });

@@ -30,7 +30,13 @@ import { revivePoint } from '../../src/vault/collect/reviving.ts';
 
 /* Each rule of docs/vault-format.md, section 10.1, with what goes wrong without it. */
 
-const ALL: CollectOptions = { youngMs: 0, mergeCount: 2, smallPackBytes: 100_000, liveShare: 0.95 };
+const ALL: CollectOptions = {
+  youngMs: 0,
+  mergeCount: 2,
+  smallPackBytes: 100_000,
+  liveShare: 0.95,
+  allPointsAreListed: true,
+};
 const ONE_PACK = { parameters: { packBytes: 2 ** 20 } };
 
 class Died extends Error {}

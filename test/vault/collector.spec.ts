@@ -22,7 +22,7 @@ import { CondemnedLists } from '../../src/vault/collect/condemned-lists.ts';
 import { planPrune } from '../../src/vault/collect/prune-plan.ts';
 
 /** Nothing is young, and nothing is merged unless a test wants it. */
-const AT_ONCE: CollectOptions = { youngMs: 0, mergeCount: 1000 };
+const AT_ONCE: CollectOptions = { youngMs: 0, mergeCount: 1000, allPointsAreListed: true };
 
 async function collect(vault: Vault, options: CollectOptions = {}): Promise<CollectReport> {
   return collectVault(vault.inside, { ...AT_ONCE, ...options }, { signal });

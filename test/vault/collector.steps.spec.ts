@@ -19,7 +19,13 @@ const LARGE = { vmId: 'large', vmName: 'large' };
 const GONE = { vmId: 'gone', vmName: 'gone' };
 const PERMANENT = /^(fmt|keys|retire|gc|alias|hold)\//;
 /** Everything that can be tidied is. */
-const ALL: CollectOptions = { youngMs: 0, mergeCount: 3, smallPackBytes: 100_000, liveShare: 0.95 };
+const ALL: CollectOptions = {
+  youngMs: 0,
+  mergeCount: 3,
+  smallPackBytes: 100_000,
+  liveShare: 0.95,
+  allPointsAreListed: true,
+};
 
 class Died extends Error {}
 
@@ -89,8 +95,8 @@ async function expectEmptiable({ store, kept }: Scene): Promise<void> {
   for (const { point } of kept) {
     await vault.retire(point.id, signal);
   }
-  await collectVault(vault.inside, { youngMs: 0 }, { signal });
-  await collectVault(vault.inside, { youngMs: 0 }, { signal });
+  await collectVault(vault.inside, { youngMs: 0, allPointsAreListed: true }, { signal });
+  await collectVault(vault.inside, { youngMs: 0, allPointsAreListed: true }, { signal });
   const left = (await Array.fromAsync(store.list('', signal))).map(({ key }) => key);
   expect(left.filter((key) => !PERMANENT.test(key))).toEqual([]);
 }

@@ -41,7 +41,7 @@ describe('CopyPruning', () => {
     for (const { id } of points.slice(0, 2)) {
       await vault.retire(id, signal);
     }
-    await collectVault(vault.inside, { youngMs: -60_000 }, running);
+    await collectVault(vault.inside, { youngMs: -60_000, allPointsAreListed: true }, running);
     return { source, target, disk, left: points.slice(2) };
   };
 

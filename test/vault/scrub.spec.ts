@@ -226,7 +226,8 @@ describe('scrub', () => {
       point = await backUp(vault, disk);
     }
     const parts = { ...vault.inside, clock: new StandingClock() };
-    const rules = { youngMs: 0, mergeCount: 4, smallPackBytes: 200_000 };
+    const merging = { youngMs: 0, mergeCount: 4, smallPackBytes: 200_000 };
+    const rules = { ...merging, allPointsAreListed: true };
     await collectVault(vault.inside, rules, { signal });
     const packs = await keysOf(store, 'd/');
     const ledger = new MemoryProofLedger();

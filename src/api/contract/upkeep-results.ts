@@ -85,9 +85,21 @@ export const ReviveResult = z
   .meta({ id: 'ReviveResult' });
 export type ReviveResult = z.infer<typeof ReviveResult>;
 
+const standing = {
+  /** Points that count, and of how many VMs. */
+  standingPoints: Count,
+  vms: Count,
+  /**
+   * Nothing is removed before then, because the points have not been known for a day; `never` where nothing can be
+   * remembered.
+   */
+  waitsUntilMs: z.union([z.number(), z.literal('never')]).optional(),
+};
+
 export const PrunePlan = z
   .object({
     points: z.array(PointName).readonly(),
+    ...standing,
     removedPacks: Count,
     compactedPacks: Count,
     deadSlots: Count,
@@ -103,6 +115,7 @@ export type PrunePlan = z.infer<typeof PrunePlan>;
 export const PruneReport = z
   .object({
     removedPoints: z.array(PointName).readonly(),
+    ...standing,
     givenUpPoints: z.array(PointName).readonly(),
     removedPacks: Count,
     compactedPacks: Count,

@@ -31,6 +31,13 @@ export const StartPrune = z
     liveShare: z.number().min(0).max(1).optional(),
     /** What that may read. Default 16 GiB. */
     rewriteBytes: ByteCount.optional(),
+    /** Points that should be in the vault and are gone for good: without them it goes on. */
+    gonePoints: z.array(PointId).max(1000).optional(),
+    /**
+     * All points that should be there are listed, somebody has looked: then nothing waits until the service has known
+     * them for a day. If that is wrong, what the lists leave out is lost.
+     */
+    allPointsAreListed: z.boolean().optional(),
   })
   .meta({ id: 'StartPrune' });
 export type StartPrune = z.infer<typeof StartPrune>;
@@ -80,6 +87,8 @@ export const StartCopy = z
     readBack: z.boolean().default(false),
     /** Afterwards remove from the copy what a prune has removed from the vault. */
     prune: z.boolean().default(false),
+    /** Points that should be in the copy and are gone for good: without them `prune` goes on. */
+    gonePoints: z.array(PointId).max(1000).optional(),
   })
   .meta({ id: 'StartCopy' });
 export type StartCopy = z.infer<typeof StartCopy>;

@@ -36,6 +36,7 @@ interface CopyOptions extends UpkeepOptions, PlaceOptions {
   readonly limitRate?: string;
   readonly readBack?: boolean;
   readonly prune?: boolean;
+  readonly thesePointsAreGone?: readonly string[];
   readonly yes?: boolean;
   readonly dryRun?: boolean;
 }
@@ -109,6 +110,10 @@ function addCopy(job: AddJob, cli: Cli): void {
     .option('--limit-rate <amount>', 'bytes per second on average: 500K, 20M')
     .option('--read-back', 'read every object back from the copy and compare it')
     .option('--prune', 'then remove from the copy what a prune has removed from the vault')
+    .option(
+      '--these-points-are-gone <ids...>',
+      'for --prune: go on without these points, which should be in the copy and are lost for good',
+    )
     .option('--yes', 'do not ask')
     .option('--dry-run', 'say what would be copied and what it would cost, and stop')
     .action(async (name: string, destination: string, options: CopyOptions) => {
@@ -122,7 +127,7 @@ async function copy(
   destination: string,
   options: CopyOptions,
 ): Promise<Outcome> {
-  const { limitRate, readBack, dryRun, prune } = options;
+  const { limitRate, readBack, dryRun, prune, thesePointsAreGone } = options;
   if (prune === true && dryRun !== true) {
     const question = `Remove from ${destination} what the vault has given up, when all is copied?`;
     await cli.confirm(question, options);
@@ -133,6 +138,7 @@ async function copy(
     to: placeOf(cli, destination, options),
     readBack: readBack === true,
     prune: prune === true,
+    ...pruneRules({ ...(thesePointsAreGone && { thesePointsAreGone }) }),
     ...(limitRate === undefined ? {} : { bytesPerSecond: parseBytes('--limit-rate', limitRate) }),
   };
   return await runJob(cli, { route: 'copyVault', vault, body }, options);

@@ -24,7 +24,7 @@ export function upkeepText(result: UpkeepResult, time: ShowTime): string {
     case 'revive':
       return `${result.revived} is back as ${result.pointId}.\n`;
     case 'prune':
-      return pruneText(result);
+      return pruneText(result, time);
     case 'scrub':
       return damageText(result.report) + scrubText(result.report, result.points, time);
     case 'repair':
@@ -36,10 +36,13 @@ export function upkeepText(result: UpkeepResult, time: ShowTime): string {
   }
 }
 
-function pruneText({ plan, cost, report }: Extract<Result, { kind: 'prune' }>): string {
+function pruneText(
+  { plan, cost, report }: Extract<Result, { kind: 'prune' }>,
+  time: ShowTime,
+): string {
   return [
-    plan === undefined ? '' : prunePlanText(plan, cost),
-    report === undefined ? '' : pruneReportText(report),
+    plan === undefined ? '' : prunePlanText(plan, cost, time),
+    report === undefined ? '' : pruneReportText(report, time),
   ].join('');
 }
 

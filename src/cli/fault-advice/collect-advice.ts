@@ -17,4 +17,20 @@ export const COLLECT_ADVICE = {
     data: 'Nothing was removed.',
     next: 'Verify the point that the message names; repair it from a copy, or give it up, then collect again.',
   },
+  'vault.collect-unproven': {
+    happened:
+      'Most of the vault would be removed, and no recovery point that was given up explains why.',
+    data: 'Nothing was removed. Either the store does not list all recovery points, or backups that never ended left this behind.',
+    next: 'Look with "hyperkeep rescue points" whether every point that should be there is listed. If so, prune with --all-points-are-listed; if not, try again later, or compare with a copy.',
+  },
+  'vault.list-incomplete': {
+    happened: 'A list that the store gave leaves out objects that are there.',
+    data: 'Nothing was removed. The objects that the list leaves out are in the store.',
+    next: 'Run it again later. If it stays so, look at the store and at every proxy before it: "hyperkeep rescue probe" tries what it can do.',
+  },
+  'vault.points-missing': {
+    happened: 'Recovery points that should be in the vault are not there, and nobody gave them up.',
+    data: 'Nothing was removed, so what the missing points need is still there; they themselves may be lost.',
+    next: 'Look who removed them, and bring them back from a copy with "hyperkeep rescue repair --copy". If they are lost for good, prune with --these-points-are-gone and their ids.',
+  },
 } as const;

@@ -5,6 +5,7 @@ import { type ObjectStore } from '../../vault/object-store.ts';
 import { Vault } from '../../vault/vault.ts';
 import { type Spending } from '../../vault/budget/spending.ts';
 import { parseBytes } from '../amounts.ts';
+import { pruneRules } from '../prune-rules.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import {
@@ -28,6 +29,7 @@ export interface CopyOptions extends CommonOptions, SpendingOptions {
   readonly limitRate?: string;
   readonly readBack?: boolean;
   readonly prune?: boolean;
+  readonly thesePointsAreGone?: readonly string[];
   readonly recoveryFile?: string;
   readonly yes?: boolean;
   readonly dryRun?: boolean;
@@ -92,7 +94,8 @@ async function pruned(
     (opened) => opened.close(),
   );
   using meter = cli.meter();
-  const pruning = new CopyPruning(source, vault.inside, { signal, report: meter.report });
+  const running = { signal, report: meter.report };
+  const pruning = new CopyPruning(source, vault.inside, running, pruneRules(options));
   const plan = await pruning.plan();
   const { points, packs, bytes, keptPacks } = plan;
   const amount = { points: points.length, packs: packs.length, bytes, keptPacks };

@@ -97,6 +97,10 @@ function addCopy(rescue: Command, cli: Cli): void {
       '--prune',
       'remove from the copy what a collection removed from the vault; needs its key',
     )
+    .option(
+      '--these-points-are-gone <ids...>',
+      'for --prune: go on without these points, which should be in the copy and are lost for good',
+    )
     .option('--recovery-file <path>', 'for --prune: open the copy with this file')
     .option('--yes', 'remove without asking')
     .option('--dry-run', 'say what would be copied and what it would cost, and stop')

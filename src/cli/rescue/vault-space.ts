@@ -24,16 +24,17 @@ export async function prune(cli: Cli, options: PruneOptions): Promise<Outcome> {
     const running = { signal: cli.signal, report: meter.report };
     const plan = await planPrune(vault.inside, [], rules, running);
     const cost = spending.costOf(estimatePrune(plan), base.store.location);
-    const text = prunePlanText(plan, cost);
+    const time = (timeMs: number): string => cli.time(timeMs);
+    const text = prunePlanText(plan, cost, time);
     const planned = cost === undefined ? { plan } : { plan, cost };
-    if (options.dryRun === true) {
+    if (options.dryRun === true || plan.waitsUntilMs !== undefined) {
       return withSpending({ document: planned, text: `${text}Nothing was changed.\n` }, spending);
     }
     cli.sayLines(text);
     await cli.confirm('Remove what no recovery point needs?', options);
     const report = await collectVault(vault.inside, rules, running);
     const document = { ...planned, report };
-    return withSpending({ document, text: pruneReportText(report) }, spending);
+    return withSpending({ document, text: pruneReportText(report, time) }, spending);
   });
 }
 

@@ -2,20 +2,40 @@ import { type Cost } from '../../api/contract/spending.ts';
 import { type PrunePlan, type PruneReport } from '../../api/contract/upkeep-results.ts';
 import { formatBytes } from '../../kernel/bytes.ts';
 import { count } from '../quantities.ts';
+import { type ShowTime } from './show-time.ts';
 import { costText } from './spending-text.ts';
 
 /** What a collection would do. */
-export function prunePlanText(plan: PrunePlan, cost: Cost | undefined): string {
+export function prunePlanText(plan: PrunePlan, cost: Cost | undefined, time: ShowTime): string {
   const { get, put, remove } = plan.requests;
   const money = cost === undefined ? '' : `; about ${costText(cost)}`;
   return [
-    `${count(plan.points.length, 'recovery point')} given up.\n`,
+    `${standingText(plan)}; ${count(plan.points.length, 'recovery point')} given up.\n`,
     `${count(plan.removedPacks, 'pack')} to remove, ${count(plan.compactedPacks, 'pack')} to write anew: frees about ${formatBytes(plan.removedBytes - plan.writtenBytes)} (${count(plan.deadSlots, 'chunk')}).\n`,
     `About ${String(get)} GET, ${String(put)} PUT, ${String(remove)} DELETE; reads ${formatBytes(plan.readBytes)}, writes ${formatBytes(plan.writtenBytes)}${money}.\n`,
     plan.deadBytesLeft > 0
       ? `${formatBytes(plan.deadBytesLeft)} that nothing needs stay: in packs that are young or mostly needed.\n`
       : '',
+    waitingText(plan, time),
   ].join('');
+}
+
+/** For people who know how many there should be. */
+function standingText({ standingPoints, vms }: PrunePlan | PruneReport): string {
+  const verb = standingPoints === 1 ? 'stands' : 'stand';
+  return `${count(standingPoints, 'recovery point')} of ${count(vms, 'VM')} ${verb}`;
+}
+
+/** Why nothing is removed yet, and what makes it go. */
+function waitingText({ waitsUntilMs }: PrunePlan | PruneReport, time: ShowTime): string {
+  if (waitsUntilMs === undefined) {
+    return '';
+  }
+  const when =
+    waitsUntilMs === 'never'
+      ? 'it has no cache to remember them in'
+      : `prune again after ${time(waitsUntilMs)}`;
+  return `This machine has not known the recovery points of this vault for a day, so nothing is removed yet: ${when}. If no point is missing above, --all-points-are-listed removes at once.\n`;
 }
 
 /** True if carrying the plan out would change anything. */
@@ -24,15 +44,20 @@ export function isWorthPruning({
   removedPacks,
   compactedPacks,
   deadSlots,
+  waitsUntilMs,
 }: PrunePlan): boolean {
-  return points.length + removedPacks + compactedPacks + deadSlots > 0;
+  const changes = points.length + removedPacks + compactedPacks + deadSlots;
+  return waitsUntilMs === undefined && changes > 0;
 }
 
 /** What a collection did. */
-export function pruneReportText(report: PruneReport): string {
+export function pruneReportText(report: PruneReport, time: ShowTime): string {
+  if (report.waitsUntilMs !== undefined) {
+    return `Nothing was removed; ${standingText(report)}.\n${waitingText(report, time)}`;
+  }
   const freed = report.removedBytes - report.writtenBytes;
   return [
-    `Freed ${formatBytes(Math.max(0, freed))}: ${count(report.removedPacks, 'pack')} removed, ${count(report.compactedPacks, 'pack')} written anew, ${count(report.mergedPacks, 'pack')} merged; ${count(report.removedPoints.length, 'recovery point')} gone.\n`,
+    `Freed ${formatBytes(Math.max(0, freed))}: ${count(report.removedPacks, 'pack')} removed, ${count(report.compactedPacks, 'pack')} written anew, ${count(report.mergedPacks, 'pack')} merged; ${count(report.removedPoints.length, 'recovery point')} gone. ${standingText(report)}.\n`,
     report.refusedRemovals > 0
       ? `The store did not let go of ${count(report.refusedRemovals, 'object')}: under object lock, or for lack of a permission. The next prune tries again.\n`
       : '',

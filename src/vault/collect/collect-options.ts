@@ -7,6 +7,7 @@ import type { ObjectKey } from '../object-store.ts';
 import type { VaultBase } from '../packs.ts';
 import type { PointName } from '../retirements.ts';
 import type { PointStore } from '../point-store.ts';
+import type { Ulid } from '../ulid.ts';
 import type { WorkerPool } from '../worker-pool.ts';
 
 /** What marking needs of a vault: `Vault.inside` has it all. */
@@ -64,6 +65,15 @@ export interface CollectOptions {
    * read once for each. Default 2 MiB per TiB of packs, at least 16 MiB.
    */
   readonly markingBytes?: number;
+  /** Points that should be there and are gone for good: the collection goes on without them. */
+  readonly gonePoints?: readonly Ulid[];
+  /** Points of which the caller knows otherwise, from a catalog: each is there, or was given up. */
+  readonly knownPoints?: readonly PointName[];
+  /**
+   * Somebody has looked: all points that should be there are listed. Then this machine need not have known them for a
+   * day, and what nothing needs may be most of the vault. If that is wrong, what the lists leave out is lost.
+   */
+  readonly allPointsAreListed?: boolean;
   /** Awaited at each step; what it throws ends the collection there, as the death of the process would. */
   readonly onStep?: (step: CollectStep, key?: ObjectKey) => Promise<void>;
   /** Waits for the grace time. */
@@ -73,6 +83,14 @@ export interface CollectOptions {
 /** What a collection did. */
 export interface CollectReport {
   readonly removedPoints: readonly PointName[];
+  /** Points that count, and of how many VMs. */
+  readonly standingPoints: number;
+  readonly vms: number;
+  /**
+   * This machine has not known the points for long enough: nothing was removed, and nothing is before then. `never`
+   * if it has no cache to remember them in.
+   */
+  readonly waitsUntilMs?: number | 'never';
   /** Unsealed points that were given up: asked for by their writers, or left behind. */
   readonly givenUpPoints: readonly PointName[];
   /** Lists of condemned slots that this run wrote, and those of runs that died which it carried out. */
@@ -95,7 +113,18 @@ export interface CollectReport {
 const HOUR_MS = 3_600_000;
 const GIBIBYTE = 2 ** 30;
 
-export type CollectRules = Required<Omit<CollectOptions, 'onStep' | 'wait' | 'markingBytes'>>;
+export type CollectRules = Required<
+  Pick<
+    CollectOptions,
+    | 'youngMs'
+    | 'graceMs'
+    | 'abandonedMs'
+    | 'liveShare'
+    | 'rewriteBytes'
+    | 'smallPackBytes'
+    | 'mergeCount'
+  >
+>;
 
 const MARKING_BYTES_MIN = 16 * 2 ** 20;
 /** Why so little: docs/decisions/0059. */

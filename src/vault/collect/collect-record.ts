@@ -17,7 +17,14 @@ type Growing<T> = { -readonly [K in keyof T]: T[K] };
 /** Numbers of a report that grow while a collection runs. */
 type Counts = Omit<
   CollectReport,
-  'removedPoints' | 'givenUpPoints' | 'condemnedLists' | 'carriedOutLists' | 'damagedPacks'
+  | 'removedPoints'
+  | 'givenUpPoints'
+  | 'condemnedLists'
+  | 'carriedOutLists'
+  | 'damagedPacks'
+  | 'standingPoints'
+  | 'vms'
+  | 'waitsUntilMs'
 >;
 
 /** Removes objects, step by step, and keeps count of what was done. */

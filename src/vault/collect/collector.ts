@@ -18,6 +18,9 @@ import {
   markingBytes,
   refuseUncollectable,
 } from './collect-options.ts';
+import { ProvenPoints } from '../absence/proven-points.ts';
+import { giveUpAbandoned, giveUpUnreadable } from './abandoned.ts';
+import { believe, type Belief } from '../absence/believing.ts';
 import { CollectRecord } from './collect-record.ts';
 import { compact, dropGenerations, openListed } from './compaction.ts';
 import { CondemnedLists } from './condemned-lists.ts';
@@ -32,7 +35,8 @@ import { RootMarking, type MarkedRoots } from './root-marking.ts';
 /**
  * Gives the space of retired points back: docs/vault-format.md, section 10. Any number of collections and
  * backups may run at once, on any machines; one that dies is continued by the next.
- * @throws Fault `vault.collect-unsure` if it cannot read all that is needed: then nothing was removed
+ * @throws Fault `vault.collect-unsure` if it cannot read all that is needed, `vault.list-incomplete`,
+ *   `vault.points-missing`, `vault.collect-unproven` if lists are not to be believed: then nothing was removed
  */
 export async function collectVault(
   parts: RemovingParts,
@@ -52,11 +56,14 @@ class Collection {
   readonly #lists: CondemnedLists;
   readonly #roots: RootMarking;
   readonly #record: CollectRecord;
+  readonly #proven: ProvenPoints;
+  readonly #nodes: MapNodes;
   readonly #condemnedLists: ObjectKey[] = [];
   /** As of the first share: points that were retired, and lists to be carried out. */
   #retired: ReadonlySet<Ulid> | undefined;
   #open: readonly ObjectKey[] | undefined;
   #rewriteLeft: number;
+  #belief: Belief = { standingPoints: 0, vms: 0 };
 
   constructor(parts: RemovingParts, options: CollectOptions, running: Running) {
     const { base, format } = parts;
@@ -68,13 +75,16 @@ class Collection {
     this.#running = running;
     this.#packs = nodes.packs;
     this.#lists = new CondemnedLists(base);
-    this.#roots = new RootMarking(parts, nodes, running);
+    this.#nodes = nodes;
+    this.#proven = new ProvenPoints(parts, options, running.signal);
+    this.#roots = new RootMarking(parts, nodes, running, { proven: this.#proven });
     this.#rewriteLeft = this.#rules.rewriteBytes;
   }
 
   async run(): Promise<CollectReport> {
     const { signal } = this.#running;
-    const givenUpPoints = await this.#giveUp();
+    const { abandonedMs } = this.#rules;
+    const givenUpPoints = await giveUpAbandoned(this.#parts, this.#roots, abandonedMs, signal);
     const packs = await listPacks(this.#parts.base.store, signal);
     await this.#record.step('listed');
     await this.#lists.read(signal);
@@ -88,6 +98,7 @@ class Collection {
     }
     return {
       ...this.#record.counts,
+      ...this.#belief,
       givenUpPoints,
       removedPoints: this.#record.removedPoints,
       condemnedLists: this.#condemnedLists,
@@ -102,9 +113,18 @@ class Collection {
    */
   async #collectShare(packs: PackListing, from: number): Promise<number> {
     const { signal } = this.#running;
-    const giveUp = this.#giveUpUnreadable.bind(this);
+    const giveUp = async (point: PointName): Promise<boolean> =>
+      giveUpUnreadable(this.#parts, point, signal);
     const rules = { from, bytesMax: markingBytes(this.#options, packs.totalBytes) };
     const before = await this.#roots.mark({ giveUp, rules });
+    this.#belief = await believe({
+      ...{ parts: this.#parts, nodes: this.#nodes, packs, marked: before, signal },
+      ...{ options: this.#options, proven: this.#proven, youngMs: this.#rules.youngMs },
+      condemned: async () => this.#lists.slots,
+    });
+    if (this.#belief.waitsUntilMs !== undefined) {
+      return ALL_PACKS.to;
+    }
     this.#retired ??= new Set(before.dead.map(({ id }) => id));
     await this.#record.step('marked');
     await this.#condemn(packs, before);
@@ -132,37 +152,6 @@ class Collection {
     }
     await this.#tidy(packs, new DeadSlots(condemned, changes, now.marking), now.marking);
     return to;
-  }
-
-  /** Before `retire/` is listed: what writers asked for, and points that nobody will seal any more. */
-  async #giveUp(): Promise<PointName[]> {
-    const { base, points, clock } = this.#parts;
-    const { signal } = this.#running;
-    if (!base.keys.retention.canSign) {
-      return [];
-    }
-    const now = clock.nowMs();
-    for (const point of (await this.#roots.list()).roots) {
-      const isOld = ulidTimeMs(point.id) < now - this.#rules.abandonedMs;
-      // Only asked for here: its writer may put the seal at any moment, look whether anybody asked, and report
-      // success. Requests are answered when that is settled.
-      if (!point.isSealed && isOld && !(await this.#roots.isHeld(point))) {
-        await points.ask(point, now, signal);
-      }
-    }
-    return points.answerRequests(now, signal);
-  }
-
-  /** @returns false if it was sealed after all, or if only a holder of the retention key could do it */
-  async #giveUpUnreadable(point: PointName): Promise<boolean> {
-    const { base, points, clock } = this.#parts;
-    const { signal } = this.#running;
-    if (!base.keys.retention.canSign) {
-      return false;
-    }
-    await points.ask(point, clock.nowMs(), signal);
-    const givenUp = await points.answerRequests(clock.nowMs(), signal);
-    return givenUp.some(({ id }) => id === point.id);
   }
 
   /** G1. */

@@ -3,6 +3,7 @@ import { Fault, isFault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import { parseJson, require } from '../binary.ts';
 import { decodeControl, encodeControl, parseControlBody } from '../control-object.ts';
+import { gone } from '../excluded-slots.ts';
 import { holdEndKey, holdKey, parseHoldKey, PREFIXES } from '../layout.ts';
 import { HOLD_REASON_CHARACTERS_MAX } from '../limits.ts';
 import { getOrDamage } from '../object-limit.ts';
@@ -40,12 +41,13 @@ export class Holds {
     this.#log = log;
   }
 
-  /** All holds in force. A collector asks after it listed `retire/`. */
-  async list(signal: AbortSignal): Promise<Hold[]> {
+  /** All holds in force, or those on points of one VM. A collector asks after it listed `retire/`. */
+  async list(signal: AbortSignal, vmId?: string): Promise<Hold[]> {
     const holds: Hold[] = [];
     const ends = new Set<ObjectKey>();
     const keys: ObjectKey[] = [];
-    for await (const { key } of this.#base.store.list(PREFIXES.holds, signal)) {
+    const prefix = vmId === undefined ? PREFIXES.holds : `${PREFIXES.holds}${vmId}/`;
+    for await (const { key } of this.#base.store.list(prefix, signal)) {
       const name = parseHoldKey(key);
       if (name?.isEnd === true) {
         ends.add(key);
@@ -55,12 +57,21 @@ export class Holds {
     }
     for (const key of keys) {
       const hold = await this.#hold(key, signal);
+      if (hold === undefined && !this.#known.has(key)) {
+        throw gone(key);
+      }
       const end = holdEndKey(key);
       if (hold !== undefined && !(ends.has(end) && (await this.#isEnd(end, signal)))) {
         holds.push(hold);
       }
     }
     return holds;
+  }
+
+  /** A hold by its key, past all lists; undefined if it is not in force. */
+  async inForce(key: ObjectKey, signal: AbortSignal): Promise<Hold | undefined> {
+    const hold = parseHoldKey(key)?.isEnd === false ? await this.#hold(key, signal) : undefined;
+    return hold === undefined || (await this.#isEnd(holdEndKey(key), signal)) ? undefined : hold;
   }
 
   /**
@@ -128,7 +139,9 @@ export class Holds {
         readHoldEnd(this.#base, key, whole);
         return true;
       }) === true;
-    this.#ended.set(key, ended);
+    if (object !== undefined) {
+      this.#ended.set(key, ended);
+    }
     return ended;
   }
 

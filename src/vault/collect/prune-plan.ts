@@ -12,6 +12,9 @@ import {
   type CollectParts,
   type CollectRules,
 } from './collect-options.ts';
+import { ProvenPoints } from '../absence/proven-points.ts';
+import { believe, type Belief } from '../absence/believing.ts';
+import { CondemnedLists } from './condemned-lists.ts';
 import { openListed } from './compaction.ts';
 import { listPacks, totalSize, type ListedPack, type PackListing } from './pack-listing.ts';
 import { measurePoints } from './point-usage.ts';
@@ -23,6 +26,11 @@ import { RootMarking, type MarkedRoots } from './root-marking.ts';
 export interface PrunePlan {
   /** Points that are given up by then. */
   readonly points: readonly PlannedPoint[];
+  /** Points that count, and of how many VMs. */
+  readonly standingPoints: number;
+  readonly vms: number;
+  /** Nothing is removed before then; `CollectReport` says why. */
+  readonly waitsUntilMs?: number | 'never';
   /** Packs in which nothing is needed, and those that would be written anew. */
   readonly removedPacks: number;
   readonly compactedPacks: number;
@@ -50,7 +58,7 @@ const GET_BYTES = 2 * 1024 * 1024;
 
 /**
  * @param retire points that are taken as retired, beside those that are
- * @throws Fault `vault.collect-unsure`
+ * @throws Fault `vault.collect-unsure`, `vault.list-incomplete`, `vault.points-missing`, `vault.collect-unproven`
  */
 export async function planPrune(
   parts: CollectParts,
@@ -61,12 +69,28 @@ export async function planPrune(
   const nodes = MapNodes.forWalk(parts);
   const listing = await listPacks(parts.base.store, running.signal);
   const exclusive = await exclusiveBytes(parts, retire, running);
-  const roots = new RootMarking(parts, nodes, running, retire);
+  const { signal } = running;
+  // Giving points up removes nothing yet: what that would free needs no proof.
+  const proven = retire.length > 0 ? undefined : new ProvenPoints(parts, options, signal);
+  const roots = new RootMarking(parts, nodes, running, {
+    without: retire,
+    ...(proven && { proven }),
+  });
+  const condemned = new CondemnedLists(parts.base);
   const planning = new Planning(parts, nodes.packs, options, running);
   const bytesMax = markingBytes(options, listing.totalBytes);
   let dead: MarkedRoots['dead'] = [];
+  let belief: Belief = { standingPoints: 0, vms: 0 };
   for (let from = ALL_PACKS.from; from < ALL_PACKS.to;) {
     const marked = await roots.mark({ rules: { from, bytesMax } });
+    belief = await believe({
+      ...{ parts, nodes, packs: listing, marked, signal, options, proven },
+      youngMs: collectRules(options, parts.format.packBytes).youngMs,
+      condemned: async () => {
+        await condemned.read(signal);
+        return condemned.slots;
+      },
+    });
     await planning.share(listing, marked.marking);
     from = marked.marking.live.share.to;
     dead = marked.dead;
@@ -76,6 +100,7 @@ export async function planPrune(
   plan.requests.remove += dead.reduce((sum, { isSealed }) => sum + (isSealed ? 2 : 1), 0);
   return {
     ...plan,
+    ...belief,
     points: dead.map(({ vmId, id }) => {
       const bytes = exclusive.get(pointKey(vmId, id));
       return { vmId, id, ...(bytes === undefined ? {} : { exclusiveBytes: bytes }) };

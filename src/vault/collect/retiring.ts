@@ -16,9 +16,13 @@ export async function retirePoints(
   names: readonly PointName[],
   { signal }: Running,
 ): Promise<void> {
-  const held = new Map(
-    (await new Holds(base, log).list(signal)).map((hold) => [pointKey(hold.vmId, hold.id), hold]),
-  );
+  const holds = new Holds(base, log);
+  const inForce = await holds.list(signal);
+  // A list that leaves a hold out must not cost the point: lists of another prefix are asked too.
+  for (const vmId of new Set(names.map((name) => name.vmId))) {
+    inForce.push(...(await holds.list(signal, vmId)));
+  }
+  const held = new Map(inForce.map((hold) => [pointKey(hold.vmId, hold.id), hold]));
   for (const { vmId, id } of names) {
     const hold = held.get(pointKey(vmId, id));
     if (hold !== undefined) {

@@ -4,6 +4,9 @@ import type { MapNodes } from '../map-tree.ts';
 import type { PointDocument } from '../point-object.ts';
 import type { PointName } from '../retirements.ts';
 import type { Running } from '../vault-options.ts';
+import type { Aliases } from '../aliases.ts';
+import type { ProvenPoints } from '../absence/proven-points.ts';
+import type { ObjectKey } from '../object-store.ts';
 import type { CollectParts } from './collect-options.ts';
 import { Holds } from './holds.ts';
 import { Marking, type MarkingRules } from './marking.ts';
@@ -14,10 +17,19 @@ export interface MarkedRoots {
   readonly marking: Marking;
   readonly roots: readonly ListedPoint[];
   readonly dead: readonly ListedPoint[];
+  readonly listing: PointListing;
   /** Points whose maps were walked. */
   readonly walked: ReadonlySet<string>;
-  /** Aliases that the marking knows. */
+  /** Aliases that the marking knows, and the keys of their objects. */
   readonly aliases: number;
+  readonly aliasKeys: ReadonlySet<ObjectKey>;
+}
+
+export interface RootsOptions {
+  /** Points that are taken as retired: to find out what retiring them would free. */
+  readonly without?: readonly PointName[];
+  /** Who is about to remove something has the lists proven. */
+  readonly proven?: ProvenPoints;
 }
 
 type GiveUp = (point: ListedPoint) => Promise<boolean>;
@@ -34,6 +46,11 @@ export interface RootMarkingOptions {
   readonly rules?: MarkingRules;
 }
 
+interface MarkOnceOptions extends Omit<RootMarkingOptions, 'before'> {
+  /** Points that an earlier list showed. */
+  readonly known: readonly PointName[] | undefined;
+}
+
 /** Points can go while their maps are read; more often than this in a row is no chance. */
 const BEGINNINGS_MAX = 10;
 
@@ -45,27 +62,25 @@ export class RootMarking {
   readonly #holds: Holds;
   /** Points that are taken as retired: to find out what retiring them would free. */
   readonly #without: ReadonlySet<string>;
+  readonly #proven: ProvenPoints | undefined;
 
   constructor(
     parts: CollectParts,
     nodes: MapNodes,
     running: Running,
-    without: readonly PointName[] = [],
+    { without = [], proven }: RootsOptions = {},
   ) {
     this.#parts = parts;
     this.#nodes = nodes;
     this.#running = running;
     this.#holds = new Holds(parts.base, parts.log);
+    this.#proven = proven;
     this.#without = new Set(without.map(({ vmId, id }) => pointKey(vmId, id)));
   }
 
+  /** As they are listed: nothing may be removed because of it. */
   async list(): Promise<PointListing> {
-    const { roots, dead } = await listPoints(this.#parts, this.#holds, this.#running.signal);
-    const isWithout = ({ vmId, id }: PointName): boolean => this.#without.has(pointKey(vmId, id));
-    return {
-      roots: roots.filter((point) => !isWithout(point)),
-      dead: [...dead, ...roots.filter(isWithout)],
-    };
+    return listPoints(this.#parts, this.#holds, this.#running.signal);
   }
 
   async isHeld({ vmId, id }: PointName): Promise<boolean> {
@@ -85,7 +100,7 @@ export class RootMarking {
     const { before, ...others } = options;
     let start = before;
     for (let beginning = 0; beginning < BEGINNINGS_MAX; beginning++) {
-      const marked = await this.#markOnce(start, others);
+      const marked = await this.#markOnce(start, { ...others, known: before?.listing.roots });
       if (marked !== undefined) {
         return marked;
       }
@@ -98,37 +113,63 @@ export class RootMarking {
   /** @returns undefined if a point went in the middle */
   async #markOnce(
     before: MarkedRoots | undefined,
-    { giveUp = async () => false, rules }: RootMarkingOptions,
+    { giveUp = async () => false, rules, known }: MarkOnceOptions,
   ): Promise<MarkedRoots | undefined> {
     const { signal } = this.#running;
-    const { roots, dead } = await this.list();
-    const { aliases } = this.#nodes.packs;
-    await aliases.read(signal);
-    const [unreadable] = aliases.ignored;
-    if (unreadable !== undefined) {
-      throw unsure(`the alias object ${unreadable} is damaged`, undefined);
-    }
+    const { listing, roots, dead } = await this.#listed(known);
+    const aliases = await this.#aliases();
     const isSame = before?.aliases === aliases.count;
     const marking = isSame ? before.marking : new Marking(this.#nodes, aliases, signal, rules);
     const walked = new Set(isSame ? before.walked : []);
     const count = aliases.count;
+    const documents: Pick<PointDocument, 'vmId' | 'parent'>[] = [];
     for (const [index, root] of roots.entries()) {
       const key = pointKey(root.vmId, root.id);
       if (!walked.has(key)) {
-        if (!(await this.#walk(marking, root, giveUp))) {
+        const document = await this.#walk(marking, root, giveUp);
+        if (document === undefined) {
           return undefined;
         }
+        documents.push({ vmId: document.vmId, parent: document.parent });
         walked.add(key);
       }
       const doneBytes = index + 1;
       const totalBytes = roots.length;
       this.#running.report?.({ phase: 'marking', doneBytes, totalBytes, counted: 'points' });
     }
-    return { marking, roots, dead, walked, aliases: count };
+    await this.#proven?.proveParents(documents, listing);
+    return { marking, roots, dead, listing, walked, aliases: count, aliasKeys: aliases.keys };
   }
 
-  /** @returns false if the point is retired by now and could not be read */
-  async #walk(marking: Marking, root: ListedPoint, giveUp: GiveUp): Promise<boolean> {
+  async #listed(
+    known: readonly PointName[] | undefined,
+  ): Promise<Pick<MarkedRoots, 'listing' | 'roots' | 'dead'>> {
+    const listing = (await this.#proven?.list(this.#holds, known)) ?? (await this.list());
+    const isWithout = ({ vmId, id }: PointName): boolean => this.#without.has(pointKey(vmId, id));
+    return {
+      listing,
+      roots: listing.roots.filter((point) => !isWithout(point)),
+      dead: [...listing.dead, ...listing.roots.filter(isWithout)],
+    };
+  }
+
+  async #aliases(): Promise<Aliases> {
+    const { aliases } = this.#nodes.packs;
+    await aliases.read(this.#running.signal);
+    await this.#proven?.proveAliases(aliases.keys);
+    const [unreadable] = aliases.ignored;
+    if (unreadable !== undefined) {
+      throw unsure(`the alias object ${unreadable} is damaged`, undefined);
+    }
+    return aliases;
+  }
+
+  /** @returns undefined if the point is retired by now and could not be read */
+  async #walk(
+    marking: Marking,
+    root: ListedPoint,
+    giveUp: GiveUp,
+  ): Promise<PointDocument | undefined> {
     const { points } = this.#parts;
     const { signal } = this.#running;
     let document: PointDocument | undefined;
@@ -136,19 +177,19 @@ export class RootMarking {
       document = await readRoot(this.#parts, root, signal);
       if (document !== undefined) {
         await marking.point(document);
-        return true;
+        return document;
       }
     } catch (error) {
       if (!isFault(error) || error.kind !== 'integrity') {
         throw error;
       }
       if ((await points.isRetired(root, signal)) || (!root.isSealed && (await giveUp(root)))) {
-        return false;
+        return undefined;
       }
       throw unsure(`the recovery point ${root.id} cannot be read`, error);
     }
     if (await points.isRetired(root, signal)) {
-      return false;
+      return undefined;
     }
     throw unsure(`the recovery point ${root.id} went without being retired`, undefined);
   }

@@ -4,7 +4,7 @@ import type { ObjectKey } from '../object-store.ts';
 import { decodePoint, type PointDocument } from '../point-object.ts';
 import type { PointName } from '../retirements.ts';
 import type { CollectParts } from './collect-options.ts';
-import type { Holds } from './holds.ts';
+import type { Hold, Holds } from './holds.ts';
 
 /** What `s/` holds, as a collector sees it. */
 export interface PointListing {
@@ -12,6 +12,10 @@ export interface PointListing {
   readonly roots: readonly ListedPoint[];
   /** Retired and not held. */
   readonly dead: readonly ListedPoint[];
+  readonly retired: readonly PointName[];
+  readonly holds: readonly Hold[];
+  /** Seals without a point: a seal is put after its point, and removed before it. */
+  readonly strays: readonly PointName[];
 }
 
 export interface ListedPoint extends PointName {
@@ -28,25 +32,28 @@ export async function listPoints(
   holds: Holds,
   signal: AbortSignal,
 ): Promise<PointListing> {
-  const retired = await points.retired(signal);
+  const retired = await points.retiredNames(signal);
+  const retiredIds = new Set(retired.map(({ id }) => id));
   const listed = new Map<ObjectKey, ListedPoint>();
-  const seals = new Set<ObjectKey>();
+  const seals = new Map<ObjectKey, PointName>();
   for await (const { key, size } of base.store.list(PREFIXES.points, signal)) {
     const name = parsePointKey(key);
     if (name?.isSeal === true) {
-      seals.add(pointKey(name.vmId, name.id));
+      seals.set(pointKey(name.vmId, name.id), { vmId: name.vmId, id: name.id });
     } else if (name !== undefined) {
       listed.set(key, { vmId: name.vmId, id: name.id, isSealed: false, bytes: size });
     }
   }
-  const held = new Set((await holds.list(signal)).map(({ vmId, id }) => pointKey(vmId, id)));
+  const inForce = await holds.list(signal);
+  const held = new Set(inForce.map(({ vmId, id }) => pointKey(vmId, id)));
   const roots: ListedPoint[] = [];
   const dead: ListedPoint[] = [];
   for (const [key, point] of listed) {
-    const list = retired.has(point.id) && !held.has(key) ? dead : roots;
+    const list = retiredIds.has(point.id) && !held.has(key) ? dead : roots;
     list.push({ ...point, isSealed: seals.has(key) });
   }
-  return { roots, dead };
+  const strays = [...seals].filter(([key]) => !listed.has(key)).map(([, name]) => name);
+  return { roots, dead, retired, holds: inForce, strays };
 }
 
 /**

@@ -1,8 +1,16 @@
 import { isFault } from '../../kernel/fault.ts';
-import type { CollectParts } from '../collect/collect-options.ts';
+import type { CollectOptions, CollectParts } from '../collect/collect-options.ts';
 import { RootMarking, type MarkedRoots } from '../collect/root-marking.ts';
+import { ProvenPoints } from '../absence/proven-points.ts';
 import { ExcludedSlots } from '../excluded-slots.ts';
-import { parsePackKey, pointKey, PREFIXES, sealKey, type PackName } from '../layout.ts';
+import {
+  parsePackKey,
+  parsePointKey,
+  pointKey,
+  PREFIXES,
+  sealKey,
+  type PackName,
+} from '../layout.ts';
 import { MapNodes } from '../map-tree.ts';
 import type { ObjectEntry, ObjectKey, ObjectStore } from '../object-store.ts';
 import type { PackFooter } from '../pack-layout.ts';
@@ -31,12 +39,22 @@ export class CopyPruning {
   readonly #source: ObjectStore;
   readonly #target: CollectParts;
   readonly #running: Running;
+  readonly #options: Pick<CollectOptions, 'gonePoints'>;
   readonly #packs: Packs;
   readonly #excluded: ExcludedSlots;
 
-  /** @param target the copy, opened */
-  constructor(source: ObjectStore, target: CollectParts, running: Running) {
+  /**
+   * @param target the copy, opened
+   * @param options points of the copy that are gone for good
+   */
+  constructor(
+    source: ObjectStore,
+    target: CollectParts,
+    running: Running,
+    options: Pick<CollectOptions, 'gonePoints'> = {},
+  ) {
     this.#source = source;
+    this.#options = options;
     this.#target = target;
     this.#running = running;
     this.#packs = new Packs(target.base, target.cache, target.log);
@@ -45,13 +63,22 @@ export class CopyPruning {
 
   /**
    * Removes nothing.
-   * @throws Fault `vault.collect-unsure` if what the points of the copy need cannot all be read
+   * @throws Fault `vault.collect-unsure` if what the points of the copy need cannot all be read,
+   *   `vault.list-incomplete`, `vault.points-missing` if its lists are not to be believed
    */
   async plan(): Promise<CopyPrunePlan> {
     const { signal } = this.#running;
     await this.#excluded.readCondemned(signal);
     const nodes = new MapNodes(this.#target.base, this.#packs);
-    const marked = await new RootMarking(this.#target, nodes, this.#running).mark();
+    // Most points of the source are in the copy, and that is another store: what its list shows is a sign.
+    const likelyPoints = [...(await keysOf(this.#source, PREFIXES.points, signal))]
+      .map(parsePointKey)
+      .filter((name) => name !== undefined)
+      .filter(({ isSeal }) => !isSeal);
+    const options = { ...this.#options, likelyPoints };
+    const proven = new ProvenPoints(this.#target, options, signal);
+    const marked = await new RootMarking(this.#target, nodes, this.#running, { proven }).mark();
+    await proven.remember(marked.listing, marked.aliasKeys);
     const packs: ObjectEntry[] = [];
     let keptPacks = 0;
     for (const prefix of [PREFIXES.data, PREFIXES.metadata]) {

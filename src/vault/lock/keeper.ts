@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Fault, isFault } from '../../kernel/fault.ts';
 import type { BucketFeatures } from '../bucket-features.ts';
+import { ProvenPoints } from '../absence/proven-points.ts';
 import type { CollectParts } from '../collect/collect-options.ts';
 import { RootMarking } from '../collect/root-marking.ts';
 import { parsePackKey, parsePointKey, pointKey, PREFIXES } from '../layout.ts';
@@ -60,7 +61,7 @@ export interface KeepReport {
  * Extends the locks of what recovery points need, each object about once a month, counted by its name. Killed
  * anywhere, the next run goes on where it was. It looks at first versions only, so that what somebody put over
  * them neither hides them nor is locked in their place.
- * @throws Fault `vault.not-locked`
+ * @throws Fault `vault.not-locked`, `vault.list-incomplete` if the list of points leaves out what is there
  */
 export async function keepLocks(
   parts: CollectParts,
@@ -176,9 +177,11 @@ class Keeper {
     const parts = readingFrom(this.#parts, this.#first);
     const nodes = new MapNodes(parts.base, new Packs(parts.base, undefined, parts.log));
     try {
-      const { marking, roots } = await new RootMarking(parts, nodes, {
-        signal: this.#running.signal,
-      }).mark();
+      const { signal } = this.#running;
+      const { cache } = this.#parts;
+      // What a list leaves out would lose its lock.
+      const proven = new ProvenPoints({ ...parts, ...(cache && { cache }) }, {}, signal);
+      const { marking, roots } = await new RootMarking(parts, nodes, { signal }, { proven }).mark();
       const { live } = marking;
       const points = new Set(roots.map(({ vmId, id }) => pointKey(vmId, id)));
       return (key) => {

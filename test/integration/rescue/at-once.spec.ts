@@ -42,7 +42,7 @@ describe('two commands at once', () => {
     const words = ['--vm', 'pruned', '--vault', vault];
 
     const importing = lab.document(['import', image, ...words]);
-    const rules = ['--young', '0', '--grace', '0', '--yes'];
+    const rules = ['--young', '0', '--grace', '0', '--all-points-are-listed', '--yes'];
     for (let round = 0; round < 3; round += 1) {
       expect((await lab.rescue(['prune', ...rules, '--vault', vault])).exitCode).not.toBe(70);
     }

@@ -84,7 +84,15 @@ describe('rescue copy', () => {
       'short',
     ]);
     await lab.document(['retire', points[0]?.id ?? '', '--vault', 'short', '--yes']);
-    await lab.document(['prune', '--vault', 'short', '--young', '0', '--yes']);
+    await lab.document([
+      'prune',
+      '--vault',
+      'short',
+      '--young',
+      '0',
+      '--all-points-are-listed',
+      '--yes',
+    ]);
 
     const refused = await lab.rescue(words);
     expect(refused.exitCode).toBe(2);

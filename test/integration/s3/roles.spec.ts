@@ -160,7 +160,11 @@ describe('the roles of a vault, with the policies of docs/policies', () => {
     for (const { id } of points.slice(0, -1)) {
       await vault.retire(id, signal);
     }
-    const report = await collectVault(vault.inside, { youngMs: 0 }, { signal });
+    const report = await collectVault(
+      vault.inside,
+      { youngMs: 0, allPointsAreListed: true },
+      { signal },
+    );
     await vault.close();
 
     expect(report.removedPacks).toBeGreaterThan(0);
