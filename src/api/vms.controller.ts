@@ -57,7 +57,7 @@ export class VmsController {
     return view(await this.inventory.start(idOrName, signal));
   }
 
-  /** Answers when the VM is off. */
+  /** Answers when the VM is off, or with `wait` when its disks are one file each. */
   @Post(':vm/stop')
   @HttpCode(200)
   @ApiOkResponse({ standardSchema: Vm })
@@ -112,6 +112,13 @@ export class VmsController {
   }
 }
 
-function view({ id, name, status, definition, warnings }: VmSummary): Vm {
-  return { id, name, status, definition, warnings: [...warnings] };
+function view({ id, name, status, definition, warnings, unmerged }: VmSummary): Vm {
+  return {
+    id,
+    name,
+    status,
+    definition,
+    warnings: [...warnings],
+    unmerged: unmerged.map((disk) => ({ ...disk, files: [...disk.files] })),
+  };
 }

@@ -12,6 +12,29 @@ export type VmId = string;
 export type VmStatus =
   'running' | 'starting' | 'stopped' | 'paused' | 'io-error' | 'not-ours' | 'unknown';
 
+/** A disk of a VM that is off whose content is in more than one file. */
+export interface UnmergedDisk {
+  /** The disk's name; `nvram` for the variable store. */
+  readonly name: string;
+  /** The image that the definition names. It is not the whole disk. */
+  readonly path: string;
+  /** All files of the disk, lowest first. */
+  readonly files: readonly string[];
+  /** They are being made one file now. */
+  readonly isMerging: boolean;
+  /** Why they are not one file, for people. */
+  readonly why: string;
+  /** A command that copies the whole disk to the file COPY.qcow2. */
+  readonly copyCommand: string;
+}
+
+export interface StopOptions {
+  /** Powers off, without asking the guest. */
+  readonly force: boolean;
+  /** Returns only when the disks are one file each, or cannot be made so now. Default false. */
+  readonly wait?: boolean;
+}
+
 export interface VmSummary {
   readonly id: VmId;
   readonly name: string;
@@ -19,6 +42,8 @@ export interface VmSummary {
   readonly definition: VmDefinition;
   /** What an operator should know: `host disk full`, `disk was changed outside`. Empty when all is well. */
   readonly warnings: readonly string[];
+  /** Of a VM that is off; empty when the image of each disk is the whole disk. */
+  readonly unmerged: readonly UnmergedDisk[];
 }
 
 /** How trustworthy the instant is: file systems flushed and frozen, like a power cut, or powered off. */
@@ -138,15 +163,17 @@ export abstract class Engine {
 
   abstract start(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<void>;
 
-  /** Asks the guest to shut down and, when `force` or it does not within the limit, powers off. */
-  abstract stop(
-    vm: VmId,
-    options: { readonly force: boolean },
-    signal: AbortSignal,
-    claim?: Claim,
-  ): Promise<void>;
+  /**
+   * Asks the guest to shut down and, when `force` or it does not within the limit, powers off. Then
+   * the image of each disk is made the whole disk, in the background unless `wait`; a start does
+   * not wait for that.
+   */
+  abstract stop(vm: VmId, options: StopOptions, signal: AbortSignal, claim?: Claim): Promise<void>;
 
-  /** Puts the VM back to plain disks without Hyperkeep and forgets it; its disks stay. */
+  /**
+   * Puts the VM back to plain disks without Hyperkeep and forgets it; its disks stay.
+   * @throws Fault `engine.vm-running`, `engine.merge-failed`; it is still known then
+   */
   abstract release(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<VmDefinition>;
 
   /** Powers off and removes the VM with its disks and state. */

@@ -1,6 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { AcceptedDisk, AcceptOptions, Engine, VmSummary } from '../engines/engine.ts';
+import type {
+  AcceptedDisk,
+  AcceptOptions,
+  Engine,
+  VmSummary,
+  StopOptions,
+} from '../engines/engine.ts';
 import { Fault } from '../kernel/fault.ts';
 import { checkedDefinition } from '../vm/checked-definition.ts';
 import type { FirmwareDefinition, VmDefinition } from '../vm/definition.ts';
@@ -85,11 +91,7 @@ export class InventoryService {
     return this.engine.get(id, signal);
   }
 
-  async stop(
-    idOrName: string,
-    options: { readonly force: boolean },
-    signal: AbortSignal,
-  ): Promise<VmSummary> {
+  async stop(idOrName: string, options: StopOptions, signal: AbortSignal): Promise<VmSummary> {
     const { id } = await this.find(idOrName, signal);
     await this.engine.stop(id, options, signal);
     return this.engine.get(id, signal);

@@ -31,6 +31,7 @@ export const FAULTS = {
   'store.hash-mismatch': { kind: 'integrity', retry: 'later' },
   'engine.vm-not-found': { kind: 'not-found', retry: 'never' },
   'engine.vm-busy': { kind: 'conflict', retry: 'later' },
+  'engine.vm-running': { kind: 'conflict', retry: 'never' },
   'engine.vm-exists': { kind: 'conflict', retry: 'never' },
   'engine.start-failed': { kind: 'unavailable', retry: 'later' },
   'engine.unreachable': { kind: 'unavailable', retry: 'later' },

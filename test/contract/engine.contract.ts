@@ -16,6 +16,8 @@ export interface EngineUnderTest extends AsyncDisposable {
   fill(disk: string, range: Extent, byte: number): Promise<void>;
   discard(disk: string, range: Extent): Promise<void>;
   grow(disk: string, sizeBytes: number): Promise<void>;
+  /** The one byte that all of `range` holds in the image of a disk, read without the engine. */
+  imageByte(disk: string, range: Extent): Promise<number>;
   /** The service dies without a word, the host goes on; returns the engine of the next service. */
   restartService(): Promise<Engine>;
   /** The service and every VM die. */
@@ -333,6 +335,48 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
       expect(covers(extents, B, 'data')).toBe(true);
       expect(covers(extents, A, 'data')).toBe(false);
       expect(await byteIn(second, 'data', A)).toBe(1);
+    });
+
+    it('makes the image of each disk the whole disk after a stop, and goes on tracking', async () => {
+      await under.engine.start(vm, signal);
+      await under.fill('data', A, 1);
+      const first = await under.engine.freeze(vm, job(), signal);
+      const state = diskOf(first, 'data').tracking;
+      await first[Symbol.asyncDispose]();
+      await under.fill('data', B, 2);
+      await under.fill('system', B, 2);
+      await under.engine.stop(vm, { force: true, wait: true }, signal);
+      expect((await under.engine.get(vm, signal)).unmerged).toEqual([]);
+      expect(await under.imageByte('data', B)).toBe(2);
+      expect(await under.imageByte('system', B)).toBe(2);
+      await under.engine.start(vm, signal);
+      await under.fill('data', C, 3);
+      expect(await under.imageByte('data', A)).toBe(1);
+
+      await using second = await under.engine.freeze(vm, job(), signal);
+
+      const extents = await changes(diskOf(second, 'data'), state);
+      expect(covers(extents, B, 'data') && covers(extents, C, 'data')).toBe(true);
+      expect(covers(extents, A, 'data')).toBe(false);
+      for (const [range, byte] of [
+        [A, 1],
+        [B, 2],
+        [C, 3],
+      ] as const) {
+        expect(await byteIn(second, 'data', range)).toBe(byte);
+      }
+    });
+
+    it('gives no running VM back', async () => {
+      await under.engine.start(vm, signal);
+
+      await expect(under.engine.release(vm, signal)).rejects.toMatchObject({
+        code: 'engine.vm-running',
+      });
+
+      expect((await under.engine.get(vm, signal)).status).toBe('running');
+      await under.engine.stop(vm, { force: true }, signal);
+      expect((await under.engine.get(vm, signal)).status).toBe('stopped');
     });
 
     it('starts a powered-off VM while it is being read', async () => {

@@ -1,15 +1,12 @@
-import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { ContentExtent, Extent } from '../../src/disk/extent.ts';
 import type { FrozenDisk, FrozenVm } from '../../src/engines/engine.ts';
-import type { EngineService } from '../support/engine-service.main.ts';
+import { runService, type Victims } from '../support/engine-service.ts';
 import { QemuLab, type LabDisk } from '../support/qemu-lab.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const { signal } = new AbortController();
-const program = fileURLToPath(new URL('../support/engine-service.main.ts', import.meta.url));
 
 const DISKS: readonly LabDisk[] = [
   { name: 'system', format: 'qcow2', sizeBytes: 64 * MiB },
@@ -20,28 +17,6 @@ const B = { offset: 3 * MiB, length: 64 * KiB };
 const C = { offset: 5 * MiB, length: 64 * KiB };
 /** Long enough for a merge to be cut off in the middle. */
 const LARGE = { offset: 16 * MiB, length: 40 * MiB };
-
-type Victims = EngineService['kill'];
-
-/** Runs one action in a service of its own, which may not survive it. Returns what it said. */
-async function runService(lab: QemuLab, service: Partial<EngineService>): Promise<string> {
-  const whole: EngineService = {
-    ...lab.folders,
-    vm: lab.vm,
-    action: 'backup',
-    crashConsistent: true,
-    killAt: '',
-    kill: [],
-    ...service,
-  };
-  const child = spawn(process.execPath, [program, JSON.stringify(whole)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let said = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
-  await new Promise((resolve) => child.once('close', resolve));
-  return said;
-}
 
 function diskOf(frozen: FrozenVm, name: string): FrozenDisk {
   const disk = frozen.disks.find((candidate) => candidate.name === name);
@@ -182,53 +157,51 @@ describe('A backup that is cut off', () => {
 });
 
 describe('A backup of a powered-off VM that is cut off', () => {
-  it.each(['overlays-planned', 'overlays-made', 'frozen-saved', 'changes-logged'])(
-    'at %s loses no change',
-    async (step) => {
-      await using lab = await QemuLab.create(DISKS);
-      const before = lab.engine();
-      await before.add(lab.definition, signal);
-      await before.start(lab.vm, signal);
-      await lab.fill('data', A, 1);
-      const first = await before.freeze(
-        lab.vm,
-        { jobToken: 'first', crashConsistent: true },
-        signal,
-      );
-      await first[Symbol.asyncDispose]();
-      await lab.fill('data', B, 2);
-      await before.stop(lab.vm, { force: true }, signal);
-      await before.close();
+  it.each(['frozen-saved', 'changes-logged'])('at %s loses no change', async (step) => {
+    await using lab = await QemuLab.create(DISKS);
+    const before = lab.engine();
+    await before.add(lab.definition, signal);
+    await before.start(lab.vm, signal);
+    await lab.fill('data', A, 1);
+    const first = await before.freeze(lab.vm, { jobToken: 'first', crashConsistent: true }, signal);
+    await first[Symbol.asyncDispose]();
+    await lab.fill('data', B, 2);
+    await before.stop(lab.vm, { force: true, wait: true }, signal);
+    await before.close();
 
-      expect(await runService(lab, { killAt: step, kill: ['service'] })).toContain('reached');
+    expect(await runService(lab, { killAt: step, kill: ['service'] })).toContain('reached');
 
-      const engine = lab.engine();
-      await engine.reconcile(signal);
-      expect(await engine.reconcile(signal)).toEqual([]);
-      await engine.start(lab.vm, signal);
-      await lab.fill('data', C, 3);
-      const next = await engine.freeze(lab.vm, { jobToken: 'next', crashConsistent: true }, signal);
-      const disk = diskOf(next, 'data');
-      const changes = await disk.changedSince(diskOf(first, 'data').tracking);
-      const extents = changes.method === 'full' ? [] : changes.extents;
-      expect([A, B, C].map((range) => covers(extents, range))).toEqual([false, true, true]);
-      expect([await byteIn(disk, A), await byteIn(disk, B), await byteIn(disk, C)]).toEqual([
-        1, 2, 3,
-      ]);
-      await next[Symbol.asyncDispose]();
-      await expectSteadyState(lab);
-    },
-  );
+    const engine = lab.engine();
+    await engine.reconcile(signal);
+    expect(await engine.reconcile(signal)).toEqual([]);
+    await engine.start(lab.vm, signal);
+    await lab.fill('data', C, 3);
+    const next = await engine.freeze(lab.vm, { jobToken: 'next', crashConsistent: true }, signal);
+    const disk = diskOf(next, 'data');
+    const changes = await disk.changedSince(diskOf(first, 'data').tracking);
+    const extents = changes.method === 'full' ? [] : changes.extents;
+    expect([A, B, C].map((range) => covers(extents, range))).toEqual([false, true, true]);
+    expect([await byteIn(disk, A), await byteIn(disk, B), await byteIn(disk, C)]).toEqual([
+      1, 2, 3,
+    ]);
+    await next[Symbol.asyncDispose]();
+    await expectSteadyState(lab);
+  });
 });
 
 describe('A start that is cut off', () => {
   it.each([
+    ['overlays-planned', 'stopped'],
+    ['overlays-made', 'stopped'],
+    ['layers-put', 'stopped'],
     ['start-announced', 'stopped'],
     ['launched', 'running'],
   ])('at %s is a VM that is %s', async (step, status) => {
     await using lab = await QemuLab.create(DISKS);
     const before = lab.engine();
     await before.add(lab.definition, signal);
+    const frozen = await before.freeze(lab.vm, { jobToken: 'first' }, signal);
+    await frozen[Symbol.asyncDispose]();
     await before.close();
 
     expect(await runService(lab, { action: 'start', killAt: step, kill: ['service'] })).toContain(
@@ -240,72 +213,7 @@ describe('A start that is cut off', () => {
     expect((await engine.get(lab.vm, signal)).status).toBe(status);
     await engine.start(lab.vm, signal);
     expect((await engine.get(lab.vm, signal)).status).toBe('running');
-  });
-});
-
-describe('A release that is cut off', () => {
-  const story = async (step: string, kill: Victims, isRunning: boolean) => {
-    await using lab = await QemuLab.create(DISKS);
-    const before = lab.engine();
-    await before.add(lab.definition, signal);
-    await before.start(lab.vm, signal);
-    await lab.fill('data', A, 1);
-    const first = await before.freeze(lab.vm, { jobToken: 'first', crashConsistent: true }, signal);
-    await first[Symbol.asyncDispose]();
-    await lab.fill('data', B, 2);
-    await lab.fill('system', B, 2);
-    if (!isRunning) {
-      await before.stop(lab.vm, { force: true }, signal);
-    }
-    await before.close();
-
-    expect(await runService(lab, { action: 'release', killAt: step, kill })).toContain('reached');
-
-    if (kill.includes('qemu')) {
-      await lab.killQemu();
-    }
-    const engine = lab.engine();
     await engine.reconcile(signal);
-    const { status } = await engine.get(lab.vm, signal);
-    expect(status).toBe(isRunning && !kill.includes('qemu') ? 'running' : 'stopped');
-    await engine.start(lab.vm, signal);
-    await lab.fill('data', C, 3);
-    const frozen = await engine.freeze(lab.vm, { jobToken: 'next', crashConsistent: true }, signal);
-    expect(await byteIn(diskOf(frozen, 'data'), A)).toBe(1);
-    expect(await byteIn(diskOf(frozen, 'data'), B)).toBe(2);
-    expect(await byteIn(diskOf(frozen, 'data'), C)).toBe(3);
-    expect(await byteIn(diskOf(frozen, 'system'), B)).toBe(2);
-    await frozen[Symbol.asyncDispose]();
-
-    expect(await engine.release(lab.vm, signal)).toEqual(lab.definition);
-
-    await lab.killQemu();
-    const names = readdirSync(lab.folder).filter((name) => name.includes('.hk-'));
-    expect(names).toEqual([]);
-    const content = readFileSync(lab.definition.disks[1]?.path ?? '');
-    for (const [range, byte] of [
-      [A, 1],
-      [B, 2],
-      [C, 3],
-    ] as const) {
-      expect(content.subarray(range.offset, range.offset + range.length)).toEqual(
-        Buffer.alloc(range.length, byte),
-      );
-    }
-  };
-
-  it.each([
-    ['release-pending', ['service']],
-    ['release-saved', ['service']],
-    ['release-pending', ['qemu', 'service']],
-    ['release-saved', ['qemu', 'service']],
-    ['released', ['service']],
-  ] as const)('at %s of a running VM loses nothing (killed: %s)', async (step, kill) =>
-    story(step, kill, true),
-  );
-
-  it.each(['release-pending', 'release-saved'])(
-    'at %s of a powered-off VM loses nothing and starts no guest',
-    async (step) => story(step, ['service'], false),
-  );
+    await expectSteadyState(lab);
+  });
 });

@@ -1,6 +1,6 @@
 /**
  * A service that does one thing to a VM and may be killed at a step of it: the other end of
- * test/crash/engine.spec.ts. Called with one parameter, an EngineService as JSON.
+ * engine-service.ts. Called with one parameter, an EngineService as JSON.
  */
 import { readFile } from 'node:fs/promises';
 import process from 'node:process';
@@ -10,7 +10,7 @@ export interface EngineService {
   readonly stateFolder: string;
   readonly runFolder: string;
   readonly vm: string;
-  readonly action: 'backup' | 'start' | 'release';
+  readonly action: 'backup' | 'start' | 'stop' | 'release';
   readonly crashConsistent: boolean;
   readonly killAt: string;
   readonly kill: readonly ('service' | 'qemu' | 'guard')[];
@@ -57,6 +57,8 @@ async function victims(): Promise<['qemu' | 'guard', number][]> {
 try {
   if (service.action === 'start') {
     await engine.start(service.vm, signal);
+  } else if (service.action === 'stop') {
+    await engine.stop(service.vm, { force: true, wait: true }, signal);
   } else if (service.action === 'release') {
     await engine.release(service.vm, signal);
   } else {

@@ -119,6 +119,26 @@ export class QemuLab implements AsyncDisposable {
     });
   }
 
+  /** The path of a disk's image: what the definition names. */
+  image(disk: string): string {
+    return this.definition.disks.find(({ name }) => name === disk)?.path ?? '';
+  }
+
+  /** What an image holds with what its header names below it, read by qemu-img alone. */
+  async content(path: string, format = path.endsWith('.raw') ? 'raw' : 'qcow2'): Promise<Buffer> {
+    const copy = join(this.folder, `copy-${randomUUID()}`);
+    execFileSync('qemu-img', ['convert', '-q', '-f', format, '-O', 'raw', path, copy]);
+    const bytes = await readFile(copy);
+    await rm(copy);
+    return bytes;
+  }
+
+  /** The one byte that all of `range` holds in a disk's image. */
+  async imageByte(disk: string, { offset, length }: Extent): Promise<number> {
+    const bytes = (await this.content(this.image(disk))).subarray(offset, offset + length);
+    return bytes.every((byte) => byte === bytes[0]) ? (bytes[0] ?? -1) : -1;
+  }
+
   async pid(): Promise<number | undefined> {
     const text = await readFile(this.paths.pid, 'utf8').catch(() => '');
     return text === '' ? undefined : Number.parseInt(text, 10);

@@ -54,6 +54,21 @@ const VmStatus = z.enum([
   'unknown',
 ]);
 
+const UnmergedDisk = z
+  .object({
+    name: z.string(),
+    /** The image that the definition names. */
+    path: z.string(),
+    /** All files of the disk, lowest first. */
+    files: z.array(z.string()),
+    /** They are being made one file now. */
+    isMerging: z.boolean(),
+    why: z.string(),
+    /** Copies the whole disk to the file COPY.qcow2. */
+    copyCommand: z.string(),
+  })
+  .meta({ id: 'UnmergedDisk' });
+
 export const Vm = z
   .object({
     id: z.uuid(),
@@ -62,6 +77,8 @@ export const Vm = z
     definition: VmDefinition,
     /** What an operator should know; empty when all is well. */
     warnings: z.array(z.string()),
+    /** Disks of a VM that is off whose image is not the whole disk yet; empty when all are. */
+    unmerged: z.array(UnmergedDisk),
   })
   .meta({ id: 'Vm' });
 export type Vm = z.infer<typeof Vm>;
@@ -71,7 +88,13 @@ export const VmList = z.object({ vms: z.array(Vm) }).meta({ id: 'VmList' });
 export type VmList = z.infer<typeof VmList>;
 
 /** POST /api/v1/vms/:vm/stop */
-export const StopVm = z.strictObject({ force: z.boolean().default(false) }).meta({ id: 'StopVm' });
+export const StopVm = z
+  .strictObject({
+    force: z.boolean().default(false),
+    /** Answers when the image of each disk is the whole disk, or cannot become it now. */
+    wait: z.boolean().default(false),
+  })
+  .meta({ id: 'StopVm' });
 export type StopVm = z.infer<typeof StopVm>;
 
 /** POST /api/v1/vms/:vm/accept: what disks are whose image was changed under their overlays. */

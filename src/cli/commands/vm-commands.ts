@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   AddVm,
   type AcceptDisks,
@@ -16,6 +17,10 @@ import { formatTable } from '../table.ts';
 
 const DEFINITION_BYTES_MAX = 1024 * 1024;
 
+/** How often it is looked whether the layers of a VM are merged. */
+const MERGE_LOOK_MS = 500;
+
+type StopOptions = CommonOptions & { readonly force?: boolean; readonly wait?: boolean };
 type Yes = CommonOptions & { readonly yes?: boolean };
 type AcceptOptions = Yes & { readonly keep?: 'image' | 'chain'; readonly dryRun?: boolean };
 
@@ -42,9 +47,9 @@ export function addVmCommands(program: Command, cli: Cli): void {
     .description('ask the guest to shut down')
     .argument('<vm>', 'name or id')
     .option('--force', 'power off when the guest does not')
-    .action(async (vm: string, options: CommonOptions & { force?: boolean }) => {
-      const call = { path: { vm }, body: { force: options.force === true } };
-      await cli.answer(options, changedVm(cli.service(), 'stopVm', call, cli.signal));
+    .option('--wait', 'end when the image of each disk is the whole disk')
+    .action(async (vm: string, options: StopOptions) => {
+      await cli.answer(options, stopVm(cli, vm, options));
     });
   vm.command('accept')
     .description('go on with disks whose image was replaced or written under their overlays')
@@ -91,16 +96,19 @@ async function startVm(cli: Cli, nameOrFile: string): Promise<Outcome> {
     const body = await readDefinition(cli, nameOrFile);
     vm = (await service.call('addVm', { body }, cli.signal)).id;
   }
-  return await changedVm(Promise.resolve(service), 'startVm', { path: { vm } }, cli.signal);
+  const started = await service.call('startVm', { path: { vm } }, cli.signal);
+  return { document: started, text: vmText(`VM ${started.name} is ${started.status}`, started) };
 }
 
-async function changedVm(
-  service: ReturnType<Cli['service']>,
-  route: 'startVm' | 'stopVm',
-  call: { readonly path: { readonly vm: string }; readonly body?: unknown },
-  signal: AbortSignal,
-): Promise<Outcome> {
-  const vm = await (await service).call(route, call, signal);
+/** Asks again and again instead of waiting for one answer: a merge may take hours. */
+async function stopVm(cli: Cli, name: string, { force, wait }: StopOptions): Promise<Outcome> {
+  const service = await cli.service();
+  const call = { path: { vm: name }, body: { force: force === true } };
+  let vm = await service.call('stopVm', call, cli.signal);
+  while (wait === true && vm.unmerged.some(({ isMerging }) => isMerging)) {
+    await delay(MERGE_LOOK_MS, undefined, { signal: cli.signal });
+    vm = await service.call('getVm', { path: { vm: vm.id } }, cli.signal);
+  }
   return { document: vm, text: vmText(`VM ${vm.name} is ${vm.status}`, vm) };
 }
 
@@ -153,7 +161,20 @@ async function readInput(cli: Cli): Promise<string> {
 
 function vmText(headline: string, vm: Vm): string {
   const warnings = vm.warnings.map((warning) => `  note: ${warning}\n`);
-  return `${headline}.\n${warnings.join('')}`;
+  return `${headline}.\n${warnings.join('')}${unmergedText([vm])}`;
+}
+
+/** Which images are not the whole disk, and how to copy the disk. */
+function unmergedText(vms: readonly Vm[]): string {
+  return vms
+    .flatMap(({ name: vm, unmerged }) => unmerged.map((disk) => ({ vm, ...disk })))
+    .map(
+      ({ vm, name, path, files, why, copyCommand }) =>
+        `\nDisk ${name} of ${vm} is ${String(files.length)} files and not ${path} alone (${why}).\n` +
+        `  To copy all of it: ${copyCommand}\n` +
+        `  To make it one file: hyperkeep vm stop ${vm} --wait\n`,
+    )
+    .join('');
 }
 
 async function listVms(cli: Cli): Promise<Outcome> {
@@ -173,7 +194,7 @@ async function listVms(cli: Cli): Promise<Outcome> {
     text:
       answer.vms.length === 0
         ? 'No VMs yet. Add one with: hyperkeep vm add FILE\n'
-        : formatTable(columns, answer.vms.map(row)),
+        : formatTable(columns, answer.vms.map(row)) + unmergedText(answer.vms),
   };
 }
 

@@ -10,6 +10,11 @@ export const ENGINE_ADVICE = {
     data: 'Nothing was changed; the other operation goes on.',
     next: 'Wait for it ("hyperkeep jobs") or cancel it, then run the command again.',
   },
+  'engine.vm-running': {
+    happened: 'The VM is running; this can be done only with a VM that is off.',
+    data: 'Nothing was changed; the VM goes on.',
+    next: 'Stop it with "hyperkeep vm stop VM --wait", then run the command again.',
+  },
   'host.disk-full': {
     happened: "The host's disk is full.",
     data: 'Earlier recovery points are not touched. A VM that was paused for it goes on when there is room.',

@@ -35,6 +35,12 @@ describeEngine('FakeEngine', async () => {
       engine.zero(vm.id, disk, range);
     },
     grow: async (disk, sizeBytes) => engine.resize(vm.id, disk, sizeBytes, signal),
+    imageByte: async (disk, { offset, length }) => {
+      const bytes = new Uint8Array(length);
+      await using reader = engine.read(vm.id, disk);
+      await reader.read(offset, bytes, signal);
+      return bytes.every((byte) => byte === bytes[0]) ? (bytes[0] ?? -1) : -1;
+    },
     restartService: async () => engine,
     crashHost: async () => {
       engine.setStatus(vm.id, 'stopped');

@@ -9,6 +9,7 @@ import {
   type Claim,
   type FreezeOptions,
   type FrozenVm,
+  type StopOptions,
   type VmId,
   type VmStatus,
   type VmSummary,
@@ -169,7 +170,7 @@ export class FakeEngine extends Engine {
 
   override async stop(
     vm: VmId,
-    _options: { readonly force: boolean },
+    _options: StopOptions,
     signal: AbortSignal,
     claim?: Claim,
   ): Promise<void> {
@@ -179,7 +180,12 @@ export class FakeEngine extends Engine {
 
   override async release(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<VmDefinition> {
     signal.throwIfAborted();
-    const { definition } = this.idle(vm, claim);
+    const { definition, status } = this.idle(vm, claim);
+    if (status !== 'stopped') {
+      throw new Fault('engine.vm-running', `${definition.name} is running. Stop it first.`, {
+        vmId: vm,
+      });
+    }
     this.vms.delete(vm);
     return definition;
   }
@@ -294,7 +300,14 @@ export class FakeEngine extends Engine {
 }
 
 function summaryOf({ definition, status, warnings }: FakeVm): VmSummary {
-  return { id: definition.id, name: definition.name, status, definition, warnings: [...warnings] };
+  return {
+    id: definition.id,
+    name: definition.name,
+    status,
+    definition,
+    warnings: [...warnings],
+    unmerged: [],
+  };
 }
 
 type HowFrozen = Pick<

@@ -8,6 +8,7 @@ import { newDiskState } from './disk-changes.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { identityOf } from './file-identity.ts';
 import { FileLock } from './file-lock.ts';
+import { isMarked, markerPath } from './unmerged.ts';
 import { vmPaths, vmsFolder, type EngineFolders, type VmPaths } from './vm-paths.ts';
 import { NVRAM, storeVmState, type DiskState, type VmState } from './vm-state.ts';
 
@@ -170,6 +171,12 @@ export async function assertUsable(image: Image, signal: AbortSignal): Promise<v
   });
   if (!found.isFile()) {
     throw refuse('it is not a regular file');
+  }
+  if (await isMarked(path)) {
+    throw refuse(
+      `it is not the whole disk, as ${markerPath(path)} says. Copy the disk with the command there; ` +
+        'remove that file only if it is about another image',
+    );
   }
   await access(dirname(path), constants.W_OK).catch(() => {
     throw refuse('its folder cannot be written, where layers would go');

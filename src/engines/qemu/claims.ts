@@ -13,8 +13,12 @@ export class Claims {
   private readonly parts: EngineParts;
   private readonly live = new Set<HeldClaim>();
 
-  constructor(parts: EngineParts) {
+  private readonly onReleased: (vmId: VmId) => void;
+
+  /** @param onReleased called when a claim does not hold its VM any more */
+  constructor(parts: EngineParts, onReleased: (vmId: VmId) => void) {
     this.parts = parts;
+    this.onReleased = onReleased;
   }
 
   /**
@@ -28,7 +32,12 @@ export class Claims {
       await using managed = await this.open(vmId, signal);
       const fence = managed.state.fence + 1;
       await managed.save({ fence });
-      const claim = new HeldClaim({ vmId, jobId, fence }, hold, () => this.live.delete(claim));
+      const claim = new HeldClaim({ vmId, jobId, fence }, hold, {
+        ended: () => this.live.delete(claim),
+        released: () => {
+          this.onReleased(vmId);
+        },
+      });
       this.live.add(claim);
       return claim;
     } catch (error) {

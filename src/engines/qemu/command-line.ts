@@ -1,7 +1,7 @@
 import type { VmDefinition } from '../../vm/definition.ts';
 import { diskNodes, nodeName } from './node-graph.ts';
 import type { VmPaths } from './vm-paths.ts';
-import { NVRAM, topOf, type DiskState, type VmState } from './vm-state.ts';
+import { NVRAM, topOf, type VmState } from './vm-state.ts';
 
 /** virtio-blk shows this much of a serial to the guest. */
 const SERIAL_CHARACTERS_MAX = 20;
@@ -11,11 +11,32 @@ export const SANDBOX = [
   'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',
 ];
 
-export interface LaunchOptions {
+export interface VmFacts {
   readonly definition: VmDefinition;
   readonly state: VmState;
   readonly paths: VmPaths;
+}
+
+export interface LaunchOptions extends VmFacts {
   readonly accelerator: 'kvm' | 'tcg';
+}
+
+/**
+ * The parameters of a QEMU without a machine, which only puts layers together: no memory, no guest,
+ * no devices. Every layer is read-only until a merge opens its base.
+ */
+export function maintenanceCommandLine({ definition, state, paths }: VmFacts): string[] {
+  return [
+    ...['-name', definition.name, '-uuid', definition.id],
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-S', '-machine', 'none'],
+    ...['-pidfile', paths.pid],
+    ...['-chardev', `socket,id=mon,path=${escaped(paths.monitor)},server=on,wait=off`],
+    ...['-mon', 'chardev=mon,mode=control'],
+    ...state.disks
+      .filter(({ mergeIntent }) => mergeIntent !== undefined)
+      .flatMap((disk) => diskNodes(disk, { readOnly: true }))
+      .flatMap(blockdev),
+  ];
 }
 
 /**
@@ -42,7 +63,7 @@ export function commandLine(options: LaunchOptions): string[] {
     ...['-chardev', 'stdio,id=serial,signal=off', '-serial', 'chardev:serial'],
     ...(definition.guestAgent ? agentChannel(socket('agent', paths.agent)) : []),
     ...firmware(definition),
-    ...state.disks.flatMap(blockNodes),
+    ...state.disks.flatMap((disk) => diskNodes(disk)).flatMap(blockdev),
     ...definition.disks.flatMap(({ id, name }) => diskDevice(id, name, state)),
     ...definition.nics.flatMap(nic),
   ];
@@ -74,10 +95,6 @@ function agentChannel(socket: readonly string[]): string[] {
     ...['-device', 'virtio-serial-pci,id=channels'],
     ...['-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0'],
   ];
-}
-
-function blockNodes(disk: DiskState): string[] {
-  return diskNodes(disk).flatMap(blockdev);
 }
 
 function blockdev(node: Readonly<Record<string, unknown>>): string[] {

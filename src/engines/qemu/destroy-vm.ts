@@ -6,6 +6,7 @@ import type { EngineParts } from './engine-parts.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { assertOursToKill } from './ownership.ts';
 import { killQemu, removeRunFolder } from './qemu-process.ts';
+import { removeMarkers } from './unmerged.ts';
 
 /** Powers off and removes everything. Cut off anywhere, the VM is still known and can be destroyed again. */
 export async function destroyVm(
@@ -23,6 +24,7 @@ export async function destroyVm(
   for (const path of new Set([...state.leftovers, ...layers.toReversed(), ...images])) {
     await rm(path, { force: true });
   }
+  await removeMarkers(parts, vm);
   await removeRunFolder(paths);
   await rm(paths.folder, { recursive: true, force: true });
   await syncFolder(dirname(paths.folder));

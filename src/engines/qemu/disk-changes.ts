@@ -41,6 +41,21 @@ export function withPlanned(disk: DiskState, number: number | undefined): DiskSt
  * @param sizeBytes of the disk at the freeze
  */
 export function withNewTop(disk: DiskState, layer: Layer, sizeBytes: number): DiskState {
+  return withLayer(withFrozenTop(disk, sizeBytes), layer);
+}
+
+/** `layer`, which is empty, goes on top of what is frozen already. */
+export function withLayer(disk: DiskState, layer: Layer): DiskState {
+  return { ...disk, layers: [...disk.layers, layer], topUntouched: false };
+}
+
+/**
+ * All layers of a disk that nobody writes are the next generation. The next start puts a new layer
+ * on them.
+ *
+ * @param sizeBytes of the disk at the freeze
+ */
+export function withFrozenTop(disk: DiskState, sizeBytes: number): DiskState {
   const generation = disk.generation + 1;
   const frozen = topOf(disk);
   // Nobody can ask for changes since a generation before the first one, nor of a variable store.
@@ -55,9 +70,8 @@ export function withNewTop(disk: DiskState, layer: Layer, sizeBytes: number): Di
     ...disk,
     generation,
     frozenSizeBytes: sizeBytes,
-    layers: [...disk.layers, layer],
     unlogged: isAskedFor ? [...disk.unlogged, entry] : disk.unlogged,
-    topUntouched: false,
+    topUntouched: true,
   };
 }
 
@@ -75,19 +89,24 @@ export function withoutNewTop(disk: DiskState): DiskState {
   };
 }
 
-/** The layers between base and top: frozen, to be merged. */
+/** The layers between base and top of a VM that runs: frozen, to be merged. */
 export function frozenLayers(disk: DiskState): Layer[] {
   return disk.layers.slice(1, -1);
 }
 
-/** The chain as the newest freeze saw it: everything below the top. */
+/** The chain as the newest freeze saw it: all of it, or everything below what is written since. */
 export function frozenChain(disk: DiskState): Layer[] {
-  return disk.layers.slice(0, -1);
+  return disk.topUntouched ? disk.layers : disk.layers.slice(0, -1);
 }
 
 /** The chain up to and with the layer called `number`. */
 export function chainUpTo(disk: DiskState, number: number): Layer[] {
   return disk.layers.slice(0, disk.layers.findIndex((layer) => layer.number === number) + 1);
+}
+
+/** All layers of a disk that nobody writes have gone into the base. */
+export function withOneLayer(disk: DiskState, base: Layer): DiskState {
+  return { ...disk, layers: [base], mergeIntent: undefined, whyUnmerged: undefined };
 }
 
 /** All frozen layers have gone into the base. */

@@ -22,8 +22,17 @@ export type Step =
   | 'merge-closed'
   | 'start-announced'
   | 'launched'
-  | 'release-pending'
-  | 'release-saved'
+  | 'layers-put'
+  | 'stopped-frozen'
+  | 'stopped-logged'
+  | 'stopped-merge-announced'
+  | 'stopped-merge-launched'
+  | 'stopped-merge-started'
+  | 'stopped-merge-committed'
+  | 'stopped-merge-closed'
+  | 'stopped-merge-durable'
+  | 'stopped-merge-saved'
+  | 'stopped-merge-unlinked'
   | 'released';
 
 /** What limits the engine keeps to; all have defaults. */
@@ -79,4 +88,8 @@ export interface EngineParts {
   readonly step: (step: Step) => Promise<void>;
   /** Fires when a merge has to make room for the end of its VM. */
   readonly mergeSignal: (vmId: string) => AbortSignal;
+  /** Merges what may be merged of a VM that nobody holds, in the background. */
+  readonly mergeLater: (vmId: string) => void;
+  /** Whether layers of the VM, which is off, are being merged now. */
+  readonly isMerging: (vmId: string) => boolean;
 }

@@ -43,7 +43,9 @@ export async function freezeVm(
     claim.assertNewest(vm);
     const { session, questions } = await settle(parts, vm, { mayMerge: true }, signal);
     assertNoQuestion(vm, questions);
-    await assertRoom(parts, vm);
+    if (session !== undefined) {
+      await assertRoom(parts, vm);
+    }
     const watch = new OverlayWatch(parts, vm.definition);
     try {
       const instant =

@@ -10,6 +10,12 @@ interface ClaimFacts {
   readonly fence: number;
 }
 
+interface Told {
+  readonly ended: () => void;
+  /** The VM may be held by somebody else from now on. */
+  readonly released: () => void;
+}
+
 /**
  * A claim on a VM of ours. It keeps the VM's hold lock, which the kernel frees with its process, so
  * that the claim of a dead service is taken over by the next.
@@ -22,14 +28,14 @@ export class HeldClaim implements Claim {
   /** A frozen state of it is in use. */
   isFrozen = false;
   private readonly hold: FileLock;
-  private readonly onEnd: () => void;
+  private readonly told: Told;
 
-  constructor({ vmId, jobId, fence }: ClaimFacts, hold: FileLock, onEnd: () => void) {
+  constructor({ vmId, jobId, fence }: ClaimFacts, hold: FileLock, told: Told) {
     this.vmId = vmId;
     this.jobId = jobId;
     this.fence = fence;
     this.hold = hold;
-    this.onEnd = onEnd;
+    this.told = told;
   }
 
   /** @throws Fault `engine.fenced` when it has ended or the VM was claimed by another attempt since */
@@ -48,8 +54,9 @@ export class HeldClaim implements Claim {
 
   async release(): Promise<void> {
     this.isOver = true;
-    this.onEnd();
+    this.told.ended();
     await this.hold.release();
+    this.told.released();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

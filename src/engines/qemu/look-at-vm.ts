@@ -5,10 +5,11 @@ import type { EngineParts, Said } from './engine-parts.ts';
 import { FileLock } from './file-lock.ts';
 import { loadVm } from './managed-vm.ts';
 import { notOursText, whyNotOurs } from './ownership.ts';
-import { isLaunching, runningPid } from './qemu-process.ts';
+import { endedInOrder, isLaunching, isMaintenance, runningPid } from './qemu-process.ts';
 import { QmpClient } from './qmp-client.ts';
 import { IO_ERROR } from './sessions.ts';
 import { ENDED_UNASKED } from './settle.ts';
+import { unmergedDisks } from './unmerged.ts';
 import type { VmPaths } from './vm-paths.ts';
 import type { VmState } from './vm-state.ts';
 
@@ -33,16 +34,19 @@ export async function lookAtVm(
   signal.throwIfAborted();
   const pid = await runningPid(paths);
   const { definition, state } = await loadVm(paths, vm);
-  const { status, warnings } =
-    pid === undefined
-      ? await lookWithoutQemu(parts, paths, state, signal)
-      : await lookAtQemu(parts, paths, state, signal);
+  // A QEMU that only merges layers has no guest.
+  const isMerging = state.started === 'maintenance' && (await isMaintenance(paths));
+  const isRunning = pid !== undefined && !isMerging;
+  const { status, warnings } = isRunning
+    ? await lookAtQemu(parts, paths, state, signal)
+    : await lookWithoutQemu(parts, paths, state, signal);
   return {
     id: vm,
     name: definition.name,
     status,
     definition,
     warnings: [...new Set([...state.warnings, ...warnings])],
+    unmerged: isRunning ? [] : unmergedDisks(state, definition, isMerging || parts.isMerging(vm)),
   };
 }
 
@@ -52,7 +56,7 @@ async function lookWithoutQemu(
   state: VmState,
   signal: AbortSignal,
 ): Promise<Look> {
-  if (state.started === 'no') {
+  if (state.started !== 'guest') {
     return { status: 'stopped', warnings: [] };
   }
   if (await FileLock.isTaken(paths.actionLock, signal)) {
@@ -63,7 +67,8 @@ async function lookWithoutQemu(
     return lookAtQemu(parts, paths, state, signal);
   }
   const { state: now } = await loadVm(paths, state.vmId);
-  return { status: 'stopped', warnings: now.started === 'no' ? [] : [ENDED_UNASKED] };
+  const isOrderly = now.started !== 'guest' || (await endedInOrder(paths));
+  return { status: 'stopped', warnings: isOrderly ? [] : [ENDED_UNASKED] };
 }
 
 async function lookAtQemu(

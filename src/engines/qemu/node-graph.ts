@@ -16,10 +16,13 @@ export function fileNodeName(disk: Pick<DiskState, 'index'>, layer: Pick<Layer, 
  * The whole graph of a disk, base first, each node after those it names. Drivers and backing nodes
  * are given, so QEMU probes no format and follows no name in a header.
  */
-export function diskNodes(disk: DiskState): BlockNode[] {
+export function diskNodes(
+  disk: DiskState,
+  options: { readonly readOnly?: boolean } = {},
+): BlockNode[] {
   return disk.layers.flatMap((layer, index) => {
     const below = disk.layers[index - 1];
-    const isTop = index === disk.layers.length - 1;
+    const isTop = index === disk.layers.length - 1 && options.readOnly !== true;
     return [
       fileNode(disk, layer, isTop),
       formatNode(disk, layer, {
@@ -39,11 +42,6 @@ export function preparedOverlay(
     file: fileNode(disk, layer, true),
     format: formatNode(disk, layer, { isTop: true, backing: null }),
   };
-}
-
-/** The base as it is under an overlay. */
-export function readOnlyBase(disk: DiskState, base: Layer): BlockNode {
-  return formatNode(disk, base, { isTop: false, backing: null });
 }
 
 function fileNode(disk: DiskState, layer: Layer, isTop: boolean): BlockNode {

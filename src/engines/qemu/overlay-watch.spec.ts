@@ -39,6 +39,8 @@ function partsWith(sessions: Sessions): EngineParts {
     looks: new Shared(),
     step: async () => undefined,
     mergeSignal: () => signal,
+    mergeLater: () => undefined,
+    isMerging: () => false,
   };
 }
 

@@ -1,6 +1,5 @@
-import { readdir } from 'node:fs/promises';
 import { SystemClock, type Clock } from '../../kernel/clock.ts';
-import { isFault, systemCode } from '../../kernel/fault.ts';
+import { isFault } from '../../kernel/fault.ts';
 import { SilentLog, type Log } from '../../kernel/log.ts';
 import { Shared } from '../../kernel/shared.ts';
 import { VmDefinition } from '../../vm/definition.ts';
@@ -11,11 +10,14 @@ import {
   type Claim,
   type FreezeOptions,
   type FrozenVm,
+  type StopOptions,
   type VmId,
   type VmSummary,
 } from '../engine.ts';
 import { acceptDisks } from './accept-disks.ts';
 import { addVm } from './add-vm.ts';
+import { filesOfVms } from './backing-users.ts';
+import { BackgroundMerges, unlessAborted } from './background-merges.ts';
 import { DEFAULT_LIMITS, type EngineLimits, type EngineParts, type Step } from './engine-parts.ts';
 import { withNewHistory } from './disk-changes.ts';
 import { freezeVm } from './freeze-vm.ts';
@@ -25,13 +27,17 @@ import type { HeldClaim } from './held-claim.ts';
 import { loadVm, type ManagedVm } from './managed-vm.ts';
 import { assertOursToKill } from './ownership.ts';
 import { assertNoQuestion } from './outside-changes.ts';
-import { killQemu } from './qemu-process.ts';
+import { hasEnded, killQemu } from './qemu-process.ts';
 import { destroyVm } from './destroy-vm.ts';
 import { releaseVm } from './release-vm.ts';
 import { Sessions } from './sessions.ts';
 import { settle } from './settle.ts';
 import { launch, shutDown } from './start-stop.ts';
-import { vmPaths, vmsFolder, type EngineFolders, type VmPaths } from './vm-paths.ts';
+import { isToMerge, mergeStopped } from './stopped-merge.ts';
+import { vmIdsIn, vmPaths, type EngineFolders, type VmPaths } from './vm-paths.ts';
+
+/** How long a QEMU whose connection has ended may take to be gone. */
+const END_MS_MAX = 5_000;
 
 export interface QemuEngineOptions extends EngineFolders {
   readonly clock?: Clock;
@@ -49,14 +55,13 @@ export class QemuEngine extends Engine {
   override readonly kind = 'qemu';
   private readonly parts: EngineParts;
   private readonly claims: Claims;
-  private readonly merges = new Map<VmId, AbortController>();
-  private readonly background = new Set<Promise<void>>();
-  private readonly closing = new AbortController();
+  private readonly merges: BackgroundMerges;
 
   constructor(options: QemuEngineOptions) {
     super();
     const log = options.log ?? new SilentLog();
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.merges = new BackgroundMerges(log);
     this.parts = {
       folders: { stateFolder: options.stateFolder, runFolder: options.runFolder },
       clock: options.clock ?? new SystemClock(),
@@ -68,9 +73,15 @@ export class QemuEngine extends Engine {
         this.noteEnd(vmId);
       }),
       step: async (step) => options.onStep?.(step),
-      mergeSignal: (vmId) => this.mergeSignal(vmId),
+      mergeSignal: (vmId) => this.merges.signalOf(vmId),
+      mergeLater: (vmId) => {
+        void this.merges.run(vmId, async (merging) => this.mergeLater(vmId, merging));
+      },
+      isMerging: (vmId) => this.merges.isMerging(vmId),
     };
-    this.claims = new Claims(this.parts);
+    this.claims = new Claims(this.parts, (vm) => {
+      this.noteReleased(vm);
+    });
   }
 
   /** Where the sockets and logs of a VM are. */
@@ -101,10 +112,15 @@ export class QemuEngine extends Engine {
   }
 
   override async claim(vm: VmId, jobId: string, signal: AbortSignal): Promise<HeldClaim> {
-    return this.claims.take(vm, jobId, signal);
+    // What is being merged cannot be read; it is merged again afterwards.
+    return this.merges.without(vm, async () => this.claims.take(vm, jobId, signal));
   }
 
   override async start(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<void> {
+    await this.merges.without(vm, async () => this.startNow(vm, signal, claim));
+  }
+
+  private async startNow(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<void> {
     await using managed = await this.open(vm, signal, claim);
     const mayMerge = await this.claims.isUnheld(vm, signal);
     const settled = await settle(this.parts, managed, { mayMerge: false }, signal);
@@ -112,21 +128,38 @@ export class QemuEngine extends Engine {
     if (running === undefined) {
       assertNoQuestion(managed, questions);
     }
-    const session = running ?? (await launch(this.parts, managed, 'guest', signal));
+    const session = running ?? (await launch(this.parts, managed, { isHeld: !mayMerge }, signal));
     await session.qmp.execute('cont', {}, signal);
     if (mayMerge) {
-      this.inBackground(vm, async (merging) => this.mergeLater(vm, merging));
+      this.parts.mergeLater(vm);
     }
   }
 
   override async stop(
     vm: VmId,
-    { force }: { readonly force: boolean },
+    { force, wait = false }: StopOptions,
     signal: AbortSignal,
     claim?: Claim,
   ): Promise<void> {
     this.claims.ours(vm, claim);
-    this.endMerge(vm);
+    let merging = this.merges.current(vm);
+    if (merging === undefined) {
+      await this.powerOff(vm, force, signal, claim);
+      const merge = async (background: AbortSignal) => this.mergeLater(vm, background);
+      merging = this.merges.runForStopped(vm, merge);
+    }
+    if (wait) {
+      await unlessAborted(merging, signal);
+    }
+  }
+
+  private async powerOff(
+    vm: VmId,
+    force: boolean,
+    signal: AbortSignal,
+    claim?: Claim,
+  ): Promise<void> {
+    this.merges.end(vm);
     await using managed = await this.open(vm, signal, claim);
     const { session } = await settle(this.parts, managed, { mayMerge: false }, signal).catch(
       async (error: unknown) => {
@@ -140,19 +173,23 @@ export class QemuEngine extends Engine {
     );
     if (session !== undefined) {
       await shutDown(this.parts, managed, { session, force }, signal);
+    } else {
+      // However it ended: somebody wants it to be off and its disks in order.
+      await managed.save({ stoppedInOrder: true });
     }
   }
 
   override async release(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<VmDefinition> {
     this.claims.ours(vm, claim);
-    this.endMerge(vm);
-    const run = async (managed: ManagedVm) => releaseVm(this.parts, managed, signal);
+    this.merges.end(vm);
+    const others = await this.filesOfOthers(vm);
+    const run = async (managed: ManagedVm) => releaseVm(this.parts, managed, others, signal);
     return this.claims.whileHeld(vm, signal, run, claim);
   }
 
   override async destroy(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<void> {
     this.claims.ours(vm, claim);
-    this.endMerge(vm);
+    this.merges.end(vm);
     const run = async (managed: ManagedVm) => destroyVm(this.parts, managed, signal);
     await this.claims.whileHeld(vm, signal, run, claim);
   }
@@ -169,14 +206,12 @@ export class QemuEngine extends Engine {
       }
     };
     try {
-      return await freezeVm(
-        { parts: this.parts, paths: this.paths(vm), options, claim, done },
-        vm,
-        signal,
+      return await this.merges.without(vm, async () =>
+        freezeVm({ parts: this.parts, paths: this.paths(vm), options, claim, done }, vm, signal),
       );
     } catch (error) {
       // It may have got as far as to freeze layers, which are not to stay.
-      this.inBackground(vm, async (merging) => this.mergeLater(vm, merging, claim));
+      void this.merges.run(vm, async (merging) => this.mergeLater(vm, merging, claim));
       throw error;
     }
   }
@@ -218,8 +253,11 @@ export class QemuEngine extends Engine {
         if ((await managed.dropHolder()) !== undefined) {
           said.push(`${managed.name}: a freeze whose job has ended was given up`);
         }
-        const { repairs } = await settle(this.parts, managed, { mayMerge: true }, signal);
+        const { session, repairs } = await settle(this.parts, managed, { mayMerge: true }, signal);
         said.push(...repairs.map((repair) => `${managed.name}: ${repair}`));
+        if (session === undefined) {
+          this.parts.mergeLater(vmId);
+        }
       } catch (error) {
         // One VM that cannot be repaired must not keep the others from it; it says so itself.
         if (!isFault(error)) {
@@ -233,26 +271,14 @@ export class QemuEngine extends Engine {
   }
 
   override async close(): Promise<void> {
-    this.closing.abort();
-    for (const vmId of this.merges.keys()) {
-      this.endMerge(vmId);
-    }
-    await Promise.all(this.background);
+    await this.merges.close();
     await Promise.all([...this.parts.frozen].map(async (giveUp) => giveUp()));
     await this.claims.close();
     await this.parts.sessions.close();
   }
 
   private async vmIds(): Promise<VmId[]> {
-    const folder = vmsFolder(this.parts.folders.stateFolder);
-    const names = await readdir(folder).catch((error: unknown) => {
-      if (systemCode(error) === 'ENOENT') {
-        return [];
-      }
-      throw error;
-    });
-    // `.new` is a VM whose adding was cut off: it never was one.
-    return names.filter((name) => !name.endsWith('.new'));
+    return vmIdsIn(this.parts.folders);
   }
 
   private async definitions(): Promise<VmDefinition[]> {
@@ -274,39 +300,37 @@ export class QemuEngine extends Engine {
     await using managed = await this.open(vm, signal);
     const isOurs = claim !== undefined && this.claims.isLive(claim) && !claim.isFrozen;
     const mayMerge = isOurs || (await this.claims.isUnheld(vm, signal));
-    await settle(this.parts, managed, { mayMerge }, signal);
+    const { session } = await settle(this.parts, managed, { mayMerge }, signal);
+    if (session === undefined && mayMerge && isToMerge(managed.state)) {
+      await this.merges.mergeStopped(vm, async () =>
+        mergeStopped(this.parts, managed, await this.filesOfOthers(vm), signal),
+      );
+    }
+  }
+
+  /** A job gave a VM back: if it is off, what it was read from may be merged now. */
+  private noteReleased(vm: VmId): void {
+    void this.merges.run(vm, async (signal) => {
+      const loaded = await loadVm(this.paths(vm), vm).catch(unlessGone);
+      if (loaded !== undefined && isToMerge(loaded.state)) {
+        await this.mergeLater(vm, signal);
+      }
+    });
+  }
+
+  private async filesOfOthers(vm: VmId): Promise<Set<string>> {
+    const others = (await this.vmIds()).filter((other) => other !== vm);
+    return filesOfVms(this.parts, others);
   }
 
   /** A connection was lost: if QEMU has ended, the state file is told. */
   private noteEnd(vm: VmId): void {
     this.parts.log.info('engine.connection-lost', { vmId: vm });
-    this.inBackground(vm, async (signal) => {
-      await using managed = await this.open(vm, signal);
-      await settle(this.parts, managed, { mayMerge: false }, signal);
+    void this.merges.run(vm, async (signal) => {
+      // The connection ends a moment before the process.
+      await hasEnded(this.paths(vm), END_MS_MAX, signal);
+      await this.mergeLater(vm, signal);
     });
-  }
-
-  private inBackground(vm: VmId, run: (signal: AbortSignal) => Promise<void>): void {
-    if (this.closing.signal.aborted) {
-      return;
-    }
-    const work = run(this.mergeSignal(vm)).catch((error: unknown) => {
-      // The next action on the VM does the same first and reports what is wrong then.
-      this.parts.log.warn('engine.background-failed', { vmId: vm, error });
-    });
-    this.background.add(work);
-    void work.finally(() => this.background.delete(work));
-  }
-
-  private mergeSignal(vm: VmId): AbortSignal {
-    const controller = this.merges.get(vm) ?? new AbortController();
-    this.merges.set(vm, controller);
-    return AbortSignal.any([controller.signal, this.closing.signal]);
-  }
-
-  private endMerge(vm: VmId): void {
-    this.merges.get(vm)?.abort();
-    this.merges.delete(vm);
   }
 }
 

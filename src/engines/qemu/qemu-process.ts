@@ -7,7 +7,13 @@ import { plainEnvironment } from '../../kernel/command.ts';
 import { PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
 import { Fault, isFault, systemCode } from '../../kernel/fault.ts';
 import { plainWords } from '../../kernel/plain-text.ts';
-import { commandLine, SANDBOX, type LaunchOptions } from './command-line.ts';
+import {
+  commandLine,
+  maintenanceCommandLine,
+  SANDBOX,
+  type LaunchOptions,
+  type VmFacts,
+} from './command-line.ts';
 import { QmpClient } from './qmp-client.ts';
 import { startRollingLog } from './rolling-log.ts';
 import type { VmPaths } from './vm-paths.ts';
@@ -33,16 +39,28 @@ export interface Launched {
  * @throws Fault `engine.start-failed` with QEMU's own words
  */
 export async function launchQemu(options: LaunchOptions, signal: AbortSignal): Promise<Launched> {
-  const parameters = commandLine(options);
+  return launchSandboxed(options.paths, commandLine(options), signal);
+}
+
+/** Starts a QEMU that has the layers of a VM and no guest. */
+export async function launchMaintenance(vm: VmFacts, signal: AbortSignal): Promise<QmpClient> {
+  return (await launchSandboxed(vm.paths, maintenanceCommandLine(vm), signal)).qmp;
+}
+
+async function launchSandboxed(
+  paths: VmPaths,
+  parameters: readonly string[],
+  signal: AbortSignal,
+): Promise<Launched> {
   try {
-    const qmp = await launchOnce(options.paths, [...SANDBOX, ...parameters], signal);
+    const qmp = await launchOnce(paths, [...SANDBOX, ...parameters], signal);
     return { qmp, isSandboxed: true };
   } catch (error) {
     // Only a QEMU or kernel without seccomp is worth a second try; any other failure stays one.
     if (!isFault(error, 'engine.start-failed') || !/seccomp|sandbox/i.test(error.message)) {
       throw error;
     }
-    return { qmp: await launchOnce(options.paths, parameters, signal), isSandboxed: false };
+    return { qmp: await launchOnce(paths, parameters, signal), isSandboxed: false };
   }
 }
 
@@ -139,6 +157,19 @@ export async function runningPid(paths: VmPaths): Promise<number | undefined> {
   return parameters?.split('\0').includes(paths.pid) === true ? pid : undefined;
 }
 
+/**
+ * Whether the QEMU that ran last ended by itself, with its images flushed and closed: then it
+ * removed its pid file. One that was killed, or a host that went down, leaves it or nothing at all.
+ */
+export async function endedInOrder({ runFolder, pid }: VmPaths): Promise<boolean> {
+  const isThere = async (path: string) =>
+    access(path).then(
+      () => true,
+      () => false,
+    );
+  return (await isThere(runFolder)) && !(await isThere(pid));
+}
+
 /** Returns when QEMU is gone; false when it is still there after `limitMs`. */
 export async function hasEnded(
   paths: VmPaths,
@@ -169,6 +200,35 @@ export async function quitQemu(paths: VmPaths, qmp: QmpClient, signal: AbortSign
     return;
   }
   await killQemu(paths, signal);
+}
+
+/** Whether the QEMU that runs is one that merges layers and has no guest. */
+export async function isMaintenance(paths: VmPaths): Promise<boolean> {
+  const pid = await runningPid(paths);
+  const parameters = await readFile(`/proc/${String(pid)}/cmdline`, 'utf8').catch(absent);
+  return parameters?.includes('\0-machine\0none\0') === true;
+}
+
+/**
+ * Ends a QEMU that has no guest, in order if it can be done within `limitMs`, else at once: its
+ * merge is done again then. Returns whether it was in order.
+ */
+export async function endMaintenance(
+  paths: VmPaths,
+  limitMs: number,
+  connected?: QmpClient,
+): Promise<boolean> {
+  const signal = AbortSignal.timeout(limitMs + QUIT_MS_MAX);
+  try {
+    await using qmp = connected ?? (await QmpClient.connect(paths.monitor, signal));
+    await qmp.execute('quit', {}, signal, limitMs);
+  } catch {
+    // It has ended, or does not answer, which is found out next.
+  }
+  if (!(await hasEnded(paths, limitMs, signal))) {
+    await killQemu(paths, signal);
+  }
+  return endedInOrder(paths);
 }
 
 /** For a QEMU that does not answer any more. What its guest flushed is on the disks. */

@@ -1,6 +1,5 @@
 import { isFault } from '../../kernel/fault.ts';
 import { diskFacts, factsOf, removeUnusedNodes } from './block-graph.ts';
-import { findJob } from './block-jobs.ts';
 import { withoutNewTop } from './disk-changes.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { GuestAgent } from './guest-agent.ts';
@@ -11,14 +10,22 @@ import { mergeFrozenLayers, removeLeftovers } from './merge.ts';
 import { adoptUnexpected, assertOurs } from './ownership.ts';
 import { lookForOutsideChanges, questionsOfRunning, type DiskQuestion } from './outside-changes.ts';
 import type { QmpClient } from './qmp-client.ts';
-import { quitQemu, removeRunFolder, runningPid } from './qemu-process.ts';
-import { finishRelease, releaseJobId } from './release-disk.ts';
+import {
+  endedInOrder,
+  endMaintenance,
+  isMaintenance,
+  removeRunFolder,
+  runningPid,
+} from './qemu-process.ts';
 import type { Session } from './sessions.ts';
+import { markUnmerged } from './unmerged.ts';
 import { topOf, type DiskState } from './vm-state.ts';
 
 /** A guard that lost its service thaws at once; one that waits for a slow guest takes a little longer. */
 const THAW_TRIES_MAX = 12;
 const AGENT_MS_MAX = 3_000;
+/** How long the QEMU of a merge that was cut off may take to end in order. */
+const MAINTENANCE_MS_MAX = 2_000;
 
 /** A crash, a power cut, or somebody killed QEMU. */
 export const ENDED_UNASKED = 'the VM ended without being stopped';
@@ -50,12 +57,12 @@ export async function settle(
   if ((await runningPid(vm.paths)) === undefined) {
     return settleDisks(parts, vm, signal);
   }
-  const session = await parts.sessions.get(ownerOf(vm), signal);
-  if (vm.state.started === 'maintenance') {
-    // Its disks were being put in order by a service that died; the guest never ran.
-    await quitQemu(vm.paths, session.qmp, signal);
+  if (vm.state.started === 'maintenance' && (await isMaintenance(vm.paths))) {
+    // Its layers were being merged by a service that died; there is no guest.
+    await endMaintenance(vm.paths, MAINTENANCE_MS_MAX);
     return settleDisks(parts, vm, signal);
   }
+  const session = await parts.sessions.get(ownerOf(vm), signal);
   await assertOurs(vm, session.qmp, signal);
   const repairs = await adoptUnexpected(vm);
   repairs.push(...(await thawGuest(vm, signal)));
@@ -85,26 +92,32 @@ async function settleDisks(
   signal: AbortSignal,
 ): Promise<Settled> {
   await parts.sessions.drop(vm.definition.id);
-  const isOrderly = parts.sessions.takeShutDown(vm.definition.id);
+  const hasSaid = parts.sessions.takeShutDown(vm.definition.id);
+  const isOrderly = hasSaid || (await endedInOrder(vm.paths));
   await removeRunFolder(vm.paths);
   const { notes, questions } = await lookForOutsideChanges(vm, signal);
   const repairs = [...notes];
   const { started, leftovers } = vm.state;
-  if (started !== 'no') {
+  if (started === 'guest') {
     const said = isOrderly ? 'the guest shut itself down' : ENDED_UNASKED;
     repairs.push(said);
     await vm.save({
       warnings: isOrderly ? vm.state.warnings : withWarnings(vm.state, [said]),
       disks: await withIdentities(vm, false),
       started: 'no',
+      stoppedInOrder: isOrderly,
       freezeSent: false,
     });
+  } else if (started === 'maintenance') {
+    repairs.push('took up a merge that was cut off');
+    await vm.save({ disks: await withIdentities(vm, false), started: 'no' });
   }
   if (leftovers.length > 0) {
     repairs.push(`removed ${leftovers.length} overlay(s) that no disk uses`);
     await removeLeftovers(vm);
   }
   repairs.push(...(await logFrozenLayers(vm, questions, signal)));
+  await markUnmerged(parts, vm);
   return { session: undefined, repairs, questions };
 }
 
@@ -139,12 +152,6 @@ async function alignWithQemu(
   signal: AbortSignal,
 ): Promise<string[]> {
   const repairs: string[] = [];
-  for (const disk of vm.tracked) {
-    if ((await findJob(qmp, releaseJobId(disk), signal)) !== undefined) {
-      await finishRelease(vm, qmp, disk, signal);
-      repairs.push(`ended a release of disk ${diskName(vm, disk)} that was cut off`);
-    }
-  }
   const facts = await diskFacts(qmp, signal);
   const unpivoted = vm.tracked.filter(
     (disk) => factsOf(facts, disk).activeLayer !== topOf(disk).number,

@@ -8,7 +8,12 @@ import { hasEnded, launchQemu, quitQemu, removeRunFolder } from './qemu-process.
 import { removeLeftovers } from './merge.ts';
 import type { Session } from './sessions.ts';
 import { ownerOf } from './settle.ts';
-import type { DiskState } from './vm-state.ts';
+import { imageFacts } from '../../formats/qemu-img.ts';
+import { withLayer } from './disk-changes.ts';
+import { identityOf } from './file-identity.ts';
+import { makeOverlays } from './overlay-files.ts';
+import { markUnmerged, removeMarkers } from './unmerged.ts';
+import { topOf, type DiskState, type Layer } from './vm-state.ts';
 
 const AGENT_MS_MAX = 3_000;
 /** How often it is looked whether a guest that was asked to has shut down. */
@@ -17,20 +22,22 @@ const SHUTDOWN_LOOK_MS = 100;
 /**
  * Starts a settled VM from its state file. Returns before the guest runs.
  *
- * @param purpose `maintenance`: only to put its disks in order, the guest never runs
+ * @param isHeld somebody reads what the VM's disks are now
  */
 export async function launch(
   parts: EngineParts,
   vm: ManagedVm,
-  purpose: 'guest' | 'maintenance',
+  { isHeld }: { readonly isHeld: boolean },
   signal: AbortSignal,
 ): Promise<Session> {
   const { accelerator, reason } = await chooseAccelerator();
+  await putLayers(parts, vm, isHeld, signal);
   const disks: DiskState[] = (await withIdentities(vm, true)).map((disk) => ({
     ...disk,
     topUntouched: false,
   }));
-  await vm.save({ disks, started: purpose, freezeSent: false });
+  await vm.save({ disks, started: 'guest', stoppedInOrder: false, freezeSent: false });
+  await removeMarkers(parts, vm);
   await parts.step('start-announced');
   const { definition, state, paths } = vm;
   try {
@@ -39,15 +46,48 @@ export async function launch(
       signal,
     );
     await parts.step('launched');
-    const facts = { vmId: definition.id, purpose, accelerator, reason, isSandboxed };
+    const facts = { vmId: definition.id, accelerator, reason, isSandboxed };
     parts.log.info('engine.vm-started', facts);
     return parts.sessions.adopt(ownerOf(vm), qmp);
   } catch (error) {
     // It may have run for a moment: what it wrote is in the top layer, where it belongs.
     await hasEnded(paths, AGENT_MS_MAX, AbortSignal.timeout(AGENT_MS_MAX * 2));
-    await journalEnd(vm);
+    await journalEnd(vm, true);
     throw error;
   }
+}
+
+/**
+ * Puts a new layer on each disk whose newest layer is part of a frozen state: that state stays as it
+ * is, for who reads it and for the list of changes since it. No other disk gets one.
+ */
+async function putLayers(
+  parts: EngineParts,
+  vm: ManagedVm,
+  isHeld: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const sizes: { id: string; sizeBytes: number }[] = [];
+  for (const disk of vm.tracked.filter(({ topUntouched }) => topUntouched || isHeld)) {
+    const { virtualSize } = await imageFacts(topOf(disk), signal);
+    sizes.push({ id: disk.id, sizeBytes: virtualSize });
+  }
+  if (sizes.length === 0) {
+    return;
+  }
+  const layers = new Map<string, Layer>();
+  for (const { disk, layer } of await makeOverlays(parts, vm, sizes, signal)) {
+    layers.set(disk.id, { ...layer, identity: await identityOf(layer, false) });
+  }
+  const paths = new Set([...layers.values()].map(({ path }) => path));
+  await vm.saveDisks(
+    (disk) => {
+      const layer = layers.get(disk.id);
+      return layer === undefined ? disk : withLayer(disk, layer);
+    },
+    { leftovers: vm.state.leftovers.filter((path) => !paths.has(path)) },
+  );
+  await parts.step('layers-put');
 }
 
 /** Ends a running VM: the guest is asked first, unless `force`. */
@@ -67,15 +107,17 @@ export async function shutDown(
     await quitQemu(paths, session.qmp, signal);
   }
   await parts.sessions.drop(definition.id);
-  await journalEnd(vm);
+  await journalEnd(vm, true);
+  await markUnmerged(parts, vm);
   await removeLeftovers(vm);
   parts.log.info('engine.vm-stopped', { vmId: definition.id, byGuest: isDown });
 }
 
 /** Journals what every image is after the end of QEMU. */
-async function journalEnd(vm: ManagedVm): Promise<void> {
+async function journalEnd(vm: ManagedVm, stoppedInOrder: boolean): Promise<void> {
   await removeRunFolder(vm.paths);
-  await vm.save({ disks: await withIdentities(vm, false), started: 'no', freezeSent: false });
+  const disks = await withIdentities(vm, false);
+  await vm.save({ disks, started: 'no', stoppedInOrder, freezeSent: false });
 }
 
 /** Asks by the agent, else by the power button, and waits. */

@@ -1,5 +1,6 @@
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Fault } from '../../kernel/fault.ts';
+import { Fault, systemCode } from '../../kernel/fault.ts';
 import type { VmId } from '../engine.ts';
 
 /** `sun_path` holds 108 bytes; the rest is room for what tools append. */
@@ -69,6 +70,18 @@ export function vmPaths({ stateFolder, runFolder }: EngineFolders, vmId: VmId): 
     );
   }
   return paths;
+}
+
+/** The ids of all VMs that there are. */
+export async function vmIdsIn({ stateFolder }: EngineFolders): Promise<VmId[]> {
+  const names = await readdir(vmsFolder(stateFolder)).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') {
+      return [];
+    }
+    throw error;
+  });
+  // `.new` is a VM whose adding was cut off: it never was one.
+  return names.filter((name) => !name.endsWith('.new'));
 }
 
 /** The folder with one folder per VM. */

@@ -10,6 +10,7 @@ describeEngine('QemuEngine', async () => {
     fill: async (disk, range, byte) => lab.fill(disk, range, byte),
     discard: async (disk, range) => lab.discard(disk, range),
     grow: async (disk, sizeBytes) => lab.grow(disk, sizeBytes),
+    imageByte: async (disk, range) => lab.imageByte(disk, range),
     restartService: async () => {
       await engine.close();
       engine = lab.engine();

@@ -125,7 +125,12 @@ describe('Tracking', () => {
     );
     // Waiting for a core makes it longer, and nothing makes it shorter: of a quarter it is known what it takes.
     expect(transactions[5]).toBeLessThanOrEqual(10);
-    await engine.stop(lab.vm, { force: true }, signal);
+    await engine.stop(lab.vm, { force: true, wait: true }, signal);
+    for (const { name, path, format } of lab.definition.disks) {
+      expect(await lab.content(path, format)).toEqual(
+        Buffer.from(models.get(name)?.toBytes() ?? []),
+      );
+    }
     for (const { path, format } of lab.definition.disks.filter((disk) => disk.format === 'qcow2')) {
       execFileSync('qemu-img', ['check', '-q', '-f', format, path]);
     }
@@ -169,7 +174,7 @@ describe('Tracking', () => {
       await lab.fill('data', { offset: 0, length: MiB }, 1);
       const first = await engine.freeze(lab.vm, job(), signal);
       await first[Symbol.asyncDispose]();
-      await engine.stop(lab.vm, { force: true }, signal);
+      await engine.stop(lab.vm, { force: true, wait: true }, signal);
       const path = lab.definition.disks[1]?.path ?? '';
       if (how === 'touched') {
         utimesSync(path, 1, 1);

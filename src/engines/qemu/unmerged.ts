@@ -1,0 +1,146 @@
+import { readFile, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { syncFolder, writeDurably } from '../../kernel/durable-file.ts';
+import { systemCode } from '../../kernel/fault.ts';
+import type { VmDefinition } from '../../vm/definition.ts';
+import type { UnmergedDisk } from '../engine.ts';
+import type { EngineParts } from './engine-parts.ts';
+import type { ManagedVm } from './managed-vm.ts';
+import { baseOf, NVRAM, topOf, type DiskState, type VmState } from './vm-state.ts';
+
+/** Ends the name of the file that stands beside an image which is not the whole disk. */
+const SUFFIX = '.hyperkeep-unmerged';
+/** Begins the file; one that begins otherwise is not ours. */
+const HEADLINE = 'This image is not the whole disk.';
+
+export function markerPath(basePath: string): string {
+  return `${basePath}${SUFFIX}`;
+}
+
+/** Disks of a VM that is off whose content is in more than one file, and how to copy it. */
+export function unmergedDisks(
+  { disks, stoppedInOrder }: VmState,
+  definition: VmDefinition,
+  isMerging: boolean,
+): UnmergedDisk[] {
+  return disks
+    .filter(({ layers }) => layers.length > 1)
+    .map((disk) => ({
+      name: nameOf(disk, definition),
+      path: baseOf(disk).path,
+      files: disk.layers.map(({ path }) => path),
+      isMerging,
+      why: whyUnmerged(disk, { isMerging, stoppedInOrder }),
+      copyCommand: copyCommand(disk, isMerging),
+    }));
+}
+
+function nameOf({ id }: DiskState, definition: VmDefinition): string {
+  return id === NVRAM ? NVRAM : (definition.disks.find((disk) => disk.id === id)?.name ?? id);
+}
+
+function whyUnmerged(
+  { whyUnmerged: why }: DiskState,
+  { isMerging, stoppedInOrder }: { readonly isMerging: boolean; readonly stoppedInOrder: boolean },
+): string {
+  if (isMerging) {
+    return 'it is being merged';
+  }
+  if (!stoppedInOrder) {
+    return 'the VM ended without being stopped; the next start, or vm stop, merges it';
+  }
+  return why ?? 'it waits to be merged';
+}
+
+/**
+ * A command that copies the whole disk. The header of each layer names the one below it. While a
+ * merge goes on QEMU holds the files, but what the chain says stays the same.
+ */
+function copyCommand(disk: DiskState, isMerging: boolean): string {
+  const { path, format } = topOf(disk);
+  const share = isMerging ? '-U ' : '';
+  return `qemu-img convert ${share}-f ${format} -O qcow2 ${quoted(path)} COPY.qcow2`;
+}
+
+/** As one word for a shell. */
+function quoted(path: string): string {
+  return /^[\w/.,:+@-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}
+
+/**
+ * A file beside each image of a VM that is off says whether that image is the whole disk: whoever
+ * copies images reads folders, not our state. Failing to write it ends nothing.
+ */
+export async function markUnmerged(parts: EngineParts, vm: ManagedVm): Promise<void> {
+  const { state, definition } = vm;
+  for (const disk of vm.tracked) {
+    const path = markerPath(baseOf(disk).path);
+    try {
+      if (disk.layers.length > 1) {
+        await writeMarker(path, markerText(disk, nameOf(disk, definition), vm));
+      } else {
+        await removeMarker(path);
+      }
+    } catch (error) {
+      parts.log.warn('engine.marker-failed', { vmId: state.vmId, path, error });
+    }
+  }
+}
+
+/** For a VM that starts, is released or is destroyed. */
+export async function removeMarkers(parts: EngineParts, vm: ManagedVm): Promise<void> {
+  for (const disk of vm.tracked) {
+    const path = markerPath(baseOf(disk).path);
+    await removeMarker(path).catch((error: unknown) => {
+      parts.log.warn('engine.marker-failed', { vmId: vm.state.vmId, path, error });
+    });
+  }
+}
+
+/** Whether a marker of ours stands beside the image. */
+export async function isMarked(basePath: string): Promise<boolean> {
+  return (await markerAt(markerPath(basePath))) === 'ours';
+}
+
+function markerText(disk: DiskState, name: string, vm: ManagedVm): string {
+  const files = disk.layers.map(({ path }) => `  ${path}\n`).join('');
+  return (
+    `${HEADLINE} It is the lowest of ${String(disk.layers.length)} files of the disk ` +
+    `"${name}" of the VM "${vm.name}", which is off.\n` +
+    `Copying or changing it alone loses what is in the others. The files, lowest first:\n${files}` +
+    'A copy of the whole disk, while the VM is off:\n' +
+    `  ${copyCommand(disk, false)}\n` +
+    `To make one file of them: hyperkeep vm stop ${vm.name} --wait\n` +
+    'Hyperkeep removes this file when the image is the whole disk again, or the VM runs.\n'
+  );
+}
+
+async function writeMarker(path: string, text: string): Promise<void> {
+  const found = await readFile(path, 'utf8').catch(absent);
+  if (found === text || (found !== undefined && !found.startsWith(HEADLINE))) {
+    return;
+  }
+  await writeDurably(path, text);
+}
+
+async function removeMarker(path: string): Promise<void> {
+  if ((await markerAt(path)) === 'ours') {
+    await rm(path, { force: true });
+    await syncFolder(dirname(path));
+  }
+}
+
+async function markerAt(path: string): Promise<'ours' | 'foreign' | 'none'> {
+  const found = await readFile(path, 'utf8').catch(absent);
+  if (found === undefined) {
+    return 'none';
+  }
+  return found.startsWith(HEADLINE) ? 'ours' : 'foreign';
+}
+
+function absent(error: unknown): undefined {
+  if (systemCode(error) === 'ENOENT') {
+    return undefined;
+  }
+  throw error;
+}
