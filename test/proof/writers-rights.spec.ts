@@ -1,11 +1,13 @@
 import { type MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
+import { parsePackKey } from '../../src/vault/layout.ts';
+import { DamagedSlots } from '../../src/vault/proof/damaged-slots.ts';
 import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
 import { scrub, scrubWithoutKey } from '../../src/vault/proof/scrub.ts';
 import { packDamage } from '../../src/vault/copy/pack-check.ts';
 import { repairVault } from '../../src/vault/repair/repair.ts';
 import { Vault } from '../../src/vault/vault.ts';
-import { keysOf } from '../support/vault-damage.ts';
+import { changeObject, flip, keysOf } from '../support/vault-damage.ts';
 import { signal } from '../support/vault-lab.ts';
 import { DAMAGES } from './damages.ts';
 import { ProofLab, type Judges } from './proof-lab.ts';
@@ -69,6 +71,21 @@ describe('an old point, and somebody with the rights of a writer', () => {
 
     expect(await keysOf(store, 'd/')).not.toContain(lab.shared);
     expect((await lab.judge(JUDGES, store)).slice(0, 6)).toEqual(Array(6).fill('ok'));
+  });
+
+  it('is written down as damaged although a later generation has other chunks in its place', async () => {
+    const store = await lab.clone();
+    await DAMAGES['the newer of two generations has other chunks']?.(lab, store);
+    await changeObject(store, lab.shared, flip(100));
+    const { inside } = await open(store);
+
+    const ledger = new MemoryProofLedger();
+    await scrub(inside, { ledger, budget: { bytes: Infinity } }, { signal });
+
+    const damaged = new DamagedSlots(inside.base, inside.log);
+    await damaged.read(signal);
+    const [slot = -1] = (await lab.slots()).needed;
+    expect(damaged.has(parsePackKey(lab.shared)?.ulid ?? '', slot)).toBe(true);
   });
 
   it('is not mended with content that is not what its ids say', async () => {

@@ -1,5 +1,6 @@
 import { packPrefix, parsePackKey } from '../layout.ts';
 import type { ObjectStore } from '../object-store.ts';
+import type { PackFooter } from '../pack-layout.ts';
 import { SlotSet, type SlotRange } from '../slot-set.ts';
 import type { Ulid } from '../ulid.ts';
 import type { DamagedSlots } from './damaged-slots.ts';
@@ -8,11 +9,11 @@ import type { PackCheck, PackFindings } from './pack-check.ts';
 /** Slots by number; `all` where nothing tells which there are. */
 export type SlotNumbers = 'all' | ReadonlySet<number>;
 
-/** What an object has not whole, less what other generations of the pack have whole. */
+/** What an object has not whole, less what other generations of the pack have whole under the same ids. */
 export async function lostSlots(
   store: ObjectStore,
   check: PackCheck,
-  { name, key, lost }: PackFindings,
+  { name, key, lost, footer }: PackFindings,
   signal: AbortSignal,
 ): Promise<{ slots: SlotNumbers; bytes: number; requests: number }> {
   let slots: SlotNumbers = lost === 'all' ? lost : numbersOf(lost);
@@ -25,13 +26,17 @@ export async function lostSlots(
     const found = await check.run(generation, signal);
     bytes += found.bytes;
     requests += found.requests;
-    slots = without(slots, found);
+    slots = without(slots, found, footer);
   }
   return { slots, bytes, requests };
 }
 
 /** Where nothing told which slots there are, another generation does. */
-function without(slots: SlotNumbers, { footer, lost }: PackFindings): SlotNumbers {
+function without(
+  slots: SlotNumbers,
+  { footer, lost }: PackFindings,
+  own: PackFooter | undefined,
+): SlotNumbers {
   if (footer === undefined || lost === 'all') {
     return slots;
   }
@@ -39,7 +44,10 @@ function without(slots: SlotNumbers, { footer, lost }: PackFindings): SlotNumber
   if (slots === 'all') {
     return damaged;
   }
-  return new Set([...slots].filter((slot) => footer.size(slot) === 0 || damaged.has(slot)));
+  const isOther = (slot: number): boolean => own?.hasId(slot, footer.id(slot)) === false;
+  return new Set(
+    [...slots].filter((slot) => footer.size(slot) === 0 || damaged.has(slot) || isOther(slot)),
+  );
 }
 
 function isNone(slots: SlotNumbers): boolean {
