@@ -74,12 +74,15 @@ class Life {
     if (outcome !== 'sealed') {
       line += `, then ${await this.wayOut(outcome)}`;
     }
-    this.log(line);
+    this.log(`${line} [${this.actions.splice(0).join()}]`);
     await this.hands.nextService();
     this.checkTheirs();
   }
 
+  private readonly actions: string[] = [];
+
   private count(what: string): void {
+    this.actions.push(what);
     this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
   }
 
@@ -131,7 +134,9 @@ class Life {
 
   private async deed(): Promise<{ readonly name: string; readonly undo: Undo | undefined }> {
     const { isRunning } = this.hands;
-    const possible = DEEDS.filter(({ when }) => when === 'both' || (when === 'on') === isRunning);
+    const possible = DEEDS.filter(({ when }) =>
+      isRunning ? when === 'both' || (when === 'on' && !this.isMerging()) : when !== 'on',
+    );
     const deed = possible[this.random(possible.length)];
     if (deed === undefined || this.random(4) === 0) {
       return { name: 'nothing', undo: undefined };
@@ -151,6 +156,12 @@ class Life {
         undo: undefined,
       };
     }
+  }
+
+  /** While QEMU itself writes a base, the write of another cannot be told from it. */
+  private isMerging(): boolean {
+    const { disks } = this.hands.state();
+    return disks.some(({ layers, mergeIntent }) => layers.length > 2 || mergeIntent !== undefined);
   }
 
   /** @returns `sealed`, or the code of the refusal */
