@@ -164,6 +164,7 @@ export class BackupService {
     }
     const totalBytes = sum(disks);
     report({ phase: 'sealing', doneBytes: totalBytes, totalBytes });
+    await frozen.assertUnchanged(signal);
     return writer.commit(
       {
         takenAtMs: frozen.takenAtMs,

@@ -78,6 +78,11 @@ export interface FrozenVm extends AsyncDisposable {
   readonly disks: readonly FrozenDisk[];
   /** Things that went on but that the operator should know. */
   readonly warnings: readonly string[];
+  /**
+   * To be asked before the point is sealed: whether what was read is of one moment.
+   * @throws Fault `engine.image-changed` when somebody wrote an image since the freeze
+   */
+  assertUnchanged(signal: AbortSignal): Promise<void>;
   /** Releases the frozen layers so that they can be merged away. The point must be sealed or given up. */
   [Symbol.asyncDispose](): Promise<void>;
 }

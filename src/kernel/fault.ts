@@ -40,6 +40,7 @@ export const FAULTS = {
   'engine.image-refused': { kind: 'invalid', retry: 'never' },
   'engine.image-missing': { kind: 'integrity', retry: 'never' },
   'engine.base-replaced': { kind: 'conflict', retry: 'never' },
+  'engine.image-changed': { kind: 'conflict', retry: 'later' },
   'engine.not-ours': { kind: 'conflict', retry: 'never' },
   'engine.path-too-long': { kind: 'invalid', retry: 'never' },
   'engine.state-invalid': { kind: 'integrity', retry: 'never' },

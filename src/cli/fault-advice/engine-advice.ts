@@ -62,6 +62,12 @@ export const ENGINE_ADVICE = {
     data: 'Nothing was changed: the image is as you left it, the overlay is beside it. Put together they may make no sense, so the VM is not started and not backed up.',
     next: 'See "hyperkeep vm accept VM --dry-run", then choose: "--keep image" goes on with the image as it is and sets the overlay aside, "--keep chain" goes on with both.',
   },
+  'engine.image-changed': {
+    happened:
+      'An image of the VM was written by something else than its QEMU while the backup was reading it.',
+    data: 'There is no new recovery point, because it would mix two moments. Earlier ones are not touched; the image is as it was written.',
+    next: 'Find out what writes it (a mount, a copy, another program), end that, and run the backup again.',
+  },
   'engine.not-ours': {
     happened:
       'A QEMU runs under the id of the VM, but it uses other files than the disks that Hyperkeep knows: it was released, started by hand, or its files were moved or replaced.',

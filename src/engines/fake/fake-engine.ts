@@ -215,6 +215,8 @@ export class FakeEngine extends Engine {
       ...(found.nvram === undefined ? {} : { nvram: found.nvram.slice() }),
       disks,
       warnings: [],
+      // Nobody else can reach what is in memory.
+      assertUnchanged: async () => undefined,
       [Symbol.asyncDispose]: async () => {
         await Promise.all(disks.map(async ({ reader }) => reader.close()));
         if (found.fence === claim.fence) {

@@ -11,7 +11,7 @@ import type { HeldClaim } from './held-claim.ts';
 import { ManagedVm } from './managed-vm.ts';
 import { removeLeftovers } from './merge.ts';
 import { frozenNvram } from './nvram-image.ts';
-import { assertNoQuestion } from './outside-changes.ts';
+import { assertNoQuestion, assertUnwritten } from './outside-changes.ts';
 import { assertRoom } from './overlay-files.ts';
 import { OverlayWatch } from './overlay-watch.ts';
 import { settle } from './settle.ts';
@@ -109,6 +109,7 @@ async function frozenVm(
       await freezing.claim.release();
     });
     parts.frozen.add(giveUp);
+    const frozenDisks = vm.tracked;
     return {
       takenAtMs: instant?.takenAtMs ?? parts.clock.nowMs(),
       ...consistencyOf(instant),
@@ -117,6 +118,7 @@ async function frozenVm(
       ...(nvram === undefined ? {} : { nvram }),
       disks: opened.disks.map((disk) => ({ ...disk, reader: watch.guard(disk.reader) })),
       warnings,
+      assertUnchanged: async () => assertUnwritten(vm, frozenDisks),
       [Symbol.asyncDispose]: once(async () => {
         watch.stop();
         parts.frozen.delete(giveUp);

@@ -6,6 +6,7 @@ import { concludeJob, cancelJob, findJob } from './block-jobs.ts';
 import { frozenLayers, withMerged, withMergeIntent } from './disk-changes.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { identityOf } from './file-identity.ts';
+import { isOverlayOfOurs } from './leftover-proof.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { nodeName } from './node-graph.ts';
 import { questionOf } from './outside-changes.ts';
@@ -142,7 +143,7 @@ export async function removeLeftovers(vm: ManagedVm): Promise<void> {
   const inUse = new Set(vm.state.disks.flatMap(({ layers }) => layers.map(({ path }) => path)));
   const folders = new Set<string>();
   for (const path of vm.state.leftovers) {
-    if (!inUse.has(path)) {
+    if (!inUse.has(path) && (await isOverlayOfOurs(path, vm.state))) {
       await rm(path, { force: true });
       folders.add(dirname(path));
     }

@@ -1,6 +1,6 @@
 import { imageFacts } from '../../formats/qemu-img.ts';
 import { Fault, isFault } from '../../kernel/fault.ts';
-import { withNewHistory } from './disk-changes.ts';
+import { frozenChain, withNewHistory } from './disk-changes.ts';
 import { identityOf, signsOf, type Sign } from './file-identity.ts';
 import { FrozenChain } from './frozen-chain.ts';
 import { diskName, withWarnings } from './identity-journal.ts';
@@ -107,6 +107,34 @@ function questionText(vm: ManagedVm, { disk, layer }: DiskQuestion): string {
 export function withoutQuestions(vm: ManagedVm, questions: readonly DiskQuestion[]): string[] {
   const answered = new Set(questions.map((question) => questionText(vm, question)));
   return vm.state.warnings.filter((warning) => !answered.has(warning));
+}
+
+/**
+ * The layers of the newest frozen state are what they were at the freeze. A file that was renamed
+ * meanwhile is still the one that was read.
+ *
+ * @throws Fault `engine.image-changed`
+ */
+export async function assertUnwritten(vm: ManagedVm, disks: readonly DiskState[]): Promise<void> {
+  const written: readonly Sign[] = ['size', 'mtime', 'header'];
+  for (const disk of disks) {
+    for (const layer of frozenChain(disk)) {
+      const signs = await signsOf(layer).catch((error: unknown): Sign[] => {
+        if (isFault(error, 'engine.image-missing')) {
+          return ['inode'];
+        }
+        throw error;
+      });
+      if (!signs.includes('inode') && signs.some((sign) => written.includes(sign))) {
+        throw new Fault(
+          'engine.image-changed',
+          `Disk ${diskName(vm, disk)}: ${layer.path} was written from outside while it was being ` +
+            'read, so what was read is not of one moment. No recovery point was made.',
+          { vmId: vm.definition.id, diskId: disk.id, path: layer.path },
+        );
+      }
+    }
+  }
 }
 
 /** Which layers differ from the journal, and how. */

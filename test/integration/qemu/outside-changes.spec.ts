@@ -36,6 +36,13 @@ function hashOf(path: string): string {
   return createHash('sha256').update(readFileSync(path)).digest('hex');
 }
 
+/** Past the image locks of QEMU, as a loop device or dd writes. */
+function writeBehind(path: string): void {
+  const file = openSync(path, 'r+');
+  writeSync(file, 'x', 2 * MiB);
+  closeSync(file);
+}
+
 /** The first byte and the size of the first disk at the freeze. */
 async function seen(frozen: FrozenVm): Promise<{ byte: number; sizeBytes: number }> {
   const [disk] = frozen.disks;
@@ -247,6 +254,41 @@ describe('A disk of a VM that is off', () => {
   });
 });
 
+describe('A frozen state', () => {
+  it('is not to be sealed when an image of it was written while it was read', async () => {
+    await using lab = await QemuLab.create([{ name: 'data', format: 'raw' }]);
+    const engine = lab.engine();
+    const base = lab.definition.disks[0]?.path ?? '';
+    await engine.add(lab.definition, signal);
+    await using frozen = await engine.freeze(lab.vm, job(), signal);
+    await frozen.assertUnchanged(signal);
+    chmodSync(base, 0o644);
+    await frozen.assertUnchanged(signal);
+
+    writeBehind(base);
+
+    await expect(frozen.assertUnchanged(signal)).rejects.toMatchObject({
+      code: 'engine.image-changed',
+    });
+  });
+
+  it('leaves a file that somebody put under the name of an overlay that never came', async () => {
+    await using lab = await QemuLab.create([{ name: 'data', format: 'raw' }]);
+    const engine = lab.engine();
+    await engine.add(lab.definition, signal);
+    const path = `${lab.definition.disks[0]?.path ?? ''}.hk-1.qcow2`;
+    const state = JSON.parse(readFileSync(lab.paths.state, 'utf8')) as object;
+    // As a service leaves it that ended between planning and making.
+    writeFileSync(lab.paths.state, JSON.stringify({ ...state, leftovers: [path] }));
+    writeFileSync(path, 'precious');
+
+    await engine.reconcile(signal);
+
+    expect(readFileSync(path, 'utf8')).toBe('precious');
+    expect(JSON.parse(readFileSync(lab.paths.state, 'utf8'))).toMatchObject({ leftovers: [] });
+  });
+});
+
 describe('A disk of a running VM', () => {
   it('is neither read nor merged when its image was written under the guest', async () => {
     await using lab = await QemuLab.create([{ name: 'data', format: 'raw' }]);
@@ -256,10 +298,7 @@ describe('A disk of a running VM', () => {
     await engine.start(lab.vm, signal);
     await backUp(engine, lab);
     await lab.fill('data', { offset: 0, length: MiB }, 5);
-    // Past the image locks of QEMU, as a loop device or dd writes.
-    const file = openSync(base, 'r+');
-    writeSync(file, 'x', 2 * MiB);
-    closeSync(file);
+    writeBehind(base);
     const hash = hashOf(base);
 
     await expect(engine.freeze(lab.vm, job(), signal)).rejects.toMatchObject({

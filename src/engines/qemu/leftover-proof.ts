@@ -1,0 +1,37 @@
+import { stat } from 'node:fs/promises';
+import { isFault, systemCode } from '../../kernel/fault.ts';
+import { identityOf } from './file-identity.ts';
+import { baseOf, type VmState } from './vm-state.ts';
+
+/**
+ * Whether the file at `path` can be an overlay that we made for a disk of the VM: it is empty, or a
+ * qcow2 file whose header names a layer of one. What somebody else put under a name that we planned
+ * to use is neither.
+ */
+export async function isOverlayOfOurs(path: string, { disks }: VmState): Promise<boolean> {
+  const found = await stat(path).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') {
+      return undefined;
+    }
+    throw error;
+  });
+  if (!found?.isFile()) {
+    return false;
+  }
+  if (found.size === 0) {
+    return true;
+  }
+  try {
+    const { settled } = await identityOf({ number: 0, path, format: 'qcow2' }, false);
+    const backing = settled?.backing ?? '';
+    return disks.some((disk) => {
+      const base = baseOf(disk).path;
+      return backing === base || backing.startsWith(`${base}.hk-`);
+    });
+  } catch (error) {
+    if (isFault(error)) {
+      return false;
+    }
+    throw error;
+  }
+}
