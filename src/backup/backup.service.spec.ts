@@ -196,6 +196,16 @@ describe('BackupService.takeRecoveryPoint', () => {
     expect((await run()).point.vmId).toBe(VM);
   });
 
+  it('makes no point of a disk that was written from outside while it was read', async () => {
+    const { engine, vault, run } = await setUp();
+    engine.writeImages(VM, true);
+    await expect(run()).rejects.toMatchObject({ code: 'engine.image-changed' });
+    expect(await vault.points(new AbortController().signal)).toEqual([]);
+
+    engine.writeImages(VM, false);
+    expect((await run()).point.vmId).toBe(VM);
+  });
+
   it('reads the whole disk when tracking missed something, says which points are in doubt, tracks anew', async () => {
     const { engine, vault, clock, run } = await setUp();
     engine.write(VM, 'data', 0, ones(1 * MiB));

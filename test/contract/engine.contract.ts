@@ -117,6 +117,7 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
       expect(await byteIn(frozen, 'data', C)).toBe(0);
       expect(frozen.disks.map((disk) => disk.name)).toEqual(['system', 'data']);
       expect(frozen.consistency).toBe('crash');
+      await frozen.assertUnchanged(signal);
     });
 
     it('says exactly where a disk changed, with what was discarded as zero', async () => {

@@ -57,6 +57,7 @@ export class FakeEngine extends Engine {
   private readonly clock: Clock;
   private readonly vms = new Map<VmId, FakeVm>();
   private failures: Error[] = [];
+  private readonly writtenImages = new Set<VmId>();
 
   constructor(clock: Clock = new SystemClock()) {
     super();
@@ -118,6 +119,15 @@ export class FakeEngine extends Engine {
   }
 
   /** The next freeze fails with `error`, before anything happened. */
+  /** As if somebody wrote an image of the VM while it is read; `false` ends that. */
+  writeImages(vm: VmId, isWritten: boolean): void {
+    if (isWritten) {
+      this.writtenImages.add(vm);
+    } else {
+      this.writtenImages.delete(vm);
+    }
+  }
+
   failNextFreeze(error: Error): void {
     this.failures.push(error);
   }
@@ -215,8 +225,11 @@ export class FakeEngine extends Engine {
       ...(found.nvram === undefined ? {} : { nvram: found.nvram.slice() }),
       disks,
       warnings: [],
-      // Nobody else can reach what is in memory.
-      assertUnchanged: async () => undefined,
+      assertUnchanged: async () => {
+        if (this.writtenImages.has(vm)) {
+          throw new Fault('engine.image-changed', 'An image was written while it was read.');
+        }
+      },
       [Symbol.asyncDispose]: async () => {
         await Promise.all(disks.map(async ({ reader }) => reader.close()));
         if (found.fence === claim.fence) {
