@@ -198,11 +198,11 @@ describe('BackupService.takeRecoveryPoint', () => {
 
   it('makes no point of a disk that was written from outside while it was read', async () => {
     const { engine, vault, run } = await setUp();
-    engine.writeImages(VM, true);
+    engine.writtenImages.add(VM);
     await expect(run()).rejects.toMatchObject({ code: 'engine.image-changed' });
     expect(await vault.points(new AbortController().signal)).toEqual([]);
 
-    engine.writeImages(VM, false);
+    engine.writtenImages.delete(VM);
     expect((await run()).point.vmId).toBe(VM);
   });
 

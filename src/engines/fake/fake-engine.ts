@@ -57,7 +57,8 @@ export class FakeEngine extends Engine {
   private readonly clock: Clock;
   private readonly vms = new Map<VmId, FakeVm>();
   private failures: Error[] = [];
-  private readonly writtenImages = new Set<VmId>();
+  /** VMs with an image that somebody writes while it is read. */
+  readonly writtenImages = new Set<VmId>();
 
   constructor(clock: Clock = new SystemClock()) {
     super();
@@ -119,15 +120,6 @@ export class FakeEngine extends Engine {
   }
 
   /** The next freeze fails with `error`, before anything happened. */
-  /** As if somebody wrote an image of the VM while it is read; `false` ends that. */
-  writeImages(vm: VmId, isWritten: boolean): void {
-    if (isWritten) {
-      this.writtenImages.add(vm);
-    } else {
-      this.writtenImages.delete(vm);
-    }
-  }
-
   failNextFreeze(error: Error): void {
     this.failures.push(error);
   }
