@@ -38,7 +38,7 @@ export function choosePoint<Point extends Choosable>(
 ): Point {
   const candidates = pointsOf(points, which);
   if (candidates.length === 0) {
-    throw new Fault('point.unknown', noneText(points, which, listedBy));
+    throw noPoints(points, { ...which, listedBy });
   }
   return asked.toLowerCase() === 'latest'
     ? latest(candidates)
@@ -60,6 +60,14 @@ export function withoutGivenUp(
   const standing = points.map(({ id }) => id);
   const before = asked.filter((one) => begins(gone, one) && !begins(standing, one));
   return { left: asked.filter((one) => !before.includes(one)), before };
+}
+
+/** That there is nothing to do anything with: who named a VM, or meant all points, is told so. */
+export function noPoints(
+  points: readonly Choosable[],
+  { listedBy = 'hyperkeep rescue points', ...which }: Choice,
+): Fault {
+  return new Fault('point.unknown', noneText(points, which, listedBy));
 }
 
 function noneText(points: readonly Choosable[], which: WhichVm, listedBy: string): string {

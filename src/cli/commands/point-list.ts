@@ -4,6 +4,7 @@ import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { count } from '../quantities.ts';
 import { formatTable } from '../table.ts';
+import { noPoints } from '../choose-point.ts';
 import { vmCells } from '../vm-cells.ts';
 import { type WhichVm } from '../which-vm.ts';
 import { type ShowTime } from '../vault-text/show-time.ts';
@@ -20,7 +21,15 @@ export async function listPoints(
   { vm, vmId, vault, refresh }: PointsOptions,
 ): Promise<Outcome> {
   const query = { vm, vmId, vault, ...(refresh === true ? { refresh: 'true' } : {}) };
-  const answer = await (await cli.service()).call('listPoints', { query }, cli.signal);
+  const service = await cli.service();
+  const answer = await service.call('listPoints', { query }, cli.signal);
+  const named = vmId ?? vm;
+  if (answer.points.length === 0 && named !== undefined) {
+    const { vms } = await service.call('listVms', {}, cli.signal);
+    if (!vms.some(({ id, name }) => (vmId === undefined ? name === vm : id === vmId))) {
+      throw noPoints([], { vm, vmId, listedBy: 'hyperkeep points list' });
+    }
+  }
   const time: ShowTime = (timeMs) => cli.time(timeMs);
   return {
     document: answer,

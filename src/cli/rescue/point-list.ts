@@ -4,7 +4,7 @@ import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { plainText } from '../plain-text.ts';
 import { formatTable } from '../table.ts';
-import { pointsOf } from '../choose-point.ts';
+import { noPoints, pointsOf } from '../choose-point.ts';
 import { vmCells } from '../vm-cells.ts';
 import { type WhichVm } from '../which-vm.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
@@ -22,9 +22,11 @@ export function pointDocument(point: RecoveryPoint): object {
 
 export async function listPoints(cli: Cli, options: ListOptions): Promise<Outcome> {
   return await withVault(cli, options, async (vault) => {
-    const points = pointsOf(await vault.points(cli.signal), options).toSorted((a, b) =>
-      a.id < b.id ? -1 : 1,
-    );
+    const all = await vault.points(cli.signal);
+    const points = pointsOf(all, options).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    if (points.length === 0 && (options.vm ?? options.vmId) !== undefined) {
+      throw noPoints(all, options);
+    }
     return {
       document: {
         vault: { id: vault.id, name: vault.name },

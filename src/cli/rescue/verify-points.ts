@@ -7,7 +7,7 @@ import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { plainText } from '../plain-text.ts';
 import { count } from '../quantities.ts';
-import { choosePoint, pointsOf } from '../choose-point.ts';
+import { choosePoint, noPoints, pointsOf } from '../choose-point.ts';
 import { type WhichVm } from '../which-vm.ts';
 import { withSpending } from './spending-options.ts';
 import { withVault, type VaultKey } from './vault-access.ts';
@@ -34,7 +34,7 @@ const PROVED: Readonly<Record<VerifyLevel, string>> = {
 /**
  * Checks recovery points without restoring them: one, or all of them.
  *
- * @throws Fault `point.damaged` when one is not whole, after all were looked at
+ * @throws Fault `point.damaged` when one is not whole, after all were looked at; `point.unknown` when there is none
  */
 export async function verifyPoints(
   cli: Cli,
@@ -52,6 +52,10 @@ export async function verifyPoints(
     const reports = await verifyEach(cli, vault, points, level);
     const unread = asked === undefined ? await unreadPoints(cli, vault, all, options) : [];
     requireWhole(reports, unread);
+    if (reports.length === 0) {
+      // A check of nothing proves nothing: a job with a wrong name would be green for ever.
+      throw noPoints(all, options);
+    }
     const text = wholeText(points, reports);
     return withSpending({ document: { points: reports }, text }, spending);
   });

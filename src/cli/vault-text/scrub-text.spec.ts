@@ -35,6 +35,12 @@ describe('the report of a scrub', () => {
     );
   });
 
+  it('says so when there was nothing to check', () => {
+    const text = scrubText({ ...REPORT, packs: 0, totalPacks: 0 }, [], time);
+
+    expect(text).toBe('The vault holds no packs: there was nothing to check.\n');
+  });
+
   it('does not count what is damaged as whole, and names it', () => {
     const pack = { key: 'd/1', frames: [0], why: ['frame 0 is wrong.'], lostSlots: 3 };
     const whole = { ...pack, key: 'd/2', lostSlots: 0 };

@@ -32,6 +32,9 @@ export function scrubText(
   time: ShowTime,
 ): string {
   const { packs, bytes, totalPacks, totalBytes, depth, damaged } = report;
+  if (totalPacks === 0) {
+    return 'The vault holds no packs: there was nothing to check.\n';
+  }
   const whole = `${String(packs - damaged.length)} of ${count(totalPacks, 'pack')} whole`;
   return [
     `${whole} (${PROVED[depth]}): ${formatBytes(bytes)} of ${formatBytes(totalBytes)} read, least recently checked first.\n`,

@@ -47,7 +47,8 @@ export function usageText({ points, vms, total, ...vault }: VaultUsage, time: Sh
   );
   const months = vault.months.map(({ month, bytes }) => `  ${month}  ${formatBytes(bytes)}\n`);
   const since = months.length === 0 ? '.\n' : `, written in:\n${months.join('')}`;
-  return `${pointTable}\n${vmTable}\nThe vault has ${count(vault.objects, 'pack')} of ${formatBytes(vault.objectBytes)}${since}${forecast(vault)}`;
+  const tables = points.length === 0 ? 'No recovery points.\n' : `${pointTable}\n${vmTable}\n`;
+  return `${tables}The vault has ${count(vault.objects, 'pack')} of ${formatBytes(vault.objectBytes)}${since}${forecast(vault)}`;
 }
 
 function forecast({

@@ -22,6 +22,38 @@ describe('rescue scrub, repair and restore --accept-loss', () => {
     await lab[Symbol.asyncDispose]();
   });
 
+  it('never takes a check of nothing for a success', async () => {
+    await lab.rescue(['create', '--vault', 'empty', '--name', 'empty']);
+    const refused = [
+      ['verify', '--vault', 'empty'],
+      ['verify', '--vm', 'nobody', '--vault', 'vault'],
+      ['points', '--vm', 'nobody', '--vault', 'vault'],
+      ['points', '--vm-id', 'nobody', '--vault', 'vault'],
+      ['retire', 'latest', '--vm', 'nobody', '--yes', '--vault', 'vault'],
+      ['hold', 'latest', '--vm', 'nobody', '--vault', 'vault'],
+    ];
+    for (const words of refused) {
+      const { exitCode, stderr } = await lab.rescue(words);
+      expect({ words, exitCode }).toEqual({ words, exitCode: 4 });
+      expect(stderr).toMatch(/The vault has no recovery points/);
+    }
+    for (const words of [['points'], ['usage'], ['scrub']]) {
+      const { exitCode, stdout } = await lab.rescue([...words, '--vault', 'empty']);
+      expect({ words, exitCode }).toEqual({ words, exitCode: 0 });
+      expect(stdout).toMatch(/No recovery points|nothing to check/);
+    }
+  });
+
+  it('says that a hold with too long a reason holds nothing', async () => {
+    const reason = 'x'.repeat(5000);
+    const words = ['hold', 'latest', '--reason', reason, '--vault', 'vault'];
+
+    expect(await lab.rescue(words)).toMatchObject({ exitCode: 2 });
+    expect((await lab.document<{ holds: object[] }>(['hold', '--vault', 'vault'])).holds).toEqual(
+      [],
+    );
+  });
+
   async function dataPack(): Promise<string> {
     const folder = lab.path('vault', 'd');
     const files = await readdir(folder, { recursive: true, withFileTypes: true });

@@ -184,6 +184,7 @@ describe('the care of a vault', () => {
     const size = await bytesIn(join(folder, vault));
     const copy = ['vault', 'copy', vault, `${vault}-other`];
     expect(await cli(...copy)).toMatchObject({ exitCode: 0 });
+    expect(await cli('points', 'list', '--vm', 'nope')).toMatchObject({ exitCode: 4 });
     const plan = await cli('vault', 'prune', vault, '--young', '0', '--dry-run');
     expect(plan.stdout).toMatch(
       /2 recovery points given up[^]*GET, .*DELETE[^]*Nothing was changed/,
