@@ -10,6 +10,7 @@ import {
   signal,
 } from '../support/vault-lab.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { repairVault } from '../../src/vault/repair/repair.ts';
 import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
 import { scrub } from '../../src/vault/proof/scrub.ts';
 
@@ -60,6 +61,21 @@ describe('the next backup heals damage', () => {
     expect(await isWhole(made, made.point)).toBe(true);
     const back = await restored(await openVault(made.store), made.point, made.disk.size);
     expect(await fingerprint(back.reader())).toBe(made.hash);
+  });
+
+  it('so that a repair has nothing to say of it', async () => {
+    const made = await setUp();
+    await damageFrame(made);
+    const [key = ''] = await keysOf(made.store, 'd/');
+    const repairOf = async () => {
+      const { inside } = await openVault(made.store);
+      return (await repairVault(inside, { dryRun: true, suspects: [key] }, { signal })).packs;
+    };
+    expect(await repairOf()).toMatchObject([{ outcome: 'lost' }]);
+
+    await backUp(await openVault(made.store), made.disk);
+
+    expect(await repairOf()).toMatchObject([{ outcome: 'whole', lostSlots: 0 }]);
   });
 
   it('also where a stranger took the highest number that a name can have', async () => {

@@ -1,34 +1,32 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { Fault, isFault } from '../../kernel/fault.ts';
-import type { FooterCache } from '../footer-cache.ts';
 import type { FrameFetcher } from '../frame-fetcher.ts';
 import { sameBytes } from '../key-tree.ts';
-import {
-  generationAfter,
-  packKey,
-  packPrefix,
-  parsePackKey,
-  randomSuffix,
-  type PackName,
-} from '../layout.ts';
+import { generationAfter, packKey, parsePackKey, randomSuffix, type PackName } from '../layout.ts';
 import { getOrDamage } from '../object-limit.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { PackDraft } from '../pack-draft.ts';
-import type { PackFooter } from '../pack-layout.ts';
-import { numbersOf } from '../proof/lost-slots.ts';
-import { PackCheck, type PackFindings } from '../proof/pack-check.ts';
+import { PackCheck } from '../proof/pack-check.ts';
 import type { Ulid } from '../ulid.ts';
+import {
+  generations,
+  isSubset,
+  lostEverywhere,
+  readableSlots,
+  wantedSlots,
+  type Generation,
+  type PackId,
+  type PackPlace,
+} from './generations.ts';
 import { salvagePack, type SalvagedSlot } from './salvage.ts';
-
-/** A logical pack. */
-export type PackId = Pick<PackName, 'kind' | 'ulid'>;
 
 /** What became of a pack that was damaged or missing. */
 export interface PackRepair {
   readonly pack: Ulid;
   /**
-   * `whole`: a generation that is there has everything. `copied`: an object was missing and came from the copy under
+   * `whole`: generations that are there have everything, or what they lack is whole under another name, because a
+   * backup healed it. `copied`: an object was missing and came from the copy under
    * its own key. `rewritten`: a new generation holds what could be read. `lost`: nothing could be done.
    */
   readonly outcome: 'whole' | 'copied' | 'rewritten' | 'lost';
@@ -43,15 +41,9 @@ export interface PackRepair {
   readonly readable: ReadonlySet<number>;
 }
 
-/** One place where generations of packs lie. */
-export interface PackPlace {
-  readonly fetcher: FrameFetcher;
-  readonly cache?: FooterCache;
-}
-
-interface Generation {
-  readonly name: PackName;
-  readonly findings: PackFindings;
+/** With the slots that are known to have been there. */
+interface Repaired extends PackRepair {
+  readonly wanted: ReadonlySet<number>;
 }
 
 export interface PackRepairParts {
@@ -74,6 +66,18 @@ export class PackRepairer {
   }
 
   async repair(pack: PackId, signal: AbortSignal): Promise<PackRepair> {
+    const { wanted, ...repair } = await this.#repair(pack, signal);
+    if (repair.lostSlots === 0 || wanted.size === 0) {
+      return repair;
+    }
+    const lost = [...wanted].filter((slot) => !repair.readable.has(slot));
+    const { fetcher } = this.#parts.vault;
+    const { length: lostSlots } = await lostEverywhere(fetcher, pack, lost, signal);
+    const isWhole = lostSlots === 0 && repair.outcome === 'lost';
+    return { ...repair, lostSlots, ...(isWhole ? { outcome: 'whole' } : {}) };
+  }
+
+  async #repair(pack: PackId, signal: AbortSignal): Promise<Repaired> {
     const { vault, copy } = this.#parts;
     const here = await generations(vault, pack, signal);
     const there = copy === undefined ? [] : await generations(copy, pack, signal);
@@ -84,7 +88,7 @@ export class PackRepairer {
         findings.why.length === 0 && isSubset(wanted, readableSlots([{ findings }])),
     );
     if (isClean && wanted.size > 0) {
-      return { pack: pack.ulid, outcome: 'whole', ...done(0, readable, wanted) };
+      return { pack: pack.ulid, outcome: 'whole', ...done(0, readable, wanted), wanted };
     }
     const whole = there.find(({ findings }) => findings.why.length === 0);
     if (here.length === 0 && whole !== undefined && copy !== undefined) {
@@ -98,7 +102,7 @@ export class PackRepairer {
     copy: PackPlace,
     { name, findings }: Generation,
     signal: AbortSignal,
-  ): Promise<PackRepair> {
+  ): Promise<Repaired> {
     const key = packKey(name);
     const slots = readableSlots([{ findings }]);
     const object = await storeOf(copy).get(key, signal);
@@ -110,6 +114,7 @@ export class PackRepairer {
         healedSlots: 0,
         lostSlots: 'all',
         readable: new Set(),
+        wanted: slots,
       };
     }
     if (this.#parts.apply) {
@@ -122,6 +127,7 @@ export class PackRepairer {
       key,
       ...done(length, slots, slots),
       healedSlots: slots.size,
+      wanted: slots,
     };
   }
 
@@ -137,7 +143,7 @@ export class PackRepairer {
       readonly readable: ReadonlySet<number>;
     },
     signal: AbortSignal,
-  ): Promise<PackRepair> {
+  ): Promise<Repaired> {
     const { vault, copy, apply } = this.#parts;
     const slots = new Map<number, SalvagedSlot>();
     await gather(vault, here, slots, signal);
@@ -156,12 +162,13 @@ export class PackRepairer {
         healedSlots: 0,
         lostSlots: 'all',
         readable,
+        wanted,
       };
     }
     const gained = [...found].filter((slot) => !readable.has(slot)).length;
     if (gained === 0 && found.size < wanted.size) {
       // A generation of what can be read anyway would heal nothing.
-      return { pack: pack.ulid, outcome: 'lost', ...done(0, readable, wanted) };
+      return { pack: pack.ulid, outcome: 'lost', ...done(0, readable, wanted), wanted };
     }
     const last = Math.max(...[...here, ...there].map(({ name }) => name.generation));
     const name: PackName = { ...pack, generation: generationAfter(last), rand: randomSuffix() };
@@ -192,6 +199,7 @@ export class PackRepairer {
       key,
       ...done(object.length, now, wanted),
       healedSlots: gained,
+      wanted,
     };
   }
 
@@ -222,51 +230,6 @@ function done(
 ): Pick<PackRepair, 'bytes' | 'healedSlots' | 'lostSlots' | 'readable'> {
   const lostSlots = [...wanted].filter((slot) => !readable.has(slot)).length;
   return { bytes, healedSlots: 0, lostSlots, readable };
-}
-
-/** All generations in one place, newest first, each checked. */
-async function generations(
-  { fetcher }: PackPlace,
-  pack: PackId,
-  signal: AbortSignal,
-): Promise<Generation[]> {
-  const check = new PackCheck(fetcher);
-  const found: Generation[] = [];
-  for await (const { key } of fetcher.packs.base.store.list(packPrefix(pack), signal)) {
-    const name = parsePackKey(key);
-    if (name?.ulid === pack.ulid && name.kind === pack.kind) {
-      found.push({ name, findings: await check.run(name, signal) });
-    }
-  }
-  return found.sort((a, b) => b.name.generation - a.name.generation);
-}
-
-function slotsIn(footer: PackFooter | undefined): number[] {
-  const count = footer?.slots ?? 0;
-  return Array.from({ length: count }, (_, slot) => slot).filter(
-    (slot) => footer?.size(slot) !== 0,
-  );
-}
-
-function readableSlots(all: readonly Pick<Generation, 'findings'>[]): Set<number> {
-  const readable = new Set<number>();
-  for (const { findings } of all) {
-    const lost = findings.lost === 'all' ? undefined : numbersOf(findings.lost);
-    for (const slot of lost === undefined ? [] : slotsIn(findings.footer)) {
-      if (lost?.has(slot) === false) {
-        readable.add(slot);
-      }
-    }
-  }
-  return readable;
-}
-
-function wantedSlots(all: readonly Generation[]): Set<number> {
-  return new Set(all.flatMap(({ findings }) => slotsIn(findings.footer)));
-}
-
-function isSubset(some: ReadonlySet<number>, all: ReadonlySet<number>): boolean {
-  return [...some].every((slot) => all.has(slot));
 }
 
 /** Adds what can be read of these generations and is not there yet. */

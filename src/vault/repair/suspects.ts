@@ -8,7 +8,7 @@ import { pointPacks } from '../proof/point-packs.ts';
 import type { Ulid } from '../ulid.ts';
 import type { VaultInside } from '../vault.ts';
 import { MergedStore } from './merged-store.ts';
-import type { PackId } from './pack-repair.ts';
+import type { PackId } from './generations.ts';
 
 export interface Suspects {
   readonly suspects: ReadonlyMap<Ulid, PackId>;
