@@ -1,4 +1,5 @@
 import type { DataSource, FindOptionsWhere } from 'typeorm';
+import { byContent } from '../vault/point-order.ts';
 import { PointProofRow } from './point-proof.row.ts';
 import {
   pointRow,
@@ -62,7 +63,7 @@ export class PointCatalog {
     });
   }
 
-  /** In the order of their ids, which is the order they were taken in even when a clock was set back. */
+  /** In the order in which their contents were taken, also when a clock was set back. */
   async list(filter: PointFilter): Promise<ListedPoint[]> {
     const where: FindOptionsWhere<RecoveryPointRow> = {
       ...(filter.vaultId === undefined ? {} : { vaultId: filter.vaultId }),
@@ -70,8 +71,10 @@ export class PointCatalog {
     };
     const rows = await this.source
       .getRepository(RecoveryPointRow)
-      .find({ where, order: { id: 'ASC' } });
-    return rows.map(({ vaultId, point, holds }) => ({ vaultId, point, holds }));
+      .find({ where, order: { id: 'ASC', vaultId: 'ASC' } });
+    return rows
+      .map(({ vaultId, point, holds }) => ({ vaultId, point, holds }))
+      .sort((a, b) => byContent(a.point, b.point));
   }
 
   /** Where a point is; in several vaults when it was copied. */
@@ -80,16 +83,10 @@ export class PointCatalog {
     return rows.map(({ vaultId, point }) => ({ vaultId, point }));
   }
 
-  /** The newest point of a VM in each vault that has one. */
+  /** The point of a VM with the newest content, in each vault that has one. */
   async newestOf(vmId: string): Promise<PointOfVault[]> {
-    const newest = new Map<string, PointOfVault>();
-    const rows = await this.source
-      .getRepository(RecoveryPointRow)
-      .find({ where: { vmId }, order: { id: 'ASC' } });
-    for (const { vaultId, point } of rows) {
-      newest.set(vaultId, { vaultId, point });
-    }
-    return [...newest.values()];
+    const listed = await this.list({ vmId });
+    return [...new Map(listed.map(({ vaultId, point }) => [vaultId, { vaultId, point }])).values()];
   }
 
   /** Ids of VMs that had this name when a point was taken. */

@@ -10,7 +10,7 @@ export class RecoveryPointRow {
   @PrimaryColumn('text', { name: 'vault_id', primaryKeyConstraintName: 'recovery_point_pkey' })
   vaultId!: string;
 
-  /** ULID: its order is the order of the points. */
+  /** ULID. The order of points is `byContent`. */
   @PrimaryColumn('text', { primaryKeyConstraintName: 'recovery_point_pkey' })
   id!: string;
 

@@ -9,7 +9,7 @@ const OTHER = recoveryPoint({ id: '01KAPX2222222222222222222C', vmName: 'db', vm
 
 describe('choosePoint', () => {
   it.each([
-    { what: 'the newest of the VM', points: [B, A, OTHER], asked: 'latest', vm: 'web', found: B },
+    { what: 'the newest of the VM', points: [A, B, OTHER], asked: 'latest', vm: 'web', found: B },
     { what: 'the newest of the only VM', points: [A, B], asked: 'latest', found: B },
     { what: 'by the VM id', points: [A, OTHER], asked: 'latest', vmId: 'vm-db', found: OTHER },
     {

@@ -29,6 +29,7 @@ export function pointsOf<Point extends Choosable>(
 /**
  * The point that the user means: `latest`, an id, or the beginning of one.
  *
+ * @param points oldest content first, as vault and service list them
  * @throws Fault `point.unknown`; `vm.ambiguous` for the latest of several VMs
  */
 export function choosePoint<Point extends Choosable>(
@@ -81,7 +82,7 @@ function noneText(points: readonly Choosable[], which: WhichVm, listedBy: string
 
 function latest<Point extends Choosable>(candidates: readonly Point[]): Point {
   const vms = new Map(candidates.map(({ vmId, vmName }) => [vmId, vmName]));
-  const point = candidates.toSorted((a, b) => (a.id < b.id ? -1 : 1)).at(-1);
+  const point = candidates.at(-1);
   if (vms.size > 1 || point === undefined) {
     throw new Fault(
       'vm.ambiguous',

@@ -2,6 +2,7 @@ import { isFault, type Fault } from '../kernel/fault.ts';
 import { DiskStorer } from './disk-storer.ts';
 import { MapTree, type MapRoot } from './map-tree.ts';
 import { MetadataWriter } from './metadata-writer.ts';
+import type { NewestPoint } from './newest-point.ts';
 import type { PackAssembly } from './pack-assembly.ts';
 import { fullReason, mapRoot, type StoredDisk } from './point-maps.ts';
 import type { StoredPoint } from './point-store.ts';
@@ -17,14 +18,14 @@ import type { WriterParts } from './writer-parts.ts';
 export type Basis = 'parent' | 'other-parent' | 'nothing';
 
 /** What was found at W0. */
-export interface AttemptBasis {
-  readonly parent?: StoredPoint;
+export interface AttemptBasis extends NewestPoint {
   readonly healing?: Healing;
 }
 
 /** The disks of a point as they were stored once; after a conflict another attempt begins. */
 export class PointAttempt {
   readonly parent: StoredPoint | undefined;
+  readonly reachedMs: number;
   readonly healing: Healing | undefined;
   readonly metadata: MetadataWriter;
   /** Slots of data packs that were not inherited. */
@@ -38,12 +39,13 @@ export class PointAttempt {
   constructor(
     parts: WriterParts,
     assembly: PackAssembly,
-    { parent, healing }: AttemptBasis,
+    { parent, reachedMs, healing }: AttemptBasis,
     stop: AbortSignal,
   ) {
     this.#parts = parts;
     this.#assembly = assembly;
     this.parent = parent;
+    this.reachedMs = reachedMs;
     this.healing = healing;
     this.#stop = stop;
     this.metadata = new MetadataWriter(parts.nodes, parts.clock);

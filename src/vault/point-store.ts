@@ -9,6 +9,7 @@ import { parsePointKey, pointKey, PREFIXES, sealKey } from './layout.ts';
 import type { ObjectKey } from './object-store.ts';
 import { damagedPoint, decodePoint, encodePoint, type PointDocument } from './point-object.ts';
 import type { VaultBase } from './packs.ts';
+import { byContent } from './point-order.ts';
 import type { OpenedVault } from './presence/opened-vault.ts';
 import { Recent } from './recent.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
@@ -68,7 +69,7 @@ export class PointStore {
     return sealed.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
   }
 
-  /** Points that count, oldest first. Damaged ones are left out and logged. */
+  /** Points that count, oldest content first. Damaged ones are left out and logged. */
   async list(signal: AbortSignal, vmId?: string): Promise<RecoveryPoint[]> {
     const retired = await this.retired(signal, vmId);
     const names = (await this.sealed(signal, vmId)).filter(({ id }) => !retired.has(id));
@@ -87,7 +88,7 @@ export class PointStore {
       );
       points.push(...loaded.filter((point) => point !== undefined));
     }
-    return points;
+    return points.sort(byContent);
   }
 
   /** What `list` leaves out: sealed points that nobody gave up and that cannot be read, and why. */
@@ -113,19 +114,17 @@ export class PointStore {
     return found;
   }
 
-  /** The newest point of a VM that is sealed, not retired and whole: what the next one builds on. */
-  async newest(vmId: string, signal: AbortSignal): Promise<StoredPoint | undefined> {
-    for (const name of (await this.sealed(signal, vmId)).reverse()) {
-      if ((await this.standing(name, signal)) !== 'stands') {
-        continue;
-      }
-      try {
-        return await this.load(name, signal);
-      } catch (error) {
-        this.#skip(name, error);
-      }
+  /** The point, unless it was given up or is damaged, which is logged. */
+  async loadStanding(name: PointName, signal: AbortSignal): Promise<StoredPoint | undefined> {
+    if ((await this.standing(name, signal)) !== 'stands') {
+      return undefined;
     }
-    return undefined;
+    try {
+      return await this.load(name, signal);
+    } catch (error) {
+      this.#skip(name, error);
+      return undefined;
+    }
   }
 
   /** @throws Fault `vault.point-not-found`, `vault.point-corrupt`, `vault.control-corrupt` */

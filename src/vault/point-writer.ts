@@ -3,6 +3,7 @@ import { Fault } from '../kernel/fault.ts';
 import { findConflict, type Conflict } from './commit-conflict.ts';
 import { checkFile, checkSource, refuseLongName } from './disk-source.ts';
 import { fittingNotes } from './fitting-notes.ts';
+import { newestPoint } from './newest-point.ts';
 import { PackAssembly } from './pack-assembly.ts';
 import { PointAttempt, type AttemptBasis } from './point-attempt.ts';
 import { diskDocument, storeFiles } from './point-maps.ts';
@@ -44,7 +45,7 @@ export class PointWriter implements AsyncDisposable {
     this.#vm = vm;
     this.#onEnd = onEnd;
     this.#assembly = this.#newAssembly();
-    this.#attempt = this.#newAttempt({});
+    this.#attempt = this.#newAttempt({ reachedMs: 0 });
   }
 
   /** W0. `onEnd` is called once, when the writer is disposed of. */
@@ -63,7 +64,7 @@ export class PointWriter implements AsyncDisposable {
     return writer;
   }
 
-  /** The newest sealed point of this VM: what `changed-extents` must be relative to. */
+  /** The sealed point of this VM with the newest content: what `changed-extents` is relative to. */
   get parent(): RecoveryPoint | undefined {
     return this.#attempt.parent?.point;
   }
@@ -140,8 +141,8 @@ export class PointWriter implements AsyncDisposable {
     const healing = hasDamage
       ? await Healing.begin({ packs: nodes.packs, condemned, log }, signal)
       : undefined;
-    const parent = await points.newest(this.#vm.vmId, signal);
-    return this.#newAttempt({ ...(healing && { healing }), ...(parent && { parent }) });
+    const newest = await newestPoint(points, this.#vm.vmId, signal);
+    return this.#newAttempt({ ...newest, ...(healing && { healing }) });
   }
 
   #newAttempt(on: AttemptBasis): PointAttempt {
@@ -207,11 +208,13 @@ export class PointWriter implements AsyncDisposable {
     };
   }
 
-  /** Order is by id: after the parent and after an attempt that was given up, whatever the clock says. */
+  /**
+   * Order is by id: after all points of the VM that are listed, given up or not, and after an attempt that
+   * was given up, whatever the clock says.
+   */
   #newId(leastMs: number): Ulid {
-    const { parent } = this.#attempt;
-    const afterParent = parent === undefined ? 0 : ulidTimeMs(parent.point.id) + 1;
-    return newUlid(Math.max(this.#parts.clock.nowMs(), afterParent, leastMs));
+    const after = this.#attempt.reachedMs + 1;
+    return newUlid(Math.max(this.#parts.clock.nowMs(), after, leastMs));
   }
 
   /** W2. */

@@ -25,7 +25,7 @@ export interface PointDisk {
 
 /** A state of a VM that can be restored. */
 export interface RecoveryPoint {
-  /** ULID; its time is the point's place in the order, not the clock's word. */
+  /** ULID; its time is the point's place in the order (`byContent`), not the clock's word. */
   readonly id: string;
   readonly vmId: string;
   readonly vmName: string;

@@ -199,7 +199,7 @@ export class Vault {
     return capabilities;
   }
 
-  /** Sealed points that were not retired, oldest first. Damaged ones are logged and left out. */
+  /** Sealed points that were not retired, oldest content first. Damaged ones are logged and left out. */
   async points(signal: AbortSignal, vmId?: string): Promise<RecoveryPoint[]> {
     return vmId !== undefined && !isVmId(vmId) ? [] : this.#points.list(signal, vmId);
   }

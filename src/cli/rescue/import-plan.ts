@@ -1,5 +1,6 @@
 import { extname } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
+import { newestContent } from '../../vault/point-order.ts';
 import { type RecoveryPoint } from '../../vault/recovery-point.ts';
 import { VmName } from '../../vm/definition.ts';
 import { refuseIdAsName } from '../../vm/new-name.ts';
@@ -100,7 +101,7 @@ export function planImport(
   points: readonly RecoveryPoint[],
   idOf: (...words: readonly string[]) => string,
 ): ImportPlan {
-  const previous = newest(earlierPoints(which, points));
+  const previous = newestContent(earlierPoints(which, points));
   const vmName = which.vm ?? previous?.vmName;
   if (vmName === undefined) {
     throw new Fault(
@@ -188,9 +189,4 @@ function changesOfDisks(
       .filter((name) => !now.has(name))
       .map((name) => `Disk ${name} of the point before was not imported.`),
   ];
-}
-
-/** The point with the greatest id: ULIDs are the order of a vault. */
-function newest(points: readonly RecoveryPoint[]): RecoveryPoint | undefined {
-  return points.toSorted((a, b) => (a.id < b.id ? -1 : 1)).at(-1);
 }

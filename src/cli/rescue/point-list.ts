@@ -23,7 +23,7 @@ export function pointDocument(point: RecoveryPoint): object {
 export async function listPoints(cli: Cli, options: ListOptions): Promise<Outcome> {
   return await withVault(cli, options, async (vault) => {
     const all = await vault.points(cli.signal);
-    const points = pointsOf(all, options).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    const points = pointsOf(all, options);
     if (points.length === 0 && (options.vm ?? options.vmId) !== undefined) {
       throw noPoints(all, options);
     }

@@ -6,6 +6,7 @@ import type { PackNumbers } from '../pack-numbers.ts';
 import { Packs, type SlotReference } from '../packs.ts';
 import { mapRoot } from '../point-maps.ts';
 import type { PointDocument } from '../point-object.ts';
+import { byContent } from '../point-order.ts';
 import type { PointName } from '../retirements.ts';
 import { ulidTimeMs } from '../ulid.ts';
 import type { Running } from '../vault-options.ts';
@@ -176,7 +177,7 @@ class Measuring {
         documents.push(document);
       }
     }
-    return documents.sort((a, b) => (a.id < b.id ? -1 : 1));
+    return documents.sort(byContent);
   }
 
   /** What was seen in an earlier point is shared, and so is all that is below. */

@@ -4,10 +4,11 @@ import { MapNodes } from '../map-tree.ts';
 import { Packs, type SlotReference } from '../packs.ts';
 import { pointKey } from '../layout.ts';
 import type { PointDocument } from '../point-object.ts';
+import { broughtBackNote, contentId } from '../point-order.ts';
 import type { RecoveryPoint } from '../recovery-point.ts';
 import type { PointName } from '../retirements.ts';
 import type { SlotSet } from '../slot-set.ts';
-import { newUlid } from '../ulid.ts';
+import { newUlid, ulidTimeMs } from '../ulid.ts';
 import type { Running } from '../vault-options.ts';
 import type { OpenedVault } from '../presence/opened-vault.ts';
 import { PackPresence } from '../presence/pack-presence.ts';
@@ -49,11 +50,10 @@ export async function revivePoint(
   await options.onStep?.('checked');
   const revived: PointDocument = {
     ...withoutParent(document),
-    id: newUlid(clock.nowMs()),
-    notes: fittingNotes([
-      ...document.notes,
-      `Brought back from ${document.id}, which had been given up.`,
-    ]),
+    // Beside the original: the order of ids is that of the contents. Who takes it for a point that its
+    // writer gave up long ago retires it before it is sealed, and then it does not come back.
+    id: newUlid(ulidTimeMs(contentId(document))),
+    notes: fittingNotes([...document.notes, broughtBackNote(document.id)]),
   };
   const object = await points.put(revived, signal);
   await options.onStep?.('put');

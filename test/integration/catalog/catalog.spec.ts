@@ -129,6 +129,24 @@ describe('PointCatalog', () => {
 
     expect(new Set(newest.map((found) => found.point.id))).toEqual(new Set(['B', 'C']));
   });
+
+  it('puts a point that was brought back where the one was whose content it has', async () => {
+    const points = new PointCatalog(source);
+    const vmId = randomUUID();
+    const vaultId = randomUUID();
+    const id = (last: string) => `01KAPX0000000000000000000${last}`;
+    const back = {
+      ...point(id('D'), vmId),
+      notes: ['a note', `Brought back from ${id('A')}, which had been given up.`],
+    };
+    await points.replace(vaultId, [back, point(id('B'), vmId), point(id('C'), vmId)]);
+
+    const listed = await points.list({ vaultId });
+    const [newest] = await points.newestOf(vmId);
+
+    expect(listed.map((found) => found.point.id)).toEqual([id('D'), id('B'), id('C')]);
+    expect(newest?.point.id).toBe(id('C'));
+  });
 });
 
 describe('PointProofs', () => {
