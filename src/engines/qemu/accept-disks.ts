@@ -11,6 +11,7 @@ import { diskName } from './identity-journal.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { acceptDisk, withoutQuestions, type DiskQuestion } from './outside-changes.ts';
 import { settle } from './settle.ts';
+import { markUnmerged } from './unmerged.ts';
 import { baseOf, topOf, type DiskState, type Layer } from './vm-state.ts';
 
 /**
@@ -31,6 +32,9 @@ export async function acceptDisks(
   }
   if (!dryRun && questions.length > 0) {
     await acceptAll(vm, { questions, accepted, keep, isRunning: session !== undefined }, signal);
+    if (session === undefined) {
+      await markUnmerged(parts, vm);
+    }
     const facts = { vmId: vm.definition.id, keep, disks: accepted.length };
     parts.log.info('engine.disks-accepted', facts);
   }

@@ -106,6 +106,7 @@ async function createVm(
   const disks: DiskState[] = [];
   for (const [index, image] of imagesOf(definition).entries()) {
     await assertUsable(image, signal);
+    await assertWhole(image);
     disks.push(await freshDisk(image, index));
   }
   const state: VmState = {
@@ -127,6 +128,18 @@ async function createVm(
   await storeVmState(join(making, basename(paths.state)), state);
   await rename(making, paths.folder);
   await syncFolder(dirname(paths.folder));
+}
+
+/** What lies on an image that was not merged must not be lost by taking the image alone. */
+async function assertWhole({ path }: Image): Promise<void> {
+  if (await isMarked(path)) {
+    throw new Fault(
+      'engine.image-refused',
+      `The image ${path} cannot be taken: it is not the whole disk, as ${markerPath(path)} says. ` +
+        'Copy the disk with the command there; remove that file only if it is about another image.',
+      { path },
+    );
+  }
 }
 
 export async function storeDefinition(path: string, definition: VmDefinition): Promise<void> {
@@ -171,12 +184,6 @@ export async function assertUsable(image: Image, signal: AbortSignal): Promise<v
   });
   if (!found.isFile()) {
     throw refuse('it is not a regular file');
-  }
-  if (await isMarked(path)) {
-    throw refuse(
-      `it is not the whole disk, as ${markerPath(path)} says. Copy the disk with the command there; ` +
-        'remove that file only if it is about another image',
-    );
   }
   await access(dirname(path), constants.W_OK).catch(() => {
     throw refuse('its folder cannot be written, where layers would go');

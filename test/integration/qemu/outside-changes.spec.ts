@@ -220,10 +220,12 @@ describe('A disk of a VM that is off', () => {
       expect(readdirSync(lab.folder)).toHaveLength(inWay);
       await expect(engine.start(lab.vm, signal)).rejects.toThrow('vm accept');
       const hash = hashOf(overlay(1));
+      expect(existsSync(`${base}.hyperkeep-unmerged`)).toBe(true);
       const [done] = await engine.accept(lab.vm, { keep: 'image', dryRun: false }, signal);
 
       expect(done?.overlays[0]?.path).toBe(overlay(1));
       expect(existsSync(overlay(1))).toBe(false);
+      expect(existsSync(`${base}.hyperkeep-unmerged`)).toBe(false);
       expect(hashOf(done?.overlays[0]?.setAsideAs ?? '')).toBe(hash);
       expect((await engine.get(lab.vm, signal)).warnings.join()).not.toContain('was replaced');
       expect(await backUp(engine, lab)).toMatchObject({ byte: 1, method: { method: 'full' } });
