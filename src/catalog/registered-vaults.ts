@@ -1,5 +1,6 @@
 import { abortable } from '../kernel/abortable.ts';
 import { Fault, isFault } from '../kernel/fault.ts';
+import { vanishedPoints } from '../vault/absence/left-out.ts';
 import { Holds } from '../vault/collect/holds.ts';
 import type { LockPolicy } from '../vault/lock/locking-store.ts';
 import type { ObjectStore } from '../vault/object-store.ts';
@@ -187,11 +188,21 @@ export class RegisteredVaults {
     return this.problems.get(vaultId);
   }
 
-  /** Makes the catalog show exactly the points that the vault has now. */
+  /**
+   * Makes the catalog show exactly the points that the vault has now.
+   * @throws Fault `vault.list-incomplete` if the vault lists fewer than it has: the catalog stays as it is
+   */
   async sync(vaultId: string, signal: AbortSignal): Promise<void> {
     const vault = await this.open(vaultId, signal);
+    // Before the vault is asked: what is in here then was sealed, and a list that begins now has to show it.
+    const known = (await this.points.list({ vaultId })).map(({ point }) => point);
     const points = await vault.points(signal);
-    const { base, log } = vault.inside;
+    const { base, log, points: inVault } = vault.inside;
+    const vanished = await vanishedPoints(inVault, known, points, signal);
+    if (vanished.length > 0) {
+      const ids = vanished.map(({ id }) => id).join(' ');
+      this.environment.log.error('catalog.points-vanished', { vaultId, points: ids });
+    }
     await this.points.replace(vaultId, points, await new Holds(base, log).list(signal));
     await this.registrations.markSynced(vaultId, this.environment.clock.nowMs());
   }

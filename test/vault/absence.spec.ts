@@ -9,6 +9,7 @@ import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { Clock, SystemClock } from '../../src/kernel/clock.ts';
 import { isFault } from '../../src/kernel/fault.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
+import { vanishedPoints } from '../../src/vault/absence/left-out.ts';
 import { PointRecord, type Remembered } from '../../src/vault/absence/point-record.ts';
 import type {
   CollectOptions,
@@ -441,6 +442,31 @@ describe('what a machine remembers of the points', () => {
 
     expect(await record.write(known('AAA'))).toBe(false);
     expect((await record.read()).sinceMs).toBeUndefined();
+  });
+});
+
+describe('a catalog that forgets what a vault does not list', () => {
+  it('does so when it was given up or is gone, not when the list leaves it out', async () => {
+    const inner = await copyOf(scene.store);
+    const store = new LeavingOutStore(inner);
+    const vault = await openVault(store);
+    const { points } = vault.inside;
+    const { last, gone, middle } = scene.given;
+    const [inChain, dead] = [
+      { vmId: 'chain', id: last },
+      { vmId: 'gone', id: gone },
+    ];
+    const listed = (): Promise<{ id: string }[]> => vault.points(signal);
+
+    expect(await vanishedPoints(points, [inChain, dead], await listed(), signal)).toEqual([]);
+    store.leavesOut = (key) => key.includes(last);
+    const leftOut = vanishedPoints(points, [inChain, dead], await listed(), signal);
+    expect(await faultCodeOf(leftOut)).toBe('vault.list-incomplete');
+    store.leavesOut = () => false;
+    await inner.remove(sealKey('chain', last), signal);
+    await inner.remove(pointKey('chain', last), signal);
+    const known = [inChain, { vmId: 'chain', id: middle }];
+    expect(await vanishedPoints(points, known, await listed(), signal)).toEqual([inChain]);
   });
 });
 

@@ -251,7 +251,8 @@ function nameOf(key: ObjectKey): PointName | undefined {
   return name === undefined ? undefined : { vmId: name.vmId, id: name.id };
 }
 
-function incomplete(points: readonly PointName[]): Fault {
+/** A list that leaves out points which are there. */
+export function incomplete(points: readonly PointName[]): Fault {
   return new Fault(
     'vault.list-incomplete',
     `Nothing was removed: the lists of the store leave out what is there: ${shown(points)}.`,
