@@ -41,6 +41,11 @@ export abstract class ObjectStore {
   /** True if `put` uses the hash of the data; otherwise nobody needs to compute it. */
   readonly wantsHash: boolean = false;
 
+  /** True while its place is not the one in which it was first looked at: whoever keeps it has to open it anew. */
+  isOutdated(): boolean {
+    return false;
+  }
+
   /** What a bucket can beyond plain objects; undefined if it has nothing of it. */
   get features(): BucketFeatures | undefined {
     return undefined;

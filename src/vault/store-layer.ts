@@ -25,6 +25,10 @@ export abstract class StoreLayer extends ObjectStore {
     return this.store.identity;
   }
 
+  override isOutdated(): boolean {
+    return this.store.isOutdated();
+  }
+
   override get features(): BucketFeatures | undefined {
     return this.store.features;
   }

@@ -54,6 +54,10 @@ export class FaultyObjectStore extends ObjectStore {
     return this.#store.identity;
   }
 
+  override isOutdated(): boolean {
+    return this.#store.isOutdated();
+  }
+
   /** Requests so far. */
   get requestCount(): number {
     return this.#count;

@@ -177,6 +177,7 @@ describe('DirectoryObjectStore', () => {
         () => store.makePlace(signal),
       ]) {
         await expect(attempt()).rejects.toMatchObject({ code: 'vault.not-found' });
+        expect(store.isOutdated()).toBe(true);
       }
       if (isEmpty) {
         expect(await readdir(folder)).toEqual([]);
@@ -186,6 +187,7 @@ describe('DirectoryObjectStore', () => {
 
       await rename(`${folder}.away`, folder);
       expect(await keysOf(store)).toEqual(['fmt/1', 's/vm/1']);
+      expect(store.isOutdated()).toBe(false);
       await store.put('s/vm/2', Uint8Array.of(1), signal);
     },
   );

@@ -85,6 +85,10 @@ export class DirectoryObjectStore extends ObjectStore {
     });
   }
 
+  override isOutdated(): boolean {
+    return this.#root.isOutdated;
+  }
+
   override async makePlace(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     await this.#attempt(() => this.#root.make());

@@ -18,9 +18,15 @@ interface Identity {
 export class FolderRoot {
   readonly #folder: string;
   #known: Identity | undefined;
+  #isOutdated = false;
 
   constructor(folder: string) {
     this.#folder = folder;
+  }
+
+  /** True since it was found to be gone or another one, until it is found again. */
+  get isOutdated(): boolean {
+    return this.#isOutdated;
   }
 
   /** Makes the folder and those above it, durably. Only who makes a new vault or a new copy may. */
@@ -49,6 +55,7 @@ export class FolderRoot {
       this.#known = now;
     } else {
       await this.#compare(this.#known, now);
+      this.#isOutdated = false;
     }
   }
 
@@ -77,6 +84,7 @@ export class FolderRoot {
   }
 
   #gone(how: string): Fault {
+    this.#isOutdated = this.#known !== undefined;
     return new Fault(
       'vault.not-found',
       `The folder ${this.#folder} ${how}: it was removed, or its file system was unmounted or mounted anew. Nothing was written there. Mount it again and repeat.`,

@@ -27,7 +27,7 @@ export class OpenedVault {
 
   /** True once anything else was found: whoever keeps the vault open has to open it anew. */
   get isOutdated(): boolean {
-    return this.#isOutdated;
+    return this.#isOutdated || this.#store.isOutdated();
   }
 
   /**
