@@ -1,6 +1,7 @@
 import { DataSource } from 'typeorm';
 import { JobRow } from './job.row.ts';
 import { FirstTables1795000000000 } from './migrations/1795000000000-first-tables.ts';
+import { PointChanges1795200000000 } from './migrations/1795200000000-point-changes.ts';
 import { VaultUpkeep1795100000000 } from './migrations/1795100000000-vault-upkeep.ts';
 import { PointProofRow } from './point-proof.row.ts';
 import { RecoveryPointRow } from './recovery-point.row.ts';
@@ -37,7 +38,7 @@ export async function openCatalog(connection: CatalogConnection): Promise<DataSo
           database: connection.database,
         }),
     entities: [VaultRow, RecoveryPointRow, PointProofRow, JobRow],
-    migrations: [FirstTables1795000000000, VaultUpkeep1795100000000],
+    migrations: [FirstTables1795000000000, VaultUpkeep1795100000000, PointChanges1795200000000],
     migrationsTableName: 'migration',
     migrationsTransactionMode: 'all',
     synchronize: false,

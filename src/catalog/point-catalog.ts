@@ -1,4 +1,10 @@
-import type { DataSource, FindOptionsWhere } from 'typeorm';
+import {
+  LessThanOrEqual,
+  QueryFailedError,
+  type DataSource,
+  type EntityManager,
+  type FindOptionsWhere,
+} from 'typeorm';
 import { byContent } from '../vault/point-order.ts';
 import { PointProofRow } from './point-proof.row.ts';
 import {
@@ -7,6 +13,7 @@ import {
   type CataloguedPoint,
   type PointHold,
 } from './recovery-point.row.ts';
+import { VaultRow } from './vault.row.ts';
 
 export interface PointOfVault {
   readonly vaultId: string;
@@ -22,36 +29,65 @@ export interface PointFilter {
   readonly vmId?: string;
 }
 
+/** A vault as it was listed. */
+export interface ListedVault {
+  /** When the listing began. */
+  readonly listing: number;
+  readonly points: readonly CataloguedPoint[];
+  readonly holds?: readonly (PointHold & { readonly id: string })[];
+}
+
+export interface PointLeftOut {
+  readonly pointId: string;
+  readonly why: unknown;
+}
+
 /** Rows per INSERT; PostgreSQL takes at most 65,535 parameters. */
 const BATCH_ROWS = 1000;
+/** Columns that are renewed when the row is there: what the point says, and what the vault says of it. */
+const OF_POINT = ['vm_id', 'vm_name', 'taken_at_ms', 'point', 'changed'];
+const RENEWED = [...OF_POINT, 'holds'];
 
 /** What the vaults hold, as it was when they were last asked. A cache: vaults are the truth. */
 export class PointCatalog {
   constructor(private readonly source: DataSource) {}
 
-  /** Adds a point, or renews what is known of it. */
+  /** Adds a point, or renews what is known of it; what holds it stays as it is. Nothing of a vault that was forgotten. */
   async put(vaultId: string, point: CataloguedPoint): Promise<void> {
-    await this.source
-      .getRepository(RecoveryPointRow)
-      .upsert(pointRow(vaultId, point), ['vaultId', 'id']);
+    await this.source.transaction(async (transaction) => {
+      if ((await lockVault(transaction, vaultId)) !== undefined) {
+        const row = pointRow(vaultId, point, { changed: await nextChange(transaction) });
+        await write(transaction, [row], OF_POINT);
+      }
+    });
   }
 
-  /** Makes the catalog's points of a vault exactly these, or leaves it as it is. */
-  async replace(
-    vaultId: string,
-    points: readonly CataloguedPoint[],
-    holds: readonly (PointHold & { readonly id: string })[] = [],
-  ): Promise<void> {
-    const held = Map.groupBy(holds, ({ id }) => id);
-    const holdsOf = ({ id }: CataloguedPoint): PointHold[] =>
-      (held.get(id) ?? []).map(({ atMs, reason }) => ({ atMs, reason }));
-    await this.source.transaction(async (transaction) => {
-      const rows = transaction.getRepository(RecoveryPointRow);
-      await rows.delete({ vaultId });
-      for (let start = 0; start < points.length; start += BATCH_ROWS) {
-        const batch = points.slice(start, start + BATCH_ROWS);
-        await rows.insert(batch.map((point) => pointRow(vaultId, point, holdsOf(point))));
+  /** Before a vault is listed: what is written from now on the listing may not know. */
+  async beginListing(): Promise<number> {
+    return nextChange(this.source.manager);
+  }
+
+  /**
+   * Makes the catalog's points of a vault exactly those of a listing, but for what was written since the
+   * listing began; or leaves it as it is when a later listing was written already. Two at once wait for
+   * each other. A point that the database does not take is left out.
+   * @returns those that were left out
+   */
+  async replace(vaultId: string, listed: ListedVault): Promise<PointLeftOut[]> {
+    return this.source.transaction(async (transaction) => {
+      const vault = await lockVault(transaction, vaultId);
+      if (vault === undefined || vault.listed > listed.listing) {
+        return [];
       }
+      await transaction.getRepository(VaultRow).update({ id: vaultId }, { listed: listed.listing });
+      const points = transaction.getRepository(RecoveryPointRow);
+      await points.delete({ vaultId, changed: LessThanOrEqual(listed.listing) });
+      const rows = await rowsOf(transaction, vaultId, listed);
+      const left: PointLeftOut[] = [];
+      for (let start = 0; start < rows.length; start += BATCH_ROWS) {
+        left.push(...(await writeEach(transaction, rows.slice(start, start + BATCH_ROWS))));
+      }
+      return left;
     });
   }
 
@@ -100,4 +136,93 @@ export class PointCatalog {
   async countOf(vaultId: string): Promise<number> {
     return this.source.getRepository(RecoveryPointRow).countBy({ vaultId });
   }
+}
+
+/** Waits for whoever changes the points of the vault. @returns undefined if it is not registered */
+async function lockVault(
+  transaction: EntityManager,
+  vaultId: string,
+): Promise<VaultRow | undefined> {
+  const found = await transaction
+    .getRepository(VaultRow)
+    .findOne({ where: { id: vaultId }, lock: { mode: 'pessimistic_write' } });
+  return found ?? undefined;
+}
+
+async function nextChange(manager: EntityManager): Promise<number> {
+  const [row] = await manager.query<{ next: string }[]>(`SELECT nextval('point_change') AS "next"`);
+  return Number(row?.next);
+}
+
+async function rowsOf(
+  transaction: EntityManager,
+  vaultId: string,
+  { points, holds = [] }: ListedVault,
+): Promise<RecoveryPointRow[]> {
+  const held = Map.groupBy(holds, ({ id }) => id);
+  const changed = await nextChange(transaction);
+  return points.map((point) => {
+    const own = (held.get(point.id) ?? []).map(({ atMs, reason }) => ({ atMs, reason }));
+    return pointRow(vaultId, point, { changed, holds: own });
+  });
+}
+
+/** All at once; if the database does not take that, one by one. */
+async function writeEach(
+  transaction: EntityManager,
+  rows: readonly RecoveryPointRow[],
+): Promise<PointLeftOut[]> {
+  const why = await refusal(transaction, rows);
+  if (why === undefined) {
+    return [];
+  }
+  const left: PointLeftOut[] = [];
+  for (const row of rows) {
+    const reason = rows.length === 1 ? why : await refusal(transaction, [row]);
+    if (reason !== undefined) {
+      left.push({ pointId: row.id, why: reason });
+    }
+  }
+  return left;
+}
+
+/** @returns why the rows are not text that the database can keep; undefined when they were written */
+async function refusal(
+  transaction: EntityManager,
+  rows: readonly RecoveryPointRow[],
+): Promise<unknown> {
+  await transaction.query('SAVEPOINT "rows"');
+  try {
+    await write(transaction, rows);
+    return undefined;
+  } catch (error) {
+    if (!isDataRefused(error)) {
+      throw error;
+    }
+    await transaction.query('ROLLBACK TO SAVEPOINT "rows"');
+    return error;
+  }
+}
+
+async function write(
+  transaction: EntityManager,
+  rows: readonly RecoveryPointRow[],
+  renewed: readonly string[] = RENEWED,
+): Promise<void> {
+  await transaction
+    .createQueryBuilder()
+    .insert()
+    .into(RecoveryPointRow)
+    .values([...rows])
+    .orUpdate([...renewed], ['vault_id', 'id'])
+    .execute();
+}
+
+/** SQLSTATE class 22: data exception. */
+function isDataRefused(error: unknown): boolean {
+  if (!(error instanceof QueryFailedError)) {
+    return false;
+  }
+  const { code } = error.driverError as { readonly code?: unknown };
+  return typeof code === 'string' && code.startsWith('22');
 }

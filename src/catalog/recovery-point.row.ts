@@ -27,6 +27,10 @@ export class RecoveryPointRow {
   @Column('jsonb', { transformer: storableColumn })
   point!: CataloguedPoint;
 
+  /** When the row was written, counted over all points: what a listing that began before cannot know. */
+  @Column('bigint', { transformer: bigintColumn })
+  changed!: number;
+
   /** Why nobody may give it up, as the vault said; empty: somebody may. */
   @Column('jsonb', { transformer: storableColumn })
   holds!: readonly PointHold[];
@@ -43,7 +47,7 @@ export type CataloguedPoint = Omit<RecoveryPoint, 'configuration'>;
 export function pointRow(
   vaultId: string,
   point: CataloguedPoint,
-  holds: readonly PointHold[] = [],
+  { changed, holds = [] }: { readonly changed: number; readonly holds?: readonly PointHold[] },
 ): RecoveryPointRow {
   const { id, vmId, vmName, takenAtMs, parentId, consistency, notes, disks, files } = point;
   const row = new RecoveryPointRow();
@@ -63,6 +67,7 @@ export function pointRow(
     disks,
     files,
   };
+  row.changed = changed;
   row.holds = holds;
   return row;
 }

@@ -194,6 +194,7 @@ export class RegisteredVaults {
    */
   async sync(vaultId: string, signal: AbortSignal): Promise<void> {
     const vault = await this.open(vaultId, signal);
+    const listing = await this.points.beginListing();
     // Before the vault is asked: what is in here then was sealed, and a list that begins now has to show it.
     const known = (await this.points.list({ vaultId })).map(({ point }) => point);
     const points = await vault.points(signal);
@@ -203,7 +204,11 @@ export class RegisteredVaults {
       const ids = vanished.map(({ id }) => id).join(' ');
       this.environment.log.error('catalog.points-vanished', { vaultId, points: ids });
     }
-    await this.points.replace(vaultId, points, await new Holds(base, log).list(signal));
+    const holds = await new Holds(base, log).list(signal);
+    const left = await this.points.replace(vaultId, { listing, points, holds });
+    for (const { pointId, why } of left) {
+      this.environment.log.error('catalog.point-not-written', { vaultId, pointId, error: why });
+    }
     await this.registrations.markSynced(vaultId, this.environment.clock.nowMs());
   }
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import { openCatalog } from '../../../src/catalog/catalog-source.ts';
 import { JobRows, UnstorableRow, type StoredJob } from '../../../src/catalog/job-rows.ts';
-import { PointCatalog } from '../../../src/catalog/point-catalog.ts';
+import { PointCatalog, type PointLeftOut } from '../../../src/catalog/point-catalog.ts';
 import { PointProofs } from '../../../src/catalog/point-proofs.ts';
 import type { CataloguedPoint } from '../../../src/catalog/recovery-point.row.ts';
 import { VaultRegistrations } from '../../../src/catalog/vault-registrations.ts';
@@ -75,14 +75,38 @@ describe('the catalog database', () => {
     expect(migrations).toEqual([
       { name: 'FirstTables1795000000000' },
       { name: 'VaultUpkeep1795100000000' },
+      { name: 'PointChanges1795200000000' },
     ]);
   });
 });
 
+/** A vault that is registered, by its id. */
+async function registered(): Promise<string> {
+  const id = randomUUID();
+  const place = { name: id, location: `/v/${id}`, singleWriter: false, createdAtMs: 1 };
+  await new VaultRegistrations(source).add({ id, ...place });
+  return id;
+}
+
+async function idsOf(points: PointCatalog, vaultId: string): Promise<string[]> {
+  return (await points.list({ vaultId })).map((found) => found.point.id);
+}
+
+/** The catalog as it is after a listing that nothing happened beside. */
+async function replace(
+  points: PointCatalog,
+  vaultId: string,
+  listed: readonly CataloguedPoint[],
+  holds: readonly { readonly id: string; readonly atMs: number; readonly reason: string }[] = [],
+): Promise<PointLeftOut[]> {
+  const listing = await points.beginListing();
+  return points.replace(vaultId, { listing, points: listed, holds });
+}
+
 describe('PointCatalog', () => {
   it('gives back what was put, whole', async () => {
     const points = new PointCatalog(source);
-    const vaultId = randomUUID();
+    const vaultId = await registered();
 
     await points.put(vaultId, point('A'));
     await points.put(vaultId, point('A'));
@@ -92,10 +116,10 @@ describe('PointCatalog', () => {
 
   it('becomes exactly what the vault holds', async () => {
     const points = new PointCatalog(source);
-    const vaultId = randomUUID();
-    await points.replace(vaultId, [point('A'), point('B')]);
+    const vaultId = await registered();
+    await replace(points, vaultId, [point('A'), point('B')]);
 
-    await points.replace(vaultId, [point('B'), point('C')]);
+    await replace(points, vaultId, [point('B'), point('C')]);
 
     const ids = (await points.list({ vaultId })).map((found) => found.point.id);
     expect(ids).toEqual(['B', 'C']);
@@ -103,10 +127,10 @@ describe('PointCatalog', () => {
 
   it('says which points are held, as the vault did', async () => {
     const points = new PointCatalog(source);
-    const vaultId = randomUUID();
+    const vaultId = await registered();
     const hold = (reason: string) => ({ id: 'B', atMs: 5, reason });
 
-    await points.replace(vaultId, [point('A'), point('B')], [hold('court'), hold('audit')]);
+    await replace(points, vaultId, [point('A'), point('B')], [hold('court'), hold('audit')]);
 
     const holds = (await points.list({ vaultId })).map((found) => found.holds);
     expect(holds).toEqual([
@@ -121,9 +145,9 @@ describe('PointCatalog', () => {
   it('takes the newest of each vault by id, whatever the clock said', async () => {
     const points = new PointCatalog(source);
     const vmId = randomUUID();
-    const [one, two] = [randomUUID(), randomUUID()];
-    await points.replace(one, [point('A', vmId, 9), point('B', vmId, 1)]);
-    await points.replace(two, [point('C', vmId)]);
+    const [one, two] = [await registered(), await registered()];
+    await replace(points, one, [point('A', vmId, 9), point('B', vmId, 1)]);
+    await replace(points, two, [point('C', vmId)]);
 
     const newest = await points.newestOf(vmId);
 
@@ -133,19 +157,94 @@ describe('PointCatalog', () => {
   it('puts a point that was brought back where the one was whose content it has', async () => {
     const points = new PointCatalog(source);
     const vmId = randomUUID();
-    const vaultId = randomUUID();
+    const vaultId = await registered();
     const id = (last: string) => `01KAPX0000000000000000000${last}`;
     const back = {
       ...point(id('D'), vmId),
       notes: ['a note', `Brought back from ${id('A')}, which had been given up.`],
     };
-    await points.replace(vaultId, [back, point(id('B'), vmId), point(id('C'), vmId)]);
+    await replace(points, vaultId, [back, point(id('B'), vmId), point(id('C'), vmId)]);
 
     const listed = await points.list({ vaultId });
     const [newest] = await points.newestOf(vmId);
 
     expect(listed.map((found) => found.point.id)).toEqual([id('D'), id('B'), id('C')]);
     expect(newest?.point.id).toBe(id('C'));
+  });
+
+  it('waits for each other when two bring it up to date at once, and shows the later listing', async () => {
+    const points = new PointCatalog(source);
+    const vaultId = await registered();
+    await replace(points, vaultId, [point('A')]);
+    const [early, late] = [await points.beginListing(), await points.beginListing()];
+
+    await Promise.all([
+      points.replace(vaultId, { listing: late, points: [point('B'), point('C')] }),
+      points.replace(vaultId, { listing: early, points: [point('A'), point('B')] }),
+      points.replace(vaultId, { listing: late, points: [point('B'), point('C')] }),
+    ]);
+
+    expect(await idsOf(points, vaultId)).toEqual(['B', 'C']);
+  });
+
+  it('keeps a point that was put after the listing began, whenever it ends', async () => {
+    const points = new PointCatalog(source);
+    const vaultId = await registered();
+    const listing = await points.beginListing();
+    await points.put(vaultId, point('B'));
+
+    await points.replace(vaultId, { listing, points: [point('A')] });
+    expect(await idsOf(points, vaultId)).toEqual(['A', 'B']);
+
+    await replace(points, vaultId, [point('A')]);
+    expect(await idsOf(points, vaultId)).toEqual(['A']);
+  });
+
+  it('lets a point that was put wait for one who lists, and the other way round', async () => {
+    const points = new PointCatalog(source);
+    const vaultId = await registered();
+    for (let round = 0; round < 10; round++) {
+      const listing = await points.beginListing();
+      const fresh = `N${String(round)}`;
+      await Promise.all([
+        points.put(vaultId, point(fresh)),
+        points.replace(vaultId, { listing, points: [point('A')] }),
+        points.replace(vaultId, { listing, points: [point('A')] }),
+      ]);
+      expect(await idsOf(points, vaultId)).toContain(fresh);
+    }
+  });
+
+  it('leaves out a point that the database does not take, and writes all others', async () => {
+    const points = new PointCatalog(source);
+    const vaultId = await registered();
+    const bad = point('B', 'vm-1', 1.5);
+
+    const left = await replace(points, vaultId, [point('A'), bad, point('C')]);
+
+    expect(left).toMatchObject([{ pointId: 'B' }]);
+    expect(await idsOf(points, vaultId)).toEqual(['A', 'C']);
+  });
+
+  it('keeps the holds of a point that is put again', async () => {
+    const points = new PointCatalog(source);
+    const vaultId = await registered();
+    await replace(points, vaultId, [point('A')], [{ id: 'A', atMs: 5, reason: 'court' }]);
+
+    await points.put(vaultId, point('A'));
+
+    expect(await points.list({ vaultId })).toMatchObject([{ holds: [{ reason: 'court' }] }]);
+  });
+
+  it('knows nothing of a vault that was forgotten while it was listed or written to', async () => {
+    const points = new PointCatalog(source);
+    const vaultId = await registered();
+    await new VaultRegistrations(source).remove(vaultId);
+
+    await points.put(vaultId, point('A'));
+    await replace(points, vaultId, [point('B')]);
+
+    expect(await idsOf(points, vaultId)).toEqual([]);
   });
 });
 
@@ -264,14 +363,11 @@ describe('texts that PostgreSQL does not take', () => {
     const points = new PointCatalog(source);
     const hostile = { ...point('01HOSTILE', 'vm-hostile'), vmName: HOSTILE, notes: [HOSTILE] };
 
-    await points.put('vault-hostile', hostile);
-    await points.replace(
-      'vault-hostile',
-      [hostile],
-      [{ id: hostile.id, atMs: 1, reason: HOSTILE }],
-    );
+    const vaultId = await registered();
+    await points.put(vaultId, hostile);
+    await replace(points, vaultId, [hostile], [{ id: hostile.id, atMs: 1, reason: HOSTILE }]);
 
-    const [listed] = await points.list({ vaultId: 'vault-hostile' });
+    const [listed] = await points.list({ vaultId });
     expect(listed).toMatchObject({
       point: { vmName: STORED, notes: [STORED] },
       holds: [{ atMs: 1, reason: STORED }],
