@@ -231,6 +231,43 @@ describe('BackupService.takeRecoveryPoint', () => {
     expect((await run()).point.disks[1]).toMatchObject({ reason: 'tracking-replaced' });
   });
 
+  it.each(['while the frozen state is given back', 'before the seal'])(
+    'believes no tracking that was found wrong when it is cancelled %s',
+    async (when) => {
+      const { engine, vault, clock, run } = await setUp();
+      engine.write(VM, 'data', 0, ones(1 * MiB));
+      await run();
+      engine.writeUnnoticed(VM, 'data', 512 * 1024, new Uint8Array(4096).fill(9));
+      clock.ms += DAY_MS;
+      const abort = new AbortController();
+      const freeze = engine.freeze.bind(engine);
+      engine.freeze = async (...given) => {
+        const frozen = await freeze(...given);
+        return {
+          ...frozen,
+          assertUnchanged: async (stop) => {
+            if (when === 'before the seal') {
+              abort.abort();
+            }
+            await frozen.assertUnchanged(stop);
+          },
+          [Symbol.asyncDispose]: async () => {
+            abort.abort();
+            await frozen[Symbol.asyncDispose]();
+          },
+        };
+      };
+
+      const taken = await Promise.allSettled([run(abort.signal)]);
+
+      engine.freeze = freeze;
+      const isSealed = when !== 'before the seal';
+      expect(taken).toMatchObject([{ status: isSealed ? 'fulfilled' : 'rejected' }]);
+      expect(await vault.points(signal)).toHaveLength(isSealed ? 2 : 1);
+      expect((await run()).point.disks[1]).toMatchObject({ reason: 'tracking-replaced' });
+    },
+  );
+
   it('has taken the point although the catalog could not be written', async () => {
     const { vault, points, run } = await setUp();
     points.broken = true;

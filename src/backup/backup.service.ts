@@ -56,7 +56,12 @@ interface Taking {
   /** Oldest generation of each disk that a vault still builds on. */
   readonly needed: Readonly<Record<string, number>>;
   readonly startedMs: number;
+  /** Collects the disks whose tracking was found wrong, sealed or not. */
+  readonly wrong: Set<string>;
 }
+
+/** Writing a state file; the job may have been cancelled, and what it found out must not be lost. */
+const DISTRUST_MS_MAX = 60_000;
 
 /** Takes recovery points. */
 export class BackupService {
@@ -95,17 +100,20 @@ export class BackupService {
     running.report({ phase: 'freezing', doneBytes: 0, totalBytes: 0 });
     await using claim = await engine.claim(vmId, jobId, signal);
     const needed = neededGenerations(newest);
-    const taken = await this.take({ vault, writer, claim, needed, startedMs }, request, running);
-    for (const { diskId, reason } of taken.point.disks) {
-      if (reason === 'tracking-wrong') {
-        await engine.distrust(vmId, diskId, signal, claim);
+    const wrong = new Set<string>();
+    const taking = { vault, writer, claim, needed, startedMs, wrong };
+    try {
+      return await this.take(taking, request, running);
+    } finally {
+      // Also when the job fails or is cancelled: this vault may have been read whole, the others were not.
+      for (const diskId of wrong) {
+        await engine.distrust(vmId, diskId, AbortSignal.timeout(DISTRUST_MS_MAX), claim);
       }
     }
-    return taken;
   }
 
   private async take(
-    { vault, writer, claim, needed, startedMs }: Taking,
+    { vault, writer, claim, needed, startedMs, wrong }: Taking,
     request: BackupRequest,
     running: Running,
   ): Promise<TakenPoint> {
@@ -119,7 +127,7 @@ export class BackupService {
       },
       running.signal,
     );
-    const point = await this.store(frozen, { vault, writer }, request, running);
+    const point = await this.store(frozen, { vault, writer, wrong }, request, running);
 
     await this.catalogue(request.vaultId, point);
     return {
@@ -151,13 +159,14 @@ export class BackupService {
 
   private async store(
     frozen: FrozenVm,
-    { vault, writer }: { readonly vault: Vault; readonly writer: PointWriter },
+    { vault, writer, wrong }: Pick<Taking, 'vault' | 'writer' | 'wrong'>,
     request: BackupRequest,
     { signal, report }: Running,
   ): Promise<RecoveryPoint> {
     const disks = await changesSince(writer.parent, frozen.disks, request.full);
     const stored = await addDisks(disks, writer, frozen.takenAtMs, { signal, report });
     const missed = stored.filter(({ reason }) => reason === 'tracking-wrong');
+    noteWrong(stored, wrong);
     const earlier = missed.length === 0 ? [] : await vault.points(signal, request.vmId);
     if (frozen.nvram !== undefined) {
       await writer.addFile(NVRAM_FILE, frozen.nvram, signal);
@@ -165,7 +174,7 @@ export class BackupService {
     const totalBytes = sum(disks);
     report({ phase: 'sealing', doneBytes: totalBytes, totalBytes });
     await frozen.assertUnchanged(signal);
-    return writer.commit(
+    const point = await writer.commit(
       {
         takenAtMs: frozen.takenAtMs,
         consistency: frozen.consistency,
@@ -177,6 +186,9 @@ export class BackupService {
       },
       signal,
     );
+    // A commit may store disks once more.
+    noteWrong(point.disks, wrong);
+    return point;
   }
 
   private async catalogue(vaultId: string, point: RecoveryPoint): Promise<void> {
@@ -211,6 +223,14 @@ async function addDisks(
     beforeBytes += readBytesMax;
   }
   return stored;
+}
+
+function noteWrong(disks: readonly PointDisk[], wrong: Set<string>): void {
+  for (const { diskId, reason } of disks) {
+    if (reason === 'tracking-wrong') {
+      wrong.add(diskId);
+    }
+  }
 }
 
 function sum(disks: readonly DiskChanges[]): number {
