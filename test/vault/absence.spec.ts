@@ -20,6 +20,7 @@ import { collectVault } from '../../src/vault/collect/collector.ts';
 import { Holds } from '../../src/vault/collect/holds.ts';
 import { planPrune } from '../../src/vault/collect/prune-plan.ts';
 import { retirePoints } from '../../src/vault/collect/retiring.ts';
+import { CopyPruning } from '../../src/vault/copy/copy-prune.ts';
 import { folderOfVault } from '../../src/vault/footer-cache.ts';
 import { pointKey, sealKey } from '../../src/vault/layout.ts';
 import type { ObjectStore } from '../../src/vault/object-store.ts';
@@ -467,6 +468,18 @@ describe('a catalog that forgets what a vault does not list', () => {
     await inner.remove(pointKey('chain', last), signal);
     const known = [inChain, { vmId: 'chain', id: middle }];
     expect(await vanishedPoints(points, known, await listed(), signal)).toEqual([inChain]);
+  });
+});
+
+describe('a copy that follows its source', () => {
+  it('is not pruned when its lists leave out a point that the source shows', async () => {
+    const source = await copyOf(scene.store);
+    const target = new LeavingOutStore(await copyOf(scene.store));
+    const pruning = new CopyPruning(source, (await openVault(target)).inside, { signal });
+
+    expect((await pruning.plan()).points).toEqual([]);
+    target.leavesOut = (key) => key.includes(scene.given.last);
+    expect(await faultCodeOf(pruning.plan())).toBe('vault.list-incomplete');
   });
 });
 
