@@ -176,7 +176,9 @@ describe('the care of a vault', () => {
     expect((await cli('points', 'revive', '--vault', vault)).stdout).toContain(second);
     const revived = await cli('points', 'revive', second, '--vault', vault);
     expect(revived).toMatchObject({ exitCode: 0 });
-    const [, , back] = await points(vault);
+    // It keeps its place: what is newest stays so.
+    const [, back, newest] = await points(vault);
+    expect(newest?.id).toBe(third);
     expect(await cli('points', 'retire', back?.id ?? '', '--vault', vault, '--yes')).toMatchObject({
       exitCode: 0,
     });
