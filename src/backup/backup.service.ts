@@ -56,11 +56,15 @@ interface Taking {
   /** Oldest generation of each disk that a vault still builds on. */
   readonly needed: Readonly<Record<string, number>>;
   readonly startedMs: number;
-  /** Collects the disks whose tracking was found wrong, sealed or not. */
-  readonly wrong: Set<string>;
 }
 
-/** Writing a state file; the job may have been cancelled, and what it found out must not be lost. */
+interface Storing {
+  readonly nowMs: number;
+  /** Called with each disk before the next one is read, and before the point is sealed. */
+  readonly onStored: (disk: PointDisk) => Promise<void>;
+}
+
+/** Writing a state file. */
 const DISTRUST_MS_MAX = 60_000;
 
 /** Takes recovery points. */
@@ -100,20 +104,11 @@ export class BackupService {
     running.report({ phase: 'freezing', doneBytes: 0, totalBytes: 0 });
     await using claim = await engine.claim(vmId, jobId, signal);
     const needed = neededGenerations(newest);
-    const wrong = new Set<string>();
-    const taking = { vault, writer, claim, needed, startedMs, wrong };
-    try {
-      return await this.take(taking, request, running);
-    } finally {
-      // Also when the job fails or is cancelled: this vault may have been read whole, the others were not.
-      for (const diskId of wrong) {
-        await engine.distrust(vmId, diskId, AbortSignal.timeout(DISTRUST_MS_MAX), claim);
-      }
-    }
+    return await this.take({ vault, writer, claim, needed, startedMs }, request, running);
   }
 
   private async take(
-    { vault, writer, claim, needed, startedMs, wrong }: Taking,
+    { vault, writer, claim, needed, startedMs }: Taking,
     request: BackupRequest,
     running: Running,
   ): Promise<TakenPoint> {
@@ -127,7 +122,7 @@ export class BackupService {
       },
       running.signal,
     );
-    const point = await this.store(frozen, { vault, writer, wrong }, request, running);
+    const point = await this.store(frozen, { vault, writer, claim }, request, running);
 
     await this.catalogue(request.vaultId, point);
     return {
@@ -159,14 +154,23 @@ export class BackupService {
 
   private async store(
     frozen: FrozenVm,
-    { vault, writer, wrong }: Pick<Taking, 'vault' | 'writer' | 'wrong'>,
+    { vault, writer, claim }: Pick<Taking, 'vault' | 'writer' | 'claim'>,
     request: BackupRequest,
     { signal, report }: Running,
   ): Promise<RecoveryPoint> {
     const disks = await changesSince(writer.parent, frozen.disks, request.full);
-    const stored = await addDisks(disks, writer, frozen.takenAtMs, { signal, report });
+    const distrusted = new Set<string>();
+    const distrust = async ({ diskId, reason }: PointDisk): Promise<void> => {
+      if (reason === 'tracking-wrong' && !distrusted.has(diskId)) {
+        // With a signal of its own: what a job found out is not lost when it is cancelled.
+        const own = AbortSignal.timeout(DISTRUST_MS_MAX);
+        await this.collaborators.engine.distrust(request.vmId, diskId, own, claim);
+        distrusted.add(diskId);
+      }
+    };
+    const facts = { nowMs: frozen.takenAtMs, onStored: distrust };
+    const stored = await addDisks(disks, writer, facts, { signal, report });
     const missed = stored.filter(({ reason }) => reason === 'tracking-wrong');
-    noteWrong(stored, wrong);
     const earlier = missed.length === 0 ? [] : await vault.points(signal, request.vmId);
     if (frozen.nvram !== undefined) {
       await writer.addFile(NVRAM_FILE, frozen.nvram, signal);
@@ -187,7 +191,9 @@ export class BackupService {
       signal,
     );
     // A commit may store disks once more.
-    noteWrong(point.disks, wrong);
+    for (const disk of point.disks) {
+      await distrust(disk);
+    }
     return point;
   }
 
@@ -204,7 +210,7 @@ export class BackupService {
 async function addDisks(
   disks: readonly DiskChanges[],
   writer: PointWriter,
-  nowMs: number,
+  { nowMs, onStored }: Storing,
   { signal, report }: Omit<Running, 'jobId'>,
 ): Promise<PointDisk[]> {
   const stored: PointDisk[] = [];
@@ -219,18 +225,11 @@ async function addDisks(
       { diskId, name, sizeBytes, reader, tracking, changes, prove },
       { signal, report: partOf(report, { beforeBytes, afterBytes }) },
     );
+    await onStored(disk);
     stored.push(disk);
     beforeBytes += readBytesMax;
   }
   return stored;
-}
-
-function noteWrong(disks: readonly PointDisk[], wrong: Set<string>): void {
-  for (const { diskId, reason } of disks) {
-    if (reason === 'tracking-wrong') {
-      wrong.add(diskId);
-    }
-  }
 }
 
 function sum(disks: readonly DiskChanges[]): number {

@@ -189,8 +189,9 @@ export abstract class Engine {
 
   /**
    * Begins a new line of history for a disk: what is known about its changes is not believed any more,
-   * and the next backup into every vault reads it whole. A disk that is gone is no error.
-   * @throws Fault `engine.vm-busy` while a frozen state of the VM is in use
+   * and the next backup into every vault reads it whole. A disk that is gone is no error. Under the
+   * claim that uses a frozen state it is durable at once and takes effect when that state is given back.
+   * @throws Fault `engine.vm-busy` while somebody else holds the VM
    */
   abstract distrust(vm: VmId, diskId: string, signal: AbortSignal, claim?: Claim): Promise<void>;
 

@@ -209,11 +209,11 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
       const first = await freeze();
       await expect(freeze()).rejects.toMatchObject({ code: 'engine.vm-busy' });
       const { diskId, tracking } = diskOf(first, 'data');
-      await expect(under.engine.distrust(vm, diskId, signal, claim)).rejects.toMatchObject({
+      await under.engine.distrust(vm, diskId, signal, claim);
+      await expect(under.engine.distrust(vm, diskId, signal)).rejects.toMatchObject({
         code: 'engine.vm-busy',
       });
       await first[Symbol.asyncDispose]();
-      await under.engine.distrust(vm, diskId, signal, claim);
       const second = await freeze();
       expect(await diskOf(second, 'data').changedSince(tracking)).toEqual({
         method: 'full',
@@ -289,6 +289,30 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
           reason: 'tracking-replaced',
         });
       }
+    });
+
+    it('does not forget a disk that was distrusted while it was frozen, whatever ends then', async () => {
+      await under.engine.start(vm, signal);
+      await under.fill('data', A, 1);
+      const claim = await under.engine.claim(vm, 'job', signal);
+      const frozen = await under.engine.freeze(vm, { ...job(), claim }, signal);
+      const { tracking, diskId } = diskOf(frozen, 'data');
+      const other = diskOf(frozen, 'system').tracking;
+
+      await under.engine.distrust(vm, diskId, signal, claim);
+      const engine = await under.restartService();
+      await engine.reconcile(signal);
+
+      await using next = await engine.freeze(vm, job(), signal);
+      expect(await diskOf(next, 'data').changedSince(tracking)).toEqual({
+        method: 'full',
+        reason: 'tracking-replaced',
+      });
+      expect(await diskOf(next, 'system').changedSince(other)).toMatchObject({
+        method: 'changed-extents',
+      });
+      await frozen[Symbol.asyncDispose]();
+      await claim[Symbol.asyncDispose]();
     });
 
     it('begins a new line of history when it is told to distrust a disk', async () => {

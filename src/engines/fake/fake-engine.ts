@@ -15,41 +15,7 @@ import {
   type VmSummary,
 } from '../engine.ts';
 import { FakeDisk } from './fake-disk.ts';
-
-interface FakeVm {
-  definition: VmDefinition;
-  status: VmStatus;
-  warnings: string[];
-  frozen: boolean;
-  fence: number;
-  /** The claim that lives. */
-  claim: Claim | undefined;
-  readonly disks: readonly FakeDisk[];
-  nvram: Uint8Array | undefined;
-}
-
-class FakeClaim implements Claim {
-  readonly vmId: VmId;
-  readonly jobId: string;
-  readonly fence: number;
-  private readonly end: () => void;
-
-  constructor(vm: FakeVm, jobId: string) {
-    vm.fence += 1;
-    this.vmId = vm.definition.id;
-    this.jobId = jobId;
-    this.fence = vm.fence;
-    this.end = () => {
-      if (vm.claim === this) {
-        vm.claim = undefined;
-      }
-    };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.end();
-  }
-}
+import { FakeClaim, giveBack, type FakeVm } from './fake-vm.ts';
 
 /** An engine of which everything is in memory. Its guests write when a test tells them to. */
 export class FakeEngine extends Engine {
@@ -151,6 +117,7 @@ export class FakeEngine extends Engine {
       fence: 0,
       claim: undefined,
       disks: definition.disks.map((disk) => new FakeDisk(disk)),
+      distrusted: new Set(),
       nvram: undefined,
     };
     this.vms.set(definition.id, added);
@@ -225,7 +192,7 @@ export class FakeEngine extends Engine {
       [Symbol.asyncDispose]: async () => {
         await Promise.all(disks.map(async ({ reader }) => reader.close()));
         if (found.fence === claim.fence) {
-          found.frozen = false;
+          giveBack(found);
         }
       },
     };
@@ -238,25 +205,32 @@ export class FakeEngine extends Engine {
     claim?: Claim,
   ): Promise<void> {
     signal.throwIfAborted();
-    this.idle(vm, claim)
-      .disks.find(({ definition }) => definition.id === diskId)
-      ?.replaceTracking();
+    const found = claim === undefined ? this.idle(vm) : this.vm(vm, claim);
+    const disk = found.disks.find(({ definition }) => definition.id === diskId);
+    if (disk === undefined) {
+      return;
+    }
+    if (found.frozen) {
+      found.distrusted.add(disk);
+    } else {
+      disk.replaceTracking();
+    }
   }
 
-  /** Memory does not outlive a crash, so the frozen VMs of jobs that died are all there is. */
   /** Nobody can change what is in memory behind its back. */
   override async accept(vm: VmId): Promise<AcceptedDisk[]> {
     this.vm(vm);
     return [];
   }
 
+  /** Memory does not outlive a crash, so the frozen VMs of jobs that died are all there is. */
   override async reconcile(signal: AbortSignal): Promise<string[]> {
     signal.throwIfAborted();
     const actions: string[] = [];
     for (const vm of this.vms.values()) {
       vm.claim = undefined;
       if (vm.frozen) {
-        vm.frozen = false;
+        giveBack(vm);
         actions.push(`${vm.definition.name}: a freeze that nobody holds was given up`);
       }
     }

@@ -21,6 +21,7 @@ export function newDiskState(options: {
     layers: [{ number: 0, path: options.base.path, format: options.base.format }],
     unlogged: [],
     topUntouched: false,
+    distrusted: undefined,
   };
 }
 

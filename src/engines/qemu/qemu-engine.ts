@@ -19,7 +19,7 @@ import { addVm } from './add-vm.ts';
 import { filesOfVms } from './backing-users.ts';
 import { BackgroundMerges, unlessAborted } from './background-merges.ts';
 import { DEFAULT_LIMITS, type EngineLimits, type EngineParts, type Step } from './engine-parts.ts';
-import { withNewHistory } from './disk-changes.ts';
+import { distrustDisk } from './distrust.ts';
 import { freezeVm } from './freeze-vm.ts';
 import { lookAtVm } from './look-at-vm.ts';
 import { Claims } from './claims.ts';
@@ -222,14 +222,8 @@ export class QemuEngine extends Engine {
     signal: AbortSignal,
     claim?: Claim,
   ): Promise<void> {
-    const run = async (managed: ManagedVm) => {
-      const disk = managed.state.disks.find(({ id }) => id === diskId);
-      if (disk !== undefined) {
-        await managed.saveDisk(withNewHistory(disk));
-        this.parts.log.warn('engine.tracking-distrusted', { vmId: vm, diskId });
-      }
-    };
-    await this.claims.whileHeld(vm, signal, run, claim);
+    await distrustDisk(this.claims, vm, diskId, { signal, claim });
+    this.parts.log.warn('engine.tracking-distrusted', { vmId: vm, diskId });
   }
 
   override async accept(

@@ -1,6 +1,7 @@
 import { isFault } from '../../kernel/fault.ts';
 import { diskFacts, factsOf, removeUnusedNodes } from './block-graph.ts';
 import { withoutNewTop } from './disk-changes.ts';
+import { dropDistrusted } from './distrust.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { GuestAgent } from './guest-agent.ts';
 import { diskName, withIdentities, withWarnings } from './identity-journal.ts';
@@ -54,6 +55,9 @@ export async function settle(
   { mayMerge }: SettleOptions,
   signal: AbortSignal,
 ): Promise<Settled> {
+  if (mayMerge) {
+    await dropDistrusted(vm);
+  }
   if ((await runningPid(vm.paths)) === undefined) {
     return settleDisks(parts, vm, signal);
   }

@@ -72,6 +72,8 @@ const DiskState = z.strictObject({
       generation: z.int().nonnegative(),
     })
     .optional(),
+  /** What is known about its changes was found wrong while a frozen state of it is in use. */
+  distrusted: z.boolean().optional(),
   /** Why the layers of the stopped VM were not merged when it was last tried, for people. */
   whyUnmerged: z.string().max(1000).optional(),
 });

@@ -1,0 +1,49 @@
+import type { VmDefinition } from '../../vm/definition.ts';
+import type { Claim, VmId, VmStatus } from '../engine.ts';
+import type { FakeDisk } from './fake-disk.ts';
+
+export interface FakeVm {
+  definition: VmDefinition;
+  status: VmStatus;
+  warnings: string[];
+  frozen: boolean;
+  fence: number;
+  /** The claim that lives. */
+  claim: Claim | undefined;
+  readonly disks: readonly FakeDisk[];
+  /** Disks that get a new history when the frozen state is given back. */
+  readonly distrusted: Set<FakeDisk>;
+  nvram: Uint8Array | undefined;
+}
+
+export class FakeClaim implements Claim {
+  readonly vmId: VmId;
+  readonly jobId: string;
+  readonly fence: number;
+  private readonly end: () => void;
+
+  constructor(vm: FakeVm, jobId: string) {
+    vm.fence += 1;
+    this.vmId = vm.definition.id;
+    this.jobId = jobId;
+    this.fence = vm.fence;
+    this.end = () => {
+      if (vm.claim === this) {
+        vm.claim = undefined;
+      }
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.end();
+  }
+}
+
+/** The frozen state is not used any more. */
+export function giveBack(vm: FakeVm): void {
+  vm.frozen = false;
+  vm.distrusted.forEach((disk) => {
+    disk.replaceTracking();
+  });
+  vm.distrusted.clear();
+}
