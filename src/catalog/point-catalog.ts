@@ -81,8 +81,9 @@ export class PointCatalog {
       }
       await transaction.getRepository(VaultRow).update({ id: vaultId }, { listed: listed.listing });
       const points = transaction.getRepository(RecoveryPointRow);
+      const known = await points.find({ select: { id: true, changed: true }, where: { vaultId } });
       await points.delete({ vaultId, changed: LessThanOrEqual(listed.listing) });
-      const rows = await rowsOf(transaction, vaultId, listed);
+      const rows = await rowsOf(transaction, vaultId, listed, known);
       const left: PointLeftOut[] = [];
       for (let start = 0; start < rows.length; start += BATCH_ROWS) {
         left.push(...(await writeEach(transaction, rows.slice(start, start + BATCH_ROWS))));
@@ -158,12 +159,15 @@ async function rowsOf(
   transaction: EntityManager,
   vaultId: string,
   { points, holds = [] }: ListedVault,
+  known: readonly Pick<RecoveryPointRow, 'id' | 'changed'>[],
 ): Promise<RecoveryPointRow[]> {
+  // What a listing finds again is no newer than it was: a later listing without it may remove it.
+  const before = new Map(known.map(({ id, changed }) => [id, changed]));
   const held = Map.groupBy(holds, ({ id }) => id);
   const changed = await nextChange(transaction);
   return points.map((point) => {
     const own = (held.get(point.id) ?? []).map(({ atMs, reason }) => ({ atMs, reason }));
-    return pointRow(vaultId, point, { changed, holds: own });
+    return pointRow(vaultId, point, { changed: before.get(point.id) ?? changed, holds: own });
   });
 }
 

@@ -27,6 +27,23 @@ describe('PartFile', () => {
     expect((await stat(target)).mode & 0o777).toBe(0o600);
   });
 
+  it('is given up in words when two begin it at the same moment', async () => {
+    for (let round = 0; round < 30; round += 1) {
+      const begun = await Promise.allSettled([
+        PartFile.create(target),
+        PartFile.create(target),
+        PartFile.create(target),
+      ]);
+      for (const one of begun) {
+        if (one.status === 'fulfilled') {
+          await one.value.discard();
+        } else {
+          expect(one.reason).toMatchObject({ code: 'target.replaced' });
+        }
+      }
+    }
+  });
+
   it('leaves nothing when it is given up', async () => {
     const part = await PartFile.create(target);
 

@@ -29,14 +29,17 @@ export class PartFile {
   /**
    * Makes the file, empty and private. What a stopped attempt has left there goes.
    *
-   * @throws Fault `target.exists`
+   * @throws Fault `target.exists`, `target.replaced` when somebody else begins it at this moment
    */
   static async create(target: string): Promise<PartFile> {
     await PartFile.refuseExisting(target);
     const path = `${target}${PART_SUFFIX}`;
     // If its writer still lives it fails when it publishes: the inode is not its own any more.
     await rm(path, { force: true });
-    return new PartFile(target, path, await open(path, 'wx', PRIVATE_FILE_MODE));
+    const file = await open(path, 'wx', PRIVATE_FILE_MODE).catch((error: unknown) => {
+      throw systemCode(error) === 'EEXIST' ? replaced(target) : error;
+    });
+    return new PartFile(target, path, file);
   }
 
   /** @throws Fault `target.exists` */
@@ -74,11 +77,7 @@ export class PartFile {
   /** @throws Fault `target.replaced` when somebody else began the same file */
   async requireOurs(): Promise<void> {
     if (!(await this.isOurs())) {
-      throw new Fault(
-        'target.replaced',
-        `Somebody else began to write ${this.target}; this attempt is given up.`,
-        { path: this.target },
-      );
+      throw replaced(this.target);
     }
   }
 
@@ -102,6 +101,14 @@ function absent(error: unknown): undefined {
     throw error;
   }
   return undefined;
+}
+
+function replaced(path: string): Fault {
+  return new Fault(
+    'target.replaced',
+    `Somebody else began to write ${path}; this attempt is given up.`,
+    { path },
+  );
 }
 
 function taken(path: string): Fault {

@@ -263,12 +263,12 @@ export class ProofLab {
     store: MemoryObjectStore,
     change: (document: PointDocument) => PointDocument,
   ): Promise<void> {
-    const { base, points } = this.vault.inside;
+    const { base, points, opened } = this.vault.inside;
     const { document } = await points.load({ ...VM, id: this.second }, signal);
     for (const key of [pointKey(VM.vmId, this.second), sealKey(VM.vmId, this.second)]) {
       await store.remove(key, signal);
     }
-    const forger = new PointStore({ ...base, store }, new SilentLog());
+    const forger = new PointStore({ ...base, store }, new SilentLog(), opened);
     const changed = change(document);
     await forger.seal(changed, await forger.put(changed, signal), signal);
   }

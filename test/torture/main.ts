@@ -2,6 +2,7 @@
 //
 // Writers, collectors, operators and readers on one simulated store, in as many orders as time allows.
 // Every schedule follows from its seed alone.
+import './fixed-chance-at-load.ts';
 import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { GarbageRounds } from '../../src/kernel/garbage.ts';

@@ -172,6 +172,23 @@ describe('PointCatalog', () => {
     expect(newest?.point.id).toBe(id('C'));
   });
 
+  it.each(['early', 'late'])(
+    'shows the later listing when the %s one is written first',
+    async (first) => {
+      const points = new PointCatalog(source);
+      const vaultId = await registered();
+      await replace(points, vaultId, [point('A')]);
+      const early = { listing: await points.beginListing(), points: [point('A'), point('B')] };
+      const late = { listing: await points.beginListing(), points: [point('B'), point('C')] };
+
+      for (const listed of first === 'early' ? [early, late] : [late, early]) {
+        await points.replace(vaultId, listed);
+      }
+
+      expect(await idsOf(points, vaultId)).toEqual(['B', 'C']);
+    },
+  );
+
   it('waits for each other when two bring it up to date at once, and shows the later listing', async () => {
     const points = new PointCatalog(source);
     const vaultId = await registered();

@@ -168,6 +168,7 @@ describe('the OpenAPI document', () => {
       '/api/v1/verifications',
       '/api/v1/vms',
       '/api/v1/vms/{vm}',
+      '/api/v1/vms/{vm}/accept',
       '/api/v1/vms/{vm}/release',
       '/api/v1/vms/{vm}/start',
       '/api/v1/vms/{vm}/stop',
