@@ -78,6 +78,24 @@ describe('the next backup heals damage', () => {
     expect(await repairOf()).toMatchObject([{ outcome: 'whole', lostSlots: 0 }]);
   });
 
+  it('of a pack that was repaired before, whose first generation still says nothing', async () => {
+    const made = await setUp();
+    const [first = ''] = await keysOf(made.store, 'd/');
+    await changeObject(made.store, first, flip(-20));
+    const { damaged } = await scrubAll(made);
+    const suspects = damaged.map(({ key }) => key);
+    const { inside } = await openVault(made.store);
+    const { packs } = await repairVault(inside, { dryRun: false, suspects }, { signal });
+    expect(packs).toMatchObject([{ outcome: 'rewritten', lostSlots: 0 }]);
+    await changeObject(made.store, packs[0]?.key ?? '', flip(-100_000));
+    expect((await scrubAll(made)).list).toBeDefined();
+    expect(await isWhole(made, made.point)).toBe(false);
+
+    await backUp(await openVault(made.store), made.disk);
+
+    expect(await isWhole(made, made.point)).toBe(true);
+  });
+
   it('also where a stranger took the highest number that a name can have', async () => {
     const made = await setUp();
     await damageFrame(made);

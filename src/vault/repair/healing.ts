@@ -1,14 +1,15 @@
-import { isFault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import { joinAliases, type Alias, type SlotName } from '../aliases.ts';
 import { SECTOR_BYTES } from '../chunk-cut.ts';
 import type { ContentExtent } from '../../disk/extent.ts';
-import { packPrefix, parsePackKey, type PackKind } from '../layout.ts';
+import { packKey, packPrefix, parsePackKey, type PackKind } from '../layout.ts';
 import { LEAF_BYTES } from '../map-node.ts';
 import type { MapTree } from '../map-tree.ts';
 import type { PackFooter } from '../pack-layout.ts';
-import { missing, type Packs, type SlotReference } from '../packs.ts';
+import { missing, type OpenPack, type Packs, type SlotReference } from '../packs.ts';
 import { DamagedSlots } from '../proof/damaged-slots.ts';
+import { numbersOf } from '../proof/lost-slots.ts';
+import { integrityFault } from '../proof/pack-check.ts';
 import type { SlotSet } from '../slot-set.ts';
 import type { Ulid } from '../ulid.ts';
 
@@ -125,34 +126,68 @@ export class Healing {
   async #learnIds(signal: AbortSignal): Promise<void> {
     const ulids = new Set([...this.#damaged.lists].flatMap(({ slots }) => [...slots.packs()]));
     for (const ulid of ulids) {
-      const footer = this.#damaged.touches(ulid) ? await this.#footer(ulid, signal) : undefined;
-      for (let slot = 0; slot < (footer?.slots ?? 0); slot++) {
-        const name = { ulid, slot };
-        if (
-          footer !== undefined &&
-          footer.size(slot) > 0 &&
-          !this.#parts.condemned.has(ulid, slot) &&
-          this.#isLost(name)
-        ) {
-          const id = Buffer.from(footer.id(slot)).toString('hex');
-          this.#wanted.set(id, [...(this.#wanted.get(id) ?? []), name]);
-        }
+      if (this.#damaged.touches(ulid)) {
+        await this.#learnIdsOf(ulid, signal);
       }
     }
   }
 
-  /** From the vault or from the cache; without it nothing tells which content the slots had. */
-  async #footer(ulid: Ulid, signal: AbortSignal): Promise<PackFooter | undefined> {
-    const { packs } = this.#parts;
-    const number = packs.base.numbers.find(ulid) ?? (await this.#find(ulid, signal));
-    try {
-      return number === undefined ? undefined : (await packs.open(number, signal)).footer;
-    } catch (error) {
-      if (!isFault(error) || error.kind !== 'integrity') {
-        throw error;
+  async #learnIdsOf(ulid: Ulid, signal: AbortSignal): Promise<void> {
+    const known = new Set<number>();
+    for await (const footer of this.#footers(ulid, signal)) {
+      for (let slot = 0; slot < footer.slots; slot++) {
+        if (footer.size(slot) > 0 && !known.has(slot)) {
+          known.add(slot);
+          this.#want({ ulid, slot }, footer.id(slot));
+        }
       }
+      if (this.#areListed(ulid, known)) {
+        return;
+      }
+    }
+    if (known.size === 0) {
       this.#parts.log.warn('vault.damage-without-ids', { pack: ulid });
-      return undefined;
+    }
+  }
+
+  #want(name: SlotName, idBytes: Uint8Array): void {
+    if (!this.#parts.condemned.has(name.ulid, name.slot) && this.#isLost(name)) {
+      const id = Buffer.from(idBytes).toString('hex');
+      this.#wanted.set(id, [...(this.#wanted.get(id) ?? []), name]);
+    }
+  }
+
+  /** Whether these are all slots of the pack that were ever listed. */
+  #areListed(ulid: Ulid, known: ReadonlySet<number>): boolean {
+    return [...this.#damaged.lists].every(({ slots }) => {
+      const ranges = slots.of(ulid) ?? [];
+      return ranges !== 'all' && [...numbersOf(ranges)].every((slot) => known.has(slot));
+    });
+  }
+
+  /**
+   * Of the generation that usually serves the pack, from the vault or from the cache; then of the others, because one that is
+   * damaged may say nothing and one that was written anew need not have every slot.
+   */
+  async *#footers(ulid: Ulid, signal: AbortSignal): AsyncIterable<PackFooter> {
+    const { packs } = this.#parts;
+    const { numbers } = packs.base;
+    const number = numbers.find(ulid) ?? (await this.#find(ulid, signal));
+    if (number === undefined) {
+      return;
+    }
+    const usual = await unlessDamaged(async () => packs.open(number, signal));
+    if (usual !== undefined) {
+      yield usual.footer;
+    }
+    for (const name of await packs.generations(numbers.name(number), signal)) {
+      const other =
+        packKey(name) === usual?.objectKey
+          ? undefined
+          : await unlessDamaged(async () => packs.openExact(name, signal));
+      if (other !== undefined) {
+        yield other.footer;
+      }
     }
   }
 
@@ -166,6 +201,17 @@ export class Healing {
         }
       }
     }
+    return undefined;
+  }
+}
+
+async function unlessDamaged(
+  open: () => Promise<OpenPack | undefined>,
+): Promise<OpenPack | undefined> {
+  try {
+    return await open();
+  } catch (error) {
+    integrityFault(error);
     return undefined;
   }
 }
