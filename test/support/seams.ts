@@ -1,5 +1,6 @@
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
+import { isFault } from '../../src/kernel/fault.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
 import type { CollectOptions } from '../../src/vault/collect/collect-options.ts';
@@ -35,6 +36,8 @@ export interface SeamWorld {
   readonly disk: MemoryDisk;
   /** Per point, the fingerprint of its disk. */
   readonly points: Map<string, string>;
+  /** Points with content that the disk has no more: no backup heals those. */
+  readonly onlyHere: Set<string>;
   /** Of the separate retention key, when there is one. */
   retention: string | undefined;
   /** Pieces of the disk that were written; older ones are never written over. */
@@ -50,7 +53,7 @@ export async function newWorld(): Promise<SeamWorld> {
   const { vault } = await createVault(store);
   const disk = new MemoryDisk(SIZE);
   const world: SeamWorld = {
-    ...{ store, copy: new MemoryObjectStore(), disk, points: new Map() },
+    ...{ store, copy: new MemoryObjectStore(), disk, points: new Map(), onlyHere: new Set() },
     ...{ retention: undefined, pieces: 0 },
   };
   for (let count = 0; count < 2; count++) {
@@ -74,6 +77,7 @@ export async function sameWorld(world: SeamWorld): Promise<SeamWorld> {
     copy: await sameObjects(world.copy),
     disk,
     points: new Map(world.points),
+    onlyHere: new Set(world.onlyHere),
   };
 }
 
@@ -83,24 +87,89 @@ export async function openWorld({ store, retention }: SeamWorld): Promise<Vault>
   return Vault.open(store, unlock(PASSPHRASE), { workers: 0, ...more }, signal);
 }
 
-/** What is wrong with any point, as a process sees it that knows nothing yet. */
-export async function problemsOf(world: SeamWorld): Promise<string[]> {
+/** What a process sees that knows nothing yet. */
+export interface SeamLook {
+  /** Points that verification and restore call damaged. */
+  readonly unreadable: readonly string[];
+  /** What must never be: points that are gone or give back something else, a verification that says otherwise. */
+  readonly wrong: readonly string[];
+}
+
+export async function lookAt(world: SeamWorld): Promise<SeamLook> {
   const vault = await openWorld(world);
-  const problems: string[] = [];
+  const unreadable: string[] = [];
+  const wrong: string[] = [];
   const there = (await vault.points(signal)).map(({ id }) => id);
   if (there.toSorted().join() !== [...world.points.keys()].toSorted().join()) {
-    problems.push(`there are ${there.join()}, expected ${[...world.points.keys()].join()}`);
+    wrong.push(`there are ${there.join()}, expected ${[...world.points.keys()].join()}`);
   }
   for (const [id, hash] of world.points) {
-    const report = await vault.verify(id, 3, { signal });
-    problems.push(...report.problems.map(({ message }) => message));
-    const back = await restored(vault, { id }, SIZE);
-    if ((await fingerprint(back.reader())) !== hash) {
-      problems.push(`${id} gives back something else`);
+    const { problems } = await vault.verify(id, 3, { signal });
+    const back = await fingerprintBack(vault, id);
+    if (back === undefined) {
+      unreadable.push(id);
+    } else if (back !== hash) {
+      wrong.push(`${id} gives back something else`);
+    }
+    if ((back === undefined) !== problems.length > 0) {
+      const said = problems.map(({ message }) => message).join('; ');
+      wrong.push(
+        `${id} is ${back === undefined ? 'damaged' : 'whole'}, its verification says: ${said}`,
+      );
     }
   }
   await vault.close();
-  return problems;
+  return { unreadable, wrong };
+}
+
+/** @returns undefined if the restore says that something is damaged */
+async function fingerprintBack(vault: Vault, id: string): Promise<string | undefined> {
+  try {
+    return await fingerprint((await restored(vault, { id }, SIZE)).reader());
+  } catch (error) {
+    if (isFault(error) && error.kind === 'integrity') {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** What is wrong with any point when everything must be whole. */
+export async function problemsOf(world: SeamWorld): Promise<string[]> {
+  const { unreadable, wrong } = await lookAt(world);
+  return [...wrong, ...unreadable.map((id) => `${id} cannot be restored`)];
+}
+
+/**
+ * What heals the damage that an operation of this name begins with. Whoever was refused it opens the vault anew and
+ * repeats it.
+ */
+export const SEAM_MENDS = {
+  repair: async ({ store }, vault) => {
+    await repair(store, vault);
+  },
+
+  'repair from the copy': async ({ store, copy }, vault) => {
+    await repair(store, vault, copy);
+  },
+
+  /** A scrub notices, and the next backup has all of the content that is not there only. */
+  heal: async (world, vault) => {
+    await scrubOf(world.store, vault);
+    await write(world, 1);
+    await take(world, vault);
+  },
+} as const satisfies Record<string, SeamOperation>;
+
+export function isDamaging(name: SeamName): name is keyof typeof SEAM_MENDS {
+  return name in SEAM_MENDS;
+}
+
+/** Heals with a copy of the vault as it was `before`, which has everything. */
+export async function repairFrom(world: SeamWorld, before: ObjectStore): Promise<void> {
+  const vault = await openWorld(world);
+  await repair(world.store, vault, before);
+  await vault.close();
 }
 
 export const SEAM_OPERATIONS = {
@@ -117,9 +186,9 @@ export const SEAM_OPERATIONS = {
   },
 
   /** Of trailers, from what is left of each pack. */
-  repair: async ({ store }, vault) => {
-    await damagePacks(store, ['d/', 'm/'], TRAILER, () => true);
-    await repair(store, vault);
+  repair: async (world, vault) => {
+    await damagePacks(world.store, ['d/', 'm/'], TRAILER, () => true);
+    await SEAM_MENDS.repair(world, vault);
   },
 
   copy: async (world) => {
@@ -127,19 +196,18 @@ export const SEAM_OPERATIONS = {
   },
 
   /** Of a frame of each pack that the copy has too. */
-  'repair from the copy': async ({ store, copy }, vault) => {
-    const known = new Set((await keysOf(copy, '')).map(packOf));
-    await damagePacks(store, ['d/', 'm/'], FRAME, (key) => known.has(packOf(key)));
-    await repair(store, vault, copy);
+  'repair from the copy': async (world, vault) => {
+    const known = new Set((await keysOf(world.copy, '')).map(packOf));
+    await damagePacks(world.store, ['d/', 'm/'], FRAME, (key) => known.has(packOf(key)));
+    await SEAM_MENDS['repair from the copy'](world, vault);
   },
 
-  /** A pack is damaged, a scrub notices, and the next backup has all of its content. */
+  /** Of a frame of a pack, by the next backup; of another pack from time to time. */
   heal: async (world, vault) => {
-    const [first = ''] = await keysOf(world.store, 'd/');
-    await changeObject(world.store, first, flip(FRAME));
-    await scrubOf(world.store, vault);
-    await write(world, 1);
-    await take(world, vault);
+    const packs = await keysOf(world.store, 'd/');
+    const damaged = packs[world.points.size % packs.length] ?? '';
+    await changeObject(world.store, damaged, flip(FRAME));
+    await SEAM_MENDS.heal(world, vault);
   },
 
   revive: async (world, vault) => {
@@ -148,6 +216,9 @@ export const SEAM_OPERATIONS = {
     world.points.delete(id);
     const { id: again } = await revivePoint(vault.inside, { ...VM, id }, {}, { signal });
     world.points.set(again, hash);
+    if (world.onlyHere.has(id)) {
+      world.onlyHere.add(again);
+    }
   },
 
   /** A point with content of its own is given up. */
@@ -177,7 +248,7 @@ export const SEAM_OPERATIONS = {
 export type SeamName = keyof typeof SEAM_OPERATIONS;
 export const SEAM_NAMES = Object.keys(SEAM_OPERATIONS) as SeamName[];
 
-async function sameObjects(store: ObjectStore): Promise<MemoryObjectStore> {
+export async function sameObjects(store: ObjectStore): Promise<MemoryObjectStore> {
   const same = new MemoryObjectStore();
   for (const key of await keysOf(store, '')) {
     await same.put(key, (await store.get(key, signal)) ?? new Uint8Array(), signal);
@@ -215,6 +286,7 @@ async function takeAndForget(
   const content = seededBytes(`gone ${String(world.points.size)} ${String(at)}`, gone * PIECE);
   world.disk.write(at, content);
   const id = await take(world, vault);
+  world.onlyHere.add(id);
   world.disk.write(at, new Uint8Array(gone * PIECE));
   await take(world, vault);
   return id;
