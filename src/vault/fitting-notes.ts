@@ -1,5 +1,5 @@
+import { shortened } from '../kernel/shortened.ts';
 import { NOTE_CHARACTERS_MAX, NOTES_MAX } from './limits.ts';
-import { shortened } from './shortened.ts';
 
 /** Of all notes as JSON: leaves the VM's configuration its room in a recovery point. */
 const NOTES_BYTES_MAX = 1024 * 1024;

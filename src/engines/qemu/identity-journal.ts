@@ -1,6 +1,12 @@
 import { identityOf } from './file-identity.ts';
 import type { ManagedVm } from './managed-vm.ts';
-import type { DiskState, FileIdentity, Layer, VmState } from './vm-state.ts';
+import {
+  WARNINGS_MAX,
+  type DiskState,
+  type FileIdentity,
+  type Layer,
+  type VmState,
+} from './vm-state.ts';
 
 /**
  * Journals what every image is whose journal was open: written by QEMU until now. What was settled
@@ -30,8 +36,6 @@ async function journalled(layer: Layer, isWritable: boolean): Promise<FileIdenti
   const isSame = was === undefined || (was.device === is.device && was.inode === is.inode);
   return isSame ? is : was;
 }
-
-const WARNINGS_MAX = 16;
 
 /** The newest warnings, each once. */
 export function withWarnings(state: VmState, more: readonly string[]): string[] {

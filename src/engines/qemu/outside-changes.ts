@@ -214,7 +214,7 @@ export async function acceptDisk(
 
 async function warn(vm: ManagedVm, notes: readonly string[]): Promise<void> {
   const warnings = withWarnings(vm.state, notes);
-  if (warnings.length > vm.state.warnings.length) {
+  if (warnings.some((warning) => !vm.state.warnings.includes(warning))) {
     await vm.save({ warnings });
   }
 }

@@ -18,13 +18,12 @@ import { questionOf } from './outside-changes.ts';
 import { endMaintenance, launchMaintenance, removeRunFolder } from './qemu-process.ts';
 import type { QmpClient } from './qmp-client.ts';
 import { markUnmerged } from './unmerged.ts';
-import { baseOf, topOf, type DiskState, type VmState } from './vm-state.ts';
+import { baseOf, fittingWhy, topOf, type DiskState, type VmState } from './vm-state.ts';
 
 /** How long a QEMU that has merged may take to flush and close its images. */
 const CLOSE_MS_MAX = 10 * 60 * 1000;
 /** The same when a start, or the end of the service, waits for it. */
 const GIVE_UP_MS_MAX = 2_000;
-const REASON_CHARACTERS_MAX = 500;
 
 /**
  * Makes one file of each disk of a settled VM that is off, so that the disk is what stands at its
@@ -67,7 +66,7 @@ async function chooseDisks(
   const room = new Room(parts.limits.freeBytesMin);
   for (const disk of vm.tracked.filter(({ layers }) => layers.length > 1)) {
     const why = (await whyNot(disk, usedByOthers, signal)) ?? (await room.whyNot(disk));
-    reasons.set(disk.id, why?.slice(0, REASON_CHARACTERS_MAX));
+    reasons.set(disk.id, why === undefined ? why : fittingWhy(why));
   }
   if (vm.tracked.some(({ id, whyUnmerged }) => whyUnmerged !== reasons.get(id))) {
     await vm.saveDisks((disk) => ({ ...disk, whyUnmerged: reasons.get(disk.id) }));
@@ -193,7 +192,7 @@ async function mergeChosen(
     await parts.step('stopped-merge-closed');
   } catch (error) {
     if (isFault(error) && !signal.aborted) {
-      const why = error.message.slice(0, REASON_CHARACTERS_MAX);
+      const why = fittingWhy(error.message);
       ids.forEach((id) => failures.set(id, why));
     }
     throw error;
@@ -209,7 +208,7 @@ function wordsOf(error: unknown, signal: AbortSignal): string {
   if (!isFault(error, 'engine.merge-failed') && !isFault(error, 'engine.refused')) {
     throw error;
   }
-  return error.message.slice(0, REASON_CHARACTERS_MAX);
+  return fittingWhy(error.message);
 }
 
 /** Copies all layers into the base. Nobody writes, so the moment at which both are equal stays. */

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadVmState, storeVmState } from './vm-state.ts';
+import { withWarnings } from './identity-journal.ts';
+import { fittingWhy, loadVmState, storeVmState, WARNINGS_MAX } from './vm-state.ts';
 
 const vmId = '7d444840-9dc0-11d1-b245-5ffdce74fad2';
 const identity = { device: '1', inode: '2' };
@@ -72,6 +73,23 @@ describe('The state file of a VM', () => {
     await storeVmState(path, state);
     expect(await loadVmState(path, vmId)).toEqual(state);
     expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ version: 2 });
+  });
+
+  it('takes any text that says why layers were not merged, and the newest warnings', async () => {
+    await writeFile(path, JSON.stringify(VERSION_1));
+    const before = await loadVmState(path, vmId);
+    const whyUnmerged = fittingWhy(`${'/long'.repeat(800)} is a file of another VM too`);
+    const more = Array.from({ length: 2 * WARNINGS_MAX }, (_, at) => `warning ${String(at)}`);
+    const disks = before.disks.map((disk) => ({ ...disk, whyUnmerged }));
+
+    await storeVmState(path, { ...before, disks, warnings: withWarnings(before, more) });
+
+    const {
+      disks: [disk],
+      warnings,
+    } = await loadVmState(path, vmId);
+    expect(disk?.whyUnmerged).toMatch(/^\/long.* \[…\]$/u);
+    expect(warnings).toEqual(more.slice(-WARNINGS_MAX));
   });
 
   it('of a newer version is refused with words, and stays', async () => {

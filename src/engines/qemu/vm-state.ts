@@ -2,6 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { writeDurably } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { shortened } from '../../kernel/shortened.ts';
+
+/** Of the text that says why the layers of a disk were not merged: `fittingWhy`. */
+const WHY_CHARACTERS_MAX = 1000;
+/** More than a VM has disks, each of which may have one. */
+export const WARNINGS_MAX = 32;
 
 /** What a file was when nobody of ours had it open for writing. */
 export const FileIdentity = z.strictObject({
@@ -75,7 +81,7 @@ const DiskState = z.strictObject({
   /** What is known about its changes was found wrong while a frozen state of it is in use. */
   distrusted: z.boolean().optional(),
   /** Why the layers of the stopped VM were not merged when it was last tried, for people. */
-  whyUnmerged: z.string().max(1000).optional(),
+  whyUnmerged: z.string().max(WHY_CHARACTERS_MAX).optional(),
 });
 export type DiskState = z.infer<typeof DiskState>;
 
@@ -99,7 +105,7 @@ export const VmState = z.strictObject({
   leftovers: z.array(z.string()),
   disks: z.array(DiskState).min(1),
   /** What the operator should know until the next successful freeze. */
-  warnings: z.array(z.string()).max(32),
+  warnings: z.array(z.string()).max(WARNINGS_MAX),
 });
 export type VmState = z.infer<typeof VmState>;
 
@@ -115,6 +121,11 @@ const VmStateBefore = VmState.omit({ fence: true, stoppedInOrder: true })
       .min(1),
   })
   .strict();
+
+/** Why layers were not merged, as the state file can keep it: it names paths, and QEMU says what it likes. */
+export function fittingWhy(why: string): string {
+  return shortened(why, WHY_CHARACTERS_MAX);
+}
 
 /** The id under which the variable store is kept among the disks. */
 export const NVRAM = 'nvram';

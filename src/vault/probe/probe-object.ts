@@ -1,4 +1,5 @@
 import { isFault } from '../../kernel/fault.ts';
+import { shortened } from '../../kernel/shortened.ts';
 import { parseJson, require } from '../binary.ts';
 import { decodeControl, encodeControl, parseControlBody } from '../control-object.ts';
 import { PREFIXES } from '../layout.ts';
@@ -7,7 +8,6 @@ import { getOrDamage } from '../object-limit.ts';
 import { newestNumbered, nextNumbered } from '../numbered-objects.ts';
 import type { ObjectKey } from '../object-store.ts';
 import type { VaultBase } from '../packs.ts';
-import { shortened } from '../shortened.ts';
 import { Capabilities, CHECK_NAMES } from './capabilities.ts';
 
 type Base = Pick<VaultBase, 'store' | 'keys'>;

@@ -86,6 +86,19 @@ describe('A disk of a VM that is off', () => {
     await lab[Symbol.asyncDispose]();
   });
 
+  it('says so also when there are as many older warnings as the state file keeps', async () => {
+    await backUp(engine, lab);
+    const state = JSON.parse(readFileSync(lab.paths.state, 'utf8')) as object;
+    const warnings = Array.from({ length: 32 }, (_, at) => `older ${String(at)}`);
+    writeFileSync(lab.paths.state, JSON.stringify({ ...state, warnings }));
+    write(base, 2);
+
+    const { warnings: told } = await backUp(engine, lab);
+
+    expect(told).toContain('disk system was changed outside');
+    expect(told).toContain('older 31');
+  });
+
   it('is read as it is when its current layer was written from outside', async () => {
     await crash(engine, lab);
     expect(await backUp(engine, lab)).toMatchObject({ byte: 1 });
