@@ -36,8 +36,6 @@ export interface SeamWorld {
   readonly disk: MemoryDisk;
   /** Per point, the fingerprint of its disk. */
   readonly points: Map<string, string>;
-  /** Points with content that the disk has no more: no backup heals those. */
-  readonly onlyHere: Set<string>;
   /** Of the separate retention key, when there is one. */
   retention: string | undefined;
   /** Pieces of the disk that were written; older ones are never written over. */
@@ -53,7 +51,7 @@ export async function newWorld(): Promise<SeamWorld> {
   const { vault } = await createVault(store);
   const disk = new MemoryDisk(SIZE);
   const world: SeamWorld = {
-    ...{ store, copy: new MemoryObjectStore(), disk, points: new Map(), onlyHere: new Set() },
+    ...{ store, copy: new MemoryObjectStore(), disk, points: new Map() },
     ...{ retention: undefined, pieces: 0 },
   };
   for (let count = 0; count < 2; count++) {
@@ -77,7 +75,6 @@ export async function sameWorld(world: SeamWorld): Promise<SeamWorld> {
     copy: await sameObjects(world.copy),
     disk,
     points: new Map(world.points),
-    onlyHere: new Set(world.onlyHere),
   };
 }
 
@@ -153,7 +150,7 @@ export const SEAM_MENDS = {
     await repair(store, vault, copy);
   },
 
-  /** A scrub notices, and the next backup has all of the content that is not there only. */
+  /** A scrub notices, and the next backup has all of the content. */
   heal: async (world, vault) => {
     await scrubOf(world.store, vault);
     await write(world, 1);
@@ -163,13 +160,6 @@ export const SEAM_MENDS = {
 
 export function isDamaging(name: SeamName): name is keyof typeof SEAM_MENDS {
   return name in SEAM_MENDS;
-}
-
-/** Heals with a copy of the vault as it was `before`, which has everything. */
-export async function repairFrom(world: SeamWorld, before: ObjectStore): Promise<void> {
-  const vault = await openWorld(world);
-  await repair(world.store, vault, before);
-  await vault.close();
 }
 
 export const SEAM_OPERATIONS = {
@@ -216,9 +206,6 @@ export const SEAM_OPERATIONS = {
     world.points.delete(id);
     const { id: again } = await revivePoint(vault.inside, { ...VM, id }, {}, { signal });
     world.points.set(again, hash);
-    if (world.onlyHere.has(id)) {
-      world.onlyHere.add(again);
-    }
   },
 
   /** A point with content of its own is given up. */
@@ -248,7 +235,7 @@ export const SEAM_OPERATIONS = {
 export type SeamName = keyof typeof SEAM_OPERATIONS;
 export const SEAM_NAMES = Object.keys(SEAM_OPERATIONS) as SeamName[];
 
-export async function sameObjects(store: ObjectStore): Promise<MemoryObjectStore> {
+async function sameObjects(store: ObjectStore): Promise<MemoryObjectStore> {
   const same = new MemoryObjectStore();
   for (const key of await keysOf(store, '')) {
     await same.put(key, (await store.get(key, signal)) ?? new Uint8Array(), signal);
@@ -285,9 +272,10 @@ async function takeAndForget(
   const at = world.pieces * STRIDE;
   const content = seededBytes(`gone ${String(world.points.size)} ${String(at)}`, gone * PIECE);
   world.disk.write(at, content);
-  const id = await take(world, vault);
-  world.onlyHere.add(id);
-  world.disk.write(at, new Uint8Array(gone * PIECE));
+  // Also when it is refused: what no disk has any more, no backup could heal in the points after it.
+  const id = await take(world, vault).finally(() => {
+    world.disk.write(at, new Uint8Array(gone * PIECE));
+  });
   await take(world, vault);
   return id;
 }
