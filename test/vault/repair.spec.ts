@@ -2,6 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { SystemClock } from '../../src/kernel/clock.ts';
+import { SilentLog } from '../../src/kernel/log.ts';
 import { isWorthRepairing } from '../../src/cli/vault-text/repair-text.ts';
 import { seededBytes } from '../support/seeded-bytes.ts';
 import { changeObject, cut, flip, keysOf, remove, type Damage } from '../support/vault-damage.ts';
@@ -14,6 +16,8 @@ import {
   restored,
   signal,
 } from '../support/vault-lab.ts';
+import { collectVault } from '../../src/vault/collect/collector.ts';
+import { VaultKeys } from '../../src/vault/keys/vault-keys.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
 import { scrub } from '../../src/vault/proof/scrub.ts';
@@ -22,6 +26,7 @@ import { repairAccess } from '../../src/vault/repair/access-repair.ts';
 import { repairVault } from '../../src/vault/repair/repair.ts';
 import { diesAfterWrites, FaultyObjectStore } from '../support/faulty-object-store.ts';
 
+const KDF = { memoryKib: 64, passes: 1, lanes: 1 };
 const ALL = { bytes: Infinity };
 
 async function copyAll(from: ObjectStore, to: ObjectStore): Promise<void> {
@@ -213,6 +218,26 @@ describe('repair from a copy', () => {
 
     expect(report.objects).toEqual([]);
     expect(await keysOf(made.store, 's/')).toEqual([]);
+  });
+
+  it('leaves it away also when the retention key was changed since the copy was made', async () => {
+    const made = await setUp();
+    const next = await backUp(made.vault, made.disk);
+    await made.vault.retire(made.point.id, signal);
+    await copyAll(made.store, made.copy);
+    const unlocks = { vault: { kind: 'passphrase', passphrase: PASSPHRASE } } as const;
+    const parts = { clock: new SystemClock(), log: new SilentLog(), kdf: KDF };
+    const keys = await VaultKeys.open(made.store, unlocks, parts, signal);
+    const keep = async (content: string): Promise<string> => Promise.resolve(content);
+    await keys.rotate([{ passphrase: PASSPHRASE, label: '' }], keep, signal);
+    const options = { youngMs: 0, allPointsAreListed: true };
+    await collectVault((await openVault(made.store)).inside, options, { signal });
+
+    const { objects } = await scrubAndRepair(made, made.copy);
+
+    expect(objects).toEqual([]);
+    const points = await (await openVault(made.store)).points(signal);
+    expect(points.map(({ id }) => id)).toEqual([next.id]);
   });
 
   it('overwrites a damaged seal only when it is asked to', async () => {

@@ -145,11 +145,13 @@ async function repairPoints(
     here: new PointStore(base, log),
     there: new PointStore({ ...base, store: copy }, log),
   };
+  // What was retired before the retention key was changed stands on a list that an older copy does not have.
+  const retired = new PointStore({ ...base, store: new MergedStore(copy, base.store) }, log);
   const repairs: ObjectRepair[] = [];
   for (const name of await points.there.sealed(signal)) {
     if (
       (await damageOfPoint(points.here, name, signal)) === undefined ||
-      (await points.there.isRetired(name, signal)) ||
+      (await retired.isRetired(name, signal)) ||
       (await points.here.isRetired(name, signal))
     ) {
       continue;
