@@ -2,6 +2,7 @@ import { isFault } from '../../kernel/fault.ts';
 import type { VmDefinition } from '../../vm/definition.ts';
 import type { FreezeOptions, FrozenDisk, FrozenVm } from '../engine.ts';
 import { storeDefinition } from './add-vm.ts';
+import { plannedLayer } from './disk-changes.ts';
 import type { EngineParts } from './engine-parts.ts';
 import type { FrozenChain } from './frozen-chain.ts';
 import { openFrozenDisks } from './frozen-vm.ts';
@@ -16,7 +17,9 @@ import { assertRoom } from './overlay-files.ts';
 import { OverlayWatch } from './overlay-watch.ts';
 import { settle } from './settle.ts';
 import type { VmPaths } from './vm-paths.ts';
-import { topOf } from './vm-state.ts';
+
+/** Files of others that lie where layers would go: more are not expected. */
+const LAYERS_TRIED = 16;
 
 /** Giving a frozen state back must not be cut off by the job that is being cancelled. */
 const DISPOSE_MS_MAX = 6 * 60 * 60 * 1000;
@@ -82,7 +85,14 @@ async function stoppedInstant(
   signal: AbortSignal,
 ): Promise<Instant | undefined> {
   await freezeStopped(parts, vm, options.jobToken, signal);
-  await watch.expect(vm.tracked.map((disk) => ({ disk, layer: topOf(disk) })));
+  // A start puts a layer on each of them: the first number at which no file lies.
+  await watch.expect(
+    vm.tracked.flatMap((disk) =>
+      Array.from({ length: LAYERS_TRIED }, (_, ahead) => {
+        return { disk, layer: plannedLayer(disk, disk.nextLayer + ahead) };
+      }),
+    ),
+  );
   await removeLeftovers(vm);
   return undefined;
 }

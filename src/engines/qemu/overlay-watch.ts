@@ -5,6 +5,7 @@ import type { EngineParts } from './engine-parts.ts';
 import { RevocableReader } from './frozen-vm.ts';
 import { fileNodeName } from './node-graph.ts';
 import type { QmpClient } from './qmp-client.ts';
+import type { QmpResult } from './qmp-results.ts';
 import { freeBytes, type Session } from './sessions.ts';
 import type { DiskState, Layer } from './vm-state.ts';
 
@@ -58,11 +59,13 @@ export class OverlayWatch {
 
   /** Tells QEMU the limits, and sees whether one is passed already. */
   async arm(qmp: QmpClient, signal: AbortSignal): Promise<void> {
-    for (const [node, limit] of this.limits) {
+    // Of the layers that a start may choose from there is one.
+    const there = new Set((await nodesOf(qmp, signal)).map((node) => node['node-name']));
+    for (const [node, limit] of [...this.limits].filter(([name]) => there.has(name))) {
       const parameters = { 'node-name': node, 'write-threshold': limit };
       await qmp.execute('block-set-write-threshold', parameters, signal);
     }
-    for (const node of await qmp.execute('query-named-block-nodes', { flat: true }, signal)) {
+    for (const node of await nodesOf(qmp, signal)) {
       const limit = this.limits.get(node['node-name']);
       if (limit !== undefined && node.image['virtual-size'] > limit) {
         this.giveUp();
@@ -105,4 +108,11 @@ export class OverlayWatch {
       ),
     );
   }
+}
+
+async function nodesOf(
+  qmp: QmpClient,
+  signal: AbortSignal,
+): Promise<QmpResult<'query-named-block-nodes'>> {
+  return qmp.execute('query-named-block-nodes', { flat: true }, signal);
 }
