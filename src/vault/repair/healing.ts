@@ -133,8 +133,13 @@ export class Healing {
   }
 
   async #learnIdsOf(ulid: Ulid, signal: AbortSignal): Promise<void> {
+    const number = this.#parts.packs.base.numbers.find(ulid) ?? (await this.#find(ulid, signal));
+    if (number === undefined) {
+      // It was collected: nobody needs what it had.
+      return;
+    }
     const known = new Set<number>();
-    for await (const footer of this.#footers(ulid, signal)) {
+    for await (const footer of this.#footers(number, signal)) {
       for (let slot = 0; slot < footer.slots; slot++) {
         if (footer.size(slot) > 0 && !known.has(slot)) {
           known.add(slot);
@@ -169,13 +174,9 @@ export class Healing {
    * Of the generation that usually serves the pack, from the vault or from the cache; then of the others, because one that is
    * damaged may say nothing and one that was written anew need not have every slot.
    */
-  async *#footers(ulid: Ulid, signal: AbortSignal): AsyncIterable<PackFooter> {
+  async *#footers(number: number, signal: AbortSignal): AsyncIterable<PackFooter> {
     const { packs } = this.#parts;
     const { numbers } = packs.base;
-    const number = numbers.find(ulid) ?? (await this.#find(ulid, signal));
-    if (number === undefined) {
-      return;
-    }
     const usual = await unlessDamaged(async () => packs.open(number, signal));
     if (usual !== undefined) {
       yield usual.footer;
