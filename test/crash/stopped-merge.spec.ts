@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FrozenDisk, FrozenVm, UnmergedDisk } from '../../src/engines/engine.ts';
@@ -8,6 +8,8 @@ import { overlay as laidOver } from '../../src/disk/extent.ts';
 import { runService, type Victims } from '../support/engine-service.ts';
 import { QemuLab, type LabDisk } from '../support/qemu-lab.ts';
 
+/** Exit code of `qemu-img check`: a QEMU that was killed leaves clusters that nobody uses, and no damage. */
+const QCOW2_LEAKS_ONLY = 3;
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const { signal } = new AbortController();
@@ -102,7 +104,8 @@ async function expectPlain(lab: QemuLab, engine: QemuEngine, guest: Guest): Prom
   for (const { name } of DISKS) {
     expect((await lab.content(lab.image(name))).equals(guest.of(name))).toBe(true);
   }
-  execFileSync('qemu-img', ['check', '-q', lab.image('system')]);
+  const { status } = spawnSync('qemu-img', ['check', '-q', lab.image('system')]);
+  expect([0, QCOW2_LEAKS_ONLY]).toContain(status);
 }
 
 /** What the named command copies is what the guest had. */
