@@ -6,15 +6,16 @@ export interface WhichVm {
   readonly vmId?: string | undefined;
 }
 
+/** Beside a `--vm` of any wording. */
+export const VM_ID_OPTION = ['--vm-id <id>', 'the VM by its id, where two have one name'] as const;
+
 /**
  * Adds `--vm` and `--vm-id` to a command.
  *
  * @param text what the VM is asked for: `whose point`
  */
 export function withWhichVm(command: Command, text: string): Command {
-  return command
-    .option('--vm <name>', text)
-    .option('--vm-id <id>', 'the VM by its id, where two have one name');
+  return command.option('--vm <name>', text).option(...VM_ID_OPTION);
 }
 
 /** As people would say it: the name, else the id. */

@@ -6,7 +6,7 @@ import { Fault } from '../../kernel/fault.ts';
 import { type Cli } from '../cli.ts';
 import { compressionOption } from '../compression-option.ts';
 import { limitsOf, withLimitOptions, type LimitOptions } from '../spending-limits.ts';
-import { type WhichVm } from '../which-vm.ts';
+import { VM_ID_OPTION, type WhichVm } from '../which-vm.ts';
 import { runJob, withWait, type WaitOptions } from './job-run.ts';
 
 interface BackupOptions extends WaitOptions {
@@ -42,7 +42,7 @@ export function addPointCommands(program: Command, cli: Cli): void {
       .description('check a recovery point without restoring it')
       .argument('<point>', 'id, or "latest" with --vm')
       .option('--vm <name>', 'whose latest')
-      .option('--vm-id <id>', 'the VM by its id, where two have one name')
+      .option(...VM_ID_OPTION)
       .option('--vault <name>')
       .addOption(
         new Option(
@@ -88,7 +88,7 @@ function addRestore(program: Command, cli: Cli): void {
       .description('bring a VM, or one of its disks, back as new files')
       .argument('<point>', 'id, or "latest" with --vm')
       .option('--vm <name>', 'whose latest')
-      .option('--vm-id <id>', 'the VM by its id, where two have one name')
+      .option(...VM_ID_OPTION)
       .option('--vault <name>')
       .option('--as <name>', 'under a new name, with new ids and MAC addresses')
       .option('--to <path>', 'folder for the disks; with --disk the file to write')

@@ -5,7 +5,7 @@ import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { plainText } from '../plain-text.ts';
 import { count } from '../quantities.ts';
-import { withWhichVm, type WhichVm } from '../which-vm.ts';
+import { VM_ID_OPTION, withWhichVm, type WhichVm } from '../which-vm.ts';
 import { holdsText, retiredText, retirementPlanText } from '../vault-text/retention-text.ts';
 import { endedJob, runJob } from './job-run.ts';
 import { listPoints, type PointsOptions } from './point-list.ts';
@@ -36,7 +36,7 @@ export function addRetentionCommands(program: Command, cli: Cli): void {
   inVault(points.command('retire').description('give recovery points up, for ever'))
     .argument('<points...>', 'ids, their beginnings, or "latest"')
     .option('--vm <name>', 'whose points; needed for "latest" when the vault holds several VMs')
-    .option('--vm-id <id>', 'the VM by its id, where two have one name')
+    .option(...VM_ID_OPTION)
     .option('--dry-run', 'say what it would free, and stop')
     .option('--yes', 'do not ask')
     .action(async (asked: string[], options: WhichOptions & { dryRun?: boolean }) => {
@@ -45,7 +45,7 @@ export function addRetentionCommands(program: Command, cli: Cli): void {
   inVault(points.command('hold').description('keep a recovery point from being given up'))
     .argument('[point]', 'id, its beginning, or "latest"; without it, those that are held')
     .option('--vm <name>', 'whose point; needed for "latest" when the vault holds several VMs')
-    .option('--vm-id <id>', 'the VM by its id, where two have one name')
+    .option(...VM_ID_OPTION)
     .option('--reason <text>', 'why, for those who come later', '')
     .action(async (asked: string | undefined, options: WhichOptions & { reason: string }) => {
       await cli.answer(options, hold(cli, asked, options));

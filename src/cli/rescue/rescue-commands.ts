@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander';
 import { type Cli } from '../cli.ts';
 import { compressionOption } from '../compression-option.ts';
 import { withRetentionOptions } from '../retention-options.ts';
-import { withWhichVm } from '../which-vm.ts';
+import { VM_ID_OPTION, withWhichVm } from '../which-vm.ts';
 import { type CopyOptions } from './copy-vault.ts';
 import { type CreateOptions } from './create-vault.ts';
 import { type ImportOptions } from './import-images.ts';
@@ -66,7 +66,7 @@ export function addRescueCommands(program: Command, cli: Cli): void {
   first(spent(rescue.command('verify').description('check recovery points without restoring them')))
     .argument('[point]', 'id, its beginning, or "latest"; all of them if left out')
     .option('--vm <name>', 'of this VM only')
-    .option('--vm-id <id>', 'the VM by its id, where two have one name')
+    .option(...VM_ID_OPTION)
     .option(
       '--level <0-3>',
       '0: packs exist; 1: also map and seals; 2: also every byte; 3: also every chunk id',
@@ -128,7 +128,7 @@ function addRestore(rescue: Command, cli: Cli): void {
   )
     .argument('<point>', 'id, its beginning, or "latest"')
     .option('--vm <name>', 'whose point; needed for "latest" when the vault holds several VMs')
-    .option('--vm-id <id>', 'the VM by its id, where two have one name')
+    .option(...VM_ID_OPTION)
     .requiredOption('--to <folder>', 'where to write; no file is ever overwritten')
     .addOption(new Option('--format <format>', 'of the disks').choices(FORMATS).default('qcow2'))
     .option('--disk <name>', 'this disk only, without a definition')

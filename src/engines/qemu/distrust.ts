@@ -13,21 +13,19 @@ export async function distrustDisk(
   diskId: string,
   { signal, claim }: { readonly signal: AbortSignal; readonly claim: Claim | undefined },
 ): Promise<void> {
-  if (claims.ours(vm, claim)?.isFrozen === true) {
-    await using managed = await claims.open(vm, signal, claim);
+  const isFrozen = claims.ours(vm, claim)?.isFrozen === true;
+  const note = async (managed: ManagedVm): Promise<void> => {
     const disk = managed.state.disks.find(({ id }) => id === diskId);
     if (disk !== undefined) {
-      await managed.saveDisk({ ...disk, distrusted: true });
-    }
-    return;
-  }
-  const action = async (managed: ManagedVm): Promise<void> => {
-    const disk = managed.state.disks.find(({ id }) => id === diskId);
-    if (disk !== undefined) {
-      await managed.saveDisk(withNewHistory(disk));
+      await managed.saveDisk(isFrozen ? { ...disk, distrusted: true } : withNewHistory(disk));
     }
   };
-  await claims.whileHeld(vm, signal, action, claim);
+  if (!isFrozen) {
+    await claims.whileHeld(vm, signal, note, claim);
+    return;
+  }
+  await using managed = await claims.open(vm, signal, claim);
+  await note(managed);
 }
 
 /** Carries out what was noted; nobody uses a frozen state of the VM. */
