@@ -69,14 +69,15 @@ export class FakeAgent implements AsyncDisposable {
   private flood(socket: Socket, what: string): void {
     const piece = Buffer.from(what.repeat(FLOOD_BYTES / what.length));
     const more = () => {
-      if (socket.destroyed) {
-        this.flooded.resolve(undefined);
-      } else {
-        socket.write(piece, () => {
+      socket.write(piece, (error) => {
+        // A socket that has failed is not destroyed yet, and takes what is written for ever.
+        if (error) {
+          this.flooded.resolve(undefined);
+        } else {
           this.floodedBytes += piece.length;
           more();
-        });
-      }
+        }
+      });
     };
     more();
   }
