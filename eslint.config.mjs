@@ -4,6 +4,15 @@ import prettier from 'eslint-config-prettier';
 import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
+const SYNTAX = [
+  { selector: 'TSEnumDeclaration', message: 'Use a union of string literals.' },
+  {
+    selector: 'NewExpression[callee.name="Date"][arguments.length=0]',
+    message: 'Ask the Clock.',
+  },
+  { selector: 'ExportDefaultDeclaration', message: 'Export by name.' },
+];
+
 export default defineConfig(
   { ignores: ['dist/', 'coverage/', 'node_modules/', '.cache/'] },
   eslint.configs.recommended,
@@ -42,15 +51,7 @@ export default defineConfig(
           message: 'Use node:crypto, or a seeded generator in tests.',
         },
       ],
-      'no-restricted-syntax': [
-        'error',
-        { selector: 'TSEnumDeclaration', message: 'Use a union of string literals.' },
-        {
-          selector: 'NewExpression[callee.name="Date"][arguments.length=0]',
-          message: 'Ask the Clock.',
-        },
-        { selector: 'ExportDefaultDeclaration', message: 'Export by name.' },
-      ],
+      'no-restricted-syntax': ['error', ...SYNTAX],
       '@typescript-eslint/explicit-module-boundary-types': 'error',
       '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
@@ -81,6 +82,20 @@ export default defineConfig(
                 'Outside api/, Nest is only for wiring and lifecycle; throw a Fault, not an HTTP exception.',
             },
           ],
+        },
+      ],
+    },
+  },
+  {
+    files: ['src/**'],
+    ignores: ['**/*.spec.ts', '**/*.contract.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        ...SYNTAX,
+        {
+          selector: 'CallExpression[callee.name=/^mkdir/] Property[key.name="recursive"]',
+          message: 'It may never end; use makeFolders of kernel/folders.',
         },
       ],
     },

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, mkdir, realpath } from 'node:fs/promises';
+import { chmod, realpath } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { configureHttp, createHttp, listen } from './api/http.ts';
@@ -12,6 +12,7 @@ import { AppModule } from './app.module.ts';
 import type { CatalogConnection } from './catalog/catalog-source.ts';
 import { PRIVATE_FOLDER_MODE } from './kernel/durable-file.ts';
 import { Fault, systemCode } from './kernel/fault.ts';
+import { makeFolders } from './kernel/folders.ts';
 import type { Log } from './kernel/log.ts';
 import type { Config } from './platform/config/config.ts';
 import { startEmbeddedPostgres } from './platform/database/embedded-postgres.ts';
@@ -67,7 +68,7 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
 }
 
 async function makePrivateFolder(folder: string): Promise<void> {
-  const made = await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+  const made = await makeFolders(folder);
   if (made !== undefined) {
     await chmod(folder, PRIVATE_FOLDER_MODE);
   }

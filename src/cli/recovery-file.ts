@@ -1,7 +1,8 @@
-import { mkdir, open, readFile, rm, stat } from 'node:fs/promises';
+import { open, readFile, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE, syncFolder } from '../kernel/durable-file.ts';
+import { PRIVATE_FILE_MODE, syncFolder } from '../kernel/durable-file.ts';
 import { Fault, systemCode } from '../kernel/fault.ts';
+import { makeFolders } from '../kernel/folders.ts';
 
 /**
  * The place for a recovery file, taken before the vault is created so that a full disk or a
@@ -20,7 +21,7 @@ export class RecoveryFilePlace implements AsyncDisposable {
    * @throws Fault `target.exists`: a recovery file is never overwritten.
    */
   static async reserve(path: string, option = '--recovery-file'): Promise<RecoveryFilePlace> {
-    await mkdir(dirname(path), { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    await makeFolders(dirname(path));
     try {
       await using handle = await open(path, 'wx', PRIVATE_FILE_MODE);
       await handle.sync();

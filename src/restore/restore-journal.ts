@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { PRIVATE_FOLDER_MODE, writeDurably } from '../kernel/durable-file.ts';
+import { writeDurably } from '../kernel/durable-file.ts';
 import { systemCode } from '../kernel/fault.ts';
+import { makeFolders } from '../kernel/folders.ts';
 import { PART_SUFFIX } from '../kernel/part-file.ts';
 
 const Note = z.strictObject({ files: z.array(z.string()) });
@@ -15,7 +16,7 @@ export class RestoreJournal {
 
   /** Notes the files of a restore before the first of them is made. Disposing forgets them. */
   async begin(files: readonly string[]): Promise<AsyncDisposable> {
-    await mkdir(this.folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    await makeFolders(this.folder);
     const path = join(this.folder, `${randomUUID()}${NOTE_SUFFIX}`);
     await writeDurably(path, JSON.stringify({ files }));
     return {

@@ -1,10 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, opendir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { opendir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
+import { PRIVATE_FILE_MODE } from '../kernel/durable-file.ts';
 import type { Log } from '../kernel/log.ts';
 import { SystemClock } from '../kernel/clock.ts';
 import { systemCode } from '../kernel/fault.ts';
+import { makeFolders } from '../kernel/folders.ts';
 import { PointRecord } from './absence/point-record.ts';
 import { IndexRuns } from './index/index-runs.ts';
 import { parsePackKey, type PackName } from './layout.ts';
@@ -42,7 +43,7 @@ export class FooterCache {
   static async open(cacheFolder: string, vaultId: string, place: string): Promise<FooterCache> {
     const folder = folderOfVault(cacheFolder, vaultId, place);
     for (const part of ['footers', 'lists']) {
-      await mkdir(join(folder, part), { recursive: true, mode: PRIVATE_FOLDER_MODE });
+      await makeFolders(join(folder, part));
     }
     return new FooterCache(folder);
   }

@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { imageFacts } from '../../formats/qemu-img.ts';
 import { PRIVATE_FOLDER_MODE, syncFolder, writeDurably } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { makeFolders } from '../../kernel/folders.ts';
 import type { VmDefinition } from '../../vm/definition.ts';
 import { newDiskState } from './disk-changes.ts';
 import type { EngineParts } from './engine-parts.ts';
@@ -59,7 +60,7 @@ export async function addVm(
   others: () => Promise<VmDefinition[]>,
   signal: AbortSignal,
 ): Promise<void> {
-  await mkdir(folders.stateFolder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+  await makeFolders(folders.stateFolder);
   const path = join(folders.stateFolder, 'add.lock');
   const lock = await FileLock.take(path, limits.actionWaitMs, signal);
   if (lock === undefined) {
@@ -120,7 +121,7 @@ async function createVm(
     disks,
     warnings: [],
   };
-  await mkdir(vmsFolder(folders.stateFolder), { recursive: true, mode: PRIVATE_FOLDER_MODE });
+  await makeFolders(vmsFolder(folders.stateFolder));
   const making = `${paths.folder}.new`;
   await rm(making, { recursive: true, force: true });
   await mkdir(making, { mode: PRIVATE_FOLDER_MODE });

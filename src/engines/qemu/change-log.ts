@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { overlay, type ContentExtent } from '../../disk/extent.ts';
-import { PRIVATE_FOLDER_MODE, syncFolder, writeDurably } from '../../kernel/durable-file.ts';
+import { syncFolder, writeDurably } from '../../kernel/durable-file.ts';
 import { systemCode } from '../../kernel/fault.ts';
+import { makeFolders } from '../../kernel/folders.ts';
 import type { ChangeRecord } from '../change-history.ts';
 
 /** With more ranges than this neighbours are joined: reading a little too much is always right. */
@@ -55,7 +56,7 @@ export class ChangeLog {
       count: extents.length,
     };
     const head = Head.parse({ ...facts, sha256: hashOf(facts, body) });
-    await mkdir(this.folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    await makeFolders(this.folder);
     const content = Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), body]);
     await writeDurably(this.pathOf(record.generation), content);
   }
@@ -102,7 +103,7 @@ export class ChangeLog {
   /** Forgets everything: a new line of history begins. */
   async clear(): Promise<void> {
     await rm(this.folder, { recursive: true, force: true });
-    await mkdir(this.folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    await makeFolders(this.folder);
     await syncFolder(this.folder);
   }
 

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { plainEnvironment } from '../../kernel/command.ts';
 import { PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
 import { Fault, isFault, systemCode } from '../../kernel/fault.ts';
+import { makeFolders } from '../../kernel/folders.ts';
 import { plainWords } from '../../kernel/plain-text.ts';
 import {
   commandLine,
@@ -70,7 +71,7 @@ async function launchOnce(
   signal: AbortSignal,
 ): Promise<QmpClient> {
   await removeRunFolder(paths);
-  await mkdir(paths.runFolder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+  await makeFolders(paths.runFolder);
   await chmod(paths.runFolder, PRIVATE_FOLDER_MODE);
   await writeFile(paths.launching, '');
   const serial = await startRollingLog(paths.serialLog);

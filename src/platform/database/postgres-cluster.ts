@@ -1,10 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { plainEnvironment, runCommand } from '../../kernel/command.ts';
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE, writeDurably } from '../../kernel/durable-file.ts';
 import { Fault } from '../../kernel/fault.ts';
+import { makeFolders } from '../../kernel/folders.ts';
 import {
   choosePostgresOwner,
   giveTo,
@@ -47,7 +48,7 @@ export async function readPassword(home: string): Promise<string> {
 }
 
 export async function prepareFolders(givenHome: string): Promise<Cluster> {
-  await mkdir(givenHome, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+  await makeFolders(givenHome);
   const home = await realpath(givenHome);
   const folder = join(home, 'postgres');
   const owner = await choosePostgresOwner(join(folder, 'data'));
@@ -57,7 +58,7 @@ export async function prepareFolders(givenHome: string): Promise<Cluster> {
   const isShort = Buffer.byteLength(near) <= SOCKET_FOLDER_BYTES_MAX;
   const socket = isShort ? near : join(tmpdir(), `hyperkeep-postgres-${digest}`);
   for (const path of [folder, socket]) {
-    await mkdir(path, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    await makeFolders(path);
     await giveTo(path, owner);
     await chmod(path, PRIVATE_FOLDER_MODE);
   }

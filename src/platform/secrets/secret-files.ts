@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, rm, type FileHandle } from 'node:fs/promises';
+import { chmod, open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PRIVATE_FOLDER_MODE, syncFolder, writeDurably } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { makeFolders } from '../../kernel/folders.ts';
 import { SecretStore } from '../../kernel/secret-store.ts';
 
 const HOST_KEY_FILE = 'host-key';
@@ -78,7 +79,7 @@ export class SecretFiles extends SecretStore {
   }
 
   private async readOrMakeHostKey(): Promise<Buffer> {
-    await mkdir(this.folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    await makeFolders(this.folder);
     await chmod(this.folder, PRIVATE_FOLDER_MODE);
     const path = join(this.folder, HOST_KEY_FILE);
     const found = await readPrivate(path);

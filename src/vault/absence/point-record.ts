@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { PRIVATE_FOLDER_MODE, writeDurably } from '../../kernel/durable-file.ts';
+import { writeDurably } from '../../kernel/durable-file.ts';
 import { systemCode } from '../../kernel/fault.ts';
+import { makeFolders } from '../../kernel/folders.ts';
 import type { Log } from '../../kernel/log.ts';
 import { parsePointKey } from '../layout.ts';
 import type { ObjectKey } from '../object-store.ts';
@@ -106,7 +107,7 @@ export class PointRecord {
     const name = `${randomBytes(8).toString('hex')}.json`;
     const path = join(this.#folder, name);
     try {
-      await mkdir(this.#folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+      await makeFolders(this.#folder);
       await writeDurably(path, `${digest(body)}\n${body}`);
       for (const old of this.#read) {
         await rm(join(this.#folder, old), { force: true });

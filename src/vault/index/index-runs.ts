@@ -1,9 +1,9 @@
 import { once } from 'node:events';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
 import { systemCode } from '../../kernel/fault.ts';
+import { makeFolders } from '../../kernel/folders.ts';
 import type { PackName } from '../layout.ts';
 import type { PackNumbers } from '../pack-numbers.ts';
 import type { RunsMemory } from './chunk-lookup.ts';
@@ -49,7 +49,7 @@ export class IndexRuns {
    * @param nowMs for the age of what dead processes left behind
    */
   static async open(folder: string, numbers: PackNumbers, nowMs: number): Promise<IndexRuns> {
-    await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    await makeFolders(folder);
     const runs = new IndexRuns(folder, numbers);
     const files = await readdir(folder);
     const names = files.flatMap((file) => RUN_FILE.exec(file)?.[1] ?? []);

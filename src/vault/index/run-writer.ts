@@ -1,17 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
+import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
+import { makeFoldersSync } from '../../kernel/folders.ts';
 import type { PackName } from '../layout.ts';
 import { FuseBuilder } from './fuse-filter.ts';
 import { bucketOf, RECORD_BYTES, Records, RecordSorter } from './records.ts';
@@ -80,7 +72,7 @@ class RunWriter {
   #filterCrc = 0;
 
   constructor(folder: string, packs: readonly PackName[], sources: readonly RecordSource[]) {
-    mkdirSync(folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    makeFoldersSync(folder);
     this.#folder = folder;
     this.#packs = packs;
     const total = sources.reduce((sum, { offsets }) => sum + (offsets.at(-1) ?? 0), 0);

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
+import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
+import { makeFoldersSync } from '../../kernel/folders.ts';
 import { bucketOf, RECORD_BYTES, Records, RecordSorter } from './records.ts';
 
 const SPILL_RECORDS = 2 ** 21;
@@ -24,7 +25,7 @@ export class Spiller {
   readonly spills: Spill[] = [];
 
   constructor(folder: string, capacity = SPILL_RECORDS) {
-    mkdirSync(folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    makeFoldersSync(folder);
     this.#folder = folder;
     this.#records = new Records(capacity);
   }

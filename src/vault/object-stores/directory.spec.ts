@@ -269,3 +269,9 @@ describe('DirectoryObjectStore', () => {
     ).rejects.toMatchObject({ code: 'store.denied' });
   });
 });
+
+it('says at once when no folder can be made at its place', async () => {
+  const store = new DirectoryObjectStore('/proc/x/vault');
+
+  await expect(store.makePlace(signal)).rejects.toMatchObject({ code: 'store.invalid-location' });
+});

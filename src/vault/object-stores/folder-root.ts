@@ -1,7 +1,8 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { PRIVATE_FOLDER_MODE, syncFolder } from '../../kernel/durable-file.ts';
-import { Fault } from '../../kernel/fault.ts';
+import { syncFolder } from '../../kernel/durable-file.ts';
+import { Fault, systemCode } from '../../kernel/fault.ts';
+import { makeFolders } from '../../kernel/folders.ts';
 import { PREFIXES } from '../layout.ts';
 import { isMissing, readFolder } from './object-file.ts';
 
@@ -35,7 +36,7 @@ export class FolderRoot {
       await this.prove();
       return;
     }
-    const outermost = await mkdir(this.#folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    const outermost = await this.#makeFolders();
     for (let made = this.#folder; outermost !== undefined; made = dirname(made)) {
       await syncFolder(dirname(made));
       if (made === outermost) {
@@ -43,6 +44,22 @@ export class FolderRoot {
       }
     }
     this.#known = await identityOf(this.#folder);
+  }
+
+  async #makeFolders(): Promise<string | undefined> {
+    try {
+      return await makeFolders(this.#folder);
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') {
+        throw error;
+      }
+      throw new Fault(
+        'store.invalid-location',
+        `No folder can be made at ${this.#folder}: the file system there takes none. Nothing was made; choose a folder on a disk.`,
+        { location: this.#folder },
+        { cause: error },
+      );
+    }
   }
 
   /**

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
+import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
+import { makeFolders } from '../../kernel/folders.ts';
 import { parsePackKey, PREFIXES } from '../layout.ts';
 import type { ObjectKey } from '../object-store.ts';
 
@@ -47,7 +48,7 @@ export class FolderProofLedger extends ProofLedger {
   /** @param vaultFolder of the vault in the cache, where footers are kept too (`folderOfVault`) */
   static async open(vaultFolder: string): Promise<FolderProofLedger> {
     const folder = join(vaultFolder, 'proofs');
-    await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    await makeFolders(folder);
     return new FolderProofLedger(folder);
   }
 

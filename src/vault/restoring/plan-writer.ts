@@ -1,13 +1,13 @@
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { DiskWriter } from '../../disk/disk-writer.ts';
-import { PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
 import { partOf, type ReportProgress } from '../../kernel/progress.ts';
 import type { Vault } from '../vault.ts';
 import { Losses } from '../repair/losses.ts';
 import { contentBytes, requireSpace } from './free-space.ts';
 import { NewFiles } from '../../kernel/new-files.ts';
 import { filesOf, NVRAM_FILE, type ImageFormat, type RestorePlan } from './restore-plan.ts';
+import { makeFolders } from '../../kernel/folders.ts';
 
 /** Makes an image in an empty file. `formats/image.ts` has the real one. */
 export type CreateImage = (
@@ -55,7 +55,7 @@ export async function writePlan(
   const neededBytes = losses === undefined ? await contentBytes(vault, plan, signal) : 0;
   for (const folder of new Set(paths.map((path) => dirname(path)))) {
     await requireSpace(folder, neededBytes);
-    await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    await makeFolders(folder);
   }
 
   await using files = new NewFiles();
