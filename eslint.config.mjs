@@ -101,6 +101,29 @@ export default defineConfig(
     },
   },
   {
+    // What the system refuses is a fault with a next step, wherever it happens.
+    files: ['src/**/*.ts'],
+    ignores: [
+      '**/*.spec.ts',
+      '**/*.contract.ts',
+      'src/kernel/files.ts',
+      // A log and a thread that take any failure for "it was not done".
+      'src/platform/database/limited-file.ts',
+      'src/vault/restore-task.ts',
+    ],
+    rules: {
+      '@typescript-eslint/no-restricted-imports': [
+        'error',
+        {
+          paths: ['fs', 'fs/promises', 'node:fs', 'node:fs/promises'].map((name) => ({
+            name,
+            message: 'Import from kernel/files.ts: its errors are faults.',
+          })),
+        },
+      ],
+    },
+  },
+  {
     files: ['**/*.spec.ts', '**/*.contract.ts', 'test/**'],
     rules: {
       'no-restricted-properties': 'off',

@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { EXIT_BROKEN_PIPE, EXIT_INTERRUPTED } from './cli/fault-report.ts';
 import { runCli } from './cli/program.ts';
 import { SystemClock } from './kernel/clock.ts';
 import { Fault, systemCode } from './kernel/fault.ts';
+import { readFileSync } from './kernel/files.ts';
 import { readClientConfig } from './platform/config/cli-settings.ts';
 import { readConfig } from './platform/config/config.ts';
 import {

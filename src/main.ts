@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, realpath } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { configureHttp, createHttp, listen } from './api/http.ts';
@@ -12,6 +11,7 @@ import { AppModule } from './app.module.ts';
 import type { CatalogConnection } from './catalog/catalog-source.ts';
 import { PRIVATE_FOLDER_MODE } from './kernel/durable-file.ts';
 import { Fault, systemCode } from './kernel/fault.ts';
+import { chmod, realpath } from './kernel/files.ts';
 import { makeFolders } from './kernel/folders.ts';
 import type { Log } from './kernel/log.ts';
 import type { Config } from './platform/config/config.ts';

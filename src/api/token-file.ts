@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeDurably } from '../kernel/durable-file.ts';
 import { Fault, systemCode } from '../kernel/fault.ts';
+import { readFile, rm, stat } from '../kernel/files.ts';
 import { ADDRESS_FILE, TOKEN_FILE } from './contract/access.ts';
 
 const TOKEN_BYTES = 32;

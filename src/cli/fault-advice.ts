@@ -2,6 +2,7 @@ import { type FaultCode, type FaultKind } from '../kernel/fault.ts';
 import { COLLECT_ADVICE } from './fault-advice/collect-advice.ts';
 import { COPY_ADVICE } from './fault-advice/copy-advice.ts';
 import { ENGINE_ADVICE } from './fault-advice/engine-advice.ts';
+import { FILE_ADVICE } from './fault-advice/file-advice.ts';
 import { KEY_ADVICE } from './fault-advice/key-advice.ts';
 import { SERVICE_ADVICE } from './fault-advice/service-advice.ts';
 import { VAULT_ADVICE } from './fault-advice/vault-advice.ts';
@@ -27,6 +28,7 @@ export const FAULT_ADVICE: Partial<Record<FaultCode, FaultAdvice>> = {
   ...COLLECT_ADVICE,
   ...COPY_ADVICE,
   ...ENGINE_ADVICE,
+  ...FILE_ADVICE,
 };
 
 /** For a code without a row: what follows from the kind alone. */

@@ -1,7 +1,7 @@
-import { open, readFile, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { PRIVATE_FILE_MODE, syncFolder } from '../kernel/durable-file.ts';
 import { Fault, systemCode } from '../kernel/fault.ts';
+import { open, readFile, rm, stat } from '../kernel/files.ts';
 import { makeFolders } from '../kernel/folders.ts';
 
 /**

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type z } from 'zod';
 import { ADDRESS_FILE, TOKEN_FILE } from '../api/contract/access.ts';
@@ -6,6 +5,7 @@ import { Job } from '../api/contract/jobs.ts';
 import { Problem } from '../api/contract/problem.ts';
 import { API_PREFIX, jobEventsPath, ROUTES } from '../api/contract/routes.ts';
 import { Fault, isAbort, systemCode } from '../kernel/fault.ts';
+import { readFile } from '../kernel/files.ts';
 import { type ServiceSettings } from './cli-environment.ts';
 import { remoteError } from './service-problem.ts';
 

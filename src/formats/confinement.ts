@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile } from '../kernel/files.ts';
 
 /** Owns no file on a Debian system: above the users, outside the ranges of packages and systemd. */
 const TOOL_UID = 65533;

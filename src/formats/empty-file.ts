@@ -1,7 +1,6 @@
-import { constants } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
 import { PRIVATE_FILE_MODE } from '../kernel/durable-file.ts';
 import { Fault, systemCode } from '../kernel/fault.ts';
+import { constants, open, type FileHandle } from '../kernel/files.ts';
 import { onFile } from './file-fault.ts';
 import { assertImagePath } from './image-layer.ts';
 

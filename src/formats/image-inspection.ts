@@ -1,7 +1,6 @@
-import { constants } from 'node:fs';
-import { open, stat, type FileHandle } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { Fault } from '../kernel/fault.ts';
+import { constants, open, stat, type FileHandle } from '../kernel/files.ts';
 import { onFile } from './file-fault.ts';
 import { assertImagePath, type ImageFormat } from './image-layer.ts';
 import {

@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chown, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { plainEnvironment } from '../kernel/command.ts';
 import { Fault, systemCode } from '../kernel/fault.ts';
+import { chown, rm } from '../kernel/files.ts';
 import { confineReadingTool, confineTool } from './confinement.ts';
 import { imageGraph, type ImageLayer } from './image-layer.ts';
 import { makeSocketFolder } from './socket-folder.ts';

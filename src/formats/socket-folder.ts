@@ -1,10 +1,10 @@
 import { once } from 'node:events';
-import { chmod, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
 import { systemCode } from '../kernel/fault.ts';
+import { chmod, mkdtemp, readdir, rm, rmdir } from '../kernel/files.ts';
 
 const PREFIX = 'hk-nbd-';
 const RANDOM_CHARACTERS = 'XXXXXX';

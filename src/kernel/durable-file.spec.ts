@@ -28,7 +28,7 @@ describe('writeDurably', () => {
     const path = join(folder, 'a-folder');
     await mkdir(path);
 
-    await expect(writeDurably(path, 'x')).rejects.toMatchObject({ code: 'EISDIR' });
+    await expect(writeDurably(path, 'x')).rejects.toMatchObject({ system: 'EISDIR' });
     expect(await readdir(folder)).toEqual(['a-folder']);
   });
 });

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { open, rename, rm, type FileHandle } from './files.ts';
 
 /** Readable and writable by the owner alone. */
 export const PRIVATE_FILE_MODE = 0o600;

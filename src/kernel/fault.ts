@@ -50,6 +50,13 @@ export const FAULTS = {
   'engine.overlay-full': { kind: 'exhausted', retry: 'later' },
   'engine.merge-failed': { kind: 'unavailable', retry: 'later' },
   'host.disk-full': { kind: 'exhausted', retry: 'later' },
+  'host.limit-reached': { kind: 'exhausted', retry: 'later' },
+  'file.missing': { kind: 'not-found', retry: 'never' },
+  'file.denied': { kind: 'denied', retry: 'never' },
+  'file.exists': { kind: 'conflict', retry: 'never' },
+  'file.busy': { kind: 'conflict', retry: 'later' },
+  'file.unfit': { kind: 'invalid', retry: 'never' },
+  'file.failed': { kind: 'unavailable', retry: 'later' },
   'nbd.unreachable': { kind: 'unavailable', retry: 'later' },
   'nbd.disconnected': { kind: 'unavailable', retry: 'later' },
   'nbd.timeout': { kind: 'unavailable', retry: 'later' },
@@ -194,6 +201,22 @@ export class Fault extends Error {
   }
 }
 
+/** What a call to the operating system ended with. `kernel/files.ts` makes them. */
+export class SystemFault extends Fault {
+  /** Such as `ENOENT`. */
+  readonly system: string;
+
+  constructor(code: FaultCode, message: string, { path, system }: SystemFacts, cause: unknown) {
+    super(code, message, { path, system }, { cause });
+    this.system = system;
+  }
+}
+
+interface SystemFacts {
+  readonly path: string;
+  readonly system: string;
+}
+
 /** True for faults, and with `code` for that fault only. */
 export function isFault(error: unknown, code?: FaultCode): error is Fault {
   return error instanceof Fault && (code === undefined || error.code === code);
@@ -204,8 +227,11 @@ export function isAbort(error: unknown): boolean {
   return Error.isError(error) && error.name === 'AbortError';
 }
 
-/** The `code` of a Node system error such as `ENOENT`, if `error` is one. */
+/** The code of the system call that failed, such as `ENOENT`, if `error` tells of one. */
 export function systemCode(error: unknown): string | undefined {
+  if (error instanceof Fault) {
+    return error instanceof SystemFault ? error.system : undefined;
+  }
   const code: unknown = Error.isError(error) ? (error as { code?: unknown }).code : undefined;
   return typeof code === 'string' ? code : undefined;
 }

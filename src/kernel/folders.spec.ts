@@ -38,7 +38,7 @@ describe.each(WAYS)('%s', (_, make) => {
 
   it('ends where the system lets nobody make a folder', async () => {
     for (const path of ['/proc/x', '/proc/x/y', '/proc/self/fd/x/y']) {
-      await expect(make(path)).rejects.toMatchObject({ code: 'ENOENT' });
+      await expect(make(path)).rejects.toMatchObject({ system: 'ENOENT' });
     }
   });
 
@@ -46,9 +46,9 @@ describe.each(WAYS)('%s', (_, make) => {
     await writeFile(join(folder, 'file'), '');
     await symlink(join(folder, 'loop'), join(folder, 'loop'));
 
-    await expect(make(join(folder, 'file'))).rejects.toMatchObject({ code: 'EEXIST' });
-    await expect(make(join(folder, 'file/below'))).rejects.toMatchObject({ code: 'ENOTDIR' });
-    await expect(make(join(folder, 'loop/below'))).rejects.toMatchObject({ code: 'ELOOP' });
+    await expect(make(join(folder, 'file'))).rejects.toMatchObject({ system: 'EEXIST' });
+    await expect(make(join(folder, 'file/below'))).rejects.toMatchObject({ system: 'ENOTDIR' });
+    await expect(make(join(folder, 'loop/below'))).rejects.toMatchObject({ system: 'ELOOP' });
   });
 
   it('is content with what is there, although nothing can be made in it', async () => {

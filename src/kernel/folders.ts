@@ -1,8 +1,7 @@
-import { mkdirSync, statSync } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PRIVATE_FOLDER_MODE } from './durable-file.ts';
 import { systemCode } from './fault.ts';
+import { mkdir, mkdirSync, stat, statSync } from './files.ts';
 
 /*
  * The recursive mkdir of Node never ends where a folder exists in which nothing can be made (/proc):

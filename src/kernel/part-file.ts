@@ -1,7 +1,7 @@
-import { link, lstat, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PRIVATE_FILE_MODE, syncFolder } from './durable-file.ts';
 import { Fault, systemCode } from './fault.ts';
+import { link, lstat, open, rename, rm, stat, type FileHandle } from './files.ts';
 
 /** What a file is called until it is whole. */
 export const PART_SUFFIX = '.part';

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../kernel/durable-file.ts';
 import { systemCode } from '../kernel/fault.ts';
+import { readdir, readFile, rm } from '../kernel/files.ts';
 import { makeFolders } from '../kernel/folders.ts';
 import { PART_SUFFIX } from '../kernel/part-file.ts';
 

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { opendir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PRIVATE_FILE_MODE } from '../kernel/durable-file.ts';
+import { opendir, readdir, readFile, rename, rm, writeFile } from '../kernel/files.ts';
 import type { Log } from '../kernel/log.ts';
 import { SystemClock } from '../kernel/clock.ts';
 import { systemCode } from '../kernel/fault.ts';

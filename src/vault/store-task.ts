@@ -1,5 +1,5 @@
-import { closeSync, openSync, readSync } from 'node:fs';
 import { Fault } from '../kernel/fault.ts';
+import { closeSync, openSync, readSync } from '../kernel/files.ts';
 import {
   cutChunks,
   cutFunction,

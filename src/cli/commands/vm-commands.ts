@@ -1,5 +1,4 @@
 import { Option, type Command } from 'commander';
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
@@ -11,6 +10,7 @@ import {
 } from '../../api/contract/vms.ts';
 import { formatBytes } from '../../kernel/bytes.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { readFile } from '../../kernel/files.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { formatTable } from '../table.ts';

@@ -1,8 +1,8 @@
-import { readFile, realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type DiskReader } from '../../disk/disk-reader.ts';
 import { formatBytes } from '../../kernel/bytes.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { readFile, realpath } from '../../kernel/files.ts';
 import { type ReportProgress } from '../../kernel/progress.ts';
 import { type PointDisk, type RecoveryPoint } from '../../vault/recovery-point.ts';
 import { type PointWriter } from '../../vault/vault.ts';

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Command } from 'commander';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { readFile } from '../../kernel/files.ts';
 import { DEFAULT_PRICES, parsePrices, type PriceTable } from '../../vault/budget/prices.ts';
 import { Spending } from '../../vault/budget/spending.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';

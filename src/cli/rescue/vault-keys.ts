@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
+import { readFile } from '../../kernel/files.ts';
 import type { NewPassphrase } from '../../vault/keys/key-refusals.ts';
 import { type KeyEntry, VaultKeys } from '../../vault/keys/vault-keys.ts';
 import { type Unlocks } from '../../vault/unlock.ts';

@@ -1,4 +1,4 @@
-import { access, open } from 'node:fs/promises';
+import { access, open } from '../../kernel/files.ts';
 
 export interface AcceleratorChoice {
   readonly accelerator: 'kvm' | 'tcg';

@@ -1,7 +1,7 @@
-import { lstat, rename, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncFolder } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { lstat, rename, stat } from '../../kernel/files.ts';
 import type { AcceptedDisk, AcceptOptions } from '../engine.ts';
 import { assertUsable } from './add-vm.ts';
 import type { EngineParts } from './engine-parts.ts';

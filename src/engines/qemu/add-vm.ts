@@ -1,8 +1,8 @@
-import { access, constants, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { imageFacts } from '../../formats/qemu-img.ts';
 import { PRIVATE_FOLDER_MODE, syncFolder, writeDurably } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { access, constants, mkdir, open, readdir, rename, rm, stat } from '../../kernel/files.ts';
 import { makeFolders } from '../../kernel/folders.ts';
 import type { VmDefinition } from '../../vm/definition.ts';
 import { newDiskState } from './disk-changes.ts';

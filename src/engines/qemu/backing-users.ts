@@ -1,6 +1,6 @@
-import { open, readdir, realpath } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { systemCode } from '../../kernel/fault.ts';
+import { open, readdir, realpath } from '../../kernel/files.ts';
 import type { VmId } from '../engine.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { loadVm } from './managed-vm.ts';

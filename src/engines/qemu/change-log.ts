@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { overlay, type ContentExtent } from '../../disk/extent.ts';
 import { syncFolder, writeDurably } from '../../kernel/durable-file.ts';
 import { systemCode } from '../../kernel/fault.ts';
+import { readdir, readFile, rm } from '../../kernel/files.ts';
 import { makeFolders } from '../../kernel/folders.ts';
 import type { ChangeRecord } from '../change-history.ts';
 

@@ -1,6 +1,6 @@
-import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncFolder } from '../../kernel/durable-file.ts';
+import { rm } from '../../kernel/files.ts';
 import { imagesOf } from './add-vm.ts';
 import type { EngineParts } from './engine-parts.ts';
 import type { ManagedVm } from './managed-vm.ts';

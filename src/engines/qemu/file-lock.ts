@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { open, stat, type FileHandle } from 'node:fs/promises';
 import { plainEnvironment } from '../../kernel/command.ts';
 import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { open, stat, type FileHandle } from '../../kernel/files.ts';
 
 /** Exit code of flock(1) when somebody else holds the lock. */
 const LOCK_TAKEN = 1;

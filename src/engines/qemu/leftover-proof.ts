@@ -1,5 +1,5 @@
-import { stat } from 'node:fs/promises';
 import { isFault, systemCode } from '../../kernel/fault.ts';
+import { stat } from '../../kernel/files.ts';
 import { identityOf } from './file-identity.ts';
 import { baseOf, type VmState } from './vm-state.ts';
 
@@ -29,7 +29,8 @@ export async function isOverlayOfOurs(path: string, { disks }: VmState): Promise
       return backing === base || backing.startsWith(`${base}.hk-`);
     });
   } catch (error) {
-    if (isFault(error)) {
+    // It is no such file; that it cannot be read now says nothing.
+    if (isFault(error) && systemCode(error) === undefined) {
       return false;
     }
     throw error;

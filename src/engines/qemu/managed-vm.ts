@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { readFile } from '../../kernel/files.ts';
 import { VmDefinition } from '../../vm/definition.ts';
 import { ChangeLog } from './change-log.ts';
 import { FileLock } from './file-lock.ts';

@@ -1,6 +1,6 @@
-import { open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncFolder } from '../../kernel/durable-file.ts';
+import { open, rm } from '../../kernel/files.ts';
 import { factsOf, diskFacts, removeNodes } from './block-graph.ts';
 import { concludeJob, cancelJob, findJob } from './block-jobs.ts';
 import { frozenLayers, withMerged, withMergeIntent } from './disk-changes.ts';

@@ -1,9 +1,9 @@
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { imageGraph, type ImageLayer } from '../../formats/image-layer.ts';
 import { runCommand } from '../../kernel/command.ts';
 import { Fault } from '../../kernel/fault.ts';
+import { mkdtemp, readFile, rm, stat } from '../../kernel/files.ts';
 import { frozenChain } from './disk-changes.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { NVRAM } from './vm-state.ts';

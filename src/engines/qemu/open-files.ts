@@ -1,6 +1,6 @@
-import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemCode } from '../../kernel/fault.ts';
+import { readdir, readFile, readlink, stat } from '../../kernel/files.ts';
 
 /** Flag of a socket that listens (`__SO_ACCEPTCON`), in /proc/net/unix. */
 const LISTENS = '00010000';

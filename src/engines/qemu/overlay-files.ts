@@ -1,8 +1,8 @@
-import { lstat, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createOverlay } from '../../formats/qemu-img.ts';
 import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { lstat, open } from '../../kernel/files.ts';
 import { plannedLayer, withPlanned } from './disk-changes.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { diskName } from './identity-journal.ts';

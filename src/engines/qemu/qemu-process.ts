@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { plainEnvironment } from '../../kernel/command.ts';
 import { PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
 import { Fault, isFault, systemCode } from '../../kernel/fault.ts';
+import { access, chmod, readFile, rm, writeFile } from '../../kernel/files.ts';
 import { makeFolders } from '../../kernel/folders.ts';
 import { plainWords } from '../../kernel/plain-text.ts';
 import {

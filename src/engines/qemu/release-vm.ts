@@ -1,7 +1,7 @@
-import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncFolder } from '../../kernel/durable-file.ts';
 import { Fault } from '../../kernel/fault.ts';
+import { rm } from '../../kernel/files.ts';
 import type { VmDefinition } from '../../vm/definition.ts';
 import type { EngineParts } from './engine-parts.ts';
 import type { ManagedVm } from './managed-vm.ts';

@@ -1,5 +1,5 @@
-import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { statfs } from '../../kernel/files.ts';
 import type { Log } from '../../kernel/log.ts';
 import { plainWords } from '../../kernel/plain-text.ts';
 import { Shared } from '../../kernel/shared.ts';

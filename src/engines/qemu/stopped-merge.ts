@@ -1,8 +1,8 @@
-import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { imageFacts } from '../../formats/qemu-img.ts';
 import { formatBytes } from '../../kernel/bytes.ts';
 import { Fault, isFault } from '../../kernel/fault.ts';
+import { stat, statfs } from '../../kernel/files.ts';
 import { backingUserOf } from './backing-users.ts';
 import { concludeJob, waitForJob } from './block-jobs.ts';
 import { withMergeIntent, withOneLayer } from './disk-changes.ts';

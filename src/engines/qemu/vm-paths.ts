@@ -1,6 +1,6 @@
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { readdir } from '../../kernel/files.ts';
 import type { VmId } from '../engine.ts';
 
 /** `sun_path` holds 108 bytes; the rest is room for what tools append. */

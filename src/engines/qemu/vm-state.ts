@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { writeDurably } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { readFile } from '../../kernel/files.ts';
 import { shortened } from '../../kernel/shortened.ts';
 
 /** Of the text that says why the layers of a disk were not merged: `fittingWhy`. */

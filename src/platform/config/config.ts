@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { bytes, GiB, KiB, MiB, type Bytes } from '../../kernel/bytes.ts';
+import { readFileSync } from '../../kernel/files.ts';
 
 const SIZE_UNITS = { KiB, MiB, GiB };
 const DURATION_UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync } from '../../kernel/files.ts';
 
 /** Variables that hold a passphrase; each can have `_FILE` behind it and name a file instead. */
 const VARIABLES = {

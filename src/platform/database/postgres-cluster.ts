@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { plainEnvironment, runCommand } from '../../kernel/command.ts';
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE, writeDurably } from '../../kernel/durable-file.ts';
 import { Fault } from '../../kernel/fault.ts';
+import { chmod, readFile, realpath, rename, rm, writeFile } from '../../kernel/files.ts';
 import { makeFolders } from '../../kernel/folders.ts';
 import {
   choosePostgresOwner,

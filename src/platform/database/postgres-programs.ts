@@ -1,10 +1,18 @@
-import { constants } from 'node:fs';
-import { access, cp, readFile, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { z } from 'zod';
 import { runCommand } from '../../kernel/command.ts';
 import { Fault, isFault, systemCode } from '../../kernel/fault.ts';
+import {
+  constants,
+  access,
+  cp,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  symlink,
+} from '../../kernel/files.ts';
 import { giveTo, nothingIfMissing, type PostgresOwner } from './postgres-owner.ts';
 
 /** `system`: Debian's packages only; `package`: the npm package only. */

@@ -1,9 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { watch } from 'node:fs';
-import { readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MiB } from '../../kernel/bytes.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { watch, readFile, readlink } from '../../kernel/files.ts';
 import type { Log } from '../../kernel/log.ts';
 import { plainWords } from '../../kernel/plain-text.ts';
 import { LimitedFile } from './limited-file.ts';

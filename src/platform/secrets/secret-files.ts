@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { chmod, open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PRIVATE_FOLDER_MODE, syncFolder, writeDurably } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { chmod, open, rm, type FileHandle } from '../../kernel/files.ts';
 import { makeFolders } from '../../kernel/folders.ts';
 import { SecretStore } from '../../kernel/secret-store.ts';
 

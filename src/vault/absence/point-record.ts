@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../../kernel/durable-file.ts';
 import { systemCode } from '../../kernel/fault.ts';
+import { readdir, readFile, rm } from '../../kernel/files.ts';
 import { makeFolders } from '../../kernel/folders.ts';
 import type { Log } from '../../kernel/log.ts';
 import { parsePointKey } from '../layout.ts';

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { systemCode } from '../../kernel/fault.ts';
+import { readdir, rm, stat } from '../../kernel/files.ts';
 import { makeFolders } from '../../kernel/folders.ts';
 import type { PackName } from '../layout.ts';
 import type { PackNumbers } from '../pack-numbers.ts';

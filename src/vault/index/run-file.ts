@@ -1,8 +1,7 @@
-import { open, rm, type FileHandle } from 'node:fs/promises';
-import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { systemCode } from '../../kernel/fault.ts';
+import { open, rm, type FileHandle, closeSync, openSync, readSync } from '../../kernel/files.ts';
 import { Malformed, require } from '../binary.ts';
 import { filterBytes, mayContain, type PlacedFilter } from './fuse-filter.ts';
 import { bucketOf, RECORD_BYTES } from './records.ts';

@@ -1,8 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from '../../kernel/files.ts';
 import { makeFoldersSync } from '../../kernel/folders.ts';
 import type { PackName } from '../layout.ts';
 import { FuseBuilder } from './fuse-filter.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
+import { closeSync, openSync, rmSync, writeSync } from '../../kernel/files.ts';
 import { makeFoldersSync } from '../../kernel/folders.ts';
 import { bucketOf, RECORD_BYTES, Records, RecordSorter } from './records.ts';
 

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
-import { open, rm, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SystemClock, type Clock } from '../../kernel/clock.ts';
 import { syncFolder } from '../../kernel/durable-file.ts';
 import { systemCode } from '../../kernel/fault.ts';
+import { constants, open, rm, unlink, type FileHandle } from '../../kernel/files.ts';
 import { refuseTooLarge } from '../object-limit.ts';
 import {
   ObjectStore,

@@ -1,7 +1,7 @@
-import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { syncFolder } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { stat } from '../../kernel/files.ts';
 import { makeFolders } from '../../kernel/folders.ts';
 import { PREFIXES } from '../layout.ts';
 import { isMissing, readFolder } from './object-file.ts';

@@ -1,6 +1,6 @@
-import { stat, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
+import { stat, statfs } from '../../kernel/files.ts';
 import type { ObjectStore } from '../object-store.ts';
 import { DirectoryObjectStore } from './directory.ts';
 import { faultOfFileError } from './file-fault.ts';

@@ -1,8 +1,17 @@
-import type { Dirent, Stats } from 'node:fs';
-import { lstat, mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE, syncFolder } from '../../kernel/durable-file.ts';
 import { systemCode } from '../../kernel/fault.ts';
+import {
+  type Dirent,
+  type Stats,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  type FileHandle,
+} from '../../kernel/files.ts';
 
 /** One read of Node takes a signed 32-bit length, and aborts the process for a longer one. */
 const READ_BYTES_MAX = 2 ** 30;

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
+import { readdir, readFile, rename, rm, writeFile } from '../../kernel/files.ts';
 import { makeFolders } from '../../kernel/folders.ts';
 import { parsePackKey, PREFIXES } from '../layout.ts';
 import type { ObjectKey } from '../object-store.ts';

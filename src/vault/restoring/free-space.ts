@@ -1,7 +1,7 @@
-import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { formatBytes } from '../../kernel/bytes.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
+import { statfs } from '../../kernel/files.ts';
 import type { Vault } from '../vault.ts';
 import type { RestorePlan } from './restore-plan.ts';
 

@@ -1,6 +1,6 @@
-import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { DiskWriter } from '../../disk/disk-writer.ts';
+import { open } from '../../kernel/files.ts';
 import { partOf, type ReportProgress } from '../../kernel/progress.ts';
 import type { Vault } from '../vault.ts';
 import { Losses } from '../repair/losses.ts';
