@@ -15,6 +15,7 @@ import { VaultModule } from './vault/vault.module.ts';
 export interface ServiceParts {
   readonly config: Config;
   readonly connection: CatalogSettings['connection'];
+  readonly hold?: CatalogSettings['hold'];
   readonly log: Log;
   readonly version: string;
 }
@@ -22,7 +23,7 @@ export interface ServiceParts {
 /** The service; the only list of its modules. */
 @Module({})
 export class AppModule {
-  static with({ config, connection, log, version }: ServiceParts): DynamicModule {
+  static with({ config, connection, hold, log, version }: ServiceParts): DynamicModule {
     const { home, runFolder } = config;
     return {
       module: AppModule,
@@ -31,6 +32,7 @@ export class AppModule {
         VaultModule.with(config.vault),
         CatalogModule.with({
           connection,
+          hold,
           cacheFolder: join(home, 'cache'),
           vaultParameters: { packBytes: config.vault.packSize },
         }),

@@ -7,6 +7,7 @@ import { Fault, systemCode } from './kernel/fault.ts';
 import { readFileSync } from './kernel/files.ts';
 import { readClientConfig } from './platform/config/cli-settings.ts';
 import { readConfig } from './platform/config/config.ts';
+import { StopDeadline } from './platform/stop-deadline.ts';
 import {
   PASSPHRASE_NAMES,
   takePassphrase,
@@ -17,6 +18,14 @@ import {
 
 /** 128 + SIGTERM, as shells report it. */
 const EXIT_TERMINATED = 143;
+
+/** Supervisors kill after 90 s or 10 s; what is not in order by then is put in order by the next start. */
+const STOP_MS_MAX = 9000;
+
+/** `process.exit` waits for threads, and a thread may hang in the file system. */
+function endAtOnce(): void {
+  process.kill(process.pid, 'SIGKILL');
+}
 
 function readVersion(): string {
   const { version } = JSON.parse(
@@ -102,7 +111,8 @@ async function main(): Promise<void> {
         const config = corrected(() => readConfig(variables, owner));
         const { serve } = await import('./main.ts'); // Nest and all: only the service needs it.
         const { stdout: output, stderr: errors } = process;
-        await serve({ config, version, output, errors }, signal);
+        const deadline = new StopDeadline(signal, STOP_MS_MAX, endAtOnce);
+        await serve({ config, version, output, errors, deadline }, signal);
       },
     },
     stop.signal,

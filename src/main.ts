@@ -9,6 +9,7 @@ import { ServiceStart } from './api/service-start.ts';
 import { readOrMakeToken, removeAddress, writeAddress } from './api/token-file.ts';
 import { AppModule } from './app.module.ts';
 import type { CatalogConnection } from './catalog/catalog-source.ts';
+import { DatabaseClaim } from './catalog/database-claim.ts';
 import { PRIVATE_FOLDER_MODE } from './kernel/durable-file.ts';
 import { Fault, systemCode } from './kernel/fault.ts';
 import { chmod, realpath } from './kernel/files.ts';
@@ -16,6 +17,7 @@ import { makeFolders } from './kernel/folders.ts';
 import type { Log } from './kernel/log.ts';
 import type { Config } from './platform/config/config.ts';
 import { startEmbeddedPostgres } from './platform/database/embedded-postgres.ts';
+import type { StopDeadline } from './platform/stop-deadline.ts';
 import { PinoLog } from './platform/logging/pino-log.ts';
 
 export interface ServeOptions {
@@ -24,16 +26,19 @@ export interface ServeOptions {
   /** Where people are told what to know; the log goes to `errors` as JSON lines. */
   readonly output: { write(text: string): unknown };
   readonly errors: { write(text: string): unknown };
+  /** Left out where the process goes on without the service. */
+  readonly deadline?: StopDeadline;
 }
 
 /**
  * Runs the service until `signal` fires; returns when everything has stopped in order. VMs go on
  * running.
  *
- * @throws Fault `service.already-running` when another service has this home or port
+ * @throws Fault `service.already-running` when another service has this home or port,
+ *   `database.in-use` when one has this database, or took it while it was away
  */
-export async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> {
-  const { config, version, output, errors } = options;
+export async function serve(options: ServeOptions, asked: AbortSignal): Promise<void> {
+  const { config, version, output, errors, deadline } = options;
   const log = new PinoLog(config.log.level, {
     write: (line: string) => {
       errors.write(line);
@@ -43,8 +48,16 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
   await makePrivateFolder(config.runFolder);
   await using held = new AsyncDisposableStack();
   held.use(await holdHome(config.home));
-  const { connection } = held.use(await openDatabase(config, log, signal));
-  const app = await createHttp(AppModule.with({ config, connection, log, version }));
+  const { connection, abandon } = held.use(await openDatabase(config, log, asked));
+  deadline?.before(() => {
+    log.error('service.stop-overdue', {});
+    abandon();
+  });
+  const say = (sentence: string): unknown => output.write(`${sentence}\n`);
+  const claim = { home: config.home, log, say };
+  const hold = held.use(await DatabaseClaim.make(connection, claim, asked));
+  const signal = AbortSignal.any([asked, hold.lost]);
+  const app = await createHttp(AppModule.with({ config, connection, hold, log, version }));
   try {
     const token = await readOrMakeToken(config.home);
     configureHttp(app, { token, version, log });
@@ -65,6 +78,7 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
     await app.close();
   }
   log.info('service.stopped', {});
+  hold.lost.throwIfAborted();
 }
 
 async function makePrivateFolder(folder: string): Promise<void> {
@@ -108,13 +122,16 @@ async function holdHome(home: string): Promise<AsyncDisposable> {
 
 interface Database extends AsyncDisposable {
   readonly connection: CatalogConnection;
+  /** Ends it without waiting, if it is ours. */
+  readonly abandon: () => void;
 }
 
 /** The PostgreSQL that was named, or one of our own under the home. */
 async function openDatabase(config: Config, log: Log, signal: AbortSignal): Promise<Database> {
   const { url } = config.database;
   if (url !== undefined) {
-    return { connection: { url }, [Symbol.asyncDispose]: async () => undefined };
+    const nothing = (): void => undefined;
+    return { connection: { url }, abandon: nothing, [Symbol.asyncDispose]: async () => undefined };
   }
   return startEmbeddedPostgres({ home: config.home }, log, signal);
 }

@@ -15,6 +15,8 @@ const STATUS: Readonly<Record<FaultKind, number>> = {
   integrity: 500,
 };
 
+/** A database or a store that restarts is back within seconds. */
+const RETRY_AFTER_S = 5;
 const STATUS_NOT_FOUND = 404;
 const STATUS_TOO_LARGE = 413;
 
@@ -31,8 +33,12 @@ export class FaultFilter implements ExceptionFilter {
       return;
     }
     if (isFault(error)) {
-      const { code, message, context, kind } = error;
-      sendProblem(response, { status: STATUS[kind], title: code, detail: message, context });
+      const { code, message, context, kind, retry } = error;
+      const mayComeBack = kind === 'unavailable' && retry === 'later';
+      sendProblem(response, {
+        ...{ status: STATUS[kind], title: code, detail: message, context },
+        retryAfterS: mayComeBack ? RETRY_AFTER_S : undefined,
+      });
       return;
     }
     if (isAbort(error)) {

@@ -10,6 +10,8 @@ export function sendProblem(
     readonly title: string;
     readonly detail: string;
     readonly context?: FaultContext;
+    /** When it is worth another attempt. */
+    readonly retryAfterS?: number | undefined;
   },
 ): void {
   const body: Problem = {
@@ -19,5 +21,8 @@ export function sendProblem(
     detail: problem.detail,
     context: { ...problem.context },
   };
+  if (problem.retryAfterS !== undefined) {
+    response.setHeader('Retry-After', problem.retryAfterS);
+  }
   response.status(problem.status).type('application/problem+json').send(JSON.stringify(body));
 }

@@ -10,7 +10,7 @@ import { Log } from '../kernel/log.ts';
 import { SecretStore } from '../kernel/secret-store.ts';
 import { ObjectStores } from '../vault/object-stores.ts';
 import type { VaultParameters } from '../vault/vault-options.ts';
-import { openCatalog, type CatalogConnection } from './catalog-source.ts';
+import { openCatalog, type CatalogConnection, type DatabaseHold } from './catalog-source.ts';
 import { JobRows } from './job-rows.ts';
 import { PointCatalog } from './point-catalog.ts';
 import { PointProofs } from './point-proofs.ts';
@@ -19,6 +19,8 @@ import { VaultRegistrations } from './vault-registrations.ts';
 
 export interface CatalogSettings {
   readonly connection: CatalogConnection;
+  /** Left out by who has the database to himself. */
+  readonly hold?: DatabaseHold | undefined;
   /** Folder of what may be deleted at any time. */
   readonly cacheFolder: string;
   readonly vaultParameters: Partial<VaultParameters>;
@@ -32,12 +34,12 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
     private readonly vaults: RegisteredVaults,
   ) {}
 
-  static with({ connection, cacheFolder, vaultParameters }: CatalogSettings): DynamicModule {
+  static with({ connection, hold, cacheFolder, vaultParameters }: CatalogSettings): DynamicModule {
     return {
       module: CatalogModule,
       global: true,
       providers: [
-        { provide: DataSource, useFactory: async () => openCatalog(connection) },
+        { provide: DataSource, useFactory: async () => openCatalog(connection, hold) },
         ...[VaultRegistrations, PointCatalog, PointProofs, JobRows].map((rows) => ({
           provide: rows,
           inject: [DataSource],

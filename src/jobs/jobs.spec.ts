@@ -9,6 +9,7 @@ import { Jobs, type JobStorage } from './jobs.ts';
 /** Rows in memory, with the unique index of the table. */
 class JobsInMemory implements JobStorage {
   readonly rows = new Map<string, StoredJob>();
+  readonly changes = new EventEmitter();
   broken = false;
   /** Ids whose results and faults the database does not take. */
   readonly unstorable = new Set<string>();
@@ -37,11 +38,19 @@ class JobsInMemory implements JobStorage {
     const row = this.rows.get(id);
     if (row !== undefined) {
       this.rows.set(id, { ...row, ...change });
+      this.changes.emit('update');
     }
   }
 
   async get(id: string): Promise<StoredJob | undefined> {
     return this.rows.get(id);
+  }
+
+  /** When the row has this state. */
+  async updated(id: string, state: string): Promise<void> {
+    while (this.rows.get(id)?.state !== state) {
+      await once(this.changes, 'update');
+    }
   }
 
   async list(): Promise<StoredJob[]> {
@@ -66,7 +75,7 @@ function setUp(concurrency = 2) {
   const jobs = new Jobs(
     storage,
     { clock: new SystemClock(), log: new SilentLog() },
-    { concurrency },
+    { concurrency, rewriteMs: 20 },
   );
   const runs = new EventEmitter();
   jobs.register('backup', async (_, { jobId, signal }) => {
@@ -260,6 +269,20 @@ describe('Jobs', () => {
     await jobs.start({ ...BACKUP, exclusiveKey: 'backup web' });
 
     expect(storage.rows.get(id)?.state).toBe('succeeded');
+    await jobs.close();
+  });
+
+  it('writes the row of an ended job by itself once the database takes it', async () => {
+    const { jobs, storage, finish } = setUp();
+    const { id } = await jobs.start(BACKUP);
+    const end = ended(jobs, id);
+    storage.broken = true;
+    finish(id);
+    await end;
+
+    storage.broken = false;
+
+    await storage.updated(id, 'succeeded');
     await jobs.close();
   });
 

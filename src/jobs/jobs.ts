@@ -18,6 +18,7 @@ const NOTIFY_MS = 250;
 const SAVE_MS = 2000;
 /** Jobs that care for vaults and run at once, beside the others. */
 const UPKEEP_CONCURRENCY = 2;
+const REWRITE_MS = 5000;
 /** More jobs waiting than this is a caller out of control. */
 const QUEUE_MAX = 1000;
 
@@ -41,6 +42,8 @@ interface LiveJob {
 export interface JobsOptions {
   /** Backups, restores and verifications that run at once; more wait in order. */
   readonly concurrency: number;
+  /** How long after an end could not be written it is tried again. */
+  readonly rewriteMs?: number;
 }
 
 /** Where jobs are stored; what tests stand in for. */
@@ -64,15 +67,18 @@ export class Jobs {
   private readonly lanes: JobLanes<LiveJob>;
   /** Ends that could not be written yet; their jobs stay alive for those who ask. */
   private readonly unwritten = new Map<string, JobChange>();
+  private rewriting: NodeJS.Timeout | undefined;
   /** Jobs whose first row is being written. */
   private readonly accepting = new Set<Promise<Job>>();
   private closed = false;
+  private readonly rewriteMs: number;
 
   constructor(
     private readonly storage: JobStorage,
     private readonly environment: JobsEnvironment,
-    { concurrency }: JobsOptions,
+    { concurrency, rewriteMs = REWRITE_MS }: JobsOptions,
   ) {
+    this.rewriteMs = rewriteMs;
     this.lanes = new JobLanes({ data: concurrency, upkeep: UPKEEP_CONCURRENCY });
   }
 
@@ -184,6 +190,7 @@ export class Jobs {
    */
   async close(): Promise<void> {
     this.closed = true;
+    clearTimeout(this.rewriting);
     await Promise.allSettled(this.accepting);
     await Promise.all([...this.live.values()].map((live) => this.stop(live, 'interrupted')));
   }
@@ -277,13 +284,26 @@ export class Jobs {
       try {
         await this.writeEnd(id, end);
       } catch (error) {
-        // The operation is over and those who ask are told; the next job's start tries again.
+        // The operation is over and those who ask are told; it is tried again soon.
         this.environment.log.error('job.row-not-written', { jobId: id, error });
         continue;
       }
       this.unwritten.delete(id);
       this.live.delete(id);
     }
+    this.writeAgainLater();
+  }
+
+  /** The database may be away; it is no job's business to wait for it. */
+  private writeAgainLater(): void {
+    clearTimeout(this.rewriting);
+    if (this.unwritten.size === 0 || this.closed) {
+      return;
+    }
+    this.rewriting = setTimeout(() => {
+      void this.writeUnwritten();
+    }, this.rewriteMs);
+    this.rewriting.unref();
   }
 
   private async writeEnd(id: string, end: JobChange): Promise<void> {

@@ -78,6 +78,23 @@ export const SERVICE_ADVICE = {
     data: 'Vaults and VMs are not hit. The catalog can be read again from the vaults.',
     next: 'See postgres.log in the home folder (a full disk is the usual reason), put that right and start again.',
   },
+  'database.unavailable': {
+    happened:
+      'The database of the service does not answer: it is stopped, restarts, or its host cannot be reached.',
+    data: 'Vaults and VMs are not hit. Jobs that run go on; a recovery point that was sealed meanwhile is whole, and the list of points shows it once the vault is read again ("hyperkeep points list --refresh").',
+    next: 'Start the database again (an embedded one is restarted by the service; postgres.log in the home folder says why it ended). The service goes on by itself; repeat the command then.',
+  },
+  'database.refused': {
+    happened:
+      'The database answers, but lets the user of DATABASE_URL in not at all or not far enough.',
+    data: 'Nothing was changed.',
+    next: 'Correct user, password and database name in DATABASE_URL, or grant the rights, and start the service again.',
+  },
+  'database.in-use': {
+    happened: 'Another service uses this database. Two of them would end the jobs of each other.',
+    data: 'Nothing was changed; the other service and its jobs go on.',
+    next: 'Stop the service that the message names, or give this one a database of its own with DATABASE_URL. The claim of a service that died ends with its process, and within a minute if its host is gone.',
+  },
   'service.already-running': {
     happened: 'Another service runs with this home folder.',
     data: 'Nothing was changed; the other service goes on.',

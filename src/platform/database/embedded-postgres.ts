@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import type { Log } from '../../kernel/log.ts';
+import { KeptServer } from './kept-server.ts';
 import {
   DATABASE_USER,
   majorOfCluster,
@@ -28,11 +29,17 @@ export interface PostgresConnection {
   readonly database: string;
 }
 
-/** A running PostgreSQL of our own. Disposing stops it; connections must be closed before. */
+/**
+ * A running PostgreSQL of our own, started again whenever it ends by itself. Disposing stops it;
+ * connections must be closed before.
+ */
 export interface EmbeddedPostgres extends AsyncDisposable {
   readonly connection: PostgresConnection;
   readonly major: number;
+  /** Another one after a restart. */
   readonly pid: number;
+  /** Ends it at once, without waiting; the next start recovers. */
+  abandon(): void;
 }
 
 /**
@@ -60,7 +67,8 @@ export async function startEmbeddedPostgres(
     clusterMajor === undefined
       ? await makeCluster(cluster, programs, signal)
       : await readPassword(cluster.home);
-  const server = await startServer(cluster, programs, signal);
+  const start = async (until: AbortSignal) => startServer(cluster, programs, until);
+  const server = new KeptServer(await start(signal), start, log);
   const connection = { host: cluster.socket, user: DATABASE_USER, password, database: DATABASE };
   try {
     await ensureDatabase(connection);
@@ -73,7 +81,12 @@ export async function startEmbeddedPostgres(
   return {
     connection,
     major: programs.major,
-    pid: server.pid,
+    get pid() {
+      return server.pid;
+    },
+    abandon: () => {
+      server.abandon();
+    },
     [Symbol.asyncDispose]: async () => {
       await server.stop();
       log.info('database.stopped', {});

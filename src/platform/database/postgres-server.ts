@@ -83,7 +83,11 @@ function send(pid: number, signal: NodeJS.Signals): void {
 /** A server process that accepts connections. */
 export interface Server {
   readonly pid: number;
+  /** When it has ended, for whatever reason: the last that it said. */
+  readonly ended: Promise<string>;
   stop(): Promise<void>;
+  /** Ends it without a checkpoint and does not wait. */
+  abandon(): void;
 }
 
 /** @throws Fault `database.start-failed` */
@@ -138,7 +142,15 @@ export async function startServer(
       { home: cluster.home },
     );
   }
-  return { pid: child.pid ?? 0, stop };
+  return {
+    pid: child.pid ?? 0,
+    ended: ended.then(async () => {
+      await file.close();
+      return plainWords(said, MESSAGE_CHARACTERS_MAX, 'end');
+    }),
+    stop,
+    abandon: () => child.kill('SIGQUIT'),
+  };
 }
 
 async function stopChild(child: ChildProcess, ended: Promise<void>): Promise<void> {

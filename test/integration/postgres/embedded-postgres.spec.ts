@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
+import { runCommand } from '../../../src/kernel/command.ts';
 import { isFault } from '../../../src/kernel/fault.ts';
 import { SilentLog } from '../../../src/kernel/log.ts';
 import {
@@ -21,6 +24,36 @@ async function query(postgres: EmbeddedPostgres, text: string): Promise<unknown[
   } finally {
     await client.end();
   }
+}
+
+/** Events by their names, as they come. */
+class EventLog extends SilentLog {
+  readonly events = new EventEmitter();
+  readonly names: string[] = [];
+
+  override error(event?: string): void {
+    this.take(event);
+  }
+
+  override warn(event?: string): void {
+    this.take(event);
+  }
+
+  override info(event?: string): void {
+    this.take(event);
+  }
+
+  private take(event = ''): void {
+    this.names.push(event);
+    this.events.emit(event);
+  }
+}
+
+async function runningIn(home: string): Promise<string> {
+  const found = await runCommand('pgrep', ['-fa', `postgres -D ${home}`], SIGNAL, {
+    accept: [0, 1],
+  });
+  return found.stdout;
 }
 
 function isAlive(pid: number): boolean {
@@ -61,6 +94,46 @@ describe('a PostgreSQL of our own', () => {
     expect(await query(again, 'SELECT n FROM t')).toEqual([{ n: 42 }]);
   });
 
+  /** The server of a process that started it and was killed: its number. */
+  async function abandonedServer(): Promise<number> {
+    const file = join(import.meta.dirname, '../../support/embedded-postgres.main.ts');
+    const owner = spawn(process.execPath, [file, home], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [pid] = (await once(owner.stdout, 'data')) as [Buffer];
+    owner.kill('SIGKILL');
+    await once(owner, 'exit');
+    return Number(pid.toString());
+  }
+
+  it('is started again each time it ends by itself, and says so', async () => {
+    const log = new EventLog();
+    const postgres = await startEmbeddedPostgres({ home }, log, SIGNAL);
+    await query(postgres, 'CREATE TABLE t AS SELECT 42 AS n');
+    for (let times = 1; times <= 2; times += 1) {
+      const killed = postgres.pid;
+      const restarted = once(log.events, 'database.restarted');
+      process.kill(killed, 'SIGKILL');
+      await restarted;
+      expect(postgres.pid).not.toBe(killed);
+      expect(await query(postgres, 'SELECT n FROM t')).toEqual([{ n: 42 }]);
+    }
+    await postgres[Symbol.asyncDispose]();
+    expect(isAlive(postgres.pid)).toBe(false);
+    expect(log.names.filter((name) => name === 'database.ended')).toHaveLength(2);
+    expect(log.names.at(-1)).toBe('database.stopped');
+  });
+
+  it('stays ended when it was being stopped', async () => {
+    const log = new EventLog();
+    const postgres = await startEmbeddedPostgres({ home }, log, SIGNAL);
+    const ended = once(log.events, 'database.ended');
+    process.kill(postgres.pid, 'SIGKILL');
+    await ended;
+
+    await postgres[Symbol.asyncDispose]();
+
+    expect(await runningIn(home)).toBe('');
+  });
+
   it('has every committed row after kill -9 of the server', async () => {
     const first = await startEmbeddedPostgres({ home }, LOG, SIGNAL);
     await query(first, 'CREATE TABLE t AS SELECT generate_series(1, 1000) AS n');
@@ -71,15 +144,14 @@ describe('a PostgreSQL of our own', () => {
   });
 
   it('stops a server that outlived its owner, and does not mistake another process for one', async () => {
-    const abandoned = await startEmbeddedPostgres({ home }, LOG, SIGNAL);
-    await query(abandoned, 'CREATE TABLE t AS SELECT 7 AS n');
+    const abandoned = await abandonedServer();
     {
       await using postgres = await startEmbeddedPostgres({ home }, LOG, SIGNAL);
-      expect(postgres.pid).not.toBe(abandoned.pid);
-      expect(isAlive(abandoned.pid)).toBe(false);
-      expect(await query(postgres, 'SELECT n FROM t')).toEqual([{ n: 7 }]);
+      expect(postgres.pid).not.toBe(abandoned);
+      // Dead processes of others may stay in the table.
+      expect(await runningIn(home)).not.toContain(String(abandoned));
+      await query(postgres, 'CREATE TABLE t AS SELECT 7 AS n');
     }
-    await abandoned[Symbol.asyncDispose]();
     // The number in a stale file belongs to this process now: it must not be stopped.
     const stale = `${String(process.pid)}\n${join(home, 'postgres/data')}\n1\n5432\n\n\n\nready\n`;
     await writeFile(join(home, 'postgres/data/postmaster.pid'), stale);
