@@ -3,6 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import { runCommand } from '../../../src/kernel/command.ts';
 import { isFault } from '../../../src/kernel/fault.ts';
@@ -96,7 +97,8 @@ describe('a PostgreSQL of our own', () => {
 
   /** The server of a process that started it and was killed: its number. */
   async function abandonedServer(): Promise<number> {
-    const file = join(import.meta.dirname, '../../support/embedded-postgres.main.ts');
+    const url = new URL('../../support/embedded-postgres.main.ts', import.meta.url);
+    const file = fileURLToPath(url);
     const owner = spawn(process.execPath, [file, home], { stdio: ['ignore', 'pipe', 'inherit'] });
     const [pid] = (await once(owner.stdout, 'data')) as [Buffer];
     owner.kill('SIGKILL');
