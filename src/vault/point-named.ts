@@ -1,4 +1,5 @@
 import { Fault } from '../kernel/fault.ts';
+import { onlySeal } from './point-names.ts';
 import { notFound, type PointStore } from './point-store.ts';
 import type { PointName } from './retirements.ts';
 
@@ -6,7 +7,7 @@ const CANDIDATES_MAX = 100;
 
 /**
  * The sealed point that was not retired and has this id, or alone begins so.
- * @throws Fault `vault.point-not-found`
+ * @throws Fault `vault.point-not-found`, `vault.point-corrupt` if only its seal is left
  */
 export async function pointNamed(
   points: PointStore,
@@ -23,7 +24,9 @@ export async function pointNamed(
   }
   const [only, another] = matching;
   if (only === undefined) {
-    throw notFound(idOrPrefix.slice(0, 64));
+    const lost = await points.lost(signal);
+    const [named] = lost.filter(({ id }) => wanted !== '' && id.startsWith(wanted));
+    throw named === undefined ? notFound(idOrPrefix.slice(0, 64)) : onlySeal(named);
   }
   if (another !== undefined) {
     throw new Fault(

@@ -5,10 +5,11 @@ import { Fault, isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { parseJson, parseOr } from './binary.ts';
 import { decodeControl, encodeControl } from './control-object.ts';
-import { parsePointKey, pointKey, PREFIXES, sealKey } from './layout.ts';
+import { pointKey, sealKey } from './layout.ts';
 import type { ObjectKey } from './object-store.ts';
 import { damagedPoint, decodePoint, encodePoint, type PointDocument } from './point-object.ts';
 import type { VaultBase } from './packs.ts';
+import { listPointNames, onlySeal } from './point-names.ts';
 import { byContent } from './point-order.ts';
 import type { OpenedVault } from './presence/opened-vault.ts';
 import { Recent } from './recent.ts';
@@ -51,28 +52,47 @@ export class PointStore {
 
   /** Names of sealed points, oldest first; nothing of them was verified yet. */
   async sealed(signal: AbortSignal, vmId?: string): Promise<PointName[]> {
-    const prefix = vmId === undefined ? PREFIXES.points : `${PREFIXES.points}${vmId}/`;
-    const points = new Map<string, PointName>();
-    const sealed: PointName[] = [];
-    for await (const { key } of this.#base.store.list(prefix, signal)) {
-      const name = parsePointKey(key);
-      if (name === undefined) {
+    return (await listPointNames(this.#base.store, signal, vmId)).sealed;
+  }
+
+  /** Sealed points of which only the seal is left, although nobody gave them up. */
+  async lost(signal: AbortSignal, vmId?: string): Promise<readonly PointName[]> {
+    const retired = await this.retired(signal, vmId);
+    const { strays } = await listPointNames(this.#base.store, signal, vmId);
+    return (await this.#sought(strays, retired, signal)).lost;
+  }
+
+  /**
+   * Seals whose points the list did not show, asked for by their keys: a point may have come while the list was
+   * read, be on its way out, be left out, or be lost.
+   */
+  async #sought(
+    strays: readonly PointName[],
+    retired: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<{ readonly there: readonly PointName[]; readonly lost: readonly PointName[] }> {
+    const there: PointName[] = [];
+    const lost: PointName[] = [];
+    for (const name of strays.filter(({ id }) => !retired.has(id))) {
+      const seal = sealKey(name.vmId, name.id);
+      const isThere = await this.exists(name, signal);
+      if (!(await this.#has(seal, signal)) || (await this.isRetired(name, signal))) {
         continue;
       }
-      const plain = pointKey(name.vmId, name.id);
-      if (!name.isSeal) {
-        points.set(plain, { vmId: name.vmId, id: name.id });
-      } else if (points.has(plain)) {
-        sealed.push({ vmId: name.vmId, id: name.id });
-      }
+      (isThere ? there : lost).push(name);
     }
-    return sealed.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+    return { there, lost };
   }
 
   /** Points that count, oldest content first. Damaged ones are left out and logged. */
   async list(signal: AbortSignal, vmId?: string): Promise<RecoveryPoint[]> {
     const retired = await this.retired(signal, vmId);
-    const names = (await this.sealed(signal, vmId)).filter(({ id }) => !retired.has(id));
+    const { sealed, strays } = await listPointNames(this.#base.store, signal, vmId);
+    const { there, lost } = await this.#sought(strays, retired, signal);
+    for (const name of lost) {
+      this.#skip(name, onlySeal(name));
+    }
+    const names = [...sealed.filter(({ id }) => !retired.has(id)), ...there];
     const points: RecoveryPoint[] = [];
     for (let at = 0; at < names.length; at += POINTS_AT_ONCE) {
       const some = names.slice(at, at + POINTS_AT_ONCE);
@@ -97,8 +117,10 @@ export class PointStore {
     vmId?: string,
   ): Promise<{ readonly name: PointName; readonly fault: Fault }[]> {
     const retired = await this.retired(signal, vmId);
-    const found: { readonly name: PointName; readonly fault: Fault }[] = [];
-    for (const name of await this.sealed(signal, vmId)) {
+    const { sealed, strays } = await listPointNames(this.#base.store, signal, vmId);
+    const { there, lost } = await this.#sought(strays, retired, signal);
+    const found = lost.map((name) => ({ name, fault: onlySeal(name) }));
+    for (const name of [...sealed, ...there]) {
       try {
         await (retired.has(name.id) ? undefined : this.load(name, signal));
       } catch (error) {
@@ -173,10 +195,12 @@ export class PointStore {
   }
 
   async exists({ vmId, id }: PointName, signal: AbortSignal): Promise<boolean> {
-    return (
-      (await this.#base.store.getRange(pointKey(vmId, id), { offset: 0, length: 1 }, signal)) !==
-      undefined
-    );
+    return this.#has(pointKey(vmId, id), signal);
+  }
+
+  async #has(key: ObjectKey, signal: AbortSignal): Promise<boolean> {
+    const range = { offset: 0, length: 1 };
+    return (await this.#base.store.getRange(key, range, signal)) !== undefined;
   }
 
   /** W1: from now on the collector counts it as a root, but it is no recovery point yet. */
@@ -246,10 +270,8 @@ export class PointStore {
   async answerRequests(atMs: number, signal: AbortSignal): Promise<PointName[]> {
     const retired: PointName[] = [];
     for (const name of await this.#retirements.asked(signal)) {
-      const { vmId, id } = name;
-      const range = { offset: 0, length: 1 };
-      const seal = await this.#base.store.getRange(sealKey(vmId, id), range, signal);
-      if (seal === undefined && (await this.exists(name, signal))) {
+      const isSealed = await this.#has(sealKey(name.vmId, name.id), signal);
+      if (!isSealed && (await this.exists(name, signal))) {
         await this.retire(name, atMs, signal);
         retired.push(name);
       }

@@ -36,6 +36,9 @@ export async function damagedObjects(
       }
     }
   }
+  for (const { vmId, id } of await points.lost(signal)) {
+    damaged.push(pointKey(vmId, id));
+  }
   for (const name of await points.sealed(signal)) {
     try {
       await points.load(name, signal);
