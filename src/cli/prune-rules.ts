@@ -1,5 +1,6 @@
 import { type Command } from 'commander';
 import { PointId } from '../api/contract/references.ts';
+import { GoneObject } from '../api/contract/upkeep.ts';
 import { Fault } from '../kernel/fault.ts';
 import { parseBytes } from './amounts.ts';
 
@@ -13,6 +14,7 @@ export interface PruneRuleOptions {
   readonly liveShare?: string;
   readonly rewrite?: string;
   readonly thesePointsAreGone?: readonly string[];
+  readonly theseObjectsAreGone?: readonly string[];
   readonly allPointsAreListed?: boolean;
 }
 
@@ -22,6 +24,7 @@ export interface PruneRules {
   readonly liveShare?: number;
   readonly rewriteBytes?: number;
   readonly gonePoints?: string[];
+  readonly goneObjects?: string[];
   readonly allPointsAreListed?: boolean;
 }
 
@@ -36,6 +39,10 @@ export function withPruneRules(command: Command): Command {
       'go on without these points, which should be there and are lost for good',
     )
     .option(
+      '--these-objects-are-gone <names...>',
+      'go on without these aliases and holds, which should be there and are lost for good',
+    )
+    .option(
       '--all-points-are-listed',
       'you have looked, no point is missing: remove at once, although this machine has not known them for a day',
     );
@@ -43,7 +50,8 @@ export function withPruneRules(command: Command): Command {
 
 /** @throws Fault `request.invalid` */
 export function pruneRules(options: PruneRuleOptions): PruneRules {
-  const { young, grace, liveShare, rewrite, thesePointsAreGone, allPointsAreListed } = options;
+  const { young, grace, liveShare, rewrite, allPointsAreListed } = options;
+  const { thesePointsAreGone, theseObjectsAreGone } = options;
   const share = liveShare === undefined ? undefined : numberOf('--live-share', liveShare);
   if (share !== undefined && share > PERCENT) {
     throw new Fault('request.invalid', '--live-share takes a percentage up to 100.');
@@ -54,6 +62,9 @@ export function pruneRules(options: PruneRuleOptions): PruneRules {
     ...(share === undefined ? {} : { liveShare: share / PERCENT }),
     ...(rewrite === undefined ? {} : { rewriteBytes: parseBytes('--rewrite', rewrite) }),
     ...(thesePointsAreGone === undefined ? {} : { gonePoints: thesePointsAreGone.map(pointId) }),
+    ...(theseObjectsAreGone === undefined
+      ? {}
+      : { goneObjects: theseObjectsAreGone.map(objectName) }),
     ...(allPointsAreListed === true ? { allPointsAreListed } : {}),
   };
 }
@@ -65,6 +76,16 @@ function pointId(text: string): string {
     throw new Fault('request.invalid', `--these-points-are-gone takes whole ids, not ${text}.`);
   }
   return id;
+}
+
+function objectName(text: string): string {
+  if (!GoneObject.safeParse(text).success) {
+    throw new Fault(
+      'request.invalid',
+      `--these-objects-are-gone takes names of aliases and holds as the refusal gives them (alias/…, hold/…), not ${text}.`,
+    );
+  }
+  return text;
 }
 
 function numberOf(option: string, text: string): number {

@@ -134,6 +134,7 @@ export const FAULTS = {
   'vault.collect-unproven': { kind: 'conflict', retry: 'never' },
   'vault.list-incomplete': { kind: 'unavailable', retry: 'later' },
   'vault.points-missing': { kind: 'integrity', retry: 'never' },
+  'vault.objects-missing': { kind: 'integrity', retry: 'never' },
   'vault.retention-key-missing': { kind: 'denied', retry: 'never' },
   'vault.not-locked': { kind: 'invalid', retry: 'never' },
   'vault.store-unfit': { kind: 'unsupported', retry: 'never' },

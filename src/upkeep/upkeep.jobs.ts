@@ -37,6 +37,7 @@ export const UPKEEP_PARAMETERS = {
       liveShare: z.number().exactOptional(),
       rewriteBytes: z.number().exactOptional(),
       gonePoints: z.array(z.string()).exactOptional(),
+      goneObjects: z.array(z.string()).exactOptional(),
       allPointsAreListed: z.boolean().exactOptional(),
     }),
   }),
@@ -59,6 +60,7 @@ export const UPKEEP_PARAMETERS = {
     readBack: z.boolean(),
     prune: z.boolean(),
     gonePoints: z.array(z.string()).exactOptional(),
+    goneObjects: z.array(z.string()).exactOptional(),
   }),
   keep: z.strictObject({ ...onVault, everything: z.boolean() }),
 } as const satisfies Record<UpkeepKind, z.ZodType>;

@@ -20,6 +20,8 @@ export interface CopyRequest extends UpkeepRequest {
   readonly prune: boolean;
   /** Points of the copy that are gone for good. */
   readonly gonePoints?: readonly string[];
+  /** Aliases and holds of the copy, the same. */
+  readonly goneObjects?: readonly string[];
 }
 
 export interface CopyCollaborators {

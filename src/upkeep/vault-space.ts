@@ -13,7 +13,13 @@ export interface PruneRequest extends UpkeepRequest {
   readonly dryRun: boolean;
   readonly rules: Pick<
     CollectOptions,
-    'youngMs' | 'graceMs' | 'liveShare' | 'rewriteBytes' | 'gonePoints' | 'allPointsAreListed'
+    | 'youngMs'
+    | 'graceMs'
+    | 'liveShare'
+    | 'rewriteBytes'
+    | 'gonePoints'
+    | 'goneObjects'
+    | 'allPointsAreListed'
   >;
 }
 

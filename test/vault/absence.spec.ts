@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -334,6 +335,44 @@ describe('points that are not there', () => {
     const report = await collect(vault, { gonePoints: [last] });
     expect(report).toMatchObject({ standingPoints: 2, vms: 1 });
     expect((await collect(vault)).standingPoints).toBe(2);
+  });
+
+  it.each(['alias/', 'hold/'])(
+    'and objects under %s, which nobody removes, stop it until somebody says that they are gone',
+    async (prefix) => {
+      const { inner, vault } = await knowingMachine();
+      const [object = ''] = await keysOf(inner, prefix);
+      await inner.remove(object, signal);
+      const before = await keysOf(inner);
+
+      const failed = collect(vault, { allPointsAreListed: true });
+
+      await expect(failed).rejects.toMatchObject({
+        code: 'vault.objects-missing',
+        message: expect.stringContaining(`--these-objects-are-gone ${object}`) as string,
+      });
+      expect(await faultCodeOf(planPrune(vault.inside, [], RULES, { signal }))).toBe(
+        'vault.objects-missing',
+      );
+      expect(await keysOf(inner)).toEqual(before);
+      const told = { goneObjects: [object], allPointsAreListed: true };
+      expect((await collect(vault, told)).standingPoints).toBe(3);
+      expect((await collect(vault)).standingPoints).toBe(3);
+    },
+  );
+
+  it('are no question where a hold was ended', async () => {
+    const { inner, vault } = await knowingMachine();
+    const { base, points, log } = vault.inside;
+    const holds = new Holds(base, log);
+    const [hold] = await holds.list(signal);
+    assert(hold !== undefined);
+    await holds.release(hold, 1, signal);
+
+    await collect(vault);
+
+    expect(await points.exists({ vmId: 'held', id: scene.given.held }, signal)).toBe(false);
+    expect(await keysOf(inner, 'hold/')).toContain(hold.key);
   });
 
   it('are missed by machines that never saw them when a child or a seal names them', async () => {

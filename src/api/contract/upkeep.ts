@@ -18,6 +18,9 @@ const PointPrefix = z.string().regex(/^[0-9A-HJKMNP-TV-Z]{4,26}$/, 'a recovery p
 export const StartPlain = z.strictObject({ limits }).meta({ id: 'StartPlain' });
 export type StartPlain = z.infer<typeof StartPlain>;
 
+/** An object of a kind that nobody removes. */
+export const GoneObject = z.string().regex(/^(?:alias|hold)\/[\w./-]{1,200}$/);
+
 /** POST …/prune */
 export const StartPrune = z
   .strictObject({
@@ -33,6 +36,8 @@ export const StartPrune = z
     rewriteBytes: ByteCount.optional(),
     /** Points that should be in the vault and are gone for good: without them it goes on. */
     gonePoints: z.array(PointId).max(1000).optional(),
+    /** Aliases and holds, by their names: the same. */
+    goneObjects: z.array(GoneObject).max(1000).optional(),
     /**
      * All points that should be there are listed, somebody has looked: then nothing waits until the service has known
      * them for a day. If that is wrong, what the lists leave out is lost.
@@ -89,6 +94,8 @@ export const StartCopy = z
     prune: z.boolean().default(false),
     /** Points that should be in the copy and are gone for good: without them `prune` goes on. */
     gonePoints: z.array(PointId).max(1000).optional(),
+    /** Aliases and holds, by their names: the same. */
+    goneObjects: z.array(GoneObject).max(1000).optional(),
   })
   .meta({ id: 'StartCopy' });
 export type StartCopy = z.infer<typeof StartCopy>;

@@ -37,6 +37,7 @@ interface CopyOptions extends UpkeepOptions, PlaceOptions {
   readonly readBack?: boolean;
   readonly prune?: boolean;
   readonly thesePointsAreGone?: readonly string[];
+  readonly theseObjectsAreGone?: readonly string[];
   readonly yes?: boolean;
   readonly dryRun?: boolean;
 }
@@ -114,6 +115,10 @@ function addCopy(job: AddJob, cli: Cli): void {
       '--these-points-are-gone <ids...>',
       'for --prune: go on without these points, which should be in the copy and are lost for good',
     )
+    .option(
+      '--these-objects-are-gone <names...>',
+      'for --prune: the same for aliases and holds of the copy',
+    )
     .option('--yes', 'do not ask')
     .option('--dry-run', 'say what would be copied and what it would cost, and stop')
     .action(async (name: string, destination: string, options: CopyOptions) => {
@@ -127,7 +132,7 @@ async function copy(
   destination: string,
   options: CopyOptions,
 ): Promise<Outcome> {
-  const { limitRate, readBack, dryRun, prune, thesePointsAreGone } = options;
+  const { limitRate, readBack, dryRun, prune, thesePointsAreGone, theseObjectsAreGone } = options;
   if (prune === true && dryRun !== true) {
     const question = `Remove from ${destination} what the vault has given up, when all is copied?`;
     await cli.confirm(question, options);
@@ -138,7 +143,10 @@ async function copy(
     to: placeOf(cli, destination, options),
     readBack: readBack === true,
     prune: prune === true,
-    ...pruneRules({ ...(thesePointsAreGone && { thesePointsAreGone }) }),
+    ...pruneRules({
+      ...(thesePointsAreGone && { thesePointsAreGone }),
+      ...(theseObjectsAreGone && { theseObjectsAreGone }),
+    }),
     ...(limitRate === undefined ? {} : { bytesPerSecond: parseBytes('--limit-rate', limitRate) }),
   };
   return await runJob(cli, { route: 'copyVault', vault, body }, options);

@@ -33,4 +33,10 @@ export const COLLECT_ADVICE = {
     data: 'Nothing was removed, so what the missing points need is still there; they themselves may be lost.',
     next: 'Look who removed them, and bring them back from a copy with "hyperkeep rescue repair --copy". If they are lost for good, prune with --these-points-are-gone and their ids.',
   },
+  'vault.objects-missing': {
+    happened:
+      'Objects that this machine has read are not in the vault any more, and no program removes such objects: aliases, through which points find data that was merged, or holds on points.',
+    data: 'Nothing was removed. Data that only a missing alias led to are still there; the points that need them may not find them.',
+    next: 'Look who removed them, and bring them back from a copy with "hyperkeep rescue repair --copy". If they are lost for good, see with verify which points still stand, then prune with --these-objects-are-gone and their names.',
+  },
 } as const;

@@ -7,8 +7,8 @@ export const COPY_ADVICE = {
   },
   'copy.other-vault': {
     happened: 'There is another vault at the place of the copy.',
-    data: 'Nothing was changed; both vaults are as they were.',
-    next: 'Choose an empty folder or prefix.',
+    data: 'No recovery point was added there, and those that it had are what they were.',
+    next: 'If a copy should be there, see that its disk is mounted. Else choose an empty folder or prefix.',
   },
   'copy.target-collected': {
     happened:
@@ -17,9 +17,10 @@ export const COPY_ADVICE = {
     next: 'Copy to a new place. Space in a copy that is to be refreshed comes back with --prune, not with a collection.',
   },
   'copy.overtaken': {
-    happened: 'A collection in the source removed packs faster than they could be copied.',
+    happened:
+      'Packs vanished from the source, or from the copy, while they were copied; in the source usually by a collection.',
     data: 'What was copied stays. Recovery points that are in the copy are whole.',
-    next: 'Run the command again when the collection has ended: nothing is sent twice.',
+    next: 'Run the command again when the collection has ended: nothing is sent twice. If packs vanish from the copy, look who removes objects there.',
   },
   'copy.wrong-object': {
     happened: 'An object of the source is not as long as it was listed, or longer than any may be.',

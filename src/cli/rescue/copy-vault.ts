@@ -1,6 +1,7 @@
 import { copyFault, estimateCopy } from '../../vault/copy/copy-estimate.ts';
 import { CopyPruning } from '../../vault/copy/copy-prune.ts';
-import { VaultCopy, type CopyPlan, type CopyReport } from '../../vault/copy/vault-copy.ts';
+import type { CopyPlan, CopyReport } from '../../vault/copy/copy-report.ts';
+import { VaultCopy } from '../../vault/copy/vault-copy.ts';
 import { type ObjectStore } from '../../vault/object-store.ts';
 import { Vault } from '../../vault/vault.ts';
 import { type Spending } from '../../vault/budget/spending.ts';
@@ -30,6 +31,7 @@ export interface CopyOptions extends CommonOptions, SpendingOptions {
   readonly readBack?: boolean;
   readonly prune?: boolean;
   readonly thesePointsAreGone?: readonly string[];
+  readonly theseObjectsAreGone?: readonly string[];
   readonly recoveryFile?: string;
   readonly yes?: boolean;
   readonly dryRun?: boolean;

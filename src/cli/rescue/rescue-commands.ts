@@ -101,6 +101,10 @@ function addCopy(rescue: Command, cli: Cli): void {
       '--these-points-are-gone <ids...>',
       'for --prune: go on without these points, which should be in the copy and are lost for good',
     )
+    .option(
+      '--these-objects-are-gone <names...>',
+      'for --prune: the same for aliases and holds of the copy',
+    )
     .option('--recovery-file <path>', 'for --prune: open the copy with this file')
     .option('--yes', 'remove without asking')
     .option('--dry-run', 'say what would be copied and what it would cost, and stop')

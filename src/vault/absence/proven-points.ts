@@ -2,7 +2,7 @@ import { Fault } from '../../kernel/fault.ts';
 import type { CollectOptions, CollectParts } from '../collect/collect-options.ts';
 import type { Hold, Holds } from '../collect/holds.ts';
 import { listPoints, type ListedPoint, type PointListing } from '../collect/root-points.ts';
-import { parsePointKey, pointKey, PREFIXES, sealKey } from '../layout.ts';
+import { parseHoldKey, parsePointKey, pointKey, PREFIXES, sealKey } from '../layout.ts';
 import type { ObjectKey } from '../object-store.ts';
 import type { PointDocument } from '../point-object.ts';
 import type { PointName } from '../retirements.ts';
@@ -17,7 +17,10 @@ const NOTHING: Remembered = {
   sinceMs: undefined,
 };
 
-export interface AbsenceOptions extends Pick<CollectOptions, 'gonePoints' | 'knownPoints'> {
+export interface AbsenceOptions extends Pick<
+  CollectOptions,
+  'gonePoints' | 'goneObjects' | 'knownPoints'
+> {
   /** Points that may be there: each that is has to be listed. */
   readonly likelyPoints?: readonly PointName[];
 }
@@ -84,17 +87,27 @@ export class ProvenPoints {
     }
   }
 
-  /** @throws Fault `vault.list-incomplete` if an alias that this machine knows is in no list any more */
+  /**
+   * Each alias that this machine knows is there: nobody removes them.
+   * @throws Fault `vault.list-incomplete` if a list leaves one out, `vault.objects-missing` if it is gone
+   */
   async proveAliases(keys: ReadonlySet<ObjectKey>): Promise<void> {
     const { aliases } = await this.#memory();
-    const missing = [...aliases].filter((key) => !keys.has(key));
-    if (missing.length > 0) {
+    const unlisted = [...aliases].filter((key) => !keys.has(key));
+    const gone: ObjectKey[] = [];
+    for (const key of unlisted) {
+      if (!(await this.#isThere(key))) {
+        gone.push(key);
+      }
+    }
+    if (gone.length < unlisted.length) {
       throw new Fault(
         'vault.list-incomplete',
-        `Nothing was removed: the list of alias/ does not show ${missing.slice(0, ABSENCE.idsShown).join(', ')}, which this machine has read and which nobody removes.`,
-        { keys: missing.join(' ') },
+        `Nothing was removed: the list of alias/ leaves out what is there: ${keysShown(unlisted)}.`,
+        { keys: unlisted.join(' ') },
       );
     }
+    this.#requireDeclared(gone);
   }
 
   /** For so long this machine has known the points; undefined if it is the first time. */
@@ -163,14 +176,36 @@ export class ProvenPoints {
   async #heldAllTheSame(holds: Holds, listing: PointListing): Promise<ListedPoint[]> {
     const dead = new Map(listing.dead.map((point) => [keyOf(point), point]));
     const found: (Hold | undefined)[] = [];
+    const gone: ObjectKey[] = [];
     for (const key of (await this.#memory()).holds) {
-      found.push(await holds.inForce(key, this.#signal));
+      const hold = await holds.inForce(key, this.#signal);
+      const name = hold ?? parseHoldKey(key);
+      if (hold === undefined && name !== undefined && dead.has(keyOf(name))) {
+        // One that was ended stays, beside its end.
+        gone.push(...((await this.#isThere(key)) ? [] : [key]));
+      }
+      found.push(hold);
     }
+    this.#requireDeclared(gone);
     for (const vmId of new Set(listing.dead.map((point) => point.vmId))) {
       found.push(...(await holds.list(this.#signal, vmId)));
     }
     const held = new Set(found.map((hold) => (hold === undefined ? undefined : keyOf(hold))));
     return [...dead].filter(([key]) => held.has(key)).map(([, point]) => point);
+  }
+
+  async #isThere(key: ObjectKey): Promise<boolean> {
+    const range = { offset: 0, length: 1 };
+    return (await this.#parts.base.store.getRange(key, range, this.#signal)) !== undefined;
+  }
+
+  /** @throws Fault `vault.objects-missing` */
+  #requireDeclared(gone: readonly ObjectKey[]): void {
+    const declared = new Set(this.#options.goneObjects ?? []);
+    const missing = gone.filter((key) => !declared.has(key));
+    if (missing.length > 0) {
+      throw objectsMissing(missing);
+    }
   }
 
   /** By a list with another prefix. */
@@ -268,6 +303,20 @@ function pointsMissing(points: readonly PointName[]): Fault {
     `Nothing was removed: not in the vault, and given up by nobody: ${shown(points)}. If they are gone for good, say so: --these-points-are-gone ${ids}`,
     { points: points.map(({ id }) => id).join(' ') },
   );
+}
+
+function objectsMissing(keys: readonly ObjectKey[]): Fault {
+  const names = keys.length > ABSENCE.idsShown ? 'and all their names' : keys.join(' ');
+  return new Fault(
+    'vault.objects-missing',
+    `Nothing was removed: not in the vault any more, although this machine has read it and nobody removes such objects: ${keysShown(keys)}. Bring it back from a copy ("hyperkeep rescue repair --copy"). If it is gone for good, say so; what only it kept is removed then: --these-objects-are-gone ${names}`,
+    { keys: keys.join(' ') },
+  );
+}
+
+function keysShown(keys: readonly ObjectKey[]): string {
+  const more = keys.length - ABSENCE.idsShown;
+  return `${keys.slice(0, ABSENCE.idsShown).join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
 }
 
 function shown(points: readonly PointName[]): string {

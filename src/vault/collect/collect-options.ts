@@ -67,6 +67,8 @@ export interface CollectOptions {
   readonly markingBytes?: number;
   /** Points that should be there and are gone for good: the collection goes on without them. */
   readonly gonePoints?: readonly Ulid[];
+  /** The same of aliases and holds, by their keys. */
+  readonly goneObjects?: readonly ObjectKey[];
   /** Points of which the caller knows otherwise, from a catalog: each is there, or was given up. */
   readonly knownPoints?: readonly PointName[];
   /**
