@@ -102,6 +102,24 @@ describe('CopyPruning', () => {
     await expectWhole(target, [...left, { id: point.id, is }]);
   });
 
+  it('keeps a generation while the one that should replace it is damaged', async () => {
+    const { source, target, left } = await collected();
+    const before = await keys(target, 'd/');
+    await new VaultCopy({ source, target, clock }).run(running);
+    const newer = (await keys(target, 'd/')).filter((key) => !before.includes(key));
+    expect(newer.length).toBeGreaterThan(0);
+    for (const key of newer) {
+      const bytes = Buffer.from((await target.get(key, signal)) ?? '');
+      // In the first frame, which has what is needed: what was not was left out.
+      bytes[200] = (bytes[200] ?? 0) ^ 1;
+      await target.put(key, bytes, signal);
+    }
+
+    await prune(source, target);
+
+    await expectWhole(target, left);
+  });
+
   it('does not believe a source that lost its packs', async () => {
     const { source, target, left } = await collected();
     await new VaultCopy({ source, target, clock }).run(running);

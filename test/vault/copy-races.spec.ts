@@ -36,6 +36,7 @@ const RUNS = 60;
 class EventfulStore extends FaultyObjectStore {
   readonly #inner: MemoryObjectStore;
   readonly #before: () => Promise<void>;
+  #turn = Promise.resolve();
 
   constructor(inner: MemoryObjectStore, before: () => Promise<void>) {
     super(inner);
@@ -43,15 +44,21 @@ class EventfulStore extends FaultyObjectStore {
     this.#before = before;
   }
 
+  /** One after another: several requests may be on their way at once. */
+  async #happens(): Promise<void> {
+    this.#turn = this.#turn.then(this.#before);
+    await this.#turn;
+  }
+
   override async getRange(key: string, range: ObjectRange): Promise<ObjectPart | undefined> {
-    await this.#before();
+    await this.#happens();
     return this.#inner.getRange(key, range, signal);
   }
 
   override async *list(prefix: string): AsyncIterable<ObjectEntry> {
     let shown = '';
     for (;;) {
-      await this.#before();
+      await this.#happens();
       const all = await Array.fromAsync(this.#inner.list(prefix, signal));
       const page = all.filter(({ key }) => key > shown).slice(0, PAGE_ENTRIES);
       yield* page;

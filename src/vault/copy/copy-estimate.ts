@@ -1,11 +1,14 @@
 import { Fault } from '../../kernel/fault.ts';
 import { NO_TRAFFIC, type StoreTraffic } from '../object-stores/traffic.ts';
 import { THROTTLED_BYTES } from './object-sender.ts';
-import type { CopyPlan, CopyReport } from './vault-copy.ts';
+import type { CopyPlan, CopyReport } from './copy-report.ts';
 
 const PAGE_ENTRIES = 1000;
 /** Once for the plan, once to copy, once to see that nothing vanished. */
 const LISTINGS = 3;
+/** A point and its seal are compared, and a few key objects and formats. */
+const COMPARED = 2;
+const COMPARED_MORE = 12;
 /** Small prefixes are listed a few times each. */
 const LISTS_MORE = 24;
 
@@ -19,17 +22,18 @@ export function estimateCopy(
   const source = {
     ...NO_TRAFFIC,
     // A seal is asked for its length first.
-    gets: missing.objects + points + pieces,
+    gets: missing.objects + points + pieces + COMPARED * points + COMPARED_MORE,
     lists: LISTINGS * pages(missing.objects + present.objects) + LISTS_MORE,
     receivedBytes: missing.bytes,
   };
   const target = {
     ...NO_TRAFFIC,
     puts: missing.objects,
-    gets: options.readBack === true ? missing.objects : 0,
+    gets: (options.readBack === true ? missing.objects : 0) + COMPARED * points + COMPARED_MORE,
     lists:
       pages(present.objects) +
-      (LISTINGS - 1) * pages(missing.objects + present.objects) +
+      // And once more before the points count.
+      LISTINGS * pages(missing.objects + present.objects) +
       LISTS_MORE,
     sentBytes: missing.bytes,
     receivedBytes: options.readBack === true ? missing.bytes : 0,

@@ -8,7 +8,10 @@ import type { ObjectKey, ObjectStore } from '../object-store.ts';
  * The vault that a store says it holds, by its newest format object; not proven without a key.
  * @throws Fault `vault.format-newer`
  */
-async function vaultAt(store: ObjectStore, signal: AbortSignal): Promise<string | undefined> {
+export async function vaultAt(
+  store: ObjectStore,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const newest = await newestNumbered(store, PREFIXES.format, signal);
   const object = newest === undefined ? undefined : await store.get(newest, signal);
   if (newest === undefined || object === undefined) {
@@ -20,14 +23,14 @@ async function vaultAt(store: ObjectStore, signal: AbortSignal): Promise<string 
 }
 
 /**
- * The id of the source's vault, if the target is empty or holds a copy of the same vault.
+ * The id of the source's vault, if the target is empty or holds a copy of the same vault; and whether it is empty.
  * @throws Fault `vault.not-found`, `vault.not-empty`, `vault.format-newer`, `copy.other-vault`, `copy.same-place`
  */
 export async function checkPlaces(
   source: ObjectStore,
   target: ObjectStore,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<{ readonly vaultId: string; readonly isNew: boolean }> {
   if (source.identity === target.identity) {
     throw new Fault(
       'copy.same-place',
@@ -52,7 +55,7 @@ export async function checkPlaces(
       { location: target.location },
     );
   }
-  return vaultId;
+  return { vaultId, isNew: there === undefined };
 }
 
 /** A copy writes the key objects first and then the format, so without that there is nothing else. */

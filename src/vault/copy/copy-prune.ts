@@ -1,8 +1,10 @@
 import { isFault } from '../../kernel/fault.ts';
-import type { CollectOptions, CollectParts } from '../collect/collect-options.ts';
+import type { CollectOptions, RemovingParts } from '../collect/collect-options.ts';
+import { readWhole } from '../collect/read-whole.ts';
 import { RootMarking, type MarkedRoots } from '../collect/root-marking.ts';
 import { ProvenPoints } from '../absence/proven-points.ts';
 import { ExcludedSlots } from '../excluded-slots.ts';
+import { FrameFetcher } from '../frame-fetcher.ts';
 import {
   parsePackKey,
   parsePointKey,
@@ -13,8 +15,7 @@ import {
 } from '../layout.ts';
 import { MapNodes } from '../map-tree.ts';
 import type { ObjectEntry, ObjectKey, ObjectStore } from '../object-store.ts';
-import type { PackFooter } from '../pack-layout.ts';
-import { Packs } from '../packs.ts';
+import { Packs, type OpenPack } from '../packs.ts';
 import type { Running } from '../vault-options.ts';
 import { keysOf } from './copy-place.ts';
 import { pairedListing } from './paired-listing.ts';
@@ -33,25 +34,26 @@ export interface CopyPrunePlan {
  * Follows the source's collections in a copy. This needs the key of the vault, for it is the copy's own
  * collection: `gc/` of the source, copied, is its G1; marking what the points of the copy need,
  * afterwards, its G2. A pack goes only if a genuine list condemns something of it, or another
- * generation of it is there, and no slot that a point of the copy needs would be lost with it.
+ * generation of it is there, and no slot that a point of the copy needs would be lost with it: those are read in
+ * the other generation, and their ids computed.
  */
 export class CopyPruning {
   readonly #source: ObjectStore;
-  readonly #target: CollectParts;
+  readonly #target: RemovingParts;
   readonly #running: Running;
-  readonly #options: Pick<CollectOptions, 'gonePoints'>;
+  readonly #options: Pick<CollectOptions, 'gonePoints' | 'goneObjects'>;
   readonly #packs: Packs;
   readonly #excluded: ExcludedSlots;
 
   /**
    * @param target the copy, opened
-   * @param options points of the copy that are gone for good
+   * @param options what of the copy is gone for good
    */
   constructor(
     source: ObjectStore,
-    target: CollectParts,
+    target: RemovingParts,
     running: Running,
-    options: Pick<CollectOptions, 'gonePoints'> = {},
+    options: Pick<CollectOptions, 'gonePoints' | 'goneObjects'> = {},
   ) {
     this.#source = source;
     this.#options = options;
@@ -147,27 +149,47 @@ export class CopyPruning {
     if (live.isEmpty(handle)) {
       return true;
     }
-    const own = await this.#footer(name);
-    const others = await Promise.all(here.map((other) => this.#footer(other)));
+    const own = await this.#open(name);
     if (own === undefined) {
       return false;
     }
-    for (let slot = 0; slot < own.slots; slot++) {
-      const size = own.size(slot);
-      const isNeeded = size > 0 && live.has(handle, slot);
-      if (
-        isNeeded &&
-        !others.some((other) => other?.size(slot) === size && other.hasId(slot, own.id(slot)))
-      ) {
-        return false;
+    const { footer } = own;
+    const needed: number[] = [];
+    for (let slot = 0; slot < footer.slots; slot++) {
+      if (footer.size(slot) > 0 && live.has(handle, slot)) {
+        needed.push(slot);
       }
     }
-    return true;
+    return this.#areElsewhere(own, needed, here);
   }
 
-  async #footer(name: PackName): Promise<PackFooter | undefined> {
+  /** Whether all these slots of an object lie in others too: by their names, and then by what is really in them. */
+  async #areElsewhere(
+    { footer }: OpenPack,
+    needed: readonly number[],
+    others: readonly PackName[],
+  ): Promise<boolean> {
+    const fetcher = new FrameFetcher(this.#packs, this.#target.pool, true);
+    let left = needed;
+    for (const name of others) {
+      const other = await this.#open(name);
+      const has = (slot: number): boolean =>
+        other?.footer.size(slot) === footer.size(slot) && other.footer.hasId(slot, footer.id(slot));
+      const there = left.filter(has);
+      if (
+        other !== undefined &&
+        there.length > 0 &&
+        (await readWhole(fetcher, other, this.#running.signal, there))
+      ) {
+        left = left.filter((slot) => !has(slot));
+      }
+    }
+    return left.length === 0;
+  }
+
+  async #open(name: PackName): Promise<OpenPack | undefined> {
     try {
-      return (await this.#packs.openExact(name, this.#running.signal))?.footer;
+      return await this.#packs.openExact(name, this.#running.signal);
     } catch (error) {
       if (!isFault(error) || error.kind !== 'integrity') {
         throw error;

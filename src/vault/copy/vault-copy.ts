@@ -1,12 +1,17 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { parsePackKey, parsePointKey, PREFIXES, sealKey } from '../layout.ts';
+import { parsePackKey, parsePointKey, PREFIXES } from '../layout.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { Parallel } from '../parallel.ts';
 import type { Running } from '../vault-options.ts';
-import { checkPlaces, keysOf, refuseCollected } from './copy-place.ts';
+import { checkPlaces, refuseCollected } from './copy-place.ts';
+import { CopyProof } from './copy-proof.ts';
+import { lostPoints, pointsOf } from './copy-points.ts';
+import type { CopyPlan, CopyReport } from './copy-report.ts';
 import { ObjectSender } from './object-sender.ts';
+import { PackRoll } from './pack-roll.ts';
 import { pairedListing, type PairedEntry } from './paired-listing.ts';
+import { SentObjects } from './sent-objects.ts';
 import { Throttle } from './throttle.ts';
 
 /** Objects above this go two at a time, smaller ones in a wider lane. */
@@ -15,7 +20,8 @@ const LARGE_AT_ONCE = 2;
 const SMALL_AT_ONCE = 16;
 /** Listings of packs until none vanishes while it is read. */
 const PASSES_MAX = 8;
-const DAMAGED_NAMED_MAX = 100;
+/** Proofs that all packs are in the target; after each that fails they are sent again. */
+const PROOFS_MAX = 3;
 const SEAL = /[.]ok$/;
 
 const PACK_PREFIXES = [PREFIXES.metadata, PREFIXES.data] as const;
@@ -39,35 +45,10 @@ export interface CopyOptions {
   readonly throttle?: Throttle;
 }
 
-export interface CopyAmount {
-  readonly objects: number;
-  readonly bytes: number;
-}
-
-/** What a copy would do. */
-export interface CopyPlan {
-  readonly vaultId: string;
-  readonly missing: CopyAmount;
-  readonly present: CopyAmount;
-  /** Sealed points of the source that are not yet in the copy. */
-  readonly points: number;
-  /** Points of the copy that the source has never had or no longer has. */
-  readonly pointsBeyond: number;
-}
-
-export interface CopyReport {
-  readonly vaultId: string;
-  readonly sent: CopyAmount;
-  readonly points: number;
-  readonly pointsBeyond: number;
-  /** Listings that were needed until no pack vanished under them. */
+interface CopiedPacks {
   readonly passes: number;
-  /**
-   * Objects that are not what they should be, at most 100: packs that do not match their checksums in
-   * the source, copied as they are, and objects of another size in the target, left as they are
-   * unless the source's is a whole pack.
-   */
-  readonly damaged: readonly ObjectKey[];
+  /** What the source listed in the last pass, and the target has since then. */
+  readonly rolls: ReadonlyMap<string, PackRoll>;
 }
 
 /**
@@ -78,29 +59,31 @@ export interface CopyReport {
  */
 export class VaultCopy {
   readonly #options: CopyOptions;
-  readonly #sender: ObjectSender;
-  readonly #damaged = new Set<ObjectKey>();
-  #sent = { objects: 0, bytes: 0 };
-  #totalBytes = 0;
+  readonly #sent: SentObjects;
 
   constructor(options: CopyOptions) {
     const { source, target, clock, bytesPerSecond, readBack = false } = options;
     this.#options = options;
     const throttle = options.throttle ?? new Throttle(bytesPerSecond, clock);
-    this.#sender = new ObjectSender({ source, target, throttle, readBack });
+    this.#sent = new SentObjects(new ObjectSender({ source, target, throttle, readBack }));
   }
 
   /**
    * Compares the two places by name and size. Reads nothing but names.
    * @throws Fault as `run` does before it writes
    */
-  async plan({ signal, report }: Running): Promise<CopyPlan> {
+  async plan(running: Running): Promise<CopyPlan> {
+    return (await this.#compare(running)).plan;
+  }
+
+  /** The plan, and whether there is no copy yet. */
+  async #compare({ signal, report }: Running): Promise<{ plan: CopyPlan; isNew: boolean }> {
     const { source, target } = this.#options;
-    const vaultId = await checkPlaces(source, target, signal);
+    const { vaultId, isNew } = await checkPlaces(source, target, signal);
     await refuseCollected(source, target, signal);
     const missing = { objects: 0, bytes: 0 };
     const present = { objects: 0, bytes: 0 };
-    const { sealed, copied, beyond } = await this.#points(signal);
+    const { sealed, copied, beyond } = await pointsOf(source, target, signal);
     const prefixes = [
       PREFIXES.keys,
       PREFIXES.format,
@@ -125,7 +108,7 @@ export class VaultCopy {
       }
     }
     const points = [...sealed].filter((key) => !copied.has(key)).length;
-    return { vaultId, missing, present, points, pointsBeyond: beyond };
+    return { plan: { vaultId, missing, present, points, pointsBeyond: beyond }, isNew };
   }
 
   /**
@@ -136,44 +119,57 @@ export class VaultCopy {
   async run(running: Running): Promise<CopyReport> {
     const { source, target } = this.#options;
     const { signal } = running;
-    const { vaultId, missing } = await this.plan(running);
-    this.#totalBytes = missing.bytes;
+    const { plan, isNew } = await this.#compare(running);
+    const { vaultId } = plan;
+    this.#sent.expect(plan.missing.bytes);
+    const proof = new CopyProof({ source, target, vaultId });
     // Their packs were put before them, so any later listing of packs has all that they need.
-    const { sealed } = await this.#points(signal);
-    await target.makePlace(signal);
+    const { sealed } = await pointsOf(source, target, signal);
+    await (isNew ? target.makePlace(signal) : proof.place(signal));
     // After a rotation the new format needs the new key objects.
     await this.#sendAll([PREFIXES.keys], running);
     await this.#sendAll([PREFIXES.format], running);
-    const passes = await this.#sendPacks(running);
+    let packs = await this.#sendPacks(proof, running);
     await this.#sendControl(running);
+    await proof.place(signal);
     const copied = await this.#sendPoints(sealed, running);
-    // As a writer does after W1: who condemned something before it saw these points shows now.
-    await refuseCollected(source, target, signal);
-    for (const key of copied) {
-      await this.#sendPlain(`${key}.ok`, running);
+    if (copied.length > 0) {
+      packs = await this.#provenPacks(packs, proof, running);
     }
-    const { copied: there, beyond } = await this.#points(signal);
+    await this.#seal(copied, proof, running);
+    const { copied: there, beyond } = await pointsOf(source, target, signal);
+    this.#sent.noteDamage(await lostPoints(source, signal));
     const points = [...sealed].filter((key) => there.has(key)).length;
     return {
       vaultId,
-      sent: { ...this.#sent },
+      sent: this.#sent.amount,
       points,
       pointsBeyond: beyond,
-      passes,
-      damaged: [...this.#damaged],
+      passes: packs.passes,
+      damaged: this.#sent.damaged,
     };
   }
 
-  /** Sealed points of both sides, by their keys. */
-  async #points(
-    signal: AbortSignal,
-  ): Promise<{ sealed: Set<ObjectKey>; copied: Set<ObjectKey>; beyond: number }> {
+  /**
+   * From now on these points count. Before that the copy is proven: it is where it was, it opens as the source
+   * does, each point is the one of the source, and nobody collected there. Afterwards each seal is read back.
+   */
+  async #seal(points: readonly ObjectKey[], proof: CopyProof, running: Running): Promise<void> {
+    if (points.length === 0) {
+      return;
+    }
     const { source, target } = this.#options;
-    // The target first: a point it has and the source, listed later, has not, did not just arrive.
-    const copied = sealedOf(await keysOf(target, PREFIXES.points, signal));
-    const sealed = sealedOf(await keysOf(source, PREFIXES.points, signal));
-    const beyond = [...copied].filter((key) => !sealed.has(key)).length;
-    return { sealed, copied, beyond };
+    const { signal } = running;
+    const other = new Set(await proof.differing(points, signal));
+    this.#sent.noteDamage([...(await proof.keysAndFormats(signal)), ...other]);
+    // As a writer does after W1: who condemned something before it saw these points shows now.
+    await refuseCollected(source, target, signal);
+    await proof.place(signal);
+    const seals = points.filter((key) => !other.has(key)).map((key) => `${key}.ok`);
+    for (const key of seals) {
+      await this.#sendPlain(key, running);
+    }
+    this.#sent.noteDamage(await proof.differing(seals, signal));
   }
 
   #belongs(key: ObjectKey, sealed: ReadonlySet<ObjectKey>): boolean {
@@ -186,17 +182,40 @@ export class VaultCopy {
    * or almost all there, also sees the successors of packs that were replaced while the first one,
    * which may take days, had passed their place.
    */
-  async #sendPacks(running: Running): Promise<number> {
-    for (let pass = 1; pass <= PASSES_MAX; pass++) {
-      const vanished = await this.#sendAll(PACK_PREFIXES, running);
-      if (pass > 1 && vanished === 0) {
-        return pass;
+  async #sendPacks(proof: CopyProof, running: Running): Promise<CopiedPacks> {
+    for (let passes = 1; passes <= PASSES_MAX; passes++) {
+      await proof.place(running.signal);
+      const rolls = new Map(PACK_PREFIXES.map((prefix) => [prefix, new PackRoll()]));
+      const vanished = await this.#sendAll(PACK_PREFIXES, running, rolls);
+      if (passes > 1 && vanished === 0) {
+        return { passes, rolls };
       }
     }
     throw new Fault(
       'copy.overtaken',
       'Packs kept vanishing from the source while they were copied: a collection is running there. What was copied stays; repeat when the collection has ended.',
     );
+  }
+
+  /**
+   * Nothing of it was removed from the target since; else it is sent again. One LIST for 1000 packs.
+   * @throws Fault `copy.overtaken`
+   */
+  async #provenPacks(
+    copied: CopiedPacks,
+    proof: CopyProof,
+    running: Running,
+  ): Promise<CopiedPacks> {
+    let { passes, rolls } = copied;
+    for (let proofs = 1; !(await proof.hasPacks(rolls, running.signal)); proofs++) {
+      if (proofs === PROOFS_MAX) {
+        throw packsVanish(this.#options.target);
+      }
+      const again = await this.#sendPacks(proof, running);
+      passes += again.passes;
+      ({ rolls } = again);
+    }
+    return { passes, rolls };
   }
 
   /**
@@ -221,12 +240,12 @@ export class VaultCopy {
         // A manifest before the note that it was carried out, which sorts behind it.
         for (const entry of entries.filter(({ key }) => !key.endsWith('.done'))) {
           await lane.add(async () => {
-            await this.#send(entry, running);
+            await this.#sent.send(entry, running);
           });
         }
       });
       for (const entry of entries.filter(({ key }) => key.endsWith('.done'))) {
-        await this.#send(entry, running);
+        await this.#sent.send(entry, running);
       }
     }
   }
@@ -245,7 +264,7 @@ export class VaultCopy {
         if (sealed.has(key)) {
           if (sourceBytes !== targetBytes) {
             await lane.add(async () => {
-              await this.#send(entry, running);
+              await this.#sent.send(entry, running);
             });
           }
         } else if (targetBytes === undefined && sealed.has(key.replace(SEAL, ''))) {
@@ -260,12 +279,22 @@ export class VaultCopy {
     const range = { offset: 0, length: 1 };
     const facts = await this.#options.source.getRange(key, range, running.signal);
     if (facts !== undefined) {
-      await this.#send({ key, sourceBytes: facts.objectSize, targetBytes: undefined }, running);
+      await this.#sent.send(
+        { key, sourceBytes: facts.objectSize, targetBytes: undefined },
+        running,
+      );
     }
   }
 
-  /** @returns how many objects vanished from the source between listing and reading */
-  async #sendAll(prefixes: readonly string[], running: Running): Promise<number> {
+  /**
+   * @param rolls get what was listed and is in the target afterwards
+   * @returns how many objects vanished from the source between listing and reading
+   */
+  async #sendAll(
+    prefixes: readonly string[],
+    running: Running,
+    rolls?: ReadonlyMap<string, PackRoll>,
+  ): Promise<number> {
     const { source, target } = this.#options;
     let vanished = 0;
     const large = new Parallel(LARGE_AT_ONCE);
@@ -273,14 +302,23 @@ export class VaultCopy {
     await inLane(large, () =>
       inLane(small, async () => {
         for (const prefix of prefixes) {
+          const roll = rolls?.get(prefix);
           for await (const entry of pairedListing(source, target, prefix, running.signal)) {
             const { key, sourceBytes, targetBytes } = entry;
-            if (sourceBytes === undefined || sourceBytes === targetBytes || !isVaultObject(key)) {
+            if (sourceBytes === undefined || !isVaultObject(key)) {
+              continue;
+            }
+            const place = roll?.add({ key, size: sourceBytes });
+            if (sourceBytes === targetBytes) {
               continue;
             }
             const lane = sourceBytes > LARGE_BYTES ? large : small;
             await lane.add(async () => {
-              vanished += (await this.#send(entry, running)) ? 0 : 1;
+              const sent = await this.#sent.send(entry, running);
+              vanished += sent === 'vanished' ? 1 : 0;
+              if (sent === 'kept' && place !== undefined) {
+                roll?.withdraw(place);
+              }
             });
           }
         }
@@ -288,28 +326,14 @@ export class VaultCopy {
     );
     return vanished;
   }
+}
 
-  /** @returns whether the source still had it */
-  async #send(
-    { key, sourceBytes: size = 0, targetBytes }: PairedEntry,
-    { signal, report }: Running,
-  ): Promise<boolean> {
-    signal.throwIfAborted();
-    const sent = await this.#sender.send({ key, size }, targetBytes !== undefined, signal);
-    if (sent === 'vanished') {
-      return false;
-    }
-    if (sent !== 'whole' && this.#damaged.size < DAMAGED_NAMED_MAX) {
-      this.#damaged.add(key);
-    }
-    if (sent !== 'kept') {
-      const { objects, bytes } = this.#sent;
-      this.#sent = { objects: objects + 1, bytes: bytes + size };
-    }
-    this.#totalBytes = Math.max(this.#totalBytes, this.#sent.bytes);
-    report?.({ phase: 'copying', doneBytes: this.#sent.bytes, totalBytes: this.#totalBytes });
-    return true;
-  }
+function packsVanish({ location }: ObjectStore): Fault {
+  return new Fault(
+    'copy.overtaken',
+    `Packs kept vanishing from the copy at ${location} while it was made. Recovery points that are not whole do not count there; look who removes objects, then repeat.`,
+    { location },
+  );
 }
 
 /** Runs `work`, which starts operations in the lane, and waits for all of them whatever happens. */
@@ -326,15 +350,4 @@ async function inLane(lane: Parallel, work: () => Promise<void>): Promise<void> 
 function isVaultObject(key: ObjectKey): boolean {
   const isPack = key.startsWith(PREFIXES.data) || key.startsWith(PREFIXES.metadata);
   return !isPack || parsePackKey(key) !== undefined;
-}
-
-function sealedOf(keys: ReadonlySet<ObjectKey>): Set<ObjectKey> {
-  const sealed = new Set<ObjectKey>();
-  for (const key of keys) {
-    const point = parsePointKey(key);
-    if (point?.isSeal === false && keys.has(sealKey(point.vmId, point.id))) {
-      sealed.add(key);
-    }
-  }
-  return sealed;
 }

@@ -1,0 +1,51 @@
+import { parsePointKey, pointKey, PREFIXES, retireKey, sealKey } from '../layout.ts';
+import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import { listPointNames } from '../point-names.ts';
+import { keysOf } from './copy-place.ts';
+
+/** Sealed points of both sides, by their keys. */
+export interface PointsOfBoth {
+  readonly sealed: ReadonlySet<ObjectKey>;
+  readonly copied: ReadonlySet<ObjectKey>;
+  /** Points of the copy that the source does not have. */
+  readonly beyond: number;
+}
+
+export async function pointsOf(
+  source: ObjectStore,
+  target: ObjectStore,
+  signal: AbortSignal,
+): Promise<PointsOfBoth> {
+  // The target first: a point it has and the source, listed later, has not, did not just arrive.
+  const copied = sealedOf(await keysOf(target, PREFIXES.points, signal));
+  const sealed = sealedOf(await keysOf(source, PREFIXES.points, signal));
+  const beyond = [...copied].filter((key) => !sealed.has(key)).length;
+  return { sealed, copied, beyond };
+}
+
+/** Seals of the source whose points are gone although nobody gave them up. */
+export async function lostPoints(source: ObjectStore, signal: AbortSignal): Promise<ObjectKey[]> {
+  const lost: ObjectKey[] = [];
+  const { strays } = await listPointNames(source, signal);
+  const has = async (key: ObjectKey): Promise<boolean> =>
+    (await source.getRange(key, { offset: 0, length: 1 }, signal)) !== undefined;
+  for (const { vmId, id } of strays) {
+    const [point, seal] = [pointKey(vmId, id), sealKey(vmId, id)];
+    const isLost = !(await has(point)) && (await has(seal));
+    if (isLost && !(await has(retireKey(vmId, id)))) {
+      lost.push(point);
+    }
+  }
+  return lost;
+}
+
+function sealedOf(keys: ReadonlySet<ObjectKey>): Set<ObjectKey> {
+  const sealed = new Set<ObjectKey>();
+  for (const key of keys) {
+    const point = parsePointKey(key);
+    if (point?.isSeal === false && keys.has(sealKey(point.vmId, point.id))) {
+      sealed.add(key);
+    }
+  }
+  return sealed;
+}

@@ -1,0 +1,112 @@
+import { Fault } from '../../kernel/fault.ts';
+import { PREFIXES } from '../layout.ts';
+import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import { Parallel } from '../parallel.ts';
+import { keysOf, vaultAt } from './copy-place.ts';
+import type { PackRoll } from './pack-roll.ts';
+
+const ASKED_AT_ONCE = 16;
+
+interface ProofParts {
+  readonly source: ObjectStore;
+  readonly target: ObjectStore;
+  /** In hex. */
+  readonly vaultId: string;
+}
+
+/**
+ * What is proven of a copy before a point in it counts. A copy takes hours: meanwhile its disk may be
+ * unmounted, another vault may come to its place, and objects may be removed there.
+ */
+export class CopyProof {
+  readonly #parts: ProofParts;
+
+  constructor(parts: ProofParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * The target is still a copy of this vault. One LIST and one GET.
+   * @throws Fault `vault.not-found`, `copy.other-vault`
+   */
+  async place(signal: AbortSignal): Promise<void> {
+    const { target, vaultId } = this.#parts;
+    const { location } = target;
+    const there = await vaultAt(target, signal);
+    if (there === undefined) {
+      throw new Fault(
+        'vault.not-found',
+        `The copy is not at ${location} any more: its mount went away, or it was moved or emptied while it was made. No further recovery point counts there; see that the copy is at its place, then repeat.`,
+        { location },
+      );
+    }
+    if (there !== vaultId) {
+      throw new Fault(
+        'copy.other-vault',
+        `Another vault has come to ${location} while a copy was made there. Its recovery points are what they were, and none was added; see that the copy is at its place, then repeat.`,
+        { location },
+      );
+    }
+  }
+
+  /**
+   * Whether the copy can be opened as the source can: its key objects and formats came as they are.
+   * @returns those that the source has and that are other bytes in the target
+   * @throws Fault `store.hash-mismatch` if one is not there
+   */
+  async keysAndFormats(signal: AbortSignal): Promise<ObjectKey[]> {
+    const { source, target } = this.#parts;
+    const keys: ObjectKey[] = [];
+    for (const prefix of [PREFIXES.keys, PREFIXES.format]) {
+      const there = await keysOf(target, prefix, signal);
+      // One that the source got since is for the next copy.
+      keys.push(...[...(await keysOf(source, prefix, signal))].filter((key) => there.has(key)));
+    }
+    return this.differing(keys, signal);
+  }
+
+  /**
+   * Which of these objects are other bytes in the target. What the source has no more is no question.
+   * @throws Fault `store.hash-mismatch` if one that the source has is not in the target
+   */
+  async differing(keys: Iterable<ObjectKey>, signal: AbortSignal): Promise<ObjectKey[]> {
+    const { source, target } = this.#parts;
+    const differing: ObjectKey[] = [];
+    const lane = new Parallel(ASKED_AT_ONCE);
+    try {
+      for (const key of keys) {
+        await lane.add(async () => {
+          const [here, there] = [await source.get(key, signal), await target.get(key, signal)];
+          if (here !== undefined && there === undefined) {
+            throw notKept(key, target);
+          }
+          if (here !== undefined && !Buffer.from(here).equals(there ?? Buffer.alloc(0))) {
+            differing.push(key);
+          }
+        });
+      }
+      await lane.end();
+    } finally {
+      await lane.settle();
+    }
+    return differing.sort();
+  }
+
+  /** Whether the target lists all packs that the source had when they were copied. */
+  async hasPacks(rolls: ReadonlyMap<string, PackRoll>, signal: AbortSignal): Promise<boolean> {
+    for (const [prefix, roll] of rolls) {
+      if (!(await roll.isIn(this.#parts.target.list(prefix, signal)))) {
+        return false;
+      }
+    }
+    return true;
+  }
+}
+
+function notKept(key: ObjectKey, { location }: ObjectStore): Fault {
+  return new Fault(
+    'store.hash-mismatch',
+    `${key} did not come back from ${location} as it was sent. Test that storage before it holds a copy.`,
+    { key },
+  );
+}
