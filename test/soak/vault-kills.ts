@@ -24,10 +24,11 @@ for (const [name, begin] of Object.entries(KILL_JOBS)) {
   const trials = await KillTrials.begin(lab, await begin(lab));
   const startMs = performance.now();
   let [kills, provenPoints, mostTwice, failed] = [0, 0, 0, 0];
-  for (const point of values.changing ? trials.changing : trials.points) {
-    if (values.step !== undefined && values.step !== point.step) {
-      continue;
-    }
+  const moments = (values.changing ? trials.changing : trials.points).filter(
+    ({ step }) => values.step === undefined || values.step === step,
+  );
+  console.log(`${name}: ${String(moments.length)} kills`);
+  for (const point of moments) {
     try {
       const trial = await trials.kill(point, { between: true });
       provenPoints += trial.provenPoints;
@@ -37,6 +38,10 @@ for (const [name, begin] of Object.entries(KILL_JOBS)) {
       console.log(`${name}: ${JSON.stringify(point)}`, error);
     }
     kills += 1;
+    if (kills % 10 === 0) {
+      const passed = ((performance.now() - startMs) / 1000).toFixed(0);
+      console.log(`  ${String(kills)} of ${String(moments.length)}, ${passed} s`);
+    }
   }
   const seconds = Math.round((performance.now() - startMs) / 1000);
   results.push({ job: name, kills, failed, provenPoints, mostTwice, seconds });
