@@ -47,8 +47,8 @@ async function runPart(root, part, reportFile) {
     return { passed: 0, failed: 0, problem: 'there are no tests in this part' };
   }
   const more = ['--json', `--outputFile=${reportFile}`, '--silent=false'];
-  // Suites of real programs leave a core idle; those that end programs at set moments run alone.
-  more.push(part === 'crash' ? '--runInBand' : '--maxWorkers=2');
+  // Suites of real programs leave a core idle.
+  more.push('--maxWorkers=2');
   const { exitCode } = await run(process.execPath, jestParameters(root, pattern, ...more), {
     cwd: root,
   });
