@@ -42,7 +42,6 @@ async function demo(signal: AbortSignal): Promise<void> {
   const commands = new CommandLine(story, {
     HYPERKEEP_HOME: join(folder, 'home'),
     HYPERKEEP_PASSPHRASE: 'correct-horse-battery-staple-demo',
-    HTTP_PORT: '0',
     ...place.environment,
   });
   const shop = ending.use(

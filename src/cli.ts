@@ -39,6 +39,9 @@ function corrected<Value>(read: () => Value): Value {
   try {
     return read();
   } catch (error) {
+    if (error instanceof Fault) {
+      throw error;
+    }
     const { message } = error as Error;
     throw new Fault('request.invalid', message, {}, { cause: error });
   }

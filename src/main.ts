@@ -1,21 +1,17 @@
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import { configureHttp, createHttp, listen } from './api/http.ts';
+import { configureHttp, createHttp } from './api/http.ts';
+import { listenInHome, listenOnTcp, type Listening } from './api/listening.ts';
 import { DOCS_PATH } from './api/access.ts';
 import { TOKEN_FILE } from './api/contract/access.ts';
 import { ServiceStart } from './api/service-start.ts';
-import { readOrMakeToken, removeAddress, writeAddress } from './api/token-file.ts';
+import { readOrMakeToken } from './api/token-file.ts';
 import { AppModule } from './app.module.ts';
 import type { CatalogConnection } from './catalog/catalog-source.ts';
 import { DatabaseClaim } from './catalog/database-claim.ts';
-import { PRIVATE_FOLDER_MODE } from './kernel/durable-file.ts';
-import { Fault, systemCode } from './kernel/fault.ts';
-import { chmod, realpath } from './kernel/files.ts';
-import { makeFolders } from './kernel/folders.ts';
 import type { Log } from './kernel/log.ts';
 import type { Config } from './platform/config/config.ts';
+import { holdHome, makeOwnFolder } from './platform/home-folder.ts';
 import { startEmbeddedPostgres } from './platform/database/embedded-postgres.ts';
 import type { StopDeadline } from './platform/stop-deadline.ts';
 import { PinoLog } from './platform/logging/pino-log.ts';
@@ -44,10 +40,10 @@ export async function serve(options: ServeOptions, asked: AbortSignal): Promise<
       errors.write(line);
     },
   });
-  await makePrivateFolder(config.home);
-  await makePrivateFolder(config.runFolder);
+  await makeOwnFolder(config.home);
+  await makeOwnFolder(config.runFolder);
   await using held = new AsyncDisposableStack();
-  held.use(await holdHome(config.home));
+  held.use(await holdHome(config.home, asked));
   const { connection, abandon } = held.use(await openDatabase(config, log, asked));
   deadline?.before(() => {
     log.error('service.stop-overdue', {});
@@ -58,66 +54,37 @@ export async function serve(options: ServeOptions, asked: AbortSignal): Promise<
   const hold = held.use(await DatabaseClaim.make(connection, claim, asked));
   const signal = AbortSignal.any([asked, hold.lost]);
   const app = await createHttp(AppModule.with({ config, connection, hold, log, version }));
+  await using listening = new AsyncDisposableStack();
   try {
-    const token = await readOrMakeToken(config.home);
-    configureHttp(app, { token, version, log });
+    const { http } = config;
+    const token = http === undefined ? {} : { token: await readOrMakeToken(config.home) };
+    configureHttp(app, { ...token, version, log });
     await app.get(ServiceStart).run(signal);
-    const address = await listen(app, config.http.port);
-    await writeAddress(config.home, address);
-    output.write(
-      `Hyperkeep ${version} listens at ${address} (documentation: ${address}${DOCS_PATH}).\n` +
-        `Clients read the token from ${join(config.home, TOKEN_FILE)}.\n`,
-    );
-    log.info('service.started', { version, address, home: config.home });
+    const { address } = listening.use(await listenInHome(app, config.home));
+    const tcp = http === undefined ? undefined : listening.use(await listenOnTcp(app, http));
+    output.write(`Hyperkeep ${version} listens at ${address}.\n${onTcp(tcp, config.home)}`);
+    log.info('service.started', {
+      version,
+      address,
+      ...(tcp && { http: tcp.address }),
+      home: config.home,
+    });
     if (!signal.aborted) {
       await once(signal, 'abort');
     }
     log.info('service.stopping', {});
   } finally {
-    await removeAddress(config.home);
     await app.close();
   }
   log.info('service.stopped', {});
   hold.lost.throwIfAborted();
 }
 
-async function makePrivateFolder(folder: string): Promise<void> {
-  const made = await makeFolders(folder);
-  if (made !== undefined) {
-    await chmod(folder, PRIVATE_FOLDER_MODE);
-  }
-}
-
-/**
- * Holds the home folder for this process. The kernel gives the name (an abstract socket) back
- * when the process dies in whatever way, so nothing stale is ever left.
- */
-async function holdHome(home: string): Promise<AsyncDisposable> {
-  const digest = createHash('sha256')
-    .update(await realpath(home))
-    .digest('hex');
-  const server: Server = createServer((socket) => socket.destroy());
-  server.listen(`\0hyperkeep-${digest.slice(0, 32)}`);
-  try {
-    await once(server, 'listening');
-  } catch (error) {
-    if (systemCode(error) === 'EADDRINUSE') {
-      throw new Fault(
-        'service.already-running',
-        `A service is running in ${home} already; stop it first, or set HYPERKEEP_HOME.`,
-        { home },
-        { cause: error },
-      );
-    }
-    throw error;
-  }
-  server.unref();
-  return {
-    [Symbol.asyncDispose]: async () => {
-      server.close();
-      await once(server, 'close');
-    },
-  };
+/** What people need to know to come over TCP. */
+function onTcp(tcp: Listening | undefined, home: string): string {
+  return tcp === undefined
+    ? ''
+    : `HTTP at ${tcp.address} (documentation: ${tcp.address}${DOCS_PATH}) with the token in ${join(home, TOKEN_FILE)}.\n`;
 }
 
 interface Database extends AsyncDisposable {

@@ -5,44 +5,72 @@ import { sendProblem } from './problem-response.ts';
 /** Where the OpenAPI page is. It shows the contract and no data of this host. */
 export const DOCS_PATH = '/api/docs';
 
-/** Names under which the loopback interface is reached. Anything else is a web page that points its own name here. */
+/** Names under which the loopback interface is reached. */
 const LOOPBACK_NAMES = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
-/**
- * Refuses requests whose Host header is not a loopback name: a page in the operator's browser that
- * rebinds its own name to 127.0.0.1 gets no further.
- */
-export function loopbackOnly(): RequestHandler {
-  return (request: Request, response: Response, next: NextFunction) => {
-    const host = (request.headers.host ?? '').replace(/:\d{1,5}$/, '').toLowerCase();
-    if (!LOOPBACK_NAMES.has(host)) {
-      sendProblem(response, {
-        status: 421,
-        title: 'request.denied',
-        detail: 'Reach the service as 127.0.0.1 or localhost.',
-      });
-      return;
-    }
-    next();
-  };
+/** Connections over the socket in the home. Whatever is not in here came over a network. */
+const local = new WeakSet<object>();
+
+/** The file system let this connection in: it asks for no token and no name. */
+export function trustConnection(socket: object): void {
+  local.add(socket);
+}
+
+/** Lets in what came over the socket of the home, and else asks for a right name and the token. */
+export function guarded(token: string | undefined): RequestHandler[] {
+  return [namesOnly, tokenRequired(token)].map(
+    (guard): RequestHandler =>
+      (request, response, next) => {
+        if (local.has(request.socket)) {
+          next();
+          return;
+        }
+        void guard(request, response, next);
+      },
+  );
 }
 
 /**
- * Asks every request for the token: `Authorization: Bearer TOKEN`. The OpenAPI page takes it as the
- * password of a browser's login box too (any user name), but only to be looked at.
+ * Refuses requests whose Host header is neither a loopback name nor the address that they came to:
+ * a page in the operator's browser that points its own name here gets no further.
  */
-export function tokenRequired(token: string): RequestHandler {
-  const expected = digest(token);
+function namesOnly(request: Request, response: Response, next: NextFunction): void {
+  const host = (request.headers.host ?? '').replace(/:\d{1,5}$/, '').toLowerCase();
+  const address = request.socket.localAddress?.replace(/^::ffff:/, '') ?? '';
+  if (
+    host === '' ||
+    (!LOOPBACK_NAMES.has(host) && host !== (address.includes(':') ? `[${address}]` : address))
+  ) {
+    sendProblem(response, {
+      status: 421,
+      title: 'request.denied',
+      detail: 'Reach the service as 127.0.0.1 or localhost, or by the address it listens at.',
+    });
+    return;
+  }
+  next();
+}
+
+/**
+ * Asks for the token: `Authorization: Bearer TOKEN`. The OpenAPI page takes it as the password of a
+ * browser's login box too (any user name), but only to be looked at.
+ */
+function tokenRequired(token: string | undefined): RequestHandler {
+  const expected = token === undefined ? undefined : digest(token);
   return (request: Request, response: Response, next: NextFunction) => {
     const given = tokenOf(request);
-    if (given === undefined || !timingSafeEqual(digest(given), expected)) {
+    if (
+      given === undefined ||
+      expected === undefined ||
+      !timingSafeEqual(digest(given), expected)
+    ) {
       const docs = isDocs(request);
       response.setHeader('WWW-Authenticate', docs ? 'Basic realm="Hyperkeep"' : 'Bearer');
       sendProblem(response, {
         status: 401,
         title: 'request.denied',
         detail:
-          'The token is missing or wrong. It is in the file api-token of the service; run as the same user.',
+          'The token is missing or wrong. It is in the file api-token in the home of the service.',
       });
       return;
     }

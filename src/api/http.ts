@@ -2,10 +2,8 @@ import type { DynamicModule, NestApplicationOptions } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
-import type { AddressInfo } from 'node:net';
-import { Fault, systemCode } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
-import { DOCS_PATH, loopbackOnly, tokenRequired } from './access.ts';
+import { DOCS_PATH, guarded } from './access.ts';
 import { API_PREFIX } from './contract/routes.ts';
 import { FaultFilter } from './fault.filter.ts';
 import { validationPipe } from './validation.ts';
@@ -14,12 +12,11 @@ import { validationPipe } from './validation.ts';
 const BODY_LIMIT = '256kb';
 
 export interface HttpSettings {
-  readonly token: string;
+  /** What requests over TCP carry; without one none is let in. */
+  readonly token?: string;
   readonly version: string;
   readonly log: Log;
 }
-
-const LOOPBACK = '127.0.0.1';
 
 /** Access is checked before a body is read. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- Nest declares its options as a class
@@ -39,7 +36,7 @@ export function configureHttp(
   { token, version, log }: HttpSettings,
 ): void {
   app.disable('x-powered-by');
-  app.use(loopbackOnly(), tokenRequired(token));
+  app.use(...guarded(token));
   app.useBodyParser('json', { limit: BODY_LIMIT });
   app.setGlobalPrefix(API_PREFIX.slice(1));
   app.useGlobalPipes(validationPipe());
@@ -53,27 +50,4 @@ export function configureHttp(
   SwaggerModule.setup(DOCS_PATH.slice(1), app, () =>
     SwaggerModule.createDocument(app, description),
   );
-}
-
-/**
- * Listens on the loopback interface alone and returns the address.
- * @param port 0 for any free one
- * @throws Fault `service.already-running` when the port is taken
- */
-export async function listen(app: NestExpressApplication, port: number): Promise<string> {
-  try {
-    await app.listen(port, LOOPBACK);
-  } catch (error) {
-    if (systemCode(error) === 'EADDRINUSE') {
-      throw new Fault(
-        'service.already-running',
-        `The port ${String(port)} is taken, perhaps by another service; stop it or set HTTP_PORT.`,
-        { port },
-        { cause: error },
-      );
-    }
-    throw error;
-  }
-  const bound = app.getHttpServer().address() as AddressInfo;
-  return `http://${LOOPBACK}:${String(bound.port)}`;
 }

@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { writeDurably } from '../kernel/durable-file.ts';
 import { Fault, systemCode } from '../kernel/fault.ts';
-import { readFile, rm, stat } from '../kernel/files.ts';
-import { ADDRESS_FILE, TOKEN_FILE } from './contract/access.ts';
+import { readFile, stat } from '../kernel/files.ts';
+import { TOKEN_FILE } from './contract/access.ts';
 
 const TOKEN_BYTES = 32;
 const OTHERS = 0o077;
 
 /**
- * The token that every request carries: made at the first start, mode 0600. Remove the file and
+ * The token that every request over TCP carries: made at the first start, mode 0600. Remove the file and
  * restart for a new one.
  */
 export async function readOrMakeToken(home: string): Promise<string> {
@@ -34,13 +34,4 @@ export async function readOrMakeToken(home: string): Promise<string> {
   const made = randomBytes(TOKEN_BYTES).toString('base64url');
   await writeDurably(path, `${made}\n`);
   return made;
-}
-
-/** Says where the service listens, for clients on this host. */
-export async function writeAddress(home: string, address: string): Promise<void> {
-  await writeDurably(join(home, ADDRESS_FILE), `${address}\n`);
-}
-
-export async function removeAddress(home: string): Promise<void> {
-  await rm(join(home, ADDRESS_FILE), { force: true });
 }

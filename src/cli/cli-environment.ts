@@ -6,10 +6,10 @@ export type PassphraseName = 'vault' | 'retention' | 'new';
 
 /** How to find the service. */
 export interface ServiceSettings {
-  /** HYPERKEEP_HOME: where the service keeps its token and address. */
+  /** HYPERKEEP_HOME: the socket of the service is in it. */
   readonly homeFolder: string;
-  /** HYPERKEEP_URL; without it the address file in the home folder tells. */
-  readonly serviceUrl?: string;
+  /** HYPERKEEP_URL and the token of that service, instead of the socket. */
+  readonly remote?: { readonly url: string; readonly token: string };
 }
 
 /** Everything a command needs from the outside: bound to the process in cli.ts, to buffers in tests. */

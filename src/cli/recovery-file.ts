@@ -3,6 +3,7 @@ import { PRIVATE_FILE_MODE, syncFolder } from '../kernel/durable-file.ts';
 import { Fault, systemCode } from '../kernel/fault.ts';
 import { open, readFile, rm, stat } from '../kernel/files.ts';
 import { makeFolders } from '../kernel/folders.ts';
+import { isExposed } from '../kernel/secret-file.ts';
 
 /**
  * The place for a recovery file, taken before the vault is created so that a full disk or a
@@ -80,17 +81,34 @@ export function recoveryFilePath(
   return path;
 }
 
-/** The content of a recovery file that the user named. */
-export async function readRecoveryFile(path: string): Promise<string> {
+/**
+ * The content of a recovery file that the user named. One that others may read is used and said: it
+ * may come from a medium that knows no modes, and this may be the day of the disaster.
+ */
+export async function readRecoveryFile(
+  path: string,
+  say: (sentence: string) => void,
+): Promise<string> {
+  const refused = (what: string, cause?: unknown): Fault =>
+    new Fault('request.invalid', what, { path }, { cause });
   try {
-    const { size } = await stat(path);
-    if (size > RECOVERY_FILE_BYTES_MAX) {
-      throw new Fault('request.invalid', `${path} is too large to be a recovery file.`, { path });
+    const facts = await stat(path);
+    if (facts.size > RECOVERY_FILE_BYTES_MAX) {
+      throw refused(`${path} is too large to be a recovery file.`);
     }
-    return await readFile(path, 'utf8');
+    const content = await readFile(path, 'utf8');
+    if (content.trim() === '') {
+      throw refused(`The recovery file ${path} is empty. Bring back the printed or stored one.`);
+    }
+    if (facts.isFile() && isExposed(facts.mode)) {
+      say(
+        `Other users of this machine can read the recovery file ${path}, and with it the vault: chmod 600 it, or take it off this machine afterwards.`,
+      );
+    }
+    return content;
   } catch (error) {
     if (systemCode(error) === 'ENOENT') {
-      throw new Fault('request.invalid', `There is no recovery file ${path}.`, { path });
+      throw refused(`There is no recovery file ${path}.`, error);
     }
     throw error;
   }

@@ -8,7 +8,6 @@ import { type Job } from '../api/contract/jobs.ts';
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
-const TOKEN = 'token-of-the-test';
 const JOB: Job = {
   id: '0b0f3a80-7b5a-4c53-8d5c-6f1f0f8f2000',
   kind: 'backup',
@@ -56,12 +55,11 @@ describe('the command line as a client', () => {
       requests.push(`${request.method ?? ''} ${request.url ?? ''}`);
       answer(request, response);
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     folder = await mkdtemp(join(tmpdir(), 'hyperkeep-cli-'));
-    await mkdir(join(folder, 'home'));
-    const { port } = server.address() as AddressInfo;
-    await writeFile(join(folder, 'home', 'api-address'), `http://127.0.0.1:${String(port)}\n`);
-    await writeFile(join(folder, 'home', 'api-token'), `${TOKEN}\n`);
+    await mkdir(join(folder, 'home', 'api'), { recursive: true });
+    await new Promise<void>((resolve) => {
+      server.listen(join(folder, 'home', 'api', 'service.sock'), resolve);
+    });
   });
 
   afterEach(async () => {
@@ -75,9 +73,8 @@ describe('the command line as a client', () => {
     response.end(JSON.stringify(value));
   }
 
-  it('carries the token and prints the answer as one document', async () => {
-    answer = (request, response) => {
-      expect(request.headers.authorization).toBe(`Bearer ${TOKEN}`);
+  it('prints the answer as one document', async () => {
+    answer = (_, response) => {
       json(response, 200, { vaults: [] });
     };
 
@@ -202,12 +199,33 @@ describe('the command line as a client', () => {
   });
 
   it('says how to start a service that is not there', async () => {
-    await rm(join(folder, 'home', 'api-token'));
+    await rm(join(folder, 'home', 'api', 'service.sock'));
 
     const run = await cliRun(['points'], { folder });
 
     expect(run.exitCode).toBe(8);
     expect(run.stderr).toContain('Start it with: hyperkeep serve');
+  });
+
+  it('sends nothing to a port that an earlier version left in the home', async () => {
+    const heard: string[] = [];
+    const stranger = createServer((request, response) => {
+      heard.push(request.url ?? '');
+      response.end();
+    });
+    await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
+    const { port } = stranger.address() as AddressInfo;
+    await writeFile(join(folder, 'home', 'api-address'), `http://127.0.0.1:${String(port)}\n`);
+    await writeFile(join(folder, 'home', 'api-token'), 'secret\n', { mode: 0o600 });
+    await rm(join(folder, 'home', 'api', 'service.sock'));
+
+    const run = await cliRun(['vault', 'create', 'v', '--location', '/v'], {
+      folder,
+      passphrase: 'open sesame now',
+    });
+
+    await new Promise((resolve) => stranger.close(resolve));
+    expect({ exitCode: run.exitCode, heard }).toEqual({ exitCode: 8, heard: [] });
   });
 
   it('does not destroy without a yes', async () => {

@@ -1,12 +1,11 @@
-import { join } from 'node:path';
+import { request, type IncomingMessage } from 'node:http';
 import { type z } from 'zod';
-import { ADDRESS_FILE, TOKEN_FILE } from '../api/contract/access.ts';
 import { Job } from '../api/contract/jobs.ts';
 import { Problem } from '../api/contract/problem.ts';
 import { API_PREFIX, jobEventsPath, ROUTES } from '../api/contract/routes.ts';
-import { Fault, isAbort, systemCode } from '../kernel/fault.ts';
-import { readFile } from '../kernel/files.ts';
+import { Fault, isAbort } from '../kernel/fault.ts';
 import { type ServiceSettings } from './cli-environment.ts';
+import { connectionInHome, connectionTo, type ServiceConnection } from './service-connection.ts';
 import { remoteError } from './service-problem.ts';
 
 type RouteName = keyof typeof ROUTES;
@@ -25,48 +24,31 @@ interface Call {
 
 /** More than this is not an answer of the service. */
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
-const DEFAULT_URL = 'http://127.0.0.1:8480';
+
+interface Sending {
+  readonly method?: string;
+  readonly body?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
 
 /** Speaks the HTTP contract with the service. */
 export class ServiceClient {
-  private readonly url: string;
-  private readonly token: string;
+  private readonly connection: ServiceConnection;
 
-  constructor(url: string, token: string) {
-    this.url = url.replace(/\/+$/, '');
-    this.token = token;
+  constructor(connection: ServiceConnection) {
+    this.connection = connection;
   }
 
-  /** Finds the service by the settings. Does not talk to it yet. */
+  /**
+   * Finds the service by the settings and connects once, so that no secret is asked for when there
+   * is nobody to tell it to.
+   */
   static async locate(settings: ServiceSettings, signal: AbortSignal): Promise<ServiceClient> {
-    const read = async (name: string): Promise<string | undefined> =>
-      await readFile(join(settings.homeFolder, name), { encoding: 'utf8', signal }).then(
-        (text) => text.trim(),
-        (error: unknown) => {
-          if (systemCode(error) === 'ENOENT') {
-            return undefined;
-          }
-          if (systemCode(error) === 'EACCES') {
-            throw new Fault(
-              'request.denied',
-              `${join(settings.homeFolder, name)} belongs to another user. Run the command as the user that runs the service.`,
-            );
-          }
-          throw error;
-        },
-      );
-    const token = await read(TOKEN_FILE);
-    if (token === undefined) {
-      throw new Fault(
-        'service.unreachable',
-        `There is no service in ${settings.homeFolder} (no ${TOKEN_FILE}). Start it with: hyperkeep serve. If its home is elsewhere, set HYPERKEEP_HOME.`,
-        { home: settings.homeFolder },
-      );
-    }
-    return new ServiceClient(
-      settings.serviceUrl ?? (await read(ADDRESS_FILE)) ?? DEFAULT_URL,
-      token,
-    );
+    const { homeFolder, remote } = settings;
+    const connection =
+      remote === undefined ? connectionInHome(homeFolder) : connectionTo(remote.url, remote.token);
+    (await connection.open(signal)).destroy();
+    return new ServiceClient(connection);
   }
 
   /** @throws what the service answered, as the Fault it had there. */
@@ -92,8 +74,8 @@ export class ServiceClient {
       },
       signal,
     );
-    const text = await this.bodyOf(response);
-    if (!response.ok) {
+    const text = await this.bodyOf(response, signal);
+    if (!isGood(response)) {
       throw this.problem(response, text);
     }
     if (!('answer' in route)) {
@@ -109,12 +91,12 @@ export class ServiceClient {
       { headers: { accept: 'text/event-stream' } },
       signal,
     );
-    if (!response.ok || response.body === null) {
-      throw this.problem(response, await this.bodyOf(response));
+    if (!isGood(response)) {
+      throw this.problem(response, await this.bodyOf(response, signal));
     }
     let pending = '';
     const decoder = new TextDecoder();
-    for await (const piece of response.body as AsyncIterable<Uint8Array>) {
+    for await (const piece of response as AsyncIterable<Uint8Array>) {
       pending += decoder.decode(piece, { stream: true });
       const lines = pending.split('\n');
       pending = lines.pop() ?? '';
@@ -131,42 +113,49 @@ export class ServiceClient {
 
   private async send(
     path: string,
-    init: { readonly method?: string; readonly body?: string; readonly headers?: object },
+    { method = 'GET', body, headers = {} }: Sending,
     signal: AbortSignal,
-  ): Promise<Response> {
-    try {
-      return await fetch(`${this.url}${path}`, {
-        ...init,
-        headers: { ...init.headers, authorization: `Bearer ${this.token}` },
-        redirect: 'error',
+  ): Promise<IncomingMessage> {
+    const { host, token } = this.connection;
+    const socket = await this.connection.open(signal);
+    return await new Promise<IncomingMessage>((resolve, reject) => {
+      const sent = request({
+        createConnection: () => socket,
+        path,
+        method,
+        headers: {
+          host,
+          ...headers,
+          ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        },
         signal,
       });
-    } catch (error) {
-      if (isAbort(error)) {
-        throw error;
-      }
-      throw new Fault(
-        'service.unreachable',
-        `The service at ${this.url} does not answer. Start it with: hyperkeep serve`,
-        { url: this.url },
-        { cause: error },
-      );
-    }
+      sent.once('response', resolve);
+      sent.once('error', (error) => {
+        reject(signal.aborted || isAbort(error) ? error : this.silent(error));
+      });
+      sent.end(body);
+    });
   }
 
-  private async bodyOf(response: Response): Promise<string> {
+  private async bodyOf(response: IncomingMessage, signal: AbortSignal): Promise<string> {
     let text = '';
     const decoder = new TextDecoder();
-    for await (const piece of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-      text += decoder.decode(piece, { stream: true });
-      if (text.length > ANSWER_BYTES_MAX) {
-        throw this.unexpected(response);
+    try {
+      for await (const piece of response as AsyncIterable<Uint8Array>) {
+        text += decoder.decode(piece, { stream: true });
+        if (text.length > ANSWER_BYTES_MAX) {
+          throw this.unexpected(response);
+        }
       }
+    } catch (error) {
+      throw signal.aborted || error instanceof Fault ? error : this.silent(error);
     }
     return text;
   }
 
-  private parsed<Value>(schema: z.ZodType<Value>, text: string, response: Response): Value {
+  private parsed<Value>(schema: z.ZodType<Value>, text: string, response: IncomingMessage): Value {
     const { data, error } = schema.safeParse(jsonOf(text));
     if (error !== undefined) {
       const [issue] = error.issues;
@@ -175,7 +164,7 @@ export class ServiceClient {
     return data;
   }
 
-  private problem(response: Response, text: string): Error {
+  private problem(response: IncomingMessage, text: string): Error {
     const parsed = Problem.safeParse(jsonOf(text));
     if (!parsed.success) {
       return this.unexpected(response);
@@ -184,14 +173,31 @@ export class ServiceClient {
     return remoteError({ code: title, message: detail, context });
   }
 
-  private unexpected(response: Response, field = ''): Fault {
+  /** The service ended, or was ended, before it had answered. */
+  private silent(cause: unknown): Fault {
+    const { name } = this.connection;
+    return new Fault(
+      'service.unreachable',
+      `The connection to ${name} broke before it had answered. If it has stopped, start it with: hyperkeep serve`,
+      { service: name },
+      { cause },
+    );
+  }
+
+  private unexpected(response: IncomingMessage, field = ''): Fault {
+    const { name } = this.connection;
+    const status = response.statusCode ?? 0;
     const where = field === '' ? '' : `, wrong at ${field}`;
     return new Fault(
       'service.unexpected-answer',
-      `${this.url} answered something that is not Hyperkeep's (status ${String(response.status)}${where}). Check HYPERKEEP_URL, and that command line and service are of one version.`,
-      { url: this.url, status: response.status },
+      `What ${name} answered is not Hyperkeep's (status ${String(status)}${where}). Check HYPERKEEP_URL, and that command line and service are of one version.`,
+      { service: name, status },
     );
   }
+}
+
+function isGood({ statusCode = 0 }: IncomingMessage): boolean {
+  return statusCode >= 200 && statusCode < 300;
 }
 
 function jsonOf(text: string): unknown {

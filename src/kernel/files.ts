@@ -90,6 +90,7 @@ export const writeFile = translated(files.writeFile);
 /* For threads of their own, where nobody else waits, and for the first lines of a program. */
 
 export const closeSync = translatedSync(sync.closeSync);
+export const fstatSync = translatedSync(sync.fstatSync);
 export const fsyncSync = translatedSync(sync.fsyncSync);
 export const mkdirSync = translatedSync(sync.mkdirSync);
 export const openSync = translatedSync(sync.openSync);

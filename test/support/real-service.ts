@@ -29,7 +29,6 @@ export class RealService {
         HOME: home,
         XDG_CACHE_HOME: join(home, 'cache'),
         HYPERKEEP_HOME: home,
-        HTTP_PORT: '0',
         VAULT_PACK_SIZE: '16MiB',
         ...more,
       },

@@ -3,7 +3,8 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { APPLICATION_OPTIONS, configureHttp, listen } from '../../src/api/http.ts';
+import { APPLICATION_OPTIONS, configureHttp } from '../../src/api/http.ts';
+import { listenInHome, listenOnTcp } from '../../src/api/listening.ts';
 import { API_PREFIX } from '../../src/api/contract/routes.ts';
 import { Job, isFinished } from '../../src/api/contract/jobs.ts';
 import { ServiceStart } from '../../src/api/service-start.ts';
@@ -19,9 +20,13 @@ export interface Answer {
   readonly body: unknown;
 }
 
-/** A service over HTTP with a database of its own, whose engine is the test's. */
+/**
+ * A service with a database of its own, whose engine is the test's. Tests come over TCP, with the
+ * token; the command line finds the socket in `home`.
+ */
 export class TestService {
   private app: NestExpressApplication | undefined;
+  private listening = new AsyncDisposableStack();
   address = '';
   token = '';
 
@@ -40,13 +45,13 @@ export class TestService {
 
   /** Stops in order and starts again. */
   async restart(): Promise<void> {
-    await this.app?.close();
+    await this.close();
     await this.open();
   }
 
   /** As if the database had been lost. */
   async loseDatabase(): Promise<void> {
-    await this.app?.close();
+    await this.close();
     const lost = this.database;
     this.database = await createDatabase();
     await lost.drop();
@@ -54,7 +59,7 @@ export class TestService {
   }
 
   async remove(): Promise<void> {
-    await this.app?.close();
+    await this.close();
     await this.database.drop();
     await rm(this.home, { recursive: true });
   }
@@ -147,6 +152,15 @@ export class TestService {
     this.token = await readOrMakeToken(this.home);
     configureHttp(this.app, { token: this.token, version: '0.0.0', log });
     await this.app.get(ServiceStart).run(new AbortController().signal);
-    this.address = await listen(this.app, 0);
+    this.listening = new AsyncDisposableStack();
+    this.listening.use(await listenInHome(this.app, this.home));
+    const tcp = await listenOnTcp(this.app, { host: '127.0.0.1', port: 0 });
+    this.listening.use(tcp);
+    this.address = tcp.address;
+  }
+
+  private async close(): Promise<void> {
+    await this.app?.close();
+    await this.listening.disposeAsync();
   }
 }

@@ -1,5 +1,8 @@
-/** In HYPERKEEP_HOME, mode 0600: the secret that every request carries as `Authorization: Bearer`. */
-export const TOKEN_FILE = 'api-token';
+/** In HYPERKEEP_HOME, mode 0700: where the service listens for the command line of this host. */
+export const SOCKET_FOLDER = 'api';
 
-/** In HYPERKEEP_HOME, while the service runs: where it listens, `http://127.0.0.1:8480`. */
-export const ADDRESS_FILE = 'api-address';
+/** In that folder, mode 0600. Who can connect to it is the user of the service, or root. */
+export const SOCKET_FILE = 'service.sock';
+
+/** In HYPERKEEP_HOME, mode 0600: what requests over TCP carry as `Authorization: Bearer`. */
+export const TOKEN_FILE = 'api-token';

@@ -186,6 +186,9 @@ async function addVault(cli: Cli, name: string, options: CreateOptions): Promise
       : {
           recoveryFile: await readRecoveryFile(
             resolve(cli.environment.workingFolder, options.recoveryFile),
+            (sentence) => {
+              cli.say(sentence);
+            },
           ),
         };
   const { vault } = await service.call(

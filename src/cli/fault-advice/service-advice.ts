@@ -7,9 +7,9 @@ export const SERVICE_ADVICE = {
   },
   'request.denied': {
     happened:
-      'The request did not carry the token of the service, or came under a wrong host name.',
-    data: 'Nothing was changed.',
-    next: 'Run the command as the user that runs the service, with the same HYPERKEEP_HOME.',
+      'It is not sure that this is your service, or the service is not sure that it is you: another user has it or its place, or a token or host name was wrong.',
+    data: 'Nothing was changed. No token and no passphrase was sent to a service of somebody else.',
+    next: 'Run the command as the user that runs the service, with the same HYPERKEEP_HOME; over HYPERKEEP_URL with its token in HYPERKEEP_TOKEN_FILE.',
   },
   'command.failed': {
     happened: 'A program that Hyperkeep needs ended with an error; the message carries its words.',
@@ -21,10 +21,15 @@ export const SERVICE_ADVICE = {
     data: 'Nothing was changed.',
     next: 'Install it (Debian: qemu-system-x86, qemu-utils) and run the command again.',
   },
+  'service.home-shared': {
+    happened: 'Other users of this machine could put their files into a folder of the service.',
+    data: 'Nothing was changed and nothing was read there.',
+    next: 'Look who made the folder that the message names and what is in it; then chown and chmod it, or set HYPERKEEP_HOME to another one.',
+  },
   'service.unreachable': {
     happened: 'The command line found no running service.',
     data: 'Nothing was changed by this command. Jobs that run go on, or end as interrupted if the service died.',
-    next: 'Start the service with "hyperkeep serve", or point HYPERKEEP_URL and HYPERKEEP_HOME at it. If the service is lost for good: "hyperkeep rescue" needs only the vault and its passphrase.',
+    next: 'Start the service with "hyperkeep serve", or set HYPERKEEP_HOME to its home. If the service is lost for good: "hyperkeep rescue" needs only the vault and its passphrase.',
   },
   'service.unexpected-answer': {
     happened: 'Something answered that does not speak the interface of this version.',

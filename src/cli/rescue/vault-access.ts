@@ -116,6 +116,11 @@ export async function unlock(cli: Cli, { recoveryFile, key }: VaultKey): Promise
       }
     : {
         kind: 'recovery-file',
-        content: await readRecoveryFile(resolve(cli.environment.workingFolder, recoveryFile)),
+        content: await readRecoveryFile(
+          resolve(cli.environment.workingFolder, recoveryFile),
+          (sentence) => {
+            cli.say(sentence);
+          },
+        ),
       };
 }

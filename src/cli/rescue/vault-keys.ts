@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
-import { readFile } from '../../kernel/files.ts';
+import { readSecretFile } from '../../kernel/secret-file.ts';
 import type { NewPassphrase } from '../../vault/keys/key-refusals.ts';
 import { type KeyEntry, VaultKeys } from '../../vault/keys/vault-keys.ts';
 import { type Unlocks } from '../../vault/unlock.ts';
@@ -201,7 +201,7 @@ async function passphrasesToKeep(
   const kept: NewPassphrase[] = [{ passphrase: first, label: options.label ?? label }];
   for (const file of options.keep ?? []) {
     const path = resolve(environment.workingFolder, file);
-    const [passphrase = ''] = (await readFile(path, 'utf8')).split(/\r?\n/, 1);
+    const passphrase = readSecretFile(path, '--keep');
     kept.push({ passphrase, label: file.replace(/^.*\//, '').slice(0, 64) });
   }
   return kept;

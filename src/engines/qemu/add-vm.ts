@@ -8,7 +8,7 @@ import type { VmDefinition } from '../../vm/definition.ts';
 import { newDiskState } from './disk-changes.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { identityOf } from './file-identity.ts';
-import { FileLock } from './file-lock.ts';
+import { FileLock } from '../../kernel/file-lock.ts';
 import { isMarked, markerPath } from './unmerged.ts';
 import { vmPaths, vmsFolder, type EngineFolders, type VmPaths } from './vm-paths.ts';
 import { NVRAM, storeVmState, type DiskState, type VmState } from './vm-state.ts';

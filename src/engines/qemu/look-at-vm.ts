@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { isAbort } from '../../kernel/fault.ts';
 import type { VmId, VmStatus, VmSummary } from '../engine.ts';
 import type { EngineParts, Said } from './engine-parts.ts';
-import { FileLock } from './file-lock.ts';
+import { FileLock } from '../../kernel/file-lock.ts';
 import { loadVm } from './managed-vm.ts';
 import { notOursText, whyNotOurs } from './ownership.ts';
 import { endedInOrder, isLaunching, isMaintenance, runningPid } from './qemu-process.ts';

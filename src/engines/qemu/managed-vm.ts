@@ -3,7 +3,7 @@ import { Fault, systemCode } from '../../kernel/fault.ts';
 import { readFile } from '../../kernel/files.ts';
 import { VmDefinition } from '../../vm/definition.ts';
 import { ChangeLog } from './change-log.ts';
-import { FileLock } from './file-lock.ts';
+import { FileLock } from '../../kernel/file-lock.ts';
 import type { VmPaths } from './vm-paths.ts';
 import { loadVmState, storeVmState, type DiskState, type VmState } from './vm-state.ts';
 

@@ -1,29 +1,36 @@
 import { z } from 'zod';
+import { Fault } from '../../kernel/fault.ts';
+import { readSecretFile } from '../../kernel/secret-file.ts';
 import { readConfig, type EnvironmentVariables, type Owner } from './config.ts';
 
 /** Settings that only the command line reads; docs/configuration.md lists them too. */
 export const CliVariables = z.object({
   HYPERKEEP_URL: z.url({ protocol: /^https?$/ }).optional(),
+  HYPERKEEP_TOKEN_FILE: z.string().optional(),
 });
 
 export interface ClientConfig {
-  /** The service's home: its token and address are there. */
+  /** The service's home: its socket is there. */
   readonly homeFolder: string;
-  readonly serviceUrl?: string;
+  readonly remote?: { readonly url: string; readonly token: string };
 }
 
 /** What the command line needs to find the service. Wrong settings are reported as by `readConfig`. */
 export function readClientConfig(environment: EnvironmentVariables, owner: Owner): ClientConfig {
-  const { home } = readConfig(environment, owner);
-  const url = environment['HYPERKEEP_URL'];
-  const { data, error } = CliVariables.safeParse(
-    url === undefined || url === '' ? {} : { HYPERKEEP_URL: url },
-  );
-  if (error) {
-    throw new Error('Wrong settings:\n  HYPERKEEP_URL: not a URL such as http://127.0.0.1:8480');
+  const { home: homeFolder } = readConfig(environment, owner);
+  const { HYPERKEEP_URL: url = '', HYPERKEEP_TOKEN_FILE: file = '' } = environment;
+  if (url === '') {
+    return { homeFolder };
   }
-  return {
-    homeFolder: home,
-    ...(data.HYPERKEEP_URL === undefined ? {} : { serviceUrl: data.HYPERKEEP_URL }),
-  };
+  if (!CliVariables.safeParse({ HYPERKEEP_URL: url }).success) {
+    throw new Error('Wrong settings:\n  HYPERKEEP_URL: not a URL such as https://backup.example');
+  }
+  if (file === '') {
+    throw new Fault(
+      'request.invalid',
+      'HYPERKEEP_URL needs HYPERKEEP_TOKEN_FILE: a file with the token of that service. Without both the command line uses the socket in HYPERKEEP_HOME.',
+    );
+  }
+  const token = readSecretFile(file, 'HYPERKEEP_TOKEN_FILE');
+  return { homeFolder, remote: { url, token } };
 }

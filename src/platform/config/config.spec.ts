@@ -1,7 +1,8 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MiB } from '../../kernel/bytes.ts';
+import { Fault } from '../../kernel/fault.ts';
 import { Environment, readConfig } from './config.ts';
 import { takePassphrase } from './passphrase.ts';
 
@@ -12,7 +13,6 @@ describe('readConfig', () => {
     expect(readConfig({}, ROOT)).toEqual({
       home: '/var/lib/hyperkeep',
       runFolder: '/var/lib/hyperkeep/run',
-      http: { port: 8480 },
       database: {},
       log: { level: 'info' },
       jobs: { concurrency: 2 },
@@ -24,6 +24,17 @@ describe('readConfig', () => {
     const config = readConfig({}, { userId: 1000, homeFolder: '/home/eve' });
 
     expect(config.home).toBe('/home/eve/.local/share/hyperkeep');
+  });
+
+  it.each([
+    [{ HTTP_PORT: '0' }, { host: '127.0.0.1', port: 0 }],
+    [{ HTTP_HOST: '10.0.0.5' }, { host: '10.0.0.5', port: 8480 }],
+    [
+      { HTTP_HOST: '::1', HTTP_PORT: '80' },
+      { host: '::1', port: 80 },
+    ],
+  ])('listens on a network when %j asks for it', (settings, http) => {
+    expect(readConfig(settings, ROOT)).toMatchObject({ http });
   });
 
   it('reports every wrong setting together, by name and never by value', () => {
@@ -49,6 +60,7 @@ describe('readConfig', () => {
     const documented = [...text.matchAll(/^\| `([A-Z_]+)`/gm)].map(([, name]) => name ?? '');
     const extra = [
       'HYPERKEEP_URL',
+      'HYPERKEEP_TOKEN_FILE',
       'HYPERKEEP_PASSPHRASE',
       'HYPERKEEP_PASSPHRASE_FILE',
       'HYPERKEEP_RETENTION_PASSPHRASE',
@@ -61,6 +73,15 @@ describe('readConfig', () => {
     expect(documented.sort()).toEqual([...Object.keys(Environment.shape), ...extra].sort());
   });
 });
+
+function codeOf(take: () => unknown): string | undefined {
+  try {
+    take();
+    return undefined;
+  } catch (error) {
+    return error instanceof Fault ? error.code : undefined;
+  }
+}
 
 describe('takePassphrase', () => {
   it('removes the passphrase from the environment', () => {
@@ -84,11 +105,51 @@ describe('takePassphrase', () => {
 
   it('reads the first line of a file', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'hk-config-'));
-    await writeFile(join(folder, 'p'), 'open sesame\nrest\n');
+    await writeFile(join(folder, 'p'), 'open sesame\nrest\n', { mode: 0o600 });
     const environment = { HYPERKEEP_PASSPHRASE_FILE: join(folder, 'p') };
 
     expect(takePassphrase(environment)).toBe('open sesame');
     expect(environment).toEqual({});
     await rm(folder, { recursive: true });
+  });
+
+  describe('from a file that is no good', () => {
+    let folder: string;
+    beforeEach(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'hk-config-'));
+    });
+    afterEach(async () => {
+      await rm(folder, { recursive: true });
+    });
+
+    it.each([
+      ['that others may read', 0o644, 'open sesame\n', 'chmod 600'],
+      ['that a group may read', 0o640, 'open sesame\n', 'chmod 600'],
+      ['that is empty', 0o600, '', 'is empty'],
+      ['whose first line is empty', 0o600, '\nopen sesame\n', 'is empty'],
+      ['that is huge', 0o600, 'x'.repeat(70_000), 'too large'],
+    ])('says so: one %s', async (_, mode, content, text) => {
+      const path = join(folder, 'p');
+      await writeFile(path, content);
+      await chmod(path, mode);
+
+      const take = (): unknown => takePassphrase({ HYPERKEEP_PASSPHRASE_FILE: path });
+
+      expect(codeOf(take)).toBe(mode === 0o600 ? 'request.invalid' : 'secret.exposed');
+      expect(take).toThrow(text);
+      expect(take).toThrow('HYPERKEEP_PASSPHRASE_FILE');
+      expect(take).not.toThrow('sesame');
+    });
+
+    it.each([
+      ['is not there', 'none', 'There is no file'],
+      ['is a folder', '.', 'is a folder'],
+    ])('says so: one that %s', (_, name, text) => {
+      const take = (): unknown =>
+        takePassphrase({ HYPERKEEP_NEW_PASSPHRASE_FILE: join(folder, name) }, 'new');
+
+      expect(codeOf(take)).toBe('request.invalid');
+      expect(take).toThrow(text);
+    });
   });
 });

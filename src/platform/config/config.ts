@@ -24,6 +24,9 @@ const Duration = z
     return Number.parseInt(text, 10) * DURATION_UNITS[unit];
   });
 
+const DEFAULT_HOST = '127.0.0.1';
+const DEFAULT_PORT = 8480;
+
 const Folder = z.string().regex(/^\/[^\0\n]*$/, 'an absolute path');
 
 /**
@@ -33,7 +36,8 @@ const Folder = z.string().regex(/^\/[^\0\n]*$/, 'an absolute path');
 export const Environment = z.object({
   HYPERKEEP_HOME: Folder.optional(),
   HYPERKEEP_RUN: Folder.optional(),
-  HTTP_PORT: z.coerce.number().int().min(0).max(65_535).default(8480),
+  HTTP_HOST: z.union([z.ipv4(), z.ipv6()], 'an IP address').optional(),
+  HTTP_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   LOG_LEVEL: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
   JOBS_CONCURRENCY: z.coerce.number().int().min(1).max(16).default(2),
@@ -49,7 +53,8 @@ export interface Config {
   readonly home: string;
   /** Folder of sockets; short, because socket paths are limited to about 100 bytes. */
   readonly runFolder: string;
-  readonly http: { readonly port: number };
+  /** Undefined: nothing listens on a network, the command line comes over a socket in the home. */
+  readonly http?: { readonly host: string; readonly port: number };
   /** `url` undefined: the service runs a PostgreSQL of its own. */
   readonly database: { readonly url?: string };
   readonly log: { readonly level: 'error' | 'warn' | 'info' | 'debug' };
@@ -83,12 +88,22 @@ export function readConfig(environment: EnvironmentVariables, owner: Owner): Con
   return {
     home,
     runFolder: env.HYPERKEEP_RUN ?? join(home, 'run'),
-    http: { port: env.HTTP_PORT },
+    ...httpOf(env),
     database: env.DATABASE_URL === undefined ? {} : { url: env.DATABASE_URL },
     log: { level: env.LOG_LEVEL },
     jobs: { concurrency: env.JOBS_CONCURRENCY },
     vault: { storePatienceMs: env.STORE_PATIENCE, packSize: env.VAULT_PACK_SIZE },
   };
+}
+
+/** Either setting asks for HTTP over TCP. */
+function httpOf({
+  HTTP_HOST: host,
+  HTTP_PORT: port,
+}: z.output<typeof Environment>): Pick<Config, 'http'> {
+  return host === undefined && port === undefined
+    ? {}
+    : { http: { host: host ?? DEFAULT_HOST, port: port ?? DEFAULT_PORT } };
 }
 
 /** `DATABASE_URL_FILE` names a file that holds DATABASE_URL, as Docker mounts secrets. */

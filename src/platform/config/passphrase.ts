@@ -1,4 +1,4 @@
-import { readFileSync } from '../../kernel/files.ts';
+import { readSecretFile } from '../../kernel/secret-file.ts';
 
 /** Variables that hold a passphrase; each can have `_FILE` behind it and name a file instead. */
 const VARIABLES = {
@@ -13,6 +13,8 @@ export const PASSPHRASE_NAMES = Object.keys(VARIABLES) as PassphraseName[];
  * Takes a passphrase out of the environment: HYPERKEEP_PASSPHRASE, or the first line of the
  * file that HYPERKEEP_PASSPHRASE_FILE names. Both variables are gone afterwards, so that no child
  * process and no crash dump of the environment has them. `undefined` when neither is set.
+ *
+ * @throws Fault `request.invalid`, `secret.exposed`
  */
 export function takePassphrase(
   environment: Record<string, string | undefined>,
@@ -30,5 +32,5 @@ export function takePassphrase(
   if (file === undefined || file === '') {
     return undefined;
   }
-  return readFileSync(file, 'utf8').split(/\r?\n/, 1)[0];
+  return readSecretFile(file, `${variable}_FILE`);
 }

@@ -45,12 +45,12 @@ async function cliWith(
   secrets: { readonly retentionPassphrase?: string },
   ...parameters: string[]
 ): Promise<CliRun> {
-  const { home: homeFolder, address: serviceUrl } = service;
+  const { home: homeFolder } = service;
   return await cliRun(parameters, {
     folder,
     passphrase: PASSPHRASE,
     ...secrets,
-    environment: { readSettings: () => ({ homeFolder, serviceUrl }) },
+    environment: { readSettings: () => ({ homeFolder }) },
   });
 }
 

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { plainEnvironment } from '../../kernel/command.ts';
-import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
-import { Fault, systemCode } from '../../kernel/fault.ts';
-import { open, stat, type FileHandle } from '../../kernel/files.ts';
+import { plainEnvironment } from './command.ts';
+import { PRIVATE_FILE_MODE } from './durable-file.ts';
+import { Fault, systemCode } from './fault.ts';
+import { open, stat, type FileHandle } from './files.ts';
 
 /** Exit code of flock(1) when somebody else holds the lock. */
 const LOCK_TAKEN = 1;

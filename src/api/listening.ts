@@ -1,0 +1,121 @@
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { once } from 'node:events';
+import { createServer, type RequestListener } from 'node:http';
+import { isIPv6, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
+import { Fault, systemCode } from '../kernel/fault.ts';
+import { chmod, lstat, mkdir, rm } from '../kernel/files.ts';
+import { HeldFolder, ownUserId } from '../kernel/held-folder.ts';
+import { trustConnection } from './access.ts';
+import { SOCKET_FILE, SOCKET_FOLDER } from './contract/access.ts';
+
+export interface TcpPlace {
+  /** An address of this host. */
+  readonly host: string;
+  /** 0 for any free one. */
+  readonly port: number;
+}
+
+export interface Listening extends AsyncDisposable {
+  /** What to tell people. */
+  readonly address: string;
+}
+
+/**
+ * Listens on the socket of the home, which the caller holds alone: what an earlier service left
+ * there goes. Dispose it after the application is closed.
+ *
+ * @throws Fault `service.home-shared` when the folder of the socket is not ours
+ */
+export async function listenInHome(app: NestExpressApplication, home: string): Promise<Listening> {
+  const path = join(home, SOCKET_FOLDER);
+  const folder = await ownFolder(path);
+  try {
+    const socket = folder.inside(SOCKET_FILE);
+    await rm(socket, { force: true });
+    app.getHttpServer().on('connection', trustConnection);
+    // Between this and the next line the folder alone keeps others away.
+    await app.listen(socket);
+    await chmod(socket, PRIVATE_FILE_MODE);
+  } catch (error) {
+    await folder.close();
+    throw error;
+  }
+  return {
+    address: join(path, SOCKET_FILE),
+    [Symbol.asyncDispose]: async () => {
+      await folder.close();
+    },
+  };
+}
+
+/** The folder, private and made by us or by an earlier service of ours. */
+async function ownFolder(path: string): Promise<HeldFolder> {
+  await mkdir(path, { mode: PRIVATE_FOLDER_MODE }).catch((error: unknown) => {
+    if (systemCode(error) !== 'EEXIST') {
+      throw error;
+    }
+  });
+  const found = await lstat(path);
+  if (!found.isDirectory() || found.uid !== ownUserId()) {
+    throw new Fault(
+      'service.home-shared',
+      `${path} is not a folder of this user. Remove it, find out who made it, and start again.`,
+      { path },
+    );
+  }
+  const folder = await HeldFolder.open(path);
+  await chmod(folder.inside(), PRIVATE_FOLDER_MODE);
+  return folder;
+}
+
+/**
+ * Listens on a TCP port too; who comes that way needs the token.
+ *
+ * @throws Fault `service.already-running` when the port is taken, `request.invalid` when the
+ *   address is not one of this host
+ */
+export async function listenOnTcp(
+  app: NestExpressApplication,
+  { host, port }: TcpPlace,
+): Promise<Listening> {
+  await app.init();
+  const server = createServer(app.getHttpAdapter().getInstance() as RequestListener);
+  server.listen(port, host);
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    throw notListening(error, { host, port });
+  }
+  const bound = server.address() as AddressInfo;
+  return {
+    address: `http://${isIPv6(host) ? `[${host}]` : host}:${String(bound.port)}`,
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+}
+
+function notListening(error: unknown, { host, port }: TcpPlace): unknown {
+  const code = systemCode(error) ?? '';
+  const context = { host, port };
+  if (code === 'EADDRINUSE') {
+    return new Fault(
+      'service.already-running',
+      `The port ${String(port)} is taken, perhaps by another service; stop it or set HTTP_PORT.`,
+      context,
+      { cause: error },
+    );
+  }
+  return code === 'EACCES' || code === 'EADDRNOTAVAIL'
+    ? new Fault(
+        'request.invalid',
+        `The service cannot listen at ${host} port ${String(port)} (${code}). Set HTTP_HOST to an address of this host, and HTTP_PORT to one above 1023.`,
+        context,
+        { cause: error },
+      )
+    : error;
+}

@@ -1,0 +1,65 @@
+import { dirname, join } from 'node:path';
+import { PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
+import { Fault } from '../kernel/fault.ts';
+import { chmod, realpath, stat } from '../kernel/files.ts';
+import { makeFolders } from '../kernel/folders.ts';
+import { FileLock } from '../kernel/file-lock.ts';
+import { distrust, type Rights } from '../kernel/held-folder.ts';
+
+const LOCK_FILE = 'service.lock';
+const STICKY = 0o1000;
+const WRITABLE_BY_ALL = 0o002;
+
+/**
+ * Makes the folder for us alone, or takes one that is there if nobody else could put anything into
+ * it or into its place.
+ *
+ * @throws Fault `service.home-shared`
+ */
+export async function makeOwnFolder(path: string): Promise<void> {
+  const made = await makeFolders(path);
+  if (made !== undefined) {
+    await chmod(path, PRIVATE_FOLDER_MODE);
+  }
+  const real = await realpath(path);
+  const reason = distrust(await stat(real));
+  if (reason !== undefined) {
+    throw shared(real, reason);
+  }
+  for (let folder = dirname(real); folder !== dirname(folder); folder = dirname(folder)) {
+    if (isOpenToAll(await stat(folder))) {
+      throw shared(folder, 'lets every user move what is in it');
+    }
+  }
+}
+
+/** Whether everybody may rename entries of others. */
+function isOpenToAll({ mode }: Rights): boolean {
+  return (mode & WRITABLE_BY_ALL) !== 0 && (mode & STICKY) === 0;
+}
+
+function shared(path: string, reason: string): Fault {
+  return new Fault(
+    'service.home-shared',
+    `${path} ${reason}. Nothing was put there. Give it to the user of the service and take the rights of others (chown, chmod go-w), or set HYPERKEEP_HOME and HYPERKEEP_RUN to other folders.`,
+    { path },
+  );
+}
+
+/**
+ * Holds the home folder for this process. The kernel gives the lock back when the process dies in
+ * whatever way, and only who may open the file can take it.
+ *
+ * @throws Fault `service.already-running`
+ */
+export async function holdHome(home: string, signal: AbortSignal): Promise<AsyncDisposable> {
+  const lock = await FileLock.take(join(home, LOCK_FILE), 0, signal);
+  if (lock === undefined) {
+    throw new Fault(
+      'service.already-running',
+      `A service is running in ${home} already; stop it first, or set HYPERKEEP_HOME.`,
+      { home },
+    );
+  }
+  return lock;
+}
