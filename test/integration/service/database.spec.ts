@@ -30,6 +30,7 @@ afterEach(async () => {
 interface LogLine {
   readonly event: string;
   readonly level: string;
+  readonly http?: string;
 }
 
 /** A whole service with the database at `url`; what it says can be waited for. */
@@ -87,7 +88,8 @@ class Service {
   async get(path: string): Promise<Response> {
     const read = async (name: string) => (await readFile(join(this.home, name), 'utf8')).trim();
     const authorization = `Bearer ${await read('api-token')}`;
-    return fetch(`${await read('api-address')}/api/v1${path}`, { headers: { authorization } });
+    const [{ http = '' } = {}] = this.events('service.started');
+    return fetch(`${http}/api/v1${path}`, { headers: { authorization } });
   }
 
   async stop(): Promise<void> {

@@ -118,8 +118,10 @@ describe('serve', () => {
     await expect(start().ended).rejects.toMatchObject({ code: 'service.home-shared' });
   });
 
-  it('gives its home back when it cannot start', async () => {
+  it('gives its home back when it is stopped before it could start', async () => {
     const first = start({ DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none' });
+    expect(await first.listening()).toContain('does not answer');
+    first.abort.abort();
     await expect(first.ended).rejects.toThrow();
     expect(first.log.join('')).not.toContain('secret');
 
