@@ -7,6 +7,7 @@ import { Fault, systemCode } from './kernel/fault.ts';
 import { readFileSync } from './kernel/files.ts';
 import { readClientConfig } from './platform/config/cli-settings.ts';
 import { readConfig } from './platform/config/config.ts';
+import { endAtOnce, endIfIdle } from './platform/end-at-once.ts';
 import { StopDeadline } from './platform/stop-deadline.ts';
 import {
   PASSPHRASE_NAMES,
@@ -21,11 +22,6 @@ const EXIT_TERMINATED = 143;
 
 /** Supervisors kill after 90 s or 10 s; what is not in order by then is put in order by the next start. */
 const STOP_MS_MAX = 9000;
-
-/** `process.exit` waits for threads, and a thread may hang in the file system. */
-function endAtOnce(): void {
-  process.kill(process.pid, 'SIGKILL');
-}
 
 function readVersion(): string {
   const { version } = JSON.parse(
@@ -85,6 +81,7 @@ function stopSignal(): { signal: AbortSignal; exitCode: () => number | undefined
 }
 
 async function main(): Promise<void> {
+  const ran = { service: false };
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error) => {
       if (systemCode(error) === 'EPIPE') {
@@ -113,6 +110,7 @@ async function main(): Promise<void> {
       serve: async (signal) => {
         const config = corrected(() => readConfig(variables, owner));
         const { serve } = await import('./main.ts'); // Nest and all: only the service needs it.
+        ran.service = true;
         const { stdout: output, stderr: errors } = process;
         const deadline = new StopDeadline(signal, STOP_MS_MAX, endAtOnce);
         await serve({ config, version, output, errors, deadline }, signal);
@@ -122,6 +120,9 @@ async function main(): Promise<void> {
   );
   // A service that was asked to stop and did so in order has succeeded.
   process.exitCode = code === EXIT_INTERRUPTED ? (stop.exitCode() ?? code) : code;
+  if (ran.service) {
+    endIfIdle();
+  }
 }
 
 await main();

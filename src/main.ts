@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { configureHttp, createHttp } from './api/http.ts';
 import { listenInHome, listenOnTcp, type Listening } from './api/listening.ts';
@@ -69,6 +70,8 @@ export async function serve(options: ServeOptions, asked: AbortSignal): Promise<
       ...(tcp && { http: tcp.address }),
       home: config.home,
     });
+    // Else the process does it at its end, which would take longer than the rest of the stop.
+    flushCompileCache();
     if (!signal.aborted) {
       await once(signal, 'abort');
     }

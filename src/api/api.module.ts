@@ -17,7 +17,7 @@ import { VaultsController } from './vaults.controller.ts';
 import { VmsController } from './vms.controller.ts';
 
 /** How long requests and event streams may take to end when the service stops. */
-const CLOSE_GRACE_MS = 3000;
+const CLOSE_GRACE_MS = 2000;
 
 @Module({})
 export class ApiModule implements BeforeApplicationShutdown {

@@ -26,9 +26,14 @@ export class BackupModule implements OnModuleInit {
   constructor(
     private readonly jobs: Jobs,
     private readonly backups: BackupService,
+    private readonly engine: Engine,
   ) {}
 
   onModuleInit(): void {
     this.jobs.register('backup', backupJob(this.backups));
+    // A job waits for the merge of what it froze, which may take hours.
+    this.jobs.closing.addEventListener('abort', () => {
+      this.engine.giveUpMerges();
+    });
   }
 }

@@ -206,6 +206,9 @@ export abstract class Engine {
   /** After a start of the service: repairs whatever a crash left behind. Says what it did. */
   abstract reconcile(signal: AbortSignal): Promise<string[]>;
 
+  /** The service stops soon: from now on nothing is merged. What is cut off goes on at the next start. */
+  abstract giveUpMerges(): void;
+
   /** Stops watching. VMs go on running. */
   abstract close(): Promise<void>;
 }

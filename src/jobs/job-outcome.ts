@@ -1,5 +1,8 @@
 import { isAbort, isFault } from '../kernel/fault.ts';
-import { FailedWith, type JobFault, type JobState } from './job.ts';
+import { FailedWith, type Job, type JobFault, type JobState } from './job.ts';
+
+/** What changes in a job, and in its row. */
+export type JobChange = Partial<Omit<Job, 'subject'>>;
 
 /** Why a job was told to stop. */
 export type StopReason = 'cancelled' | 'interrupted';
@@ -36,4 +39,14 @@ export function outcomeOf(
     ? 'Stopped without being asked to; this is a bug, please report it with the service log.'
     : 'This is a bug of Hyperkeep, please report it with the service log.';
   return { state: 'failed', fault: { code: 'internal', message, context: {} } };
+}
+
+/** An end of which the row keeps only what this program itself says. */
+export function withoutDetails({ state, fault, finishedAtMs }: JobChange): JobChange {
+  const message = 'What happened could not be stored; the service log has it.';
+  return {
+    ...(state !== undefined && { state }),
+    ...(finishedAtMs !== undefined && { finishedAtMs }),
+    ...(fault !== undefined && { fault: { code: fault.code, message, context: {} } }),
+  };
 }

@@ -75,7 +75,7 @@ function setUp(concurrency = 2) {
   const jobs = new Jobs(
     storage,
     { clock: new SystemClock(), log: new SilentLog() },
-    { concurrency, rewriteMs: 20 },
+    { concurrency, rewriteMs: 20, endMsMax: 200 },
   );
   const runs = new EventEmitter();
   jobs.register('backup', async (_, { jobId, signal }) => {
@@ -315,6 +315,31 @@ describe('Jobs', () => {
     storage.broken = false;
     await jobs.close();
     expect(storage.rows.get(id)?.state).toBe('succeeded');
+  });
+
+  it('leaves a job alone that does not end, and says that it was interrupted', async () => {
+    const { jobs, storage } = setUp();
+    const stuck = Promise.withResolvers<object>();
+    jobs.register('scrub', async () => stuck.promise);
+    const { id } = await jobs.start({ ...BACKUP, kind: 'scrub' });
+
+    await jobs.close();
+
+    expect(storage.rows.get(id)).toMatchObject({
+      state: 'interrupted',
+      fault: { code: 'job.interrupted' },
+    });
+    stuck.resolve({});
+  });
+
+  it('tells what jobs wait for that they are to end', async () => {
+    const { jobs, storage } = setUp();
+    jobs.register('scrub', async () => once(jobs.closing, 'abort'));
+    const { id } = await jobs.start({ ...BACKUP, kind: 'scrub' });
+
+    await jobs.close();
+
+    expect(storage.rows.get(id)).toMatchObject({ state: 'succeeded' });
   });
 
   it('never runs a job that is accepted while it closes', async () => {

@@ -2,11 +2,18 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { UnstorableRow, type JobFilter, type JobRows } from '../catalog/job-rows.ts';
+import { abortable } from '../kernel/abortable.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Progress } from '../kernel/progress.ts';
-import { INTERRUPTED, outcomeOf, type StopReason } from './job-outcome.ts';
+import {
+  INTERRUPTED,
+  outcomeOf,
+  withoutDetails,
+  type JobChange,
+  type StopReason,
+} from './job-outcome.ts';
 import { JobLanes } from './job-lanes.ts';
 import { type Job, type JobKind, type JobRequest, type RunJob } from './job.ts';
 import { ProgressRate } from './progress-rate.ts';
@@ -19,11 +26,9 @@ const SAVE_MS = 2000;
 /** Jobs that care for vaults and run at once, beside the others. */
 const UPKEEP_CONCURRENCY = 2;
 const REWRITE_MS = 5000;
+const END_MS_MAX = 4000;
 /** More jobs waiting than this is a caller out of control. */
 const QUEUE_MAX = 1000;
-
-/** What changes in a job, and in its row. */
-type JobChange = Partial<Omit<Job, 'subject'>>;
 
 /** A job of this process that has not ended. */
 interface LiveJob {
@@ -44,6 +49,8 @@ export interface JobsOptions {
   readonly concurrency: number;
   /** How long after an end could not be written it is tried again. */
   readonly rewriteMs?: number;
+  /** How long jobs may take to end when the service stops. */
+  readonly endMsMax?: number;
 }
 
 /** Where jobs are stored; what tests stand in for. */
@@ -70,15 +77,17 @@ export class Jobs {
   private rewriting: NodeJS.Timeout | undefined;
   /** Jobs whose first row is being written. */
   private readonly accepting = new Set<Promise<Job>>();
-  private closed = false;
+  private readonly closingNow = new AbortController();
   private readonly rewriteMs: number;
+  private readonly endMsMax: number;
 
   constructor(
     private readonly storage: JobStorage,
     private readonly environment: JobsEnvironment,
-    { concurrency, rewriteMs = REWRITE_MS }: JobsOptions,
+    { concurrency, rewriteMs = REWRITE_MS, endMsMax = END_MS_MAX }: JobsOptions,
   ) {
     this.rewriteMs = rewriteMs;
+    this.endMsMax = endMsMax;
     this.lanes = new JobLanes({ data: concurrency, upkeep: UPKEEP_CONCURRENCY });
   }
 
@@ -106,7 +115,7 @@ export class Jobs {
    * @throws Fault `job.conflict` when an unfinished job has the same exclusive key
    */
   async start(request: JobRequest): Promise<Job> {
-    if (this.closed || this.lanes.length >= QUEUE_MAX) {
+    if (this.closingNow.signal.aborted || this.lanes.length >= QUEUE_MAX) {
       throw new Fault('job.refused', 'The service takes no more jobs now; try again later.');
     }
     const accepted = this.accept(request);
@@ -184,15 +193,42 @@ export class Jobs {
     };
   }
 
+  /** Fires when all are told to stop because the service does: what they only wait for gives way. */
+  get closing(): AbortSignal {
+    return this.closingNow.signal;
+  }
+
   /**
    * Stops every job and returns when all have ended and their rows say so. A job that was being
-   * accepted meanwhile never runs and ends like the others.
+   * accepted meanwhile never runs and ends like the others. One that does not end in time is left
+   * alone, and its row says that it was interrupted.
    */
   async close(): Promise<void> {
-    this.closed = true;
+    this.closingNow.abort();
     clearTimeout(this.rewriting);
+    const timeout = AbortSignal.timeout(this.endMsMax);
+    try {
+      await abortable(this.stopAll(), timeout);
+    } catch (error) {
+      if (!timeout.aborted) {
+        throw error;
+      }
+      await Promise.all([...this.live.values()].map((live) => this.leave(live)));
+    }
+  }
+
+  private async stopAll(): Promise<void> {
     await Promise.allSettled(this.accepting);
     await Promise.all([...this.live.values()].map((live) => this.stop(live, 'interrupted')));
+  }
+
+  private async leave({ job: { id: jobId, kind } }: LiveJob): Promise<void> {
+    const { clock, log } = this.environment;
+    log.error('job.not-ending', { jobId, kind });
+    const end = { state: 'interrupted', fault: INTERRUPTED, finishedAtMs: clock.nowMs() } as const;
+    await this.writeEnd(jobId, end).catch((error: unknown) => {
+      log.error('job.row-not-written', { jobId, error });
+    });
   }
 
   private async stop(live: LiveJob, reason: StopReason): Promise<void> {
@@ -205,7 +241,7 @@ export class Jobs {
   }
 
   private runNext(): void {
-    if (this.closed) {
+    if (this.closingNow.signal.aborted) {
       return;
     }
     for (let next = this.lanes.next(); next !== undefined; next = this.lanes.next()) {
@@ -297,7 +333,7 @@ export class Jobs {
   /** The database may be away; it is no job's business to wait for it. */
   private writeAgainLater(): void {
     clearTimeout(this.rewriting);
-    if (this.unwritten.size === 0 || this.closed) {
+    if (this.unwritten.size === 0 || this.closingNow.signal.aborted) {
       return;
     }
     this.rewriting = setTimeout(() => {
@@ -332,14 +368,4 @@ export class Jobs {
         this.environment.log.error('job.row-not-written', { jobId: live.job.id, error });
       });
   }
-}
-
-/** An end of which the row keeps only what this program itself says. */
-function withoutDetails({ state, fault, finishedAtMs }: JobChange): JobChange {
-  const message = 'What happened could not be stored; the service log has it.';
-  return {
-    ...(state !== undefined && { state }),
-    ...(finishedAtMs !== undefined && { finishedAtMs }),
-    ...(fault !== undefined && { fault: { code: fault.code, message, context: {} } }),
-  };
 }

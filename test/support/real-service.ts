@@ -33,6 +33,8 @@ export class RealService {
         ...more,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
+      // A group of its own, as a supervisor or a terminal gives it.
+      detached: true,
     });
     let said = '';
     const listens = Promise.withResolvers<undefined>();
@@ -72,6 +74,15 @@ export class RealService {
   /** Sends the signal and does not wait. */
   shoot(): void {
     this.child.kill('SIGKILL');
+  }
+
+  /** Sends the signal to the service and everything that runs in its group. */
+  signalGroup(name: NodeJS.Signals): void {
+    process.kill(-(this.child.pid ?? 0), name);
+  }
+
+  get exitCode(): number | null {
+    return this.child.exitCode;
   }
 
   async gone(): Promise<void> {

@@ -237,6 +237,10 @@ export class FakeEngine extends Engine {
     return actions;
   }
 
+  override giveUpMerges(): void {
+    // Nothing is merged.
+  }
+
   override async close(): Promise<void> {
     // Nothing is watched.
   }

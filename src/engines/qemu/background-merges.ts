@@ -96,9 +96,14 @@ export class BackgroundMerges {
     return this.planned.has(vm) || this.stopped.has(vm);
   }
 
+  /** Cuts everything off; nothing begins any more. */
+  giveUp(): void {
+    this.closing.abort();
+  }
+
   /** Cuts everything off and waits until it has ended. */
   async close(): Promise<void> {
-    this.closing.abort();
+    this.giveUp();
     await Promise.all(this.works);
   }
 }

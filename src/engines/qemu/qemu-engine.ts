@@ -264,6 +264,10 @@ export class QemuEngine extends Engine {
     return said;
   }
 
+  override giveUpMerges(): void {
+    this.merges.giveUp();
+  }
+
   override async close(): Promise<void> {
     await this.merges.close();
     await Promise.all([...this.parts.frozen].map(async (giveUp) => giveUp()));
