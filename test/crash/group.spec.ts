@@ -33,7 +33,7 @@ it(
       await serial.waitForJournal(lines + 2);
       service = await RealService.start(home, signal);
       const vm = await service.client.call('getVm', { path: { vm: 'guest' } }, signal);
-      expect(vm).toMatchObject({ state: 'running' });
+      expect(vm).toMatchObject({ status: 'running' });
     }
 
     await service.client.call('stopVm', { path: { vm: 'guest' }, body: { force: true } }, signal);
