@@ -3,8 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { plainEnvironment } from '../kernel/command.ts';
-import { Fault, systemCode } from '../kernel/fault.ts';
+import { plainEnvironment, requireStart } from '../kernel/command.ts';
 import { chown, rm } from '../kernel/files.ts';
 import { confineReadingTool, confineTool } from './confinement.ts';
 import { imageGraph, type ImageLayer } from './image-layer.ts';
@@ -116,11 +115,7 @@ export class QemuNbdServer implements AsyncDisposable {
       cwd: '/',
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    await once(child, 'spawn').catch((error: unknown) => {
-      throw systemCode(error) === 'ENOENT'
-        ? new Fault('command.missing', 'Install util-linux: prlimit.', {}, { cause: error })
-        : error;
-    });
+    await requireStart(child, tool.file);
     return new QemuNbdServer(child, folder, writable);
   }
 

@@ -1,10 +1,9 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
 import { systemCode } from '../kernel/fault.ts';
-import { chmod, mkdtemp, readdir, rm, rmdir } from '../kernel/files.ts';
+import { readdir, rm, rmdir } from '../kernel/files.ts';
+import { makeTemporaryFolder, temporaryPlaces } from '../kernel/temporary-folder.ts';
 
 const PREFIX = 'hk-nbd-';
 const RANDOM_CHARACTERS = 'XXXXXX';
@@ -17,11 +16,13 @@ const RANDOM_CHARACTERS = 'XXXXXX';
  */
 export async function makeSocketFolder(fits: (folder: string) => boolean): Promise<string> {
   const prefix = `${PREFIX}${String(process.pid)}-`;
-  const parent = fits(join(tmpdir(), `${prefix}${RANDOM_CHARACTERS}`)) ? tmpdir() : '/tmp';
-  await sweep(parent);
-  const folder = await mkdtemp(join(parent, prefix));
-  await chmod(folder, PRIVATE_FOLDER_MODE);
-  return folder;
+  const places = temporaryPlaces().filter((place) =>
+    fits(join(place, `${prefix}${RANDOM_CHARACTERS}`)),
+  );
+  for (const place of places) {
+    await sweep(place);
+  }
+  return makeTemporaryFolder(prefix, places.length === 0 ? ['/tmp'] : places);
 }
 
 /**
@@ -29,7 +30,8 @@ export async function makeSocketFolder(fits: (folder: string) => boolean): Promi
  * whatever holds another file stays.
  */
 async function sweep(parent: string): Promise<void> {
-  for (const name of await readdir(parent)) {
+  // A place that cannot be read is none of ours.
+  for (const name of await readdir(parent).catch(() => [])) {
     const owner = /^hk-nbd-(\d+)-/.exec(name)?.[1];
     if (owner !== undefined && !isAlive(Number(owner))) {
       // In use after all, not ours, or gone already: none of it matters to us.

@@ -56,4 +56,10 @@ describe('runCommand', () => {
       delete process.env['HYPERKEEP_TEST_SECRET'];
     }
   });
+
+  it('says as a fault why a program is not started', async () => {
+    await expect(runCommand('/proc/self/status', [], signal)).rejects.toMatchObject({
+      code: 'file.denied',
+    });
+  });
 });

@@ -1,6 +1,8 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { Fault, systemCode } from './fault.ts';
 import { plainWords } from './plain-text.ts';
+import { systemFault } from './system-fault.ts';
 
 export interface CommandOptions {
   /** Replaces the environment of the child. Default: PATH, HOME, LANG=C and TZ only, so secrets never leak. */
@@ -35,10 +37,32 @@ export function plainEnvironment(): Record<string, string> {
 }
 
 /**
+ * Right after a spawn. A child that was not started may lack its streams too.
+ *
+ * @param file what people know the program as
+ * @throws Fault `command.missing` when there is no such program, else what the system says
+ */
+export async function requireStart(child: ChildProcess, file: string): Promise<void> {
+  if (child.pid !== undefined) {
+    return;
+  }
+  const [error] = (await once(child, 'error')) as [unknown];
+  throw systemCode(error) === 'ENOENT'
+    ? new Fault(
+        'command.missing',
+        `The program ${file} is not installed.`,
+        { file },
+        { cause: error },
+      )
+    : systemFault(error, file);
+}
+
+/**
  * Runs a program to its end and returns what it printed.
  *
  * @throws Fault `command.missing` when there is no such program, `command.failed` when it exits
- *   with a code that is not accepted or prints too much; AbortError when `signal` fires (the child
+ *   with a code that is not accepted or prints too much, `file.denied`, `host.limit-reached` when the
+ *   system does not start it; AbortError when `signal` fires (the child
  *   is killed first).
  */
 export async function runCommand(
@@ -55,6 +79,10 @@ export async function runCommand(
     gid: options.gid,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
+  // At once otherwise: an abort is not to be missed.
+  if (child.pid === undefined) {
+    await requireStart(child, file);
+  }
   const limit = options.outputBytesMax ?? OUTPUT_BYTES_MAX;
   const captured = { stdout: [] as Buffer[], stderr: [] as Buffer[], size: 0 };
   // A grandchild may hold the pipes open after the child is gone, so our ends are closed as well.
@@ -82,21 +110,9 @@ export async function runCommand(
     child.on('close', (code) => {
       resolve(code ?? -1);
     });
-  })
-    .finally(() => {
-      signal.removeEventListener('abort', end);
-    })
-    .catch((error: unknown) => {
-      if (systemCode(error) === 'ENOENT') {
-        throw new Fault(
-          'command.missing',
-          `The program ${file} is not installed.`,
-          { file },
-          { cause: error },
-        );
-      }
-      throw error;
-    });
+  }).finally(() => {
+    signal.removeEventListener('abort', end);
+  });
   signal.throwIfAborted();
   const stdout = Buffer.concat(captured.stdout).toString('utf8');
   const stderr = Buffer.concat(captured.stderr).toString('utf8');

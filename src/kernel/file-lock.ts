@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { plainEnvironment } from './command.ts';
+import { plainEnvironment, requireStart } from './command.ts';
 import { PRIVATE_FILE_MODE } from './durable-file.ts';
 import { Fault, systemCode } from './fault.ts';
 import { open, stat, type FileHandle } from './files.ts';
@@ -100,11 +100,8 @@ async function lockDescription(
     signal,
     killSignal: 'SIGKILL',
   });
-  const [exitCode] = (await once(child, 'exit').catch((error: unknown) => {
-    throw systemCode(error) === 'ENOENT'
-      ? new Fault('command.missing', 'flock (util-linux) is not installed.', { file: 'flock' })
-      : error;
-  })) as [number | null];
+  await requireStart(child, 'flock (util-linux)');
+  const [exitCode] = (await once(child, 'exit')) as [number | null];
   if (exitCode === 0 || exitCode === LOCK_TAKEN) {
     return exitCode === 0;
   }

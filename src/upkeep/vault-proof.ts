@@ -3,10 +3,9 @@ import type { PointProofs } from '../catalog/point-proofs.ts';
 import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { VaultApart } from '../catalog/stored-vaults.ts';
 import { isFault } from '../kernel/fault.ts';
-import { MemoryProofLedger, type ProofLedger } from '../vault/proof/proof-ledger.ts';
 import {
   damagedPacks,
-  openLedger,
+  ledgerOf,
   provenPoints,
   scrubFault,
   scrubVault,
@@ -14,6 +13,7 @@ import {
 } from '../vault/proof/scrub-vault.ts';
 import type { ScrubBudget } from '../vault/proof/scrub-queue.ts';
 import type { ObjectStores, StorePlace } from '../vault/object-stores.ts';
+import type { ProofLedger } from '../vault/proof/proof-ledger.ts';
 import { repairVault, type RepairReport } from '../vault/repair/repair.ts';
 import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
 
@@ -47,7 +47,7 @@ export class VaultProof {
   async scrub({ budget, depth, ...request }: ScrubRequest, running: Running): Promise<object> {
     return onVault(this.collaborators.vaults, request, running, async (opened) => {
       const { vault } = opened;
-      const ledger = await ledgerOf(opened);
+      const ledger = ledgerOf(opened.vault.inside);
       const options = { ledger, depth, ...(budget === undefined ? {} : { budget }) };
       const scrubbed = await scrubVault(vault.inside, options, running);
       const points = await this.proven(opened, ledger, running);
@@ -72,7 +72,7 @@ export class VaultProof {
         {
           dryRun,
           overwrite,
-          suspects: await damagedPacks(await ledgerOf(opened)),
+          suspects: await damagedPacks(ledgerOf(opened.vault.inside)),
           ...(other === undefined ? {} : { copy: other }),
         },
         running,
@@ -108,12 +108,6 @@ export class VaultProof {
       return [];
     }
   }
-}
-
-async function ledgerOf({ vault, cacheFolder }: VaultApart): Promise<ProofLedger> {
-  return cacheFolder === undefined
-    ? new MemoryProofLedger()
-    : openLedger(cacheFolder, vault.id, vault.inside.base.store.identity);
 }
 
 /** Without what only the repair itself needs. */

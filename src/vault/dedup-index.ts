@@ -181,7 +181,20 @@ export class DedupIndex {
     signal: AbortSignal,
   ): Promise<void> {
     const isMany = packs.length * PACK_ENTRIES_EXPECTED > this.#entriesMax;
-    const draft = isMany ? this.#runs?.draft() : undefined;
+    const runs = isMany ? this.#runs : undefined;
+    const toRun = async (): Promise<void> => this.#fill(packs, { excluded, runs }, signal);
+    if (runs === undefined || (await this.#cache?.useRuns(toRun)) !== true) {
+      await this.#fill(packs, { excluded, runs: undefined }, signal);
+    }
+  }
+
+  /** Puts packs into a new run, or into the table where there are no runs. */
+  async #fill(
+    packs: readonly number[],
+    { excluded, runs }: { excluded: SlotLookup; runs: IndexRuns | undefined },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const draft = runs?.draft();
     const fetch = async (from: number): Promise<(PackFooter | undefined)[]> => {
       const some = packs.slice(from, from + FOOTERS_AT_ONCE);
       const all = Promise.all(some.map((pack) => this.#footer(pack, excluded, signal)));
@@ -203,7 +216,7 @@ export class DedupIndex {
       }
     }
     if (draft !== undefined) {
-      await this.#runs?.add(draft);
+      await runs?.add(draft);
       for (const pack of draft.packs.keys()) {
         this.#base.numbers.setState(pack, PACK_USABLE);
       }
@@ -263,8 +276,10 @@ export class DedupIndex {
     if (this.#table.hasRoomFor(count)) {
       return;
     }
-    if (this.#runs !== undefined && this.#table.capacity >= this.#entriesMax * 2) {
-      await this.#moveToRun(this.#runs);
+    const runs = this.#runs;
+    if (runs !== undefined && this.#table.capacity >= this.#entriesMax * 2) {
+      // If it cannot be done the table grows.
+      await this.#cache?.useRuns(async () => this.#moveToRun(runs));
       if (this.#table.hasRoomFor(count)) {
         return;
       }

@@ -2,15 +2,17 @@ import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { PRIVATE_FILE_MODE } from '../kernel/durable-file.ts';
 import { opendir, readdir, readFile, rename, rm, writeFile } from '../kernel/files.ts';
-import type { Log } from '../kernel/log.ts';
+import { SilentLog, type Log } from '../kernel/log.ts';
 import { SystemClock } from '../kernel/clock.ts';
 import { systemCode } from '../kernel/fault.ts';
 import { makeFolders } from '../kernel/folders.ts';
+import { OptionalFolder } from './optional-folder.ts';
 import { PointRecord } from './absence/point-record.ts';
 import { IndexRuns } from './index/index-runs.ts';
 import { parsePackKey, type PackName } from './layout.ts';
 import type { ObjectKey } from './object-store.ts';
 import type { PackNumbers } from './pack-numbers.ts';
+import { FolderProofLedger } from './proof/proof-ledger.ts';
 
 /** The end of a pack, from its footer on, and the size of the whole pack. */
 export interface PackTail {
@@ -23,45 +25,60 @@ const LISTED = 'listed';
 
 /**
  * Pack footers kept on this machine, encrypted as they are in the vault and verified on every use.
- * Losing any of it costs requests only. The mark `listed` says that all packs of the vault were
+ * Losing any of it costs requests only, and so does a folder that cannot be used. The mark `listed` says that all packs of the vault were
  * learned once; a mark `writing.*` that is found at the start says that a writer died and may have
  * uploaded packs that are not here.
  */
 export class FooterCache {
   readonly #folder: string;
+  readonly #place: OptionalFolder;
 
   readonly #clock = new SystemClock();
 
-  private constructor(folder: string) {
-    this.#folder = folder;
+  private constructor(place: OptionalFolder) {
+    this.#place = place;
+    this.#folder = place.path;
   }
 
   /**
    * @param place identity of the store: a copy of a vault has the same id and other packs, and a pack
    *   that only the other one has must never be deduplicated against
    */
-  static async open(cacheFolder: string, vaultId: string, place: string): Promise<FooterCache> {
-    const folder = folderOfVault(cacheFolder, vaultId, place);
-    for (const part of ['footers', 'lists']) {
-      await makeFolders(join(folder, part));
-    }
+  static async open(
+    cacheFolder: string,
+    vaultId: string,
+    { place, log = new SilentLog() }: { readonly place: string; readonly log?: Log },
+  ): Promise<FooterCache> {
+    const folder = new OptionalFolder(folderOfVault(cacheFolder, vaultId, place), log);
+    await folder.use(undefined, async () => {
+      for (const part of ['footers', 'lists']) {
+        await makeFolders(join(folder.path, part));
+      }
+    });
     return new FooterCache(folder);
   }
 
-  /** All packs kept, in no order. */
+  /** All packs kept, in no order. If they cannot be read to the end, the packs need listing. */
   async *packs(): AsyncIterable<PackName> {
-    // One by one: all names of a large vault at once leave garbage that is never given back.
-    const folder = await opendir(join(this.#folder, 'footers'), { bufferSize: 1024 });
-    for await (const { name } of folder) {
-      const pack = parsePackKey(toKey(name));
-      if (pack !== undefined) {
-        yield pack;
+    if (this.#place.isGivenUp) {
+      return;
+    }
+    try {
+      // One by one: all names of a large vault at once leave garbage that is never given back.
+      const folder = await opendir(join(this.#folder, 'footers'), { bufferSize: 1024 });
+      for await (const { name } of folder) {
+        const pack = parsePackKey(toKey(name));
+        if (pack !== undefined) {
+          yield pack;
+        }
       }
+    } catch (error) {
+      this.#place.giveUp(error);
     }
   }
 
   async get(key: ObjectKey): Promise<PackTail | undefined> {
-    const content = await readIfThere(this.#path(key));
+    const content = await this.#read(this.#path(key));
     return content === undefined || content.length < 8
       ? undefined
       : { objectSize: Number(content.readBigUInt64LE(0)), tail: content.subarray(8) };
@@ -75,7 +92,7 @@ export class FooterCache {
 
   /** A list of slots, as it is in the vault: these never change and never go. */
   async getList(key: ObjectKey): Promise<Uint8Array | undefined> {
-    return readIfThere(this.#path(key, 'lists'));
+    return this.#read(this.#path(key, 'lists'));
   }
 
   async putList(key: ObjectKey, object: Uint8Array): Promise<void> {
@@ -83,45 +100,64 @@ export class FooterCache {
   }
 
   async remove(key: ObjectKey): Promise<void> {
-    await rm(this.#path(key), { force: true });
+    await this.#place.use(undefined, async () => rm(this.#path(key), { force: true }));
   }
 
   /** True if the packs of the vault have to be listed, because some may not be here. */
   async needsListing(): Promise<boolean> {
-    const names = await readdir(this.#folder);
+    const none: string[] = [];
+    const names = await this.#place.use(none, async () => readdir(this.#folder));
     return !names.includes(LISTED) || names.some((name) => WRITING.test(name));
   }
 
   /** All packs were listed and their footers are here. */
   async markListed(): Promise<void> {
-    for (const name of await readdir(this.#folder)) {
-      if (WRITING.test(name) || name.endsWith('.tmp')) {
-        await rm(join(this.#folder, name), { force: true });
+    await this.#place.use(undefined, async () => {
+      for (const name of await readdir(this.#folder)) {
+        if (WRITING.test(name) || name.endsWith('.tmp')) {
+          await rm(join(this.#folder, name), { force: true });
+        }
       }
-    }
-    await writeFile(join(this.#folder, LISTED), '', { mode: PRIVATE_FILE_MODE });
+      await writeFile(join(this.#folder, LISTED), '', { mode: PRIVATE_FILE_MODE });
+    });
   }
 
   /** What is kept here is not what is there: packs have to be listed when the vault is opened next. */
   async markUnlisted(): Promise<void> {
-    await rm(join(this.#folder, LISTED), { force: true });
+    await this.#place.use(undefined, async () => rm(join(this.#folder, LISTED), { force: true }));
   }
 
   /** From now until the returned function was called, packs may be uploaded that are not here. */
   async markWriting(): Promise<() => Promise<void>> {
     const path = join(this.#folder, `writing.${randomBytes(8).toString('hex')}`);
-    await writeFile(path, '', { mode: PRIVATE_FILE_MODE });
-    return async () => rm(path, { force: true });
+    await this.#place.use(undefined, async () => writeFile(path, '', { mode: PRIVATE_FILE_MODE }));
+    // If the folder was given up meanwhile, the mark stays: what was uploaded is not here.
+    return async () => this.#place.use(undefined, async () => rm(path, { force: true }));
   }
 
   /** Sorted ids of most packs of those that have numbers. */
-  async openRuns(numbers: PackNumbers): Promise<IndexRuns> {
-    return IndexRuns.open(join(this.#folder, 'runs'), numbers, this.#clock.nowMs());
+  async openRuns(numbers: PackNumbers): Promise<IndexRuns | undefined> {
+    return this.#place.use(undefined, async () =>
+      IndexRuns.open(join(this.#folder, 'runs'), numbers, this.#clock.nowMs()),
+    );
+  }
+
+  /** Does something that needs the runs. @returns false if it could not be done, and why was told */
+  async useRuns(change: () => Promise<void>): Promise<boolean> {
+    return this.#place.use(false, async () => {
+      await change();
+      return true;
+    });
   }
 
   /** Which points the vault had when this machine looked last. */
   pointRecord(log: Log): PointRecord {
-    return new PointRecord(this.#folder, log);
+    return new PointRecord(this.#folder, log, this.#place);
+  }
+
+  /** What this machine has checked of the vault, and when. */
+  get ledger(): FolderProofLedger {
+    return new FolderProofLedger(this.#place);
   }
 
   #path(key: ObjectKey, part = 'footers'): string {
@@ -131,19 +167,35 @@ export class FooterCache {
   /** Not synced: what a power loss takes away is fetched again. */
   async #write(path: string, content: Uint8Array): Promise<void> {
     const temporary = join(this.#folder, `${randomBytes(8).toString('hex')}.tmp`);
-    await writeFile(temporary, content, { mode: PRIVATE_FILE_MODE });
-    await rename(temporary, path);
+    await this.#place.use(undefined, async () => {
+      try {
+        await writeFile(temporary, content, { mode: PRIVATE_FILE_MODE });
+        await rename(temporary, path);
+      } catch (error) {
+        await this.#removeAfter(temporary);
+        throw error;
+      }
+    });
   }
-}
 
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') {
-      return undefined;
+  /** What could not be written is not left in a folder that may be full, nor taken for all there is. */
+  async #removeAfter(temporary: string): Promise<void> {
+    for (const path of [temporary, join(this.#folder, LISTED)]) {
+      await rm(path, { force: true }).catch(() => undefined);
     }
-    throw error;
+  }
+
+  async #read(path: string): Promise<Buffer | undefined> {
+    return this.#place.use(undefined, async () => {
+      try {
+        return await readFile(path);
+      } catch (error) {
+        if (systemCode(error) === 'ENOENT') {
+          return undefined;
+        }
+        throw error;
+      }
+    });
   }
 }
 

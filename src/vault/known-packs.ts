@@ -23,9 +23,17 @@ export class KnownPacks {
 
   /** Numbers of the data packs, and whether they were listed. */
   async data(signal: AbortSignal): Promise<{ packs: number[]; listed: boolean }> {
-    const listed = (await this.#cache?.needsListing()) ?? true;
-    const packs = listed ? await this.#list(signal) : undefined;
-    return { packs: packs ?? (await this.#cached()), listed };
+    let cached = (await this.#needListing()) ? undefined : await this.#cached();
+    if (cached !== undefined && (await this.#needListing())) {
+      // The cache was given up before its end.
+      cached = undefined;
+    }
+    const listed = cached === undefined;
+    return { packs: cached ?? (await this.#list(signal)) ?? (await this.#cached()), listed };
+  }
+
+  async #needListing(): Promise<boolean> {
+    return (await this.#cache?.needsListing()) ?? true;
   }
 
   /** @returns undefined for a pack that is damaged, gone, or not for this machine to read */

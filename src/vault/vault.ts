@@ -153,7 +153,10 @@ export class Vault {
     const store = writableStore(plainStore, format, clock, secrets);
     const cache =
       options.cacheFolder &&
-      (await FooterCache.open(options.cacheFolder, format.vaultId, plainStore.identity));
+      (await FooterCache.open(options.cacheFolder, format.vaultId, {
+        place: plainStore.identity,
+        ...(options.log === undefined ? {} : { log: options.log }),
+      }));
     return new Vault({
       base: { store, ...secrets, numbers: new PackNumbers() },
       opened: new OpenedVault(store, { vaultId: keys.vaultId, name: format.name, formatKey }),

@@ -7,8 +7,10 @@ import { Holds } from '../../src/vault/collect/holds.ts';
 import type { ObjectStore } from '../../src/vault/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { DamagedSlots } from '../../src/vault/proof/damaged-slots.ts';
-import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
-import { openLedger, scrubVault } from '../../src/vault/proof/scrub-vault.ts';
+import { FolderProofLedger, MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
+import { scrubVault } from '../../src/vault/proof/scrub-vault.ts';
+import { folderOfVault } from '../../src/vault/footer-cache.ts';
+import { OptionalFolder } from '../../src/vault/optional-folder.ts';
 import { StoreLayer } from '../../src/vault/store-layer.ts';
 import {
   inventory,
@@ -201,7 +203,9 @@ async function noteDamage(store: ObjectStore, vaultsFolder?: string): Promise<vo
   const ledger =
     vaultsFolder === undefined
       ? new MemoryProofLedger()
-      : await openLedger(vaultsFolder, id, store.identity);
+      : new FolderProofLedger(
+          new OptionalFolder(folderOfVault(vaultsFolder, id, store.identity), new SilentLog()),
+        );
   await scrubVault(inside, { ledger, budget: {} }, { signal });
 }
 

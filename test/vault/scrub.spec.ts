@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { Clock } from '../../src/kernel/clock.ts';
+import { SilentLog } from '../../src/kernel/log.ts';
+import { OptionalFolder } from '../../src/vault/optional-folder.ts';
 import { FaultyObjectStore } from '../support/faulty-object-store.ts';
 import { seededBytes } from '../support/seeded-bytes.ts';
 import { backUp, createVault, signal } from '../support/vault-lab.ts';
@@ -16,6 +18,10 @@ import { FolderProofLedger, MemoryProofLedger } from '../../src/vault/proof/proo
 import { lastProven } from '../../src/vault/proof/last-proven.ts';
 import { pointPacks } from '../../src/vault/proof/point-packs.ts';
 import { scrub, scrubWithoutKey } from '../../src/vault/proof/scrub.ts';
+
+function ledgerIn(folder: string): FolderProofLedger {
+  return new FolderProofLedger(new OptionalFolder(folder, new SilentLog()));
+}
 
 class StandingClock extends Clock {
   timeMs = 1000;
@@ -270,8 +276,8 @@ describe('FolderProofLedger', () => {
         `d/${month}/01JZZZZZZZZZZZZZZZZZZZZZZZ.0.${'0'.repeat(32)}`;
       const proof = { bytes: 5, checkedAtMs: 9, depth: 'frames' } as const;
       const month = '202507';
-      await (await FolderProofLedger.open(folder)).record([{ ...proof, key: key(month) }], []);
-      const again = await FolderProofLedger.open(folder);
+      await ledgerIn(folder).record([{ ...proof, key: key(month) }], []);
+      const again = ledgerIn(folder);
       expect((await again.load()).get(key(month))).toEqual({ ...proof, key: key(month) });
 
       await again.record([], [key(month)]);

@@ -1,8 +1,7 @@
-import { join } from 'node:path';
 import { formatBytes } from '../../kernel/bytes.ts';
 import { type Spending } from '../../vault/budget/spending.ts';
 import { type ObjectStore } from '../../vault/object-store.ts';
-import { damagedPacks, openLedger } from '../../vault/proof/scrub-vault.ts';
+import { damagedPacks, ledgerOf } from '../../vault/proof/scrub-vault.ts';
 import { isAccessDamage, repairAccess } from '../../vault/repair/access-repair.ts';
 import { type ObjectRepair } from '../../vault/repair/object-repair.ts';
 import { repairVault as repair } from '../../vault/repair/repair.ts';
@@ -85,7 +84,7 @@ async function mend(
   options: RepairCommandOptions,
   { vault, copy, access, spending }: Opened,
 ): Promise<Outcome> {
-  const suspects = await suspectsOf(cli, vault);
+  const suspects = await damagedPacks(ledgerOf(vault.inside));
   using meter = cli.meter();
   const running = { signal: cli.signal, report: meter.report };
   const rules = {
@@ -103,13 +102,6 @@ async function mend(
   const report = await repair(vault.inside, { ...rules, dryRun: false }, running);
   const text = repairText(report, 'was', SCRUB);
   return withSpending({ document: { ...report, access }, text }, spending);
-}
-
-/** What earlier scrubs of this machine found. */
-async function suspectsOf(cli: Cli, vault: Vault): Promise<string[]> {
-  const folder = join(cli.environment.cacheFolder, 'vaults');
-  const place = vault.inside.base.store.identity;
-  return await damagedPacks(await openLedger(folder, vault.id, place));
 }
 
 function placeOfCopy(copy: string, options: RepairCommandOptions): Parameters<typeof openStore>[1] {

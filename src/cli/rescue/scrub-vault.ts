@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { vaultIdAt } from '../../vault/unlock.ts';
-import { type FolderProofLedger } from '../../vault/proof/proof-ledger.ts';
 import { type ScrubBudget } from '../../vault/proof/scrub-queue.ts';
 import {
-  openLedger,
+  ledgerOf,
+  ledgerWithoutKey,
   provenPoints,
   scrubFault,
   scrubVault as scrub,
@@ -15,6 +15,7 @@ import { parseBytes, parseShare } from '../amounts.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { damageText, scrubText } from '../vault-text/scrub-text.ts';
+import { TerminalLog } from '../terminal-log.ts';
 import { openSpending, withSpending } from './spending-options.ts';
 import { openStore, withVault, type VaultKey } from './vault-access.ts';
 
@@ -39,7 +40,7 @@ export async function scrubVault(cli: Cli, options: ScrubCommandOptions): Promis
   return await withVault(cli, options, async (vault, spending) => {
     const { inside } = vault;
     const { signal } = cli;
-    const ledger = await ledgerOf(cli, vault.id, inside.base.store.identity);
+    const ledger = ledgerOf(inside);
     using meter = cli.meter();
     const { depth } = options;
     const scrubbed = await scrub(
@@ -63,17 +64,18 @@ async function withoutKey(cli: Cli, options: ScrubCommandOptions): Promise<Outco
     opened.close(),
   );
   const vaultId = await vaultIdAt(store, cli.signal);
-  const ledger = await ledgerOf(cli, `${vaultId}-crc`, store.identity);
+  const { cacheFolder, terminal, clock } = cli.environment;
+  const log = new TerminalLog(terminal.errors);
+  const ledger = ledgerWithoutKey(
+    join(cacheFolder, 'vaults'),
+    { vaultId, place: store.identity },
+    log,
+  );
   using meter = cli.meter();
   const running = { signal: cli.signal, report: meter.report };
-  const { clock } = cli.environment;
   const report = await scrubWithoutKey(store, { ledger, clock, ...budgetOf(options) }, running);
   requireWhole(cli, { report, missing: 0 });
   return withSpending(outcome(cli, report, []), spending);
-}
-
-async function ledgerOf(cli: Cli, vaultId: string, place: string): Promise<FolderProofLedger> {
-  return await openLedger(join(cli.environment.cacheFolder, 'vaults'), vaultId, place);
 }
 
 function budgetOf({ budget, share, all }: ScrubCommandOptions): { budget?: ScrubBudget } {

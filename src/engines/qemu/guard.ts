@@ -4,7 +4,7 @@ import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { KiB } from '../../kernel/bytes.ts';
-import { plainEnvironment } from '../../kernel/command.ts';
+import { plainEnvironment, requireStart } from '../../kernel/command.ts';
 import { JsonLines } from './json-lines.ts';
 
 /** After this a guest is thawed, whatever the service is doing. */
@@ -114,7 +114,7 @@ export class Guard implements AsyncDisposable {
       cwd: '/',
       stdio: ['pipe', 'pipe', 'ignore'],
     });
-    await once(child, 'spawn');
+    await requireStart(child, process.execPath);
     const streams = { input: child.stdin, output: child.stdout };
     return new Guard(child, streams, {
       freezeMs: options.freezeMsMax ?? FREEZE_MS_MAX,

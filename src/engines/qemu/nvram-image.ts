@@ -1,9 +1,9 @@
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { imageGraph, type ImageLayer } from '../../formats/image-layer.ts';
 import { runCommand } from '../../kernel/command.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { mkdtemp, readFile, rm, stat } from '../../kernel/files.ts';
+import { readFile, rm, stat } from '../../kernel/files.ts';
+import { makeTemporaryFolder } from '../../kernel/temporary-folder.ts';
 import { frozenChain } from './disk-changes.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { NVRAM } from './vm-state.ts';
@@ -24,7 +24,7 @@ export async function frozenNvram(
   if (base === undefined) {
     return undefined;
   }
-  const folder = await mkdtemp(join(tmpdir(), 'hk-nvram-'));
+  const folder = await makeTemporaryFolder('hk-nvram-');
   try {
     const copy = join(folder, 'nvram.qcow2');
     const graph = imageGraph([base, ...rest]);

@@ -1,8 +1,7 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { plainEnvironment } from '../../kernel/command.ts';
+import { plainEnvironment, requireStart } from '../../kernel/command.ts';
 import { PRIVATE_FOLDER_MODE } from '../../kernel/durable-file.ts';
 import { Fault, isFault, systemCode } from '../../kernel/fault.ts';
 import { access, chmod, readFile, rm, writeFile } from '../../kernel/files.ts';
@@ -85,11 +84,7 @@ async function launchOnce(
   child.unref();
   serial.destroy();
   messages.destroy();
-  await once(child, 'spawn').catch((error: unknown) => {
-    throw systemCode(error) === 'ENOENT'
-      ? new Fault('command.missing', `${QEMU} is not installed.`, { file: QEMU }, { cause: error })
-      : error;
-  });
+  await requireStart(child, QEMU);
   const exited = new AbortController();
   child.once('exit', () => {
     exited.abort();

@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import type { Writable } from 'node:stream';
-import { plainEnvironment } from '../../kernel/command.ts';
+import { plainEnvironment, requireStart } from '../../kernel/command.ts';
 
 /** Bytes per read: small, because the log of a serial port comes a few characters at a time. */
 const READ_BYTES = 64;
@@ -37,6 +36,6 @@ export async function startRollingLog(path: string): Promise<Writable> {
     stdio: ['pipe', 'ignore', 'ignore'],
   });
   child.unref();
-  await once(child, 'spawn');
+  await requireStart(child, '/bin/sh');
   return child.stdin;
 }

@@ -8,6 +8,7 @@ import { makeFolders } from '../../kernel/folders.ts';
 import type { Log } from '../../kernel/log.ts';
 import { parsePointKey } from '../layout.ts';
 import type { ObjectKey } from '../object-store.ts';
+import { OptionalFolder } from '../optional-folder.ts';
 
 const PointKeys = z.array(z.string().refine((key) => parsePointKey(key)?.isSeal === false));
 const Remembered = z.object({
@@ -45,12 +46,14 @@ const READINGS_MAX = 5;
 export class PointRecord {
   readonly #folder: string;
   readonly #log: Log;
+  readonly #place: OptionalFolder;
   #read: readonly string[] = [];
 
   /** @param vaultFolder of the vault in the cache (`folderOfVault`) */
-  constructor(vaultFolder: string, log: Log) {
+  constructor(vaultFolder: string, log: Log, place = new OptionalFolder(vaultFolder, log)) {
     this.#folder = join(vaultFolder, 'points');
     this.#log = log;
+    this.#place = place;
   }
 
   async read(): Promise<Remembered> {
@@ -106,21 +109,15 @@ export class PointRecord {
     });
     const name = `${randomBytes(8).toString('hex')}.json`;
     const path = join(this.#folder, name);
-    try {
+    return this.#place.use(false, async () => {
       await makeFolders(this.#folder);
       await writeDurably(path, `${digest(body)}\n${body}`);
       for (const old of this.#read) {
         await rm(join(this.#folder, old), { force: true });
       }
-    } catch (error) {
-      if (systemCode(error) === undefined) {
-        throw error;
-      }
-      this.#log.warn('vault.point-record-not-kept', { folder: this.#folder, error });
-      return false;
-    }
-    this.#read = [name];
-    return true;
+      this.#read = [name];
+      return true;
+    });
   }
 
   /** @returns undefined if it is damaged; `replaced` if another process has just written a newer one */

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { systemCode } from '../../kernel/fault.ts';
+import { systemCode, SystemFault } from '../../kernel/fault.ts';
 import { readdir, rm, stat } from '../../kernel/files.ts';
 import { makeFolders } from '../../kernel/folders.ts';
 import type { PackName } from '../layout.ts';
@@ -12,7 +12,7 @@ import { openRun, removeRun, RunReader, type OpenedRun, type RunMemory } from '.
 import type { RunDraft } from './run-draft.ts';
 import { RUN_PACK_BYTES } from './run-format.ts';
 import type { RecordSource, WrittenRun } from './run-writer.ts';
-import type { RunOrder } from './run-writer.worker.ts';
+import type { RunAnswer, RunOrder } from './run-writer.worker.ts';
 import { Spiller } from './spill.ts';
 
 const ARENA_BYTES = 32 * 1024 * 1024;
@@ -81,17 +81,24 @@ export class IndexRuns {
 
   /** Makes a run of the draft. From now on it covers the draft's packs. */
   async add({ spiller, packs }: RunDraft): Promise<void> {
+    try {
+      await this.#write({ spiller, packs });
+    } finally {
+      spiller.remove();
+    }
+    this.#mergeLater();
+  }
+
+  async #write({ spiller, packs }: RunDraft): Promise<void> {
     spiller.flush();
     const names = [...packs.keys()].map((pack) => this.#numbers.name(pack));
     const numbers = Int32Array.from(names.keys());
     const sources = spiller.spills.map((spill) => ({ ...spill, packs: numbers }));
     const { name } = await writeInThread({ folder: this.#folder, packs: names, sources });
-    spiller.remove();
     const run = await openRun(this.#folder, name);
     if (run !== undefined) {
       await this.#adopt(run);
     }
-    this.#mergeLater();
   }
 
   /** Waits for a merge that is under way. */
@@ -223,6 +230,10 @@ async function writeInThread(order: RunOrder): Promise<WrittenRun> {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const url = new URL(`./run-writer.worker.${extension}`, import.meta.url);
   const worker = new Worker(url, { workerData: order });
-  const [written] = (await once(worker, 'message')) as [WrittenRun];
-  return written;
+  const [answer] = (await once(worker, 'message')) as [RunAnswer];
+  if ('refused' in answer) {
+    const { code, message, system } = answer.refused;
+    throw new SystemFault(code, message, { path: order.folder, system }, undefined);
+  }
+  return answer.written;
 }

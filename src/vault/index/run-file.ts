@@ -156,8 +156,8 @@ export class RunReader {
       const count = readSync(this.#file, this.#room, 0, length, first * RECORD_BYTES);
       return this.#room.subarray(0, count - (count % RECORD_BYTES));
     } catch (error) {
-      if (systemCode(error) === 'ENOENT') {
-        // Another process merged it into a larger one: what was in it counts as not found.
+      if (systemCode(error) !== undefined) {
+        // Another process merged it into a larger one, or it cannot be read: what was in it counts as not found.
         return this.#room.subarray(0, 0);
       }
       throw error;

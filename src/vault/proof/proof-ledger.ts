@@ -2,10 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
+import { systemCode } from '../../kernel/fault.ts';
 import { readdir, readFile, rename, rm, writeFile } from '../../kernel/files.ts';
 import { makeFolders } from '../../kernel/folders.ts';
 import { parsePackKey, PREFIXES } from '../layout.ts';
 import type { ObjectKey } from '../object-store.ts';
+import type { OptionalFolder } from '../optional-folder.ts';
 
 /** How a pack was checked: its checksums, each frame with the key, or also the id of each chunk. */
 export const PROOF_DEPTHS = ['crc', 'frames', 'ids'] as const;
@@ -36,37 +38,54 @@ export abstract class ProofLedger {
 
 const SHARD = /^[dm]-\d{6}\.json$/;
 
-/** One file per month of packs, so that a step of a scrub rewrites little. */
+/**
+ * One file per month of packs, so that a step of a scrub rewrites little. Once its folder is given up, it lasts as
+ * long as the process.
+ */
 export class FolderProofLedger extends ProofLedger {
+  readonly #place: OptionalFolder;
   readonly #folder: string;
+  #memory: MemoryProofLedger | undefined;
 
-  private constructor(folder: string) {
+  /** @param vaultPlace of the vault in the cache, where footers are kept too (`folderOfVault`) */
+  constructor(vaultPlace: OptionalFolder) {
     super();
-    this.#folder = folder;
-  }
-
-  /** @param vaultFolder of the vault in the cache, where footers are kept too (`folderOfVault`) */
-  static async open(vaultFolder: string): Promise<FolderProofLedger> {
-    const folder = join(vaultFolder, 'proofs');
-    await makeFolders(folder);
-    return new FolderProofLedger(folder);
+    this.#place = vaultPlace;
+    this.#folder = join(vaultPlace.path, 'proofs');
   }
 
   override async load(): Promise<Map<ObjectKey, PackProof>> {
+    return this.#memory === undefined ? new Map(await this.#load()) : this.#memory.load();
+  }
+
+  override async record(proofs: readonly PackProof[], gone: readonly ObjectKey[]): Promise<void> {
+    const isKept = await this.#place.use(false, async () => {
+      await makeFolders(this.#folder);
+      await this.#record(proofs, gone);
+      return true;
+    });
+    if (!isKept) {
+      if (this.#memory === undefined) {
+        this.#memory = new MemoryProofLedger();
+        await this.#memory.record([...(await this.#load()).values()], []);
+      }
+      await this.#memory.record(proofs, gone);
+    }
+  }
+
+  async #load(): Promise<Map<ObjectKey, PackProof>> {
     const proofs = new Map<ObjectKey, PackProof>();
-    for (const name of await readdir(this.#folder)) {
+    for (const name of await this.#names()) {
       if (SHARD.test(name)) {
         for (const proof of await this.#read(name)) {
           proofs.set(proof.key, proof);
         }
-      } else if (name.endsWith('.tmp')) {
-        await rm(join(this.#folder, name), { force: true });
       }
     }
     return proofs;
   }
 
-  override async record(proofs: readonly PackProof[], gone: readonly ObjectKey[]): Promise<void> {
+  async #record(proofs: readonly PackProof[], gone: readonly ObjectKey[]): Promise<void> {
     const shards = new Set([...proofs.map(({ key }) => shardOf(key)), ...gone.map(shardOf)]);
     for (const shard of shards) {
       const known = new Map((await this.#read(shard)).map((proof) => [proof.key, proof]));
@@ -82,6 +101,17 @@ export class FolderProofLedger extends ProofLedger {
     }
   }
 
+  async #names(): Promise<string[]> {
+    try {
+      return await readdir(this.#folder);
+    } catch (error) {
+      if (systemCode(error) === undefined) {
+        throw error;
+      }
+      return [];
+    }
+  }
+
   /** A shard that cannot be read is as good as none: its packs are checked again. */
   async #read(shard: string): Promise<PackProof[]> {
     try {
@@ -94,9 +124,14 @@ export class FolderProofLedger extends ProofLedger {
 
   async #write(shard: string, proofs: readonly PackProof[]): Promise<void> {
     const temporary = join(this.#folder, `${randomBytes(8).toString('hex')}.tmp`);
-    await writeFile(temporary, JSON.stringify(proofs), { mode: PRIVATE_FILE_MODE });
-    // Not synced: what a power loss takes away is checked again.
-    await rename(temporary, join(this.#folder, shard));
+    try {
+      await writeFile(temporary, JSON.stringify(proofs), { mode: PRIVATE_FILE_MODE });
+      // Not synced: what a power loss takes away is checked again.
+      await rename(temporary, join(this.#folder, shard));
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => undefined);
+      throw error;
+    }
   }
 }
 

@@ -1,5 +1,7 @@
 import { Fault, isFault } from '../../kernel/fault.ts';
+import type { Log } from '../../kernel/log.ts';
 import { folderOfVault } from '../footer-cache.ts';
+import { OptionalFolder } from '../optional-folder.ts';
 import type { RecoveryPoint } from '../recovery-point.ts';
 import { findSuspects } from '../repair/suspects.ts';
 import { SlotSet } from '../slot-set.ts';
@@ -7,7 +9,7 @@ import type { VaultInside } from '../vault.ts';
 import type { Running } from '../vault-options.ts';
 import { DamagedSlots } from './damaged-slots.ts';
 import { lastProven, type LastProven } from './last-proven.ts';
-import { FolderProofLedger, type ProofLedger } from './proof-ledger.ts';
+import { FolderProofLedger, MemoryProofLedger, type ProofLedger } from './proof-ledger.ts';
 import { scrub, type ScrubOptions, type ScrubReport } from './scrub.ts';
 
 /** What a scrub found, with the packs that points need and that are gone. */
@@ -18,13 +20,22 @@ export interface VaultScrub {
 
 export type PointProven = LastProven & { readonly pointId: string; readonly vmName: string };
 
-/** Where a machine keeps what it has proven of a vault. @param vaultsFolder of all vaults in its cache */
-export async function openLedger(
+/** Where this machine keeps what it has proven of an open vault. */
+export function ledgerOf({ cache }: Pick<VaultInside, 'cache'>): ProofLedger {
+  return cache?.ledger ?? new MemoryProofLedger();
+}
+
+/**
+ * Where a machine keeps what it has proven of a vault that it cannot open.
+ * @param vaultsFolder of all vaults in its cache
+ */
+export function ledgerWithoutKey(
   vaultsFolder: string,
-  vaultId: string,
-  place: string,
-): Promise<FolderProofLedger> {
-  return FolderProofLedger.open(folderOfVault(vaultsFolder, vaultId, place));
+  { vaultId, place }: { readonly vaultId: string; readonly place: string },
+  log: Log,
+): FolderProofLedger {
+  const folder = folderOfVault(vaultsFolder, `${vaultId}-crc`, place);
+  return new FolderProofLedger(new OptionalFolder(folder, log));
 }
 
 /** Looks for packs that are gone, then reads a share of the vault. What is lost is written down in the vault. */

@@ -404,7 +404,7 @@ describe('QemuEngine', () => {
     await engine.add(lab.definition, signal);
     await engine.start(lab.vm, signal);
 
-    await expect(engine.freeze(lab.vm, job(), signal)).rejects.toMatchObject({ code: 'EEXIST' });
+    await expect(engine.freeze(lab.vm, job(), signal)).rejects.toMatchObject({ system: 'EEXIST' });
     await using frozen = await engine.freeze(lab.vm, job(), signal);
 
     expect(frozen.disks).toHaveLength(2);

@@ -35,7 +35,7 @@ export class IndexLab {
   static async at(place: IndexPlace, entriesMax?: number): Promise<IndexLab> {
     const { store, keys, cacheFolder } = place;
     const vaultId = keys.vaultId.toString('hex');
-    const cache = await FooterCache.open(cacheFolder, vaultId, store.identity);
+    const cache = await FooterCache.open(cacheFolder, vaultId, { place: store.identity });
     return new IndexLab(place, cache, entriesMax);
   }
 
