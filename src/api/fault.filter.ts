@@ -4,15 +4,16 @@ import { isAbort, isFault, type FaultKind } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { sendProblem } from './problem-response.ts';
 
+/** 5xx is for what the service itself lacks at the moment: never for what was named or found. */
 const STATUS: Readonly<Record<FaultKind, number>> = {
   invalid: 400,
   denied: 403,
   'not-found': 404,
   conflict: 409,
   exhausted: 507,
-  unsupported: 501,
+  unsupported: 422,
   unavailable: 503,
-  integrity: 500,
+  integrity: 422,
 };
 
 /** A database or a store that restarts is back within seconds. */

@@ -1,39 +1,32 @@
-import { Fault, systemCode } from '../kernel/fault.ts';
+import { Fault, systemCode, SystemFault } from '../kernel/fault.ts';
 
-const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const ABSENT = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
 
-/** The fault for an error of the file system; anything else passes through. */
-function fileFault(path: string, error: unknown): unknown {
+/** What is said of an image where it is more than what is said of any file. */
+function imageFault(path: string, error: unknown): unknown {
   const code = systemCode(error);
-  if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) {
+  if (!(error instanceof SystemFault) || code === undefined) {
     return error;
   }
   const context = { path, code };
-  if (FULL.has(code)) {
-    return new Fault(
-      'host.disk-full',
-      `No space left for ${path}. Free some space and repeat.`,
-      context,
-      { cause: error },
-    );
-  }
   if (ABSENT.has(code)) {
     return new Fault('formats.image-missing', `There is no ${path}. Check the name.`, context, {
       cause: error,
     });
   }
-  return new Fault(
-    'formats.io-failed',
-    `The system refuses to read or write ${path} (${code}). Check the disk and the rights of the file.`,
-    context,
-    { cause: error },
-  );
+  return error.code === 'file.failed'
+    ? new Fault(
+        'formats.io-failed',
+        `The system cannot read or write ${path} (${code}). Check the disk and the log of the kernel.`,
+        context,
+        { cause: error },
+      )
+    : error;
 }
 
 /** Runs an operation on a file; its errors come out as faults. */
 export async function onFile<Result>(path: string, run: Promise<Result>): Promise<Result> {
   return run.catch((error: unknown) => {
-    throw fileFault(path, error);
+    throw imageFault(path, error);
   });
 }

@@ -7,6 +7,7 @@ import type {
   VmSummary,
   StopOptions,
 } from '../engines/engine.ts';
+import { wholeSectors } from '../disk/sectors.ts';
 import { Fault } from '../kernel/fault.ts';
 import { checkedDefinition } from '../vm/checked-definition.ts';
 import type { FirmwareDefinition, VmDefinition } from '../vm/definition.ts';
@@ -130,14 +131,15 @@ export class InventoryService {
 
   private async sizeOf(disk: NewDisk, signal: AbortSignal): Promise<number> {
     const measured = await this.measureImage(disk, signal);
-    if (disk.sizeBytes !== undefined && disk.sizeBytes !== measured) {
+    if (disk.sizeBytes !== undefined && wholeSectors(disk.sizeBytes) !== wholeSectors(measured)) {
       throw new Fault(
         'vm.disk-size-differs',
         `The disk ${disk.name} is described with ${String(disk.sizeBytes)} bytes, its image has ${String(measured)}; leave the size out or correct it.`,
         { disk: disk.name, imageBytes: measured },
       );
     }
-    return measured;
+    // The engine says what is wrong with an image that is no whole sectors.
+    return wholeSectors(measured);
   }
 }
 

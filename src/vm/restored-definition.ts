@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Fault } from '../kernel/fault.ts';
+import { wholeSectors } from '../disk/sectors.ts';
 import { checkedDefinition, definitionProblems } from './checked-definition.ts';
 import { VmDefinition, type DiskDefinition, type FirmwareDefinition } from './definition.ts';
 
@@ -57,7 +58,7 @@ function restoredDisk(disk: DiskDefinition, place: RestoredPlace): DiskDefinitio
     return [];
   }
   const id = place.newIdentity ? randomUUID() : disk.id;
-  return [{ ...disk, id, path, format: place.format }];
+  return [{ ...disk, id, path, format: place.format, sizeBytes: wholeSectors(disk.sizeBytes) }];
 }
 
 function restoredFirmware(stored: FirmwareDefinition, place: RestoredPlace): FirmwareDefinition {

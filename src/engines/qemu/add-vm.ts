@@ -1,4 +1,5 @@
 import { basename, dirname, join } from 'node:path';
+import { wholeSectors } from '../../disk/sectors.ts';
 import { imageFacts } from '../../formats/qemu-img.ts';
 import { PRIVATE_FOLDER_MODE, syncFolder, writeDurably } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
@@ -194,6 +195,11 @@ export async function assertUsable(image: Image, signal: AbortSignal): Promise<v
     if (why !== undefined) {
       throw refuse(why);
     }
+  }
+  if (format === 'raw' && found.size !== wholeSectors(found.size)) {
+    throw refuse(
+      `its ${found.size} bytes are no whole sectors of 512. Add zeros to its end with "truncate -s ${wholeSectors(found.size)} ${path}" and leave the size out or correct it`,
+    );
   }
   const { virtualSize, backingFile } = await imageFacts({ path, format }, signal);
   if (backingFile !== undefined) {

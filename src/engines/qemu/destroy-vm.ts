@@ -1,12 +1,15 @@
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { syncFolder } from '../../kernel/durable-file.ts';
-import { rm } from '../../kernel/files.ts';
+import { lstat, readFile, rm } from '../../kernel/files.ts';
+import { VmDefinition } from '../../vm/definition.ts';
 import { imagesOf } from './add-vm.ts';
 import type { EngineParts } from './engine-parts.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { assertOursToKill } from './ownership.ts';
 import { killQemu, removeRunFolder } from './qemu-process.ts';
 import { removeMarkers } from './unmerged.ts';
+
+const DEFINITION_BYTES_MAX = 1024 * 1024;
 
 /** Powers off and removes everything. Cut off anywhere, the VM is still known and can be destroyed again. */
 export async function destroyVm(
@@ -24,9 +27,37 @@ export async function destroyVm(
   for (const path of new Set([...state.leftovers, ...layers.toReversed(), ...images])) {
     await rm(path, { force: true });
   }
+  await removeDefinitions(definition);
   await removeMarkers(parts, vm);
   await removeRunFolder(paths);
   await rm(paths.folder, { recursive: true, force: true });
   await syncFolder(dirname(paths.folder));
   parts.log.info('engine.vm-destroyed', { vmId: definition.id });
+}
+
+/** The file that a restore wrote beside the images: left there, it would keep the next one out. */
+async function removeDefinitions(definition: VmDefinition): Promise<void> {
+  const images = imagesOf(definition).map(({ path }) => path);
+  for (const folder of new Set(images.map((path) => dirname(path)))) {
+    const path = join(folder, `${definition.name}.json`);
+    if (await isDefinitionOf(path, definition)) {
+      await rm(path, { force: true });
+    }
+  }
+}
+
+/** Only a file of that VM and of no image but those that go with it. */
+async function isDefinitionOf(path: string, { id, disks }: VmDefinition): Promise<boolean> {
+  try {
+    const facts = await lstat(path);
+    if (!facts.isFile() || facts.size > DEFINITION_BYTES_MAX) {
+      return false;
+    }
+    const found = VmDefinition.safeParse(JSON.parse(await readFile(path, 'utf8'))).data;
+    const paths = new Set(disks.map((disk) => disk.path));
+    return found?.id === id && found.disks.every((disk) => paths.has(disk.path));
+  } catch {
+    // Absent, not readable or no definition: not ours to remove.
+    return false;
+  }
 }

@@ -26,7 +26,6 @@ describe('parseLocation', () => {
   it('takes everything without a scheme for a folder', () => {
     expect(parseLocation('/srv/../srv/vault/')).toEqual({ folder: '/srv/vault' });
     expect(parseLocation('vault')).toEqual({ folder: join(process.cwd(), 'vault') });
-    expect(parseLocation('s3:/vault')).toEqual({ folder: join(process.cwd(), 's3:/vault') });
   });
 
   it.each([
@@ -81,6 +80,40 @@ describe('openObjectStore', () => {
     const store = await openObjectStore('s3://vault/prefix', options, signal);
 
     expect(store.location).toBe('s3://vault/prefix/');
+    await store.close();
+  });
+
+  it.each([
+    ['s3:bkt/hk', /s3:\/\/bucket\/prefix/],
+    ['S3://bkt/hk', /s3:\/\/bucket\/prefix/],
+    ['s3://bkt//hk', /two slashes/],
+  ])('says how %s is written', async (location, words) => {
+    await expect(openObjectStore(location, {}, signal)).rejects.toMatchObject({
+      code: 'store.invalid-location',
+      message: expect.stringMatching(words) as string,
+    });
+  });
+
+  it.each([
+    ['localhost:9411', /http:\/\/HOST:PORT/],
+    ['127.0.0.1:9411', /http:\/\/HOST:PORT/],
+    ['ftp://host', /http:\/\/HOST:PORT/],
+    ['', /http:\/\/HOST:PORT/],
+    ['http://host:9000/bkt', /Write http:\/\/host:9000;/],
+    ['http://me:secret@host', /Write http:\/\/host;/],
+  ])('says at once that %s is no endpoint', async (endpoint, words) => {
+    const opening = openObjectStore('s3://bkt/hk', { endpoint }, signal);
+    await expect(opening).rejects.toMatchObject({
+      code: 'store.invalid-location',
+      message: expect.stringMatching(words) as string,
+    });
+    await expect(opening).rejects.toMatchObject({
+      message: expect.not.stringContaining('secret') as string,
+    });
+  });
+
+  it('takes an endpoint with a slash at its end', async () => {
+    const store = await openObjectStore('s3://bkt', { endpoint: 'http://127.0.0.1:1/' }, signal);
     await store.close();
   });
 });

@@ -57,6 +57,7 @@ export async function openObjectStore(
 ): Promise<ObjectStore> {
   signal.throwIfAborted();
   const where = parseLocation(location);
+  checkEndpoint(options.endpoint);
   const { meter = (store: ObjectStore) => store, retry } = options;
   if ('s3' in where) {
     return new RetryingObjectStore(meter(await openS3(where.s3, options)), retry);
@@ -84,10 +85,16 @@ export function parseLocation(location: string): Location {
     if (!BUCKET.test(bucket)) {
       throw invalid(location, 'names no valid bucket; write s3://bucket/prefix');
     }
+    if (rest.slice(0, -1).includes('')) {
+      throw invalid(location, 'has two slashes in a row; write s3://bucket/prefix');
+    }
     if (prefix !== '' && !isObjectKey(prefix)) {
       throw invalid(location, 'has a prefix with other characters than A-Z a-z 0-9 . _ - and /');
     }
     return { s3: { bucket, prefix: prefix === '' ? '' : `${prefix}/` } };
+  }
+  if (/^s3:/i.test(location)) {
+    throw invalid(location, 'is written in another way than s3://bucket/prefix');
   }
   if (location === '' || location.includes('\0') || SCHEME.test(location)) {
     throw invalid(location, 'is neither a folder nor s3://bucket/prefix');
@@ -95,9 +102,34 @@ export function parseLocation(location: string): Location {
   return { folder: resolve(location) };
 }
 
+/** @throws Fault `store.invalid-location` */
+export function checkEndpoint(endpoint: string | undefined): void {
+  if (endpoint === undefined) {
+    return;
+  }
+  const url = URL.parse(endpoint);
+  const shown = JSON.stringify(withoutPassword(endpoint));
+  if (url === null || !['http:', 'https:'].includes(url.protocol)) {
+    throw new Fault(
+      'store.invalid-location',
+      `The endpoint ${shown} is no address. Write http://HOST:PORT or https://HOST:PORT.`,
+    );
+  }
+  if (url.pathname !== '/' || url.search !== '' || url.username !== '' || url.password !== '') {
+    throw new Fault(
+      'store.invalid-location',
+      `The endpoint ${shown} has more in it than the server. Write ${url.origin}; the bucket belongs in the location, as s3://BUCKET/PREFIX, and keys in the profile.`,
+    );
+  }
+}
+
+/** A URL may carry a password. */
+function withoutPassword(text: string): string {
+  return text.replace(/\/\/[^/@]*@/, '//…@');
+}
+
 function invalid(location: string, what: string): Fault {
-  // A URL may carry a password.
-  const shown = location.replace(/\/\/[^/@]*@/, '//…@');
+  const shown = withoutPassword(location);
   return new Fault('store.invalid-location', `The location ${JSON.stringify(shown)} ${what}.`, {
     location: shown,
   });

@@ -200,6 +200,25 @@ describe('the service', () => {
     expect(vms[1]?.definition.nics[0]?.mac).not.toBe(vm.definition.nics[0]?.mac);
   });
 
+  it('answers an image that is none as the mistake of who named it', async () => {
+    const text = join(folder, 'text.qcow2');
+    await writeFile(text, 'hello');
+    const answers = [];
+    for (const path of [
+      text,
+      folder,
+      join(text, 'below'),
+      join(folder, 'x'.repeat(300)),
+      '/a\0b',
+    ]) {
+      const disks = [{ name: 'system', path, format: 'qcow2' }];
+      const { status } = await service.post('/vms', { name: 'odd', disks });
+      answers.push(status);
+    }
+
+    expect(answers).toEqual([422, 422, 404, 400, 400]);
+  });
+
   it('brings a destroyed VM back as itself, and its next backup follows the old points', async () => {
     await createVault();
     const vm = await addVm();
