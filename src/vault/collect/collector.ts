@@ -83,8 +83,9 @@ class Collection {
 
   async run(): Promise<CollectReport> {
     const { signal } = this.#running;
-    const { abandonedMs } = this.#rules;
-    const givenUpPoints = await giveUpAbandoned(this.#parts, this.#roots, abandonedMs, signal);
+    const { knownPoints = [] } = this.#options;
+    const options = { abandonedMs: this.#rules.abandonedMs, knownPoints };
+    const givenUpPoints = await giveUpAbandoned(this.#parts, this.#roots, options, signal);
     const packs = await listPacks(this.#parts.base.store, signal);
     await this.#record.step('listed');
     await this.#lists.read(signal);
