@@ -94,7 +94,7 @@ export class Vault {
     this.#parts = parts;
     this.#packs = new Packs(base, cache);
     this.#nodes = new MapNodes(base, this.#packs);
-    this.#presence = new PackPresence(this.#packs);
+    this.#presence = new PackPresence(this.#packs, parts.clock);
     this.#points = new PointStore(base, log, parts.opened);
     this.#excluded = new ExcludedSlots(base, log, cache);
     this.#index = new DedupIndex(base, this.#packs, cache, parts.indexEntries);

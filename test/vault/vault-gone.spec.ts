@@ -3,11 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ChangeSet } from '../../src/disk/change-set.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { SystemClock } from '../../src/kernel/clock.ts';
 import { revivePoint } from '../../src/vault/collect/reviving.ts';
-import { numberedKey, packKey } from '../../src/vault/layout.ts';
+import { numberedKey, packKey, parsePackKey } from '../../src/vault/layout.ts';
 import type { ObjectStore } from '../../src/vault/object-store.ts';
 import { DirectoryObjectStore } from '../../src/vault/object-stores/directory.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { Packs } from '../../src/vault/packs.ts';
+import { PackPresence } from '../../src/vault/presence/pack-presence.ts';
 import { newUlid } from '../../src/vault/ulid.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import { FaultyObjectStore } from '../support/faulty-object-store.ts';
@@ -15,12 +18,21 @@ import { seededBytes } from '../support/seeded-bytes.ts';
 import { seededNumbers } from '../support/seeded-numbers.ts';
 import { backUp, createVault, openVault, signal, VM } from '../support/vault-lab.ts';
 
+const DAY_MS = 86_400_000;
 const LEAF_BYTES = 64 * 1024 * 1024;
 const NOTHING: ChangeSet = { method: 'changed-extents', extents: [] };
 const changed = (offset: number, length: number): ChangeSet => ({
   method: 'changed-extents',
   extents: [{ offset, length, content: 'data' }],
 });
+
+class MovedClock extends SystemClock {
+  movedMs = 0;
+
+  override monotonicMs(): number {
+    return super.monotonicMs() + this.movedMs;
+  }
+}
 
 /** Three leaves with packs of their own. */
 function threeLeaves(): MemoryDisk {
@@ -41,10 +53,10 @@ async function removeAll(store: ObjectStore, keys: readonly string[]): Promise<v
   }
 }
 
-/** More packs than one answer to a LIST has, of which none is anybody's. */
-async function crowd(store: ObjectStore): Promise<void> {
+/** More packs than are listed each time, of which none is anybody's. */
+async function crowd(store: ObjectStore, packs = 8001): Promise<void> {
   for (const kind of ['data', 'metadata'] as const) {
-    for (let count = 0; count < 1001; count++) {
+    for (let count = 0; count < packs; count++) {
       const rand = count.toString(16).padStart(32, '0');
       const name = { kind, ulid: newUlid(1_000_000_000_000), generation: 0, rand };
       await store.put(packKey(name), Buffer.from('x'), signal);
@@ -262,6 +274,32 @@ describe('packs that are gone', () => {
       await vault.close();
     },
   );
+
+  it.each([
+    ['a vault of eight LISTs, by the next backup', 7000, 0],
+    ['a larger vault, by a backup of the day after', 8001, DAY_MS],
+  ])('are noticed whoever needs them in %s', async (_which, packs, laterMs) => {
+    const store = new MemoryObjectStore();
+    const clock = new MovedClock();
+    const { vault } = await createVault(store);
+    await crowd(store, packs);
+    const { base } = vault.inside;
+    const keys = await keysOf(store, 'd/');
+    const others = keys.flatMap((key) => {
+      const name = parsePackKey(key);
+      return name === undefined ? [] : [base.numbers.of(name)];
+    });
+    const presence = new PackPresence(new Packs(base), clock);
+    const asked = { kind: 'data', needed: new Set<number>(), others } as const;
+    expect(await presence.missing(asked, signal)).toEqual(new Set());
+    // A sample of them would hardly meet it.
+    await store.remove(keys[3000] ?? '', signal);
+
+    clock.movedMs = laterMs;
+
+    expect(await presence.missing(asked, signal)).toEqual(new Set([others[3000]]));
+    await vault.close();
+  });
 
   it('cost requests that do not follow the size of the vault', async () => {
     const store = new FaultyObjectStore(new MemoryObjectStore());

@@ -1,3 +1,4 @@
+import type { Clock } from '../../kernel/clock.ts';
 import { Fault, isFault } from '../../kernel/fault.ts';
 import { fittingNotes } from '../fitting-notes.ts';
 import { MapNodes } from '../map-tree.ts';
@@ -46,7 +47,7 @@ export async function revivePoint(
   const lists = new CondemnedLists(base);
   await lists.read(signal);
   requireSpared(packs, document, slots, lists.slots);
-  await requirePacks(packs, document, slots.keys(), signal);
+  await requirePacks({ packs, clock }, document, slots.keys(), signal);
   await options.onStep?.('checked');
   const revived: PointDocument = {
     ...withoutParent(document),
@@ -112,13 +113,13 @@ async function slotsOf(
 
 /** By listing: footers that are kept here prove nothing. */
 async function requirePacks(
-  packs: Packs,
+  { packs, clock }: { readonly packs: Packs; readonly clock: Clock },
   document: PointDocument,
   wanted: Iterable<number>,
   signal: AbortSignal,
 ): Promise<void> {
   const { numbers } = packs.base;
-  const presence = new PackPresence(packs);
+  const presence = new PackPresence(packs, clock);
   const byKind = Map.groupBy(wanted, (pack) => numbers.name(pack).kind);
   for (const [kind, some] of byKind) {
     const [gone] = await presence.missing({ kind, needed: new Set(some), others: [] }, signal);

@@ -1,12 +1,17 @@
 import { randomInt } from 'node:crypto';
+import type { Clock } from '../../kernel/clock.ts';
 import { isFault } from '../../kernel/fault.ts';
 import { packKey, parsePackKey, PREFIXES, type PackKind } from '../layout.ts';
 import type { Packs } from '../packs.ts';
 import { Parallel } from '../parallel.ts';
 import type { Ulid } from '../ulid.ts';
 
-/** Keys in one answer to a LIST: up to here all packs are listed, which costs one request. */
+/** Keys in one answer to a LIST. */
 const LISTED_AT_ONCE = 1000;
+/** Up to here all packs are listed each time, which costs at most 8 requests: about 500 GiB. */
+const LISTED_ALWAYS = 8 * LISTED_AT_ONCE;
+/** However many there are, after this time all are listed again. */
+const LISTED_AGAIN_MS = 24 * 3_600_000;
 /** So many packs are asked for one by one before it is worth to list thousands. */
 const SINGLES_MAX = 32;
 const SAMPLE = 4;
@@ -26,17 +31,22 @@ type IsThere = (ulid: Ulid) => Promise<boolean>;
 
 /**
  * Whether packs are in the store, past all caches. Small vaults are listed whole; of large ones what is
- * asked for costs requests, and not the size of the vault.
+ * asked for costs requests, and not the size of the vault, but for one whole listing a day while it is open.
  */
 export class PackPresence {
   readonly #packs: Packs;
-  /** Kinds of which there are more than one LIST shows. */
+  /** Kinds of which there are too many to list them each time. */
   readonly #large = new Set<PackKind>();
+  readonly #clock: Clock;
+  readonly #openedAtMs: number;
+  readonly #listedAtMs = new Map<PackKind, number>();
   /** Until it turns out otherwise: machines may be allowed to list packs and not to read them. */
   #mayRead = true;
 
-  constructor(packs: Packs) {
+  constructor(packs: Packs, clock: Clock) {
     this.#packs = packs;
+    this.#clock = clock;
+    this.#openedAtMs = clock.monotonicMs();
   }
 
   /**
@@ -75,14 +85,16 @@ export class PackPresence {
     signal: AbortSignal,
   ): Promise<ReadonlySet<Ulid> | undefined> {
     if (!this.#large.has(kind)) {
-      const all = await this.#list(kind, LISTED_AT_ONCE, signal);
+      const all = await this.#list(kind, LISTED_ALWAYS, signal);
       if (all !== undefined) {
         return all;
       }
       this.#large.add(kind);
     }
     const pages = (needed.size + others.length) / LISTED_AT_ONCE;
-    return needed.size > Math.max(SINGLES_MAX, pages)
+    const listedAtMs = this.#listedAtMs.get(kind) ?? this.#openedAtMs;
+    const isDue = this.#clock.monotonicMs() - listedAtMs >= LISTED_AGAIN_MS;
+    return isDue || needed.size > Math.max(SINGLES_MAX, pages)
       ? this.#list(kind, Infinity, signal)
       : undefined;
   }
@@ -93,6 +105,7 @@ export class PackPresence {
     objectsMax: number,
     signal: AbortSignal,
   ): Promise<Set<Ulid> | undefined> {
+    const startMs = this.#clock.monotonicMs();
     const found = new Set<Ulid>();
     let objects = 0;
     for await (const { key } of this.#packs.base.store.list(PREFIXES[kind], signal)) {
@@ -105,6 +118,7 @@ export class PackPresence {
         found.add(name.ulid);
       }
     }
+    this.#listedAtMs.set(kind, startMs);
     return found;
   }
 
