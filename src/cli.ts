@@ -109,6 +109,8 @@ async function main(): Promise<void> {
       readPassphrase,
       serve: async (signal) => {
         const config = corrected(() => readConfig(variables, owner));
+        // What is made for a while, sockets too, goes where nobody else gets.
+        variables['TMPDIR'] = config.runFolder;
         const { serve } = await import('./main.ts'); // Nest and all: only the service needs it.
         ran.service = true;
         const { stdout: output, stderr: errors } = process;

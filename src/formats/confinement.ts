@@ -1,7 +1,7 @@
 import { readFile } from '../kernel/files.ts';
 
 /** Owns no file on a Debian system: above the users, outside the ranges of packages and systemd. */
-const TOOL_UID = 65533;
+export const TOOL_UID = 65533;
 /** Tables of the largest images need less than 1 GiB; a crafted image must not take the host. */
 const ADDRESS_SPACE_BYTES_MAX = 8 * 1024 ** 3;
 const OPEN_FILES_MAX = 1024;

@@ -1,10 +1,20 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { makeSocketFolder } from './socket-folder.ts';
 
 async function goneProcess(): Promise<number> {
@@ -18,8 +28,8 @@ describe('makeSocketFolder', () => {
     const gone = await goneProcess();
     const empty = join(tmpdir(), `hk-nbd-${String(gone)}-empty`);
     const used = join(tmpdir(), `hk-nbd-${String(gone)}-used`);
-    await mkdir(empty);
-    await mkdir(used);
+    await mkdir(empty, { mode: 0o700 });
+    await mkdir(used, { mode: 0o700 });
     await writeFile(join(used, 'nbd'), '');
     const ours = await makeSocketFolder(() => true);
     const second = await makeSocketFolder(() => true);
@@ -39,8 +49,8 @@ describe('makeSocketFolder', () => {
     const gone = await goneProcess();
     const deaf = join(tmpdir(), `hk-nbd-${String(gone)}-deaf`);
     const served = join(tmpdir(), `hk-nbd-${String(gone)}-served`);
-    await mkdir(deaf);
-    await mkdir(served);
+    await mkdir(deaf, { mode: 0o700 });
+    await mkdir(served, { mode: 0o700 });
     const listener = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`;
     await once(spawn(process.execPath, ['-e', listener, join(deaf, 'nbd.sock')]), 'close');
     const server = createServer().listen(join(served, 'nbd.sock'));
@@ -64,4 +74,55 @@ describe('makeSocketFolder', () => {
 
     expect(folder).toMatch(/^[/]tmp[/]hk-nbd-/);
   });
+
+  it.each([
+    ['belongs to somebody else', async (folder: string) => chown(folder, 65_534, 65_534)],
+    ['others may write', async (folder: string) => chmod(folder, 0o777)],
+    ['is a link', async (folder: string) => moveAndLink(folder)],
+  ])('touches nothing in a folder of such a name that %s', async (how, change) => {
+    if (how.startsWith('belongs') && process.getuid?.() !== 0) {
+      return;
+    }
+    const folder = join(tmpdir(), `hk-nbd-${String(await goneProcess())}-strange`);
+    await mkdir(folder, { mode: 0o700 });
+    const listener = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`;
+    await once(spawn(process.execPath, ['-e', listener, join(folder, 'x.sock')]), 'close');
+    await change(folder);
+
+    const ours = await makeSocketFolder(() => true);
+
+    expect(existsSync(join(folder, 'x.sock'))).toBe(true);
+    for (const path of [ours, folder, moved(folder)]) {
+      await rm(path, { recursive: true, force: true });
+    }
+  });
+
+  it('goes to /tmp when everybody may rename what is in the folder for temporary files', async () => {
+    const open = await mkdtemp(join(tmpdir(), 'hk-open-'));
+    await chmod(open, 0o777);
+    const { TMPDIR } = process.env;
+    process.env['TMPDIR'] = open;
+    try {
+      const folder = await makeSocketFolder(() => true);
+      await rm(folder, { recursive: true });
+
+      expect(folder).toMatch(/^[/]tmp[/]hk-nbd-/);
+    } finally {
+      if (TMPDIR === undefined) {
+        delete process.env['TMPDIR'];
+      } else {
+        process.env['TMPDIR'] = TMPDIR;
+      }
+      await rm(open, { recursive: true });
+    }
+  });
 });
+
+async function moveAndLink(folder: string): Promise<void> {
+  await rename(folder, moved(folder));
+  await symlink(moved(folder), folder);
+}
+
+function moved(folder: string): string {
+  return join(tmpdir(), `moved-${basename(folder)}`);
+}

@@ -3,10 +3,15 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { systemCode } from '../kernel/fault.ts';
 import { readdir, rm, rmdir } from '../kernel/files.ts';
+import { HeldFolder, ownUserId } from '../kernel/held-folder.ts';
 import { makeTemporaryFolder, temporaryPlaces } from '../kernel/temporary-folder.ts';
+import { TOOL_UID } from './confinement.ts';
 
 const PREFIX = 'hk-nbd-';
 const RANDOM_CHARACTERS = 'XXXXXX';
+const OTHERS = 0o077;
+/** Who owns the folders that we make: root gives them to the user of confined tools. */
+const MAKERS = ownUserId() === 0 ? [0, TOOL_UID] : [ownUserId()];
 
 /**
  * Makes a private folder for one socket. Its name carries our process id, so that what a killed
@@ -26,8 +31,8 @@ export async function makeSocketFolder(fits: (folder: string) => boolean): Promi
 }
 
 /**
- * Removes the folders of processes that are gone with the sockets that nobody listens on any more;
- * whatever holds another file stays.
+ * Removes the folders of our processes that are gone with the sockets that nobody listens on any
+ * more; whatever holds another file stays, and so does what somebody else made under such a name.
  */
 async function sweep(parent: string): Promise<void> {
   // A place that cannot be read is none of ours.
@@ -40,14 +45,20 @@ async function sweep(parent: string): Promise<void> {
   }
 }
 
-async function removeDead(folder: string): Promise<void> {
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isSocket() && (await isDeaf(path))) {
-      await rm(path);
+/** Looks and removes through the descriptor: a folder that is exchanged meanwhile is not touched. */
+async function removeDead(path: string): Promise<void> {
+  await using folder = await HeldFolder.open(path);
+  const { uid, mode } = await folder.rights();
+  if (!MAKERS.includes(uid) || (mode & OTHERS) !== 0) {
+    return;
+  }
+  for (const entry of await readdir(folder.inside(), { withFileTypes: true })) {
+    const socket = folder.inside(entry.name);
+    if (entry.isSocket() && (await isDeaf(socket))) {
+      await rm(socket);
     }
   }
-  await rmdir(folder);
+  await rmdir(path);
 }
 
 /** True when the server of a socket is gone. */

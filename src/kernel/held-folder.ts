@@ -1,4 +1,4 @@
-import { constants, open, type FileHandle } from './files.ts';
+import { constants, open, stat, type FileHandle } from './files.ts';
 
 /** Whose an entry of the file system is, and who may change it. */
 export interface Rights {
@@ -7,6 +7,8 @@ export interface Rights {
 }
 
 const WRITABLE_BY_OTHERS = 0o022;
+const WRITABLE_BY_ALL = 0o002;
+const STICKY = 0o1000;
 const ROOT = 0;
 
 /**
@@ -55,4 +57,10 @@ export function distrust({ uid, mode }: Rights): string | undefined {
     return `belongs to the user ${String(uid)}`;
   }
   return (mode & WRITABLE_BY_OTHERS) === 0 ? undefined : 'can be written by other users';
+}
+
+/** Whether everybody may rename and remove what others have in a folder. */
+export async function isOpenToAll(folder: string): Promise<boolean> {
+  const { mode } = await stat(folder);
+  return (mode & WRITABLE_BY_ALL) !== 0 && (mode & STICKY) === 0;
 }

@@ -82,7 +82,7 @@ describe('NewFiles', () => {
   });
 
   it('begins anew when an earlier attempt was killed', async () => {
-    await writeFile(join(folder, 'a.part'), 'a longer half of it');
+    await writeFile(join(folder, 'a.part'), 'a longer half of it', { mode: 0o600 });
 
     await NewFiles.refuseExisting([join(folder, 'a')]);
     await using files = new NewFiles();

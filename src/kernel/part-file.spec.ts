@@ -1,4 +1,15 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PartFile } from './part-file.ts';
@@ -75,4 +86,26 @@ describe('PartFile', () => {
 
     expect(await readFile(target, 'utf8')).toBe('second');
   });
+
+  it.each([
+    ['others may read', async (part: string) => chmod(part, 0o644)],
+    ['belongs to another user', async (part: string) => chown(part, 65_534, 65_534)],
+    ['is a link', async (part: string) => linkTo(part)],
+  ])('leaves a file under its temporary name that %s', async (how, change) => {
+    if (how.startsWith('belongs') && process.getuid?.() !== 0) {
+      return;
+    }
+    const path = `${target}.part`;
+    await writeFile(path, 'precious', { mode: 0o600 });
+    await change(path);
+
+    await expect(PartFile.create(target)).rejects.toMatchObject({ code: 'target.exists' });
+
+    expect(await readFile(path, 'utf8')).toBe('precious');
+  });
 });
+
+async function linkTo(path: string): Promise<void> {
+  await rename(path, `${path}.behind`);
+  await symlink(`${path}.behind`, path);
+}

@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { removeLeftover } from './leftover.ts';
 import { PRIVATE_FILE_MODE, syncFolder } from './durable-file.ts';
 import { Fault, systemCode } from './fault.ts';
 import { link, lstat, open, rename, rm, stat, type FileHandle } from './files.ts';
@@ -29,13 +30,20 @@ export class PartFile {
   /**
    * Makes the file, empty and private. What a stopped attempt has left there goes.
    *
-   * @throws Fault `target.exists`, `target.replaced` when somebody else begins it at this moment
+   * @throws Fault `target.exists`, also when what is there is not ours; `target.replaced` when
+   *   somebody else begins it at this moment
    */
   static async create(target: string): Promise<PartFile> {
     await PartFile.refuseExisting(target);
     const path = `${target}${PART_SUFFIX}`;
     // If its writer still lives it fails when it publishes: the inode is not its own any more.
-    await rm(path, { force: true });
+    if ((await removeLeftover(path)) === 'not-ours') {
+      throw new Fault(
+        'target.exists',
+        `${path} is already there and is no leftover of ours: another user or program made it. It was not touched; look what it is and remove it, or choose another place.`,
+        { path },
+      );
+    }
     const file = await open(path, 'wx', PRIVATE_FILE_MODE).catch((error: unknown) => {
       throw systemCode(error) === 'EEXIST' ? replaced(target) : error;
     });

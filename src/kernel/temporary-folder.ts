@@ -1,7 +1,8 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemCode } from './fault.ts';
+import { Fault, systemCode } from './fault.ts';
 import { chmod, mkdtemp } from './files.ts';
+import { isOpenToAll } from './held-folder.ts';
 import { PRIVATE_FOLDER_MODE } from './durable-file.ts';
 
 /** Where short-lived files may go, the place that the environment names first. */
@@ -10,7 +11,8 @@ export function temporaryPlaces(): string[] {
 }
 
 /**
- * Makes a private folder for a short time, in the first place that takes one: none of them is needed.
+ * Makes a private folder for a short time, in the first place that takes one and where it stays ours: none of them is
+ * needed.
  *
  * @throws Fault what the first place said, if none takes it
  */
@@ -21,6 +23,10 @@ export async function makeTemporaryFolder(
   let refusal: unknown;
   for (const place of places) {
     try {
+      if (await isOpenToAll(place)) {
+        refusal ??= openPlace(place);
+        continue;
+      }
       const folder = await mkdtemp(join(place, prefix));
       await chmod(folder, PRIVATE_FOLDER_MODE);
       return folder;
@@ -32,4 +38,12 @@ export async function makeTemporaryFolder(
     }
   }
   throw refusal;
+}
+
+function openPlace(path: string): Fault {
+  return new Fault(
+    'file.denied',
+    `${path} lets every user exchange what others have in it. Give it the sticky bit (chmod +t), or set TMPDIR to another folder.`,
+    { path },
+  );
 }

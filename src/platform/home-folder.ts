@@ -4,11 +4,9 @@ import { Fault } from '../kernel/fault.ts';
 import { chmod, realpath, stat } from '../kernel/files.ts';
 import { makeFolders } from '../kernel/folders.ts';
 import { FileLock } from '../kernel/file-lock.ts';
-import { distrust, type Rights } from '../kernel/held-folder.ts';
+import { distrust, isOpenToAll } from '../kernel/held-folder.ts';
 
 const LOCK_FILE = 'service.lock';
-const STICKY = 0o1000;
-const WRITABLE_BY_ALL = 0o002;
 
 /**
  * Makes the folder for us alone, or takes one that is there if nobody else could put anything into
@@ -27,15 +25,10 @@ export async function makeOwnFolder(path: string): Promise<void> {
     throw shared(real, reason);
   }
   for (let folder = dirname(real); folder !== dirname(folder); folder = dirname(folder)) {
-    if (isOpenToAll(await stat(folder))) {
+    if (await isOpenToAll(folder)) {
       throw shared(folder, 'lets every user move what is in it');
     }
   }
-}
-
-/** Whether everybody may rename entries of others. */
-function isOpenToAll({ mode }: Rights): boolean {
-  return (mode & WRITABLE_BY_ALL) !== 0 && (mode & STICKY) === 0;
 }
 
 function shared(path: string, reason: string): Fault {

@@ -19,7 +19,7 @@ describe('RestoreJournal', () => {
     const [system, data] = [join(folder, 'system.raw'), join(folder, 'data.raw')];
     await journal.begin([system, data, join(folder, 'vm.json')]);
     await writeFile(system, 'whole');
-    await writeFile(`${data}.part`, 'half of it');
+    await writeFile(`${data}.part`, 'half of it', { mode: 0o600 });
 
     expect(await journal.removeLeftovers()).toEqual([`${data}.part`]);
 
@@ -31,7 +31,7 @@ describe('RestoreJournal', () => {
     const file = join(folder, 'system.raw');
     const noted = await journal.begin([file]);
     await noted[Symbol.asyncDispose]();
-    await writeFile(`${file}.part`, 'of somebody else');
+    await writeFile(`${file}.part`, 'of somebody else', { mode: 0o600 });
 
     expect(await journal.removeLeftovers()).toEqual([]);
     expect(await readdir(folder)).toContain('system.raw.part');
@@ -42,7 +42,7 @@ describe('RestoreJournal', () => {
     async (note) => {
       const file = join(folder, 'system.raw');
       await journal.begin([file]);
-      await writeFile(`${file}.part`, 'half of it');
+      await writeFile(`${file}.part`, 'half of it', { mode: 0o600 });
       await writeFile(join(folder, 'notes', 'damaged.json'), note);
 
       expect(await journal.removeLeftovers()).toEqual([`${file}.part`]);

@@ -5,6 +5,7 @@ import { writeDurably } from '../kernel/durable-file.ts';
 import { systemCode } from '../kernel/fault.ts';
 import { readdir, readFile, rm } from '../kernel/files.ts';
 import { makeFolders } from '../kernel/folders.ts';
+import { removeLeftover } from '../kernel/leftover.ts';
 import { PART_SUFFIX } from '../kernel/part-file.ts';
 
 const Note = z.strictObject({ files: z.array(z.string()) });
@@ -67,21 +68,9 @@ function filesOf(note: string): readonly string[] {
 async function removeParts(files: readonly string[]): Promise<string[]> {
   const removed: string[] = [];
   for (const part of files.map((file) => `${file}${PART_SUFFIX}`)) {
-    if (await wasRemoved(part)) {
+    if ((await removeLeftover(part)) === 'removed') {
       removed.push(part);
     }
   }
   return removed;
-}
-
-async function wasRemoved(path: string): Promise<boolean> {
-  try {
-    await rm(path);
-    return true;
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') {
-      return false;
-    }
-    throw error;
-  }
 }

@@ -31,3 +31,12 @@ export const TimeMs = z.int().nonnegative();
 
 /** A count of bytes. */
 export const ByteCount = z.int().nonnegative();
+
+/**
+ * Where objects are: `s3://bucket/prefix` or an absolute folder of the server's host. The service
+ * stands in another folder than who asks, so a relative one would mean something else to it.
+ */
+export const StoreLocation = z
+  .string()
+  .max(1024)
+  .regex(/^(\/|[A-Za-z][A-Za-z0-9+.-]*:\/\/)[^\0\n]*$/, 'an absolute folder or s3://bucket/prefix');

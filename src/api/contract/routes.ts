@@ -19,7 +19,7 @@ import {
 import { CreateVault, VaultCreated, VaultList } from './vaults.ts';
 import { AcceptDisks, AcceptedDisks, AddVm, StopVm, Vm, VmList, VmReleased } from './vms.ts';
 
-/** Every path starts with this. Requests carry `Authorization: Bearer TOKEN`. */
+/** Every path starts with this. Requests over TCP carry `Authorization: Bearer TOKEN`. */
 export const API_PREFIX = '/api/v1';
 
 /** Server-sent events of one job: event `job`, data a Job; the stream ends after the last state. */

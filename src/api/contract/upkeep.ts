@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { HOLD_REASON_CHARACTERS_MAX } from '../../vault/limits.ts';
-import { ByteCount, PointId, TimeMs } from './references.ts';
+import { ByteCount, PointId, StoreLocation, TimeMs } from './references.ts';
 import { SpendingLimits } from './spending.ts';
 
 /* Bodies of what cares for a vault: POST /api/v1/vaults/:vault/…, most answered 202 with a Job. */
@@ -64,8 +64,7 @@ export type StartScrub = z.infer<typeof StartScrub>;
 /** Another place with the same vault. Credentials come from the service's AWS settings. */
 export const CopyPlace = z
   .strictObject({
-    /** `s3://bucket/prefix` or an absolute folder of the server's host. */
-    location: z.string().min(1).max(1024),
+    location: StoreLocation,
     endpoint: z.url({ protocol: /^https?$/ }).optional(),
     region: z
       .string()

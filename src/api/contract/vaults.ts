@@ -1,16 +1,13 @@
 import { z } from 'zod';
 import { LOCK_DAYS_MAX } from '../../vault/limits.ts';
-import { TimeMs, VaultId, VaultName } from './references.ts';
+import { StoreLocation, TimeMs, VaultId, VaultName } from './references.ts';
 import { StoreTrial } from './store-trial.ts';
-
-/** `s3://bucket/prefix` or an absolute folder of the server's host. */
-const Location = z.string().min(1).max(1024);
 
 /** POST /api/v1/vaults */
 export const CreateVault = z
   .strictObject({
     name: VaultName,
-    location: Location,
+    location: StoreLocation,
     /** URL of an S3 service that is not AWS. Credentials come from the service's AWS chain. */
     endpoint: z.url({ protocol: /^https?$/ }).optional(),
     region: z

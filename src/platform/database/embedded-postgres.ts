@@ -1,4 +1,5 @@
 import { Client } from 'pg';
+import { HeldFolder } from '../../kernel/held-folder.ts';
 import type { Log } from '../../kernel/log.ts';
 import { KeptServer } from './kept-server.ts';
 import {
@@ -21,7 +22,7 @@ export interface EmbeddedPostgresOptions {
   readonly source?: ProgramSource;
 }
 
-/** How to reach the database; `host` is the folder of its unix socket. */
+/** How to reach the database; `host` is the folder of its unix socket, as this process sees it. */
 export interface PostgresConnection {
   readonly host: string;
   readonly user: string;
@@ -69,11 +70,13 @@ export async function startEmbeddedPostgres(
       : await readPassword(cluster.home);
   const start = async (until: AbortSignal) => startServer(cluster, programs, until);
   const server = new KeptServer(await start(signal), start, log);
-  const connection = { host: cluster.socket, user: DATABASE_USER, password, database: DATABASE };
+  const socket = await HeldFolder.open(cluster.socket);
+  const connection = { host: socket.inside(), user: DATABASE_USER, password, database: DATABASE };
   try {
     await ensureDatabase(connection);
   } catch (error) {
     await server.stop();
+    await socket.close();
     throw error;
   }
   const durationMs = Math.round(performance.now() - startedMs);
@@ -89,6 +92,7 @@ export async function startEmbeddedPostgres(
     },
     [Symbol.asyncDispose]: async () => {
       await server.stop();
+      await socket.close();
       log.info('database.stopped', {});
     },
   };

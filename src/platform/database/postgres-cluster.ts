@@ -1,5 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { tmpdir } from 'node:os';
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { plainEnvironment, runCommand } from '../../kernel/command.ts';
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE, writeDurably } from '../../kernel/durable-file.ts';
@@ -17,8 +16,6 @@ import type { PostgresPrograms } from './postgres-programs.ts';
 
 /** The database's superuser; has nothing to do with users of the host. */
 export const DATABASE_USER = 'hyperkeep';
-/** `sun_path` holds 108 bytes, PostgreSQL appends `/.s.PGSQL.5432`. */
-const SOCKET_FOLDER_BYTES_MAX = 90;
 
 /** Where one database server keeps its things. */
 export interface Cluster {
@@ -26,6 +23,10 @@ export interface Cluster {
   /** Belongs to PostgreSQL's user; everything below too. */
   readonly folder: string;
   readonly data: string;
+  /**
+   * Where its socket is, beside the data. The path may be longer than those of sockets may be: the
+   * server knows it from its data folder, clients through a descriptor.
+   */
   readonly socket: string;
   readonly owner: PostgresOwner;
 }
@@ -53,10 +54,7 @@ export async function prepareFolders(givenHome: string): Promise<Cluster> {
   const folder = join(home, 'postgres');
   const owner = await choosePostgresOwner(join(folder, 'data'));
   await openWayTo(home, owner);
-  const near = join(folder, 'socket');
-  const digest = createHash('sha256').update(home).digest('hex').slice(0, 16);
-  const isShort = Buffer.byteLength(near) <= SOCKET_FOLDER_BYTES_MAX;
-  const socket = isShort ? near : join(tmpdir(), `hyperkeep-postgres-${digest}`);
+  const socket = join(folder, 'socket');
   for (const path of [folder, socket]) {
     await makeFolders(path);
     await giveTo(path, owner);

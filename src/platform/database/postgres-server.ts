@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { MiB } from '../../kernel/bytes.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
 import { watch, readFile, readlink } from '../../kernel/files.ts';
@@ -97,7 +97,7 @@ export async function startServer(
   signal: AbortSignal,
 ): Promise<Server> {
   signal.throwIfAborted();
-  const settings = { ...SETTINGS, unix_socket_directories: cluster.socket };
+  const settings = { ...SETTINGS, unix_socket_directories: relative(cluster.data, cluster.socket) };
   const child = spawn(
     join(programs.folder, 'postgres'),
     ['-D', cluster.data, ...Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`])],

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { SystemClock, type Clock } from '../../kernel/clock.ts';
 import { syncFolder } from '../../kernel/durable-file.ts';
+import { ownUserId } from '../../kernel/held-folder.ts';
 import { systemCode } from '../../kernel/fault.ts';
 import { constants, open, rm, unlink, type FileHandle } from '../../kernel/files.ts';
 import { refuseTooLarge } from '../object-limit.ts';
@@ -196,14 +197,14 @@ export class DirectoryObjectStore extends ObjectStore {
     this.#durableFolders.add(folder);
   }
 
-  /** Removes what processes that died left behind. Parallel puts may do it twice; no harm. */
+  /** Removes what processes of our user that died left behind. Parallel puts may do it twice; no harm. */
   async #removeStalePartials(): Promise<void> {
     const folder = join(this.#folder, PARTIAL_FOLDER);
     const eldestMs = this.#clock.nowMs() - PARTIAL_AGE_MS_MAX;
     for (const { name } of await readFolder(folder)) {
       const path = join(folder, name);
       const facts = await statIfThere(path);
-      if (facts?.isFile() === true && facts.mtimeMs < eldestMs) {
+      if (facts?.isFile() === true && facts.uid === ownUserId() && facts.mtimeMs < eldestMs) {
         await rm(path, { force: true });
       }
     }

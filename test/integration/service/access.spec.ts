@@ -132,6 +132,26 @@ describe('requests', () => {
   });
 });
 
+describe('a location of objects', () => {
+  it.each(['relative/dir', '.', '0', 'file', '../up', '', 's3:bucket', 'a\n/b', '/a\nb', '~/v'])(
+    'is refused when it is neither an absolute folder nor an address: %j',
+    async (location) => {
+      const bodies = {
+        '/vaults': { name: 'v', location, passphrase: 'long enough' },
+        '/vaults/none/copy': { to: { location } },
+        '/vaults/none/repair': { copy: { location } },
+      };
+      for (const [path, asked] of Object.entries(bodies)) {
+        const { status, body } = await service.post(path, asked);
+
+        expect([path, status]).toEqual([path, 400]);
+        expect(body).toMatchObject({ title: 'request.invalid' });
+        expect(JSON.stringify(body)).toContain('location');
+      }
+    },
+  );
+});
+
 describe('the OpenAPI document', () => {
   it('describes every path with its body and its answer', async () => {
     const { body } = await ask('/api/docs-json', bearer());
