@@ -75,7 +75,7 @@ export class VaultsController {
   private async view(vault: VaultRegistration): Promise<VaultSummary> {
     const { id, name, location, createdAtMs, syncedAtMs } = vault;
     const points = await this.points.countOf(id);
-    const problem = this.vaults.problemOf(id);
+    const problem = this.vaults.problemOf(vault);
     return {
       id,
       name,

@@ -5,6 +5,7 @@ import { Holds } from '../vault/collect/holds.ts';
 import type { LockPolicy } from '../vault/lock/locking-store.ts';
 import type { ObjectStore } from '../vault/object-store.ts';
 import type { StorePlace } from '../vault/object-stores.ts';
+import { placeKey } from '../vault/store-health.ts';
 import type { Capabilities } from '../vault/probe/capabilities.ts';
 import type { VaultUnlock } from '../vault/vault-options.ts';
 import { Vault } from '../vault/vault.ts';
@@ -68,6 +69,7 @@ export class RegisteredVaults {
     signal: AbortSignal,
   ): Promise<CreatedVault> {
     await this.refuseTakenName(request.name);
+    await this.environment.stores.contact(request, signal);
     const store = await this.environment.stores.open(request, signal);
     const chosen = passphrase ?? generatePassphrase();
     const { vault, recoveryFile, capabilities } = await closingOnFailure(store, () =>
@@ -102,6 +104,7 @@ export class RegisteredVaults {
     signal: AbortSignal,
   ): Promise<VaultRegistration> {
     await this.refuseTakenName(request.name);
+    await this.environment.stores.contact(request, signal);
     const store = await this.environment.stores.open(request, signal);
     const vault = await closingOnFailure(store, () =>
       Vault.open(store, unlock, this.environment.openOptions, signal),
@@ -183,9 +186,26 @@ export class RegisteredVaults {
     };
   }
 
-  /** Why the vault could not be opened the last time, for people; undefined when it could. */
-  problemOf(vaultId: string): string | undefined {
-    return this.problems.get(vaultId);
+  /** Why the vault cannot be used now, or could not be opened the last time, for people. */
+  problemOf(vault: VaultRegistration): string | undefined {
+    return this.environment.stores.health.troubleOf(vault)?.text ?? this.problems.get(vault.id);
+  }
+
+  /** Calls `listener` when the store of a vault goes away and when it is back. */
+  onTrouble(listener: (vaultId: string, trouble: string | undefined) => void): void {
+    const { stores, log } = this.environment;
+    stores.health.onChange((place, trouble) => {
+      this.registrations.list().then(
+        (all) => {
+          for (const { id } of all.filter((vault) => placeKey(vault) === place)) {
+            listener(id, trouble?.text);
+          }
+        },
+        (error: unknown) => {
+          log.debug('store.trouble-not-told', { error });
+        },
+      );
+    });
   }
 
   /**

@@ -22,7 +22,9 @@ export class Cli {
   }
 
   async service(): Promise<ServiceClient> {
-    return await ServiceClient.locate(this.environment.readSettings(), this.signal);
+    return await ServiceClient.locate(this.environment.readSettings(), this.signal, (sentence) => {
+      this.say(sentence);
+    });
   }
 
   /** Prints what a command has to say: one document, or lines for people. */

@@ -80,8 +80,12 @@ function mayComeBack(error: unknown, signal: AbortSignal): boolean {
 function show(job: Job, meter: ProgressMeter): void {
   const { progress, vmName, vaultName = '' } = job;
   if (progress !== undefined) {
-    const { counted, doneBytes, totalBytes } = progress;
+    const { counted, trouble, doneBytes, totalBytes } = progress;
     const phase = `${job.kind} ${vmName ?? vaultName} ${progress.phase}`.replace(/ +/g, ' ').trim();
-    meter.report({ phase, doneBytes, totalBytes, ...(counted === undefined ? {} : { counted }) });
+    meter.report({
+      ...{ phase, doneBytes, totalBytes },
+      ...(counted === undefined ? {} : { counted }),
+      ...(trouble === undefined ? {} : { trouble }),
+    });
   }
 }

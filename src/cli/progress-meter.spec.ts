@@ -51,6 +51,18 @@ describe('ProgressMeter', () => {
     expect(sink.text.endsWith('\r\u001b[K')).toBe(true);
   });
 
+  it('says why it does not go on, and no rate', () => {
+    const { sink, clock, meter, at } = setUp(false);
+    at(0, 0);
+    clock.timeMs = 3000;
+    const trouble = 'the store does not answer';
+    meter.report({ phase: 'reading', doneBytes: MiB, totalBytes: 2 * MiB, trouble });
+    meter.tick();
+    meter[Symbol.dispose]();
+
+    expect(sink.text).toBe('reading  50 %  1.00 MiB of 2.00 MiB  the store does not answer\n');
+  });
+
   it('writes whole lines every few seconds where there is no terminal', () => {
     const { sink, meter, at } = setUp(false);
     for (let second = 0; second <= 12; second += 1) {

@@ -101,7 +101,7 @@ export class ProgressMeter implements Disposable {
   }
 
   private line(progress: Progress, columns?: number): string {
-    const { phase, doneBytes, totalBytes, counted } = progress;
+    const { phase, doneBytes, totalBytes, counted, trouble } = progress;
     const amount = (value: number): string =>
       counted === undefined ? formatBytes(value) : String(value);
     const share = totalBytes > 0 ? Math.min(1, doneBytes / totalBytes) : 0;
@@ -113,6 +113,9 @@ export class ProgressMeter implements Disposable {
             `${amount(doneBytes)} of ${amount(totalBytes)}${unit}`,
           ]
         : [`${amount(doneBytes)}${unit}`];
+    if (trouble !== undefined) {
+      return [plainText(phase), ...parts, plainText(trouble)].join('  ');
+    }
     const rate = this.rateBytesPerSecond();
     parts.push(counted === undefined ? formatRate(rate) : `${rate.toFixed(1)}/s`);
     if (rate > 0 && totalBytes > doneBytes) {

@@ -7,6 +7,7 @@ import { Fault, isAbort } from '../kernel/fault.ts';
 import { type ServiceSettings } from './cli-environment.ts';
 import { connectionInHome, connectionTo, type ServiceConnection } from './service-connection.ts';
 import { remoteError } from './service-problem.ts';
+import { withSignOfLife } from './sign-of-life.ts';
 
 type RouteName = keyof typeof ROUTES;
 type Answer<Name extends RouteName> = (typeof ROUTES)[Name] extends {
@@ -35,24 +36,40 @@ interface Sending {
 export class ServiceClient {
   private readonly connection: ServiceConnection;
 
-  constructor(connection: ServiceConnection) {
+  private readonly say: (sentence: string) => void;
+
+  /** @param say tells the person in front that an answer takes long */
+  constructor(connection: ServiceConnection, say: (sentence: string) => void = () => undefined) {
     this.connection = connection;
+    this.say = say;
   }
 
   /**
    * Finds the service by the settings and connects once, so that no secret is asked for when there
    * is nobody to tell it to.
    */
-  static async locate(settings: ServiceSettings, signal: AbortSignal): Promise<ServiceClient> {
+  static async locate(
+    settings: ServiceSettings,
+    signal: AbortSignal,
+    say?: (sentence: string) => void,
+  ): Promise<ServiceClient> {
     const { homeFolder, remote } = settings;
     const connection =
       remote === undefined ? connectionInHome(homeFolder) : connectionTo(remote.url, remote.token);
     (await connection.open(signal)).destroy();
-    return new ServiceClient(connection);
+    return new ServiceClient(connection, say);
   }
 
   /** @throws what the service answered, as the Fault it had there. */
   async call<Name extends RouteName>(
+    name: Name,
+    call: Call,
+    signal: AbortSignal,
+  ): Promise<Answer<Name>> {
+    return withSignOfLife(this.ask(name, call, signal), this.say);
+  }
+
+  private async ask<Name extends RouteName>(
     name: Name,
     { path = {}, query = {}, body }: Call,
     signal: AbortSignal,

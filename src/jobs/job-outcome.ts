@@ -1,4 +1,5 @@
 import { isAbort, isFault } from '../kernel/fault.ts';
+import type { Progress } from '../kernel/progress.ts';
 import { FailedWith, type Job, type JobFault, type JobState } from './job.ts';
 
 /** What changes in a job, and in its row. */
@@ -49,4 +50,11 @@ export function withoutDetails({ state, fault, finishedAtMs }: JobChange): JobCh
     ...(finishedAtMs !== undefined && { finishedAtMs }),
     ...(fault !== undefined && { fault: { code: fault.code, message, context: {} } }),
   };
+}
+
+/** A report with the trouble that there is now, and without one that is over. */
+export function troubled<P extends Progress>(progress: P, trouble: string | undefined): P {
+  const told: P & { trouble?: string } = { ...progress };
+  delete told.trouble;
+  return trouble === undefined ? told : { ...told, trouble };
 }

@@ -2,7 +2,8 @@ import { Module, type DynamicModule, type OnModuleDestroy } from '@nestjs/common
 import { JobRows } from '../catalog/job-rows.ts';
 import { Clock } from '../kernel/clock.ts';
 import { Log } from '../kernel/log.ts';
-import { Jobs, type JobsOptions } from './jobs.ts';
+import { Jobs } from './jobs.ts';
+import type { JobsOptions } from './live-job.ts';
 
 /** Runs jobs; stops them first when the service stops, while all they need is still there. */
 @Module({})

@@ -4,7 +4,8 @@ import { SystemClock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import { SilentLog } from '../kernel/log.ts';
 import type { Job, JobRun } from './job.ts';
-import { Jobs, type JobStorage } from './jobs.ts';
+import { Jobs } from './jobs.ts';
+import type { JobStorage } from './live-job.ts';
 
 /** Rows in memory, with the unique index of the table. */
 class JobsInMemory implements JobStorage {
@@ -315,6 +316,24 @@ describe('Jobs', () => {
     storage.broken = false;
     await jobs.close();
     expect(storage.rows.get(id)?.state).toBe('succeeded');
+  });
+
+  it('shows with its progress that the store of a job is away, until it is back', async () => {
+    const { jobs, finish } = setUp();
+    const { id } = await jobs.start({ ...BACKUP, subject: { vmName: 'web', vaultId: 'v' } });
+    const shown: (string | undefined)[] = [];
+    jobs.watch(id, ({ progress }) => shown.push(progress?.trouble));
+
+    jobs.tell('other', 'elsewhere');
+    jobs.tell('v', 'does not answer');
+    jobs.tell('v', undefined);
+    jobs.tell('v', 'does not answer');
+    const end = ended(jobs, id);
+    finish(id);
+
+    expect((await end).progress).not.toHaveProperty('trouble');
+    expect(shown).toEqual(['does not answer', undefined, 'does not answer', undefined]);
+    await jobs.close();
   });
 
   it('leaves a job alone that does not end, and says that it was interrupted', async () => {

@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { UnstorableRow, type JobFilter, type JobRows } from '../catalog/job-rows.ts';
+import { UnstorableRow, type JobFilter } from '../catalog/job-rows.ts';
 import { abortable } from '../kernel/abortable.ts';
-import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
-import type { Log } from '../kernel/log.ts';
 import type { Progress } from '../kernel/progress.ts';
 import {
   INTERRUPTED,
   outcomeOf,
+  troubled,
   withoutDetails,
   type JobChange,
   type StopReason,
 } from './job-outcome.ts';
 import { JobLanes } from './job-lanes.ts';
 import { type Job, type JobKind, type JobRequest, type RunJob } from './job.ts';
+import type { JobsEnvironment, JobsOptions, JobStorage, LiveJob } from './live-job.ts';
 import { ProgressRate } from './progress-rate.ts';
 import { fromStored, toStored } from './stored-job.ts';
 
@@ -29,38 +29,6 @@ const REWRITE_MS = 5000;
 const END_MS_MAX = 4000;
 /** More jobs waiting than this is a caller out of control. */
 const QUEUE_MAX = 1000;
-
-/** A job of this process that has not ended. */
-interface LiveJob {
-  job: Job;
-  readonly request: JobRequest;
-  readonly abort: AbortController;
-  readonly rate: ProgressRate;
-  stop?: StopReason;
-  notifiedMs: number;
-  savedMs: number;
-  /** Writes to the row, one after the other. */
-  saving: Promise<void>;
-  done?: Promise<void>;
-}
-
-export interface JobsOptions {
-  /** Backups, restores and verifications that run at once; more wait in order. */
-  readonly concurrency: number;
-  /** How long after an end could not be written it is tried again. */
-  readonly rewriteMs?: number;
-  /** How long jobs may take to end when the service stops. */
-  readonly endMsMax?: number;
-}
-
-/** Where jobs are stored; what tests stand in for. */
-export type JobStorage = Pick<JobRows, 'add' | 'update' | 'get' | 'list' | 'endUnfinished'>;
-
-/** Where time and events go. */
-export interface JobsEnvironment {
-  readonly clock: Clock;
-  readonly log: Log;
-}
 
 /**
  * Runs operations inside this process, with a row for each. A row is written before the operation
@@ -283,17 +251,30 @@ export class Jobs {
     }
   }
 
-  private report(live: LiveJob, progress: Progress): void {
+  /** For all jobs on a vault whose store went away, or is back (`undefined`). */
+  tell(vaultId: string, trouble: string | undefined): void {
+    for (const live of this.live.values()) {
+      if (live.job.subject.vaultId === vaultId && live.job.state === 'running') {
+        live.trouble = trouble;
+        const { progress = { phase: 'preparing', doneBytes: 0, totalBytes: 0 } } = live.job;
+        live.notifiedMs = -Infinity;
+        this.report(live, progress);
+      }
+    }
+  }
+
+  private report(live: LiveJob, reported: Progress): void {
     const nowMs = this.environment.clock.monotonicMs();
-    const phaseChanged = live.job.progress?.phase !== progress.phase;
-    live.job = { ...live.job, progress: live.rate.add(progress, nowMs) };
+    const phaseChanged = live.job.progress?.phase !== reported.phase;
+    live.job = { ...live.job, progress: live.rate.add(troubled(reported, live.trouble), nowMs) };
+    const { progress } = live.job;
     if (phaseChanged || nowMs - live.notifiedMs >= NOTIFY_MS) {
       live.notifiedMs = nowMs;
       this.changes.emit(live.job.id, live.job);
     }
     if (nowMs - live.savedMs >= SAVE_MS) {
       live.savedMs = nowMs;
-      this.save(live, live.job.progress === undefined ? {} : { progress: live.job.progress });
+      this.save(live, progress === undefined ? {} : { progress });
     }
   }
 
@@ -301,7 +282,7 @@ export class Jobs {
     live: LiveJob,
     outcome: Pick<Job, 'state' | 'fault' | 'result'>,
   ): Promise<void> {
-    const { progress } = live.job;
+    const progress = live.job.progress && troubled(live.job.progress, undefined);
     const end: JobChange = {
       ...outcome,
       finishedAtMs: this.environment.clock.nowMs(),

@@ -6,6 +6,8 @@ export interface Progress {
   readonly totalBytes: number;
   /** What is counted instead of bytes, in the plural: `points`. */
   readonly counted?: string;
+  /** Why it does not go on now, as a sentence for people. */
+  readonly trouble?: string;
 }
 
 /** Called often and synchronously; must be cheap. */

@@ -53,9 +53,13 @@ export class UpkeepModule implements OnModuleInit {
   constructor(
     private readonly jobs: Jobs,
     private readonly modules: ModuleRef,
+    private readonly vaults: RegisteredVaults,
   ) {}
 
   onModuleInit(): void {
+    this.vaults.onTrouble((vaultId, trouble) => {
+      this.jobs.tell(vaultId, trouble);
+    });
     const runs = upkeepJobs({
       retention: this.modules.get(PointRetention),
       space: this.modules.get(VaultSpace),

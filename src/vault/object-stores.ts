@@ -1,4 +1,5 @@
 import type { ObjectStore } from './object-store.ts';
+import type { StoreHealth } from './store-health.ts';
 
 /** Where the objects of a vault are. */
 export interface StorePlace {
@@ -25,4 +26,13 @@ export abstract class ObjectStores {
     signal: AbortSignal,
     meter?: (store: ObjectStore) => ObjectStore,
   ): Promise<ObjectStore>;
+
+  /**
+   * Returns when the store has answered once; for who is about to ask it for the first time.
+   * @throws Fault within seconds when nobody answers there, or refuses
+   */
+  abstract contact(place: StorePlace, signal: AbortSignal): Promise<void>;
+
+  /** Which of them do not answer now. */
+  abstract readonly health: StoreHealth;
 }

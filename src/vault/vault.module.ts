@@ -1,7 +1,10 @@
 import { Module, type DynamicModule } from '@nestjs/common';
-import { openObjectStore } from './object-stores/location.ts';
+import { contactStore, openObjectStore, type OpenOptions } from './object-stores/location.ts';
+import { Clock } from '../kernel/clock.ts';
+import { Log } from '../kernel/log.ts';
 import type { ObjectStore } from './object-store.ts';
 import { ObjectStores, type StorePlace } from './object-stores.ts';
+import { StoreHealth } from './store-health.ts';
 
 export interface VaultSettings {
   /** How long a store may be away before an operation gives up. */
@@ -9,11 +12,13 @@ export interface VaultSettings {
 }
 
 class ObjectStoresByLocation extends ObjectStores {
+  override readonly health: StoreHealth;
   private readonly settings: VaultSettings;
 
-  constructor(settings: VaultSettings) {
+  constructor(settings: VaultSettings, health: StoreHealth) {
     super();
     this.settings = settings;
+    this.health = health;
   }
 
   override async open(
@@ -21,20 +26,26 @@ class ObjectStoresByLocation extends ObjectStores {
     signal: AbortSignal,
     meter?: (store: ObjectStore) => ObjectStore,
   ): Promise<ObjectStore> {
-    const { location, endpoint, region, profile, singleWriter } = place;
-    return openObjectStore(
-      location,
-      {
-        ...(endpoint === undefined ? {} : { endpoint }),
-        ...(region === undefined ? {} : { region }),
-        ...(profile === undefined ? {} : { profile }),
-        ...(meter === undefined ? {} : { meter }),
-        allowNetworkFileSystem: singleWriter,
-        retry: { patienceMs: this.settings.storePatienceMs },
-      },
-      signal,
-    );
+    const retry = {
+      patienceMs: this.settings.storePatienceMs,
+      watch: this.health.watch(place),
+    };
+    const options = { ...optionsOf(place), ...(meter === undefined ? {} : { meter }), retry };
+    return openObjectStore(place.location, options, signal);
   }
+
+  override async contact(place: StorePlace, signal: AbortSignal): Promise<void> {
+    await contactStore(place.location, optionsOf(place), signal);
+  }
+}
+
+function optionsOf({ endpoint, region, profile, singleWriter }: StorePlace): OpenOptions {
+  return {
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(region === undefined ? {} : { region }),
+    ...(profile === undefined ? {} : { profile }),
+    allowNetworkFileSystem: singleWriter,
+  };
 }
 
 /** Binds the object stores to their drivers. */
@@ -44,7 +55,14 @@ export class VaultModule {
     return {
       module: VaultModule,
       global: true,
-      providers: [{ provide: ObjectStores, useValue: new ObjectStoresByLocation(settings) }],
+      providers: [
+        {
+          provide: ObjectStores,
+          inject: [Clock, Log],
+          useFactory: (clock: Clock, log: Log) =>
+            new ObjectStoresByLocation(settings, new StoreHealth(clock, log)),
+        },
+      ],
       exports: [ObjectStores],
     };
   }

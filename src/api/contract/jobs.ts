@@ -127,6 +127,8 @@ const JobProgress = z
     totalBytes: ByteCount,
     /** What is counted instead of bytes: `points`. */
     counted: z.string().optional(),
+    /** Why it does not go on now, as a sentence for people. */
+    trouble: z.string().optional(),
     rateBytesPerSecond: z.number().nonnegative(),
     /** Undefined while nothing can be said. */
     secondsLeft: z.number().nonnegative().optional(),

@@ -10,7 +10,7 @@ import { generatedAdvice, generatePassphrase, newPassphrase } from '../passphras
 import { recoveryAdvice, recoveryFilePath, RecoveryFilePlace } from '../recovery-file.ts';
 import { trialText } from '../vault-text/trial-text.ts';
 import { checkedName } from './import-plan.ts';
-import { openOptions, openStore, type VaultPlace } from './vault-access.ts';
+import { contactPlace, openOptions, openStore, type VaultPlace } from './vault-access.ts';
 
 export interface CreateOptions extends VaultPlace {
   readonly name?: string;
@@ -30,6 +30,7 @@ export async function createVault(cli: Cli, options: CreateOptions): Promise<Out
     options.recoveryFile,
     environment.workingFolder,
   );
+  await contactPlace(cli, options);
   await using resources = new AsyncDisposableStack();
   const store = resources.adopt(await openStore(cli, options), (opened) => opened.close());
   await using place = await RecoveryFilePlace.reserve(path);

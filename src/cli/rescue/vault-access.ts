@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Spending } from '../../vault/budget/spending.ts';
 import { FirstVersionStore } from '../../vault/lock/first-versions.ts';
 import { type ObjectStore } from '../../vault/object-store.ts';
-import { openObjectStore } from '../../vault/object-stores/location.ts';
+import { contactStore, openObjectStore } from '../../vault/object-stores/location.ts';
 import { Vault } from '../../vault/vault.ts';
 import { type OpenOptions, type VaultUnlock } from '../../vault/vault-options.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
@@ -62,6 +62,18 @@ export async function openStore(
     cli.signal,
   );
   return firstVersion === true ? new FirstVersionStore(store) : store;
+}
+
+/** Fails within seconds if there is no store at the place; for who is about to make a vault there. */
+export async function contactPlace(cli: Cli, place: VaultPlace): Promise<void> {
+  const { endpoint, region, profile, singleWriter } = place;
+  const options = {
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(region === undefined ? {} : { region }),
+    ...(profile === undefined ? {} : { profile }),
+    allowNetworkFileSystem: singleWriter === true,
+  };
+  await contactStore(locationOf(cli, place.vault), options, cli.signal);
 }
 
 /** Folders are meant from where the user stands. */

@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
-import { openObjectStore, parseLocation } from './location.ts';
+import { contactStore, openObjectStore, parseLocation } from './location.ts';
 
 const { signal } = new AbortController();
 let folder: string;
@@ -115,5 +117,36 @@ describe('openObjectStore', () => {
   it('takes an endpoint with a slash at its end', async () => {
     const store = await openObjectStore('s3://bkt', { endpoint: 'http://127.0.0.1:1/' }, signal);
     await store.close();
+  });
+});
+
+describe('contactStore', () => {
+  const credentials = { accessKeyId: 'x', secretAccessKey: 'x' };
+
+  it.each(['http://127.0.0.1:1', 'http://no-such-host.invalid'])(
+    'does not wait long for who is not there: %s',
+    async (endpoint) => {
+      const asked = contactStore('s3://bucket/v', { endpoint, credentials }, signal);
+      await expect(asked).rejects.toMatchObject({ code: 'store.unreachable' });
+    },
+  );
+
+  it('does not wait long for a word of who takes connections and is silent', async () => {
+    const sockets = new Set<Socket>();
+    const server = createServer((socket) => sockets.add(socket.on('error', () => undefined)));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const endpoint = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+
+    const asked = contactStore('s3://bucket/v', { endpoint, credentials }, signal);
+
+    await expect(asked).rejects.toMatchObject({ code: 'store.unreachable' });
+    server.close();
+    sockets.forEach((socket) => socket.destroy());
+  }, 60_000);
+
+  it('is content with a folder that will be made', async () => {
+    await contactStore(join(folder, 'a', 'vault'), {}, signal);
+    expect(await readdir(folder)).toEqual([]);
   });
 });

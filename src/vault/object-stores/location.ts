@@ -4,8 +4,9 @@ import { stat, statfs } from '../../kernel/files.ts';
 import type { ObjectStore } from '../object-store.ts';
 import { DirectoryObjectStore } from './directory.ts';
 import { faultOfFileError } from './file-fault.ts';
+import { PREFIXES } from '../layout.ts';
 import { isMissing } from './object-file.ts';
-import { isObjectKey } from './object-key.ts';
+import { assertObjectKey, isObjectKey } from './object-key.ts';
 import { RetryingObjectStore, type RetryOptions } from './retrying.ts';
 import type { S3Location } from './s3.ts';
 import type { S3Options } from './s3-client.ts';
@@ -64,6 +65,34 @@ export async function openObjectStore(
   }
   await checkFolder(where.folder, options.allowNetworkFileSystem ?? false);
   return new RetryingObjectStore(meter(new DirectoryObjectStore(where.folder)), retry);
+}
+
+/** Enough for a slow line, and less than a person takes for a hang. */
+const CONTACT: OpenOptions = {
+  connectionTimeoutMs: 3000,
+  silenceTimeoutMs: 5000,
+  attempts: 1,
+  retry: { patienceMs: 1500 },
+};
+
+/**
+ * Asks the store one thing, and does not wait long for the answer.
+ * @throws Fault `store.unreachable` after seconds, and what a store says that refuses
+ */
+export async function contactStore(
+  location: string,
+  options: OpenOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const store = await openObjectStore(location, { ...options, ...CONTACT }, signal);
+  try {
+    for await (const { key } of store.list(PREFIXES.format, signal)) {
+      assertObjectKey(key);
+      return;
+    }
+  } finally {
+    await store.close();
+  }
 }
 
 /** The S3 client costs a fifth of a second and 20 MB to load: only those who use it pay. */

@@ -49,6 +49,28 @@ describeObjectStore(
 );
 
 describe('RetryingObjectStore', () => {
+  it('tells who listens how each attempt ends, and forgets none', async () => {
+    const heard: string[] = [];
+    const watch = {
+      asked: () => heard.push('asked'),
+      answered: () => heard.push('answered'),
+      failed: () => heard.push('failed'),
+      left: () => heard.push('left'),
+    };
+    const faulty = new FaultyObjectStore(new MemoryObjectStore(), ({ index }) =>
+      index === 0 || index === 2 ? 'unreachable' : undefined,
+    );
+    const store = new RetryingObjectStore(faulty, { wait: async () => undefined, watch });
+
+    await store.put('a', Uint8Array.of(1), signal);
+    expect(heard).toEqual(['asked', 'failed', 'asked', 'answered']);
+    for await (const { key } of store.list('', signal)) {
+      expect(key).toBe('a');
+    }
+
+    expect(heard.slice(4)).toEqual(['asked', 'failed', 'asked', 'answered']);
+  });
+
   it('waits for who answers nonsense, and says so in the end', async () => {
     const { faulty, store } = setUp(({ index }) => (index < 2 ? 'nonsense' : undefined));
     await store.put('a', Uint8Array.of(1), signal);

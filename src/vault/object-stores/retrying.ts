@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SystemClock, type Clock } from '../../kernel/clock.ts';
-import { isFault } from '../../kernel/fault.ts';
+import { isFault, type Fault } from '../../kernel/fault.ts';
 import type {
   ObjectEntry,
   ObjectKey,
@@ -10,6 +10,7 @@ import type {
   ObjectStore,
   PutOptions,
 } from '../object-store.ts';
+import type { StoreWatch } from '../store-health.ts';
 import { StoreLayer } from '../store-layer.ts';
 
 const FIRST_DELAY_MS = 200;
@@ -26,7 +27,16 @@ export interface RetryOptions {
   readonly wait?: (delayMs: number, signal: AbortSignal) => Promise<void>;
   /** A number of [0, 1), so that clients that failed together do not come back together. */
   readonly chance?: () => number;
+  /** Hears how every attempt ends. */
+  readonly watch?: StoreWatch;
 }
+
+const NOBODY: StoreWatch = {
+  asked: () => undefined,
+  answered: () => undefined,
+  failed: () => undefined,
+  left: () => undefined,
+};
 
 /**
  * Tries an operation again while the store is unreachable or something else answers in its place: its
@@ -44,6 +54,7 @@ export class RetryingObjectStore extends StoreLayer {
       clock: new SystemClock(),
       wait: (delayMs, signal) => sleep(delayMs, undefined, { signal }),
       chance: () => randomInt(2 ** 32) / 2 ** 32,
+      watch: NOBODY,
       ...options,
     };
   }
@@ -82,7 +93,8 @@ export class RetryingObjectStore extends StoreLayer {
     let shown = '';
     for (;;) {
       try {
-        for await (const entry of behind(shown, this.store.list(prefix, signal))) {
+        const entries = heard(this.store.list(prefix, signal), this.#options.watch);
+        for await (const entry of behind(shown, entries)) {
           shown = entry.key;
           patience.renew();
           yield entry;
@@ -101,8 +113,11 @@ export class RetryingObjectStore extends StoreLayer {
   async #repeat<Result>(signal: AbortSignal, operation: () => Promise<Result>): Promise<Result> {
     const patience = this.#startPatience(signal);
     for (;;) {
+      this.#options.watch.asked();
       try {
-        return await operation();
+        const result = await operation();
+        this.#options.watch.answered();
+        return result;
       } catch (error) {
         await patience.waitAfter(error);
       }
@@ -135,8 +150,9 @@ class Patience {
   /** Waits before the next attempt, or throws `error` if there must be none. */
   async waitAfter(error: unknown): Promise<void> {
     const { clock, patienceMs, firstDelayMs, wait, chance } = this.#options;
+    this.#tell(error);
     this.#signal.throwIfAborted();
-    if (!isFault(error, 'store.unreachable') && !isFault(error, 'store.nonsense')) {
+    if (!isAway(error)) {
       throw error;
     }
     const nowMs = clock.monotonicMs();
@@ -149,6 +165,49 @@ class Patience {
     }
     this.#failures += 1;
     await wait(delayMs, this.#signal);
+  }
+
+  #tell(error: unknown): void {
+    const { watch } = this.#options;
+    if (this.#signal.aborted) {
+      watch.left();
+    } else if (isAway(error)) {
+      const { answer, systemCode } = error.context;
+      watch.failed(String(answer ?? systemCode ?? error.code));
+    } else {
+      watch.answered();
+    }
+  }
+}
+
+function isAway(error: unknown): error is Fault {
+  return isFault(error, 'store.unreachable') || isFault(error, 'store.nonsense');
+}
+
+/** Tells of the first answer: who lists may take a while for each entry, which is not the store's doing. */
+async function* heard(
+  entries: AsyncIterable<ObjectEntry>,
+  watch: StoreWatch,
+): AsyncIterable<ObjectEntry> {
+  watch.asked();
+  const first = { isAsked: true };
+  const answered = (): void => {
+    if (first.isAsked) {
+      first.isAsked = false;
+      watch.answered();
+    }
+  };
+  try {
+    for await (const entry of entries) {
+      answered();
+      yield entry;
+    }
+    answered();
+  } catch (error) {
+    if (!first.isAsked) {
+      watch.asked();
+    }
+    throw error;
   }
 }
 

@@ -17,6 +17,8 @@ export interface S3Options {
   /** How long a connection may take to open, and how long it may be silent. */
   readonly connectionTimeoutMs?: number;
   readonly silenceTimeoutMs?: number;
+  /** How often the client itself tries, within a second or so. */
+  readonly attempts?: number;
 }
 
 /** Enough for the ranged reads of a restore and two packs under way; more only queue at the server. */
@@ -71,7 +73,7 @@ function clientOf(options: S3Options): S3Client {
     ...(profile === undefined ? {} : { profile }),
     ...(credentials === undefined ? {} : { credentials }),
     forcePathStyle: true,
-    maxAttempts: ATTEMPTS,
+    maxAttempts: options.attempts ?? ATTEMPTS,
     // Older MinIO and Ceph answer 411 or 400 to the trailing checksums that are the default.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',

@@ -1,0 +1,40 @@
+import type { JobRows } from '../catalog/job-rows.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Log } from '../kernel/log.ts';
+import type { StopReason } from './job-outcome.ts';
+import type { Job, JobRequest } from './job.ts';
+import type { ProgressRate } from './progress-rate.ts';
+
+/** A job of this process that has not ended. */
+export interface LiveJob {
+  job: Job;
+  readonly request: JobRequest;
+  readonly abort: AbortController;
+  readonly rate: ProgressRate;
+  stop?: StopReason;
+  /** Why it does not go on now. */
+  trouble?: string | undefined;
+  notifiedMs: number;
+  savedMs: number;
+  /** Writes to the row, one after the other. */
+  saving: Promise<void>;
+  done?: Promise<void>;
+}
+
+export interface JobsOptions {
+  /** Backups, restores and verifications that run at once; more wait in order. */
+  readonly concurrency: number;
+  /** How long after an end could not be written it is tried again. */
+  readonly rewriteMs?: number;
+  /** How long jobs may take to end when the service stops. */
+  readonly endMsMax?: number;
+}
+
+/** Where jobs are stored; what tests stand in for. */
+export type JobStorage = Pick<JobRows, 'add' | 'update' | 'get' | 'list' | 'endUnfinished'>;
+
+/** Where time and events go. */
+export interface JobsEnvironment {
+  readonly clock: Clock;
+  readonly log: Log;
+}
