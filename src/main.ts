@@ -45,7 +45,7 @@ export async function serve(options: ServeOptions, asked: AbortSignal): Promise<
   await makeOwnFolder(config.runFolder);
   await using held = new AsyncDisposableStack();
   held.use(await holdHome(config.home, asked));
-  const { connection, abandon } = held.use(await openDatabase(config, log, asked));
+  const { connection, abandon, checkpoint } = held.use(await openDatabase(config, log, asked));
   deadline?.before(() => {
     log.error('service.stop-overdue', {});
     abandon();
@@ -70,7 +70,8 @@ export async function serve(options: ServeOptions, asked: AbortSignal): Promise<
       ...(tcp && { http: tcp.address }),
       home: config.home,
     });
-    // Else the process does it at its end, which would take longer than the rest of the stop.
+    // Else both are done at the end, where they would take longer than the rest of the stop.
+    void checkpoint();
     flushCompileCache();
     if (!signal.aborted) {
       await once(signal, 'abort');
@@ -94,14 +95,20 @@ interface Database extends AsyncDisposable {
   readonly connection: CatalogConnection;
   /** Ends it without waiting, if it is ours. */
   readonly abandon: () => void;
+  readonly checkpoint: () => Promise<void>;
 }
 
 /** The PostgreSQL that was named, or one of our own under the home. */
 async function openDatabase(config: Config, log: Log, signal: AbortSignal): Promise<Database> {
   const { url } = config.database;
   if (url !== undefined) {
-    const nothing = (): void => undefined;
-    return { connection: { url }, abandon: nothing, [Symbol.asyncDispose]: async () => undefined };
+    const nothing = async (): Promise<void> => undefined;
+    return {
+      connection: { url },
+      abandon: () => undefined,
+      checkpoint: nothing,
+      [Symbol.asyncDispose]: nothing,
+    };
   }
   return startEmbeddedPostgres({ home: config.home }, log, signal);
 }

@@ -41,6 +41,8 @@ export interface EmbeddedPostgres extends AsyncDisposable {
   readonly pid: number;
   /** Ends it at once, without waiting; the next start recovers. */
   abandon(): void;
+  /** Writes down what is only in its log, so that a stop has less to do. Does not fail. */
+  checkpoint(): Promise<void>;
 }
 
 /**
@@ -90,6 +92,13 @@ export async function startEmbeddedPostgres(
     abandon: () => {
       server.abandon();
     },
+    checkpoint: async () => {
+      await withClient(connection, async (client) => client.query('CHECKPOINT')).catch(
+        (error: unknown) => {
+          log.debug('database.no-checkpoint', { error });
+        },
+      );
+    },
     [Symbol.asyncDispose]: async () => {
       await server.stop();
       await socket.close();
@@ -99,17 +108,28 @@ export async function startEmbeddedPostgres(
 }
 
 async function ensureDatabase(connection: PostgresConnection): Promise<void> {
+  await withClient(connection, async (client) => {
+    const found = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
+    if (found.rowCount === 0) {
+      await client.query(`CREATE DATABASE ${DATABASE}`);
+    }
+  });
+}
+
+async function withClient(
+  connection: PostgresConnection,
+  use: (client: Client) => Promise<unknown>,
+): Promise<void> {
   const client = new Client({
     ...connection,
     database: 'postgres',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
   });
+  // Who waits for an answer is told.
+  client.on('error', () => undefined);
   await client.connect();
   try {
-    const found = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
-    if (found.rowCount === 0) {
-      await client.query(`CREATE DATABASE ${DATABASE}`);
-    }
+    await use(client);
   } finally {
     await client.end();
   }
