@@ -120,6 +120,8 @@ export class FirstVersionStore extends ObjectStore {
   }
 
   async #listVersions(prefix: string, signal: AbortSignal): Promise<Map<ObjectKey, FirstVersion>> {
+    // Before the versions: what is put meanwhile is no question.
+    const there = await this.#latest(prefix, signal);
     const first = new Map<ObjectKey, FirstVersion>();
     const hidden = new Set<ObjectKey>();
     let entries = 0;
@@ -131,7 +133,11 @@ export class FirstVersionStore extends ObjectStore {
         hidden.add(version.key);
       }
     }
-    this.#requests.lists += Math.max(1, Math.ceil(entries / PAGE_ENTRIES));
+    this.#requests.lists += pagesOf(entries) + pagesOf(there.size);
+    for (const key of first.keys()) {
+      there.delete(key);
+    }
+    await this.#requireGone(there, signal);
     const keys = [...first.keys()].sort();
     return new Map(
       keys.flatMap((key) => {
@@ -139,6 +145,32 @@ export class FirstVersionStore extends ObjectStore {
         return version ? [[key, { ...version, isHidden: hidden.has(key) }] as const] : [];
       }),
     );
+  }
+
+  async #latest(prefix: string, signal: AbortSignal): Promise<Set<ObjectKey>> {
+    const keys = new Set<ObjectKey>();
+    for await (const { key } of this.#store.list(prefix, signal)) {
+      keys.add(key);
+    }
+    return keys;
+  }
+
+  /**
+   * A list of versions that leaves out what is there would cost its lock, or hide it from a restore.
+   * @throws Fault `vault.list-incomplete`
+   */
+  async #requireGone(keys: Iterable<ObjectKey>, signal: AbortSignal): Promise<void> {
+    const range = { offset: 0, length: 1 };
+    for (const key of keys) {
+      this.#requests.gets += 1;
+      if ((await this.#store.getRange(key, range, signal)) !== undefined) {
+        throw new Fault(
+          'vault.list-incomplete',
+          `Nothing was removed: the list of versions of ${this.location} leaves out what is there: ${key}.`,
+          { key },
+        );
+      }
+    }
   }
 
   #readOnly(): Fault {
@@ -160,4 +192,8 @@ function older(
 
 function partOf(key: string): string {
   return key.slice(0, key.indexOf('/') + 1);
+}
+
+function pagesOf(entries: number): number {
+  return Math.max(1, Math.ceil(entries / PAGE_ENTRIES));
 }

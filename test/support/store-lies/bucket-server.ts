@@ -3,29 +3,16 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-
-export const REQUEST_KINDS = ['list', 'get', 'part', 'head', 'put', 'remove'] as const;
-export type RequestKind = (typeof REQUEST_KINDS)[number];
-
-/** A request as the server understands it. */
-export interface BucketRequest {
-  readonly kind: RequestKind;
-  /** Of an object, or the prefix of a list; without the bucket. */
-  readonly key: string;
-}
-
-export interface BucketAnswer {
-  readonly status: number;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array | string;
-}
-
-/** What is told in place of the truth. */
-export type Liar = (request: BucketRequest, truth: () => BucketAnswer) => BucketAnswer;
+import {
+  honest,
+  requestOf,
+  type BucketAnswer,
+  type BucketRequest,
+  type Liar,
+} from './bucket-requests.ts';
 
 type Objects = ReadonlyMap<string, Uint8Array>;
 
-const BUCKET = '/bucket/';
 const PAGE_KEYS = 1000;
 
 /**
@@ -35,7 +22,7 @@ const PAGE_KEYS = 1000;
 export class BucketServer {
   readonly objects = new Map<string, Uint8Array>();
   readonly #server: Server;
-  #liar: Liar = (_request, truth) => truth();
+  #liar = honest;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -57,8 +44,8 @@ export class BucketServer {
   }
 
   /** From now on; without one the server tells the truth. */
-  follow(liar?: Liar): void {
-    this.#liar = liar ?? ((_request, truth) => truth());
+  follow(liar: Liar = honest): void {
+    this.#liar = liar;
   }
 
   async close(): Promise<void> {
@@ -75,7 +62,7 @@ export class BucketServer {
     const url = new URL(request.url ?? '/', 'http://server');
     const range = request.headers.range;
     const asked = requestOf(request.method ?? '', url, range);
-    const answer = this.#liar(asked, () => this.#truth(asked, { url, range, body }));
+    const answer = await this.#liar(asked, async () => this.#truth(asked, { url, range, body }));
     const isHead = request.method === 'HEAD';
     const content = Buffer.from(answer.body ?? '');
     const length = String(content.length);
@@ -100,17 +87,6 @@ export class BucketServer {
     }
     return objectAnswer(this.objects.get(key), range);
   }
-}
-
-function requestOf(method: string, url: URL, range: string | undefined): BucketRequest {
-  const prefix = url.searchParams.get('prefix');
-  if (method === 'GET' && prefix !== null) {
-    return { kind: 'list', key: prefix };
-  }
-  const key = decodeURIComponent(url.pathname.slice(BUCKET.length));
-  const reads = range === undefined ? 'get' : 'part';
-  const kinds: Record<string, RequestKind> = { PUT: 'put', DELETE: 'remove', HEAD: 'head' };
-  return { kind: kinds[method] ?? reads, key };
 }
 
 export function etagOf(content: Uint8Array): string {
@@ -141,7 +117,7 @@ function objectAnswer(content: Uint8Array | undefined, range?: string): BucketAn
 }
 
 /** One page of a list, as S3 writes it. */
-export function listAnswer(objects: Objects, prefix: string, after = ''): BucketAnswer {
+function listAnswer(objects: Objects, prefix: string, after = ''): BucketAnswer {
   const keys = [...objects.keys()].filter((key) => key.startsWith(prefix) && key > after).sort();
   const page = keys.slice(0, PAGE_KEYS);
   const isCut = page.length < keys.length;

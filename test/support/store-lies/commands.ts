@@ -8,9 +8,9 @@ import { CopyPruning } from '../../../src/vault/copy/copy-prune.ts';
 import { VaultCopy } from '../../../src/vault/copy/vault-copy.ts';
 import { VaultKeys } from '../../../src/vault/keys/vault-keys.ts';
 import type { ObjectStore } from '../../../src/vault/object-store.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
 import { MemoryProofLedger } from '../../../src/vault/proof/proof-ledger.ts';
 import { scrubVault } from '../../../src/vault/proof/scrub-vault.ts';
+import type { CreateOptions } from '../../../src/vault/vault-options.ts';
 import { repairVault } from '../../../src/vault/repair/repair.ts';
 import { seededBytes } from '../seeded-bytes.ts';
 import {
@@ -39,8 +39,6 @@ export interface Places {
 
 /** A vault and a copy of it, and what its points were when they were taken. */
 export interface World extends Places {
-  readonly vault: MemoryObjectStore;
-  readonly copy: MemoryObjectStore;
   /** What a command works on: disk, points. */
   readonly disk: MemoryDisk;
   readonly points: readonly string[];
@@ -59,10 +57,11 @@ export interface Command {
 const nothingToProve = async (): Promise<void> => undefined;
 
 /** Four points, one of which was given up and not collected, and a copy from before that. */
-export async function newWorld(): Promise<World> {
-  const vault = new MemoryObjectStore();
-  const copy = new MemoryObjectStore();
-  const { vault: opened } = await createVault(vault);
+export async function newWorld(
+  { vault, copy }: Places,
+  options: Partial<CreateOptions> = {},
+): Promise<World> {
+  const { vault: opened } = await createVault(vault, options);
   const disk = new MemoryDisk(SIZE);
   const points: string[] = [];
   for (let i = 0; i < 4; i++) {

@@ -1,13 +1,12 @@
 import { isFault } from '../../../src/kernel/fault.ts';
-import { connectS3 } from '../../../src/vault/object-stores/s3-client.ts';
-import { S3ObjectStore } from '../../../src/vault/object-stores/s3.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
+import type { ObjectStore } from '../../../src/vault/object-store.ts';
 import { Vault } from '../../../src/vault/vault.ts';
 import { seededNumbers } from '../seeded-numbers.ts';
 import { PASSPHRASE, signal } from '../vault-lab.ts';
-import { BucketServer, type BucketRequest } from './bucket-server.ts';
-import { COMMANDS, newWorld, type Command, type Places, type World } from './commands.ts';
+import type { BucketRequest } from './bucket-requests.ts';
+import type { Command, Places } from './commands.ts';
 import { allLies, areaOf, liarOf, type Plan } from './lies.ts';
+import { LocalScene, type Objects, type Scene } from './scene.ts';
 
 /** What became of one command that was lied to. */
 export interface Trial extends Plan {
@@ -18,60 +17,36 @@ export interface Trial extends Plan {
   readonly detail: string;
 }
 
-type Objects = Map<string, Uint8Array>;
-
 /** Runs commands against an S3 server that lies about one kind of request, and looks what is left. */
 export class LieTrials implements AsyncDisposable {
-  readonly #server: BucketServer;
-  readonly #places: Places;
-  readonly #world: World;
-  readonly #start: ReadonlyMap<string, Uint8Array>;
+  readonly #scene: Scene;
   /** Per command what it asks of which part of the vault. */
   readonly #asked = new Map<string, ReadonlyMap<string, number>>();
   readonly #random: (limit: number) => number;
 
-  private constructor(
-    server: BucketServer,
-    places: Places,
-    {
-      world,
-      start,
-      seed,
-    }: { readonly world: World; readonly start: Objects; readonly seed: number },
-  ) {
-    this.#server = server;
-    this.#places = places;
-    this.#world = world;
-    this.#start = start;
+  private constructor(scene: Scene, seed: number) {
+    this.#scene = scene;
     this.#random = seededNumbers(seed);
   }
 
-  static async open(seed: number): Promise<LieTrials> {
-    const server = await BucketServer.open();
-    const options = {
-      endpoint: server.endpoint,
-      region: 'us-east-1',
-      credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
-    };
-    const at = async (prefix: string): Promise<S3ObjectStore> =>
-      new S3ObjectStore(await connectS3(options), { bucket: 'bucket', prefix });
-    const world = await newWorld();
-    const start: Objects = new Map([
-      ...(await objectsOf(world.vault, 'vault/')),
-      ...(await objectsOf(world.copy, 'copy/')),
-    ]);
-    const places = { vault: await at('vault/'), copy: await at('copy/') };
-    return new LieTrials(server, places, { world, start, seed });
+  static async open(seed: number, scene?: Scene): Promise<LieTrials> {
+    return new LieTrials(scene ?? (await LocalScene.open()), seed);
   }
 
   /** All pairs of a command and a lie, each told about one part of the vault that the command asks for. */
   async *all(
     rounds: number,
-    only: { readonly command?: string | undefined; readonly kind?: string | undefined },
+    only: {
+      readonly command?: string | undefined;
+      readonly kind?: string | undefined;
+      readonly lie?: string | undefined;
+    },
   ): AsyncIterable<Trial> {
-    const { command: named, kind: ofKind } = only;
-    const commands = Object.keys(COMMANDS).filter((name) => (named ?? name) === name);
-    const lies = allLies().filter(({ kind }) => (ofKind ?? kind) === kind);
+    const { command: named, kind: ofKind, lie: ofLie } = only;
+    const commands = Object.keys(this.#scene.commands).filter((name) => (named ?? name) === name);
+    const lies = allLies().filter(
+      ({ kind, lie }) => (ofKind ?? kind) === kind && (ofLie ?? lie) === lie,
+    );
     for (let round = 0; round < rounds; round++) {
       for (const command of commands) {
         for (const { kind, lie } of lies) {
@@ -83,7 +58,7 @@ export class LieTrials implements AsyncDisposable {
 
   /** So many of them, drawn. */
   async *some(count: number): AsyncIterable<Trial> {
-    const commands = Object.keys(COMMANDS);
+    const commands = Object.keys(this.#scene.commands);
     const lies = allLies();
     for (let i = 0; i < count; i++) {
       const command = commands[i % commands.length] ?? '';
@@ -93,13 +68,11 @@ export class LieTrials implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#places.vault.close();
-    await this.#places.copy.close();
-    await this.#server.close();
+    await this.#scene[Symbol.asyncDispose]();
   }
 
   async #trial(name: string, { kind, lie }: Pick<Plan, 'kind' | 'lie'>): Promise<Trial> {
-    const command = COMMANDS[name];
+    const command = this.#scene.commands[name];
     if (command === undefined) {
       throw new TypeError(`no command ${name}`);
     }
@@ -120,25 +93,27 @@ export class LieTrials implements AsyncDisposable {
   }
 
   async #judge(command: Command, plan: Plan): Promise<Pick<Trial, 'outcome' | 'detail'>> {
-    this.#restore();
+    const { world } = this.#scene;
+    const places = await this.#scene.begin();
     const before = this.#aWhileAgo();
-    const { liar, told } = liarOf(plan, this.#server, { before, random: this.#random });
-    this.#server.follow(liar);
+    const { objects } = this.#scene;
+    const { liar, told } = liarOf(plan, { objects, before, random: this.#random });
+    this.#scene.follow(liar);
     let proveDone: ((truth: Places) => Promise<void>) | undefined;
     let code = '';
     try {
-      proveDone = await command.run(this.#world, this.#places);
+      proveDone = await command.run(world, places);
     } catch (error) {
       if (!isFault(error)) {
         return { outcome: 'wrong', detail: `no fault but ${String(error)}` };
       }
       ({ code } = error);
     } finally {
-      this.#server.follow();
+      this.#scene.follow();
     }
     try {
       await this.#proveNothingLost(command);
-      await proveDone?.(await this.#truth());
+      await proveDone?.(await this.#scene.truth());
     } catch (error) {
       return { outcome: 'wrong', detail: `${code} ${String(error)}` };
     }
@@ -148,10 +123,12 @@ export class LieTrials implements AsyncDisposable {
 
   /** All points that stood before and that the command does not give up stand and are whole, also in the copy. */
   async #proveNothingLost(command: Command): Promise<void> {
-    const { points, retired } = this.#world;
-    const gone = [retired, ...(command.givesUp?.(this.#world) ?? [])];
-    const truth = await this.#truth();
-    for (const [place, store] of Object.entries(truth)) {
+    const { world } = this.#scene;
+    const { points, retired } = world;
+    const gone = [retired, ...(command.givesUp?.(world) ?? [])];
+    const truth = await this.#scene.truth();
+    for (const place of ['vault', 'copy'] as const) {
+      const store = truth[place];
       const vault = await openEither(store, command.opensWith);
       const there = (await vault.points(signal)).map(({ id }) => id);
       for (const id of points.filter((point) => !gone.includes(point))) {
@@ -169,28 +146,12 @@ export class LieTrials implements AsyncDisposable {
     }
   }
 
-  async #truth(): Promise<{ vault: MemoryObjectStore; copy: MemoryObjectStore }> {
-    const truth = { vault: new MemoryObjectStore(), copy: new MemoryObjectStore() };
-    for (const [key, content] of this.#server.objects) {
-      const place = key.startsWith('vault/') ? truth.vault : truth.copy;
-      await place.put(key.slice(key.indexOf('/') + 1), content, signal);
-    }
-    return truth;
-  }
-
-  #restore(): void {
-    this.#server.objects.clear();
-    for (const [key, content] of this.#start) {
-      this.#server.objects.set(key, content);
-    }
-  }
-
   /** Without what came last: the newest point and the retirement, or any part of it. */
   #aWhileAgo(): Objects {
-    const [, , , newest = ''] = this.#world.points;
+    const [, , , newest = ''] = this.#scene.world.points;
     const share = this.#random(3);
     return new Map(
-      [...this.#start].filter(
+      [...this.#scene.start].filter(
         ([key]) => !(key.includes(newest) || (share > 0 && key.includes('/retire/'))),
       ),
     );
@@ -202,35 +163,27 @@ export class LieTrials implements AsyncDisposable {
     if (known !== undefined) {
       return known;
     }
-    this.#restore();
+    const places = await this.#scene.begin();
     const counts = new Map<string, number>();
     const count = ({ kind, key }: BucketRequest): void => {
       const what = `${kind} ${areaOf(key)}`;
       counts.set(what, (counts.get(what) ?? 0) + 1);
     };
-    this.#server.follow((request, truth) => {
+    this.#scene.follow((request, truth) => {
       count(request);
       return truth();
     });
-    const proveDone = await command.run(this.#world, this.#places);
-    this.#server.follow();
+    const proveDone = await command.run(this.#scene.world, places);
+    this.#scene.follow();
     await this.#proveNothingLost(command);
-    await proveDone(await this.#truth());
+    await proveDone(await this.#scene.truth());
     this.#asked.set(name, counts);
     return counts;
   }
 }
 
-async function objectsOf(store: MemoryObjectStore, prefix: string): Promise<Objects> {
-  const objects: Objects = new Map();
-  for await (const { key } of store.list('', signal)) {
-    objects.set(prefix + key, (await store.get(key, signal)) ?? new Uint8Array());
-  }
-  return objects;
-}
-
 /** With the passphrase of before, or with the one that a command may have put in its place. */
-async function openEither(store: MemoryObjectStore, other: string | undefined): Promise<Vault> {
+async function openEither(store: ObjectStore, other: string | undefined): Promise<Vault> {
   const open = (passphrase: string): Promise<Vault> =>
     Vault.open(store, { kind: 'passphrase', passphrase }, { workers: 0 }, signal);
   try {
