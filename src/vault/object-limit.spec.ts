@@ -44,7 +44,9 @@ describe('an object that is larger than any of its kind', () => {
     await backUp(again, disk);
     const target = new MemoryObjectStore();
     const copied = new VaultCopy({ source: store, target, clock: new SystemClock() });
-    expect((await copied.run({ signal })).damaged.toSorted()).toEqual(keys.toSorted());
+    // The seal of a point that is not copied is not looked at.
+    const named = keys.filter((key) => key !== sealKey(VM.vmId, foreign)).toSorted();
+    expect((await copied.run({ signal })).damaged.toSorted()).toEqual(named);
     expect(await (await openVault(target)).points(signal)).toHaveLength(2);
     expect(await again.points(signal)).toHaveLength(2);
   });

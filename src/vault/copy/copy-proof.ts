@@ -1,5 +1,6 @@
-import { Fault } from '../../kernel/fault.ts';
+import { Fault, isFault } from '../../kernel/fault.ts';
 import { PREFIXES } from '../layout.ts';
+import { getOrDamage, isSame } from '../object-limit.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { Parallel } from '../parallel.ts';
 import { keysOf, vaultAt } from './copy-place.ts';
@@ -76,11 +77,14 @@ export class CopyProof {
     try {
       for (const key of keys) {
         await lane.add(async () => {
-          const [here, there] = [await source.get(key, signal), await target.get(key, signal)];
-          if (here !== undefined && there === undefined) {
+          const here = await getOrDamage(source, key, signal);
+          const there = await getOrDamage(target, key, signal);
+          if (isFault(here)) {
+            // Too large to be one of a vault; it was not copied.
+            differing.push(key);
+          } else if (here !== undefined && there === undefined) {
             throw notKept(key, target);
-          }
-          if (here !== undefined && !Buffer.from(here).equals(there ?? Buffer.alloc(0))) {
+          } else if (here !== undefined && !isSame(there, here)) {
             differing.push(key);
           }
         });
