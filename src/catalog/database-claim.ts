@@ -235,7 +235,8 @@ class Reminder {
 function placeOf(connection: CatalogConnection): DatabasePlace {
   if (!('url' in connection)) {
     const { host, database } = connection;
-    return { name: `${database} at ${host}` };
+    // A folder with a socket is where we run it ourselves.
+    return { name: host.startsWith('/') ? `${database} (embedded)` : `${database} at ${host}` };
   }
   const { host, pathname, searchParams } = new URL(connection.url);
   return { name: `${pathname.slice(1)} at ${searchParams.get('host') ?? host}` };

@@ -173,7 +173,7 @@ class Patience {
       watch.left();
     } else if (isAway(error)) {
       const { answer, systemCode } = error.context;
-      watch.failed(String(answer ?? systemCode ?? error.code));
+      watch.failed(String(answer ?? systemCode ?? error.code).replace(/^Error /, ''));
     } else {
       watch.answered();
     }
