@@ -1,4 +1,4 @@
-import { readFile } from '../kernel/files.ts';
+import { readFile, readFileSync } from '../kernel/files.ts';
 
 /** Owns no file on a Debian system: above the users, outside the ranges of packages and systemd. */
 export const TOOL_UID = 65533;
@@ -48,10 +48,11 @@ export function confineTool(
   parameters: readonly string[],
   rights: readonly string[] = [],
 ): ConfinedTool {
+  const ours = readFileSync('/proc/self/limits', 'utf8');
   const limits = [
     '--core=0',
-    `--as=${String(ADDRESS_SPACE_BYTES_MAX)}`,
-    `--nofile=${String(OPEN_FILES_MAX)}`,
+    `--as=${String(atMost(ADDRESS_SPACE_BYTES_MAX, ours, 'Max address space'))}`,
+    `--nofile=${String(atMost(OPEN_FILES_MAX, ours, 'Max open files'))}`,
   ];
   // Both programs replace themselves, so the child's pid is the tool's.
   return {
@@ -63,6 +64,13 @@ export function confineTool(
       ...['--', file, ...parameters],
     ],
   };
+}
+
+/** A limit of ours that is lower already cannot be raised, not by every root either. proc(5): soft, then hard. */
+function atMost(wanted: number, limits: string, name: string): number {
+  const line = limits.split('\n').find((one) => one.startsWith(name)) ?? '';
+  const hard = Number(line.slice(name.length).trim().split(/\s+/)[1]);
+  return hard < wanted ? hard : wanted;
 }
 
 /** Containers often lack some of root's rights. */

@@ -45,7 +45,6 @@ export class OptionalFolder {
     if (!this.#isGivenUp) {
       this.#isGivenUp = true;
       this.#log.warn('vault.cache-not-used', {
-        folder: this.path,
         why: fault.message,
         effect: 'the command goes on, with more requests to the store',
       });
