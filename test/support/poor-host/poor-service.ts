@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { seededBytes } from '../seeded-bytes.ts';
@@ -76,6 +76,8 @@ export async function serviceTrials(
 }
 
 async function prepare(lab: string, seed: string): Promise<void> {
+  // The database of root runs as another user.
+  await chmod(lab, 0o755);
   for (const name of ['home', 'out', 'cache']) {
     await mkdir(join(lab, name));
   }
