@@ -8,14 +8,15 @@ describe('confineTool', () => {
   });
 
   it('never asks for more than this process may have', () => {
+    const { file: limiter } = confineTool('true', []);
     const module = fileURLToPath(new URL('./confinement.ts', import.meta.url));
     const code = `const { confineTool } = await import(${JSON.stringify(module)});
       const { file, parameters } = confineTool('true', []);
       process.stdout.write(JSON.stringify([file, ...parameters]));`;
     const words = ['--nofile=64:64', process.execPath, '--input-type=module', '-e', code];
-    const line = JSON.parse(execFileSync('prlimit', words, { encoding: 'utf8' })) as string[];
+    const line = JSON.parse(execFileSync(limiter, words, { encoding: 'utf8' })) as string[];
 
     expect(line).toContain('--nofile=64');
-    execFileSync('prlimit', ['--nofile=64:64', ...line]);
+    execFileSync(limiter, ['--nofile=64:64', ...line]);
   });
 });

@@ -32,6 +32,9 @@ export interface VaultKey extends VaultPlace {
 /** Somebody sits in front: after this long a store that does not answer is given up. */
 const PATIENCE_MS = 2 * 60_000;
 
+/** Of the client below what tries for two minutes: each takes a minute when a server is silent. */
+const ATTEMPTS = 2;
+
 export async function openStore(
   cli: Cli,
   place: VaultPlace,
@@ -47,6 +50,7 @@ export async function openStore(
       ...(region === undefined ? {} : { region }),
       ...(profile === undefined ? {} : { profile }),
       allowNetworkFileSystem: singleWriter === true,
+      attempts: ATTEMPTS,
       meter: (store) => spending.meter(store, endpoint),
       retry: {
         patienceMs: PATIENCE_MS,

@@ -23,7 +23,7 @@ export interface ServiceSurrounding {
 
 const READ_ONLY = 'mount --bind "$LAB/home" "$LAB/home" && mount -o remount,ro,bind "$LAB/home"';
 const FULL =
-  'mount -t tmpfs -o size=64k none "$LAB/home"; head -c 65536 /dev/zero > "$LAB/home/all"';
+  'mount -t tmpfs -o size=64k,mode=755 none "$LAB/home"; head -c 65536 /dev/zero > "$LAB/home/all"';
 
 export const SERVICE_SURROUNDINGS: readonly ServiceSurrounding[] = [
   { name: 'service: nothing lacks', isHarmless: true },
@@ -31,7 +31,7 @@ export const SERVICE_SURROUNDINGS: readonly ServiceSurrounding[] = [
   { name: 'service: home full', script: FULL },
   {
     name: 'service: home without inodes',
-    script: 'mount -t tmpfs -o nr_inodes=1 none "$LAB/home"',
+    script: 'mount -t tmpfs -o nr_inodes=1,mode=755 none "$LAB/home"',
   },
   { name: 'service: home is a file', script: 'rmdir "$LAB/home"; : > "$LAB/home"' },
   {
