@@ -35,6 +35,27 @@ describe('runCli', () => {
     );
   });
 
+  it.each([
+    [['vm', 'stpo'], 'stop'],
+    [['vm', 'destory'], 'destroy'],
+    [['vault', 'forge'], 'forget'],
+    [['points', 'retir'], 'retire'],
+    [['jobs', 'cancl'], 'cancel'],
+    [['rescue', 'prun'], 'prune'],
+  ])('suggests nothing that stops or removes for %j', async (parameters, never) => {
+    const run = await cliRun(parameters, { folder });
+
+    expect(run.exitCode).toBe(2);
+    expect(run.stderr).toMatch(new RegExp(`\\b${parameters[1] ?? ''}\\b`));
+    expect(run.stderr).not.toMatch(new RegExp(`\\b${never}\\b|\\.\\.`));
+  });
+
+  it('suggests a command that only looks', async () => {
+    const run = await cliRun(['vm', 'lst'], { folder });
+
+    expect(run.stderr).toContain("Unknown command 'lst' (Did you mean list?). See hyperkeep vm");
+  });
+
   it('prints one JSON document for a mistake too', async () => {
     const run = await cliRun(['points', '--bogus', '--json'], { folder });
 

@@ -11,6 +11,7 @@ import { addVmCommands } from './commands/vm-commands.ts';
 import { reportOf } from './explain-error.ts';
 import { reportText } from './fault-report.ts';
 import { addRescueCommands } from './rescue/rescue-commands.ts';
+import { withoutHarm } from './suggestion.ts';
 
 const EXIT_OK = 0;
 
@@ -33,7 +34,7 @@ export async function runCli(
       return EXIT_OK; // --help and --version end this way.
     }
     const report = reportOf(
-      error instanceof CommanderError ? usageFault(error, named(program, parameters)) : error,
+      error instanceof CommanderError ? usageFault(error, typed(program, parameters)) : error,
     );
     if (!isHelp(error)) {
       errors.write(reportText(report));
@@ -97,24 +98,27 @@ function addJsonOption(command: Command): void {
   }
 }
 
-/** The command that the user was typing: `hyperkeep vault create`. */
-function named(program: Command, parameters: readonly string[]): string {
-  let command = program;
-  const names = [program.name()];
+/** The command that the user was typing, with those that it is part of. */
+function typed(program: Command, parameters: readonly string[]): Command[] {
+  const path = [program];
   for (const word of parameters) {
-    const child = command.commands.find((candidate) => candidate.name() === word);
+    const child = path.at(-1)?.commands.find((candidate) => candidate.name() === word);
     if (child === undefined) {
       break;
     }
-    command = child;
-    names.push(word);
+    path.push(child);
   }
-  return names.join(' ');
+  return path;
 }
 
-function usageFault(error: CommanderError, command: string): Fault {
-  const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
+function usageFault(error: CommanderError, path: readonly Command[]): Fault {
+  const { commands = [] } = path.at(-1) ?? {};
+  const message = withoutHarm(error.message, commands)
+    .replace(/^error: /, '')
+    .replace(/\.$/, '')
+    .replaceAll('\n', ' ');
   const sentence = isHelp(error) ? 'a command is missing' : message;
+  const command = path.map((part) => part.name()).join(' ');
   return new Fault(
     'request.invalid',
     `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}. See ${command} --help.`,

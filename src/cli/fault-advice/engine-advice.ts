@@ -17,8 +17,8 @@ export const ENGINE_ADVICE = {
   },
   'host.disk-full': {
     happened: "The host's disk is full.",
-    data: 'Earlier recovery points are not touched. A VM that was paused for it goes on when there is room.',
-    next: 'Make room on the host. Nothing else has to be done for the VM.',
+    data: 'Recovery points are not touched. A restore has left nothing half-written; a VM that was paused for it goes on when there is room.',
+    next: 'Make room on the host. A paused VM needs nothing else; a restore or another command has to be run again.',
   },
   'engine.vm-exists': {
     happened: 'A VM of that name or id is on this host already.',

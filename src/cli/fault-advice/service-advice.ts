@@ -101,9 +101,9 @@ export const SERVICE_ADVICE = {
     next: 'Stop the service that the message names, or give this one a database of its own with DATABASE_URL. The claim of a service that died ends with its process, and within a minute if its host is gone.',
   },
   'service.already-running': {
-    happened: 'Another service runs with this home folder.',
+    happened: 'Another service runs with this home folder, or something has its port.',
     data: 'Nothing was changed; the other service goes on.',
-    next: 'Use the one that runs, stop it first, or give this one another HYPERKEEP_HOME.',
+    next: 'Use the one that runs, or stop it first. Otherwise set what the message names: HTTP_PORT for a taken port, HYPERKEEP_HOME for a home in use.',
   },
   'secret.exposed': {
     happened: 'A file with a secret can be read by other users of this machine.',
@@ -132,8 +132,8 @@ export const SERVICE_ADVICE = {
   },
   'job.interrupted': {
     happened: 'The service stopped while the job ran.',
-    data: 'There is no new recovery point. The VM was put in order when the service came back.',
-    next: 'Start the job again; what was stored is not sent twice.',
+    data: 'What the job was doing is not done: a backup has made no recovery point and its VM was put in order, a restore has left no files, the vault is whole.',
+    next: 'Start the job again. A backup or copy sends nothing twice.',
   },
   'vm.disk-size-differs': {
     happened: 'The definition gives a disk another size than its image has.',

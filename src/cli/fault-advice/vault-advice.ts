@@ -18,8 +18,8 @@ export const VAULT_ADVICE = {
   },
   'store.full': {
     happened: 'The storage has no space left.',
-    data: 'Earlier recovery points are whole and can be restored; the one being taken does not exist yet.',
-    next: 'Make room and run the command again: what was stored is not sent twice.',
+    data: 'Recovery points are whole and can be restored; a backup, copy or import that was under way is not in the store yet.',
+    next: 'Make room outside Hyperkeep, or give recovery points up and prune: that needs 64 KiB free. Then run the command again: what was stored is not sent twice.',
   },
   'store.invalid-location': {
     happened: 'The location is neither a folder nor s3://bucket/prefix, or cannot hold a vault.',
@@ -53,9 +53,9 @@ export const VAULT_ADVICE = {
     next: 'Choose another name, or use the one that is there.',
   },
   'vault.not-chosen': {
-    happened: 'No vault was named, and there is none or more than one.',
+    happened: 'No vault was named, and the service knows none or more than one.',
     data: 'Nothing was changed.',
-    next: 'Name it with --vault.',
+    next: 'See "hyperkeep vault list". If there are several, name one with --vault; if there is none, make one with "hyperkeep vault create".',
   },
   'vault.key-missing': {
     happened: 'This host has no key for the vault.',

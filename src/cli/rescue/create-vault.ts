@@ -4,6 +4,7 @@ import { type LockMode } from '../../vault/bucket-features.ts';
 import { type LockPolicy } from '../../vault/lock/locking-store.ts';
 import { storeTrial } from '../../vault/probe/store-trial.ts';
 import { Vault } from '../../vault/vault.ts';
+import { VmName } from '../../vm/definition.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { generatedAdvice, generatePassphrase, newPassphrase } from '../passphrase.ts';
@@ -23,7 +24,7 @@ export interface CreateOptions extends VaultPlace {
 
 /** Creates a vault and its recovery file, and opens the vault with that file as a test. */
 export async function createVault(cli: Cli, options: CreateOptions): Promise<Outcome> {
-  const name = checkedName(options.name ?? basename(options.vault));
+  const name = options.name === undefined ? nameOf(options.vault) : checkedName(options.name);
   const { environment, signal } = cli;
   const path = recoveryFilePath(
     { name, location: options.vault },
@@ -78,6 +79,20 @@ export async function createVault(cli: Cli, options: CreateOptions): Promise<Out
       (capabilities === undefined ? '' : `${trialText(storeTrial(capabilities))}\n`) +
       `Vault ${name} created at ${store.location}; its recovery file was tested.\n`,
   };
+}
+
+/** The last part of the location, if that can be a name. @throws Fault `request.invalid` */
+function nameOf(location: string): string {
+  const last = basename(location);
+  const { data, error } = VmName.safeParse(last);
+  if (error !== undefined) {
+    throw new Fault(
+      'request.invalid',
+      `The name of the vault would be the last part of its location, and "${last}" is no name: ${error.issues[0]?.message ?? 'invalid'}. Choose one with --name.`,
+      { name: last },
+    );
+  }
+  return data;
 }
 
 async function newRetention(

@@ -8,13 +8,18 @@ export function trialText({ checks, clockSkewMs, leftovers, location }: StoreTri
     ['THE STORE', 'DOES', 'NEEDED FOR', 'SEEN'].map((title) => ({ title })),
     checks.map(({ title, verdict, neededFor, seen = '' }) => [title, verdict, neededFor, seen]),
   );
-  const skew =
-    clockSkewMs === undefined
-      ? ''
-      : `Its clock is ${(Math.abs(clockSkewMs) / 1000).toFixed(1)} s ${clockSkewMs < 0 ? 'behind' : 'ahead'}.\n`;
+  const skew = clockSkewMs === undefined ? '' : skewText(clockSkewMs);
   const left =
     leftovers === 0
       ? ''
       : `${String(leftovers)} objects of the trial could not be removed: probe/try-… at ${plainText(location)}\n`;
   return `${table}${skew}${left}`;
+}
+
+/** Stores say their time in whole seconds, so a smaller difference is none that was seen. */
+function skewText(clockSkewMs: number): string {
+  const seconds = Math.round(Math.abs(clockSkewMs) / 1000);
+  return seconds <= 1
+    ? 'Its clock agrees with that of this machine.\n'
+    : `Its clock is about ${String(seconds)} s ${clockSkewMs < 0 ? 'behind' : 'ahead'}.\n`;
 }

@@ -1,0 +1,23 @@
+import { type Command } from 'commander';
+
+/** These stop something without a question. */
+const STOPPING = ['stop', 'cancel'];
+
+/**
+ * Takes out of Commander's "(Did you mean …?)" every command that stops or removes something: it
+ * may be typed without a look. Those that remove ask first, so they have the option `--yes`.
+ *
+ * @param commands among which the user was choosing
+ */
+export function withoutHarm(message: string, commands: readonly Command[]): string {
+  const harmful = new Set(commands.filter(isHarmful).map((command) => command.name()));
+  return message.replace(/\s*\(Did you mean (?:one of )?([^?]+)\?\)/, (_, list: string) => {
+    const names = list.split(', ').filter((name) => !harmful.has(name));
+    const choice = names.length > 1 ? `one of ${names.join(', ')}` : names.join('');
+    return choice === '' ? '' : ` (Did you mean ${choice}?)`;
+  });
+}
+
+function isHarmful(command: Command): boolean {
+  return STOPPING.includes(command.name()) || command.options.some(({ long }) => long === '--yes');
+}
