@@ -20,6 +20,13 @@ describe('choosePoint', () => {
       vmId: A.vmId,
       found: A,
     },
+    {
+      what: 'by the beginning of the VM id',
+      points: [A, OTHER],
+      asked: 'latest',
+      vmId: 'VM-D',
+      found: OTHER,
+    },
     { what: 'by the whole id', points: [A, B, OTHER], asked: OTHER.id, found: OTHER },
     { what: 'by the beginning, in small letters', points: [A, B], asked: '01kapx1', found: B },
   ])('finds $what', ({ points, asked, vm, vmId, found }) => {

@@ -1,7 +1,6 @@
+import { ID_CHARACTERS_MIN } from '../kernel/by-prefix.ts';
 import { Fault } from '../kernel/fault.ts';
 import { vmText, type WhichVm } from './which-vm.ts';
-
-const PREFIX_CHARACTERS_MIN = 4;
 
 /** What a point must say of itself to be chosen. */
 export interface Choosable {
@@ -20,10 +19,18 @@ export function pointsOf<Point extends Choosable>(
   points: readonly Point[],
   { vm, vmId }: WhichVm,
 ): Point[] {
-  return points.filter(
-    (point) =>
-      (vm === undefined || point.vmName === vm) && (vmId === undefined || point.vmId === vmId),
-  );
+  const isOfId = isVmId(vmId);
+  return points.filter((point) => (vm === undefined || point.vmName === vm) && isOfId(point));
+}
+
+/** Whether a point is of the VM with that id, or whose id begins so; of every VM without one. */
+export function isVmId(asked: string | undefined): (point: Pick<Choosable, 'vmId'>) => boolean {
+  if (asked === undefined) {
+    return () => true;
+  }
+  const prefix = asked.toLowerCase();
+  return ({ vmId }) =>
+    vmId === asked || (prefix.length >= ID_CHARACTERS_MIN && vmId.startsWith(prefix));
 }
 
 /**
@@ -57,7 +64,7 @@ export function withoutGivenUp(
 ): { readonly left: readonly string[]; readonly before: readonly string[] } {
   const gone = [...givenUp];
   const begins = (ids: readonly string[], one: string): boolean =>
-    one.length >= PREFIX_CHARACTERS_MIN && ids.some((id) => id.startsWith(one.toUpperCase()));
+    one.length >= ID_CHARACTERS_MIN && ids.some((id) => id.startsWith(one.toUpperCase()));
   const standing = points.map(({ id }) => id);
   const before = asked.filter((one) => begins(gone, one) && !begins(standing, one));
   return { left: asked.filter((one) => !before.includes(one)), before };
@@ -115,7 +122,7 @@ function byPrefix<Point extends Choosable>(
   const prefix = asked.toUpperCase();
   const found = candidates.filter(({ id }) => id.startsWith(prefix));
   const [point, second] = found;
-  if (point === undefined || prefix.length < PREFIX_CHARACTERS_MIN) {
+  if (point === undefined || prefix.length < ID_CHARACTERS_MIN) {
     throw new Fault(
       'point.unknown',
       `No recovery point's id starts with ${asked}. See: ${listedBy}`,

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { inspectImage } from './image-inspection.ts';
+import { inspectImage, looksLike } from './image-inspection.ts';
 
 const signal = AbortSignal.timeout(10_000);
 
@@ -44,6 +44,20 @@ describe('inspectImage', () => {
 
     expect(await inspectImage(path, undefined, signal)).toMatchObject({ format: 'raw' });
     expect(await inspectImage(path, 'raw', signal)).toMatchObject({ format: 'raw' });
+  });
+
+  it.each([
+    ['QFI\xfb\0\0\0\x03', 'qcow2'],
+    ['KDMV', 'VMDK'],
+    ['vhdxfile', 'VHDX'],
+    ['\xeb\x63\x90', undefined],
+    ['', undefined],
+  ])('says that %j looks like %s, whatever the name says', async (start, like) => {
+    for (const name of ['some.raw', 'some.img', 'some']) {
+      const path = await file(name, start.padEnd(4096, '\0'));
+
+      expect(await looksLike(path, signal)).toBe(like);
+    }
   });
 
   it.each([

@@ -1,6 +1,6 @@
 import { extname } from 'node:path';
 import { Fault } from '../kernel/fault.ts';
-import { constants, open, stat, type FileHandle } from '../kernel/files.ts';
+import { constants, open, stat, type FileHandle, type Stats } from '../kernel/files.ts';
 import { onFile } from './file-fault.ts';
 import { assertImagePath, type ImageFormat } from './image-layer.ts';
 import {
@@ -47,13 +47,8 @@ export async function inspectImage(
   format: ImageFormat | undefined,
   signal: AbortSignal,
 ): Promise<ImageInspection> {
-  signal.throwIfAborted();
-  assertImagePath(path);
-  const facts = await onFile(path, stat(path));
-  if (!facts.isFile()) {
-    throw unsupported(path, 'It is not a file.');
-  }
-  await using file = await onFile(path, open(path, constants.O_RDONLY | constants.O_NONBLOCK));
+  await using opened = await openFile(path, signal);
+  const { facts, file } = opened;
   const start = await readPart(file, path, { offset: 0, length: HEADER_BYTES_MAX });
   const decided = format ?? formatByName(path);
   if (decided === 'qcow2') {
@@ -66,6 +61,34 @@ export async function inspectImage(
     assertNoVhd(path, await readPart(file, path, footer), 'end');
   }
   return { format: 'raw', virtualSize: facts.size, fileSize: facts.size };
+}
+
+/**
+ * The format that the start of an image looks like: `qcow2`, or the name of one that is not read
+ * here. A hint and no more, because a guest can write any header into its own raw disk.
+ *
+ * @throws Fault `formats.image-missing`, `formats.image-unsupported`
+ */
+export async function looksLike(path: string, signal: AbortSignal): Promise<string | undefined> {
+  await using opened = await openFile(path, signal);
+  const { file } = opened;
+  return startsLike(await readPart(file, path, { offset: 0, length: HEADER_BYTES_MAX }));
+}
+
+interface OpenedFile extends AsyncDisposable {
+  readonly file: FileHandle;
+  readonly facts: Stats;
+}
+
+async function openFile(path: string, signal: AbortSignal): Promise<OpenedFile> {
+  signal.throwIfAborted();
+  assertImagePath(path);
+  const facts = await onFile(path, stat(path));
+  if (!facts.isFile()) {
+    throw unsupported(path, 'It is not a file.');
+  }
+  const file = await onFile(path, open(path, constants.O_RDONLY | constants.O_NONBLOCK));
+  return { file, facts, [Symbol.asyncDispose]: async () => file.close() };
 }
 
 /** @throws Fault `formats.outside-reference` when the image is only a layer over another one */
@@ -88,18 +111,27 @@ function formatByName(path: string): ImageFormat | undefined {
 }
 
 function assertLikeNothing(path: string, start: Uint8Array): void {
-  const bytes = Buffer.from(start);
-  if (bytes.length >= 4 && bytes.readUInt32BE(0) === QCOW2_MAGIC) {
+  const name = startsLike(start);
+  if (name === 'qcow2') {
     throw unsupported(
       path,
       'It looks like qcow2 but its name does not say so: name the format, qcow2 or raw.',
     );
   }
-  for (const { name, offset, bytes: magic } of FOREIGN_STARTS) {
-    if (bytes.subarray(offset, offset + magic.length).toString('latin1') === magic) {
-      throw unsupported(path, `It looks like ${name}: convert it with qemu-img convert -O qcow2.`);
-    }
+  if (name !== undefined) {
+    throw unsupported(path, `It looks like ${name}: convert it with qemu-img convert -O qcow2.`);
   }
+}
+
+function startsLike(start: Uint8Array): string | undefined {
+  const bytes = Buffer.from(start);
+  if (bytes.length >= 4 && bytes.readUInt32BE(0) === QCOW2_MAGIC) {
+    return 'qcow2';
+  }
+  return FOREIGN_STARTS.find(
+    ({ offset, bytes: magic }) =>
+      bytes.subarray(offset, offset + magic.length).toString('latin1') === magic,
+  )?.name;
 }
 
 /** A raw disk never starts with a VHD footer; where one stands at the end a name has to decide. */

@@ -19,9 +19,11 @@ import {
   imageRequests,
   planImport,
   type ImageFormat,
+  type ImageToRead,
   type ImportPlan,
   type PlannedDisk,
 } from './import-plan.ts';
+import { leftOutOf, settleFormats } from './image-formats.ts';
 import { openImage } from '../../formats/image.ts';
 import { pointDocument } from './point-list.ts';
 import { NVRAM_FILE } from '../../vault/restoring/restore-plan.ts';
@@ -55,13 +57,8 @@ export async function importImages(
     vmId: options.vmId,
     vm: options.vm === undefined ? undefined : checkedVmName(options.vm),
   };
-  const requests = imageRequests(
-    await Promise.all(files.map((file) => imagePath(resolve(workingFolder, file)))),
-    {
-      diskNames: options.diskName,
-      ...(options.format === undefined ? {} : { format: options.format }),
-    },
-  );
+  const images = await requestedImages(cli, files, options);
+  const leftOut = await leftOutOf(images, cli.signal);
   const given =
     options.definition === undefined
       ? undefined
@@ -72,7 +69,8 @@ export async function importImages(
   return await withVault(cli, options, async (vault, spending) => {
     const { keys } = vault.inside.base;
     const idOf = (...words: readonly string[]): string => keys.idOf(...words);
-    const plan = planImport(which, requests, await vault.points(cli.signal), idOf);
+    const planned = planImport(which, images, await vault.points(cli.signal), idOf);
+    const plan = { ...planned, notes: [...planned.notes, ...leftOut] };
     await using resources = new AsyncDisposableStack();
     const opened: OpenedDisk[] = [];
     for (const disk of plan.disks) {
@@ -86,6 +84,20 @@ export async function importImages(
     const point = await writePoint(cli, { plan, opened, writer, configuration, nvram });
     return withSpending(outcome(point, plan, clock.monotonicMs() - startMs), spending);
   });
+}
+
+/** The name that was typed says the format; read is the file that it leads to. */
+async function requestedImages(
+  cli: Cli,
+  files: readonly string[],
+  { diskName: diskNames, format }: ImportOptions,
+): Promise<ImageToRead[]> {
+  const typed = files.map((file) => resolve(cli.environment.workingFolder, file));
+  const requests = imageRequests(typed, { diskNames, ...(format && { format }) });
+  const found = await Promise.all(
+    requests.map(async (request) => ({ ...request, path: await imagePath(request.path) })),
+  );
+  return await settleFormats(cli, found, format !== undefined);
 }
 
 /** The file itself: a link may be changed while it is read. */

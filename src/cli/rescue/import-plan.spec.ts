@@ -8,10 +8,11 @@ const WEB = { vm: 'web' };
 const idOf = (...words: readonly string[]): string => `id of ${words.join(' ')}`;
 
 function requests(...names: string[]) {
-  return imageRequests(
-    names.map((name) => `/images/${name}.raw`),
-    { diskNames: names },
-  );
+  const files = names.map((name) => `/images/${name}.raw`);
+  return imageRequests(files, { diskNames: names }).map((request) => ({
+    ...request,
+    format: 'raw' as const,
+  }));
 }
 
 describe('imageRequests', () => {
@@ -22,8 +23,17 @@ describe('imageRequests', () => {
     ]);
   });
 
+  it('knows no format where the name says none', () => {
+    expect(imageRequests(['/a/disk', '/a/disk.bin'], { diskNames: [] })).toMatchObject([
+      { format: undefined },
+      { format: undefined },
+    ]);
+    expect(imageRequests(['/a/disk'], { diskNames: [], format: 'raw' })).toMatchObject([
+      { format: 'raw' },
+    ]);
+  });
+
   it.each([
-    ['a file whose name says nothing', ['/dev/sdb'], []],
     ['more names than files', ['/a.raw'], ['one', 'two']],
     ['a name that leaves its folder', ['/a.raw'], ['../x']],
     ['a name with a line break', ['/a.raw'], ['a\nb']],

@@ -4,18 +4,25 @@ import { newestContent } from '../../vault/point-order.ts';
 import { type RecoveryPoint } from '../../vault/recovery-point.ts';
 import { VmName } from '../../vm/definition.ts';
 import { refuseIdAsName } from '../../vm/new-name.ts';
-import { vmsText } from '../choose-point.ts';
+import { isVmId, vmsText } from '../choose-point.ts';
 import { type WhichVm } from '../which-vm.ts';
 
 export type ImageFormat = 'raw' | 'qcow2';
 
+/** An image as somebody asked for it. */
 export interface ImageRequest {
   readonly path: string;
-  readonly format: ImageFormat;
+  /** What was said, or what the file's name says; undefined if that says nothing. */
+  readonly format: ImageFormat | undefined;
   readonly name: string;
 }
 
-export interface PlannedDisk extends ImageRequest {
+/** An image that will be read in a known way. */
+export interface ImageToRead extends ImageRequest {
+  readonly format: ImageFormat;
+}
+
+export interface PlannedDisk extends ImageToRead {
   readonly diskId: string;
 }
 
@@ -37,10 +44,7 @@ const FORMATS: Readonly<Record<string, ImageFormat>> = {
 };
 const DISKS_MAX = 24;
 
-/**
- * What the user asked to import. A format is never guessed from the content, because a guest can
- * write any content: it is given, or the file's name says it.
- */
+/** What the user asked to import. */
 export function imageRequests(
   files: readonly string[],
   options: { readonly diskNames: readonly string[]; readonly format?: ImageFormat },
@@ -52,17 +56,11 @@ export function imageRequests(
   if (files.length > DISKS_MAX) {
     throw new Fault('request.invalid', `A VM has at most ${String(DISKS_MAX)} disks.`);
   }
-  const requests = files.map((path, index) => {
-    const known = format ?? FORMATS[extname(path).toLowerCase()];
-    if (known === undefined) {
-      throw new Fault(
-        'request.invalid',
-        `The name of ${path} does not say its format. Add --format raw or --format qcow2.`,
-        { path },
-      );
-    }
-    return { path, format: known, name: checkedName(diskNames[index] ?? `disk${String(index)}`) };
-  });
+  const requests = files.map((path, index) => ({
+    path,
+    format: format ?? FORMATS[extname(path).toLowerCase()],
+    name: checkedName(diskNames[index] ?? `disk${String(index)}`),
+  }));
   const names = new Set(requests.map(({ name }) => name));
   if (names.size < requests.length) {
     throw new Fault('request.invalid', 'Two disks have the same name. Give each its --disk-name.');
@@ -97,7 +95,7 @@ export function checkedVmName(name: string): string {
  */
 export function planImport(
   which: WhichVm,
-  requests: readonly ImageRequest[],
+  requests: readonly ImageToRead[],
   points: readonly RecoveryPoint[],
   idOf: (...words: readonly string[]) => string,
 ): ImportPlan {
@@ -145,14 +143,21 @@ function earlierPoints(
   points: readonly RecoveryPoint[],
 ): readonly RecoveryPoint[] {
   if (vmId !== undefined) {
-    const others = points.filter((point) => point.vmId !== vmId && point.vmName === vm);
+    const isMeant = isVmId(vmId);
+    const others = points.filter((point) => !isMeant(point) && point.vmName === vm);
     if (others.length > 0) {
       throw new Fault(
         'vm.ambiguous',
         `The vault has another VM named ${vm ?? ''}. Take another name.`,
       );
     }
-    const earlier = points.filter((point) => point.vmId === vmId);
+    const earlier = points.filter(isMeant);
+    if (new Set(earlier.map((point) => point.vmId)).size > 1) {
+      throw new Fault(
+        'vm.ambiguous',
+        `The ids of several VMs begin with ${vmId}. Type more of the id.`,
+      );
+    }
     if (earlier.length === 0) {
       throw new Fault(
         'point.unknown',

@@ -38,7 +38,12 @@ export function addRescueCommands(program: Command, cli: Cli): void {
     .option('--vm <name>', 'the VM they belong to; the same name again continues it')
     .option('--vm-id <id>', 'a VM of the vault that they continue, by its id')
     .option('--disk-name <name...>', 'names of the disks in order; default disk0, disk1, …')
-    .addOption(new Option('--format <format>', 'default: by the file name').choices(FORMATS))
+    .addOption(
+      new Option(
+        '--format <format>',
+        'default: by the file name; asks where the content differs',
+      ).choices(FORMATS),
+    )
     .option('--definition <file>', 'the VM as JSON: memory, firmware, network')
     .addOption(compressionOption())
     .option('--single-writer', 'accept a network file system or a caching store')

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VmDefinition } from '../../../src/vm/definition.ts';
 import { type RecoveryPoint } from '../../../src/vault/recovery-point.ts';
@@ -327,11 +327,62 @@ describe('hyperkeep rescue on a folder', () => {
     const image = lab.path('guest-wrote.img');
     await lab.qemuImg(['create', '-q', '-f', 'qcow2', image, '64M']);
     const hash = await lab.contentHash(image, 'raw');
-    await importImages('guest-wrote', [image]);
+    await importImages('guest-wrote', [image], ['--format', 'raw']);
 
     const { files } = await restore('latest', 'gw', ['--vm', 'guest-wrote', '--format', 'raw']);
 
     expect(await lab.contentHash(files[0] ?? '', 'raw')).toBe(hash);
+  });
+
+  it('asks what a file is whose content contradicts its name', async () => {
+    const cloud = lab.path('cloud.img');
+    await lab.qemuImg(['create', '-q', '-f', 'qcow2', cloud, '8M']);
+    const vmdk = lab.path('foreign.img');
+    await writeFile(vmdk, Buffer.concat([Buffer.from('KDMV'), Buffer.alloc(4092)]));
+    const notQcow2 = await lab.write('zeroes.qcow2', MIB, []);
+    const words = ['--vm', 'cloud', '--vault', vault];
+
+    const refused = await lab.rescue(['import', cloud, ...words]);
+    expect(refused).toMatchObject({ exitCode: 2 });
+    expect(refused.stderr).toMatch(/begins like a qcow2 image.*--format qcow2.*--format raw/);
+    const wrong = await lab.rescue(['import', notQcow2, ...words]);
+    expect(wrong).toMatchObject({ exitCode: 2 });
+    expect(wrong.stderr).toContain('--format raw');
+    const foreign = await lab.rescue(['import', vmdk, ...words]);
+    expect(foreign.stderr).toMatch(/image-unsupported: .*VMDK.*qemu-img convert/);
+
+    const point = await importImages('cloud', [cloud], ['--format', 'qcow2']);
+    expect(point.disks).toMatchObject([{ sizeBytes: 8 * MIB }]);
+  });
+
+  it('takes the format from the name that was typed, and a disk without an ending as raw', async () => {
+    const plain = await lab.write('plain', MIB, [{ offset: 0, length: 10, seed: 'p' }]);
+    await symlink(plain, lab.path('link.raw'));
+
+    const point = await importImages('links', [lab.path('link.raw'), plain]);
+
+    expect(point.disks).toMatchObject([{ sizeBytes: MIB }, { sizeBytes: MIB }]);
+  });
+
+  it('says that internal snapshots of an image are not imported', async () => {
+    const image = lab.path('snapshots.qcow2');
+    await lab.qemuImg(['create', '-q', '-f', 'qcow2', image, '8M']);
+    await lab.qemuImg(['snapshot', '-c', 'before', image]);
+
+    const point = await importImages('snapshots', [image]);
+
+    expect(point.notes).toEqual([
+      'The image of disk disk0 holds 1 internal snapshot; only its present content was imported.',
+    ]);
+  });
+
+  it('says how to name a vault whose place is no name', async () => {
+    const words = ['create', '--vault', lab.path('v#hash'), '--recovery-file', lab.path('h.txt')];
+    const refused = await lab.rescue(words);
+
+    expect(refused.exitCode).toBe(2);
+    expect(refused.stderr).toMatch(/last part of its location.*"v#hash".*--name/);
+    expect((await lab.rescue([...words, '--name', 'hash'])).exitCode).toBe(0);
   });
 
   it('refuses to create a vault where something is, or its recovery file inside it', async () => {
