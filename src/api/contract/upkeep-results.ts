@@ -42,6 +42,8 @@ export const VaultUsage = z
       .readonly(),
     vms: z.array(Ratios.extend({ vmId: z.string(), vmName: z.string(), points: Count })).readonly(),
     total: Ratios,
+    /** What all points need of the packs: content and maps. */
+    neededBytes: ByteCount,
     /** All packs with what is dead in them. */
     objectBytes: ByteCount,
     objects: Count,
@@ -62,8 +64,10 @@ export const RetirementPlan = z
     points: z
       .array(PointName.extend({ vmName: z.string(), takenAtMs: TimeMs, exclusiveBytes: ByteCount }))
       .readonly(),
-    /** All of them together, with what was given up before. */
+    /** What prunes give back of all of them together, with what was given up before. */
     freedBytes: z.int(),
+    /** Of that, what is in packs of the last day, which the next prune leaves alone. */
+    youngBytes: ByteCount,
     /** What nothing needs then and stays all the same, in packs that are mostly needed. */
     keptBytes: ByteCount,
   })
@@ -107,6 +111,8 @@ export const PrunePlan = z
     writtenBytes: ByteCount,
     readBytes: ByteCount,
     deadBytesLeft: ByteCount,
+    /** Of those, what goes when its packs are not young any more. */
+    youngBytes: ByteCount,
     requests: z.object({ get: Count, put: Count, remove: Count }),
   })
   .meta({ id: 'PrunePlan' });
@@ -126,6 +132,8 @@ export const PruneReport = z
     damagedPacks: z.array(z.string()).readonly(),
     /** Objects that the store did not let go. */
     refusedRemovals: Count,
+    /** The store was full, so packs that are needed in part were not written anew. */
+    noRoomToRewrite: z.boolean(),
   })
   .meta({ id: 'PruneReport' });
 export type PruneReport = z.infer<typeof PruneReport>;

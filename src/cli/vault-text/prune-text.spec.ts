@@ -13,6 +13,7 @@ const PLAN = {
   writtenBytes: 2 ** 20,
   readBytes: 2 ** 21,
   deadBytesLeft: 0,
+  youngBytes: 0,
   requests: { get: 4, put: 3, remove: 5 },
 };
 const NOTHING = { ...PLAN, points: [], removedPacks: 0, compactedPacks: 0, deadSlots: 0 };
@@ -30,6 +31,7 @@ const REPORT = {
   deadBytesLeft: 0,
   damagedPacks: [],
   refusedRemovals: 0,
+  noRoomToRewrite: false,
 };
 
 describe('the plan of a prune', () => {
@@ -45,10 +47,13 @@ describe('the plan of a prune', () => {
   });
 
   it('leaves out the money where nobody knows prices, and says what stays', () => {
-    const text = prunePlanText({ ...PLAN, deadBytesLeft: 1024 }, undefined, time);
+    const left = { deadBytesLeft: 3072, youngBytes: 1024 };
+    const text = prunePlanText({ ...PLAN, ...left }, undefined, time);
 
     expect(text).not.toContain('USD');
-    expect(text).toContain('1.00 KiB that nothing needs stay');
+    expect(text).toContain(
+      '3.00 KiB that nothing needs stay: 1.00 KiB in young packs (--young), 2.00 KiB in packs that are mostly needed (--live-share).',
+    );
   });
 
   it('is worth a question only if it changes something', () => {
@@ -78,5 +83,13 @@ describe('the report of a prune', () => {
     expect(text).toMatch(/^Freed 0 B: 1 pack removed/);
     expect(text).toContain('The store did not let go of 2 objects');
     expect(text).toContain('Damaged and left alone: d/1.');
+    expect(text).not.toContain('nothing needs');
+    expect(text).not.toContain('was full');
+    expect(pruneReportText({ ...REPORT, noRoomToRewrite: true }, time)).toContain(
+      'The store was full',
+    );
+    expect(pruneReportText({ ...REPORT, deadBytesLeft: 2048 }, time)).toContain(
+      '2.00 KiB that nothing needs stay in packs that are mostly needed.',
+    );
   });
 });

@@ -13,11 +13,21 @@ export function prunePlanText(plan: PrunePlan, cost: Cost | undefined, time: Sho
     `${standingText(plan)}; ${count(plan.points.length, 'recovery point')} given up.\n`,
     `${count(plan.removedPacks, 'pack')} to remove, ${count(plan.compactedPacks, 'pack')} to write anew: frees about ${formatBytes(plan.removedBytes - plan.writtenBytes)} (${count(plan.deadSlots, 'chunk')}).\n`,
     `About ${String(get)} GET, ${String(put)} PUT, ${String(remove)} DELETE; reads ${formatBytes(plan.readBytes)}, writes ${formatBytes(plan.writtenBytes)}${money}.\n`,
-    plan.deadBytesLeft > 0
-      ? `${formatBytes(plan.deadBytesLeft)} that nothing needs stay: in packs that are young or mostly needed.\n`
-      : '',
+    leftText(plan),
     waitingText(plan, time),
   ].join('');
+}
+
+/** Parts of one sum. */
+function leftText({ deadBytesLeft, youngBytes }: PrunePlan): string {
+  const old = deadBytesLeft - youngBytes;
+  const parts = [
+    ...(youngBytes > 0 ? [`${formatBytes(youngBytes)} in young packs (--young)`] : []),
+    ...(old > 0 ? [`${formatBytes(old)} in packs that are mostly needed (--live-share)`] : []),
+  ];
+  return deadBytesLeft > 0
+    ? `${formatBytes(deadBytesLeft)} that nothing needs stay: ${parts.join(', ')}.\n`
+    : '';
 }
 
 /** For people who know how many there should be. */
@@ -58,6 +68,12 @@ export function pruneReportText(report: PruneReport, time: ShowTime): string {
   const freed = report.removedBytes - report.writtenBytes;
   return [
     `Freed ${formatBytes(Math.max(0, freed))}: ${count(report.removedPacks, 'pack')} removed, ${count(report.compactedPacks, 'pack')} written anew, ${count(report.mergedPacks, 'pack')} merged; ${count(report.removedPoints.length, 'recovery point')} gone. ${standingText(report)}.\n`,
+    report.deadBytesLeft > 0
+      ? `${formatBytes(report.deadBytesLeft)} that nothing needs stay in packs that are mostly needed.\n`
+      : '',
+    report.noRoomToRewrite
+      ? 'The store was full, so packs that are needed in part were not written anew. Prune again.\n'
+      : '',
     report.refusedRemovals > 0
       ? `The store did not let go of ${count(report.refusedRemovals, 'object')}: under object lock, or for lack of a permission. The next prune tries again.\n`
       : '',

@@ -5,18 +5,26 @@ const POINT = { vmId: 'v', id: 'P1', vmName: 'web', takenAtMs: 7, exclusiveBytes
 
 describe('what giving points up would free', () => {
   it('is said for each and for all, and what stays', () => {
-    const plan = { points: [POINT], freedBytes: 1024, keptBytes: 0 };
+    const plan = { points: [POINT], freedBytes: 1024, youngBytes: 0, keptBytes: 0 };
 
     expect(retirementPlanText(plan, time)).toBe(
       [
         'POINT  VM   TAKEN  ALONE NEEDS',
         'P1     web  at 7      2.00 KiB',
-        'Together they free about 1.00 KiB, with what was given up before.',
+        'Then nothing needs about 1.00 KiB, with what was given up before:',
+        '  1.00 KiB come back with the next prune',
         '',
       ].join('\n'),
     );
-    expect(retirementPlanText({ ...plan, keptBytes: 512 }, time)).toContain(
-      '512 B more are in packs that are mostly needed',
+    const all = { ...plan, freedBytes: 3072, youngBytes: 1024, keptBytes: 512 };
+    expect(retirementPlanText(all, time)).toContain(
+      [
+        'Then nothing needs about 3.50 KiB, with what was given up before:',
+        '  2.00 KiB come back with the next prune',
+        '  1.00 KiB come back with a prune when their packs are a day old (--young 0: at once)',
+        '  512 B stay in packs that are mostly needed, until less of those is',
+        '',
+      ].join('\n'),
     );
   });
 });

@@ -5,10 +5,7 @@ import { formatTable } from '../table.ts';
 import { type ShowTime } from './show-time.ts';
 
 /** What giving points up would free. */
-export function retirementPlanText(
-  { points, freedBytes, keptBytes }: RetirementPlan,
-  time: ShowTime,
-): string {
+export function retirementPlanText({ points, ...sums }: RetirementPlan, time: ShowTime): string {
   const table = formatTable(
     [
       { title: 'POINT' },
@@ -23,11 +20,19 @@ export function retirementPlanText(
       formatBytes(exclusiveBytes),
     ]),
   );
-  const kept =
-    keptBytes === 0
-      ? ''
-      : `${formatBytes(keptBytes)} more are in packs that are mostly needed: they come back when less of those is.\n`;
-  return `${table}Together they free about ${formatBytes(freedBytes)}, with what was given up before.\n${kept}`;
+  return table + sumsText(sums);
+}
+
+/** The parts add up to the sum: all are bytes as they are stored. */
+function sumsText({ freedBytes, youngBytes, keptBytes }: Omit<RetirementPlan, 'points'>): string {
+  const part = (bytes: number, what: string): string =>
+    bytes > 0 ? `  ${formatBytes(bytes)} ${what}\n` : '';
+  return [
+    `Then nothing needs about ${formatBytes(freedBytes + keptBytes)}, with what was given up before:\n`,
+    part(freedBytes - youngBytes, 'come back with the next prune'),
+    part(youngBytes, 'come back with a prune when their packs are a day old (--young 0: at once)'),
+    part(keptBytes, 'stay in packs that are mostly needed, until less of those is'),
+  ].join('');
 }
 
 /** Which points are held, since when and why. */

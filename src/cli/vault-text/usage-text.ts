@@ -46,9 +46,11 @@ export function usageText({ points, vms, total, ...vault }: VaultUsage, time: Sh
     ]),
   );
   const months = vault.months.map(({ month, bytes }) => `  ${month}  ${formatBytes(bytes)}\n`);
+  const { objectBytes, neededBytes } = vault;
+  const parts = `${formatBytes(neededBytes)} that recovery points need, content and maps; ${formatBytes(Math.max(0, objectBytes - neededBytes))} that none needs, and frames`;
   const since = months.length === 0 ? '.\n' : `, written in:\n${months.join('')}`;
   const tables = points.length === 0 ? 'No recovery points.\n' : `${pointTable}\n${vmTable}\n`;
-  return `${tables}The vault has ${count(vault.objects, 'pack')} of ${formatBytes(vault.objectBytes)}${since}${forecast(vault)}`;
+  return `${tables}The vault has ${count(vault.objects, 'pack')} of ${formatBytes(objectBytes)}: ${parts}${since}${forecast(vault)}`;
 }
 
 function forecast({

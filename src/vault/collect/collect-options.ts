@@ -110,6 +110,8 @@ export interface CollectReport {
   readonly damagedPacks: readonly ObjectKey[];
   /** Objects that the store did not let go: under object lock, or for lack of a permission. */
   readonly refusedRemovals: number;
+  /** The store was full, so packs that are needed in part were not written anew. */
+  readonly noRoomToRewrite: boolean;
 }
 
 const HOUR_MS = 3_600_000;

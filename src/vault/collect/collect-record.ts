@@ -37,6 +37,7 @@ export class CollectRecord {
     writtenBytes: 0,
     deadBytesLeft: 0,
     refusedRemovals: 0,
+    noRoomToRewrite: false,
   };
   readonly damaged = new Set<ObjectKey>();
   readonly removedPoints: PointName[] = [];

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { isFault } from '../../kernel/fault.ts';
 import { packKey } from '../layout.ts';
 import { MapNodes } from '../map-tree.ts';
 import type { ObjectKey } from '../object-store.ts';
@@ -30,6 +31,7 @@ import { ALL_PACKS } from './live-slots.ts';
 import { finishMerge, merge, mergeGroups, type Merging } from './merging.ts';
 import { listPacks, totalSize, type ListedPack, type PackListing } from './pack-listing.ts';
 import type { Marking } from './marking.ts';
+import { storedBytesOf } from './stored-bytes.ts';
 import { RootMarking, type MarkedRoots } from './root-marking.ts';
 
 /**
@@ -196,21 +198,40 @@ class Collection {
   /** G3. */
   async #tidy(packs: PackListing, dead: DeadSlots, { live }: Marking): Promise<void> {
     const tidying = this.#merging(dead);
-    const small: ListedPack[] = [];
-    const done = { phase: 'collecting', doneBytes: 0, totalBytes: packs.size, counted: 'packs' };
-    for (const pack of packs.values()) {
-      this.#running.signal.throwIfAborted();
+    const shared = [...packs.values()].filter(({ ulid }) => live.isInShare(ulid));
+    const done = { phase: 'collecting', doneBytes: 0, totalBytes: shared.length, counted: 'packs' };
+    // Whole packs go first: writing others anew takes room, of which there may be none.
+    const [left, gone] = partition(shared, ({ ulid }) => !dead.hasAll(ulid));
+    for (const pack of gone) {
+      await this.#record.removePack(pack);
       done.doneBytes += 1;
-      if (!live.isInShare(pack.ulid)) {
-        continue;
-      }
-      const kept = await this.#tidyPack(tidying, packs, pack);
+      this.#running.report?.(done);
+    }
+    const small: ListedPack[] = [];
+    for (const pack of left) {
+      this.#running.signal.throwIfAborted();
+      const kept = await this.#whileThereIsRoom(() => this.#tidyPack(tidying, packs, pack));
       if (kept !== undefined && totalSize(kept.objects) < this.#rules.smallPackBytes) {
         small.push(kept);
       }
+      done.doneBytes += 1;
       this.#running.report?.(done);
     }
-    await this.#merge(tidying, small);
+    await this.#whileThereIsRoom(() => this.#merge(tidying, small));
+  }
+
+  /** A store that is full ends what writes packs anew, and nothing else: the next collection goes on. */
+  async #whileThereIsRoom<Result>(work: () => Promise<Result>): Promise<Result | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isFault(error, 'store.full')) {
+        throw error;
+      }
+      this.#rewriteLeft = 0;
+      this.#record.counts.noRoomToRewrite = true;
+      return undefined;
+    }
   }
 
   /** @returns the pack if it is to be considered for merging */
@@ -220,10 +241,6 @@ class Collection {
     listed: ListedPack,
   ): Promise<ListedPack | undefined> {
     const { dead } = tidying;
-    if (dead.hasAll(listed.ulid)) {
-      await this.#record.removePack(listed);
-      return undefined;
-    }
     let pack = listed;
     if (pack.objects.length > 1 && this.#affords(totalSize(pack.objects))) {
       const dropped = await dropGenerations(tidying, pack);
@@ -267,7 +284,9 @@ class Collection {
         return undefined;
       }
     }
-    this.#record.counts.deadBytesLeft += Math.round(size * (1 - share));
+    const { dead } = tidying;
+    const left = storedBytesOf(best, (slot) => dead.has(pack.ulid, slot));
+    this.#record.counts.deadBytesLeft += Math.round(left);
     return pack;
   }
 
@@ -316,6 +335,13 @@ class Collection {
   #isYoung({ ulid }: ListedPack): boolean {
     return ulidTimeMs(ulid) > this.#parts.clock.nowMs() - this.#rules.youngMs;
   }
+}
+
+function partition<Thing>(
+  things: readonly Thing[],
+  isFirst: (thing: Thing) => boolean,
+): [Thing[], Thing[]] {
+  return [things.filter(isFirst), things.filter((thing) => !isFirst(thing))];
 }
 
 async function wait(ms: number, signal: AbortSignal): Promise<void> {

@@ -4,6 +4,7 @@ import { SlotSet } from '../slot-set.ts';
 import { ulidTimeMs, type Ulid } from '../ulid.ts';
 import type { CollectRules } from './collect-options.ts';
 import type { Marking } from './marking.ts';
+import { storedBytesOf } from './stored-bytes.ts';
 import { totalSize, type ListedPack, type PackListing } from './pack-listing.ts';
 
 const FOOTERS_AT_ONCE = 16;
@@ -136,8 +137,8 @@ class FreshSearch {
     const deadShare = dead.reduce(sum, 0) / Math.max(1, all);
     if (deadShare < 1) {
       if (1 - deadShare >= rules.liveShare || size > this.#rewriteLeft) {
-        const fresh = dead.filter((slot) => !condemned.has(ulid, slot));
-        left(Math.round((size * fresh.reduce(sum, 0)) / all));
+        const fresh = new Set(dead.filter((slot) => !condemned.has(ulid, slot)));
+        left(Math.round(storedBytesOf(best, (slot) => fresh.has(slot))));
         return false;
       }
       this.#rewriteLeft -= size;

@@ -16,6 +16,7 @@ import { walkPoint, type MapVisitor } from './map-walk.ts';
 import { listPacks, totalSize } from './pack-listing.ts';
 import { RootMarking } from './root-marking.ts';
 import { readRoot } from './root-points.ts';
+import { storedBytes } from './stored-bytes.ts';
 
 /** What one point takes. */
 export interface PointUsage extends PointName {
@@ -50,6 +51,8 @@ export interface VaultUsage {
   readonly points: readonly PointUsage[];
   readonly vms: readonly VmUsage[];
   readonly total: Ratios;
+  /** What all points need of the packs: content and maps. */
+  readonly neededBytes: number;
   /** All packs with what is dead in them. */
   readonly objectBytes: number;
   readonly objects: number;
@@ -58,6 +61,8 @@ export interface VaultUsage {
   /** What the packs of the last 90 days make in 30. Undefined for a vault younger than a week. */
   readonly growthPerMonthBytes?: number;
 }
+
+type PointsUsage = Pick<VaultUsage, 'points' | 'vms' | 'total' | 'neededBytes'>;
 
 const DAY_MS = 86_400_000;
 const GROWTH_DAYS = 90;
@@ -100,10 +105,7 @@ export async function measureVault(parts: CollectParts, running: Running): Promi
 }
 
 /** @throws Fault `vault.collect-unsure` */
-export async function measurePoints(
-  parts: CollectParts,
-  running: Running,
-): Promise<Pick<VaultUsage, 'points' | 'vms' | 'total'>> {
+export async function measurePoints(parts: CollectParts, running: Running): Promise<PointsUsage> {
   return new Measuring(parts, running).run();
 }
 
@@ -117,7 +119,7 @@ class Measuring {
   readonly #nodes: MapNodes;
   readonly #seen: Slots;
   readonly #shared: Slots;
-  readonly #total = { unique: 0, stored: 0 };
+  readonly #total = { unique: 0, stored: 0, maps: 0 };
 
   constructor(parts: CollectParts, running: Running) {
     const { base, cache, log } = parts;
@@ -128,7 +130,7 @@ class Measuring {
     this.#shared = new Slots(base.numbers);
   }
 
-  async run(): Promise<Pick<VaultUsage, 'points' | 'vms' | 'total'>> {
+  async run(): Promise<PointsUsage> {
     const documents = await this.#documents();
     const logical = new LogicalBytes(this.#nodes, this.#running.signal);
     // Each point is walked once to find what is shared and once to add up what is not.
@@ -164,7 +166,9 @@ class Measuring {
       const vmName = own.at(-1)?.vmName ?? '';
       vms.push({ vmId, vmName, points: own.length, ...ratios(ownPoints, together) });
     }
-    return { points, vms, total: ratios(points, this.#total) };
+    const { stored, maps } = this.#total;
+    const neededBytes = Math.round(stored + maps);
+    return { points, vms, total: ratios(points, this.#total), neededBytes };
   }
 
   /** All points that are roots, oldest first. */
@@ -189,11 +193,17 @@ class Measuring {
       }
       return this.#seen.add(slot) ? mine.add(slot) : this.#shared.add(slot);
     };
+    const nodes: SlotReference[] = [];
     const visitor: MapVisitor = {
-      node: visit,
+      node: (node) => {
+        if (!this.#seen.has(node)) {
+          nodes.push(node);
+        }
+        return visit(node);
+      },
       data: (_slot, place) => {
         if (!this.#seen.has(place)) {
-          const { raw, stored } = sizeIn(place.footer, place.slot, SECTOR_BYTES);
+          const { raw, stored } = sizeIn(place.footer, place.slot);
           this.#total.unique += raw;
           this.#total.stored += stored;
         }
@@ -202,6 +212,7 @@ class Measuring {
       unknown: () => undefined,
     };
     await walkPoint(this.#nodes, document, visitor, this.#running.signal);
+    this.#total.maps += await this.#storedBytes(nodes);
   }
 
   async #exclusive(document: PointDocument): Promise<number> {
@@ -213,16 +224,21 @@ class Measuring {
     const visitor: MapVisitor = {
       node: (node) => isOwn(node) && nodes.push(node) > 0,
       data: (_slot, place) => {
-        bytes += isOwn(place) ? sizeIn(place.footer, place.slot, SECTOR_BYTES).stored : 0;
+        bytes += isOwn(place) ? sizeIn(place.footer, place.slot).stored : 0;
       },
       unknown: () => undefined,
     };
     await walkPoint(this.#nodes, document, visitor, signal);
+    return Math.round(bytes + (await this.#storedBytes(nodes)));
+  }
+
+  async #storedBytes(nodes: readonly SlotReference[]): Promise<number> {
+    let bytes = 0;
     for (const node of nodes) {
-      const { open, slot } = await this.#nodes.packs.place(node, signal);
-      bytes += sizeIn(open.footer, slot, 1).stored;
+      const { open, slot } = await this.#nodes.packs.place(node, this.#running.signal);
+      bytes += storedBytes(open.footer, slot);
     }
-    return Math.round(bytes);
+    return bytes;
   }
 
   /** What several points need together. */
@@ -235,7 +251,7 @@ class Measuring {
       node: (node) => seen.add(node),
       data: (_slot, place) => {
         if (seen.add(place)) {
-          const { raw, stored } = sizeIn(place.footer, place.slot, SECTOR_BYTES);
+          const { raw, stored } = sizeIn(place.footer, place.slot);
           sum.unique += raw;
           sum.stored += stored;
         }
@@ -313,12 +329,9 @@ class LogicalBytes {
   }
 }
 
-/** A slot's part of its frame. */
-function sizeIn(footer: PackFooter, slot: number, unit: number): SlotSize {
-  const raw = footer.size(slot) * unit;
-  const frame = footer.frames[footer.frameOf[slot] ?? 0];
-  const share = frame === undefined || frame.rawBytes === 0 ? 0 : raw / frame.rawBytes;
-  return { raw, stored: (frame?.sealedBytes ?? 0) * share };
+/** A slot of a data pack. */
+function sizeIn(footer: PackFooter, slot: number): SlotSize {
+  return { raw: footer.size(slot) * SECTOR_BYTES, stored: storedBytes(footer, slot) };
 }
 
 function ratios(

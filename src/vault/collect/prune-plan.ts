@@ -20,6 +20,7 @@ import { listPacks, totalSize, type ListedPack, type PackListing } from './pack-
 import { measurePoints } from './point-usage.ts';
 import { ALL_PACKS } from './live-slots.ts';
 import type { Marking } from './marking.ts';
+import { storedBytesOf } from './stored-bytes.ts';
 import { RootMarking, type MarkedRoots } from './root-marking.ts';
 
 /** What a collection would do now. Nothing was written to find out. */
@@ -42,6 +43,8 @@ export interface PrunePlan {
   readonly readBytes: number;
   /** Bytes that nothing needs and that stay, in young or mostly needed packs. */
   readonly deadBytesLeft: number;
+  /** Of those, what goes when its packs are not young any more. */
+  readonly youngBytes: number;
   /** What marking took at most, and in how many shares it was done. */
   readonly markingBytes: number;
   readonly shares: number;
@@ -97,6 +100,7 @@ export async function planPrune(
   }
   const { plan } = planning;
   plan.requests.put += plan.deadSlots > 0 ? 2 : 0;
+  plan.removedBytes += dead.reduce((sum, { bytes }) => sum + bytes, 0);
   plan.requests.remove += dead.reduce((sum, { isSealed }) => sum + (isSealed ? 2 : 1), 0);
   return {
     ...plan,
@@ -123,6 +127,7 @@ class Planning {
     writtenBytes: 0,
     readBytes: 0,
     deadBytesLeft: 0,
+    youngBytes: 0,
     markingBytes: 0,
     shares: 0,
     requests: { get: 0, put: 0, remove: 0 },
@@ -158,10 +163,13 @@ class Planning {
 
   async #pack(pack: ListedPack, isLive: (slot: number) => boolean): Promise<void> {
     const { plan } = this;
-    const { share, deadSlots } = await deadShare(this.#packs, pack, this.#running, isLive);
+    const dead = await deadShare(this.#packs, pack, this.#running, isLive);
+    const { share, deadSlots } = dead;
     const size = totalSize(pack.objects);
+    const deadBytes = share === 1 ? size : Math.round(dead.bytes);
     if (ulidTimeMs(pack.ulid) > this.#youngFromMs) {
-      plan.deadBytesLeft += Math.round(size * share);
+      plan.deadBytesLeft += deadBytes;
+      plan.youngBytes += 1 - share < this.#rules.liveShare ? deadBytes : 0;
       return;
     }
     plan.deadSlots += deadSlots;
@@ -174,12 +182,12 @@ class Planning {
       plan.compactedPacks += 1;
       plan.removedBytes += size;
       plan.readBytes += size;
-      plan.writtenBytes += Math.round(size * (1 - share));
+      plan.writtenBytes += size - deadBytes;
       plan.requests.get += 2 + Math.ceil(size / GET_BYTES);
       plan.requests.put += 1;
       plan.requests.remove += pack.objects.length;
     } else {
-      plan.deadBytesLeft += Math.round(size * share);
+      plan.deadBytesLeft += deadBytes;
     }
   }
 }
@@ -199,7 +207,7 @@ async function deadShare(
   pack: ListedPack,
   { signal }: Running,
   isLive: (slot: number) => boolean,
-): Promise<{ share: number; deadSlots: number }> {
+): Promise<{ share: number; deadSlots: number; bytes: number }> {
   let footer: PackFooter | undefined;
   for (const object of pack.objects) {
     footer = (await openListed(packs, object, () => undefined, signal))?.footer ?? footer;
@@ -215,5 +223,6 @@ async function deadShare(
       deadSlots += 1;
     }
   }
-  return { share: all === 0 ? 0 : dead / all, deadSlots };
+  const bytes = footer === undefined ? 0 : storedBytesOf(footer, (slot) => !isLive(slot));
+  return { share: all === 0 ? 0 : dead / all, deadSlots, bytes };
 }

@@ -15,8 +15,10 @@ export interface PlannedRetirement extends Pick<
 /** What giving points up would free. */
 export interface RetirementPlan {
   readonly points: readonly PlannedRetirement[];
-  /** All of them together, with what was given up before. */
+  /** What prunes give back of all of them together, with what was given up before. */
   readonly freedBytes: number;
+  /** Of that, what is in packs of the last day, which the next prune leaves alone. */
+  readonly youngBytes: number;
   /** What nothing needs then and stays all the same, in packs that are mostly needed. */
   readonly keptBytes: number;
 }
@@ -28,7 +30,7 @@ export async function planRetirement(
   running: Running,
 ): Promise<RetirementPlan> {
   const wanted = [...new Map(points.map((point) => [point.id, point])).values()];
-  const plan = await planPrune(parts, wanted, { youngMs: 0 }, running);
+  const plan = await planPrune(parts, wanted, {}, running);
   const exclusive = new Map(
     plan.points.map(({ vmId, id, exclusiveBytes }) => [pointKey(vmId, id), exclusiveBytes]),
   );
@@ -40,7 +42,8 @@ export async function planRetirement(
       takenAtMs,
       exclusiveBytes: exclusive.get(pointKey(vmId, id)) ?? 0,
     })),
-    freedBytes: plan.removedBytes - plan.writtenBytes,
-    keptBytes: plan.deadBytesLeft,
+    freedBytes: plan.removedBytes - plan.writtenBytes + plan.youngBytes,
+    youngBytes: plan.youngBytes,
+    keptBytes: plan.deadBytesLeft - plan.youngBytes,
   };
 }
