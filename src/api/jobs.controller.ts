@@ -16,7 +16,8 @@ import { Jobs } from '../jobs/jobs.ts';
 import { Job, JobList, JobQuery } from './contract/jobs.ts';
 import { viewOfJob } from './job-view.ts';
 
-const JobId = z.uuid();
+/** A job by its id or the beginning of it. */
+const JobReference = z.string().regex(/^[0-9a-f-]{4,36}$/i, 'the id of a job');
 
 @ApiTags('jobs')
 @Controller('jobs')
@@ -37,23 +38,25 @@ export class JobsController {
 
   @Get(':job')
   @ApiOkResponse({ standardSchema: Job })
-  async get(@Param('job', { schema: JobId }) id: string): Promise<Job> {
-    return viewOfJob(await this.jobs.get(id));
+  async get(@Param('job', { schema: JobReference }) id: string): Promise<Job> {
+    return viewOfJob(await this.jobs.find(id));
   }
 
   /** Asks the job to stop and answers when it has. A finished job stays as it is. */
   @Post(':job/cancel')
   @HttpCode(200)
   @ApiOkResponse({ standardSchema: Job })
-  async cancel(@Param('job', { schema: JobId }) id: string): Promise<Job> {
-    await this.jobs.get(id);
+  async cancel(@Param('job', { schema: JobReference }) asked: string): Promise<Job> {
+    const { id } = await this.jobs.find(asked);
     return viewOfJob(await this.jobs.cancel(id));
   }
 
   /** Every change of the job as server-sent events; ends after its last state. */
   @Sse(':job/events')
-  async events(@Param('job', { schema: JobId }) id: string): Promise<Observable<MessageEvent>> {
-    await this.jobs.get(id);
+  async events(
+    @Param('job', { schema: JobReference }) asked: string,
+  ): Promise<Observable<MessageEvent>> {
+    const { id } = await this.jobs.find(asked);
     return new Observable((subscriber) => {
       const show = (job: Awaited<ReturnType<Jobs['get']>>): void => {
         subscriber.next({ type: 'job', data: viewOfJob(job) });

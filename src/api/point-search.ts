@@ -3,6 +3,11 @@ import { type CataloguedPoint } from '../catalog/recovery-point.row.ts';
 import { PointCatalog } from '../catalog/point-catalog.ts';
 import { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { VaultRegistration } from '../catalog/vault-registrations.ts';
+import {
+  ID_CHARACTERS_BESIDE_NAMES,
+  ID_CHARACTERS_MIN,
+  onlyStarting,
+} from '../kernel/by-prefix.ts';
 import { Fault } from '../kernel/fault.ts';
 
 export interface FoundPoint {
@@ -27,7 +32,7 @@ export class PointSearch {
   ) {}
 
   /**
-   * The point with this id, or the newest of a VM. A point that the catalog does not know is looked
+   * The point with this id or whose id begins so, or the newest of a VM. A point that the catalog does not know is looked
    * for in the vaults, because somebody else may have made it.
    * @throws Fault `point.unknown`, `vm.ambiguous`
    */
@@ -64,19 +69,35 @@ export class PointSearch {
   /** The VM ids that are meant among the points: an id, or a name that VMs had. */
   async vmIds({ vm: idOrName, vmId }: Pick<Asked, 'vm' | 'vmId'>): Promise<string[] | undefined> {
     if (vmId !== undefined) {
-      return [vmId];
+      return this.vmIdsStarting(vmId, ID_CHARACTERS_MIN);
     }
     if (idOrName === undefined) {
       return undefined;
     }
     const named = await this.points.vmIdsNamed(idOrName);
-    return named.length > 0 ? named : [idOrName];
+    return named.length > 0
+      ? named
+      : this.vmIdsStarting(idOrName.toLowerCase(), ID_CHARACTERS_BESIDE_NAMES);
+  }
+
+  /** @throws Fault `request.invalid` when several begin so */
+  private async vmIdsStarting(prefix: string, charactersMin: number): Promise<string[]> {
+    const ids = (await this.points.vmIdsStarting(prefix)).map((id) => ({ id }));
+    return [onlyStarting(ids, prefix, charactersMin)?.id ?? prefix];
   }
 
   private async search({ vault, point, ...which }: Asked): Promise<FoundPoint | undefined> {
     const wanted = vault === undefined ? undefined : (await this.vaults.choose(vault)).id;
     const all = point === undefined ? await this.ofVm(which) : await this.points.find(point);
-    const newest = all.filter(({ vaultId }) => wanted === undefined || vaultId === wanted).at(-1);
+    const found = all.filter(({ vaultId }) => wanted === undefined || vaultId === wanted);
+    if (point !== undefined) {
+      const ids = new Set(found.map(({ point: { id } }) => id));
+      onlyStarting(
+        [...ids].map((id) => ({ id })),
+        point,
+      );
+    }
+    const newest = found.at(-1);
     if (newest === undefined) {
       return undefined;
     }

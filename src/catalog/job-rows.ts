@@ -58,6 +58,16 @@ export class JobRows {
     return (await this.source.getRepository(JobRow).findOneBy({ id })) ?? undefined;
   }
 
+  /** Two at most: whose id begins so. @param prefix of hex digits and dashes */
+  async starting(prefix: string): Promise<StoredJob[]> {
+    return this.source
+      .getRepository(JobRow)
+      .createQueryBuilder('job')
+      .where('CAST(job.id AS text) LIKE :like', { like: `${prefix.toLowerCase()}%` })
+      .limit(2)
+      .getMany();
+  }
+
   /** Newest first. */
   async list({ state, kind, limit }: JobFilter): Promise<StoredJob[]> {
     return this.source.getRepository(JobRow).find({

@@ -1,5 +1,6 @@
 import {
   LessThanOrEqual,
+  Like,
   QueryFailedError,
   type DataSource,
   type EntityManager,
@@ -114,9 +115,11 @@ export class PointCatalog {
       .sort((a, b) => byContent(a.point, b.point));
   }
 
-  /** Where a point is; in several vaults when it was copied. */
-  async find(pointId: string): Promise<PointOfVault[]> {
-    const rows = await this.source.getRepository(RecoveryPointRow).findBy({ id: pointId });
+  /** Where the points are whose id begins so; one may be in several vaults, when it was copied. */
+  async find(prefix: string): Promise<PointOfVault[]> {
+    const rows = await this.source
+      .getRepository(RecoveryPointRow)
+      .find({ where: { id: Like(`${prefix}%`) }, order: { id: 'ASC', vaultId: 'ASC' } });
     return rows.map(({ vaultId, point }) => ({ vaultId, point }));
   }
 
@@ -124,6 +127,14 @@ export class PointCatalog {
   async newestOf(vmId: string): Promise<PointOfVault[]> {
     const listed = await this.list({ vmId });
     return [...new Map(listed.map(({ vaultId, point }) => [vaultId, { vaultId, point }])).values()];
+  }
+
+  /** Ids of VMs with points that begin so. */
+  async vmIdsStarting(prefix: string): Promise<string[]> {
+    const rows = await this.source
+      .getRepository(RecoveryPointRow)
+      .find({ select: { vmId: true }, where: { vmId: Like(`${prefix}%`) } });
+    return [...new Set(rows.map(({ vmId }) => vmId))];
   }
 
   /** Ids of VMs that had this name when a point was taken. */

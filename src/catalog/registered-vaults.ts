@@ -126,13 +126,15 @@ export class RegisteredVaults {
     if (idOrName !== undefined) {
       return this.registrations.get(idOrName);
     }
-    const [only, ...others] = await this.registrations.list();
+    const all = await this.registrations.list();
+    const [only, ...others] = all;
     if (only === undefined || others.length > 0) {
+      const names = all.map(({ name }) => name).join(', ');
       throw new Fault(
         'vault.not-chosen',
         only === undefined
-          ? 'No vault is registered; make one with vault create.'
-          : 'Several vaults are registered; say which one.',
+          ? 'The service knows no vault. Make one with "hyperkeep vault create", or make one that exists known with "hyperkeep vault add".'
+          : `The service knows several vaults (${names}). Say which with --vault.`,
       );
     }
     return only;

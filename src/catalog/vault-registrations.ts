@@ -1,4 +1,5 @@
 import { QueryFailedError, type DataSource } from 'typeorm';
+import { findNamed } from '../kernel/by-prefix.ts';
 import { Fault } from '../kernel/fault.ts';
 import { VaultRow } from './vault.row.ts';
 
@@ -57,10 +58,13 @@ export class VaultRegistrations {
     return rows.map(fromRow);
   }
 
-  /** @throws Fault `vault.unknown` */
+  /**
+   * The vault of this name or id, or of the id that begins so.
+   * @throws Fault `vault.unknown`, `request.invalid` when several begin so
+   */
   async get(idOrName: string): Promise<VaultRegistration> {
     const all = await this.list();
-    const found = all.find(({ id, name }) => id === idOrName || name === idOrName);
+    const found = findNamed(all, idOrName);
     if (found === undefined) {
       throw new Fault(
         'vault.unknown',

@@ -8,6 +8,7 @@ import type {
   StopOptions,
 } from '../engines/engine.ts';
 import { wholeSectors } from '../disk/sectors.ts';
+import { findNamed } from '../kernel/by-prefix.ts';
 import { Fault } from '../kernel/fault.ts';
 import { checkedDefinition } from '../vm/checked-definition.ts';
 import type { FirmwareDefinition, VmDefinition } from '../vm/definition.ts';
@@ -50,12 +51,12 @@ export class InventoryService {
   }
 
   /**
-   * The VM of this id or name.
-   * @throws Fault `engine.vm-not-found`
+   * The VM of this name or id, or of the id that begins so.
+   * @throws Fault `engine.vm-not-found`, `request.invalid` when several begin so
    */
   async find(idOrName: string, signal: AbortSignal): Promise<VmSummary> {
     const vms = await this.engine.list(signal);
-    const found = vms.find(({ id, name }) => id === idOrName || name === idOrName);
+    const found = findNamed(vms, idOrName);
     if (found === undefined) {
       throw new Fault(
         'engine.vm-not-found',

@@ -29,6 +29,10 @@ class JobsInMemory implements JobStorage {
     this.rows.set(job.id, job);
   }
 
+  async starting(prefix: string): Promise<StoredJob[]> {
+    return [...this.rows.values()].filter(({ id }) => id.startsWith(prefix)).slice(0, 2);
+  }
+
   async update(id: string, change: Partial<StoredJob>): Promise<void> {
     if (this.broken) {
       throw new Error('no database');

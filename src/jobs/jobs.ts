@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { UnstorableRow, type JobFilter } from '../catalog/job-rows.ts';
 import { abortable } from '../kernel/abortable.ts';
+import { onlyStarting } from '../kernel/by-prefix.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { Progress } from '../kernel/progress.ts';
 import {
@@ -29,6 +30,8 @@ const REWRITE_MS = 5000;
 const END_MS_MAX = 4000;
 /** More jobs waiting than this is a caller out of control. */
 const QUEUE_MAX = 1000;
+
+const UUID_CHARACTERS = 36;
 
 /**
  * Runs operations inside this process, with a row for each. A row is written before the operation
@@ -120,6 +123,21 @@ export class Jobs {
     return live.job;
   }
 
+  /**
+   * The job of this id, or of the id that begins so.
+   * @throws Fault `job.unknown`, `request.invalid` when several begin so
+   */
+  async find(idOrPrefix: string): Promise<Job> {
+    if (idOrPrefix.length === UUID_CHARACTERS) {
+      return this.get(idOrPrefix);
+    }
+    const found = onlyStarting(await this.storage.starting(idOrPrefix), idOrPrefix);
+    if (found === undefined) {
+      throw unknownJob(idOrPrefix);
+    }
+    return this.get(found.id);
+  }
+
   /** @throws Fault `job.unknown` */
   async get(id: string): Promise<Job> {
     const live = this.live.get(id);
@@ -128,9 +146,7 @@ export class Jobs {
     }
     const row = await this.storage.get(id);
     if (row === undefined) {
-      throw new Fault('job.unknown', `There is no job ${id}; jobs list shows those there are.`, {
-        jobId: id,
-      });
+      throw unknownJob(id);
     }
     return fromStored(row);
   }
@@ -349,4 +365,10 @@ export class Jobs {
         this.environment.log.error('job.row-not-written', { jobId: live.job.id, error });
       });
   }
+}
+
+function unknownJob(id: string): Fault {
+  return new Fault('job.unknown', `There is no job ${id}; jobs list shows those there are.`, {
+    jobId: id,
+  });
 }

@@ -31,7 +31,10 @@ export interface JobsOptions {
 }
 
 /** Where jobs are stored; what tests stand in for. */
-export type JobStorage = Pick<JobRows, 'add' | 'update' | 'get' | 'list' | 'endUnfinished'>;
+export type JobStorage = Pick<
+  JobRows,
+  'add' | 'update' | 'get' | 'starting' | 'list' | 'endUnfinished'
+>;
 
 /** Where time and events go. */
 export interface JobsEnvironment {

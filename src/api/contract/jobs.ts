@@ -6,9 +6,11 @@ import {
   ByteCount,
   HostPath,
   PointId,
+  PointReference,
   TimeMs,
   VaultId,
   VaultReference,
+  VmIdReference,
   VmReference,
 } from './references.ts';
 import { SpendingLimits, SpendingReport } from './spending.ts';
@@ -43,14 +45,14 @@ export const StartBackup = z
   .meta({ id: 'StartBackup' });
 export type StartBackup = z.infer<typeof StartBackup>;
 
-/** A recovery point by its id, or the newest one of a VM. */
+/** A recovery point by its id or the beginning of it, or the newest one of a VM. */
 const pointOf = {
   vault: VaultReference.optional(),
-  point: PointId.optional(),
+  point: PointReference.optional(),
   /** Instead of `point`: the newest recovery point of this VM. */
   vm: VmReference.optional(),
   /** The VM by its id alone, where two have one name. */
-  vmId: z.uuid().optional(),
+  vmId: VmIdReference.optional(),
 };
 
 const RestoreVm = z.strictObject({

@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import { ByteCount, PointId, TimeMs, VaultId, VaultReference, VmReference } from './references.ts';
+import {
+  ByteCount,
+  PointId,
+  TimeMs,
+  VaultId,
+  VaultReference,
+  VmIdReference,
+  VmReference,
+} from './references.ts';
 
 const PointDisk = z
   .object({
@@ -54,7 +62,7 @@ export const PointQuery = z
     /** A VM that is gone may still be named: its recovery points keep its name and id. */
     vm: VmReference.optional(),
     /** The VM by its id alone, where two have one name. */
-    vmId: z.uuid().optional(),
+    vmId: VmIdReference.optional(),
     vault: VaultReference.optional(),
     /** `true` brings the catalog up to date with the vaults first. */
     refresh: z.enum(['true', 'false']).default('false'),

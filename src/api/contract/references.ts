@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { VmName } from '../../vm/definition.ts';
 
-/** A VM by its id or its name. */
+/** A VM by its id, the beginning of it, or its name. */
 export const VmReference = z.union([z.uuid(), VmName]);
 
 /** Name of a registered vault: shown and typed by people, never part of an object key. */
@@ -13,11 +13,23 @@ export const VaultName = z
 /** A vault's own id: 128 random bits in hex. */
 export const VaultId = z.string().regex(/^[0-9a-f]{32}$/, 'the id of a vault');
 
-/** A vault by its id or its name. */
+/** A vault by its id, the beginning of it, or its name. */
 export const VaultReference = z.union([VaultId, VaultName]);
 
 /** A recovery point's ULID. */
 export const PointId = z.string().regex(/^[0-9A-HJKMNP-TV-Z]{26}$/, 'a recovery point id (ULID)');
+
+/** A recovery point by its id, or by the beginning of it that no other has. */
+export const PointReference = z
+  .string()
+  .toUpperCase()
+  .regex(/^[0-9A-HJKMNP-TV-Z]{4,26}$/, 'a recovery point id (ULID) or the beginning of one');
+
+/** The id of a VM, or the beginning of one. */
+export const VmIdReference = z
+  .string()
+  .toLowerCase()
+  .regex(/^[0-9a-f-]{4,36}$/, 'the id of a VM or the beginning of one');
 
 /** A path on the server's host, where disks are read from or written to. */
 export const HostPath = z

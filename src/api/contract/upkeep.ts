@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { HOLD_REASON_CHARACTERS_MAX } from '../../vault/limits.ts';
-import { ByteCount, PointId, StoreLocation, TimeMs } from './references.ts';
+import { ByteCount, PointId, PointReference, StoreLocation, TimeMs } from './references.ts';
 import { SpendingLimits } from './spending.ts';
 
 /* Bodies of what cares for a vault: POST /api/v1/vaults/:vault/…, most answered 202 with a Job. */
@@ -11,8 +11,6 @@ const dryRun = z.boolean();
 /** Opens the retention key of a vault that has one of its own. Used once, kept nowhere. */
 const retentionPassphrase = z.string().min(1).max(1024).optional();
 const points = z.array(PointId).min(1).max(1000);
-/** An id, or the beginning of one that no other has. */
-const PointPrefix = z.string().regex(/^[0-9A-HJKMNP-TV-Z]{4,26}$/, 'a recovery point id (ULID)');
 
 /** POST …/probe and …/usage */
 export const StartPlain = z.strictObject({ limits }).meta({ id: 'StartPlain' });
@@ -136,7 +134,7 @@ export type RetirePoints = z.infer<typeof RetirePoints>;
 
 /** POST …/revive: brings a point back that was given up, as a new one. */
 export const StartRevive = z
-  .strictObject({ point: PointPrefix, limits })
+  .strictObject({ point: PointReference, limits })
   .meta({ id: 'StartRevive' });
 export type StartRevive = z.infer<typeof StartRevive>;
 
@@ -152,7 +150,7 @@ export type HoldPoint = z.infer<typeof HoldPoint>;
 
 /** POST …/release: ends all holds on the point. */
 export const ReleasePoint = z
-  .strictObject({ point: PointPrefix, retentionPassphrase })
+  .strictObject({ point: PointReference, retentionPassphrase })
   .meta({ id: 'ReleasePoint' });
 export type ReleasePoint = z.infer<typeof ReleasePoint>;
 

@@ -4,7 +4,7 @@ import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { count } from '../quantities.ts';
 import { formatTable } from '../table.ts';
-import { noPoints } from '../choose-point.ts';
+import { isVmId, noPoints } from '../choose-point.ts';
 import { vmCells } from '../vm-cells.ts';
 import { type WhichVm } from '../which-vm.ts';
 import { type ShowTime } from '../vault-text/show-time.ts';
@@ -26,7 +26,9 @@ export async function listPoints(
   const named = vmId ?? vm;
   if (answer.points.length === 0 && named !== undefined) {
     const { vms } = await service.call('listVms', {}, cli.signal);
-    if (!vms.some(({ id, name }) => (vmId === undefined ? name === vm : id === vmId))) {
+    if (
+      !vms.some(({ id, name }) => (vmId === undefined ? name === vm : isVmId(vmId)({ vmId: id })))
+    ) {
       throw noPoints([], { vm, vmId, listedBy: 'hyperkeep points list' });
     }
   }

@@ -5,13 +5,13 @@ import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { plainText } from '../plain-text.ts';
 import { count } from '../quantities.ts';
-import { VM_ID_OPTION, withWhichVm, type WhichVm } from '../which-vm.ts';
+import { VM_ID_OPTION, withWhichVm } from '../which-vm.ts';
 import { holdsText, retiredText, retirementPlanText } from '../vault-text/retention-text.ts';
+import { findVault, findVaultOfRetired, type VaultAsked } from './find-vault.ts';
 import { endedJob, runJob } from './job-run.ts';
 import { listPoints, type PointsOptions } from './point-list.ts';
 
-interface WhichOptions extends CommonOptions, WhichVm {
-  readonly vault: string;
+interface WhichOptions extends CommonOptions, VaultAsked {
   readonly yes?: boolean;
 }
 
@@ -32,7 +32,7 @@ export function addRetentionCommands(program: Command, cli: Cli): void {
       await cli.answer(options, listPoints(cli, options));
     });
   const inVault = (command: Command): Command =>
-    command.requiredOption('--vault <name>', 'in which vault');
+    command.option('--vault <name>', 'in which vault, where it cannot be told');
   inVault(points.command('retire').description('give recovery points up, for ever'))
     .argument('<points...>', 'ids, their beginnings, or "latest"')
     .option('--vm <name>', 'whose points; needed for "latest" when the vault holds several VMs')
@@ -59,7 +59,7 @@ export function addRetentionCommands(program: Command, cli: Cli): void {
   inVault(points.command('revive').description('bring a point back that was given up'))
     .argument('[point]', 'id or its beginning; without it, those that can be tried')
     .action(async (asked: string | undefined, options: WhichOptions) => {
-      await cli.answer(options, revive(cli, asked, options.vault));
+      await cli.answer(options, revive(cli, asked, options));
     });
 }
 
@@ -68,7 +68,7 @@ async function retire(
   asked: readonly string[],
   options: WhichOptions & { readonly dryRun?: boolean },
 ): Promise<Outcome> {
-  const { vault } = options;
+  const vault = await findVault(cli, options, asked);
   const all = await pointsIn(cli, vault);
   const service = await cli.service();
   const { points: gone } = await service.call('listRetired', { path: { vault } }, cli.signal);
@@ -104,7 +104,8 @@ async function hold(
   asked: string | undefined,
   options: WhichOptions & { readonly reason: string },
 ): Promise<Outcome> {
-  const { vault, reason } = options;
+  const { reason } = options;
+  const vault = await findVault(cli, options, asked === undefined ? [] : [asked]);
   const service = await cli.service();
   const path = { vault };
   if (asked === undefined) {
@@ -122,7 +123,7 @@ async function hold(
 
 async function release(cli: Cli, asked: string, options: WhichOptions): Promise<Outcome> {
   const service = await cli.service();
-  const path = { vault: options.vault };
+  const path = { vault: await findVault(cli, options, [asked]) };
   const prefix = asked.toUpperCase();
   const { holds } = await service.call('listHolds', { path }, cli.signal);
   for (const { reason } of holds.filter(({ pointId }) => pointId.startsWith(prefix))) {
@@ -136,7 +137,9 @@ async function release(cli: Cli, asked: string, options: WhichOptions): Promise<
   return { document: answer, text: `${[...ids].join(', ')} is not held any more.\n` };
 }
 
-async function revive(cli: Cli, asked: string | undefined, vault: string): Promise<Outcome> {
+async function revive(cli: Cli, asked: string | undefined, options: VaultAsked): Promise<Outcome> {
+  const words = asked === undefined ? [] : [asked];
+  const vault = await findVaultOfRetired(cli, options, words);
   if (asked === undefined) {
     const service = await cli.service();
     const answer = await service.call('listRetired', { path: { vault } }, cli.signal);
