@@ -5,7 +5,7 @@ import { runCli } from './cli/program.ts';
 import { SystemClock } from './kernel/clock.ts';
 import { Fault, systemCode } from './kernel/fault.ts';
 import { readFileSync } from './kernel/files.ts';
-import { readClientConfig } from './platform/config/cli-settings.ts';
+import { readClientConfig, readVaultDefaults } from './platform/config/cli-settings.ts';
 import { readConfig } from './platform/config/config.ts';
 import { endAtOnce, endIfIdle } from './platform/end-at-once.ts';
 import { StopDeadline } from './platform/stop-deadline.ts';
@@ -105,6 +105,7 @@ async function main(): Promise<void> {
       version,
       workingFolder: process.cwd(),
       cacheFolder: join(variables['XDG_CACHE_HOME'] ?? join(homeFolder, '.cache'), 'hyperkeep'),
+      vaultDefaults: readVaultDefaults(variables),
       readSettings: () => corrected(() => readClientConfig(variables, owner)),
       readPassphrase,
       serve: async (signal) => {

@@ -1,9 +1,10 @@
-import { Controller, Get, Query } from '@nestjs/common';
+import { Controller, Get, Param, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { PointCatalog } from '../catalog/point-catalog.ts';
 import { PointProofs } from '../catalog/point-proofs.ts';
 import { RegisteredVaults } from '../catalog/registered-vaults.ts';
-import { PointList, PointQuery } from './contract/points.ts';
+import { OnePointQuery, Point, PointList, PointQuery } from './contract/points.ts';
+import { PointReference } from './contract/references.ts';
 import { PointSearch } from './point-search.ts';
 import { viewOfPoint } from './point-view.ts';
 import { RequestSignal } from './request-signal.ts';
@@ -42,6 +43,24 @@ export class PointsController {
           return viewOfPoint(listed, names, proof);
         }),
     };
+  }
+
+  /** One point by its id or the beginning of it. */
+  @Get(':point')
+  @ApiOkResponse({ standardSchema: Point })
+  async get(
+    @Param('point', { schema: PointReference }) asked: string,
+    @Query({ schema: OnePointQuery }) { vault }: OnePointQuery,
+    @RequestSignal() signal: AbortSignal,
+  ): Promise<Point> {
+    const found = await this.search.find({ point: asked, vault }, signal);
+    const { id: vaultId, name } = found.vault;
+    const listed = await this.points.list({ vaultId });
+    const { holds = [] } = listed.find(({ point }) => point.id === found.point.id) ?? {};
+    const wanted = proofKey({ vaultId, pointId: found.point.id });
+    const proof = (await this.proofs.list()).find((one) => proofKey(one) === wanted);
+    const point = { vaultId, point: found.point, holds };
+    return viewOfPoint(point, new Map([[vaultId, name]]), proof);
   }
 }
 

@@ -7,7 +7,7 @@ import { Fault } from '../kernel/fault.ts';
 import type { VaultUnlock } from '../vault/vault-options.ts';
 import { storeTrial } from '../vault/probe/store-trial.ts';
 import { VaultReference } from './contract/references.ts';
-import { CreateVault, VaultCreated, VaultList, type VaultSummary } from './contract/vaults.ts';
+import { CreateVault, VaultCreated, VaultList, VaultSummary } from './contract/vaults.ts';
 import { RequestSignal } from './request-signal.ts';
 
 @ApiTags('vaults')
@@ -23,6 +23,12 @@ export class VaultsController {
   async list(): Promise<VaultList> {
     const registrations = await this.vaults.list();
     return { vaults: await Promise.all(registrations.map((vault) => this.view(vault))) };
+  }
+
+  @Get(':vault')
+  @ApiOkResponse({ standardSchema: VaultSummary })
+  async get(@Param('vault', { schema: VaultReference }) idOrName: string): Promise<VaultSummary> {
+    return this.view(await this.vaults.choose(idOrName));
   }
 
   /** Makes a vault, or registers one that is there. The secrets in the answer are shown once. */

@@ -20,6 +20,8 @@ export interface CliEnvironment {
   readonly workingFolder: string;
   /** Folder for caches that may be deleted at any time. */
   readonly cacheFolder: string;
+  /** HYPERKEEP_VAULT and HYPERKEEP_ENDPOINT: the vault of `rescue` unless the command names one. */
+  readonly vaultDefaults?: { readonly vault?: string; readonly endpoint?: string };
   /** IANA name; without it the machine's own. */
   readonly timeZone?: string;
   /** Read when needed only: a wrong setting of the service must not stop a rescue. */

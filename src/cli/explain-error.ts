@@ -1,6 +1,7 @@
 import { EXIT_CODES, Fault, FAULTS, isAbort } from '../kernel/fault.ts';
 import { adviceFor } from './fault-advice.ts';
 import { EXIT_BUG, EXIT_INTERRUPTED, type FaultReport } from './fault-report.ts';
+import { FailedInPart } from './outcome.ts';
 import { ServiceProblem } from './service-problem.ts';
 
 /** Says what `error` means; a stack only for what is a bug. */
@@ -16,7 +17,7 @@ export function reportOf(error: unknown): FaultReport {
       exitCode: EXIT_CODES[FAULTS[error.code].kind],
     };
   }
-  if (error instanceof ServiceProblem) {
+  if (error instanceof ServiceProblem || error instanceof FailedInPart) {
     return error.report;
   }
   if (isAbort(error)) {

@@ -35,6 +35,21 @@ describe('runCli', () => {
     );
   });
 
+  it('takes the place of the vault for rescue from the settings, unless one is named', async () => {
+    const environment = {
+      vaultDefaults: { vault: '/nowhere/vault', endpoint: 'http://127.0.0.1:1' },
+    };
+    const secret = { passphrase: 'correct horse battery staple' };
+
+    const run = await cliRun(['rescue', 'points'], { folder, environment, ...secret });
+    const named = await cliRun(['rescue', 'points', '--vault', '/else/where'], {
+      ...{ folder, environment, ...secret },
+    });
+
+    expect(run.stderr).toContain('There is no vault at /nowhere/vault');
+    expect(named.stderr).toContain('There is no vault at /else/where');
+  });
+
   it.each([
     [['vm', 'stpo'], 'stop'],
     [['vm', 'destory'], 'destroy'],

@@ -10,6 +10,7 @@ import { addVaultCommands } from './commands/vault-commands.ts';
 import { addVmCommands } from './commands/vm-commands.ts';
 import { reportOf } from './explain-error.ts';
 import { reportText } from './fault-report.ts';
+import { FailedInPart } from './outcome.ts';
 import { addRescueCommands } from './rescue/rescue-commands.ts';
 import { withoutHarm } from './suggestion.ts';
 
@@ -40,7 +41,8 @@ export async function runCli(
       errors.write(reportText(report));
     }
     if (parameters.includes('--json')) {
-      output.write(`${JSON.stringify({ error: report }, undefined, 2)}\n`);
+      const more = error instanceof FailedInPart ? error.document : {};
+      output.write(`${JSON.stringify({ error: report, ...more }, undefined, 2)}\n`);
     }
     return report.exitCode;
   }

@@ -70,6 +70,15 @@ export const PointQuery = z
   .meta({ id: 'PointQuery' });
 export type PointQuery = z.infer<typeof PointQuery>;
 
+/** GET /api/v1/points/:point */
+export const OnePointQuery = z
+  .strictObject({
+    /** Needed where a point was copied to several vaults, and one of them is meant. */
+    vault: VaultReference.optional(),
+  })
+  .meta({ id: 'OnePointQuery' });
+export type OnePointQuery = z.infer<typeof OnePointQuery>;
+
 /** 200 of GET /api/v1/points, oldest first. */
 export const PointList = z.object({ points: z.array(Point) }).meta({ id: 'PointList' });
 export type PointList = z.infer<typeof PointList>;

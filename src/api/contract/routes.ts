@@ -1,5 +1,5 @@
 import { Job, JobList, StartBackup, StartRestore, StartVerification } from './jobs.ts';
-import { PointList } from './points.ts';
+import { Point, PointList } from './points.ts';
 import { ServiceStatus } from './service.ts';
 import {
   HoldList,
@@ -16,7 +16,7 @@ import {
   StartRevive,
   StartScrub,
 } from './upkeep.ts';
-import { CreateVault, VaultCreated, VaultList } from './vaults.ts';
+import { CreateVault, VaultCreated, VaultList, VaultSummary } from './vaults.ts';
 import { AcceptDisks, AcceptedDisks, AddVm, StopVm, Vm, VmList, VmReleased } from './vms.ts';
 
 /** Every path starts with this. Requests over TCP carry `Authorization: Bearer TOKEN`. */
@@ -32,6 +32,7 @@ export const jobEventsPath = (jobId: string): string => `${API_PREFIX}/jobs/${jo
 export const ROUTES = {
   service: { method: 'GET', path: '/service', answer: ServiceStatus },
   listVaults: { method: 'GET', path: '/vaults', answer: VaultList },
+  getVault: { method: 'GET', path: '/vaults/:vault', answer: VaultSummary },
   createVault: { method: 'POST', path: '/vaults', body: CreateVault, answer: VaultCreated },
   forgetVault: { method: 'DELETE', path: '/vaults/:vault' },
   probeVault: { method: 'POST', path: '/vaults/:vault/probe', body: StartPlain, answer: Job },
@@ -78,6 +79,7 @@ export const ROUTES = {
   destroyVm: { method: 'DELETE', path: '/vms/:vm' },
   startBackup: { method: 'POST', path: '/backups', body: StartBackup, answer: Job },
   listPoints: { method: 'GET', path: '/points', answer: PointList },
+  getPoint: { method: 'GET', path: '/points/:point', answer: Point },
   startRestore: { method: 'POST', path: '/restores', body: StartRestore, answer: Job },
   startVerification: {
     method: 'POST',

@@ -70,19 +70,36 @@ async function meantVault(
       'The service knows no vault. Make one with "hyperkeep vault create", or make one that exists known with "hyperkeep vault add".',
     );
   }
-  const holding =
-    others.length === 0 ? [first.name] : withAll(vaults, asked, await keptPoints(vaults));
+  if (others.length === 0) {
+    return first.name;
+  }
+  const holding = asked.length === 0 ? [] : withAll(vaults, asked, await keptPoints(vaults));
   const [only, ...more] = holding;
-  if (only === undefined || more.length > 0 || (others.length > 0 && asked.length === 0)) {
-    const names = (more.length > 0 ? holding : vaults.map(({ name }) => name)).join(', ');
-    throw new Fault(
-      'vault.not-chosen',
-      more.length > 0 && asked.length > 0
-        ? `What was asked for is in several vaults (${names}). Say in which with --vault.`
-        : `The service knows several vaults (${names}). Say which with --vault.`,
-    );
+  if (only === undefined || more.length > 0) {
+    throw notTold(vaults, asked, holding);
   }
   return only;
+}
+
+function notTold(
+  vaults: readonly VaultSummary[],
+  asked: readonly string[],
+  holding: readonly string[],
+): Fault {
+  const known = vaults.map(({ name }) => name).join(', ');
+  const what = asked.join(', ');
+  if (asked.length === 0) {
+    return new Fault(
+      'vault.not-chosen',
+      `The service knows several vaults (${known}). Say which with --vault.`,
+    );
+  }
+  return new Fault(
+    'vault.not-chosen',
+    holding.length === 0
+      ? `No vault that the service knows (${known}) is known to have ${what}. Look with "hyperkeep points --refresh", or name the vault with --vault.`
+      : `Several vaults have ${what} (${holding.join(', ')}). Say in which with --vault.`,
+  );
 }
 
 /** Names of the vaults with a point for every word. */

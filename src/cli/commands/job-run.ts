@@ -57,7 +57,8 @@ export async function endedJob(cli: Cli, call: JobCall): Promise<Job> {
   return await watchJob(cli, await cli.service(), started);
 }
 
-async function startJob(cli: Cli, { route, vault, body }: JobCall): Promise<Job> {
+/** Starts a job and does not wait for it. */
+export async function startJob(cli: Cli, { route, vault, body }: JobCall): Promise<Job> {
   const service = await cli.service();
   const path = vault === undefined ? {} : { path: { vault } };
   return await service.call(route, { ...path, body }, cli.signal);

@@ -1,20 +1,13 @@
 import { Option, type Command } from 'commander';
 import { resolve } from 'node:path';
-import { type CompressionLevel, type StartRestoreInput } from '../../api/contract/jobs.ts';
+import { type StartRestoreInput } from '../../api/contract/jobs.ts';
 import { Fault } from '../../kernel/fault.ts';
 
 import { type Cli } from '../cli.ts';
-import { compressionOption } from '../compression-option.ts';
 import { limitsOf, withLimitOptions, type LimitOptions } from '../spending-limits.ts';
 import { VM_ID_OPTION, type WhichVm } from '../which-vm.ts';
+import { addBackup } from './backup-command.ts';
 import { runJob, withWait, type WaitOptions } from './job-run.ts';
-
-interface BackupOptions extends WaitOptions {
-  readonly vault?: string;
-  readonly crashConsistent?: boolean;
-  readonly full?: boolean;
-  readonly compression?: CompressionLevel;
-}
 
 interface VerifyOptions extends WaitOptions, LimitOptions, WhichVm {
   readonly vault?: string;
@@ -56,28 +49,6 @@ export function addPointCommands(program: Command, cli: Cli): void {
     const level = Number(options.level) as 0 | 1 | 2 | 3;
     const body = { ...whichPoint(point, options), level, limits: limitsOf(options) };
     await cli.answer(options, runJob(cli, { route: 'startVerification', body }, options));
-  });
-}
-
-function addBackup(program: Command, cli: Cli): void {
-  withWait(
-    program
-      .command('backup')
-      .description('take a recovery point of a VM')
-      .argument('<vm>', 'name or id')
-      .option('--vault <name>', 'needed when there are several')
-      .option('--crash-consistent', 'do not ask the guest to flush its file systems')
-      .option('--full', 'read every disk whole, whatever the change tracking says')
-      .addOption(compressionOption()),
-  ).action(async (vm: string, options: BackupOptions) => {
-    const body = {
-      vm,
-      ...(options.vault === undefined ? {} : { vault: options.vault }),
-      crashConsistent: options.crashConsistent === true,
-      full: options.full === true,
-      ...(options.compression && { compressionLevel: options.compression }),
-    };
-    await cli.answer(options, runJob(cli, { route: 'startBackup', body }, options));
   });
 }
 

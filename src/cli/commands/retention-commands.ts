@@ -9,6 +9,7 @@ import { VM_ID_OPTION, withWhichVm } from '../which-vm.ts';
 import { holdsText, retiredText, retirementPlanText } from '../vault-text/retention-text.ts';
 import { findVault, findVaultOfRetired, type VaultAsked } from './find-vault.ts';
 import { endedJob, runJob } from './job-run.ts';
+import { showPoint } from './show-commands.ts';
 import { listPoints, type PointsOptions } from './point-list.ts';
 
 interface WhichOptions extends CommonOptions, VaultAsked {
@@ -30,6 +31,14 @@ export function addRetentionCommands(program: Command, cli: Cli): void {
     .option('--refresh', 'look into the vaults first')
     .action(async (options: PointsOptions) => {
       await cli.answer(options, listPoints(cli, options));
+    });
+  points
+    .command('show')
+    .description('one recovery point')
+    .argument('<point>', 'id or its beginning')
+    .option('--vault <name>', 'in this vault')
+    .action(async (asked: string, options: CommonOptions & { vault?: string }) => {
+      await cli.answer(options, showPoint(cli, asked, options));
     });
   const inVault = (command: Command): Command =>
     command.option('--vault <name>', 'in which vault, where it cannot be told');

@@ -21,6 +21,7 @@ import {
 import { withRetentionOptions } from '../retention-options.ts';
 import { formatTable } from '../table.ts';
 import { trialText } from '../vault-text/trial-text.ts';
+import { showVault } from './show-commands.ts';
 import { addUpkeepCommands } from './upkeep-commands.ts';
 
 interface LocationOptions extends CommonOptions {
@@ -70,6 +71,13 @@ export function addVaultCommands(program: Command, cli: Cli): void {
     .description('the vaults known here')
     .action(async (options: CommonOptions) => {
       await cli.answer(options, listVaults(cli));
+    });
+  vault
+    .command('show')
+    .description('one vault, and its newest recovery points')
+    .argument('<vault>', 'name, id or the beginning of it')
+    .action(async (name: string, options: CommonOptions) => {
+      await cli.answer(options, showVault(cli, name));
     });
   vault
     .command('forget')

@@ -14,6 +14,8 @@ import { readFile } from '../../kernel/files.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { formatTable } from '../table.ts';
+import { showVm } from './show-commands.ts';
+import { unmergedText } from './vm-text.ts';
 
 const DEFINITION_BYTES_MAX = 1024 * 1024;
 
@@ -36,6 +38,12 @@ export function addVmCommands(program: Command, cli: Cli): void {
     .description('the VMs known here')
     .action(async (options: CommonOptions) => {
       await cli.answer(options, listVms(cli));
+    });
+  vm.command('show')
+    .description('one VM: its disks, and its newest recovery points')
+    .argument('<vm>', 'name, id or the beginning of it')
+    .action(async (vm: string, options: CommonOptions) => {
+      await cli.answer(options, showVm(cli, vm));
     });
   vm.command('start')
     .description('start a VM; a definition file is added first')
@@ -162,19 +170,6 @@ async function readInput(cli: Cli): Promise<string> {
 function vmText(headline: string, vm: Vm): string {
   const warnings = vm.warnings.map((warning) => `  note: ${warning}\n`);
   return `${headline}.\n${warnings.join('')}${unmergedText([vm])}`;
-}
-
-/** Which images are not the whole disk, and how to copy the disk. */
-function unmergedText(vms: readonly Vm[]): string {
-  return vms
-    .flatMap(({ name: vm, unmerged }) => unmerged.map((disk) => ({ vm, ...disk })))
-    .map(
-      ({ vm, name, path, files, why, copyCommand }) =>
-        `\nDisk ${name} of ${vm} is ${String(files.length)} files and not ${path} alone (${why}).\n` +
-        `  To copy all of it: ${copyCommand}\n` +
-        `  To make it one file: hyperkeep vm stop ${vm} --wait\n`,
-    )
-    .join('');
 }
 
 async function listVms(cli: Cli): Promise<Outcome> {

@@ -12,6 +12,7 @@ import { type RestoreOptions } from './restore-point.ts';
 import { addProofCommands } from './proof-commands.ts';
 import { addRetentionCommands } from './retention-commands.ts';
 import { withSpendingOptions, type PricesOptions } from './spending-options.ts';
+import { placeOption, vaultOptions, type AddOptions } from './vault-place-options.ts';
 import { type VerifyOptions } from './verify-points.ts';
 
 const FORMATS = ['raw', 'qcow2'];
@@ -20,6 +21,7 @@ const FORMATS = ['raw', 'qcow2'];
 
 /** Commands that need the vault and its passphrase, and nothing else: no service, no database. */
 export function addRescueCommands(program: Command, cli: Cli): void {
+  const { at, opened, spent } = vaultOptions(cli.environment.vaultDefaults ?? {});
   const rescue = program
     .command('rescue')
     .description('work on a vault alone: no service and no database, only the passphrase');
@@ -63,7 +65,7 @@ export function addRescueCommands(program: Command, cli: Cli): void {
     const { listPoints } = await import('./point-list.ts');
     await cli.answer(options, listPoints(cli, options));
   });
-  addRestore(rescue, cli);
+  addRestore(rescue, cli, spent);
   addCopy(rescue, cli);
   addProofCommands(rescue, cli, { at, spent });
   addRetentionCommands(rescue, cli, { opened, spent });
@@ -84,12 +86,13 @@ export function addRescueCommands(program: Command, cli: Cli): void {
 }
 
 function addCopy(rescue: Command, cli: Cli): void {
+  const { vault, endpoint } = cli.environment.vaultDefaults ?? {};
   withSpendingOptions(
     rescue.command('copy').description('make or refresh a copy of a vault at another place'),
   )
-    .requiredOption('--from <place>', 'the vault: a folder or s3://bucket/prefix')
+    .addOption(placeOption('--from <place>', 'the vault: a folder or s3://bucket/prefix', vault))
     .requiredOption('--to <place>', 'the copy: an empty place at first')
-    .option('--from-endpoint <url>', 'an S3 service that is not AWS')
+    .option('--from-endpoint <url>', 'an S3 service that is not AWS', endpoint)
     .option('--from-region <name>', 'region of the bucket')
     .option('--from-profile <name>', 'profile of the AWS settings with the credentials')
     .option('--to-endpoint <url>', 'the same for the copy')
@@ -127,7 +130,7 @@ function addCopy(rescue: Command, cli: Cli): void {
     });
 }
 
-function addRestore(rescue: Command, cli: Cli): void {
+function addRestore(rescue: Command, cli: Cli, spent: AddOptions): void {
   first(
     spent(
       rescue
@@ -154,26 +157,9 @@ function addRestore(rescue: Command, cli: Cli): void {
     });
 }
 
-function at(command: Command): Command {
-  return command
-    .requiredOption('--vault <place>', 'a folder or s3://bucket/prefix')
-    .option('--endpoint <url>', 'an S3 service that is not AWS')
-    .option('--region <name>', 'region of the bucket');
-}
-
 function first(command: Command): Command {
   return command.option(
     '--first-version',
     'read objects as they were first written, whatever was put over them',
   );
-}
-
-function opened(command: Command): Command {
-  return at(command)
-    .option('--recovery-file <path>', 'open the vault with this file')
-    .option('--key <id>', 'try the passphrase on this key alone, by its id or the beginning of it');
-}
-
-function spent(command: Command): Command {
-  return withSpendingOptions(opened(command));
 }

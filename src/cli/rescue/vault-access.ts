@@ -40,8 +40,10 @@ export async function openStore(
   place: VaultPlace,
   spending = new Spending(),
 ): Promise<ObjectStore> {
-  const { endpoint, region, profile, singleWriter, firstVersion } = place;
+  const { region, profile, singleWriter, firstVersion } = place;
   const vault = locationOf(cli, place.vault);
+  // The settings may name the endpoint of another vault.
+  const endpoint = vault.startsWith('s3://') ? place.endpoint : undefined;
   let said = false;
   const store = await openObjectStore(
     vault,

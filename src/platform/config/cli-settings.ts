@@ -7,6 +7,8 @@ import { readConfig, type EnvironmentVariables, type Owner } from './config.ts';
 export const CliVariables = z.object({
   HYPERKEEP_URL: z.url({ protocol: /^https?$/ }).optional(),
   HYPERKEEP_TOKEN_FILE: z.string().optional(),
+  HYPERKEEP_VAULT: z.string().optional(),
+  HYPERKEEP_ENDPOINT: z.string().optional(),
 });
 
 export interface ClientConfig {
@@ -33,4 +35,19 @@ export function readClientConfig(environment: EnvironmentVariables, owner: Owner
   }
   const token = readSecretFile(file, 'HYPERKEEP_TOKEN_FILE');
   return { homeFolder, remote: { url, token } };
+}
+
+/** Where the vault of `rescue` is when the command line does not say it. */
+export interface VaultDefaults {
+  readonly vault?: string;
+  readonly endpoint?: string;
+}
+
+/** Empty values count as none. */
+export function readVaultDefaults(environment: EnvironmentVariables): VaultDefaults {
+  const { HYPERKEEP_VAULT: vault = '', HYPERKEEP_ENDPOINT: endpoint = '' } = environment;
+  return {
+    ...(vault === '' ? {} : { vault }),
+    ...(endpoint === '' ? {} : { endpoint }),
+  };
 }

@@ -1,0 +1,157 @@
+import { type Command } from 'commander';
+import { type CompressionLevel, type Job } from '../../api/contract/jobs.ts';
+import { Fault, isAbort } from '../../kernel/fault.ts';
+import { type Cli } from '../cli.ts';
+import { compressionOption } from '../compression-option.ts';
+import { reportOf } from '../explain-error.ts';
+import { EXIT_INTERRUPTED, reportText, type FaultReport } from '../fault-report.ts';
+import { watchJob } from '../job-watch.ts';
+import { FailedInPart, type Outcome } from '../outcome.ts';
+import { plainText } from '../plain-text.ts';
+import { count } from '../quantities.ts';
+import { runJob, startJob, withWait, type JobCall, type WaitOptions } from './job-run.ts';
+import { jobResultText } from './job-text.ts';
+
+interface BackupOptions extends WaitOptions {
+  readonly vault?: string;
+  readonly all?: boolean;
+  readonly crashConsistent?: boolean;
+  readonly full?: boolean;
+  readonly compression?: CompressionLevel;
+}
+
+export function addBackup(program: Command, cli: Cli): void {
+  withWait(
+    program
+      .command('backup')
+      .description('take a recovery point of a VM, or of several, one job each')
+      .argument('[vms...]', 'names, ids or their beginnings')
+      .option('--all', 'every VM that this service knows')
+      .option('--vault <name>', 'needed when there are several')
+      .option('--crash-consistent', 'do not ask the guest to flush its file systems')
+      .option('--full', 'read every disk whole, whatever the change tracking says')
+      .addOption(compressionOption()),
+  ).action(async (vms: string[], options: BackupOptions) => {
+    await cli.answer(options, backUp(cli, vms, options));
+  });
+}
+
+async function backUp(
+  cli: Cli,
+  asked: readonly string[],
+  options: BackupOptions,
+): Promise<Outcome> {
+  const vms = await meantVms(cli, asked, options.all === true);
+  const [only, ...others] = vms;
+  return only !== undefined && others.length === 0 && options.all !== true
+    ? await runJob(cli, callFor(only, options), options)
+    : await backUpEach(cli, vms, options);
+}
+
+async function meantVms(cli: Cli, asked: readonly string[], all: boolean): Promise<string[]> {
+  if (all === asked.length > 0) {
+    throw new Fault(
+      'request.invalid',
+      all ? 'Name VMs or say --all, not both.' : 'Say which VM to back up, or --all.',
+    );
+  }
+  if (!all) {
+    return [...new Set(asked)];
+  }
+  const { vms } = await (await cli.service()).call('listVms', {}, cli.signal);
+  if (vms.length === 0) {
+    throw new Fault(
+      'engine.vm-not-found',
+      'There is no VM to back up. Add one with: hyperkeep vm add FILE',
+    );
+  }
+  return vms.map(({ name }) => name);
+}
+
+function callFor(vm: string, options: BackupOptions): JobCall {
+  const { vault, crashConsistent, full, compression } = options;
+  return {
+    route: 'startBackup',
+    body: {
+      vm,
+      ...(vault === undefined ? {} : { vault }),
+      crashConsistent: crashConsistent === true,
+      full: full === true,
+      ...(compression && { compressionLevel: compression }),
+    },
+  };
+}
+
+/** What became of the backup of one VM. */
+interface Ended {
+  readonly vm: string;
+  readonly job?: Job;
+  readonly error?: FaultReport;
+}
+
+/**
+ * Starts all jobs at once, so that the service runs as many as it may, and follows them one after
+ * the other. One that fails does not keep the others.
+ *
+ * @throws FailedInPart with the exit code of the worst
+ */
+async function backUpEach(
+  cli: Cli,
+  vms: readonly string[],
+  options: BackupOptions,
+): Promise<Outcome> {
+  const started: Ended[] = [];
+  for (const vm of vms) {
+    started.push(await attempt(cli, vm, () => startJob(cli, callFor(vm, options))));
+  }
+  const ended: Ended[] = [];
+  for (const one of started) {
+    ended.push(options.wait ? await follow(cli, one) : one);
+  }
+  const text = ended.map(({ job }) => jobText(cli, job)).join('');
+  const failures = ended.flatMap(({ error }) => (error === undefined ? [] : [error]));
+  const [first, ...more] = failures;
+  if (first === undefined) {
+    return { document: { backups: ended }, text };
+  }
+  cli.sayLines(text);
+  const worst = more.reduce((a, b) => (gravity(b) > gravity(a) ? b : a), first);
+  const message = `${String(failures.length)} of ${count(ended.length, 'backup')} failed; the worst is ${worst.code}.`;
+  throw new FailedInPart({ ...worst, message }, { backups: ended });
+}
+
+async function follow(cli: Cli, { vm, job, error }: Ended): Promise<Ended> {
+  if (job === undefined) {
+    return { vm, ...(error && { error }) };
+  }
+  const end = await attempt(cli, vm, async () => watchJob(cli, await cli.service(), job));
+  return { job, ...end };
+}
+
+/** A failure is told at once. Ctrl-C ends everything. */
+async function attempt(cli: Cli, vm: string, work: () => Promise<Job>): Promise<Ended> {
+  try {
+    return { vm, job: await work() };
+  } catch (error) {
+    if (isAbort(error)) {
+      throw error;
+    }
+    const report = reportOf(error);
+    cli.sayLines(`${plainText(vm)}: ${reportText(report)}`);
+    return { vm, error: report };
+  }
+}
+
+/** Somebody wanted a job to end: no failure of ours is less grave. */
+function gravity({ exitCode }: FaultReport): number {
+  return exitCode === EXIT_INTERRUPTED ? 0 : exitCode;
+}
+
+function jobText(cli: Cli, job: Job | undefined): string {
+  if (job?.result !== undefined) {
+    return jobResultText(job, (timeMs) => cli.time(timeMs));
+  }
+  return job?.fault === undefined && job?.state === 'queued'
+    ? `Job ${job.id} of ${plainText(job.vmName ?? '')} is ${job.state}. Follow it with: hyperkeep jobs show ${job.id} --wait\n`
+    : '';
+}
