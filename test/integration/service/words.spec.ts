@@ -48,11 +48,11 @@ afterAll(async () => {
 });
 
 async function cli(...parameters: string[]): Promise<CliRun> {
-  const { home: homeFolder, address: serviceUrl } = service;
+  const { home: homeFolder } = service;
   return await cliRun(parameters, {
     folder,
     passphrase: PASSPHRASE,
-    environment: { readSettings: () => ({ homeFolder, serviceUrl }) },
+    environment: { readSettings: () => ({ homeFolder }) },
   });
 }
 
