@@ -108,7 +108,7 @@ async function backUpEach(
   for (const one of started) {
     ended.push(options.wait ? await follow(cli, one) : one);
   }
-  const text = ended.map(({ job }) => jobText(cli, job)).join('');
+  const text = ended.map((one) => endText(cli, one)).join('');
   const failures = ended.flatMap(({ error }) => (error === undefined ? [] : [error]));
   const [first, ...more] = failures;
   if (first === undefined) {
@@ -124,8 +124,13 @@ async function follow(cli: Cli, { vm, job, error }: Ended): Promise<Ended> {
   if (job === undefined) {
     return { vm, ...(error && { error }) };
   }
-  const end = await attempt(cli, vm, async () => watchJob(cli, await cli.service(), job));
-  return { job, ...end };
+  const service = await cli.service();
+  const end = await attempt(cli, vm, () => watchJob(cli, service, job));
+  if (end.job !== undefined) {
+    return end;
+  }
+  const last = service.call('getJob', { path: { job: job.id } }, cli.signal);
+  return { ...end, job: await last.catch(() => job) };
 }
 
 /** A failure is told at once. Ctrl-C ends everything. */
@@ -147,11 +152,11 @@ function gravity({ exitCode }: FaultReport): number {
   return exitCode === EXIT_INTERRUPTED ? 0 : exitCode;
 }
 
-function jobText(cli: Cli, job: Job | undefined): string {
-  if (job?.result !== undefined) {
-    return jobResultText(job, (timeMs) => cli.time(timeMs));
+function endText(cli: Cli, { job, error }: Ended): string {
+  if (job === undefined || error !== undefined) {
+    return '';
   }
-  return job?.fault === undefined && job?.state === 'queued'
+  return job.result === undefined
     ? `Job ${job.id} of ${plainText(job.vmName ?? '')} is ${job.state}. Follow it with: hyperkeep jobs show ${job.id} --wait\n`
-    : '';
+    : jobResultText(job, (timeMs) => cli.time(timeMs));
 }
