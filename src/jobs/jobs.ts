@@ -18,7 +18,7 @@ import { JobLanes } from './job-lanes.ts';
 import { type Job, type JobKind, type JobRequest, type RunJob } from './job.ts';
 import type { JobsEnvironment, JobsOptions, JobStorage, LiveJob } from './live-job.ts';
 import { ProgressRate } from './progress-rate.ts';
-import { fromStored, toStored } from './stored-job.ts';
+import { fromStored, toStored, unknownJob } from './stored-job.ts';
 
 /** Watchers hear of progress this often at most. */
 const NOTIFY_MS = 250;
@@ -365,10 +365,4 @@ export class Jobs {
         this.environment.log.error('job.row-not-written', { jobId: live.job.id, error });
       });
   }
-}
-
-function unknownJob(id: string): Fault {
-  return new Fault('job.unknown', `There is no job ${id}; jobs list shows those there are.`, {
-    jobId: id,
-  });
 }

@@ -1,4 +1,5 @@
 import type { StoredJob } from '../catalog/job-rows.ts';
+import { Fault } from '../kernel/fault.ts';
 import type { Job, JobFault, JobKind, JobProgress, JobState } from './job.ts';
 
 /** Row to job. The JSON was written by this service alone. */
@@ -36,4 +37,10 @@ export function toStored(
     fault: job.fault ?? null,
     result: job.result ?? null,
   };
+}
+
+export function unknownJob(id: string): Fault {
+  return new Fault('job.unknown', `There is no job ${id}; jobs list shows those there are.`, {
+    jobId: id,
+  });
 }

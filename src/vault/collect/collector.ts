@@ -1,5 +1,4 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { isFault } from '../../kernel/fault.ts';
 import { packKey } from '../layout.ts';
 import { MapNodes } from '../map-tree.ts';
 import type { ObjectKey } from '../object-store.ts';
@@ -32,6 +31,7 @@ import { finishMerge, merge, mergeGroups, type Merging } from './merging.ts';
 import { listPacks, totalSize, type ListedPack, type PackListing } from './pack-listing.ts';
 import type { Marking } from './marking.ts';
 import { storedBytesOf } from './stored-bytes.ts';
+import { unlessFull } from './unless-full.ts';
 import { RootMarking, type MarkedRoots } from './root-marking.ts';
 
 /**
@@ -201,38 +201,32 @@ class Collection {
     const shared = [...packs.values()].filter(({ ulid }) => live.isInShare(ulid));
     const done = { phase: 'collecting', doneBytes: 0, totalBytes: shared.length, counted: 'packs' };
     // Whole packs go first: writing others anew takes room, of which there may be none.
-    const [left, gone] = partition(shared, ({ ulid }) => !dead.hasAll(ulid));
+    const gone = shared.filter(({ ulid }) => dead.hasAll(ulid));
     for (const pack of gone) {
       await this.#record.removePack(pack);
       done.doneBytes += 1;
       this.#running.report?.(done);
     }
     const small: ListedPack[] = [];
-    for (const pack of left) {
+    for (const pack of shared.filter(({ ulid }) => !dead.hasAll(ulid))) {
       this.#running.signal.throwIfAborted();
-      const kept = await this.#whileThereIsRoom(() => this.#tidyPack(tidying, packs, pack));
+      const kept = await unlessFull(
+        () => this.#tidyPack(tidying, packs, pack),
+        this.#stopRewriting,
+      );
       if (kept !== undefined && totalSize(kept.objects) < this.#rules.smallPackBytes) {
         small.push(kept);
       }
       done.doneBytes += 1;
       this.#running.report?.(done);
     }
-    await this.#whileThereIsRoom(() => this.#merge(tidying, small));
+    await unlessFull(() => this.#merge(tidying, small), this.#stopRewriting);
   }
 
-  /** A store that is full ends what writes packs anew, and nothing else: the next collection goes on. */
-  async #whileThereIsRoom<Result>(work: () => Promise<Result>): Promise<Result | undefined> {
-    try {
-      return await work();
-    } catch (error) {
-      if (!isFault(error, 'store.full')) {
-        throw error;
-      }
-      this.#rewriteLeft = 0;
-      this.#record.counts.noRoomToRewrite = true;
-      return undefined;
-    }
-  }
+  readonly #stopRewriting = (): void => {
+    this.#rewriteLeft = 0;
+    this.#record.counts.noRoomToRewrite = true;
+  };
 
   /** @returns the pack if it is to be considered for merging */
   async #tidyPack(
@@ -284,8 +278,7 @@ class Collection {
         return undefined;
       }
     }
-    const { dead } = tidying;
-    const left = storedBytesOf(best, (slot) => dead.has(pack.ulid, slot));
+    const left = storedBytesOf(best, (slot) => tidying.dead.has(pack.ulid, slot));
     this.#record.counts.deadBytesLeft += Math.round(left);
     return pack;
   }
@@ -335,13 +328,6 @@ class Collection {
   #isYoung({ ulid }: ListedPack): boolean {
     return ulidTimeMs(ulid) > this.#parts.clock.nowMs() - this.#rules.youngMs;
   }
-}
-
-function partition<Thing>(
-  things: readonly Thing[],
-  isFirst: (thing: Thing) => boolean,
-): [Thing[], Thing[]] {
-  return [things.filter(isFirst), things.filter((thing) => !isFirst(thing))];
 }
 
 async function wait(ms: number, signal: AbortSignal): Promise<void> {

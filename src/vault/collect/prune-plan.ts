@@ -212,17 +212,20 @@ async function deadShare(
   for (const object of pack.objects) {
     footer = (await openListed(packs, object, () => undefined, signal))?.footer ?? footer;
   }
+  if (footer === undefined) {
+    return { share: 0, deadSlots: 0, bytes: 0 };
+  }
   let all = 0;
   let dead = 0;
   let deadSlots = 0;
-  for (let slot = 0; slot < (footer?.slots ?? 0); slot++) {
-    const size = footer?.size(slot) ?? 0;
+  for (let slot = 0; slot < footer.slots; slot++) {
+    const size = footer.size(slot);
     all += size;
     if (size > 0 && !isLive(slot)) {
       dead += size;
       deadSlots += 1;
     }
   }
-  const bytes = footer === undefined ? 0 : storedBytesOf(footer, (slot) => !isLive(slot));
+  const bytes = storedBytesOf(footer, (slot) => !isLive(slot));
   return { share: all === 0 ? 0 : dead / all, deadSlots, bytes };
 }

@@ -123,7 +123,10 @@ describe('the beginning of an id', () => {
 
 /** So much of an id that another does not begin with it. */
 function shortest(id: string, other: string): string {
-  const length = [...id].findIndex((character, index) => character !== other[index]);
+  let length = 0;
+  while (id[length] === other[length]) {
+    length += 1;
+  }
   return id.slice(0, Math.max(4, length + 1));
 }
 
@@ -162,7 +165,10 @@ describe('backup of several VMs', () => {
     expect(run.stderr).toContain('nobody: error engine.vm-not-found');
     const failed = JSON.parse(run.stdout) as Backups;
     expect(failed).toMatchObject({
-      error: { code: 'engine.vm-not-found', message: expect.stringContaining('1 of 2 backups') },
+      error: {
+        code: 'engine.vm-not-found',
+        message: expect.stringContaining('1 of 2 backups') as string,
+      },
       backups: [
         { vm: 'nobody', error: { code: 'engine.vm-not-found' } },
         { vm: 'web', job: { state: 'succeeded' } },
