@@ -2,6 +2,8 @@ import type { DynamicModule, NestApplicationOptions } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+import type { ServerResponse } from 'node:http';
+import { IdleMemory } from '../kernel/idle-memory.ts';
 import type { Log } from '../kernel/log.ts';
 import { DOCS_PATH, guarded } from './access.ts';
 import { API_PREFIX } from './contract/routes.ts';
@@ -36,6 +38,13 @@ export function configureHttp(
   { token, version, log }: HttpSettings,
 ): void {
   app.disable('x-powered-by');
+  const memory = app.get(IdleMemory);
+  app.use((_request: unknown, response: ServerResponse, next: () => void) => {
+    response.once('close', () => {
+      memory.touch();
+    });
+    next();
+  });
   app.use(...guarded(token));
   app.useBodyParser('json', { limit: BODY_LIMIT });
   app.setGlobalPrefix(API_PREFIX.slice(1));

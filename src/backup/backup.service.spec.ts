@@ -10,6 +10,7 @@ import type { Progress } from '../kernel/progress.ts';
 import { MemoryObjectStore } from '../vault/object-stores/memory.ts';
 import { Vault } from '../vault/vault.ts';
 import { VmDefinition } from '../vm/definition.ts';
+import { heldVault } from '../../test/support/held-vault.ts';
 import { BackupService, NVRAM_FILE } from './backup.service.ts';
 
 const { signal } = new AbortController();
@@ -76,7 +77,7 @@ async function setUp() {
   };
   const vaults = {
     away: false,
-    open: async () => (vaults.away ? Promise.reject(new Error('away')) : vault),
+    open: async () => (vaults.away ? Promise.reject(new Error('away')) : heldVault(vault)),
   };
   const backups = new BackupService({ engine, vaults, points }, new SystemClock(), new SilentLog());
   const progress: Progress[] = [];

@@ -58,6 +58,12 @@ interface Taking {
   readonly startedMs: number;
 }
 
+/** Holds the vault until the writer has ended. */
+interface Writing extends AsyncDisposable {
+  readonly vault: Vault;
+  readonly writer: PointWriter;
+}
+
 interface Storing {
   readonly nowMs: number;
   /** Called with each disk before the next one is read, and before the point is sealed. */
@@ -89,18 +95,16 @@ export class BackupService {
    * and what was uploaded is not sent again by the next run.
    */
   async takeRecoveryPoint(request: BackupRequest, running: Running): Promise<TakenPoint> {
-    const { engine, vaults, points } = this.collaborators;
+    const { engine, points } = this.collaborators;
     const { signal, jobId } = running;
     const startedMs = this.clock.monotonicMs();
     running.report({ phase: 'preparing', doneBytes: 0, totalBytes: 0 });
     const { name } = await engine.get(request.vmId, signal);
-    await vaults.open(request.vaultId, signal);
-    const newest = await points.newestOf(request.vmId);
-
     const { vmId, compressionLevel } = request;
     const vm = { vmId, vmName: name, ...(compressionLevel && { compressionLevel }) };
-    const { vault, writer: begun } = await this.begin(request.vaultId, vm, signal);
-    await using writer = begun;
+    await using writing = await this.begin(request.vaultId, vm, signal);
+    const { vault, writer } = writing;
+    const newest = await points.newestOf(request.vmId);
     running.report({ phase: 'freezing', doneBytes: 0, totalBytes: 0 });
     await using claim = await engine.claim(vmId, jobId, signal);
     const needed = neededGenerations(newest);
@@ -134,22 +138,22 @@ export class BackupService {
   }
 
   /** Opens the vault anew when its keys or its format were changed since it was opened. */
-  private async begin(
-    vaultId: string,
-    vm: NewPoint,
-    signal: AbortSignal,
-  ): Promise<{ readonly vault: Vault; readonly writer: PointWriter }> {
-    const { vaults } = this.collaborators;
-    const vault = await vaults.open(vaultId, signal);
+  private async begin(vaultId: string, vm: NewPoint, signal: AbortSignal): Promise<Writing> {
     try {
-      return { vault, writer: await vault.beginPoint(vm, signal) };
+      return await this.beginOnce(vaultId, vm, signal);
     } catch (error) {
       if (!isFault(error, 'vault.format-changed')) {
         throw error;
       }
-      const anew = await vaults.open(vaultId, signal);
-      return { vault: anew, writer: await anew.beginPoint(vm, signal) };
+      return this.beginOnce(vaultId, vm, signal);
     }
+  }
+
+  private async beginOnce(vaultId: string, vm: NewPoint, signal: AbortSignal): Promise<Writing> {
+    await using held = new AsyncDisposableStack();
+    const { vault } = held.use(await this.collaborators.vaults.open(vaultId, signal));
+    const writer = held.use(await vault.beginPoint(vm, signal));
+    return Object.assign(held.move(), { vault, writer });
   }
 
   private async store(

@@ -6,6 +6,7 @@ import {
 } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Clock } from '../kernel/clock.ts';
+import { IdleMemory } from '../kernel/idle-memory.ts';
 import { Log } from '../kernel/log.ts';
 import { SecretStore } from '../kernel/secret-store.ts';
 import { ObjectStores } from '../vault/object-stores.ts';
@@ -47,17 +48,32 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
         })),
         {
           provide: RegisteredVaults,
-          inject: [VaultRegistrations, PointCatalog, SecretStore, ObjectStores, Clock, Log],
+          inject: [
+            VaultRegistrations,
+            PointCatalog,
+            SecretStore,
+            ObjectStores,
+            Clock,
+            Log,
+            IdleMemory,
+          ],
           useFactory: (
             registrations: VaultRegistrations,
             points: PointCatalog,
-            ...[secrets, stores, clock, log]: [SecretStore, ObjectStores, Clock, Log]
+            ...[secrets, stores, clock, log, memory]: [
+              SecretStore,
+              ObjectStores,
+              Clock,
+              Log,
+              IdleMemory,
+            ]
           ) =>
             new RegisteredVaults(registrations, points, {
               secrets,
               stores,
               clock,
               log,
+              memory,
               parameters: vaultParameters,
               openOptions: { clock, log, cacheFolder },
             }),

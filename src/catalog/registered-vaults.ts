@@ -1,14 +1,13 @@
-import { abortable } from '../kernel/abortable.ts';
 import { Fault, isFault } from '../kernel/fault.ts';
 import { vanishedPoints } from '../vault/absence/left-out.ts';
 import { Holds } from '../vault/collect/holds.ts';
 import type { LockPolicy } from '../vault/lock/locking-store.ts';
-import type { ObjectStore } from '../vault/object-store.ts';
 import type { StorePlace } from '../vault/object-stores.ts';
 import { placeKey } from '../vault/store-health.ts';
 import type { Capabilities } from '../vault/probe/capabilities.ts';
 import type { VaultUnlock } from '../vault/vault-options.ts';
 import { Vault } from '../vault/vault.ts';
+import { OpenVaults, type HeldVault } from './open-vaults.ts';
 import { generatePassphrase } from './generated-passphrase.ts';
 import type { PointCatalog } from './point-catalog.ts';
 import {
@@ -46,11 +45,12 @@ export interface CreatedVault {
   readonly capabilities?: Capabilities;
 }
 
+/** A vault that nobody has used for so long is closed: opening one of 10 TiB anew takes 2 to 3 s. */
+const UNUSED_MS = 600_000;
+
 /** Opens the registered vaults, keeps their keys on this host and their points in the catalog. */
 export class RegisteredVaults {
-  private readonly opened = new Map<string, Promise<OpenVault>>();
-  /** Stores of vaults that were opened anew; a restore that began before may still read from them. */
-  private readonly outdated: ObjectStore[] = [];
+  private readonly opened: OpenVaults;
   /** Why a vault could not be opened the last time. */
   private readonly problems = new Map<string, string>();
   /** Opening serves everybody who waits, so it ends with the service and not with one job. */
@@ -60,7 +60,11 @@ export class RegisteredVaults {
     private readonly registrations: VaultRegistrations,
     private readonly points: PointCatalog,
     private readonly environment: VaultsEnvironment,
-  ) {}
+  ) {
+    const { memory, log } = environment;
+    this.opened = new OpenVaults((id) => this.openForAll(id), UNUSED_MS, log);
+    memory.onRest(async () => this.opened.rest());
+  }
 
   /** Makes a new vault at an empty place and registers it. */
   async create(
@@ -140,36 +144,23 @@ export class RegisteredVaults {
     return only;
   }
 
-  /**
-   * The vault itself, kept open for the next one who asks. One that turned out not to be what its store
-   * holds now is opened anew.
-   */
-  async open(vaultId: string, signal: AbortSignal): Promise<Vault> {
-    const opening = this.opened.get(vaultId) ?? this.openForAll(vaultId);
-    const open = await abortable(opening, signal);
-    if (!open.vault.isOutdated) {
-      return open.vault;
-    }
-    if (this.opened.get(vaultId) === opening) {
-      this.opened.delete(vaultId);
-      this.outdated.push(open.store);
-      open.vault.letGo();
-    }
-    return this.open(vaultId, signal);
+  /** The vault itself, kept open for the next one who asks. Whoever asked disposes of what he holds. */
+  async open(vaultId: string, signal: AbortSignal): Promise<HeldVault> {
+    using held = new DisposableStack();
+    held.use(this.environment.memory.enter());
+    const { vault } = held.use(await this.opened.hold(vaultId, signal));
+    return Object.assign(held.move(), { vault });
   }
 
-  private openForAll(vaultId: string): Promise<OpenVault> {
-    const opening = this.openRegistered(vaultId);
-    this.opened.set(vaultId, opening);
-    opening.then(
-      () => this.problems.delete(vaultId),
-      (error: unknown) => {
-        // Who waits is told; the next one tries anew.
-        this.opened.delete(vaultId);
-        this.problems.set(vaultId, isFault(error) ? error.message : 'It could not be opened.');
-      },
-    );
-    return opening;
+  private async openForAll(vaultId: string): Promise<OpenVault> {
+    try {
+      const opened = await this.openRegistered(vaultId);
+      this.problems.delete(vaultId);
+      return opened;
+    } catch (error) {
+      this.problems.set(vaultId, isFault(error) ? error.message : 'It could not be opened.');
+      throw error;
+    }
   }
 
   /** The vault for one job, with a store of its own. The job disposes of it. */
@@ -179,13 +170,12 @@ export class RegisteredVaults {
     signal: AbortSignal,
   ): Promise<VaultApart> {
     const registration = await this.registrations.get(vaultId);
+    await using held = new AsyncDisposableStack();
+    held.use(this.environment.memory.enter());
     const open = await openStored(this.environment, registration, options, signal);
-    return {
-      ...open,
-      registration,
-      cacheFolder: this.environment.openOptions.cacheFolder,
-      [Symbol.asyncDispose]: async () => closeAll(open),
-    };
+    held.adopt(open, closeAll);
+    const { cacheFolder } = this.environment.openOptions;
+    return Object.assign(held.move(), { ...open, registration, cacheFolder });
   }
 
   /** Why the vault cannot be used now, or could not be opened the last time, for people. */
@@ -215,7 +205,8 @@ export class RegisteredVaults {
    * @throws Fault `vault.list-incomplete` if the vault lists fewer than it has: the catalog stays as it is
    */
   async sync(vaultId: string, signal: AbortSignal): Promise<void> {
-    const vault = await this.open(vaultId, signal);
+    using held = await this.open(vaultId, signal);
+    const { vault } = held;
     const listing = await this.points.beginListing();
     // Before the vault is asked: what is in here then was sealed, and a list that begins now has to show it.
     const known = (await this.points.list({ vaultId })).map(({ point }) => point);
@@ -236,26 +227,15 @@ export class RegisteredVaults {
 
   /** Forgets the vault and its key on this host. The vault itself stays as it is. */
   async forget(vaultId: string): Promise<void> {
-    const open = this.opened.get(vaultId);
-    this.opened.delete(vaultId);
     await this.registrations.remove(vaultId);
     await this.points.forget(vaultId);
     await this.environment.secrets.remove(secretName(vaultId));
-    await closeAll(await open);
+    await this.opened.close(vaultId);
   }
 
   async close(): Promise<void> {
     this.closing.abort();
-    const settled = await Promise.allSettled(this.opened.values());
-    this.opened.clear();
-    for (const result of settled) {
-      if (result.status === 'fulfilled') {
-        await closeAll(result.value);
-      }
-    }
-    for (const store of this.outdated.splice(0)) {
-      await store.close();
-    }
+    await this.opened.closeAll();
   }
 
   /** The key first: a row without a key would be a vault that cannot be opened. */
@@ -277,7 +257,7 @@ export class RegisteredVaults {
       await closeAll(open);
       throw error;
     }
-    this.opened.set(vault.id, Promise.resolve(open));
+    this.opened.adopt(vault.id, open);
     this.environment.log.info('vault.registered', {
       vaultId: vault.id,
       name: request.name,

@@ -1,5 +1,6 @@
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
+import type { IdleMemory } from '../kernel/idle-memory.ts';
 import type { Log } from '../kernel/log.ts';
 import type { SecretStore } from '../kernel/secret-store.ts';
 import type { Spending } from '../vault/budget/spending.ts';
@@ -14,6 +15,8 @@ export interface VaultsEnvironment {
   readonly stores: ObjectStores;
   readonly clock: Clock;
   readonly log: Log;
+  /** Rests when no vault is used. */
+  readonly memory: IdleMemory;
   /** For every vault that is opened: where its footers are cached, how many workers. */
   readonly openOptions: OpenOptions;
   readonly parameters: Partial<VaultParameters>;

@@ -1,11 +1,12 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { join } from 'node:path';
 import { Clock, SystemClock } from '../kernel/clock.ts';
+import { IdleMemory } from '../kernel/idle-memory.ts';
 import { Log } from '../kernel/log.ts';
 import { SecretStore } from '../kernel/secret-store.ts';
 import { SecretFiles } from './secrets/secret-files.ts';
 
-/** Binds the kernel's ports: time, log and secrets. */
+/** Binds the kernel's ports: time, log and secrets; and what gives memory back. */
 @Module({})
 export class PlatformModule {
   static with({ home, log }: { readonly home: string; readonly log: Log }): DynamicModule {
@@ -15,9 +16,10 @@ export class PlatformModule {
       providers: [
         { provide: Clock, useClass: SystemClock },
         { provide: Log, useValue: log },
+        { provide: IdleMemory, useValue: new IdleMemory(log) },
         { provide: SecretStore, useValue: new SecretFiles(join(home, 'keys')) },
       ],
-      exports: [Clock, Log, SecretStore],
+      exports: [Clock, IdleMemory, Log, SecretStore],
     };
   }
 }

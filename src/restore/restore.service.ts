@@ -81,7 +81,8 @@ export class RestoreService {
     const { engine, vaults } = this.collaborators;
     const { signal } = running;
     const startedMs = this.clock.monotonicMs();
-    const vault = await vaults.open(request.vaultId, signal);
+    using held = await vaults.open(request.vaultId, signal);
+    const { vault } = held;
     const point = await vault.point(request.pointId, signal);
     const vms = await engine.list(signal);
     const stored = storedDefinition(point.configuration);
@@ -124,7 +125,8 @@ export class RestoreService {
   /** Restores one disk to a new file. */
   async restoreDisk(request: RestoreDisk, running: Running): Promise<Restored> {
     const startedMs = this.clock.monotonicMs();
-    const vault = await this.collaborators.vaults.open(request.vaultId, running.signal);
+    using held = await this.collaborators.vaults.open(request.vaultId, running.signal);
+    const { vault } = held;
     const point = await vault.point(request.pointId, running.signal);
     const plan = planDisk(point, request.disk, request);
     const { bytes: writtenBytes, idsChecked } = await this.write(plan, vault, running);

@@ -55,8 +55,8 @@ export class PointRetention {
 
   /** Given up, and not yet removed by a collection. */
   async retired(vaultId: string, signal: AbortSignal): Promise<PointName[]> {
-    const { inside } = await this.vaults.open(vaultId, signal);
-    return retiredPoints(inside, signal);
+    using held = await this.vaults.open(vaultId, signal);
+    return await retiredPoints(held.vault.inside, signal);
   }
 
   /** Brings a point back that was given up, as a new one. @throws Fault `vault.point-condemned` */
@@ -74,13 +74,15 @@ export class PointRetention {
   }
 
   async holds(vaultId: string, signal: AbortSignal): Promise<Hold[]> {
-    const { base, log } = (await this.vaults.open(vaultId, signal)).inside;
-    return new Holds(base, log).list(signal);
+    using held = await this.vaults.open(vaultId, signal);
+    const { base, log } = held.vault.inside;
+    return await new Holds(base, log).list(signal);
   }
 
   /** Nobody gives the point up until the hold is released. @throws Fault `vault.point-retired` */
   async hold(vaultId: string, pointId: string, reason: string, signal: AbortSignal): Promise<Hold> {
-    const vault = await this.vaults.open(vaultId, signal);
+    using held = await this.vaults.open(vaultId, signal);
+    const { vault } = held;
     const [point] = await pointsOf(vault, [pointId], signal);
     const { base, points, log, clock } = vault.inside;
     const why = { reason, atMs: clock.nowMs() };

@@ -335,9 +335,9 @@ export class Vault {
     await retirePoints(this.inside, [document], { signal });
   }
 
-  /** Nobody begins anything with it any more: what still runs goes on, and then no thread is left. */
-  letGo(): void {
-    this.#parts.pool.letGo();
+  /** Nobody uses it for a while: threads that have nothing to do end. The next task starts some anew. */
+  async rest(): Promise<void> {
+    await this.#parts.pool.endIdle();
   }
 
   /** Stops the workers. Writers and disks are not used afterwards. The store stays open. */

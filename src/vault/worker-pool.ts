@@ -33,7 +33,6 @@ export class WorkerPool {
   #threads: Thread[] = [];
   #nextId = 0;
   #closed = false;
-  #isLetGo = false;
 
   /** @param size threads; 0 runs everything in the calling thread */
   constructor(size: number, startWorker = startVaultWorker) {
@@ -95,12 +94,11 @@ export class WorkerPool {
     );
   }
 
-  /** From now on threads end when they have nothing to do; a later task starts one for itself. */
-  letGo(): void {
-    this.#isLetGo = true;
-    for (const thread of [...this.#threads]) {
-      this.#endIfIdle(thread);
-    }
+  /** Threads that have nothing to do end, with the memory they have; a later task starts one for itself. */
+  async endIdle(): Promise<void> {
+    const idle = this.#threads.filter(({ running }) => running.size === 0);
+    this.#threads = this.#threads.filter((thread) => !idle.includes(thread));
+    await Promise.all(idle.map(async ({ worker }) => worker.terminate()));
   }
 
   async close(): Promise<void> {
@@ -188,14 +186,6 @@ export class WorkerPool {
       waiting?.reject(answer.error);
     }
     this.#dispatch();
-    this.#endIfIdle(thread);
-  }
-
-  #endIfIdle(thread: Thread): void {
-    if (this.#isLetGo && thread.running.size === 0) {
-      this.#threads = this.#threads.filter((other) => other !== thread);
-      void thread.worker.terminate();
-    }
   }
 
   /** A thread that died takes its tasks with it; the next task starts a new one. */

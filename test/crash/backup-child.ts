@@ -8,6 +8,7 @@ import { SilentLog } from '../../src/kernel/log.ts';
 import { DirectoryObjectStore } from '../../src/vault/object-stores/directory.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { FaultyObjectStore } from '../support/faulty-object-store.ts';
+import { heldVault } from '../support/held-vault.ts';
 
 /** Where the process ends: at a step of the engine, or before or after the n-th PUT. */
 export interface ChildTask {
@@ -74,7 +75,7 @@ await engine.reconcile(signal);
 const service = new BackupService(
   {
     engine,
-    vaults: { open: async () => vault },
+    vaults: { open: async () => heldVault(vault) },
     points: { newestOf: async () => [], put: async () => undefined },
   },
   new SystemClock(),

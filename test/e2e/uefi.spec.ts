@@ -7,6 +7,7 @@ import { RestoreJournal } from '../../src/restore/restore-journal.ts';
 import { RestoreService } from '../../src/restore/restore.service.ts';
 import { BackupLab, type LabVault } from '../support/backup-lab.ts';
 import { SerialLog } from '../support/guest.ts';
+import { heldVault } from '../support/held-vault.ts';
 import { OVMF } from '../support/uefi-guest.ts';
 
 const TIMEOUT_MS = 900_000;
@@ -46,7 +47,7 @@ describe('A VM that boots by UEFI', () => {
     new RestoreService(
       {
         engine: lab.engine,
-        vaults: { open: async () => target.vault },
+        vaults: { open: async () => heldVault(target.vault) },
         createImage,
         journal: new RestoreJournal(join(lab.folder, 'restores')),
         folder: join(lab.folder, 'restored'),

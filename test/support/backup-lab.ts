@@ -18,6 +18,7 @@ import { Vault } from '../../src/vault/vault.ts';
 import type { VmDefinition } from '../../src/vm/definition.ts';
 import { FaultyObjectStore } from './faulty-object-store.ts';
 import { makeGuestVm, SerialLog, type GuestVmOptions } from './guest.ts';
+import { heldVault } from './held-vault.ts';
 
 const AGENT_TIMEOUT_MS = 60_000;
 /** Cheap keys: the tests are not about passphrases. */
@@ -137,7 +138,7 @@ export class BackupLab implements AsyncDisposable {
           distrust: async (vm, disk, signal, claim) =>
             this.engine.distrust(vm, disk, signal, claim),
         },
-        vaults: { open: async () => target.vault },
+        vaults: { open: async () => heldVault(target.vault) },
         points: { newestOf: async () => this.newestPoints(), put: async () => undefined },
       },
       new SystemClock(),

@@ -1,6 +1,8 @@
+import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { isFinished, type Job } from '../../src/api/contract/jobs.ts';
 import { ServiceClient } from '../../src/cli/service-client.ts';
 
@@ -10,11 +12,32 @@ const TAIL_CHARACTERS = 4000;
 /** The built `hyperkeep serve` as a process of its own, with a PostgreSQL of its own. */
 export class RealService {
   readonly client: ServiceClient;
+  readonly pid: number;
   private readonly child: ChildProcess;
 
+  /** Of each event of the log when it was last said, by `performance.now`. */
+  private readonly saidAt = new Map<string, number>();
+  private readonly events = new EventEmitter();
+
   private constructor(child: ChildProcess, client: ServiceClient) {
+    assert(child.pid !== undefined && child.stderr !== null);
+    this.pid = child.pid;
     this.child = child;
     this.client = client;
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      const event = /"event":"([^"]+)"/.exec(line)?.[1];
+      if (event !== undefined) {
+        this.saidAt.set(event, performance.now());
+        this.events.emit(event);
+      }
+    });
+  }
+
+  /** Returns when the log has had an event of this name since then. */
+  async logs(event: string, sinceMs: number, signal: AbortSignal): Promise<void> {
+    while ((this.saidAt.get(event) ?? -Infinity) < sinceMs) {
+      await once(this.events, event, { signal });
+    }
   }
 
   /** Returns when the service in `home` answers. @param more added to its environment */

@@ -1,0 +1,132 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { createVault, openVault, signal } from '../../test/support/vault-lab.ts';
+import { SilentLog } from '../kernel/log.ts';
+import { MemoryObjectStore } from '../vault/object-stores/memory.ts';
+import { StoreLayer } from '../vault/store-layer.ts';
+import { OpenVaults } from './open-vaults.ts';
+
+const LONG_MS = 2 ** 30;
+
+/** Tells when it was closed, and can be made to say that it is another one by now. */
+class WatchedStore extends StoreLayer {
+  readonly #closed = Promise.withResolvers<undefined>();
+  readonly closed = this.#closed.promise;
+  isClosed = false;
+  isOther = false;
+
+  override isOutdated(): boolean {
+    return this.isOther;
+  }
+
+  override async close(): Promise<void> {
+    this.isClosed = true;
+    this.#closed.resolve(undefined);
+  }
+}
+
+async function opener(unusedMs: number) {
+  const objects = new MemoryObjectStore();
+  await (await createVault(objects)).vault.close();
+  const stores: WatchedStore[] = [];
+  const failures: Error[] = [];
+  const vaults = new OpenVaults(
+    async () => {
+      const failure = failures.pop();
+      if (failure !== undefined) {
+        throw failure;
+      }
+      const store = new WatchedStore(objects);
+      stores.push(store);
+      return { vault: await openVault(store), store };
+    },
+    unusedMs,
+    new SilentLog(),
+  );
+  return { vaults, stores, failures };
+}
+
+describe('a vault that several use', () => {
+  it('is opened once, stays open while one of them has it, and then is closed', async () => {
+    const { vaults, stores } = await opener(1);
+    const [first, second] = await Promise.all([vaults.hold('v', signal), vaults.hold('v', signal)]);
+    expect(second.vault).toBe(first.vault);
+
+    first[Symbol.dispose]();
+    await pause(5);
+    expect(stores.map(({ isClosed }) => isClosed)).toEqual([false]);
+    expect(await second.vault.points(signal)).toEqual([]);
+
+    second[Symbol.dispose]();
+    await stores[0]?.closed;
+    const third = await vaults.hold('v', signal);
+    expect(third.vault).not.toBe(first.vault);
+    expect(stores).toHaveLength(2);
+    await vaults.closeAll();
+  });
+
+  it('stays open a while for the next one', async () => {
+    const { vaults, stores } = await opener(LONG_MS);
+    const first = await vaults.hold('v', signal);
+    first[Symbol.dispose]();
+    await vaults.rest();
+
+    const second = await vaults.hold('v', signal);
+
+    expect(second.vault).toBe(first.vault);
+    expect(stores).toHaveLength(1);
+    await vaults.closeAll();
+  });
+
+  it('is opened anew when it is another one by now; who has it goes on, and the last one closes it', async () => {
+    const { vaults, stores } = await opener(LONG_MS);
+    const before = await vaults.hold('v', signal);
+    const [outdated] = stores;
+    Object.assign(outdated ?? {}, { isOther: true });
+
+    const after = await vaults.hold('v', signal);
+
+    expect(after.vault).not.toBe(before.vault);
+    expect(await before.vault.points(signal)).toEqual([]);
+    expect(outdated?.isClosed).toBe(false);
+    before[Symbol.dispose]();
+    await outdated?.closed;
+    expect(stores.map(({ isClosed }) => isClosed)).toEqual([true, false]);
+    await vaults.closeAll();
+  });
+
+  it('is tried anew after it could not be opened', async () => {
+    const { vaults, failures } = await opener(LONG_MS);
+    failures.push(new Error('away'));
+
+    const [first, second] = await Promise.allSettled([
+      vaults.hold('v', signal),
+      vaults.hold('v', signal),
+    ]);
+
+    expect([first.status, second.status]).toEqual(['rejected', 'rejected']);
+    expect((await vaults.hold('v', signal)).vault.name).toBe('test');
+    await vaults.closeAll();
+  });
+
+  it('is closed with all others at the end, also those that somebody still has', async () => {
+    const { vaults, stores } = await opener(LONG_MS);
+    await vaults.hold('v', signal);
+    Object.assign(stores[0] ?? {}, { isOther: true });
+    await vaults.hold('v', signal);
+    await vaults.hold('w', signal);
+
+    await vaults.closeAll();
+
+    expect(stores.map(({ isClosed }) => isClosed)).toEqual([true, true, true]);
+  });
+
+  it('that was taken over is closed like others', async () => {
+    const { vaults } = await opener(1);
+    const store = new WatchedStore(new MemoryObjectStore());
+    const { vault } = await createVault(store);
+
+    vaults.adopt('v', { vault, store });
+
+    await store.closed;
+  });
+});

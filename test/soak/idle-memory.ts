@@ -1,0 +1,167 @@
+// npm run soak -- idle-memory [--rounds N] [--mib N] [--limit MIB] [--s3] [--seed N]
+//
+// A real service with a real PostgreSQL backs up a stopped VM with a disk of --mib (default 1024), restores, verifies and
+// scrubs it, copies the vault, gives the point before up and prunes. After each of them the service becomes idle; from
+// what it says then on, its resident memory is read. N rounds (default 2) show whether it grows.
+// Fails when the idle service has more than --limit (default 250 MiB), or takes longer than 0.3 s to stop.
+import assert from 'node:assert/strict';
+import { randomInt, randomUUID } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { rows } from '../../bench/guest-content.ts';
+import { ensureBuild } from '../../scripts/setup/build.mjs';
+import type { Job } from '../../src/api/contract/jobs.ts';
+import { openS3TestServer } from '../support/minio.ts';
+import { peakMemory, residentMemory, resetPeak } from '../support/process-memory.ts';
+import { RealService } from '../support/real-service.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '2' },
+    mib: { type: 'string', default: '1024' },
+    limit: { type: 'string', default: '250' },
+    s3: { type: 'boolean', default: false },
+    seed: { type: 'string', default: String(randomInt(2 ** 31)) },
+  },
+});
+
+const MiB = 1024 * 1024;
+const STOP_MS_MAX = 300;
+const { signal } = new AbortController();
+
+/** Two thirds of it look random, a third is text. */
+async function writeImage(path: string, seed: string): Promise<void> {
+  await using file = await open(path, 'wx');
+  for (let part = 0; part < Number(values.mib); part++) {
+    const name = `${seed} ${String(part)}`;
+    await file.write(part % 3 === 2 ? rows(name, MiB) : seededBytes(name, MiB));
+  }
+}
+
+interface Measured {
+  readonly round: number;
+  readonly step: string;
+  readonly seconds: number;
+  readonly peakMib: number;
+  readonly idleMib: number;
+}
+
+class Lab {
+  readonly #folder: string;
+  readonly #service: RealService;
+  readonly measured: Measured[] = [];
+
+  constructor(folder: string, service: RealService) {
+    this.#folder = folder;
+    this.#service = service;
+  }
+
+  /** One step, and what memory the service has when it was idle afterwards. */
+  async step<T>(round: number, step: string, work: () => Promise<T>): Promise<T> {
+    const { pid } = this.#service;
+    await resetPeak(pid);
+    const startedMs = performance.now();
+    const result = await work();
+    const seconds = (performance.now() - startedMs) / 1000;
+    await this.#service.logs('memory.returned', startedMs, signal);
+    const [peak, idle] = [await peakMemory(pid), await residentMemory(pid)];
+    this.measured.push({
+      round,
+      step,
+      seconds: Number(seconds.toFixed(1)),
+      peakMib: Math.round(peak / MiB),
+      idleMib: Math.round(idle / MiB),
+    });
+    console.log(this.measured.at(-1));
+    return result;
+  }
+
+  async round(round: number, before: string | undefined): Promise<string> {
+    const { client } = this.#service;
+    const name = `vm-${String(round)}`;
+    const image = join(this.#folder, `${name}.raw`);
+    await writeImage(image, `${values.seed} ${name}`);
+    const disk = { id: randomUUID(), name: 'system', path: image, format: 'raw' } as const;
+    await client.call('addVm', { body: { name, disks: [disk] } }, signal);
+    const job = async (started: Promise<Pick<Job, 'id'>>): Promise<Job> => {
+      const ended = await this.#service.ended(await started, signal);
+      assert.equal(ended.state, 'succeeded', JSON.stringify(ended.fault));
+      return ended;
+    };
+    const vault = { path: { vault: 'vault' } };
+    const backup = await this.step(round, 'backup', async () =>
+      job(client.call('startBackup', { body: { vm: name } }, signal)),
+    );
+    assert(backup.result?.kind === 'backup');
+    const { pointId } = backup.result;
+    const file = join(this.#folder, `${name}-restored.raw`);
+    await this.step(round, 'restore', async () =>
+      job(client.call('startRestore', { body: { kind: 'disk', point: pointId, file } }, signal)),
+    );
+    await rm(file);
+    await this.step(round, 'verify', async () =>
+      job(client.call('startVerification', { body: { point: pointId } }, signal)),
+    );
+    await this.step(round, 'scrub', async () =>
+      job(client.call('scrubVault', { ...vault, body: { share: 1 } }, signal)),
+    );
+    const to = { location: join(this.#folder, 'copy') };
+    await this.step(round, 'copy', async () =>
+      job(client.call('copyVault', { ...vault, body: { dryRun: false, to } }, signal)),
+    );
+    if (before !== undefined) {
+      const points = { points: [before] };
+      await this.step(round, 'retire', async () =>
+        client.call('retirePoints', { ...vault, body: points }, signal),
+      );
+      const rules = { dryRun: false, youngMs: 0, liveShare: 0.95, allPointsAreListed: true };
+      await this.step(round, 'prune', async () =>
+        job(client.call('pruneVault', { ...vault, body: rules }, signal)),
+      );
+    }
+    return pointId;
+  }
+}
+
+await ensureBuild(join(import.meta.dirname, '../..'));
+console.log(`seed ${values.seed}`);
+await using cleanup = new AsyncDisposableStack();
+const folder = await mkdtemp('/tmp/hk-idle-');
+cleanup.defer(async () => rm(folder, { recursive: true }));
+// PostgreSQL runs as another user when this is root.
+await chmod(folder, 0o711);
+const home = join(folder, 'home');
+await mkdir(home);
+const s3 = values.s3 ? await openS3TestServer() : undefined;
+cleanup.defer(async () => s3?.stop());
+const service = await RealService.start(home, signal, {
+  VAULT_PACK_SIZE: '64MiB',
+  LOG_LEVEL: 'debug',
+  ...(s3 !== undefined && {
+    AWS_ACCESS_KEY_ID: s3.options.credentials?.accessKeyId ?? '',
+    AWS_SECRET_ACCESS_KEY: s3.options.credentials?.secretAccessKey ?? '',
+    AWS_REGION: 'us-east-1',
+  }),
+});
+cleanup.defer(async () => service.kill());
+const lab = new Lab(folder, service);
+const place =
+  s3 === undefined
+    ? { location: join(folder, 'vault') }
+    : { location: `s3://${s3.bucket}/vault`, endpoint: s3.options.endpoint };
+await lab.step(0, 'vault create', async () =>
+  service.client.call('createVault', { body: { name: 'vault', ...place } }, signal),
+);
+let point: string | undefined;
+for (let round = 1; round <= Number(values.rounds); round++) {
+  point = await lab.round(round, point);
+}
+const stoppedMs = performance.now();
+await service.stop();
+const stopMs = Math.round(performance.now() - stoppedMs);
+console.table(lab.measured);
+const most = Math.max(...lab.measured.map(({ idleMib }) => idleMib));
+console.log(`idle at most ${String(most)} MiB; stopped in ${String(stopMs)} ms`);
+process.exitCode = most > Number(values.limit) || stopMs > STOP_MS_MAX ? 1 : 0;
