@@ -231,6 +231,7 @@ export class RegisteredVaults {
     await this.points.forget(vaultId);
     await this.environment.secrets.remove(secretName(vaultId));
     await this.opened.close(vaultId);
+    this.problems.delete(vaultId);
   }
 
   async close(): Promise<void> {

@@ -1,10 +1,18 @@
 import { IdleMemory } from './idle-memory.ts';
-import { SilentLog, type LogFields } from './log.ts';
+import { Log, type LogFields } from './log.ts';
 
 /** Keeps the events, and tells when memory was given back. */
-class KeepingLog extends SilentLog {
+class KeepingLog extends Log {
   readonly events: string[] = [];
   #returned = Promise.withResolvers<undefined>();
+
+  override error(event: string): void {
+    this.events.push(event);
+  }
+
+  override info(event: string): void {
+    this.events.push(event);
+  }
 
   override warn(event: string): void {
     this.events.push(event);

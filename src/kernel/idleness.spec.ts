@@ -58,12 +58,14 @@ describe('Idleness', () => {
     const listener = new Listener();
     const idleness = new Idleness(1, listener.hear);
     idleness.touch();
-    using _busy = idleness.enter();
+    const busy = idleness.enter();
     idleness.touch();
 
     await timersUpTo(1);
 
     expect(listener.said).toBe(0);
+    busy[Symbol.dispose]();
+    await listener.next();
   });
 
   it('is said at once from when it is to hurry', async () => {

@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { rows } from '../../bench/guest-content.ts';
 import { ensureBuild } from '../../scripts/setup/build.mjs';
 import type { Job } from '../../src/api/contract/jobs.ts';
+import type { ServiceClient } from '../../src/cli/service-client.ts';
 import { openS3TestServer } from '../support/minio.ts';
 import { peakMemory, residentMemory, resetPeak } from '../support/process-memory.ts';
 import { RealService } from '../support/real-service.ts';
@@ -29,12 +30,14 @@ const { values } = parseArgs({
 
 const MiB = 1024 * 1024;
 const STOP_MS_MAX = 300;
+/** Of the VM whose point the first prune removes. */
+const SMALL_MIB = 32;
 const { signal } = new AbortController();
 
 /** Two thirds of it look random, a third is text. */
-async function writeImage(path: string, seed: string): Promise<void> {
+async function writeImage(path: string, seed: string, mib: number): Promise<void> {
   await using file = await open(path, 'wx');
-  for (let part = 0; part < Number(values.mib); part++) {
+  for (let part = 0; part < mib; part++) {
     const name = `${seed} ${String(part)}`;
     await file.write(part % 3 === 2 ? rows(name, MiB) : seededBytes(name, MiB));
   }
@@ -47,6 +50,9 @@ interface Measured {
   readonly peakMib: number;
   readonly idleMib: number;
 }
+
+type JobRoute =
+  'startBackup' | 'startRestore' | 'startVerification' | 'scrubVault' | 'copyVault' | 'pruneVault';
 
 class Lab {
   readonly #folder: string;
@@ -78,50 +84,57 @@ class Lab {
     return result;
   }
 
-  async round(round: number, before: string | undefined): Promise<string> {
-    const { client } = this.#service;
+  /** Adds a VM that is off. */
+  async addVm(name: string, mib: number): Promise<void> {
+    const path = join(this.#folder, `${name}.raw`);
+    await writeImage(path, `${values.seed} ${name}`, mib);
+    const disk = { id: randomUUID(), name: 'system', path, format: 'raw' } as const;
+    await this.#service.client.call('addVm', { body: { name, disks: [disk] } }, signal);
+  }
+
+  /** @returns the point */
+  async backUp(vm: string): Promise<string> {
+    const { result } = await this.#job('startBackup', { body: { vm } });
+    assert(result?.kind === 'backup');
+    return result.pointId;
+  }
+
+  /** @param before is given up. @returns the point of this round */
+  async round(round: number, before: string): Promise<string> {
     const name = `vm-${String(round)}`;
-    const image = join(this.#folder, `${name}.raw`);
-    await writeImage(image, `${values.seed} ${name}`);
-    const disk = { id: randomUUID(), name: 'system', path: image, format: 'raw' } as const;
-    await client.call('addVm', { body: { name, disks: [disk] } }, signal);
-    const job = async (started: Promise<Pick<Job, 'id'>>): Promise<Job> => {
-      const ended = await this.#service.ended(await started, signal);
-      assert.equal(ended.state, 'succeeded', JSON.stringify(ended.fault));
-      return ended;
-    };
-    const vault = { path: { vault: 'vault' } };
-    const backup = await this.step(round, 'backup', async () =>
-      job(client.call('startBackup', { body: { vm: name } }, signal)),
-    );
-    assert(backup.result?.kind === 'backup');
-    const { pointId } = backup.result;
+    await this.addVm(name, Number(values.mib));
+    const point = await this.step(round, 'backup', async () => this.backUp(name));
     const file = join(this.#folder, `${name}-restored.raw`);
     await this.step(round, 'restore', async () =>
-      job(client.call('startRestore', { body: { kind: 'disk', point: pointId, file } }, signal)),
+      this.#job('startRestore', { body: { kind: 'disk', point, file } }),
     );
     await rm(file);
     await this.step(round, 'verify', async () =>
-      job(client.call('startVerification', { body: { point: pointId } }, signal)),
+      this.#job('startVerification', { body: { point } }),
     );
+    const vault = { path: { vault: 'vault' } };
     await this.step(round, 'scrub', async () =>
-      job(client.call('scrubVault', { ...vault, body: { share: 1 } }, signal)),
+      this.#job('scrubVault', { ...vault, body: { share: 1 } }),
     );
     const to = { location: join(this.#folder, 'copy') };
     await this.step(round, 'copy', async () =>
-      job(client.call('copyVault', { ...vault, body: { dryRun: false, to } }, signal)),
+      this.#job('copyVault', { ...vault, body: { dryRun: false, to } }),
     );
-    if (before !== undefined) {
-      const points = { points: [before] };
-      await this.step(round, 'retire', async () =>
-        client.call('retirePoints', { ...vault, body: points }, signal),
-      );
-      const rules = { dryRun: false, youngMs: 0, liveShare: 0.95, allPointsAreListed: true };
-      await this.step(round, 'prune', async () =>
-        job(client.call('pruneVault', { ...vault, body: rules }, signal)),
-      );
-    }
-    return pointId;
+    await this.step(round, 'retire', async () =>
+      this.#service.client.call('retirePoints', { ...vault, body: { points: [before] } }, signal),
+    );
+    const rules = { dryRun: false, youngMs: 0, liveShare: 0.95, allPointsAreListed: true };
+    await this.step(round, 'prune', async () => this.#job('pruneVault', { ...vault, body: rules }));
+    return point;
+  }
+
+  async #job(route: JobRoute, call: Parameters<ServiceClient['call']>[1]): Promise<Job> {
+    const ended = await this.#service.ended(
+      await this.#service.client.call(route, call, signal),
+      signal,
+    );
+    assert.equal(ended.state, 'succeeded', JSON.stringify(ended.fault));
+    return ended;
   }
 }
 
@@ -154,7 +167,8 @@ const place =
 await lab.step(0, 'vault create', async () =>
   service.client.call('createVault', { body: { name: 'vault', ...place } }, signal),
 );
-let point: string | undefined;
+await lab.addVm('vm-0', SMALL_MIB);
+let point = await lab.backUp('vm-0');
 for (let round = 1; round <= Number(values.rounds); round++) {
   point = await lab.round(round, point);
 }

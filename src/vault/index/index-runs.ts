@@ -34,9 +34,9 @@ export class IndexRuns {
   readonly #numbers: PackNumbers;
   /** A byte per pack number. */
   #covered = new Uint8Array(2 ** 12);
-  readonly arena = new FooterArena(ARENA_BYTES);
+  #arena: FooterArena | undefined;
   #runs: KnownRun[] = [];
-  #memory: RunsMemory = { runs: [], arena: this.arena.memory };
+  #memory: RunsMemory | undefined;
   #merging: Promise<void> | undefined;
 
   private constructor(folder: string, numbers: PackNumbers) {
@@ -62,9 +62,14 @@ export class IndexRuns {
     return runs;
   }
 
-  /** For lookups from now on. */
-  get memory(): RunsMemory {
+  /** For lookups from now on; undefined while there are no runs. */
+  get memory(): RunsMemory | undefined {
     return this.#memory;
+  }
+
+  /** Only who has runs needs it: most vaults are smaller. */
+  get arena(): FooterArena {
+    return (this.#arena ??= new FooterArena(ARENA_BYTES));
   }
 
   get records(): number {
