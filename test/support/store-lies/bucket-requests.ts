@@ -1,15 +1,7 @@
-export const REQUEST_KINDS = [
-  'list',
-  'versions',
-  'get',
-  'part',
-  'head',
-  'put',
-  'remove',
-  'lock',
-  'lock-of',
-  'settings',
-] as const;
+/** What every bucket is asked. */
+export const PLAIN_KINDS = ['list', 'get', 'part', 'head', 'put', 'remove'] as const;
+/** The same and what one with versions and locks is asked. */
+export const REQUEST_KINDS = [...PLAIN_KINDS, 'versions', 'lock', 'lock-of', 'settings'] as const;
 export type RequestKind = (typeof REQUEST_KINDS)[number];
 
 /** A request as a server understands it. */

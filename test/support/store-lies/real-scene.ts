@@ -4,7 +4,7 @@ import { S3ObjectStore } from '../../../src/vault/object-stores/s3.ts';
 import { Parallel } from '../../../src/vault/parallel.ts';
 import { openS3TestServer, type S3TestServer } from '../minio.ts';
 import { signal } from '../vault-lab.ts';
-import type { Liar } from './bucket-requests.ts';
+import { REQUEST_KINDS, type Liar } from './bucket-requests.ts';
 import { COMMANDS, newWorld, type Command, type Places, type World } from './commands.ts';
 import { keep } from './keep-command.ts';
 import { LyingProxy } from './lying-proxy.ts';
@@ -25,6 +25,7 @@ export class RealScene implements Scene {
   readonly world: World;
   readonly start: ReadonlyMap<string, Uint8Array>;
   readonly commands: Readonly<Record<string, Command>> = { ...COMMANDS, keep };
+  readonly kinds = REQUEST_KINDS;
   readonly #parts: Parts;
   #open: S3ObjectStore[] = [];
   /** Each trial has a place of its own: what is locked cannot be removed from the one before. */

@@ -3,7 +3,7 @@ import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
 import { S3ObjectStore } from '../../../src/vault/object-stores/s3.ts';
 import type { ObjectStore } from '../../../src/vault/object-store.ts';
 import { signal } from '../vault-lab.ts';
-import type { Liar } from './bucket-requests.ts';
+import { PLAIN_KINDS, type Liar, type RequestKind } from './bucket-requests.ts';
 import { BucketServer } from './bucket-server.ts';
 import { COMMANDS, newWorld, type Command, type Places, type World } from './commands.ts';
 
@@ -13,6 +13,8 @@ export type Objects = Map<string, Uint8Array>;
 export interface Scene extends AsyncDisposable {
   readonly world: World;
   readonly commands: Readonly<Record<string, Command>>;
+  /** What its server can be asked. */
+  readonly kinds: readonly RequestKind[];
   /** What is there when a trial begins, by keys in `vault/` and `copy/`. */
   readonly start: ReadonlyMap<string, Uint8Array>;
   /** Makes it so. @returns the places as a command sees them */
@@ -29,6 +31,7 @@ export class LocalScene implements Scene {
   readonly world: World;
   readonly start: ReadonlyMap<string, Uint8Array>;
   readonly commands = COMMANDS;
+  readonly kinds = PLAIN_KINDS;
   readonly #server: BucketServer;
   readonly #places: Places;
 

@@ -44,7 +44,7 @@ export class LieTrials implements AsyncDisposable {
   ): AsyncIterable<Trial> {
     const { command: named, kind: ofKind, lie: ofLie } = only;
     const commands = Object.keys(this.#scene.commands).filter((name) => (named ?? name) === name);
-    const lies = allLies().filter(
+    const lies = allLies(this.#scene.kinds).filter(
       ({ kind, lie }) => (ofKind ?? kind) === kind && (ofLie ?? lie) === lie,
     );
     for (let round = 0; round < rounds; round++) {
@@ -59,7 +59,7 @@ export class LieTrials implements AsyncDisposable {
   /** So many of them, drawn. */
   async *some(count: number): AsyncIterable<Trial> {
     const commands = Object.keys(this.#scene.commands);
-    const lies = allLies();
+    const lies = allLies(this.#scene.kinds);
     for (let i = 0; i < count; i++) {
       const command = commands[i % commands.length] ?? '';
       const { kind, lie } = lies[this.#random(lies.length)] ?? { kind: 'list', lie: 'empty' };
