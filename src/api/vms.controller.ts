@@ -117,7 +117,7 @@ function view({ id, name, status, definition, warnings, unmerged }: VmSummary): 
     id,
     name,
     status,
-    definition,
+    ...(definition === undefined ? {} : { definition }),
     warnings: [...warnings],
     unmerged: unmerged.map((disk) => ({ ...disk, files: [...disk.files] })),
   };

@@ -8,9 +8,10 @@ export type VmId = string;
  * `starting`: it is being started, its guest does not run yet.
  * `io-error`: the VM is paused because the host's disk is full; it goes on when there is room.
  * `not-ours`: what runs under its id uses other files than its disks; nothing is done to it.
+ * `damaged`: what is kept about it beside its disks cannot be read; nothing is done to it.
  */
 export type VmStatus =
-  'running' | 'starting' | 'stopped' | 'paused' | 'io-error' | 'not-ours' | 'unknown';
+  'running' | 'starting' | 'stopped' | 'paused' | 'io-error' | 'not-ours' | 'damaged' | 'unknown';
 
 /** A disk of a VM that is off whose content is in more than one file. */
 export interface UnmergedDisk {
@@ -39,7 +40,8 @@ export interface VmSummary {
   readonly id: VmId;
   readonly name: string;
   readonly status: VmStatus;
-  readonly definition: VmDefinition;
+  /** Undefined when it cannot be read; the name is the id then. */
+  readonly definition?: VmDefinition;
   /** What an operator should know: `host disk full`, `disk was changed outside`. Empty when all is well. */
   readonly warnings: readonly string[];
   /** Of a VM that is off; empty when the image of each disk is the whole disk. */
@@ -151,6 +153,7 @@ export interface FreezeOptions {
 export abstract class Engine {
   abstract readonly kind: string;
 
+  /** All VMs, also those that cannot be read or asked: they say why. */
   abstract list(signal: AbortSignal): Promise<VmSummary[]>;
 
   /** @throws Fault `engine.vm-not-found` */

@@ -34,11 +34,11 @@ describe('InventoryService', () => {
 
     const { definition } = await inventory.add(newVm(), signal);
 
-    expect(definition.disks[0]).toMatchObject({
+    expect(definition?.disks[0]).toMatchObject({
       sizeBytes: SIZE,
       id: expect.any(String) as unknown,
     });
-    expect(definition.nics[0]?.mac).toMatch(/^52:54:00(:[0-9a-f]{2}){3}$/);
+    expect(definition?.nics[0]?.mac).toMatch(/^52:54:00(:[0-9a-f]{2}){3}$/);
   });
 
   it('keeps ids that are given, so that a VM comes back as itself', async () => {

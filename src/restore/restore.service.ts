@@ -96,7 +96,7 @@ export class RestoreService {
       bootFiles: bootFilesFor(
         stored.firmware,
         request.bootFiles,
-        vms.map(({ definition }) => definition.firmware),
+        vms.flatMap(({ definition }) => definition?.firmware ?? []),
       ),
       ...(request.newName === undefined ? {} : { newName: request.newName }),
     });

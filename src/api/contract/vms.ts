@@ -51,6 +51,7 @@ const VmStatus = z.enum([
   'paused',
   'io-error',
   'not-ours',
+  'damaged',
   'unknown',
 ]);
 
@@ -74,7 +75,8 @@ export const Vm = z
     id: z.uuid(),
     name: z.string(),
     status: VmStatus,
-    definition: VmDefinition,
+    /** Left out when it cannot be read; the name is the id then. */
+    definition: VmDefinition.optional(),
     /** What an operator should know; empty when all is well. */
     warnings: z.array(z.string()),
     /** Disks of a VM that is off whose image is not the whole disk yet; empty when all are. */

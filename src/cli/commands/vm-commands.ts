@@ -177,7 +177,7 @@ async function listVms(cli: Cli): Promise<Outcome> {
   const row = (vm: Vm): string[] => [
     vm.name,
     vm.status,
-    vm.definition.disks
+    (vm.definition?.disks ?? [])
       .map(({ name, sizeBytes }) => `${name} ${formatBytes(sizeBytes)}`)
       .join(', '),
     vm.id,

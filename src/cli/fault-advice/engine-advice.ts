@@ -47,9 +47,9 @@ export const ENGINE_ADVICE = {
   },
   'engine.image-refused': {
     happened:
-      'An image of the VM is not one that can be run safely: wrong format, a damaged header, or references to other files.',
+      'An image of the VM is not one that can be run safely: wrong format, a damaged header, references to other files, or other images that stand on it.',
     data: 'Nothing was changed.',
-    next: 'Name the right format in the definition, or convert the image with "qemu-img convert".',
+    next: 'Name the right format in the definition, or make an image that stands alone with "qemu-img convert". Never commit an image into one that others stand on.',
   },
   'engine.image-missing': {
     happened: 'A file that a disk of the VM consists of is gone.',
@@ -82,7 +82,7 @@ export const ENGINE_ADVICE = {
   'engine.state-invalid': {
     happened: 'What Hyperkeep keeps about the VM beside its disks is damaged or contradicts QEMU.',
     data: 'The disks are not changed. The VM is not started or backed up in this state.',
-    next: 'Do as the message says: stop and start the VM, bring the state file back, or restore the VM.',
+    next: 'Do as the message, or the note in "hyperkeep vm list", says: stop and start the VM, bring the file back, or set it aside and add or restore the VM again. Other VMs go on.',
   },
   'engine.state-newer': {
     happened:

@@ -1,44 +1,30 @@
 import { basename, dirname, join } from 'node:path';
 import { wholeSectors } from '../../disk/sectors.ts';
 import { imageFacts } from '../../formats/qemu-img.ts';
-import { PRIVATE_FOLDER_MODE, syncFolder, writeDurably } from '../../kernel/durable-file.ts';
+import { PRIVATE_FOLDER_MODE, syncFolder } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
 import { access, constants, mkdir, open, readdir, rename, rm, stat } from '../../kernel/files.ts';
 import { makeFolders } from '../../kernel/folders.ts';
 import type { VmDefinition } from '../../vm/definition.ts';
+import { backingFileOf, backingUserOf, isSameFile } from './backing-users.ts';
 import { newDiskState } from './disk-changes.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { identityOf } from './file-identity.ts';
 import { FileLock } from '../../kernel/file-lock.ts';
+import type { KnownVm } from './known-vms.ts';
+import { quoted } from './shell-word.ts';
 import { isMarked, markerPath } from './unmerged.ts';
+import { imagesOf, storeDefinition, type Image } from './vm-images.ts';
 import { vmPaths, vmsFolder, type EngineFolders, type VmPaths } from './vm-paths.ts';
-import { NVRAM, storeVmState, type DiskState, type VmState } from './vm-state.ts';
+import { storeVmState, type DiskState, type VmState } from './vm-state.ts';
 
-interface Image {
-  readonly id: string;
-  readonly path: string;
-  readonly format: 'raw' | 'qcow2';
-  readonly excluded: boolean;
-  /** As the definition says; undefined for the variable store. */
-  readonly sizeBytes?: number;
-}
-
-/** The images of a VM: its disks, and its variable store if it has one. */
-export function imagesOf(definition: VmDefinition): Image[] {
-  const { firmware, disks } = definition;
-  const nvram: Image[] =
-    firmware.kind === 'uefi'
-      ? [{ id: NVRAM, path: firmware.nvramPath, format: 'qcow2', excluded: false }]
-      : [];
-  return [...disks, ...nvram];
-}
-
-/** The path of each image by what tells its file from others, whatever names lead to it. */
-async function imageFiles(definition: VmDefinition): Promise<Map<string, string>> {
+/** Each path by what tells its file from others, whatever names lead to it. */
+async function filesAt(paths: Iterable<string>): Promise<Map<string, string>> {
   const files = new Map<string, string>();
-  for (const { path } of imagesOf(definition)) {
+  for (const path of paths) {
     const found = await stat(path).catch((error: unknown) => {
-      if (systemCode(error) === 'ENOENT') {
+      // A disk of another VM that is gone, or cannot be reached, keeps nobody from adding one.
+      if (systemCode(error) !== undefined) {
         return undefined;
       }
       throw error;
@@ -58,7 +44,7 @@ async function imageFiles(definition: VmDefinition): Promise<Map<string, string>
 export async function addVm(
   { folders, limits }: EngineParts,
   definition: VmDefinition,
-  others: () => Promise<VmDefinition[]>,
+  others: () => Promise<KnownVm[]>,
   signal: AbortSignal,
 ): Promise<void> {
   await makeFolders(folders.stateFolder);
@@ -71,26 +57,91 @@ export async function addVm(
     );
   }
   try {
-    await assertNew(definition, await others());
+    const known = await others();
+    await assertNew(definition, known);
+    await assertUnshared(definition, known, signal);
     await createVm(folders, definition, vmPaths(folders, definition.id), signal);
   } finally {
     await lock.release();
   }
 }
 
-async function assertNew(definition: VmDefinition, others: readonly VmDefinition[]): Promise<void> {
-  const images = await imageFiles(definition);
+async function assertNew(definition: VmDefinition, others: readonly KnownVm[]): Promise<void> {
+  const images = await filesAt(imagesOf(definition).map(({ path }) => path));
   if (images.size < imagesOf(definition).length) {
     throw new Fault('engine.image-refused', 'Two disks of the VM have the same image.');
   }
   for (const other of others) {
     const isSame = other.id === definition.id || other.name === definition.name;
-    const taken = [...(await imageFiles(other))].find(([file]) => images.has(file));
+    const taken = [...(await filesAt(other.files))].find(([file]) => images.has(file));
     if (isSame || taken !== undefined) {
       const why = isSame ? 'is already there' : `already has the image ${taken?.[1] ?? ''}`;
       throw new Fault('engine.vm-exists', `The VM ${other.name} ${why}.`, { vmId: other.id });
     }
   }
+}
+
+/**
+ * What a guest writes to an image destroys every image that has it as its backing file, and what is
+ * written below an image destroys that one.
+ */
+async function assertUnshared(
+  definition: VmDefinition,
+  others: readonly KnownVm[],
+  signal: AbortSignal,
+): Promise<void> {
+  const images = imagesOf(definition);
+  const own = new Set(images.map(({ path }) => path));
+  for (const path of own) {
+    const why =
+      (await whyBelowOthers(path, others)) ?? (await whyBackingOfOthers(path, own, signal));
+    if (why !== undefined) {
+      throw new Fault('engine.image-refused', `The image ${path} cannot be taken: ${why}.`, {
+        path,
+      });
+    }
+  }
+}
+
+async function whyBelowOthers(
+  path: string,
+  others: readonly KnownVm[],
+): Promise<string | undefined> {
+  const backing = await backingFileOf(path);
+  for (const { name, files } of others) {
+    for (const file of files) {
+      if (backing !== undefined && (await isSameFile(backing, file))) {
+        return `its backing file ${backing} is a disk of the VM ${name}, which writes to it`;
+      }
+      const below = await backingFileOf(file);
+      if (below !== undefined && (await isSameFile(below, path))) {
+        return `${file}, a disk of the VM ${name}, has it as its backing file`;
+      }
+    }
+  }
+  return undefined;
+}
+
+async function whyBackingOfOthers(
+  path: string,
+  own: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  // An image that is missing is refused in other words.
+  const user = (await isSameFile(path, path)) ? await backingUserOf(path, own, signal) : undefined;
+  if (user === undefined) {
+    return undefined;
+  }
+  let top = user;
+  for (let above: string | undefined = user; above !== undefined;) {
+    top = above;
+    above = await backingUserOf(top, own, signal);
+  }
+  return (
+    `${user} has it as its backing file and would be destroyed by what the guest writes. ` +
+    `If that is wanted, make one image of all with "qemu-img convert -f qcow2 -O qcow2 ` +
+    `${quoted(top)} COPY.qcow2"; then move ${user} to another folder, or take the copy for the VM`
+  );
 }
 
 /**
@@ -142,10 +193,6 @@ async function assertWhole({ path }: Image): Promise<void> {
       { path },
     );
   }
-}
-
-export async function storeDefinition(path: string, definition: VmDefinition): Promise<void> {
-  await writeDurably(path, `${JSON.stringify(definition, undefined, 1)}\n`);
 }
 
 async function freshDisk(image: Image, index: number): Promise<DiskState> {
@@ -203,7 +250,10 @@ export async function assertUsable(image: Image, signal: AbortSignal): Promise<v
   }
   const { virtualSize, backingFile } = await imageFacts({ path, format }, signal);
   if (backingFile !== undefined) {
-    throw refuse('it is a differencing image; merge it into its base first');
+    throw refuse(
+      `it stands on ${backingFile}; make one that stands alone with "qemu-img convert ` +
+        `-f ${format} -O qcow2 ${quoted(path)} NEW.qcow2"`,
+    );
   }
   if (image.sizeBytes !== undefined && virtualSize !== image.sizeBytes) {
     throw new Fault(

@@ -1,18 +1,17 @@
 import { dirname, join, resolve } from 'node:path';
 import { systemCode } from '../../kernel/fault.ts';
 import { open, readdir, realpath } from '../../kernel/files.ts';
-import type { VmId } from '../engine.ts';
-import type { EngineParts } from './engine-parts.ts';
-import { loadVm } from './managed-vm.ts';
-import { vmPaths } from './vm-paths.ts';
 
 const QCOW2_MAGIC = 0x514649fb;
 const HEADER_BYTES = 20;
 const NAME_BYTES_MAX = 1023;
+/** An overlay that a person gave up for the image below it; see `unusedName` of vm accept. */
+const SET_ASIDE = /\.hk-\d+\.qcow2\.aside-\d{8}T\d{6}Z/;
 
 /**
  * An image beside `path` whose header names `path` as its backing file, as far as can be told:
- * writing to `path` would destroy it. Files of `own` do not count.
+ * writing to `path` would destroy it. Files of `own` do not count, nor overlays that were set aside:
+ * they were written on what the image was before.
  */
 export async function backingUserOf(
   path: string,
@@ -24,11 +23,11 @@ export async function backingUserOf(
     for (const entry of await readdir(folder, { withFileTypes: true })) {
       signal.throwIfAborted();
       const file = join(folder, entry.name);
-      if (!entry.isFile() || own.has(file) || file === target) {
+      if (!entry.isFile() || own.has(file) || file === target || SET_ASIDE.test(entry.name)) {
         continue;
       }
-      const named = await backingName(file);
-      if (named !== undefined && (await isSame(resolve(folder, named), target))) {
+      const named = await backingFileOf(file);
+      if (named !== undefined && (await isSameFile(named, target))) {
         return file;
       }
     }
@@ -36,15 +35,19 @@ export async function backingUserOf(
   return undefined;
 }
 
-async function isSame(named: string, target: string): Promise<boolean> {
-  return realpath(named).then(
-    (found) => found === target,
+/** Whether two names lead to one file, which is there. */
+export async function isSameFile(one: string, other: string): Promise<boolean> {
+  return Promise.all([realpath(one), realpath(other)]).then(
+    ([first, second]) => first === second,
     () => false,
   );
 }
 
-/** What a qcow2 header names; undefined for any other file, and for one that cannot be read. */
-async function backingName(path: string): Promise<string | undefined> {
+/**
+ * The file that a qcow2 header names, below the folder of `path`; undefined for any other file, and
+ * for one that cannot be read.
+ */
+export async function backingFileOf(path: string): Promise<string | undefined> {
   try {
     await using file = await open(path, 'r');
     const header = Buffer.alloc(HEADER_BYTES);
@@ -55,32 +58,11 @@ async function backingName(path: string): Promise<string | undefined> {
     }
     const name = Buffer.alloc(length);
     await file.read(name, 0, length, Number(header.readBigUInt64BE(8)));
-    return name.toString('utf8').replace(/^file:/, '');
+    return resolve(dirname(path), name.toString('utf8').replace(/^file:/, ''));
   } catch (error) {
     if (systemCode(error) === undefined) {
       throw error;
     }
     return undefined;
   }
-}
-
-/** The files of all of `vms` that can be read. */
-export async function filesOfVms(
-  { folders, log }: Pick<EngineParts, 'folders' | 'log'>,
-  vms: readonly VmId[],
-): Promise<Set<string>> {
-  const files = new Set<string>();
-  for (const vm of vms) {
-    const loaded = await loadVm(vmPaths(folders, vm), vm).catch((error: unknown) => {
-      // Damaged, or removed just now: what it has is told by nobody.
-      log.warn('engine.files-unknown', { vmId: vm, error });
-      return undefined;
-    });
-    for (const { layers } of loaded?.state.disks ?? []) {
-      for (const { path } of layers) {
-        files.add(path);
-      }
-    }
-  }
-  return files;
 }

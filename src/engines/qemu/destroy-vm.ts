@@ -1,13 +1,13 @@
 import { dirname, join } from 'node:path';
-import { syncFolder } from '../../kernel/durable-file.ts';
 import { lstat, readFile, rm } from '../../kernel/files.ts';
 import { VmDefinition } from '../../vm/definition.ts';
-import { imagesOf } from './add-vm.ts';
 import type { EngineParts } from './engine-parts.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { assertOursToKill } from './ownership.ts';
 import { killQemu, removeRunFolder } from './qemu-process.ts';
 import { removeMarkers } from './unmerged.ts';
+import { imagesOf } from './vm-images.ts';
+import { removeVmFolder } from './vm-paths.ts';
 
 const DEFINITION_BYTES_MAX = 1024 * 1024;
 
@@ -30,8 +30,7 @@ export async function destroyVm(
   await removeDefinitions(definition);
   await removeMarkers(parts, vm);
   await removeRunFolder(paths);
-  await rm(paths.folder, { recursive: true, force: true });
-  await syncFolder(dirname(paths.folder));
+  await removeVmFolder(paths);
   parts.log.info('engine.vm-destroyed', { vmId: definition.id });
 }
 

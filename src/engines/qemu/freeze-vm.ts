@@ -1,8 +1,7 @@
 import { isFault } from '../../kernel/fault.ts';
-import type { VmDefinition } from '../../vm/definition.ts';
-import type { FreezeOptions, FrozenDisk, FrozenVm } from '../engine.ts';
-import { storeDefinition } from './add-vm.ts';
+import type { FreezeOptions, FrozenVm } from '../engine.ts';
 import { plannedLayer } from './disk-changes.ts';
+import { withSizes } from './disk-sizes.ts';
 import type { EngineParts } from './engine-parts.ts';
 import type { FrozenChain } from './frozen-chain.ts';
 import { openFrozenDisks } from './frozen-vm.ts';
@@ -108,7 +107,8 @@ async function frozenVm(
   await parts.step('changes-logged');
   try {
     const nvram = await frozenNvram(vm, signal);
-    const definition = await currentDefinition(vm, opened.disks);
+    const sizes = opened.disks.map(({ diskId, sizeBytes }) => [diskId, sizeBytes] as const);
+    const definition = await withSizes(vm, new Map(sizes));
     const warnings = [...vm.state.warnings];
     if (warnings.length > 0) {
       await vm.save({ warnings: [] });
@@ -157,25 +157,6 @@ function consistencyOf(instant: Instant | undefined): HowFrozen {
     ...(reason === undefined ? {} : { consistencyReason: reason }),
     guestFrozenMs: frozenMs,
   };
-}
-
-/** The definition with the sizes that disks have now; it is kept so. */
-async function currentDefinition(
-  vm: ManagedVm,
-  frozen: readonly FrozenDisk[],
-): Promise<VmDefinition> {
-  const sizes = new Map(frozen.map(({ diskId, sizeBytes }) => [diskId, sizeBytes]));
-  const disks = vm.definition.disks.map((disk) => ({
-    ...disk,
-    sizeBytes: sizes.get(disk.id) ?? disk.sizeBytes,
-  }));
-  const hasGrown = disks.some((disk, i) => disk.sizeBytes !== vm.definition.disks[i]?.sizeBytes);
-  if (hasGrown) {
-    const definition = { ...vm.definition, disks };
-    await storeDefinition(vm.paths.definition, definition);
-    vm.describe(definition);
-  }
-  return vm.definition;
 }
 
 /**

@@ -1,11 +1,18 @@
 import { join } from 'node:path';
-import { Fault, systemCode } from '../../kernel/fault.ts';
-import { readFile } from '../../kernel/files.ts';
+import { Fault, isFault, systemCode } from '../../kernel/fault.ts';
+import { access, readFile } from '../../kernel/files.ts';
 import { VmDefinition } from '../../vm/definition.ts';
 import { ChangeLog } from './change-log.ts';
 import { FileLock } from '../../kernel/file-lock.ts';
 import type { VmPaths } from './vm-paths.ts';
-import { loadVmState, storeVmState, type DiskState, type VmState } from './vm-state.ts';
+import {
+  damagedText,
+  loadVmState,
+  parseJson,
+  storeVmState,
+  type DiskState,
+  type VmState,
+} from './vm-state.ts';
 
 /**
  * A VM whose action lock we hold. Only through it is a VM touched, so that two services, or a job
@@ -122,16 +129,38 @@ export async function loadVm(
   paths: VmPaths,
   vmId: string,
 ): Promise<{ readonly definition: VmDefinition; readonly state: VmState }> {
-  const state = await loadVmState(paths.state, vmId);
+  const state = await loadVmState(paths.state, vmId).catch(async (error: unknown) => {
+    throw (await isStateGone(error, paths)) ? stateGone(paths, vmId) : error;
+  });
+  return { definition: await loadDefinition(paths, vmId), state };
+}
+
+/** A VM is there with both of its files; one that is released loses its folder at once. */
+async function isStateGone(error: unknown, { definition }: VmPaths): Promise<boolean> {
+  return (
+    isFault(error, 'engine.vm-not-found') &&
+    (await access(definition).then(
+      () => true,
+      () => false,
+    ))
+  );
+}
+
+function stateGone({ state }: VmPaths, vmId: string): Fault {
+  return new Fault('engine.state-invalid', damagedText(state, 'gone'), { vmId });
+}
+
+/** @throws Fault `engine.vm-not-found`, `engine.state-invalid` */
+export async function loadDefinition(paths: VmPaths, vmId: string): Promise<VmDefinition> {
   const text = await readFile(paths.definition, 'utf8').catch((error: unknown) => {
     // It was removed since.
     throw systemCode(error) === 'ENOENT' ? notFound(vmId) : error;
   });
-  const definition = VmDefinition.safeParse(JSON.parse(text));
-  if (!definition.success) {
-    throw new Fault('engine.state-invalid', `The definition of VM ${vmId} is damaged.`, { vmId });
+  const definition = VmDefinition.safeParse(parseJson(text));
+  if (!definition.success || definition.data.id !== vmId) {
+    throw new Fault('engine.state-invalid', damagedText(paths.definition), { vmId });
   }
-  return { definition: definition.data, state };
+  return definition.data;
 }
 
 function notFound(vmId: string): Fault {

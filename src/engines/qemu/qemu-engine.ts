@@ -16,14 +16,15 @@ import {
 } from '../engine.ts';
 import { acceptDisks } from './accept-disks.ts';
 import { addVm } from './add-vm.ts';
-import { filesOfVms } from './backing-users.ts';
 import { BackgroundMerges, unlessAborted } from './background-merges.ts';
 import { DEFAULT_LIMITS, type EngineLimits, type EngineParts, type Step } from './engine-parts.ts';
 import { distrustDisk } from './distrust.ts';
 import { freezeVm } from './freeze-vm.ts';
 import { lookAtVm } from './look-at-vm.ts';
 import { Claims } from './claims.ts';
+import { damagedVm } from './damaged-vm.ts';
 import type { HeldClaim } from './held-claim.ts';
+import { knownVms, type KnownVm } from './known-vms.ts';
 import { loadVm, type ManagedVm } from './managed-vm.ts';
 import { assertOursToKill } from './ownership.ts';
 import { assertNoQuestion } from './outside-changes.ts';
@@ -101,13 +102,17 @@ export class QemuEngine extends Engine {
   }
 
   override async get(vm: VmId, signal: AbortSignal): Promise<VmSummary> {
-    return lookAtVm(this.parts, this.paths(vm), vm, signal);
+    const paths = this.paths(vm);
+    return lookAtVm(this.parts, paths, vm, signal).catch(async (error: unknown) => {
+      signal.throwIfAborted();
+      return damagedVm(paths, vm, error);
+    });
   }
 
   override async add(input: VmDefinition, signal: AbortSignal): Promise<VmSummary> {
     signal.throwIfAborted();
     const definition = VmDefinition.parse(input);
-    await addVm(this.parts, definition, async () => this.definitions(), signal);
+    await addVm(this.parts, definition, async () => this.known(), signal);
     return this.get(definition.id, signal);
   }
 
@@ -239,10 +244,10 @@ export class QemuEngine extends Engine {
   override async reconcile(signal: AbortSignal): Promise<string[]> {
     const said: string[] = [];
     for (const vmId of await this.vmIds()) {
-      if (!(await this.claims.isUnheld(vmId, signal))) {
-        continue;
-      }
       try {
+        if (!(await this.claims.isUnheld(vmId, signal))) {
+          continue;
+        }
         await using managed = await this.open(vmId, signal);
         if ((await managed.dropHolder()) !== undefined) {
           said.push(`${managed.name}: a freeze whose job has ended was given up`);
@@ -254,6 +259,7 @@ export class QemuEngine extends Engine {
         }
       } catch (error) {
         // One VM that cannot be repaired must not keep the others from it; it says so itself.
+        signal.throwIfAborted();
         if (!isFault(error)) {
           throw error;
         }
@@ -279,15 +285,10 @@ export class QemuEngine extends Engine {
     return vmIdsIn(this.parts.folders);
   }
 
-  private async definitions(): Promise<VmDefinition[]> {
-    const found: VmDefinition[] = [];
-    for (const vmId of await this.vmIds()) {
-      const loaded = await loadVm(this.paths(vmId), vmId).catch(unlessGone);
-      if (loaded !== undefined) {
-        found.push(loaded.definition);
-      }
-    }
-    return found;
+  /** The VMs that there are, but for `vm`. */
+  private async known(vm?: VmId): Promise<KnownVm[]> {
+    const others = (await this.vmIds()).filter((other) => other !== vm);
+    return knownVms(this.parts, others);
   }
 
   private async open(vm: VmId, signal: AbortSignal, claim?: Claim): Promise<ManagedVm> {
@@ -317,8 +318,7 @@ export class QemuEngine extends Engine {
   }
 
   private async filesOfOthers(vm: VmId): Promise<Set<string>> {
-    const others = (await this.vmIds()).filter((other) => other !== vm);
-    return filesOfVms(this.parts, others);
+    return new Set((await this.known(vm)).flatMap(({ files }) => [...files]));
   }
 
   /** A connection was lost: if QEMU has ended, the state file is told. */

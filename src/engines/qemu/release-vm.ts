@@ -1,8 +1,6 @@
-import { dirname } from 'node:path';
-import { syncFolder } from '../../kernel/durable-file.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { rm } from '../../kernel/files.ts';
 import type { VmDefinition } from '../../vm/definition.ts';
+import { measuredSizes, withSizes } from './disk-sizes.ts';
 import type { EngineParts } from './engine-parts.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { assertNoQuestion } from './outside-changes.ts';
@@ -10,6 +8,7 @@ import { removeRunFolder } from './qemu-process.ts';
 import { ownerOf, settle } from './settle.ts';
 import { assertMerged, mergeStopped } from './stopped-merge.ts';
 import { removeMarkers } from './unmerged.ts';
+import { removeVmFolder } from './vm-paths.ts';
 
 /**
  * Puts a VM that is off back to plain disks and forgets it. A running one is refused: nothing of
@@ -35,13 +34,14 @@ export async function releaseVm(
   assertNoQuestion(vm, questions);
   await mergeStopped(parts, vm, usedByOthers, signal);
   assertMerged(vm);
+  // What was accepted since, or grown by an administrator, no freeze has measured yet.
+  const definition = await withSizes(vm, await measuredSizes(vm, signal));
   await parts.step('released');
   await removeMarkers(parts, vm);
   // First the sockets: nobody may take a QEMU of this id for that of a later VM.
   await removeRunFolder(vm.paths);
   await parts.sessions.drop(ownerOf(vm).vmId);
-  await rm(vm.paths.folder, { recursive: true, force: true });
-  await syncFolder(dirname(vm.paths.folder));
+  await removeVmFolder(vm.paths);
   parts.log.info('engine.vm-released', { vmId: vm.definition.id });
-  return vm.definition;
+  return definition;
 }

@@ -6,6 +6,7 @@ import type { VmDefinition } from '../../vm/definition.ts';
 import type { UnmergedDisk } from '../engine.ts';
 import type { EngineParts } from './engine-parts.ts';
 import type { ManagedVm } from './managed-vm.ts';
+import { quoted } from './shell-word.ts';
 import { baseOf, NVRAM, topOf, type DiskState, type VmState } from './vm-state.ts';
 
 /** Ends the name of the file that stands beside an image which is not the whole disk. */
@@ -60,11 +61,6 @@ function copyCommand(disk: DiskState, isMerging: boolean): string {
   const { path, format } = topOf(disk);
   const share = isMerging ? '-U ' : '';
   return `qemu-img convert ${share}-f ${format} -O qcow2 ${quoted(path)} COPY.qcow2`;
-}
-
-/** As one word for a shell. */
-function quoted(path: string): string {
-  return /^[\w/.,:+@-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }
 
 /**

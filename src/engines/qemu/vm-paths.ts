@@ -1,6 +1,7 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { syncFolder } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
-import { readdir } from '../../kernel/files.ts';
+import { readdir, rename, rm } from '../../kernel/files.ts';
 import type { VmId } from '../engine.ts';
 
 /** `sun_path` holds 108 bytes; the rest is room for what tools append. */
@@ -80,8 +81,17 @@ export async function vmIdsIn({ stateFolder }: EngineFolders): Promise<VmId[]> {
     }
     throw error;
   });
-  // `.new` is a VM whose adding was cut off: it never was one.
-  return names.filter((name) => !name.endsWith('.new'));
+  // `.new`: its adding was cut off, `.gone`: its removal was; others are somebody else's.
+  return names.filter((name) => UUID.test(name));
+}
+
+/** Forgets a VM: at once, whenever it is cut off. */
+export async function removeVmFolder({ folder }: VmPaths): Promise<void> {
+  const gone = `${folder}.gone`;
+  await rm(gone, { recursive: true, force: true });
+  await rename(folder, gone);
+  await syncFolder(dirname(folder));
+  await rm(gone, { recursive: true, force: true });
 }
 
 /** The folder with one folder per VM. */

@@ -1,8 +1,10 @@
+import { dirname } from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../../kernel/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
 import { readFile } from '../../kernel/files.ts';
 import { shortened } from '../../kernel/shortened.ts';
+import { quoted } from './shell-word.ts';
 
 /** Of the text that says why the layers of a disk were not merged: `fittingWhy`. */
 const WHY_CHARACTERS_MAX = 1000;
@@ -13,6 +15,8 @@ export const WARNINGS_MAX = 32;
 export const FileIdentity = z.strictObject({
   device: z.string(),
   inode: z.string(),
+  /** What neither a guest nor a merge changes in the header of a qcow2 base; see `lastingHeader`. */
+  lasting: z.string().optional(),
   /** The rest is known only of a file that nobody may write. */
   settled: z
     .strictObject({
@@ -155,11 +159,7 @@ export async function loadVmState(path: string, vmId: string): Promise<VmState> 
   const before = VmStateBefore.safeParse(value);
   const state = VmState.safeParse(before.success ? upgraded(before.data) : value);
   if (!state.success || state.data.vmId !== vmId) {
-    throw new Fault(
-      'engine.state-invalid',
-      `The state file ${path} is damaged. The disks are untouched; restore the file or the VM.`,
-      { vmId },
-    );
+    throw new Fault('engine.state-invalid', damagedText(path), { vmId });
   }
   return state.data;
 }
@@ -197,7 +197,19 @@ export async function storeVmState(path: string, state: VmState): Promise<void> 
   await writeDurably(path, `${JSON.stringify(VmState.parse(state), undefined, 1)}\n`);
 }
 
-function parseJson(text: string): unknown {
+/** For people: which file of a VM cannot be understood, and what can be done. */
+export function damagedText(path: string, what: 'damaged' | 'gone' = 'damaged'): string {
+  const folder = dirname(path);
+  return (
+    `The file ${path} is ${what}, so nothing is done to the VM; its disks are untouched. ` +
+    'Put a copy of the file back. Without one: end the guest if it runs, set what is known about ' +
+    `the VM aside with "mv ${quoted(folder)} ${quoted(`${folder}.damaged`)}", then add it again ` +
+    '(its definition.json is in there) or restore it from a recovery point.'
+  );
+}
+
+/** Undefined for text that is no JSON. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -119,7 +119,19 @@ describe('A disk of a VM that is off', () => {
     expect(await backUp(engine, lab)).toMatchObject({ byte: 1, sizeBytes: 16 * MiB });
     expect(await backUp(engine, lab)).toMatchObject({ byte: 1, sizeBytes: 16 * MiB });
     const { definition } = await engine.get(lab.vm, signal);
-    expect(definition.disks[0]?.sizeBytes).toBe(16 * MiB);
+    expect(definition?.disks[0]?.sizeBytes).toBe(16 * MiB);
+  });
+
+  it('is released with the size that it has, however it got that', async () => {
+    await crash(engine, lab, 8);
+    await backUp(engine, lab);
+    qemuImg('resize', '-q', base, '12M');
+    await engine.accept(lab.vm, { keep: 'image', dryRun: false }, signal);
+
+    const released = await engine.release(lab.vm, signal);
+
+    expect(released.disks[0]?.sizeBytes).toBe(12 * MiB);
+    await engine.add(released, signal);
   });
 
   it.each([

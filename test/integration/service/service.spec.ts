@@ -197,7 +197,7 @@ describe('the service', () => {
       ['web-2', 'running'],
     ]);
     expect(vms[1]?.id).not.toBe(vm.id);
-    expect(vms[1]?.definition.nics[0]?.mac).not.toBe(vm.definition.nics[0]?.mac);
+    expect(vms[1]?.definition?.nics[0]?.mac).not.toBe(vm.definition?.nics[0]?.mac);
   });
 
   it('answers an image that is none as the mistake of who named it', async () => {
