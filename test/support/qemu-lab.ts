@@ -15,6 +15,8 @@ export interface LabDisk {
   readonly format: 'raw' | 'qcow2';
   readonly excluded?: boolean;
   readonly sizeBytes?: number;
+  /** Where its image lies; default is the folder of the lab. */
+  readonly place?: string;
 }
 
 const TWO_DISKS: readonly LabDisk[] = [
@@ -48,11 +50,13 @@ export class QemuLab implements AsyncDisposable {
       memoryMib: 64,
       guestAgent: false,
       ...more,
-      disks: disks.map(({ name, format, excluded = false, sizeBytes = 8 * MiB }) => {
-        const path = join(folder, `${name}.${format}`);
-        execFileSync('qemu-img', ['create', '-q', '-f', format, path, String(sizeBytes)]);
-        return { id: randomUUID(), name, path, format, sizeBytes, excluded };
-      }),
+      disks: disks.map(
+        ({ name, format, excluded = false, sizeBytes = 8 * MiB, place = folder }) => {
+          const path = join(place, `${name}.${format}`);
+          execFileSync('qemu-img', ['create', '-q', '-f', format, path, String(sizeBytes)]);
+          return { id: randomUUID(), name, path, format, sizeBytes, excluded };
+        },
+      ),
     });
     return new QemuLab(folder, definition);
   }

@@ -8,6 +8,15 @@ const QCOW2_MAGIC = 0x514649fb;
 const BACKING_OFFSET_AT = 8;
 const BACKING_LENGTH_AT = 16;
 const HEADER_BYTES_MIN = 104;
+/** Format version, length of the backing name, cluster size, encryption, internal snapshots, refcount width. */
+const LASTING_FIELDS = [
+  { at: 4, bytes: 4 },
+  { at: BACKING_LENGTH_AT, bytes: 4 },
+  { at: 20, bytes: 4 },
+  { at: 32, bytes: 4 },
+  { at: 60, bytes: 12 },
+  { at: 96, bytes: 4 },
+] as const;
 const BACKING_LENGTH_MAX = 1023;
 /** Header, extensions and the backing name lie in here. */
 const HEADER_BYTES = 4096;
@@ -20,7 +29,11 @@ export async function identityOf(layer: Layer, isWritable: boolean): Promise<Fil
   const found = await stat(layer.path, { bigint: true }).catch((error: unknown) => {
     throw systemCode(error) === 'ENOENT' ? missing(layer.path) : error;
   });
-  const identity = { device: String(found.dev), inode: String(found.ino) };
+  const identity = {
+    device: String(found.dev),
+    inode: String(found.ino),
+    ...(layer.number === 0 && layer.format === 'qcow2' && (await lastingHeader(layer.path))),
+  };
   if (isWritable) {
     return identity;
   }
@@ -51,17 +64,30 @@ export async function signsOf(layer: Layer): Promise<Sign[]> {
     .map(([sign]) => sign as Sign);
 }
 
-/** State files of the past do not have all. */
-function comparable({ device, inode, settled }: FileIdentity): Record<Sign, unknown> {
+/**
+ * State files of the past do not have all. Of a file that may be written, only what nobody changes
+ * who writes it as a disk.
+ */
+function comparable({ device, inode, lasting, settled }: FileIdentity): Record<Sign, unknown> {
   return {
     device,
     inode,
     size: settled?.sizeBytes,
     mtime: settled?.modifiedNs,
     ctime: settled?.changedNs,
-    header: settled?.header,
+    header: settled?.header ?? lasting,
     'backing file': settled?.backing,
   };
+}
+
+/** Nothing for a file that is no qcow2 image: whoever opens it says so. */
+async function lastingHeader(path: string): Promise<{ lasting: string } | undefined> {
+  await using file = await open(path, 'r');
+  const header = Buffer.alloc(HEADER_BYTES_MIN);
+  const { bytesRead } = await file.read(header, 0, header.length, 0);
+  const isImage = bytesRead === header.length && header.readUInt32BE(0) === QCOW2_MAGIC;
+  const fields = LASTING_FIELDS.map(({ at, bytes }) => header.toString('hex', at, at + bytes));
+  return { lasting: isImage ? fields.join('.') : 'none' };
 }
 
 /** The beginning of a qcow2 file as a digest, and the backing file that it names (`''`: none). */

@@ -12,10 +12,20 @@ import {
  * Journals what every image is whose journal was open: written by QEMU until now. What was settled
  * stays, so that a change in the meantime is still seen, and so does the journal of a file that
  * is not the one that was opened. The top is left open while QEMU may write it.
+ *
+ * @param asked ids of disks with a question: their journal is what it is about
  */
-export async function withIdentities(vm: ManagedVm, isRunning: boolean): Promise<DiskState[]> {
+export async function withIdentities(
+  vm: ManagedVm,
+  isRunning: boolean,
+  asked: ReadonlySet<string> = new Set(),
+): Promise<DiskState[]> {
   const disks: DiskState[] = [];
   for (const disk of vm.state.disks) {
+    if (asked.has(disk.id)) {
+      disks.push(disk);
+      continue;
+    }
     const layers: Layer[] = [];
     for (const [index, layer] of disk.layers.entries()) {
       const isWritable =

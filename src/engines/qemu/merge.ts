@@ -1,17 +1,18 @@
 import { dirname } from 'node:path';
 import { syncFolder } from '../../kernel/durable-file.ts';
+import { Fault, isFault } from '../../kernel/fault.ts';
 import { open, rm } from '../../kernel/files.ts';
 import { factsOf, diskFacts, removeNodes } from './block-graph.ts';
 import { concludeJob, cancelJob, findJob } from './block-jobs.ts';
 import { frozenLayers, withMerged, withMergeIntent } from './disk-changes.ts';
 import type { EngineParts } from './engine-parts.ts';
-import { identityOf } from './file-identity.ts';
+import { identityOf, signsOf } from './file-identity.ts';
 import { isOverlayOfOurs } from './leftover-proof.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { nodeName } from './node-graph.ts';
 import { questionOf } from './outside-changes.ts';
 import type { QmpClient } from './qmp-client.ts';
-import { baseOf, topOf, type DiskState } from './vm-state.ts';
+import { baseOf, topOf, type DiskState, type Layer } from './vm-state.ts';
 
 /**
  * Merges the frozen layers of every disk into its base: an intermediate `block-commit`, which the
@@ -70,6 +71,11 @@ async function mergeDisk(
   await parts.step('merge-announced');
   await commit(parts, { qmp, disk }, signal);
   await parts.step('merge-committed');
+  if (await isReplaced(open)) {
+    throw new Fault('engine.merge-failed', `A layer was merged, but ${replacedText(base)}.`, {
+      path: base.path,
+    });
+  }
   await makeDurable(base.path);
   const frozen = frozenLayers(disk);
   const kept = { ...open, identity: await identityOf(base, false) };
@@ -124,6 +130,23 @@ async function commit(
     }
     throw error;
   }
+}
+
+/** Whether another file stands where QEMU opened the base: what was merged is not in it. */
+export async function isReplaced(base: Layer): Promise<boolean> {
+  return signsOf(base).then(
+    (signs) => signs.includes('inode'),
+    (error: unknown) => {
+      if (isFault(error, 'engine.image-missing')) {
+        return true;
+      }
+      throw error;
+    },
+  );
+}
+
+export function replacedText({ path }: Layer): string {
+  return `${path} was replaced meanwhile; all layers are kept`;
 }
 
 /** Flushes what other processes wrote to the file too. */

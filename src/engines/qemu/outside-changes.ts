@@ -1,5 +1,6 @@
 import { imageFacts } from '../../formats/qemu-img.ts';
 import { Fault, isFault } from '../../kernel/fault.ts';
+import { stat } from '../../kernel/files.ts';
 import { frozenChain, withNewHistory } from './disk-changes.ts';
 import { identityOf, signsOf, type Sign } from './file-identity.ts';
 import { FrozenChain } from './frozen-chain.ts';
@@ -20,6 +21,9 @@ export interface DiskQuestion {
   /** What would have to be set aside to go on without them. */
   readonly overlays: readonly Layer[];
 }
+
+/** QEMU rounds the size of a raw image up to this. */
+const SECTOR_BYTES = 512;
 
 interface Looked {
   /** What to tell the operator. */
@@ -138,15 +142,35 @@ export async function assertUnwritten(vm: ManagedVm, disks: readonly DiskState[]
 }
 
 /** Which layers differ from the journal, and how. */
-async function changedLayers({ layers }: Pick<DiskState, 'layers'>): Promise<Map<Layer, Sign[]>> {
+async function changedLayers(disk: DiskState): Promise<Map<Layer, Sign[]>> {
   const changed = new Map<Layer, Sign[]>();
-  for (const layer of layers) {
+  for (const layer of disk.layers) {
     const signs = await signsOf(layer);
+    if (layer.number === 0 && (await hasOtherSize(layer, disk))) {
+      signs.push('size');
+    }
     if (signs.length > 0) {
       changed.set(layer, signs);
     }
   }
   return changed;
+}
+
+/**
+ * Whether a raw base has a size that a merge which was begun does not give it: what it had before,
+ * or that of the frozen state.
+ */
+async function hasOtherSize(
+  { path, format, identity }: Layer,
+  { mergeIntent, frozenSizeBytes }: DiskState,
+): Promise<boolean> {
+  const before = mergeIntent?.base.settled?.sizeBytes;
+  if (before === undefined || format !== 'raw' || identity?.settled !== undefined) {
+    return false;
+  }
+  const { size } = await stat(path);
+  const wholeSectors = Math.ceil(before / SECTOR_BYTES) * SECTOR_BYTES;
+  return size < before || size > Math.max(wholeSectors, frozenSizeBytes);
 }
 
 function questionFrom(

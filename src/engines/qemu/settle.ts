@@ -101,20 +101,21 @@ async function settleDisks(
   await removeRunFolder(vm.paths);
   const { notes, questions } = await lookForOutsideChanges(vm, signal);
   const repairs = [...notes];
+  const asked = new Set(questions.map(({ disk }) => disk.id));
   const { started, leftovers } = vm.state;
   if (started === 'guest') {
     const said = isOrderly ? 'the guest shut itself down' : ENDED_UNASKED;
     repairs.push(said);
     await vm.save({
       warnings: isOrderly ? vm.state.warnings : withWarnings(vm.state, [said]),
-      disks: await withIdentities(vm, false),
+      disks: await withIdentities(vm, false, asked),
       started: 'no',
       stoppedInOrder: isOrderly,
       freezeSent: false,
     });
   } else if (started === 'maintenance') {
     repairs.push('took up a merge that was cut off');
-    await vm.save({ disks: await withIdentities(vm, false), started: 'no' });
+    await vm.save({ disks: await withIdentities(vm, false, asked), started: 'no' });
   }
   if (leftovers.length > 0) {
     repairs.push(`removed ${leftovers.length} overlay(s) that no disk uses`);

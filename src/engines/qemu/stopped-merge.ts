@@ -12,7 +12,7 @@ import { frozen } from './freeze-stopped.ts';
 import { withIdentities } from './identity-journal.ts';
 import { logFrozenLayers } from './layer-changes.ts';
 import type { ManagedVm } from './managed-vm.ts';
-import { makeDurable, removeLeftovers } from './merge.ts';
+import { isReplaced, makeDurable, removeLeftovers, replacedText } from './merge.ts';
 import { nodeName } from './node-graph.ts';
 import { questionOf } from './outside-changes.ts';
 import { endMaintenance, launchMaintenance, removeRunFolder } from './qemu-process.ts';
@@ -248,17 +248,24 @@ async function saveMerged(
   merged: ReadonlySet<string>,
   failures: ReadonlyMap<string, string>,
 ): Promise<void> {
+  const whole = new Set<string>();
+  const why = new Map(failures);
   for (const disk of vm.tracked.filter(({ id }) => merged.has(id))) {
-    await makeDurable(baseOf(disk).path);
+    if (await isReplaced(baseOf(disk))) {
+      why.set(disk.id, replacedText(baseOf(disk)));
+    } else {
+      await makeDurable(baseOf(disk).path);
+      whole.add(disk.id);
+    }
   }
   await parts.step('stopped-merge-durable');
   await removeRunFolder(vm.paths);
   const disks = await withIdentities(vm, false);
   const leftovers = [...vm.state.leftovers];
   const saved = disks.map((disk) => {
-    if (!merged.has(disk.id)) {
-      const why = failures.get(disk.id);
-      return why === undefined ? disk : { ...disk, whyUnmerged: why };
+    if (!whole.has(disk.id)) {
+      const whyUnmerged = why.get(disk.id);
+      return whyUnmerged === undefined ? disk : { ...disk, whyUnmerged };
     }
     leftovers.push(...disk.layers.slice(1).map(({ path }) => path));
     return withOneLayer(disk, baseOf(disk));
@@ -267,8 +274,8 @@ async function saveMerged(
   await parts.step('stopped-merge-saved');
   parts.log.info('engine.stopped-vm-merged', {
     vmId: vm.definition.id,
-    disks: merged.size,
-    failed: failures.size,
+    disks: whole.size,
+    failed: why.size,
   });
 }
 
