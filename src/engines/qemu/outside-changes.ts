@@ -1,3 +1,4 @@
+import { wholeSectors } from '../../disk/sectors.ts';
 import { imageFacts } from '../../formats/qemu-img.ts';
 import { Fault, isFault } from '../../kernel/fault.ts';
 import { stat } from '../../kernel/files.ts';
@@ -21,9 +22,6 @@ export interface DiskQuestion {
   /** What would have to be set aside to go on without them. */
   readonly overlays: readonly Layer[];
 }
-
-/** QEMU rounds the size of a raw image up to this. */
-const SECTOR_BYTES = 512;
 
 interface Looked {
   /** What to tell the operator. */
@@ -169,8 +167,8 @@ async function hasOtherSize(
     return false;
   }
   const { size } = await stat(path);
-  const wholeSectors = Math.ceil(before / SECTOR_BYTES) * SECTOR_BYTES;
-  return size < before || size > Math.max(wholeSectors, frozenSizeBytes);
+  // QEMU rounds the size of a raw image up.
+  return size < before || size > Math.max(wholeSectors(before), frozenSizeBytes);
 }
 
 function questionFrom(
