@@ -13,7 +13,7 @@ import {
  * stays, so that a change in the meantime is still seen, and so does the journal of a file that
  * is not the one that was opened. The top is left open while QEMU may write it.
  *
- * @param asked ids of disks with a question: their journal is what it is about
+ * @param asked paths of layers that a question is about: their journal stays
  */
 export async function withIdentities(
   vm: ManagedVm,
@@ -22,15 +22,12 @@ export async function withIdentities(
 ): Promise<DiskState[]> {
   const disks: DiskState[] = [];
   for (const disk of vm.state.disks) {
-    if (asked.has(disk.id)) {
-      disks.push(disk);
-      continue;
-    }
     const layers: Layer[] = [];
     for (const [index, layer] of disk.layers.entries()) {
       const isWritable =
         isRunning && (index === disk.layers.length - 1 || disk.mergeIntent !== undefined);
-      layers.push({ ...layer, identity: await journalled(layer, isWritable) });
+      const identity = asked.has(layer.path) ? layer.identity : await journalled(layer, isWritable);
+      layers.push({ ...layer, identity });
     }
     disks.push({ ...disk, layers });
   }

@@ -101,7 +101,7 @@ async function settleDisks(
   await removeRunFolder(vm.paths);
   const { notes, questions } = await lookForOutsideChanges(vm, signal);
   const repairs = [...notes];
-  const asked = new Set(questions.map(({ disk }) => disk.id));
+  const asked = new Set(questions.map(({ layer }) => layer.path));
   const { started, leftovers } = vm.state;
   if (started === 'guest') {
     const said = isOrderly ? 'the guest shut itself down' : ENDED_UNASKED;
