@@ -75,16 +75,25 @@ export async function showPoint(
 type Fact = readonly [name: string, value: string];
 
 function vmFacts({ id, status, definition }: Vm): Fact[] {
-  const { cpus, memoryMib, firmware, nics } = definition;
-  return [
+  const known: Fact[] = [
     ['id', id],
     ['status', status],
+  ];
+  if (definition === undefined) {
+    return known;
+  }
+  const { cpus, memoryMib, firmware, nics } = definition;
+  return [
+    ...known,
     ['machine', `${count(cpus, 'CPU')}, ${String(memoryMib)} MiB, boots by ${firmware.kind}`],
     ['network', nics.map(({ mac, network }) => `${mac} (${network})`).join(', ') || 'none'],
   ];
 }
 
 function disksText({ definition }: Vm): string {
+  if (definition === undefined) {
+    return '';
+  }
   const columns = [
     { title: 'DISK' },
     { title: 'SIZE', align: 'right' as const },
@@ -92,7 +101,7 @@ function disksText({ definition }: Vm): string {
     { title: 'BACKED UP' },
     { title: 'IMAGE' },
   ];
-  const row = (disk: Vm['definition']['disks'][number]): string[] => [
+  const row = (disk: (typeof definition)['disks'][number]): string[] => [
     disk.name,
     formatBytes(disk.sizeBytes),
     disk.format,
