@@ -159,7 +159,7 @@ describe('the care of a vault', () => {
     expect((await points(vault)).length).toBe(3);
 
     const dry = await cli('points', 'retire', second, '--vault', vault, '--dry-run');
-    expect(dry.stdout).toMatch(/ALONE NEEDS[^]*Together they free about [\d.]+ MiB/);
+    expect(dry.stdout).toMatch(/ALONE NEEDS[^]*Then nothing needs about [\d.]+ MiB/);
     expect(await cli('points', 'retire', second, '--vault', vault)).toMatchObject({ exitCode: 2 });
     const few = await cli('points', 'retire', second.slice(0, 3), '--vault', vault, '--yes');
     expect(few).toMatchObject({ exitCode: 4 });
