@@ -93,6 +93,7 @@ async function assertUnshared(
   const images = imagesOf(definition);
   const own = new Set(images.map(({ path }) => path));
   for (const path of own) {
+    await assertWhole(path);
     const why =
       (await whyBelowOthers(path, others)) ?? (await whyBackingOfOthers(path, own, signal));
     if (why !== undefined) {
@@ -159,7 +160,6 @@ async function createVm(
   const disks: DiskState[] = [];
   for (const [index, image] of imagesOf(definition).entries()) {
     await assertUsable(image, signal);
-    await assertWhole(image);
     disks.push(await freshDisk(image, index));
   }
   const state: VmState = {
@@ -184,7 +184,7 @@ async function createVm(
 }
 
 /** What lies on an image that was not merged must not be lost by taking the image alone. */
-async function assertWhole({ path }: Image): Promise<void> {
+async function assertWhole(path: string): Promise<void> {
   if (await isMarked(path)) {
     throw new Fault(
       'engine.image-refused',
