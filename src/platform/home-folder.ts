@@ -1,12 +1,13 @@
 import { dirname, join } from 'node:path';
 import { PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
 import { Fault } from '../kernel/fault.ts';
-import { chmod, realpath, stat } from '../kernel/files.ts';
+import { chmod, readdir, realpath, stat } from '../kernel/files.ts';
 import { makeFolders } from '../kernel/folders.ts';
 import { FileLock } from '../kernel/file-lock.ts';
-import { distrust, isOpenToAll } from '../kernel/held-folder.ts';
+import { distrust, isOpenToAll, ownUserId } from '../kernel/held-folder.ts';
 
 const LOCK_FILE = 'service.lock';
+const CACHE_FOLDER = 'cache';
 
 /**
  * Makes the folder for us alone, or takes one that is there if nobody else could put anything into
@@ -20,15 +21,28 @@ export async function makeOwnFolder(path: string): Promise<void> {
     await chmod(path, PRIVATE_FOLDER_MODE);
   }
   const real = await realpath(path);
-  const reason = distrust(await stat(real));
+  const facts = await stat(real);
+  const reason = distrust(facts);
   if (reason !== undefined) {
     throw shared(real, reason);
+  }
+  if (facts.uid === ownUserId() && (await isOfTheService(real))) {
+    await chmod(real, PRIVATE_FOLDER_MODE);
   }
   for (let folder = dirname(real); folder !== dirname(folder); folder = dirname(folder)) {
     if (await isOpenToAll(folder)) {
       throw shared(folder, 'lets every user move what is in it');
     }
   }
+}
+
+/**
+ * Whether the folder holds nothing but what Hyperkeep puts there, so that others lose nothing when
+ * they may not look into it any more. What starts the command line may have made it for its cache.
+ */
+async function isOfTheService(path: string): Promise<boolean> {
+  const names = await readdir(path);
+  return names.includes(LOCK_FILE) || names.every((name) => name === CACHE_FOLDER);
 }
 
 function shared(path: string, reason: string): Fault {

@@ -61,6 +61,8 @@ describe('readConfig', () => {
     const extra = [
       'HYPERKEEP_URL',
       'HYPERKEEP_TOKEN_FILE',
+      'HYPERKEEP_VAULT',
+      'HYPERKEEP_ENDPOINT',
       'HYPERKEEP_PASSPHRASE',
       'HYPERKEEP_PASSPHRASE_FILE',
       'HYPERKEEP_RETENTION_PASSPHRASE',

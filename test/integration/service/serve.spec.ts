@@ -4,6 +4,7 @@ import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import { makeOwnFolder } from '../../../src/platform/home-folder.ts';
 import { ServiceClient } from '../../../src/cli/service-client.ts';
 import { connectionInHome } from '../../../src/cli/service-connection.ts';
 import { readConfig } from '../../../src/platform/config/config.ts';
@@ -106,6 +107,19 @@ describe('serve', () => {
     await symlink('/tmp', join(home, 'api'));
 
     await expect(start().ended).rejects.toMatchObject({ code: 'service.home-shared' });
+  });
+
+  it('lets nobody look into a home that was made for its cache before', async () => {
+    const asked = join(home, 'asked-for');
+    const operators = join(home, 'operators');
+    for (const folder of [join(asked, 'cache'), join(operators, 'papers')]) {
+      await mkdir(folder, { recursive: true });
+    }
+
+    await makeOwnFolder(asked);
+    await makeOwnFolder(operators);
+
+    expect((await modes('asked-for', 'operators')).map((mode) => mode & 0o066)).toEqual([0, 0o044]);
   });
 
   it.each([
