@@ -26,12 +26,17 @@ interface Below {
  * somebody else on the same machine. `shared` is a folder like /tmp, `theirs` is his.
  */
 export class HomeLab implements AsyncDisposable {
-  private constructor(
-    readonly folder: string,
-    readonly port: number,
-    readonly stranger: Stranger,
-    private running: RealService,
-  ) {}
+  readonly folder: string;
+  readonly port: number;
+  readonly stranger: Stranger;
+  private running: RealService;
+
+  private constructor(folder: string, port: number, stranger: Stranger, running: RealService) {
+    this.folder = folder;
+    this.port = port;
+    this.stranger = stranger;
+    this.running = running;
+  }
 
   readonly home = (): string => join(this.folder, 'home');
   readonly shared = (): string => join(this.folder, 'shared');
