@@ -173,7 +173,18 @@ export const FILE_ATTACKS: readonly Attack[] = [
     name: 'reads what root restored into a folder of all',
     try: async (lab) => {
       const to = join(lab.shared(), 'restored');
-      await lab.must(['restore', 'latest', '--vm', 'web', '--to', to, '--no-add', '--wait']);
+      await lab.must([
+        'restore',
+        'latest',
+        '--vm',
+        'web',
+        '--to',
+        to,
+        '--as',
+        'other',
+        '--no-add',
+        '--wait',
+      ]);
       return onEach(lab, 'read', (await lab.below(to)).files);
     },
   },
@@ -206,7 +217,7 @@ async function planted(lab: HomeLab, how: 'symlink' | 'make'): Promise<string[]>
 }
 
 const restore = (to: string): string[] => [
-  ...['restore', 'latest', '--vm', 'web', '--to', to, '--no-add', '--wait'],
+  ...['restore', 'latest', '--vm', 'web', '--to', to, '--as', 'other', '--no-add', '--wait'],
 ];
 
 export async function makeVictim(lab: HomeLab): Promise<string> {
