@@ -2,7 +2,7 @@
 // Starts the command line of the built clone or package. Runs on Node 20 so far that it can say or
 // find what is missing, and goes on under Node 24.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import module from 'node:module';
 import { constants, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -43,6 +43,22 @@ function goOnWith(node) {
   });
 }
 
+/**
+ * Makes a folder and what is missing above it for ourselves alone, as the XDG base directory
+ * specification has it. One level at a time: Node's recursive mkdir never ends where none can be made.
+ */
+function makePrivate(folder) {
+  if (existsSync(folder)) {
+    return;
+  }
+  makePrivate(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch {
+    // Another process made it, or there is no cache then.
+  }
+}
+
 async function main() {
   if (!isNewEnough(process.versions.node)) {
     const node = join(root, 'node_modules', 'node', 'bin', 'node');
@@ -62,7 +78,9 @@ async function main() {
   }
   // Compiled code is kept between runs: a third less time to start. A folder that cannot be written is no error.
   const caches = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
-  module.enableCompileCache(join(caches, 'hyperkeep', 'code'));
+  const code = join(caches, 'hyperkeep', 'code');
+  makePrivate(code);
+  module.enableCompileCache(code);
   await import(cli);
 }
 

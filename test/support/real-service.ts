@@ -108,10 +108,6 @@ export class RealService {
     return this.child.exitCode;
   }
 
-  get pid(): number {
-    return this.child.pid ?? 0; // It has said where it listens.
-  }
-
   async gone(): Promise<void> {
     if (this.child.exitCode === null && this.child.signalCode === null) {
       await once(this.child, 'exit');
