@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 const MINIMUM = [24, 11];
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const cli = join(root, 'dist', 'cli.js');
+const MAPPED_BYTES_MIN = String(1024 * 1024);
 /** Exit code of `unsupported`, as docs/errors.md lists them. */
 const EXIT_UNSUPPORTED = 7;
 
@@ -41,6 +42,19 @@ function goOnWith(node) {
   child.on('exit', (code, signal) => {
     process.exitCode = code ?? 128 + constants.signals[signal];
   });
+}
+
+/**
+ * A service that has worked would keep some hundred MiB of room inside the heaps of glibc, which gives
+ * back their ends only. With this every buffer of a MiB and more is a mapping of its own. glibc reads it
+ * when a process starts, so the service starts once more in its own place: docs/decisions/0089.
+ */
+function startAgainAsService() {
+  const { env, execArgv, execPath, argv } = process;
+  if (argv[2] === 'serve' && env.MALLOC_MMAP_THRESHOLD_ === undefined) {
+    const given = { ...env, MALLOC_MMAP_THRESHOLD_: MAPPED_BYTES_MIN };
+    process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], given);
+  }
 }
 
 /**
@@ -76,6 +90,7 @@ async function main() {
     give(`not built yet. Run "npm ci && npm run build" in ${root}.`);
     return;
   }
+  startAgainAsService();
   // Compiled code is kept between runs: a third less time to start. A folder that cannot be written is no error.
   const caches = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
   const code = join(caches, 'hyperkeep', 'code');

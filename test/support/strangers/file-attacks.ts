@@ -226,7 +226,7 @@ export async function makeVictim(lab: HomeLab): Promise<string> {
   return victim;
 }
 
-export async function touched(victim: string): Promise<string[]> {
+async function touched(victim: string): Promise<string[]> {
   const content = await readFile(victim, 'utf8').catch(() => 'gone');
   const { uid, mode } = await lstat(victim).catch(() => ({ uid: -1, mode: 0 }));
   return when(
