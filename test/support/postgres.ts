@@ -29,8 +29,10 @@ export async function startTestServer(): Promise<RunningServer> {
       new AbortController().signal,
     );
     const { host, user, password, database } = postgres.connection;
-    // A host that is a folder does not fit in the first part of an address.
-    const socket = encodeURIComponent(host);
+    // A host that is a folder does not fit in the first part of an address. It is reached through a
+    // descriptor of this process; other processes of the tests reach it there as well.
+    const folder = host.replace('/proc/self/', `/proc/${String(process.pid)}/`);
+    const socket = encodeURIComponent(folder);
     return {
       url: `postgresql://${user}:${password}@localhost/${database}?host=${socket}`,
       [Symbol.asyncDispose]: async () => {

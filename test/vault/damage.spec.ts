@@ -104,7 +104,12 @@ describe('a damaged vault', () => {
   });
 
   it.each<[string, boolean, Damage, string]>([
-    ['the point is gone', false, remove, 'vault.point-not-found'],
+    [
+      'the point is gone, and its seal says that it was there',
+      false,
+      remove,
+      'vault.point-corrupt',
+    ],
     ['the point is flipped', false, flip(200), 'vault.point-corrupt'],
     ['the point is cut short', false, cut(30), 'vault.point-corrupt'],
     ['the seal is gone', true, remove, 'vault.point-not-found'],
