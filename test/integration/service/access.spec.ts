@@ -167,6 +167,7 @@ describe('the OpenAPI document', () => {
       '/api/v1/jobs/{job}/cancel',
       '/api/v1/jobs/{job}/events',
       '/api/v1/points',
+      '/api/v1/points/{point}',
       '/api/v1/restores',
       '/api/v1/service',
       '/api/v1/vaults',
