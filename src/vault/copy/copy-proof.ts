@@ -4,6 +4,7 @@ import { getOrDamage, isSame } from '../object-limit.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { Parallel } from '../parallel.ts';
 import { keysOf, vaultAt } from './copy-place.ts';
+import { notKept } from './object-sender.ts';
 import type { PackRoll } from './pack-roll.ts';
 
 const ASKED_AT_ONCE = 16;
@@ -105,12 +106,4 @@ export class CopyProof {
     }
     return true;
   }
-}
-
-function notKept(key: ObjectKey, { location }: ObjectStore): Fault {
-  return new Fault(
-    'store.hash-mismatch',
-    `${key} did not come back from ${location} as it was sent. Test that storage before it holds a copy.`,
-    { key },
-  );
 }

@@ -106,13 +106,18 @@ export class ObjectSender {
     const range = { offset: 0, length: data.length };
     const back = await this.#parts.target.getRange(key, range, signal);
     if (back?.objectSize !== data.length || Buffer.compare(back.data, data) !== 0) {
-      throw new Fault(
-        'store.hash-mismatch',
-        `${key} did not come back from ${this.#parts.target.location} as it was sent. Test that storage before it holds a copy.`,
-        { key },
-      );
+      throw notKept(key, this.#parts.target);
     }
   }
+}
+
+/** The target has not what it was sent. */
+export function notKept(key: ObjectKey, { location }: ObjectStore): Fault {
+  return new Fault(
+    'store.hash-mismatch',
+    `${key} did not come back from ${location} as it was sent. Test that storage before it holds a copy.`,
+    { key },
+  );
 }
 
 function damageOf(key: ObjectKey, data: Uint8Array): string | undefined {
