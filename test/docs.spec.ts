@@ -38,7 +38,7 @@ describe('docs/errors.md', () => {
   });
 
   it('is what `node test/support/errors-page.ts` writes', async () => {
-    expect(await text('docs/errors.md')).toBe(errorsPage());
+    expect(await text('docs/errors.md')).toBe(await errorsPage());
   });
 });
 

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { type MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { CorruptionLab } from './corruption-lab.ts';
+import { formatted } from './markdown.ts';
 import { changeObject, cut, flip, keysOf, remove, type Damage } from './vault-damage.ts';
 import { signal } from './vault-lab.ts';
 
@@ -87,25 +88,29 @@ export async function corruptionMatrix(): Promise<MatrixRow[]> {
 
 const HEAD = `# What damage does, what notices it, what mends it
 
-Written by \`node test/support/corruption-matrix.ts\`; \`test/vault/corruption.spec.ts\` compares. Each row is one object of a small
-vault with two points, damaged in one way; the columns are what the real code answered.
+Written by \`node test/support/corruption-matrix.ts\`; \`test/vault/corruption.spec.ts\` compares. Each row is one object of
+a small vault with two points, damaged in one way; the columns are what the real code answered.
 
-**Noticed by**: \`open\` the vault cannot be opened; \`list\` a point is missing from the list, or one that was given up is in it again; \`L0\` to \`L3\` the
-lowest level of \`rescue verify\` that finds it; \`crc scrub\` the scrub without a key; \`restore\` ends with a fault, never with
-a wrong byte; \`backup\` writers refuse to begin; \`log\` a warning or an error is logged. \`-\`: by nothing here.
+**Noticed by**: \`open\` the vault cannot be opened; \`list\` a point is missing from the list, or one that was given up is
+in it again; \`L0\` to \`L3\` the lowest level of \`rescue verify\` that finds it; \`crc scrub\` the scrub without a key;
+\`restore\` ends with a fault, never with a wrong byte; \`backup\` writers refuse to begin; \`log\` a warning or an error is
+logged. \`-\`: by nothing here.
 
-**Mended by**, the first that does: \`the vault itself\` (\`rescue repair\`), \`the next backup\` of the same content after a scrub, \`a copy\`
-(\`rescue repair --copy\`), or a copy \`when told to overwrite\`: objects that exist are not written to unless somebody
-says so (\`--overwrite\`; on a bucket with versions the old bytes stay). Where the store has versions and object lock, the first version of a key is
-another remedy for all of them. \`by hand\`: put the object back from the copy under its name.
+**Mended by**, the first that does: \`the vault itself\` (\`rescue repair\`), \`the next backup\` of the same content after a
+scrub, \`a copy\` (\`rescue repair --copy\`), or a copy \`when told to overwrite\`: objects that exist are not written to
+unless somebody says so (\`--overwrite\`; on a bucket with versions the old bytes stay). Where the store has versions and
+object lock, the first version of a key is another remedy for all of them. \`by hand\`: put the object back from the copy
+under its name.
 
-**Single bytes.** \`npm run soak -- corruption\` on 2026-11-22 (seed 20261122): one random byte of one object changed, 10,000 times, in a vault with two points of 2.5 MiB each and frames
-as long as they get (2 MiB); everything restored each time. No wrong byte: 6,261 times all came back whole, 3,739 times there was a fault. \`npm test\` does 300 on small frames.
+**Single bytes.** \`npm run soak -- corruption\` on 2026-11-22 (seed 20261122): one random byte of one object changed,
+10,000 times, in a vault with two points of 2.5 MiB each and frames as long as they get (2 MiB); everything restored
+each time. No wrong byte: 6,261 times all came back whole, 3,739 times there was a fault. \`npm test\` does 300 on small
+frames.
 
 `;
 
 /** docs/corruption.md for these rows. */
-export function corruptionPage(rows: readonly MatrixRow[]): string {
+export async function corruptionPage(rows: readonly MatrixRow[]): Promise<string> {
   const cells = rows.map(({ object, what, detectedBy, repairedBy }) => [
     object,
     what,
@@ -113,16 +118,12 @@ export function corruptionPage(rows: readonly MatrixRow[]): string {
     repairedBy,
   ]);
   const titles = ['object', 'what', 'noticed by', 'mended by'];
-  const widths = titles.map((title, column) =>
-    Math.max(title.length, ...cells.map((cell) => cell[column]?.length ?? 0)),
-  );
-  const line = (cell: readonly string[]): string =>
-    `| ${cell.map((text, column) => text.padEnd(widths[column] ?? 0)).join(' | ')} |`;
-  const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`;
-  return `${HEAD}${[line(titles), rule, ...cells.map(line)].join('\n')}\n`;
+  const rule = titles.map(() => '---');
+  const lines = [titles, rule, ...cells].map((cell) => `| ${cell.join(' | ')} |`);
+  return await formatted(`${HEAD}${lines.join('\n')}\n`);
 }
 
 if (import.meta.main) {
-  const page = corruptionPage(await corruptionMatrix());
+  const page = await corruptionPage(await corruptionMatrix());
   await writeFile(new URL('../../docs/corruption.md', import.meta.url), page);
 }

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { FAULT_ADVICE } from '../../src/cli/fault-advice.ts';
 import { EXIT_CODES, FAULTS, type FaultCode } from '../../src/kernel/fault.ts';
+import { formatted } from './markdown.ts';
 
 const HEAD = `# Errors
 
@@ -20,7 +21,7 @@ compares.
 `;
 
 /** docs/errors.md as the tables of codes and of advice say it. */
-export function errorsPage(): string {
+export async function errorsPage(): Promise<string> {
   const codes = (Object.keys(FAULTS) as FaultCode[]).sort();
   const sections = codes.map((code) => {
     const { kind, retry } = FAULTS[code];
@@ -34,9 +35,9 @@ export function errorsPage(): string {
       `- **What to do:** ${advice?.next ?? ''}\n`,
     ].join('\n');
   });
-  return [HEAD, ...sections].join('\n');
+  return await formatted([HEAD, ...sections].join('\n'));
 }
 
 if (import.meta.main) {
-  await writeFile(new URL('../../docs/errors.md', import.meta.url), errorsPage());
+  await writeFile(new URL('../../docs/errors.md', import.meta.url), await errorsPage());
 }

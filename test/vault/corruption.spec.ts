@@ -8,7 +8,7 @@ describe('a vault with one damaged object', () => {
     const rows = await corruptionMatrix();
     const page = await readFile(new URL('../../docs/corruption.md', import.meta.url), 'utf8');
 
-    expect(corruptionPage(rows)).toBe(page);
+    expect(await corruptionPage(rows)).toBe(page);
     // What nobody refers to can go unnoticed; nothing that is there and damaged can.
     const unnoticed = rows.filter(({ detectedBy }) => detectedBy.length === 0);
     expect(unnoticed.every(({ what }) => what === 'remove')).toBe(true);
