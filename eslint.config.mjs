@@ -3,6 +3,7 @@ import eslint from '@eslint/js';
 import prettier from 'eslint-config-prettier';
 import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
+import { commentWidth } from './scripts/lint/comment-width.mjs';
 
 const SYNTAX = [
   { selector: 'TSEnumDeclaration', message: 'Use a union of string literals.' },
@@ -30,7 +31,10 @@ export default defineConfig(
       },
     },
     linterOptions: { reportUnusedDisableDirectives: 'error' },
+    plugins: { hyperkeep: { rules: { 'comment-width': commentWidth } } },
     rules: {
+      // Prettier wraps code, not comments.
+      'hyperkeep/comment-width': ['error', 100],
       // Shape: a function fits a screen, a file fits a mind.
       complexity: ['error', 12],
       'max-depth': ['error', 3],

@@ -13,7 +13,9 @@ function word(value: number): string {
   return WORDS[value % WORDS.length] ?? '';
 }
 
-/** One row: words from a small vocabulary and numbers that nobody can guess. Compresses about 3:1. */
+/**
+ * One row: words from a small vocabulary and numbers that nobody can guess. Compresses about 3:1.
+ */
 function row(random: Uint8Array, at: number, id: number): string {
   const view = Buffer.from(random.buffer, random.byteOffset + at, ROW_RANDOM_BYTES);
   const stamp = 1_700_000_000 + (view.readUInt32LE(0) % 10_000_000);

@@ -1,7 +1,10 @@
 // One operation on a vault in a process of its own, so that what it costs can be measured:
-//   create VAULT | back-up VAULT IMAGE VM | restore VAULT VM FILE | increment VAULT IMAGE VM OFFSETS LENGTH
+//   create VAULT
+//   back-up VAULT IMAGE VM
+//   restore VAULT VM FILE
+//   increment VAULT IMAGE VM OFFSETS LENGTH
 // or, as the service does it, any number of them in one process that has the vault open:
-//   serve VAULT    one command a line on standard input, without VAULT, and what it cost on standard output
+//   serve VAULT    one command a line on standard input, without VAULT; costs on standard output
 import { createHash } from 'node:crypto';
 import { enableCompileCache } from 'node:module';
 import { createInterface } from 'node:readline';

@@ -1,4 +1,5 @@
-// What the compression level that follows the store is worth: a full backup over links of given rates.
+// What the compression level that follows the store is worth: a full backup over links of given
+// rates.
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compiledRun } from './compiled-run.ts';

@@ -1,4 +1,7 @@
-/** How fast a disk is read through qemu-nbd: `node bench/nbd.ts [MiB]`. Files lie in the folder for temporary files. */
+/**
+ * How fast a disk is read through qemu-nbd: `node bench/nbd.ts [MiB]`. Files lie in the folder for
+ * temporary files.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -45,9 +45,10 @@ function goOnWith(node) {
 }
 
 /**
- * A service that has worked would keep some hundred MiB of room inside the heaps of glibc, which gives
- * back their ends only. With this every buffer of a MiB and more is a mapping of its own. glibc reads it
- * when a process starts, so the service starts once more in its own place: docs/decisions/0089.
+ * A service that has worked would keep some hundred MiB of room inside the heaps of glibc, which
+ * gives back their ends only. With this every buffer of a MiB and more is a mapping of its own.
+ * glibc reads it when a process starts, so the service starts once more in its own place:
+ * docs/decisions/0089.
  */
 function startAgainAsService() {
   const { env, execArgv, execPath, argv } = process;
@@ -59,7 +60,8 @@ function startAgainAsService() {
 
 /**
  * Makes a folder and what is missing above it for ourselves alone, as the XDG base directory
- * specification has it. One level at a time: Node's recursive mkdir never ends where none can be made.
+ * specification has it. One level at a time: Node's recursive mkdir never ends where none can be
+ * made.
  */
 function makePrivate(folder) {
   if (existsSync(folder)) {
@@ -91,7 +93,8 @@ async function main() {
     return;
   }
   startAgainAsService();
-  // Compiled code is kept between runs: a third less time to start. A folder that cannot be written is no error.
+  // Compiled code is kept between runs: a third less time to start. A folder that cannot be written
+  // is no error.
   const caches = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
   const code = join(caches, 'hyperkeep', 'code');
   makePrivate(code);

@@ -1,7 +1,8 @@
 // npm run demo [-- --keep] [-- --s3]
 //
-// The main job on a real machine: a VM is backed up while it writes, damaged, lost together with the
-// service's database, and an earlier moment of it is brought back from the vault alone and proven.
+// The main job on a real machine: a VM is backed up while it writes, damaged, lost together with
+// the service's database, and an earlier moment of it is brought back from the vault alone and
+// proven.
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

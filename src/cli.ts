@@ -20,7 +20,10 @@ import {
 /** 128 + SIGTERM, as shells report it. */
 const EXIT_TERMINATED = 143;
 
-/** Supervisors kill after 90 s or 10 s; what is not in order by then is put in order by the next start. */
+/**
+ * Supervisors kill after 90 s or 10 s; what is not in order by then is put in order by the next
+ * start.
+ */
 const STOP_MS_MAX = 9000;
 
 function readVersion(): string {

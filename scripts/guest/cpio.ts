@@ -13,7 +13,8 @@ function align(length: number): Buffer {
 
 /**
  * An archive in the "newc" format that the Linux kernel unpacks as initramfs. The same entries give
- * the same bytes: all times and owners are 0. (Documentation/driver-api/early-userspace/buffer-format.rst)
+ * the same bytes: all times and owners are 0.
+ * (Documentation/driver-api/early-userspace/buffer-format.rst)
  */
 export function cpioArchive(entries: readonly CpioEntry[]): Buffer {
   const pieces: Buffer[] = [];

@@ -22,7 +22,10 @@ async function apt(program: string, parameters: readonly string[], cwd = '/'): P
   return result.text;
 }
 
-/** Options that give apt package lists of our own, for people who may not update those of the system. */
+/**
+ * Options that give apt package lists of our own, for people who may not update those of the
+ * system.
+ */
 async function privateLists(): Promise<string[]> {
   const home = cacheFolder('apt');
   for (const folder of ['state/lists/partial', 'cache/archives/partial']) {

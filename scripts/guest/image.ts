@@ -1,5 +1,6 @@
 // The test guest: a small real Linux (Debian's kernel, busybox, qemu-guest-agent) that boots in
-// seconds without KVM. Built without root, loop devices or mounts; cached by the hash of its inputs.
+// seconds without KVM. Built without root, loop devices or mounts; cached by the hash of its
+// inputs.
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import {
@@ -30,7 +31,9 @@ export interface TestGuest {
   /** qcow2, 512 MiB virtual; boots with kernelPath, initrdPath and commandLine. */
   readonly systemImagePath: string;
   readonly systemSizeBytes: number;
-  /** Append ` hk.writer=PAUSE_MS` to start the writer at boot, ` hk.check=on` to check its journal. */
+  /**
+   * Append ` hk.writer=PAUSE_MS` to start the writer at boot, ` hk.check=on` to check its journal.
+   */
   readonly commandLine: string;
   /** False when the cache had it. */
   readonly wasBuilt: boolean;

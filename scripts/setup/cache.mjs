@@ -1,10 +1,13 @@
-// The one folder outside the clone that set-up writes to. Everything in it can be deleted at any time.
+// The one folder outside the clone that set-up writes to. Everything in it can be deleted at any
+// time.
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** `${XDG_CACHE_HOME:-~/.cache}/hyperkeep`, created; inside the clone when there is no home folder. */
+/**
+ * `${XDG_CACHE_HOME:-~/.cache}/hyperkeep`, created; inside the clone when there is no home folder.
+ */
 export function cacheFolder(...names) {
   const base = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
   const wanted = join(base, 'hyperkeep', ...names);

@@ -11,7 +11,10 @@ import { cacheFolder, withLock } from './cache.mjs';
 import { findProgram } from './debian.mjs';
 import { EXIT_NEEDS_PERSON, SetupError, mustRun, seconds } from './run.mjs';
 
-/** The last version with security fixes (tag RELEASE.2025-10-15T17-29-55Z and later), as the Go proxy names it. */
+/**
+ * The last version with security fixes (tag RELEASE.2025-10-15T17-29-55Z and later), as the Go
+ * proxy names it.
+ */
 const MODULE = 'github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c';
 
 /** Go installed from its own archive is often not on PATH. */
@@ -22,7 +25,8 @@ const HEALTH_POLLS_MAX = 1200;
 const PORTS_TRIED_MAX = 5;
 
 /**
- * Path of a MinIO server program: on PATH, from the cache, or built now with Go (some minutes, once).
+ * Path of a MinIO server program: on PATH, from the cache, or built now with Go (some minutes,
+ * once).
  *
  * @returns {Promise<string>}
  */
@@ -71,8 +75,8 @@ async function freePort() {
 /**
  * Starts a MinIO of its own: a free loopback port, random credentials.
  *
- * @param {{ dataFolder?: string, credentials?: { accessKeyId: string, secretAccessKey: string } }} [options]
- *   dataFolder: default a temporary one that `stop` removes
+ * @param {{ dataFolder?: string, credentials?: { accessKeyId: string, secretAccessKey: string } }}
+ *   [options] `dataFolder`: default a temporary one that `stop` removes
  */
 export async function startMinio(options = {}) {
   const program = await ensureMinio();
@@ -98,7 +102,10 @@ export async function startMinio(options = {}) {
   }
 }
 
-/** One attempt. Without `endpoint` it failed: somebody else was faster to take the port, most likely. */
+/**
+ * One attempt. Without `endpoint` it failed: somebody else was faster to take the port, most
+ * likely.
+ */
 async function launch(program, { temporary, dataFolder, credentials }) {
   const port = await freePort();
   const endpoint = `http://127.0.0.1:${port}`;

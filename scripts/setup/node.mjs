@@ -67,7 +67,9 @@ async function fetchNode(home) {
   console.log(`Node ${VERSION} ready (${seconds(started)})`);
 }
 
-/** Path of a Node that is new enough: the running one, the clone's, the cache's, or a fetched one. */
+/**
+ * Path of a Node that is new enough: the running one, the clone's, the cache's, or a fetched one.
+ */
 export async function findNode(root) {
   if (isNewEnough(process.version)) {
     return process.execPath;

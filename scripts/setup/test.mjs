@@ -68,7 +68,9 @@ async function runPart(root, part, reportFile) {
   return { passed: report.numPassedTests, failed: report.numFailedTests, problem };
 }
 
-/** One PostgreSQL for the whole run, unless there is one: suites make databases of their own in it. */
+/**
+ * One PostgreSQL for the whole run, unless there is one: suites make databases of their own in it.
+ */
 async function startDatabase() {
   if (process.env.DATABASE_URL) {
     return undefined;

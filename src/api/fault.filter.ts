@@ -21,7 +21,10 @@ const RETRY_AFTER_S = 5;
 const STATUS_NOT_FOUND = 404;
 const STATUS_TOO_LARGE = 413;
 
-/** Turns whatever a request ended with into a problem document. The only place that maps faults to HTTP. */
+/**
+ * Turns whatever a request ended with into a problem document. The only place that maps faults to
+ * HTTP.
+ */
 @Catch()
 export class FaultFilter implements ExceptionFilter {
   constructor(private readonly log: Log) {}
@@ -29,7 +32,8 @@ export class FaultFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const response = host.switchToHttp().getResponse<Response>();
     if (response.headersSent || response.destroyed) {
-      // The client is gone, or has begun to read a stream that now ends: there is no answer to give.
+      // The client is gone, or has begun to read a stream that now ends: there is no answer to
+      // give.
       response.end();
       return;
     }

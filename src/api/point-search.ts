@@ -32,8 +32,8 @@ export class PointSearch {
   ) {}
 
   /**
-   * The point with this id or whose id begins so, or the newest of a VM. A point that the catalog does not know is looked
-   * for in the vaults, because somebody else may have made it.
+   * The point with this id or whose id begins so, or the newest of a VM. A point that the catalog
+   * does not know is looked for in the vaults, because somebody else may have made it.
    * @throws Fault `point.unknown`, `vm.ambiguous`
    */
   async find(asked: Asked, signal: AbortSignal): Promise<FoundPoint> {

@@ -49,7 +49,9 @@ export class UpkeepController {
     return this.start('usage', vault, body);
   }
 
-  /** Gives back the space of points that were given up; with `dryRun` only says what that would be. */
+  /**
+   * Gives back the space of points that were given up; with `dryRun` only says what that would be.
+   */
   @Post('prune')
   @HttpCode(202)
   @ApiAcceptedResponse({ standardSchema: Job })

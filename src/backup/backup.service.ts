@@ -205,7 +205,8 @@ export class BackupService {
     try {
       await this.collaborators.points.put(vaultId, point);
     } catch (error) {
-      // The point is sealed; the catalog is a copy that the next look at the vault brings up to date.
+      // The point is sealed; the catalog is a copy that the next look at the vault brings up to
+      // date.
       this.log.warn('catalog.point-not-written', { vaultId, pointId: point.id, error });
     }
   }

@@ -52,8 +52,8 @@ export function pointNotes(
 }
 
 /**
- * What it means that change tracking missed something: all points since the disk was last read whole
- * may lack changes.
+ * What it means that change tracking missed something: all points since the disk was last read
+ * whole may lack changes.
  * @param earlier points of the VM in this vault, oldest first
  */
 export function missedChangesNote(

@@ -3,7 +3,9 @@ import type { Extent } from '../disk/extent.ts';
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** The whole disk is checked once in so many days with backups. */
 const SLICES = 30;
-/** Of days without a backup at most so many are made up for: one backup must not read a whole disk. */
+/**
+ * Of days without a backup at most so many are made up for: one backup must not read a whole disk.
+ */
 const SLICES_AT_ONCE = 3;
 const ALIGNMENT_BYTES = 4 * 1024 * 1024;
 

@@ -8,7 +8,10 @@ import { PointProofRow } from './point-proof.row.ts';
 import { RecoveryPointRow } from './recovery-point.row.ts';
 import { VaultRow } from './vault.row.ts';
 
-/** How to reach PostgreSQL: an address, or the parts of one (a `host` that starts with `/` is a socket's folder). */
+/**
+ * How to reach PostgreSQL: an address, or the parts of one (a `host` that starts with `/` is a
+ * socket's folder).
+ */
 export type CatalogConnection =
   | { readonly url: string }
   | {

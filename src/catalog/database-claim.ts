@@ -10,7 +10,10 @@ import { databaseFault, type DatabasePlace } from './database-fault.ts';
 const CLAIM_LOCK = '7524157559220888946';
 const CONNECT_TIMEOUT_MS = 10_000;
 const QUERY_TIMEOUT_MS = 15_000;
-/** PostgreSQL notices within milliseconds that a process has died; one that stops in order takes seconds. */
+/**
+ * PostgreSQL notices within milliseconds that a process has died; one that stops in order takes
+ * seconds.
+ */
 const OTHERS_PATIENCE_MS = 3000;
 const OTHERS_POLL_MS = 200;
 const FIRST_DELAY_MS = 100;
@@ -34,9 +37,9 @@ export interface ClaimOptions {
 }
 
 /**
- * This service's right to the database: a session of its own holds an advisory lock, which PostgreSQL
- * gives back when the process dies in whatever way. Waits for a database that is away, without a
- * limit, and makes the claim anew when the database has been away meanwhile.
+ * This service's right to the database: a session of its own holds an advisory lock, which
+ * PostgreSQL gives back when the process dies in whatever way. Waits for a database that is away,
+ * without a limit, and makes the claim anew when the database has been away meanwhile.
  */
 export class DatabaseClaim implements AsyncDisposable {
   readonly place: DatabasePlace;

@@ -77,7 +77,10 @@ export class JobRows {
     });
   }
 
-  /** Marks every unfinished job; for the start of the service, when none can be running. Returns their ids. */
+  /**
+   * Marks every unfinished job; for the start of the service, when none can be running. Returns
+   * their ids.
+   */
   async endUnfinished(state: string, fault: unknown, finishedAtMs: number): Promise<string[]> {
     const rows = this.source.getRepository(JobRow);
     const found = await rows.find({ select: { id: true }, where: { state: In(UNFINISHED) } });

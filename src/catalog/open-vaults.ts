@@ -4,7 +4,10 @@ import type { Log } from '../kernel/log.ts';
 import type { Vault } from '../vault/vault.ts';
 import { closeAll, type OpenVault } from './stored-vaults.ts';
 
-/** A vault that several use at once. It stays open until all have disposed of it, and a while longer. */
+/**
+ * A vault that several use at once. It stays open until all have disposed of it, and a while
+ * longer.
+ */
 export interface HeldVault extends Disposable {
   readonly vault: Vault;
 }

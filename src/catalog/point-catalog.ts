@@ -45,7 +45,10 @@ export interface PointLeftOut {
 
 /** Rows per INSERT; PostgreSQL takes at most 65,535 parameters. */
 const BATCH_ROWS = 1000;
-/** Columns that are renewed when the row is there: what the point says, and what the vault says of it. */
+/**
+ * Columns that are renewed when the row is there: what the point says, and what the vault says of
+ * it.
+ */
 const OF_POINT = ['vm_id', 'vm_name', 'taken_at_ms', 'point', 'changed'];
 const RENEWED = [...OF_POINT, 'holds'];
 
@@ -53,7 +56,10 @@ const RENEWED = [...OF_POINT, 'holds'];
 export class PointCatalog {
   constructor(private readonly source: DataSource) {}
 
-  /** Adds a point, or renews what is known of it; what holds it stays as it is. Nothing of a vault that was forgotten. */
+  /**
+   * Adds a point, or renews what is known of it; what holds it stays as it is. Nothing of a vault
+   * that was forgotten.
+   */
   async put(vaultId: string, point: CataloguedPoint): Promise<void> {
     await this.source.transaction(async (transaction) => {
       if ((await lockVault(transaction, vaultId)) !== undefined) {
@@ -69,9 +75,9 @@ export class PointCatalog {
   }
 
   /**
-   * Makes the catalog's points of a vault exactly those of a listing, but for what was written since the
-   * listing began; or leaves it as it is when a later listing was written already. Two at once wait for
-   * each other. A point that the database does not take is left out.
+   * Makes the catalog's points of a vault exactly those of a listing, but for what was written
+   * since the listing began; or leaves it as it is when a later listing was written already. Two at
+   * once wait for each other. A point that the database does not take is left out.
    * @returns those that were left out
    */
   async replace(vaultId: string, listed: ListedVault): Promise<PointLeftOut[]> {
@@ -93,7 +99,10 @@ export class PointCatalog {
     });
   }
 
-  /** Everything that is known of the vault's points goes, also when they were proven: another place may be registered. */
+  /**
+   * Everything that is known of the vault's points goes, also when they were proven: another place
+   * may be registered.
+   */
   async forget(vaultId: string): Promise<void> {
     await this.source.transaction(async (transaction) => {
       await transaction.getRepository(RecoveryPointRow).delete({ vaultId });
@@ -201,7 +210,9 @@ async function writeEach(
   return left;
 }
 
-/** @returns why the rows are not text that the database can keep; undefined when they were written */
+/**
+ * @returns why the rows are not text that the database can keep; undefined when they were written
+ */
 async function refusal(
   transaction: EntityManager,
   rows: readonly RecoveryPointRow[],

@@ -27,7 +27,10 @@ export class RecoveryPointRow {
   @Column('jsonb', { transformer: storableColumn })
   point!: CataloguedPoint;
 
-  /** When the row was written, counted over all points: what a listing that began before cannot know. */
+  /**
+   * When the row was written, counted over all points: what a listing that began before cannot
+   * know.
+   */
   @Column('bigint', { transformer: bigintColumn })
   changed!: number;
 

@@ -45,7 +45,9 @@ export interface CreatedVault {
   readonly capabilities?: Capabilities;
 }
 
-/** A vault that nobody has used for so long is closed: opening one of 10 TiB anew takes 2 to 3 s. */
+/**
+ * A vault that nobody has used for so long is closed: opening one of 10 TiB anew takes 2 to 3 s.
+ */
 const UNUSED_MS = 600_000;
 
 /** Opens the registered vaults, keeps their keys on this host and their points in the catalog. */
@@ -144,7 +146,9 @@ export class RegisteredVaults {
     return only;
   }
 
-  /** The vault itself, kept open for the next one who asks. Whoever asked disposes of what he holds. */
+  /**
+   * The vault itself, kept open for the next one who asks. Whoever asked disposes of what he holds.
+   */
   async open(vaultId: string, signal: AbortSignal): Promise<HeldVault> {
     using held = new DisposableStack();
     held.use(this.environment.memory.enter());
@@ -202,13 +206,15 @@ export class RegisteredVaults {
 
   /**
    * Makes the catalog show exactly the points that the vault has now.
-   * @throws Fault `vault.list-incomplete` if the vault lists fewer than it has: the catalog stays as it is
+   * @throws Fault `vault.list-incomplete` if the vault lists fewer than it has: the catalog stays
+   * as it is
    */
   async sync(vaultId: string, signal: AbortSignal): Promise<void> {
     using held = await this.open(vaultId, signal);
     const { vault } = held;
     const listing = await this.points.beginListing();
-    // Before the vault is asked: what is in here then was sealed, and a list that begins now has to show it.
+    // Before the vault is asked: what is in here then was sealed, and a list that begins now has to
+    // show it.
     const known = (await this.points.list({ vaultId })).map(({ point }) => point);
     const points = await vault.points(signal);
     const { base, log, points: inVault } = vault.inside;

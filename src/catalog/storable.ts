@@ -1,6 +1,7 @@
 /**
- * `value` as PostgreSQL can keep it: in every text, NUL and halves of surrogate pairs, which neither
- * `text` nor `jsonb` take, become U+FFFD. Texts of guests, programs and vaults end up in rows.
+ * `value` as PostgreSQL can keep it: in every text, NUL and halves of surrogate pairs, which
+ * neither `text` nor `jsonb` take, become U+FFFD. Texts of guests, programs and vaults end up in
+ * rows.
  *
  * @param value what `JSON.stringify` can write
  */

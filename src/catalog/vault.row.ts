@@ -28,7 +28,10 @@ export class VaultRow {
   @Column('bigint', { name: 'created_at_ms', transformer: bigintColumn })
   createdAtMs!: number;
 
-  /** When the listing began that the points of the vault were last made to agree with, counted as their changes are. */
+  /**
+   * When the listing began that the points of the vault were last made to agree with, counted as
+   * their changes are.
+   */
   @Column('bigint', { transformer: bigintColumn })
   listed!: number;
 

@@ -54,8 +54,8 @@ export function choosePoint<Point extends Choosable>(
 }
 
 /**
- * Takes out of what was asked the points that were given up before: whoever repeats a command that was stopped half way
- * types the same ids.
+ * Takes out of what was asked the points that were given up before: whoever repeats a command that
+ * was stopped half way types the same ids.
  */
 export function withoutGivenUp(
   asked: readonly string[],

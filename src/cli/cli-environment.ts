@@ -12,7 +12,9 @@ export interface ServiceSettings {
   readonly remote?: { readonly url: string; readonly token: string };
 }
 
-/** Everything a command needs from the outside: bound to the process in cli.ts, to buffers in tests. */
+/**
+ * Everything a command needs from the outside: bound to the process in cli.ts, to buffers in tests.
+ */
 export interface CliEnvironment {
   readonly terminal: Terminal;
   readonly clock: Clock;
@@ -26,7 +28,10 @@ export interface CliEnvironment {
   readonly timeZone?: string;
   /** Read when needed only: a wrong setting of the service must not stop a rescue. */
   readSettings(): ServiceSettings;
-  /** HYPERKEEP_PASSPHRASE or the content of HYPERKEEP_PASSPHRASE_FILE; or another one of these settings. */
+  /**
+   * HYPERKEEP_PASSPHRASE or the content of HYPERKEEP_PASSPHRASE_FILE; or another one of these
+   * settings.
+   */
   readPassphrase(which?: PassphraseName): Promise<string | undefined>;
   /** Runs the service until `signal` fires. */
   serve(signal: AbortSignal): Promise<void>;

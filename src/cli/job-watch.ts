@@ -12,7 +12,8 @@ const ATTEMPTS_MAX = 60;
 const ATTEMPT_PAUSE_MS = 250;
 
 /**
- * Follows a job to its end, showing its progress. Ctrl-C stops the watching, not the job, and says so.
+ * Follows a job to its end, showing its progress. Ctrl-C stops the watching, not the job, and says
+ * so.
  *
  * @throws the job's fault when it did not succeed
  */

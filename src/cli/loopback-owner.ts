@@ -11,8 +11,8 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
  * Requires that only we and root listen at a port of this host: any user can take a port that a
  * service has left, and would be told the token and passphrases.
  *
- * @throws Fault `request.denied` when somebody else listens there, `service.unreachable` when nobody
- *   does, `request.invalid` when the address is not of this host
+ * @throws Fault `request.denied` when somebody else listens there, `service.unreachable` when
+ *   nobody does, `request.invalid` when the address is not of this host
  */
 export async function requireOwnListener(url: URL, port: number): Promise<void> {
   if (!LOOPBACK.test(url.hostname)) {

@@ -8,7 +8,9 @@ export interface Outcome {
   readonly text: string;
 }
 
-/** Some of several things that were asked for failed: one report for all, and what became of each. */
+/**
+ * Some of several things that were asked for failed: one report for all, and what became of each.
+ */
 export class FailedInPart extends Error {
   override readonly name = 'FailedInPart';
   readonly report: FaultReport;

@@ -70,7 +70,8 @@ export async function newPassphrase(
 }
 
 /**
- * The passphrase of a separate retention key: from the settings, or asked for. Undefined if there is nobody to ask.
+ * The passphrase of a separate retention key: from the settings, or asked for. Undefined if there
+ * is nobody to ask.
  */
 export async function retentionPassphrase(
   environment: CliEnvironment,

@@ -5,7 +5,10 @@ const MINUTE_S = 60;
 const HOUR_S = 60 * MINUTE_S;
 const DAY_S = 24 * HOUR_S;
 
-/** A length of time for people, in its two largest units: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`. */
+/**
+ * A length of time for people, in its two largest units: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10
+ * min`.
+ */
 export function formatDuration(durationMs: number): string {
   const exactSeconds = durationMs / SECOND_MS;
   if (exactSeconds < 9.95) {

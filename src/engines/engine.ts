@@ -42,13 +42,19 @@ export interface VmSummary {
   readonly status: VmStatus;
   /** Undefined when it cannot be read; the name is the id then. */
   readonly definition?: VmDefinition;
-  /** What an operator should know: `host disk full`, `disk was changed outside`. Empty when all is well. */
+  /**
+   * What an operator should know: `host disk full`, `disk was changed outside`. Empty when all is
+   * well.
+   */
   readonly warnings: readonly string[];
   /** Of a VM that is off; empty when the image of each disk is the whole disk. */
   readonly unmerged: readonly UnmergedDisk[];
 }
 
-/** How trustworthy the instant is: file systems flushed and frozen, like a power cut, or powered off. */
+/**
+ * How trustworthy the instant is: file systems flushed and frozen, like a power cut, or powered
+ * off.
+ */
 export type Consistency = 'filesystem' | 'crash' | 'powered-off';
 
 /** One disk at the instant of a freeze. Valid until the frozen VM is disposed of. */
@@ -75,7 +81,10 @@ export interface FrozenVm extends AsyncDisposable {
   /** How long the snapshot transaction over all disks took; 0 for a powered-off VM. */
   readonly transactionMs: number;
   readonly definition: VmDefinition;
-  /** The firmware's variable store at the instant, one complete image (qcow2 from QEMU), if it has one. */
+  /**
+   * The firmware's variable store at the instant, one complete image (qcow2 from QEMU), if it has
+   * one.
+   */
   readonly nvram?: Uint8Array;
   readonly disks: readonly FrozenDisk[];
   /** Things that went on but that the operator should know. */
@@ -85,7 +94,10 @@ export interface FrozenVm extends AsyncDisposable {
    * @throws Fault `engine.image-changed` when somebody wrote an image since the freeze
    */
   assertUnchanged(signal: AbortSignal): Promise<void>;
-  /** Releases the frozen layers so that they can be merged away. The point must be sealed or given up. */
+  /**
+   * Releases the frozen layers so that they can be merged away. The point must be sealed or given
+   * up.
+   */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -127,7 +139,9 @@ export interface Claim extends AsyncDisposable {
 export interface FreezeOptions {
   /** The job for which the VM is frozen. */
   readonly jobToken: string;
-  /** The attempt that this is part of. Without one the freeze claims the VM until it is disposed of. */
+  /**
+   * The attempt that this is part of. Without one the freeze claims the VM until it is disposed of.
+   */
   readonly claim?: Claim;
   /** Do not ask the guest agent to freeze file systems. Default false. */
   readonly crashConsistent?: boolean;
@@ -142,7 +156,8 @@ export interface FreezeOptions {
  * Our driver for one kind of hypervisor.
  *
  * An implementation promises, and test/contract/engine.contract.ts proves:
- * - a freeze shows all disks of the VM as they were at one instant, whatever the guest writes later;
+ * - a freeze shows all disks of the VM as they were at one instant, whatever the guest writes
+ *   later;
  * - changes are never lost: a freeze whose point is never sealed leaves them for the next
  *   `changedSince` of any older state;
  * - two freezes of one VM at once: the second is refused with `engine.vm-busy`;
@@ -159,7 +174,10 @@ export abstract class Engine {
   /** @throws Fault `engine.vm-not-found` */
   abstract get(vm: VmId, signal: AbortSignal): Promise<VmSummary>;
 
-  /** Takes a VM over: validates its images, mints tracking ids, writes its state file. Changes no disk. */
+  /**
+   * Takes a VM over: validates its images, mints tracking ids, writes its state file. Changes no
+   * disk.
+   */
   abstract add(definition: VmDefinition, signal: AbortSignal): Promise<VmSummary>;
 
   /**
@@ -191,16 +209,17 @@ export abstract class Engine {
   abstract freeze(vm: VmId, options: FreezeOptions, signal: AbortSignal): Promise<FrozenVm>;
 
   /**
-   * Begins a new line of history for a disk: what is known about its changes is not believed any more,
-   * and the next backup into every vault reads it whole. A disk that is gone is no error. Under the
-   * claim that uses a frozen state it is durable at once and takes effect when that state is given back.
+   * Begins a new line of history for a disk: what is known about its changes is not believed any
+   * more, and the next backup into every vault reads it whole. A disk that is gone is no error.
+   * Under the claim that uses a frozen state it is durable at once and takes effect when that state
+   * is given back.
    * @throws Fault `engine.vm-busy` while somebody else holds the VM
    */
   abstract distrust(vm: VmId, diskId: string, signal: AbortSignal, claim?: Claim): Promise<void>;
 
   /**
-   * Answers the question that `engine.base-replaced` asks, for all disks of the VM that have one. No
-   * content is changed, and overlays that are not wanted get another name; the next backup reads
+   * Answers the question that `engine.base-replaced` asks, for all disks of the VM that have one.
+   * No content is changed, and overlays that are not wanted get another name; the next backup reads
    * these disks whole. Nothing to decide is no error.
    * @throws Fault `engine.vm-busy` when the image is to be kept and the VM runs
    */
@@ -209,7 +228,10 @@ export abstract class Engine {
   /** After a start of the service: repairs whatever a crash left behind. Says what it did. */
   abstract reconcile(signal: AbortSignal): Promise<string[]>;
 
-  /** The service stops soon: from now on nothing is merged. What is cut off goes on at the next start. */
+  /**
+   * The service stops soon: from now on nothing is merged. What is cut off goes on at the next
+   * start.
+   */
   abstract giveUpMerges(): void;
 
   /** Stops watching. VMs go on running. */

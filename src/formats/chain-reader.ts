@@ -40,7 +40,9 @@ export class ChainReader extends DiskReader {
     return this.disk.extents(signal, within);
   }
 
-  /** What was written or zeroed in the last layer; what is missing is as the layers below have it. */
+  /**
+   * What was written or zeroed in the last layer; what is missing is as the layers below have it.
+   */
   layerExtents(signal: AbortSignal, within?: Extent): AsyncIterable<ContentExtent> {
     return this.disk.layerExtents(signal, within);
   }

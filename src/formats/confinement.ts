@@ -66,7 +66,10 @@ export function confineTool(
   };
 }
 
-/** A limit of ours that is lower already cannot be raised, not by every root either. proc(5): soft, then hard. */
+/**
+ * A limit of ours that is lower already cannot be raised, not by every root either. proc(5): soft,
+ * then hard.
+ */
 function atMost(wanted: number, limits: string, name: string): number {
   const line = limits.split('\n').find((one) => one.startsWith(name)) ?? '';
   const hard = Number(line.slice(name.length).trim().split(/\s+/)[1]);

@@ -2,7 +2,10 @@ import { Fault } from '../kernel/fault.ts';
 
 /** "QFI\xfb". Numbers and names follow docs/interop/qcow2.txt of QEMU. */
 export const QCOW2_MAGIC = 0x514649fb;
-/** As much of the start of a file as is read: the header and its extensions are in the first cluster. */
+/**
+ * As much of the start of a file as is read: the header and its extensions are in the first
+ * cluster.
+ */
 export const HEADER_BYTES_MAX = 64 * 1024;
 
 const V2_BYTES = 72;

@@ -45,7 +45,9 @@ async function sweep(parent: string): Promise<void> {
   }
 }
 
-/** Looks and removes through the descriptor: a folder that is exchanged meanwhile is not touched. */
+/**
+ * Looks and removes through the descriptor: a folder that is exchanged meanwhile is not touched.
+ */
 async function removeDead(path: string): Promise<void> {
   await using folder = await HeldFolder.open(path);
   const { uid, mode } = await folder.rights();

@@ -20,7 +20,10 @@ const CANCELLED: JobFault = {
   context: {},
 };
 
-/** What a thrown error makes of a job. An integrity fault is told even if the job was being cancelled. */
+/**
+ * What a thrown error makes of a job. An integrity fault is told even if the job was being
+ * cancelled.
+ */
 export function outcomeOf(
   error: unknown,
   stop: StopReason | undefined,

@@ -75,7 +75,10 @@ export interface JobRun {
   readonly report: ReportProgress;
 }
 
-/** Work that was done and found something wrong: the job fails with the fault and keeps what was found. */
+/**
+ * Work that was done and found something wrong: the job fails with the fault and keeps what was
+ * found.
+ */
 export class FailedWith extends Error {
   override readonly name = 'FailedWith';
   readonly fault: Fault;

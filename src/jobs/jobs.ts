@@ -35,8 +35,8 @@ const UUID_CHARACTERS = 36;
 
 /**
  * Runs operations inside this process, with a row for each. A row is written before the operation
- * starts, and a service that starts marks what an earlier one left unfinished, so every job that was
- * ever accepted ends in a state that says what happened.
+ * starts, and a service that starts marks what an earlier one left unfinished, so every job that
+ * was ever accepted ends in a state that says what happened.
  */
 export class Jobs {
   private readonly runners = new Map<JobKind, RunJob>();
@@ -177,7 +177,9 @@ export class Jobs {
     };
   }
 
-  /** Fires when all are told to stop because the service does: what they only wait for gives way. */
+  /**
+   * Fires when all are told to stop because the service does: what they only wait for gives way.
+   */
   get closing(): AbortSignal {
     return this.closingNow.signal;
   }

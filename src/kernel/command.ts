@@ -5,7 +5,10 @@ import { plainWords } from './plain-text.ts';
 import { systemFault } from './system-fault.ts';
 
 export interface CommandOptions {
-  /** Replaces the environment of the child. Default: PATH, HOME, LANG=C and TZ only, so secrets never leak. */
+  /**
+   * Replaces the environment of the child. Default: PATH, HOME, LANG=C and TZ only, so secrets
+   * never leak.
+   */
   readonly environment?: Readonly<Record<string, string>>;
   readonly workingFolder?: string;
   /** Runs the child as this user and group; root only. Supplementary groups are dropped. */
@@ -61,9 +64,8 @@ export async function requireStart(child: ChildProcess, file: string): Promise<v
  * Runs a program to its end and returns what it printed.
  *
  * @throws Fault `command.missing` when there is no such program, `command.failed` when it exits
- *   with a code that is not accepted or prints too much, `file.denied`, `host.limit-reached` when the
- *   system does not start it; AbortError when `signal` fires (the child
- *   is killed first).
+ *   with a code that is not accepted or prints too much, `file.denied`, `host.limit-reached` when
+ *   the system does not start it; AbortError when `signal` fires (the child is killed first).
  */
 export async function runCommand(
   file: string,

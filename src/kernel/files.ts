@@ -3,9 +3,9 @@ import * as files from 'node:fs/promises';
 import { systemFault } from './system-fault.ts';
 
 /*
- * The calls of `node:fs` that the product uses, under their names. What the system refuses is a `SystemFault` that
- * names the file, what is wrong and the next step; `systemCode` tells which error it was. Lint keeps the modules of
- * Node out of all other files.
+ * The calls of `node:fs` that the product uses, under their names. What the system refuses is a
+ * `SystemFault` that names the file, what is wrong and the next step; `systemCode` tells which
+ * error it was. Lint keeps the modules of Node out of all other files.
  */
 
 export { constants, type Dirent, type Stats } from 'node:fs';

@@ -4,9 +4,10 @@ import { systemCode } from './fault.ts';
 import { mkdir, mkdirSync, stat, statSync } from './files.ts';
 
 /*
- * The recursive mkdir of Node never ends where a folder exists in which nothing can be made (/proc):
- * there the system says ENOENT about the new name, and Node makes the folder above it, again and
- * again. Here each folder is tried once more after those above it are there, and that is all.
+ * The recursive mkdir of Node never ends where a folder exists in which nothing can be made
+ * (/proc): there the system says ENOENT about the new name, and Node makes the folder above it,
+ * again and again. Here each folder is tried once more after those above it are there, and that is
+ * all.
  */
 
 /**
@@ -48,7 +49,8 @@ async function makeOne(path: string): Promise<string | undefined> {
     await mkdir(path, { mode: PRIVATE_FOLDER_MODE });
     return path;
   } catch (error) {
-    // Whatever else may stand in the way of a folder that is there: a file system that is read only.
+    // Whatever else may stand in the way of a folder that is there: a file system that is read
+    // only.
     if (isWorthALook(error) && (await isFolder(path))) {
       return undefined;
     }

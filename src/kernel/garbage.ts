@@ -6,9 +6,10 @@ type Collect = (options: { type: 'minor' | 'major'; flavor?: 'last-resort' }) =>
 let collect: Collect | undefined;
 
 /**
- * Takes dead objects away now: `young` ones in 1 ms, or all of them in 3 ms and more. The engine counts small objects and
- * hardly what hangs on them: behind a buffer of 100 bytes there are megabytes that are needed no more.
- * With `room`, in 50 to 100 ms, the engine also gives the room back that it has no use for now: it keeps what it once needed.
+ * Takes dead objects away now: `young` ones in 1 ms, or all of them in 3 ms and more. The engine
+ * counts small objects and hardly what hangs on them: behind a buffer of 100 bytes there are
+ * megabytes that are needed no more. With `room`, in 50 to 100 ms, the engine also gives the room
+ * back that it has no use for now: it keeps what it once needed.
  */
 export function collectGarbage(which: 'young' | 'all' | 'room'): void {
   if (collect === undefined) {

@@ -8,8 +8,8 @@ const REST_MS = 5000;
 const GROWTH_BYTES_MIN = 8 * 1024 * 1024;
 
 /**
- * Gives back what the process needs only while it works. The engine looks at memory when it is asked for more, so a
- * process that has nothing to do would keep what its last work left behind.
+ * Gives back what the process needs only while it works. The engine looks at memory when it is
+ * asked for more, so a process that has nothing to do would keep what its last work left behind.
  */
 export class IdleMemory {
   readonly #log: Log;

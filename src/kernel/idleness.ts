@@ -1,4 +1,7 @@
-/** Counts who is busy, and says when nobody has been for a while: once, and again after more was done. */
+/**
+ * Counts who is busy, and says when nobody has been for a while: once, and again after more was
+ * done.
+ */
 export class Idleness {
   #afterMs: number;
   readonly #onIdle: () => void;
@@ -30,7 +33,9 @@ export class Idleness {
     };
   }
 
-  /** Something was done. It puts off nothing: what is done all the time does not keep anybody busy. */
+  /**
+   * Something was done. It puts off nothing: what is done all the time does not keep anybody busy.
+   */
   touch(): void {
     if (this.#busy === 0 && this.#timer === undefined) {
       this.#timer = setTimeout(() => {

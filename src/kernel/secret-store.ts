@@ -10,7 +10,8 @@ export abstract class SecretStore {
 
   /**
    * The secret, or `undefined` if there is none.
-   * @throws Fault `secret.exposed` when others could read it, `secret.unreadable` when it was changed
+   * @throws Fault `secret.exposed` when others could read it, `secret.unreadable` when it was
+   * changed
    */
   abstract get(name: string): Promise<Uint8Array | undefined>;
 

@@ -1,6 +1,9 @@
 const MARK = ' […]';
 
-/** A text that is too long, cut behind a whole character and marked so. `charactersMax` counts UTF-16 code units. */
+/**
+ * A text that is too long, cut behind a whole character and marked so. `charactersMax` counts
+ * UTF-16 code units.
+ */
 export function shortened(text: string, charactersMax: number): string {
   if (text.length <= charactersMax) {
     return text;

@@ -11,8 +11,8 @@ export function temporaryPlaces(): string[] {
 }
 
 /**
- * Makes a private folder for a short time, in the first place that takes one and where it stays ours: none of them is
- * needed.
+ * Makes a private folder for a short time, in the first place that takes one and where it stays
+ * ours: none of them is needed.
  *
  * @throws Fault what the first place said, if none takes it
  */

@@ -10,7 +10,9 @@ export interface Fill {
   returned?: (() => void) | undefined;
 }
 
-/** Code that reads a stream top-down: it yields what it waits for and goes on when that is there. */
+/**
+ * Code that reads a stream top-down: it yields what it waits for and goes on when that is there.
+ */
 export type ByteSteps<Result> = Generator<Fill, Result, undefined>;
 
 /** Waits for `length` bytes and returns them. The caller has checked that the length is sane. */

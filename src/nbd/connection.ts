@@ -222,7 +222,9 @@ export class NbdConnection {
     return this.lastCookie;
   }
 
-  /** Resolves when the system has taken all bytes, or the socket is closed and none will be taken. */
+  /**
+   * Resolves when the system has taken all bytes, or the socket is closed and none will be taken.
+   */
   private async send(cookie: number, request: NbdRequest): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<undefined>();
     const done = (): void => {

@@ -1,6 +1,6 @@
 /**
- * What a process that was asked to stop must have done. The timer holds nothing open: a process that
- * has nothing left to do ends before.
+ * What a process that was asked to stop must have done. The timer holds nothing open: a process
+ * that has nothing left to do ends before.
  */
 export class StopDeadline {
   private readonly lastActs: (() => void)[] = [];

@@ -11,7 +11,9 @@ import { PART_SUFFIX } from '../kernel/part-file.ts';
 const Note = z.strictObject({ files: z.array(z.string()) });
 const NOTE_SUFFIX = '.json';
 
-/** The files that restores of this service are writing: what a service that is killed leaves behind. */
+/**
+ * The files that restores of this service are writing: what a service that is killed leaves behind.
+ */
 export class RestoreJournal {
   constructor(private readonly folder: string) {}
 

@@ -35,8 +35,8 @@ export class VerifyService {
   ) {}
 
   /**
-   * Checks a point without writing it anywhere, as deep as asked. Damage is a fault beside the report; whether
-   * the point was found whole or damaged is kept in the catalog.
+   * Checks a point without writing it anywhere, as deep as asked. Damage is a fault beside the
+   * report; whether the point was found whole or damaged is kept in the catalog.
    */
   async verify(
     { vaultId, pointId, level, limits }: VerifyPoint,

@@ -35,8 +35,8 @@ export class PointRetention {
   }
 
   /**
-   * Gives points up, for ever; their space comes back with the next prune. If one is held, none is. What was given up
-   * before is left out: a request that nobody heard the end of may be repeated.
+   * Gives points up, for ever; their space comes back with the next prune. If one is held, none is.
+   * What was given up before is left out: a request that nobody heard the end of may be repeated.
    * @throws Fault `vault.point-held`, `vault.retention-key-missing`, `vault.point-not-found`
    */
   async retire(
@@ -123,7 +123,8 @@ export class PointRetention {
     try {
       await this.vaults.sync(vaultId, signal);
     } catch (error) {
-      // It is done in the vault; the catalog is a copy that the next look at the vault brings up to date.
+      // It is done in the vault; the catalog is a copy that the next look at the vault brings up to
+      // date.
       this.log.warn('catalog.not-synced', { vaultId, error });
     }
   }

@@ -101,8 +101,9 @@ function runs<Kind extends UpkeepKind>(
 }
 
 /**
- * Of the unfinished jobs with one key there is at most one. The vault itself takes any number of collections at once, here
- * and elsewhere; a second one of this service would only do the same work again.
+ * Of the unfinished jobs with one key there is at most one. The vault itself takes any number of
+ * collections at once, here and elsewhere; a second one of this service would only do the same work
+ * again.
  */
 export function upkeepKey(
   kind: UpkeepKind,

@@ -35,7 +35,9 @@ export interface CopyCollaborators {
 export class VaultCopies {
   constructor(private readonly collaborators: CopyCollaborators) {}
 
-  /** Sends what the copy lacks, or says what that would be. Stopped anywhere, the next one goes on. */
+  /**
+   * Sends what the copy lacks, or says what that would be. Stopped anywhere, the next one goes on.
+   */
   async copy(request: CopyRequest, running: Running): Promise<object> {
     const { vaults, stores, clock } = this.collaborators;
     const { to, dryRun, readBack, bytesPerSecond, prune } = request;
@@ -77,7 +79,10 @@ export class VaultCopies {
   }
 }
 
-/** Removes from the copy what the vault has removed, and nothing that a point of the copy needs. @returns how much */
+/**
+ * Removes from the copy what the vault has removed, and nothing that a point of the copy needs.
+ * @returns how much
+ */
 async function pruneCopy(
   { vault, store, cacheFolder }: VaultApart,
   { target, request }: { readonly target: ObjectStore; readonly request: CopyRequest },

@@ -41,8 +41,9 @@ export class VaultProof {
   constructor(private readonly collaborators: ProofCollaborators) {}
 
   /**
-   * Reads a share of the vault, longest unchecked first, and says of each point when it was last proven. Stopped, it
-   * keeps what it has proven. Damage fails the job, after all of the share was read.
+   * Reads a share of the vault, longest unchecked first, and says of each point when it was last
+   * proven. Stopped, it keeps what it has proven. Damage fails the job, after all of the share was
+   * read.
    */
   async scrub({ budget, depth, ...request }: ScrubRequest, running: Running): Promise<object> {
     return onVault(this.collaborators.vaults, request, running, async (opened) => {
@@ -55,7 +56,10 @@ export class VaultProof {
     });
   }
 
-  /** Mends what is damaged or missing, from the vault itself and from a copy; or says what it would do. */
+  /**
+   * Mends what is damaged or missing, from the vault itself and from a copy; or says what it would
+   * do.
+   */
   async repair(request: RepairRequest, running: Running): Promise<object> {
     const { dryRun, copy, overwrite } = request;
     const { vaults, stores } = this.collaborators;

@@ -39,10 +39,10 @@ export class VaultSpace {
   }
 
   /**
-   * Plans a collection, or carries one out. Collections may run anywhere else at the same time; one that is stopped is
-   * gone on with by the next.
-   * @throws Fault `vault.collect-unsure`, `vault.list-incomplete`, `vault.points-missing`, `vault.collect-unproven`:
-   *   then nothing was removed
+   * Plans a collection, or carries one out. Collections may run anywhere else at the same time; one
+   * that is stopped is gone on with by the next.
+   * @throws Fault `vault.collect-unsure`, `vault.list-incomplete`, `vault.points-missing`,
+   *   `vault.collect-unproven`: then nothing was removed
    */
   async prune(
     { dryRun, rules: asked, ...request }: PruneRequest,

@@ -23,7 +23,9 @@ export interface Alias {
   readonly count: number;
 }
 
-/** Body of an `alias/` object: docs/vault-format.md, section 5. @throws Fault `vault.limit-reached` */
+/**
+ * Body of an `alias/` object: docs/vault-format.md, section 5. @throws Fault `vault.limit-reached`
+ */
 export function encodeAliases(aliases: readonly Alias[]): Buffer {
   if (aliases.length > ALIASES_MAX) {
     throw new Fault('vault.limit-reached', `An object holds at most ${ALIASES_MAX} aliases.`);
@@ -149,8 +151,8 @@ export class Aliases {
   }
 
   /**
-   * Stores new aliases; their targets are in the vault already. Whoever calls this asks `gc/` afterwards:
-   * an alias to a condemned slot is worth nothing.
+   * Stores new aliases; their targets are in the vault already. Whoever calls this asks `gc/`
+   * afterwards: an alias to a condemned slot is worth nothing.
    * @returns the key of the object, of several the last
    */
   async write(aliases: readonly Alias[], signal: AbortSignal): Promise<ObjectKey> {

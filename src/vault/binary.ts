@@ -170,7 +170,10 @@ export function parseJson(text: Uint8Array): unknown {
   }
 }
 
-/** A word of 32 bits with its last byte first: this machine keeps them so, and bytes sort the other way. */
+/**
+ * A word of 32 bits with its last byte first: this machine keeps them so, and bytes sort the other
+ * way.
+ */
 export function byteSwapped(word: number): number {
   return ((word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24)) >>> 0;
 }

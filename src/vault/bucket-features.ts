@@ -1,6 +1,8 @@
 import type { ObjectKey, ObjectPart, ObjectRange } from './object-part.ts';
 
-/** `governance` yields to who has a special right, `compliance` to nobody until its time has come. */
+/**
+ * `governance` yields to who has a special right, `compliance` to nobody until its time has come.
+ */
 export type LockMode = 'governance' | 'compliance';
 
 export interface ObjectLock {
@@ -21,8 +23,9 @@ export interface ObjectVersion {
 }
 
 /**
- * What some buckets can beyond plain objects. The vault's protocol needs none of it; locks, restoring
- * from first versions and the test of what a store can do use it. Throws as ObjectStore does.
+ * What some buckets can beyond plain objects. The vault's protocol needs none of it; locks,
+ * restoring from first versions and the test of what a store can do use it. Throws as ObjectStore
+ * does.
  */
 export abstract class BucketFeatures {
   /** Every version, of each key the newest first, and every delete marker. */

@@ -30,7 +30,8 @@ export function cutFunction(key: Uint8Array, cutBits: number): CutFunction {
     const base = sector * SECTOR_WORDS + FIRST;
     let h = 0;
     for (let i = 0; i < SAMPLES; i++) {
-      // Both indexes are inside their arrays by construction; `| 0` keeps the arithmetic in 32 bits.
+      // Both indexes are inside their arrays by construction; `| 0` keeps the arithmetic in 32
+      // bits.
       h = Math.imul(h ^ (((words[base + i * STRIDE] ?? 0) + (keyWords[i] ?? 0)) | 0), 0x9e3779b1);
       h ^= h >>> 15;
     }
@@ -56,8 +57,9 @@ function isZeroSector(words: Uint32Array, sector: number): boolean {
 const TAIL_WORDS = 8;
 
 /**
- * True if a file seems to end in the sector: file systems fill the rest of its last sector with zeroes.
- * A chunk that ends with its file is found again wherever another file system puts that file.
+ * True if a file seems to end in the sector: file systems fill the rest of its last sector with
+ * zeroes. A chunk that ends with its file is found again wherever another file system puts that
+ * file.
  */
 function endsInZeroes(words: Uint32Array, sector: number): boolean {
   const end = (sector + 1) * SECTOR_WORDS;

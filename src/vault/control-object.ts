@@ -82,7 +82,8 @@ export function parsePreamble(object: Uint8Array): {
 
 /**
  * The body of a control object.
- * @throws Fault `vault.format-newer`, `vault.control-corrupt`, for the format object `vault.format-corrupt`
+ * @throws Fault `vault.format-newer`, `vault.control-corrupt`, for the format object
+ * `vault.format-corrupt`
  */
 export function decodeControl(
   keys: KeyTree,
@@ -101,7 +102,8 @@ export function decodeControl(
       const end = object.length - CONTROL_MAC_BYTES;
       const expected = mac(keys, kind, key, object.subarray(0, end));
       require(sameBytes(expected, object.subarray(end)), 'it is not what a key holder wrote');
-      // Preamble and MAC are the same in every version: a version that was flipped is damage, not news.
+      // Preamble and MAC are the same in every version: a version that was flipped is damage, not
+      // news.
       refuseOtherVersion(preamble.version, key);
       require(preamble.kind === KINDS[kind], 'it is of another kind');
       const reader = new ByteReader(object.subarray(PREAMBLE_BYTES - 4, end));

@@ -4,8 +4,9 @@ import type { ObjectKey, ObjectStore } from './object-store.ts';
 
 /**
  * What one creation of a vault has written, so that two at one place do not both succeed. No store
- * call is conditional, but each creation lists the place after it wrote its format: of two, at least
- * one sees the other. Whoever sees another format takes its own objects back, whoever came first.
+ * call is conditional, but each creation lists the place after it wrote its format: of two, at
+ * least one sees the other. Whoever sees another format takes its own objects back, whoever came
+ * first.
  */
 export class CreationAttempt {
   readonly #store: ObjectStore;

@@ -36,7 +36,10 @@ export class DedupIndex {
   #turn: Promise<unknown> = Promise.resolve();
   #loaded = false;
 
-  /** @param entriesMax of the table in memory, a power of two; without a cache there is nowhere else to put them */
+  /**
+   * @param entriesMax of the table in memory, a power of two; without a cache there is nowhere else
+   * to put them
+   */
   constructor(base: VaultBase, packs: Packs, cache?: FooterCache, entriesMax = TABLE_ENTRIES_MAX) {
     this.#base = base;
     this.#known = new KnownPacks(packs, cache);
@@ -73,7 +76,9 @@ export class DedupIndex {
     await this.#runs?.settle();
   }
 
-  /** Learns the packs of the vault once: from the cache, or by listing them when that may lack some. */
+  /**
+   * Learns the packs of the vault once: from the cache, or by listing them when that may lack some.
+   */
   async load(excluded: SlotLookup, signal: AbortSignal): Promise<void> {
     await this.#inTurn(async () => {
       if (this.#loaded) {
@@ -91,7 +96,8 @@ export class DedupIndex {
         await this.#cache?.markListed();
       }
       if (packs.length > PACKS_MANY) {
-        // Names of packs, and what they were parsed from: a job that runs for hours would keep them.
+        // Names of packs, and what they were parsed from: a job that runs for hours would keep
+        // them.
         collectGarbage('room');
       }
       this.#loaded = true;

@@ -216,8 +216,8 @@ export class DiskStorer {
   }
 
   /**
-   * Slots that the last map uses whole: their content is compared in place, whatever the cuts are now. Lost ones are
-   * cut out the same way, so that what is stored anew has their ids.
+   * Slots that the last map uses whole: their content is compared in place, whatever the cuts are
+   * now. Lost ones are cut out the same way, so that what is stored anew has their ids.
    */
   async #known(pieces: readonly Piece[]): Promise<PackedChunks> {
     const { last, incremental } = this.#plan;

@@ -38,7 +38,9 @@ const secrets = { keys, context };
 const RAND = 'ab'.repeat(16);
 const RUNS = { seed: 70_011, numRuns: 15 };
 
-/** Text of exactly no, one, or the most UTF-16 code units, halves of pairs and controls among them. */
+/**
+ * Text of exactly no, one, or the most UTF-16 code units, halves of pairs and controls among them.
+ */
 const text = (max: number): fc.Arbitrary<string> =>
   fc
     .tuple(

@@ -23,14 +23,18 @@ export class ExcludedSlots {
   /** Whether `bad/` holds anything. */
   hasDamage = false;
 
-  /** @param cache keeps what was read: a vault that was collected for years has hundreds of lists */
+  /**
+   * @param cache keeps what was read: a vault that was collected for years has hundreds of lists
+   */
   constructor(base: VaultBase, log: Log, cache?: FooterCache) {
     this.#base = base;
     this.#log = log;
     this.#cache = cache;
   }
 
-  /** Reads what is new under `gc/`. @returns the slots that were not known to be condemned before */
+  /**
+   * Reads what is new under `gc/`. @returns the slots that were not known to be condemned before
+   */
   async readCondemned(signal: AbortSignal): Promise<SlotSet> {
     return this.#read('condemned', this.condemned, signal);
   }
@@ -40,7 +44,10 @@ export class ExcludedSlots {
     return this.#read('bad', this.#damaged, signal);
   }
 
-  /** @returns what is new; it may be `known` itself, if there was nothing in it: all of it twice would be much */
+  /**
+   * @returns what is new; it may be `known` itself, if there was nothing in it: all of it twice
+   * would be much
+   */
   async #read(kind: 'condemned' | 'bad', known: SlotSet, signal: AbortSignal): Promise<SlotSet> {
     const fresh = known.isEmpty ? known : new SlotSet();
     const prefix = kind === 'condemned' ? PREFIXES.condemned : PREFIXES.damaged;
@@ -95,7 +102,8 @@ export class ExcludedSlots {
       return decodeSlotSet(this.#base, kind, key, object);
     } catch (error) {
       if (kind === 'bad' && isFault(error, 'vault.control-corrupt')) {
-        // A list of damage that is itself damaged protects nothing; deduplicating goes on as without it.
+        // A list of damage that is itself damaged protects nothing; deduplicating goes on as
+        // without it.
         this.#log.warn('vault.damage-list-ignored', { key });
         return new SlotSet();
       }

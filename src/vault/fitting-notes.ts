@@ -5,8 +5,8 @@ import { NOTE_CHARACTERS_MAX, NOTES_MAX } from './limits.ts';
 const NOTES_BYTES_MAX = 1024 * 1024;
 
 /**
- * Notes as a recovery point can keep them: what is too long is shortened, and of too many the last ones are left out,
- * both said so. A point is worth more than what is told of it.
+ * Notes as a recovery point can keep them: what is too long is shortened, and of too many the last
+ * ones are left out, both said so. A point is worth more than what is told of it.
  */
 export function fittingNotes(notes: readonly string[]): string[] {
   const fitting: string[] = [];

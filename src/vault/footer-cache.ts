@@ -25,9 +25,9 @@ const LISTED = 'listed';
 
 /**
  * Pack footers kept on this machine, encrypted as they are in the vault and verified on every use.
- * Losing any of it costs requests only, and so does a folder that cannot be used. The mark `listed` says that all packs of the vault were
- * learned once; a mark `writing.*` that is found at the start says that a writer died and may have
- * uploaded packs that are not here.
+ * Losing any of it costs requests only, and so does a folder that cannot be used. The mark `listed`
+ * says that all packs of the vault were learned once; a mark `writing.*` that is found at the start
+ * says that a writer died and may have uploaded packs that are not here.
  */
 export class FooterCache {
   readonly #folder: string;
@@ -41,8 +41,8 @@ export class FooterCache {
   }
 
   /**
-   * @param place identity of the store: a copy of a vault has the same id and other packs, and a pack
-   *   that only the other one has must never be deduplicated against
+   * @param place identity of the store: a copy of a vault has the same id and other packs, and a
+   *   pack that only the other one has must never be deduplicated against
    */
   static async open(
     cacheFolder: string,
@@ -122,7 +122,9 @@ export class FooterCache {
     });
   }
 
-  /** What is kept here is not what is there: packs have to be listed when the vault is opened next. */
+  /**
+   * What is kept here is not what is there: packs have to be listed when the vault is opened next.
+   */
   async markUnlisted(): Promise<void> {
     await this.#place.use(undefined, async () => rm(join(this.#folder, LISTED), { force: true }));
   }
@@ -142,7 +144,9 @@ export class FooterCache {
     );
   }
 
-  /** Does something that needs the runs. @returns false if it could not be done, and why was told */
+  /**
+   * Does something that needs the runs. @returns false if it could not be done, and why was told
+   */
   async useRuns(change: () => Promise<void>): Promise<boolean> {
     return this.#place.use(false, async () => {
       await change();
@@ -178,7 +182,9 @@ export class FooterCache {
     });
   }
 
-  /** What could not be written is not left in a folder that may be full, nor taken for all there is. */
+  /**
+   * What could not be written is not left in a folder that may be full, nor taken for all there is.
+   */
   async #removeAfter(temporary: string): Promise<void> {
     for (const path of [temporary, join(this.#folder, LISTED)]) {
       await rm(path, { force: true }).catch(() => undefined);

@@ -27,7 +27,9 @@ import { schemaProblem } from './schema-problem.ts';
 /** What kind of vault this is: docs/vault-format.md, section 5. */
 
 const featureBits = z.int().min(0).max(0xffff_ffff);
-/** Loose objects: who writes a new format object keeps what a later program put into the one before. */
+/**
+ * Loose objects: who writes a new format object keeps what a later program put into the one before.
+ */
 export const Features = z.looseObject({
   incompatible: featureBits,
   readOnly: featureBits,
@@ -117,7 +119,8 @@ export function claimedVault(key: ObjectKey, object: Uint8Array): ClaimedVault {
 }
 
 /**
- * For who copies a vault without its keys and so might leave out objects of kinds that it does not know. Nothing is proven.
+ * For who copies a vault without its keys and so might leave out objects of kinds that it does not
+ * know. Nothing is proven.
  * @throws Fault `vault.format-newer`, `vault.format-preliminary`
  */
 export function refuseToCopy(key: ObjectKey, object: Uint8Array): void {

@@ -1,7 +1,10 @@
 import { Fault } from '../kernel/fault.ts';
 import type { ObjectKey } from './object-store.ts';
 
-/** Of everything that this program writes: docs/vault-format.md. What changes with it: section 17 there. */
+/**
+ * Of everything that this program writes: docs/vault-format.md. What changes with it: section 17
+ * there.
+ */
 export const FORMAT_VERSION = 1;
 
 /**

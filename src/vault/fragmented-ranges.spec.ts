@@ -50,7 +50,8 @@ describe('what is worth storing anew', () => {
     await back.reader().read(0, is, signal);
     await disk.reader().read(0, should, signal);
     expect(Buffer.compare(is, should)).toBe(0);
-    // Some backups read a neighbourhood or two more than the sector that changed; none the whole disk.
+    // Some backups read a neighbourhood or two more than the sector that changed; none the whole
+    // disk.
     expect(readBytes.filter((bytes) => bytes > SECTOR).length).toBeGreaterThan(0);
     expect(Math.max(...readBytes)).toBeLessThanOrEqual(1024 * 1024 + SECTOR);
     await vault.close();

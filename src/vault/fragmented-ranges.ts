@@ -17,9 +17,10 @@ const BUDGET_BYTES_MIN = 1024 * 1024;
 const LEAVES_MAX = 256;
 
 /**
- * Neighbourhoods of changed leaves that many small changes have left in too many pieces. Reading and
- * storing them anew, along with what changed, keeps restores quick and lets old slots go.
- * @returns byte ranges, ascending, at most 2 % of what changed (and at least 1 MiB if there is so much)
+ * Neighbourhoods of changed leaves that many small changes have left in too many pieces. Reading
+ * and storing them anew, along with what changed, keeps restores quick and lets old slots go.
+ * @returns byte ranges, ascending, at most 2 % of what changed (and at least 1 MiB if there is so
+ * much)
  */
 export async function fragmentedRanges(
   last: MapTree,
@@ -59,7 +60,9 @@ function touchedLeaves(changed: readonly ContentExtent[], sizeBytes: number): nu
   return [...leaves];
 }
 
-/** Neighbourhoods of a leaf with too many extents, or with a piece of a slot that is hardly used. */
+/**
+ * Neighbourhoods of a leaf with too many extents, or with a piece of a slot that is hardly used.
+ */
 export function fragmented(fragments: readonly Fragment[]): number[] {
   const extents = new Map<number, number>();
   const count = (start: number, sectors: number): void => {

@@ -43,7 +43,9 @@ export class FrameStorer {
   /** For the compressed frames of one task. */
   #bodies = frameRoom(0);
 
-  /** Compresses into frames, takes room in the pack for all of them at once, encrypts and verifies. */
+  /**
+   * Compresses into frames, takes room in the pack for all of them at once, encrypts and verifies.
+   */
   store(pack: PackTarget, fresh: readonly FreshChunk[], level: CompressionLevel): StoredFrames {
     const raws = gatherFrames(fresh);
     const newBytes = raws.reduce((sum, { raw }) => sum + raw.length, 0);
@@ -139,7 +141,10 @@ function join(chunks: readonly FreshChunk[], length: number): Uint8Array {
   return raw;
 }
 
-/** Each begins where the one before it ends. It is not enough that the ends fit: chunks come in any order. */
+/**
+ * Each begins where the one before it ends. It is not enough that the ends fit: chunks come in any
+ * order.
+ */
 function liesTogether(chunks: readonly FreshChunk[]): boolean {
   return chunks.every(({ bytes }, index) => {
     const before = chunks[index - 1]?.bytes;
@@ -151,8 +156,8 @@ function liesTogether(chunks: readonly FreshChunk[]): boolean {
 }
 
 /**
- * Reads the frame back from the memory that will be sent and compares it with the chunks themselves: bit flips, and
- * mistakes on the way here, are caught before they are stored.
+ * Reads the frame back from the memory that will be sent and compares it with the chunks
+ * themselves: bit flips, and mistakes on the way here, are caught before they are stored.
  */
 function verifyFrame(
   keys: FrameKeys,

@@ -4,7 +4,10 @@ import { Malformed, require } from './binary.ts';
 import { PREFIX_BOUND_BYTES, PREFIX_BYTES } from './pack-layout.ts';
 import { compress, compressBound, decompress, type CompressionLevel } from './zstd.ts';
 
-/** What does not shrink below this share of its size is stored raw: decompressing costs more than it saves. */
+/**
+ * What does not shrink below this share of its size is stored raw: decompressing costs more than it
+ * saves.
+ */
 const COMPRESSED_SHARE_MAX = 0.97;
 
 /** What all frames of a pack share. */
@@ -66,7 +69,8 @@ export interface FrameShape {
 }
 
 /**
- * The raw bytes of a frame (prefix and ciphertext). They may lie in `room` (`frameRoom` of the frame).
+ * The raw bytes of a frame (prefix and ciphertext). They may lie in `room` (`frameRoom` of the
+ * frame).
  * @throws Malformed if it is not exactly what was sealed there
  */
 export function openFrame(
@@ -79,7 +83,8 @@ export function openFrame(
 }
 
 /**
- * The raw bytes of a frame and what it was compressed to: whoever moves it need not compress it again.
+ * The raw bytes of a frame and what it was compressed to: whoever moves it need not compress it
+ * again.
  * @throws Malformed if it is not exactly what was sealed there
  */
 export function openFrameBody(

@@ -1,8 +1,9 @@
 import { isFault } from '../kernel/fault.ts';
 
 /**
- * Whether the ids of chunks are computed from what was read. A frame's tag proves that somebody with the key
- * wrote it, not that it is what the point was made of: the ids of a point, which its content MACs cover, do.
+ * Whether the ids of chunks are computed from what was read. A frame's tag proves that somebody
+ * with the key wrote it, not that it is what the point was made of: the ids of a point, which its
+ * content MACs cover, do.
  */
 export class IdChecks {
   readonly areWanted: boolean;
@@ -21,7 +22,9 @@ export class IdChecks {
     return this.#areAvailable;
   }
 
-  /** Runs work with ids where they are wanted, and without where this machine cannot compute them. */
+  /**
+   * Runs work with ids where they are wanted, and without where this machine cannot compute them.
+   */
   async run<T>(work: (withIds: boolean) => Promise<T>): Promise<T> {
     if (this.areMade) {
       try {

@@ -67,7 +67,8 @@ export class IndexTable {
   }
 
   /**
-   * Adds or replaces the slots of a pack from `first` on, except missing ones; the caller made room.
+   * Adds or replaces the slots of a pack from `first` on, except missing ones; the caller made
+   * room.
    * @param sectors per slot; 0 is a missing slot
    * @param ids 16 bytes per slot
    */

@@ -115,7 +115,10 @@ export async function* openedBy(
   }
 }
 
-/** A vault has few keys, and anybody with the right to put can add more: they must not make an opening endless. */
+/**
+ * A vault has few keys, and anybody with the right to put can add more: they must not make an
+ * opening endless.
+ */
 export interface Attempts {
   tried: number;
   cost: number;
@@ -144,7 +147,10 @@ async function* attempt(
   }
 }
 
-/** Of the Argon2 run that trying it takes, in KiB times passes; nothing for what is not opened that way. */
+/**
+ * Of the Argon2 run that trying it takes, in KiB times passes; nothing for what is not opened that
+ * way.
+ */
 function costOf(object: KeyObject, unlock: VaultUnlock): number {
   return object.kind === 'passphrase' && unlock.kind === 'passphrase'
     ? object.kdf.memoryKib * object.kdf.passes

@@ -7,8 +7,9 @@ import { PACK_USABLE } from './pack-numbers.ts';
 import type { Packs } from './packs.ts';
 
 /**
- * The data packs that this machine can learn: from the store, from its cache where that is complete, or from
- * its cache alone where it may write packs and not read them. What it does not know is stored again.
+ * The data packs that this machine can learn: from the store, from its cache where that is
+ * complete, or from its cache alone where it may write packs and not read them. What it does not
+ * know is stored again.
  */
 export class KnownPacks {
   readonly #packs: Packs;

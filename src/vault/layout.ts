@@ -89,7 +89,10 @@ function monthOf(timeMs: number): string {
   return month;
 }
 
-/** A stranger may have taken the highest: then another object gets it too, and the random part tells them apart. */
+/**
+ * A stranger may have taken the highest: then another object gets it too, and the random part tells
+ * them apart.
+ */
 export function generationAfter(generation: number): number {
   return Math.min(generation + 1, GENERATION_MAX);
 }

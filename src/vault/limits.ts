@@ -1,7 +1,7 @@
 /**
- * All limits of docs/vault-format.md, section 12; limits.spec.ts compares the two. Encoders, decoders and the
- * contract of the API take them from here, so that nothing is written that nobody reads. Characters are
- * UTF-16 code units.
+ * All limits of docs/vault-format.md, section 12; limits.spec.ts compares the two. Encoders,
+ * decoders and the contract of the API take them from here, so that nothing is written that nobody
+ * reads. Characters are UTF-16 code units.
  */
 
 const KIBIBYTE = 1024;

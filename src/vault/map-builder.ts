@@ -216,7 +216,9 @@ export class MapBuilder {
   }
 }
 
-/** A map that cannot be read again must never be written, as frames are verified before their PUT. */
+/**
+ * A map that cannot be read again must never be written, as frames are verified before their PUT.
+ */
 function assertReadsBack(written: readonly MapExtent[], read: readonly MapExtent[]): void {
   const isSame =
     written.length === read.length &&

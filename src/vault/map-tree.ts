@@ -234,7 +234,9 @@ export class MapTree {
     }
   }
 
-  /** All slots the map needs: its nodes' own and those of the data, these under all names it met. */
+  /**
+   * All slots the map needs: its nodes' own and those of the data, these under all names it met.
+   */
   async *slots(signal: AbortSignal): AsyncIterable<{ pack: number; slot: number }> {
     yield* this.nodePointers(signal);
     for await (const { pointer } of this.leaves(signal)) {

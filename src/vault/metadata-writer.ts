@@ -7,7 +7,10 @@ import { PackDraft } from './pack-draft.ts';
 import { FRAMES_MAX, SLOTS_MAX } from './limits.ts';
 import { newUlid, type Ulid } from './ulid.ts';
 
-/** A metadata pack is sent when it has this size: little, so that the memory it takes does not matter. */
+/**
+ * A metadata pack is sent when it has this size: little, so that the memory it takes does not
+ * matter.
+ */
 const PACK_BYTES = 8 * 1024 * 1024;
 
 interface Building {

@@ -9,8 +9,8 @@ export interface NewestPoint {
 }
 
 /**
- * What the next point of a VM builds on: the one with the newest content of those that are sealed, not
- * retired and whole.
+ * What the next point of a VM builds on: the one with the newest content of those that are sealed,
+ * not retired and whole.
  */
 export async function newestPoint(
   points: PointStore,

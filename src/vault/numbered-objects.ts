@@ -19,8 +19,9 @@ export async function newestNumbered(
 }
 
 /**
- * A key with a higher number than all that are there. Two who ask at once may get the same number, and where
- * somebody took the highest that there is, everybody does: the random part tells them apart.
+ * A key with a higher number than all that are there. Two who ask at once may get the same number,
+ * and where somebody took the highest that there is, everybody does: the random part tells them
+ * apart.
  */
 export async function nextNumbered(
   store: ObjectStore,

@@ -20,7 +20,9 @@ const CONTROL: ObjectLimit = {
   code: 'vault.control-corrupt',
 };
 
-/** By the first part of the key: docs/vault-format.md, section 12. All others are control objects. */
+/**
+ * By the first part of the key: docs/vault-format.md, section 12. All others are control objects.
+ */
 const BY_PREFIX: Readonly<Record<string, ObjectLimit>> = {
   [PREFIXES.data]: PACK,
   [PREFIXES.metadata]: PACK,
@@ -66,7 +68,9 @@ export function isSame(one: Uint8Array | Fault | undefined, other: Uint8Array): 
   return one !== undefined && !isFault(one) && Buffer.compare(one, other) === 0;
 }
 
-/** For those who step over what is damaged: the object, or the fault if it is too large to be one. */
+/**
+ * For those who step over what is damaged: the object, or the fault if it is too large to be one.
+ */
 export async function getOrDamage(
   store: ObjectStore,
   key: ObjectKey,

@@ -1,4 +1,6 @@
-/** Name of an object inside a vault: `/`-separated parts of `[A-Za-z0-9._-]`, no `.` or `..` part. */
+/**
+ * Name of an object inside a vault: `/`-separated parts of `[A-Za-z0-9._-]`, no `.` or `..` part.
+ */
 export type ObjectKey = string;
 
 /** A part of an object. `suffix` counts from its end; an object that is shorter comes whole. */

@@ -24,10 +24,10 @@ export interface PutOptions {
  * - `remove` of a missing object succeeds.
  *
  * Every method throws `store.unreachable` when the store did not answer or answered that it cannot
- * now, `store.nonsense` when its answer has not the form of one (for both callers may retry, because
- * each operation is idempotent), `store.denied` when it refuses the credentials, `store.full` when
- * there is no space left. `undefined` and the end of a list are always something that the store
- * said, never what it did not say.
+ * now, `store.nonsense` when its answer has not the form of one (for both callers may retry,
+ * because each operation is idempotent), `store.denied` when it refuses the credentials,
+ * `store.full` when there is no space left. `undefined` and the end of a list are always something
+ * that the store said, never what it did not say.
  */
 export abstract class ObjectStore {
   /** For messages: `s3://bucket/prefix` or a folder. Never with credentials. */
@@ -41,7 +41,10 @@ export abstract class ObjectStore {
   /** True if `put` uses the hash of the data; otherwise nobody needs to compute it. */
   readonly wantsHash: boolean = false;
 
-  /** True while its place is not the one in which it was first looked at: whoever keeps it has to open it anew. */
+  /**
+   * True while its place is not the one in which it was first looked at: whoever keeps it has to
+   * open it anew.
+   */
   isOutdated(): boolean {
     return false;
   }
@@ -51,7 +54,10 @@ export abstract class ObjectStore {
     return undefined;
   }
 
-  /** Makes the place of a new vault or of a new copy, where it needs one to be made. Nothing else makes it. */
+  /**
+   * Makes the place of a new vault or of a new copy, where it needs one to be made. Nothing else
+   * makes it.
+   */
   async makePlace(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
   }
@@ -72,8 +78,8 @@ export abstract class ObjectStore {
   abstract get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined>;
 
   /**
-   * A part of the object, or `undefined` if there is no object. A range that starts inside the object and
-   * ends behind it comes short; one that starts at or behind its end comes empty.
+   * A part of the object, or `undefined` if there is no object. A range that starts inside the
+   * object and ends behind it comes short; one that starts at or behind its end comes empty.
    */
   abstract getRange(
     key: ObjectKey,

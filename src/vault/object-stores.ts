@@ -17,7 +17,8 @@ export interface StorePlace {
 /** Reaches object stores by their location. */
 export abstract class ObjectStores {
   /**
-   * Opens the objects at a place; nothing is made. Operations repeat for a while when the store is away.
+   * Opens the objects at a place; nothing is made. Operations repeat for a while when the store is
+   * away.
    * @param meter sees every attempt
    * @throws Fault `store.invalid-location`
    */

@@ -24,7 +24,10 @@ export interface SlotReference {
   readonly via?: { readonly pack: number; readonly slot: number };
 }
 
-/** The object that has the content of a slot: a generation of its own pack, or of one that an alias leads to. */
+/**
+ * The object that has the content of a slot: a generation of its own pack, or of one that an alias
+ * leads to.
+ */
 export interface PlacedSlot extends SlotReference {
   readonly open: OpenPack;
 }

@@ -24,7 +24,10 @@ export interface OpenTask {
   readonly frames: readonly FrameToOpen[];
 }
 
-/** A frame that was decrypted, with the slots that do not have their id; or what is wrong with all of it. */
+/**
+ * A frame that was decrypted, with the slots that do not have their id; or what is wrong with all
+ * of it.
+ */
 export type OpenedFrame =
   | { readonly raw: Uint8Array; readonly wrong: readonly number[] }
   | { readonly index: number; readonly damage: string };

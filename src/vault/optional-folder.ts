@@ -3,8 +3,9 @@ import type { Log } from '../kernel/log.ts';
 import { systemFault } from '../kernel/system-fault.ts';
 
 /**
- * A folder of this machine that spares work and is needed for nothing. Once the system refuses something in it (it is
- * full, read-only, not ours), that is told once, and from then on there is no such folder.
+ * A folder of this machine that spares work and is needed for nothing. Once the system refuses
+ * something in it (it is full, read-only, not ours), that is told once, and from then on there is
+ * no such folder.
  */
 export class OptionalFolder {
   readonly path: string;

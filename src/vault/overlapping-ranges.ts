@@ -1,8 +1,8 @@
 import type { SectorRange } from './leaf-fragments.ts';
 
 /**
- * Those of `ranges` (ascending, disjoint) that have something in common with `window`. It looks at as many as there are,
- * and at about twice the logarithm of all others.
+ * Those of `ranges` (ascending, disjoint) that have something in common with `window`. It looks at
+ * as many as there are, and at about twice the logarithm of all others.
  */
 export function overlapping<T extends SectorRange>(
   ranges: readonly T[],

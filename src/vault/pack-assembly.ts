@@ -16,7 +16,10 @@ import type { CompressionLevel } from './zstd.ts';
 
 /** Of one task: what it reads at most. */
 export const BATCH_BYTES = 4 * 1024 * 1024;
-/** What a task's frames take at most: all of it incompressible, plus prefixes, tags and partly filled frames. */
+/**
+ * What a task's frames take at most: all of it incompressible, plus prefixes, tags and partly
+ * filled frames.
+ */
 const BATCH_STORED_BYTES_MAX = BATCH_BYTES + 64 * 1024;
 const BATCH_FRAMES_MAX = 16;
 const BATCH_SLOTS_MAX = BATCH_BYTES / 4096;
@@ -100,7 +103,10 @@ export class PackAssembly {
     return this.#effort.level;
   }
 
-  /** The pack the next task writes to; waits until there is room. Every `take` needs a `give` or a `drop`. */
+  /**
+   * The pack the next task writes to; waits until there is room. Every `take` needs a `give` or a
+   * `drop`.
+   */
   async take(): Promise<Filling> {
     for (;;) {
       this.#check();
@@ -178,7 +184,8 @@ export class PackAssembly {
   }
 
   #fits({ buffer, results, outstanding }: Filling): boolean {
-    // Not what is used of the buffer: tasks that are not done have written a part of what is expected of them.
+    // Not what is used of the buffer: tasks that are not done have written a part of what is
+    // expected of them.
     const given = results.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
     const expected = outstanding * BATCH_BYTES * this.#ratio;
     return (

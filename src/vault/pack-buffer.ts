@@ -79,8 +79,8 @@ export class PackBuffer {
 }
 
 /**
- * Buffers that nobody uses now, for the next backup. The engine does not count shared memory, so left
- * to itself it would find those of the last backups late; kept weakly, it may still take them.
+ * Buffers that nobody uses now, for the next backup. The engine does not count shared memory, so
+ * left to itself it would find those of the last backups late; kept weakly, it may still take them.
  */
 class Spares<T extends WeakKey> {
   readonly #sizeOf: (buffer: T) => number;

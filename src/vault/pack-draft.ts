@@ -24,8 +24,8 @@ export interface DraftedPack {
 }
 
 /**
- * A pack that is put together slot by slot in the calling thread: map nodes, and packs that are written anew.
- * Every frame was read back from the memory that will be sent.
+ * A pack that is put together slot by slot in the calling thread: map nodes, and packs that are
+ * written anew. Every frame was read back from the memory that will be sent.
  */
 export class PackDraft {
   readonly #base: VaultBase;

@@ -38,7 +38,10 @@ export function damagedFrame(pack: OpenPack, frame: number, why: string, cause?:
   );
 }
 
-/** The content of one slot is not what its id says: somebody with the key wrote it so, or memory was damaged. */
+/**
+ * The content of one slot is not what its id says: somebody with the key wrote it so, or memory was
+ * damaged.
+ */
 export function wrongSlot({ objectKey: pack, footer }: OpenPack, slot: number): Fault {
   return new Fault(
     'vault.chunk-corrupt',

@@ -6,7 +6,10 @@ import { grownCapacity, UlidTable } from './ulid-table.ts';
 /** As many packs as one process can tell apart: 64 TiB of full packs. */
 const PACKS_MAX = 2 ** 20;
 
-/** States of a pack in `PackNumbers.states`; anything from SESSION_FIRST is the session that is writing it. */
+/**
+ * States of a pack in `PackNumbers.states`; anything from SESSION_FIRST is the session that is
+ * writing it.
+ */
 export const PACK_UNUSABLE = 0;
 export const PACK_USABLE = 1;
 const SESSION_FIRST = 2;
@@ -59,8 +62,8 @@ export class PackNumbers {
   }
 
   /**
-   * The number of a data pack if it is known, by its name as it stands in a run: ULID, u32 generation, rand. Of two
-   * generations the higher name is kept.
+   * The number of a data pack if it is known, by its name as it stands in a run: ULID, u32
+   * generation, rand. Of two generations the higher name is kept.
    */
   findRecord(record: Buffer): number | undefined {
     const number = this.#ulids.findBytes(record.subarray(0, ULID_BYTES));

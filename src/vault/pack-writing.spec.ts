@@ -6,7 +6,9 @@ import { sealVerified } from './pack-writing.ts';
 
 const KEYS = { key: new Uint8Array(32).fill(1), header: Buffer.alloc(HEADER_BYTES, 2) };
 
-/** What `sealVerified` says of a frame of which a bit fell over between packing and reading back. */
+/**
+ * What `sealVerified` says of a frame of which a bit fell over between packing and reading back.
+ */
 function damaged(content: Uint8Array, where: 'raw' | 'body'): unknown {
   const raw = Uint8Array.from(content);
   const { body, compressed } = packFrame(raw, 1);

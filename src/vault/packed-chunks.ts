@@ -12,7 +12,10 @@ export interface PlacedChunk extends Readonly<SlotPlace> {
   readonly isLost?: boolean;
 }
 
-/** Chunks on their way between threads: to copy them as objects takes as long as to hash their content. */
+/**
+ * Chunks on their way between threads: to copy them as objects takes as long as to hash their
+ * content.
+ */
 export interface PackedChunks {
   /** Per chunk: start, sectors, pack, slot, and 1 if its slot is lost. */
   readonly numbers: Float64Array;

@@ -91,8 +91,8 @@ export class Packs {
   }
 
   /**
-   * Uses a slot where it is. When the object turns out gone or damaged, the slot is looked for in other
-   * generations and under other names.
+   * Uses a slot where it is. When the object turns out gone or damaged, the slot is looked for in
+   * other generations and under other names.
    */
   async withSlot<T>(
     reference: SlotReference,
@@ -188,8 +188,8 @@ export class Packs {
   }
 
   /**
-   * The same, but from what is kept of it if there is anything: of an object that was just listed this is as good,
-   * because objects never change.
+   * The same, but from what is kept of it if there is anything: of an object that was just listed
+   * this is as good, because objects never change.
    */
   async openListed(name: PackName, signal: AbortSignal): Promise<OpenPack | undefined> {
     const kept = await this.#fromCache(name);

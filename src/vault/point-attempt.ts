@@ -56,9 +56,9 @@ export class PointAttempt {
   }
 
   /**
-   * Stores a disk on what the parent has of it. When that turns out damaged, the disk is read whole:
-   * a damaged point must not keep later ones from being whole. The same when this machine may not
-   * read what it has not written itself.
+   * Stores a disk on what the parent has of it. When that turns out damaged, the disk is read
+   * whole: a damaged point must not keep later ones from being whole. The same when this machine
+   * may not read what it has not written itself.
    */
   async store(source: DiskSource, running: Running, basis: Basis): Promise<PointDisk> {
     const stored = await this.#onBasis(source, running, basis);

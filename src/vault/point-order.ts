@@ -6,15 +6,17 @@ export type OrderedPoint = Pick<RecoveryPoint, 'id' | 'notes'>;
 
 const BROUGHT_BACK = /^Brought back from ([0-9A-Z]{26}), which had been given up\.$/;
 
-/** The note of a point that was given up and brought back: its content is that of the one before. */
+/**
+ * The note of a point that was given up and brought back: its content is that of the one before.
+ */
 export function broughtBackNote(id: Ulid): string {
   return `Brought back from ${id}, which had been given up.`;
 }
 
 /**
- * The id that tells when the content was taken. It is the point's own, which follows all earlier ones of
- * its VM whatever the clock says, except for a point that was brought back: programs used to give it an id
- * of that day, and it is as old as the one that it names.
+ * The id that tells when the content was taken. It is the point's own, which follows all earlier
+ * ones of its VM whatever the clock says, except for a point that was brought back: programs used
+ * to give it an id of that day, and it is as old as the one that it names.
  */
 export function contentId({ id, notes }: OrderedPoint): Ulid {
   for (const note of notes) {

@@ -40,7 +40,8 @@ export class PointStore {
 
   /**
    * @param opened for who seals points
-   * @param bytesMax of the points that are kept in memory, as they are stored; others are read again
+   * @param bytesMax of the points that are kept in memory, as they are stored; others are read
+   * again
    */
   constructor(base: VaultBase, log: Log, opened?: OpenedVault, bytesMax = POINTS_BYTES_MAX) {
     this.#known = new Recent(bytesMax);
@@ -63,8 +64,8 @@ export class PointStore {
   }
 
   /**
-   * Seals whose points the list did not show, asked for by their keys: a point may have come while the list was
-   * read, be on its way out, be left out, or be lost.
+   * Seals whose points the list did not show, asked for by their keys: a point may have come while
+   * the list was read, be on its way out, be left out, or be lost.
    */
   async #sought(
     strays: readonly PointName[],
@@ -211,8 +212,9 @@ export class PointStore {
   }
 
   /**
-   * W3. Retired in the meantime wins, and so does a request: whoever asked may not have seen the seal, and
-   * who answers requests looks for the seal only after that. The vault is proven to be at its place first.
+   * W3. Retired in the meantime wins, and so does a request: whoever asked may not have seen the
+   * seal, and who answers requests looks for the seal only after that. The vault is proven to be at
+   * its place first.
    */
   async seal(
     document: PointDocument,
@@ -280,8 +282,8 @@ export class PointStore {
   }
 
   /**
-   * Whether the parent that is there is the one a point was made from. One that was given up may be gone; one that is gone
-   * and was not given up is told, but this point does not need it.
+   * Whether the parent that is there is the one a point was made from. One that was given up may be
+   * gone; one that is gone and was not given up is told, but this point does not need it.
    * @throws Fault `vault.point-corrupt`
    */
   async proveParent({ vmId, id, parent }: PointDocument, signal: AbortSignal): Promise<void> {

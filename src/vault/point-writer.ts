@@ -209,8 +209,8 @@ export class PointWriter implements AsyncDisposable {
   }
 
   /**
-   * Order is by id: after all points of the VM that are listed, given up or not, and after an attempt that
-   * was given up, whatever the clock says.
+   * Order is by id: after all points of the VM that are listed, given up or not, and after an
+   * attempt that was given up, whatever the clock says.
    */
   #newId(leastMs: number): Ulid {
     const after = this.#attempt.reachedMs + 1;

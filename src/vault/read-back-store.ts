@@ -35,8 +35,9 @@ const LONGER = /(?:\.[0-9a-f]{32})?\.done$|\.retired$/;
 const TRIAL = `${PREFIXES.probes}try-`;
 
 /**
- * Passes objects on only when they can be read: each is decoded from the very bytes that are put, by what will read
- * it one day. Of packs that is the footer; frames were read back when they were encrypted.
+ * Passes objects on only when they can be read: each is decoded from the very bytes that are put,
+ * by what will read it one day. Of packs that is the footer; frames were read back when they were
+ * encrypted.
  */
 class ReadBackStore extends StoreLayer {
   readonly #secrets: PackSecrets;

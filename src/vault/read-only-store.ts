@@ -2,7 +2,10 @@ import { refuseReadOnly, type VaultFormat } from './format-object.ts';
 import type { ObjectStore } from './object-store.ts';
 import { StoreLayer } from './store-layer.ts';
 
-/** Refuses every change of a vault whose format has features with which this program can only read it. */
+/**
+ * Refuses every change of a vault whose format has features with which this program can only read
+ * it.
+ */
 class ReadOnlyObjectStore extends StoreLayer {
   readonly #format: VaultFormat;
 

@@ -17,7 +17,9 @@ export interface NeededFrame {
   readonly slots: ReadonlyMap<number, SlotReference>;
 }
 
-/** Brings frames into the new disk: workers write to a raw image themselves, else the writer does. */
+/**
+ * Brings frames into the new disk: workers write to a raw image themselves, else the writer does.
+ */
 export class RestoreTarget {
   readonly #fetcher: FrameFetcher;
   readonly #writer: DiskWriter;
@@ -114,7 +116,9 @@ export class RestoreTarget {
     );
   }
 
-  /** False if the system refused a file: nobody else can tell better what is wrong than its owner. */
+  /**
+   * False if the system refused a file: nobody else can tell better what is wrong than its owner.
+   */
   async #writeThere(
     path: string,
     pack: OpenPack,

@@ -30,8 +30,9 @@ interface GrowingFrame extends NeededFrame {
 type Needed = Map<OpenPack, Map<number, GrowingFrame>>;
 
 /**
- * Writes a disk of a recovery point; zeroes are left out. Only bytes whose frame verified are written, and,
- * unless the fetcher was told not to check ids, only chunks that the point was made of.
+ * Writes a disk of a recovery point; zeroes are left out. Only bytes whose frame verified are
+ * written, and, unless the fetcher was told not to check ids, only chunks that the point was made
+ * of.
  */
 export async function restoreDisk(
   tree: MapTree,

@@ -5,9 +5,9 @@ import { newestNumbered } from './numbered-objects.ts';
 import type { VaultBase } from './packs.ts';
 
 /**
- * Whether what was signed until now counts. A retention key that was replaced since the vault was opened signs nothing
- * that others believe; whoever replaces it lists what was retired after the new format is there, so who asks after
- * his PUTs and finds the old one is on that list.
+ * Whether what was signed until now counts. A retention key that was replaced since the vault was
+ * opened signs nothing that others believe; whoever replaces it lists what was retired after the
+ * new format is there, so who asks after his PUTs and finds the old one is on that list.
  * @throws Fault `vault.key-outdated`
  */
 export async function requireCurrentRetention(

@@ -11,8 +11,8 @@ const PUBLIC_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
 export type Signer = 'current' | 'earlier';
 
 /**
- * Says who may give recovery points up. Everybody who opens the vault can check a signature; only who
- * has the seed can sign, and a machine that backs up need not have it.
+ * Says who may give recovery points up. Everybody who opens the vault can check a signature; only
+ * who has the seed can sign, and a machine that backs up need not have it.
  */
 export class RetentionKey {
   /** 32 bytes. */

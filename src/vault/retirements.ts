@@ -26,8 +26,8 @@ export interface PointName {
 }
 
 /**
- * Whether a point counts. `doubtful`: something lies in the place of its retire object that no holder
- * of the retention key wrote. It is shown and kept alive, and nothing is built on it.
+ * Whether a point counts. `doubtful`: something lies in the place of its retire object that no
+ * holder of the retention key wrote. It is shown and kept alive, and nothing is built on it.
  */
 export type Standing = 'stands' | 'doubtful' | 'retired';
 
@@ -91,7 +91,9 @@ export class Retirements {
     this.#binding.add(key);
   }
 
-  /** Asks whoever has the retention key to retire a point that the caller wrote and will never seal. */
+  /**
+   * Asks whoever has the retention key to retire a point that the caller wrote and will never seal.
+   */
   async ask({ vmId, id }: PointName, atMs: number, signal: AbortSignal): Promise<void> {
     const key = retireRequestKey(vmId, id);
     const object = encodeControl(this.#base.keys, 'retire-request', key, bodyOf(id, atMs));
@@ -105,7 +107,9 @@ export class Retirements {
     return object !== undefined && !isFault(object) && this.#isRequest(key, object);
   }
 
-  /** Points that somebody asked to retire, by a request that is genuine, and that are not retired. */
+  /**
+   * Points that somebody asked to retire, by a request that is genuine, and that are not retired.
+   */
   async asked(signal: AbortSignal): Promise<PointName[]> {
     const asked: PointName[] = [];
     for (const { key, name } of await this.#listed(parseRetireRequestKey, signal)) {
@@ -195,7 +199,8 @@ export class Retirements {
 type Secrets = Pick<VaultBase, 'keys'>;
 
 /**
- * A retire object that says what its name says. Signed with an earlier key it binds only if it is confirmed.
+ * A retire object that says what its name says. Signed with an earlier key it binds only if it is
+ * confirmed.
  * @throws Fault `vault.control-corrupt`, `vault.format-newer`
  */
 export function readRetirement({ keys }: Secrets, key: ObjectKey, object: Uint8Array): Signer {

@@ -1,6 +1,9 @@
 import type { z } from 'zod';
 
-/** What a schema refuses first, in one line: `notes.3: Too big: expected string to have <=4096 characters`. */
+/**
+ * What a schema refuses first, in one line: `notes.3: Too big: expected string to have <=4096
+ * characters`.
+ */
 export function schemaProblem({ issues }: z.ZodError): string {
   const [issue] = issues;
   return issue === undefined ? '' : `${issue.path.join('.')}: ${issue.message}`;

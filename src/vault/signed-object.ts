@@ -5,7 +5,10 @@ import type { KeyTree } from './key-tree.ts';
 import type { ObjectKey } from './object-store.ts';
 import { SIGNATURE_BYTES, type Signer } from './retention-key.ts';
 
-/** Control objects that only a holder of the retention key can write: docs/vault-format.md, section 5. */
+/**
+ * Control objects that only a holder of the retention key can write: docs/vault-format.md, section
+ * 5.
+ */
 
 const LABEL = Buffer.from('hyperkeep/signed/0');
 

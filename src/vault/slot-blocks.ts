@@ -10,8 +10,9 @@ const SLAB_WORDS = 2 ** 18;
 const FIRST_SLAB_WORDS = 2 ** 8;
 
 /**
- * Slots of packs that have numbers, in blocks of 16-bit words: a bit per slot, or two words per range where that is
- * less. Blocks lie in large slabs, because a buffer per pack costs more than its content.
+ * Slots of packs that have numbers, in blocks of 16-bit words: a bit per slot, or two words per
+ * range where that is less. Blocks lie in large slabs, because a buffer per pack costs more than
+ * its content.
  */
 export class SlotBlocks {
   /** Per pack: where its block begins, in words over all slabs, or one of the above. */

@@ -35,7 +35,9 @@ export class SlotPlaces {
   readonly aliases: Aliases;
   readonly #source: PackSource;
   readonly #others = new Recent<ObjectKey, OpenPack>(OTHER_FOOTERS_BYTES_MAX);
-  /** Frames and slots that did not come back as they were written: `object/frame`, `object#slot`. */
+  /**
+   * Frames and slots that did not come back as they were written: `object/frame`, `object#slot`.
+   */
   readonly #damaged = new Map<string, Fault>();
   /** Packs of which no generation was found: merged into others. */
   readonly #gone = new Set<number>();
@@ -98,8 +100,8 @@ export class SlotPlaces {
   }
 
   /**
-   * Uses a slot where it is. When the object turns out gone or damaged, the slot is looked for in other
-   * generations and under other names.
+   * Uses a slot where it is. When the object turns out gone or damaged, the slot is looked for in
+   * other generations and under other names.
    */
   async withSlot<T>(
     reference: SlotReference,

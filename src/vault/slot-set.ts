@@ -20,8 +20,9 @@ export interface SlotLookup {
 const bits = new SlotBits();
 
 /**
- * Sets of slots as `gc/` and `bad/` carry them: docs/vault-format.md, section 5. In memory a pack takes 30 to 50 bytes
- * and a bit for each of its slots, or four bytes for each range where that is less.
+ * Sets of slots as `gc/` and `bad/` carry them: docs/vault-format.md, section 5. In memory a pack
+ * takes 30 to 50 bytes and a bit for each of its slots, or four bytes for each range where that is
+ * less.
  */
 export class SlotSet implements SlotLookup {
   readonly #packs = new UlidTable();

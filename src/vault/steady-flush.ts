@@ -1,9 +1,14 @@
 import type { DiskWriter } from '../disk/disk-writer.ts';
 
-/** Written since the last flush began. The system would let far more gather and write it all at the end. */
+/**
+ * Written since the last flush began. The system would let far more gather and write it all at the
+ * end.
+ */
 const FLUSH_BYTES = 64 * 1024 * 1024;
 
-/** Makes a disk durable while it is being filled: the disk works at the same time as the processor. */
+/**
+ * Makes a disk durable while it is being filled: the disk works at the same time as the processor.
+ */
 export class SteadyFlush {
   readonly #writer: DiskWriter;
   readonly #signal: AbortSignal;

@@ -73,7 +73,9 @@ interface CutChunk {
   place: SlotPlace | number;
 }
 
-/** Stores parts of a disk: cut, name, look up, compress, encrypt, verify. Runs in a worker thread. */
+/**
+ * Stores parts of a disk: cut, name, look up, compress, encrypt, verify. Runs in a worker thread.
+ */
 export class ChunkStorer {
   readonly #rules: ChunkerParameters & { readonly cut: CutFunction };
   readonly #id: ChunkIdFunction;

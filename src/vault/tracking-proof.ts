@@ -25,9 +25,9 @@ export interface TrackingProof {
 }
 
 /**
- * Reads parts of a disk that did not change, as far as change tracking knows, and compares them with
- * the last map: slots that it uses whole by their ids, holes with zeroes. Of slots that it uses in
- * part there is no id to compare with; they are left out.
+ * Reads parts of a disk that did not change, as far as change tracking knows, and compares them
+ * with the last map: slots that it uses whole by their ids, holes with zeroes. Of slots that it
+ * uses in part there is no id to compare with; they are left out.
  * @param ranges what to look at, in bytes; `changed` inside them is left out
  */
 export async function proveTracking(

@@ -8,7 +8,10 @@ const FIRST_CAPACITY = 256;
 /** A list that grows is so much larger each time: what is not used yet is memory too. */
 const GROWTH = 1.25;
 
-/** Numbers ULIDs from 0 in the order of their coming: 24 to 36 bytes each, where a map of strings takes 130. */
+/**
+ * Numbers ULIDs from 0 in the order of their coming: 24 to 36 bytes each, where a map of strings
+ * takes 130.
+ */
 export class UlidTable {
   /** Four words each, as they lie in memory. */
   #words = new Uint32Array(FIRST_CAPACITY * ULID_WORDS);

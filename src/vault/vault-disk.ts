@@ -13,7 +13,10 @@ import { Recent } from './recent.ts';
 const FRAMES_BYTES_MAX = 32 * 1024 * 1024;
 const LEAVES_MAX = 8;
 
-/** A disk of a recovery point, read in place. Every byte is authenticated, and has its id, before it is given out. */
+/**
+ * A disk of a recovery point, read in place. Every byte is authenticated, and has its id, before it
+ * is given out.
+ */
 export class VaultDisk extends DiskReader {
   override readonly size: number;
   readonly #tree: MapTree;

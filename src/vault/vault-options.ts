@@ -23,11 +23,17 @@ export type VaultUnlock =
 export interface OpenOptions {
   /** Opens the separate retention key of a vault that has one: to retire points. */
   readonly retention?: VaultUnlock;
-  /** Where footers are kept between runs; disposable. Without it every run learns the packs by LIST. */
+  /**
+   * Where footers are kept between runs; disposable. Without it every run learns the packs by LIST.
+   */
   readonly cacheFolder?: string;
-  /** Chunks whose places are kept in memory; the others are looked up in files of the cache folder. */
+  /**
+   * Chunks whose places are kept in memory; the others are looked up in files of the cache folder.
+   */
   readonly indexEntries?: number;
-  /** Worker threads; default 2. With 0 the work runs in the calling thread: for small tests only. */
+  /**
+   * Worker threads; default 2. With 0 the work runs in the calling thread: for small tests only.
+   */
   readonly workers?: number;
   /** Starts the worker threads while the keys are being read: for whoever will store or restore. */
   readonly warm?: boolean;
@@ -39,7 +45,9 @@ export interface OpenOptions {
 export interface NewPoint {
   readonly vmId: string;
   readonly vmName: string;
-  /** How hard to compress, 1 (fast) to 7 (small); by default as hard as does not slow the backup. */
+  /**
+   * How hard to compress, 1 (fast) to 7 (small); by default as hard as does not slow the backup.
+   */
   readonly compressionLevel?: CompressionLevel;
 }
 
@@ -88,7 +96,10 @@ export interface DiskSource {
   readonly sizeBytes: number;
   /** Must stay readable until `commit` has returned: a conflict reads it again. */
   readonly reader: DiskReader;
-  /** Relative to the parent point (`PointWriter.parent`). Without a parent's map it is read whole anyway. */
+  /**
+   * Relative to the parent point (`PointWriter.parent`). Without a parent's map it is read whole
+   * anyway.
+   */
   readonly changes: ChangeSet;
   readonly tracking?: TrackingState;
   /**
@@ -117,8 +128,9 @@ export interface RestoreStatistics {
 }
 
 /**
- * What was proven. 0: packs exist, as long as they were written. 1: also footers, the map, content MACs and the
- * link to the parent. 2: also every frame, decrypted and decompressed. 3: also the id of every chunk.
+ * What was proven. 0: packs exist, as long as they were written. 1: also footers, the map, content
+ * MACs and the link to the parent. 2: also every frame, decrypted and decompressed. 3: also the id
+ * of every chunk.
  */
 export type VerifyLevel = 0 | 1 | 2 | 3;
 

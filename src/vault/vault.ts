@@ -202,7 +202,10 @@ export class Vault {
     return capabilities;
   }
 
-  /** Sealed points that were not retired, oldest content first. Damaged ones are logged and left out. */
+  /**
+   * Sealed points that were not retired, oldest content first. Damaged ones are logged and left
+   * out.
+   */
   async points(signal: AbortSignal, vmId?: string): Promise<RecoveryPoint[]> {
     return vmId !== undefined && !isVmId(vmId) ? [] : this.#points.list(signal, vmId);
   }
@@ -226,9 +229,9 @@ export class Vault {
 
   /**
    * Begins a recovery point (W0). The writer must be disposed of, also after its commit.
-   * @throws Fault `vault.not-found`, `vault.format-changed` if the store does not hold what was opened,
-   *   `vault.vm-busy` if this process is writing one of the same VM,
-   *   `vault.format-newer` if this program may only read the vault
+   * @throws Fault `vault.not-found`, `vault.format-changed` if the store does not hold what was
+   *   opened, `vault.vm-busy` if this process is writing one of the same VM, `vault.format-newer`
+   *   if this program may only read the vault
    */
   async beginPoint(
     { vmId, vmName, compressionLevel: level }: NewPoint,
@@ -284,8 +287,8 @@ export class Vault {
 
   /**
    * Writes a disk of a point. Every byte was authenticated before it is written; ranges of zeroes
-   * are left out, so the target must be new. With `losses`, what is nowhere to be read is noted there
-   * and stays zero; without, it is a fault. Chunks must have their ids, unless `withoutIds`.
+   * are left out, so the target must be new. With `losses`, what is nowhere to be read is noted
+   * there and stays zero; without, it is a fault. Chunks must have their ids, unless `withoutIds`.
    */
   async restoreDisk(
     disk: { pointId: string; diskId: string },
@@ -335,7 +338,10 @@ export class Vault {
     await retirePoints(this.inside, [document], { signal });
   }
 
-  /** Nobody uses it for a while: threads that have nothing to do end. The next task starts some anew. */
+  /**
+   * Nobody uses it for a while: threads that have nothing to do end. The next task starts some
+   * anew.
+   */
   async rest(): Promise<void> {
     await this.#parts.pool.endIdle();
   }

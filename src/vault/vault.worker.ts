@@ -12,7 +12,10 @@ export type WorkerAnswer = { readonly id: number } & (
   | { readonly error: unknown }
 );
 
-/** A worker waits for a footer; whoever gets this tells the mailbox when it is there, or will not be. */
+/**
+ * A worker waits for a footer; whoever gets this tells the mailbox when it is there, or will not
+ * be.
+ */
 export interface WorkerNeed {
   readonly need: number;
   readonly mailbox: Int32Array;

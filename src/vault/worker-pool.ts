@@ -94,7 +94,10 @@ export class WorkerPool {
     );
   }
 
-  /** Threads that have nothing to do end, with the memory they have; a later task starts one for itself. */
+  /**
+   * Threads that have nothing to do end, with the memory they have; a later task starts one for
+   * itself.
+   */
   async endIdle(): Promise<void> {
     const idle = this.#threads.filter(({ running }) => running.size === 0);
     this.#threads = this.#threads.filter((thread) => !idle.includes(thread));

@@ -69,7 +69,10 @@ class Context {
     this.#make = make;
   }
 
-  /** Length of the output, or undefined if it did not come out whole or this machine has no such context. */
+  /**
+   * Length of the output, or undefined if it did not come out whole or this machine has no such
+   * context.
+   */
   run(input: Uint8Array, output: Uint8Array): number | undefined {
     const stream = (this.#stream ??= this.#start());
     const { _handle: handle, _writeState: state } = stream as StreamParts;

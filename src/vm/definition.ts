@@ -13,7 +13,10 @@ const AbsolutePath = z
   .regex(/^\/[^\0\n,]*$/, 'an absolute path without commas or line breaks')
   .refine((path) => !path.split('/').includes('..'), 'must not contain ..');
 
-/** A disk of a VM, as it was added or restored. The engine keeps its layers; `path` is the base image. */
+/**
+ * A disk of a VM, as it was added or restored. The engine keeps its layers; `path` is the base
+ * image.
+ */
 export const DiskDefinition = z.strictObject({
   /** UUID minted by Hyperkeep; the same through all recovery points. */
   id: z.uuid(),

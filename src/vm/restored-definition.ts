@@ -37,7 +37,8 @@ export function storedDefinition(configuration: unknown): VmDefinition {
 /**
  * `stored` at its new place: every path is local, nothing of the old host is left.
  *
- * @throws Fault `vm.definition-invalid` when the place is none for a VM, `restore.firmware-not-chosen`
+ * @throws Fault `vm.definition-invalid` when the place is none for a VM,
+ * `restore.firmware-not-chosen`
  */
 export function restoredDefinition(stored: VmDefinition, place: RestoredPlace): VmDefinition {
   const { newIdentity } = place;

@@ -39,7 +39,10 @@ const KDF = { memoryKib: 1024, passes: 2, lanes: 4 };
 const FULL = { method: 'full', reason: 'first-backup' } as const;
 const PARAMETERS = { packBytes: 128 * 1024, kdf: KDF };
 
-/** The golden vaults of the present format: one with every kind of object, one with the other chunk ids. */
+/**
+ * The golden vaults of the present format: one with every kind of object, one with the other chunk
+ * ids.
+ */
 export async function makeGoldenVaults(folder: string): Promise<void> {
   for (const name of ['everything', 'hmac']) {
     await mkdir(join(folder, name), { recursive: true });
@@ -56,7 +59,10 @@ class NamedStore extends StoreLayer {
   override readonly location = 'a folder';
 }
 
-/** The life of a vault in which everything happens once. Keys and names of objects are new each time. */
+/**
+ * The life of a vault in which everything happens once. Keys and names of objects are new each
+ * time.
+ */
 class Scenario {
   readonly #folder: string;
   readonly #store: ObjectStore;
@@ -218,7 +224,10 @@ class Scenario {
     await vault.close();
   }
 
-  /** A hold in force, one that ended, a point given up with the new key, a request, and a keeper's note. */
+  /**
+   * A hold in force, one that ended, a point given up with the new key, a request, and a keeper's
+   * note.
+   */
   async #held(): Promise<void> {
     const retention = { kind: 'passphrase', passphrase: SECRETS.retention } as const;
     const vault = await this.#open({ retention });
@@ -247,7 +256,10 @@ class Scenario {
   }
 }
 
-/** Two disks and files: text, noise, holes, a size that is no multiple of a sector, a map of two levels. */
+/**
+ * Two disks and files: text, noise, holes, a size that is no multiple of a sector, a map of two
+ * levels.
+ */
 function webServer(): GoldenVm {
   const system = new MemoryDisk(65 * MIB + 1536);
   system.write(0, textBytes('system', 150_000));

@@ -13,7 +13,9 @@ import { seededBytes } from '../support/seeded-bytes.ts';
 import { keysOf } from '../support/vault-damage.ts';
 import { signal } from '../support/vault-lab.ts';
 
-/** What a golden vault is opened with. All of it is public: there is nothing secret in these vaults. */
+/**
+ * What a golden vault is opened with. All of it is public: there is nothing secret in these vaults.
+ */
 export const SECRETS = {
   first: 'the first golden passphrase',
   second: 'the second golden passphrase',

@@ -1,7 +1,7 @@
 // node test/compat/make-golden-vault.ts
 //
-// Makes the golden vaults of the present format in test/compat/golden/v<version>. What is there already is never
-// written to: a version that was released does not change.
+// Makes the golden vaults of the present format in test/compat/golden/v<version>. What is there
+// already is never written to: a version that was released does not change.
 import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';

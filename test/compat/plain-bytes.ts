@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { createDecipheriv, createHmac, hkdfSync } from 'node:crypto';
 
-/* Numbers, keys and encryption of docs/vault-format.md, for the reader that uses nothing of src/. */
+/*
+ * Numbers, keys and encryption of docs/vault-format.md, for the reader that uses nothing of src/.
+ */
 
 const BASE32 = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 

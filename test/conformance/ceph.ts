@@ -22,7 +22,10 @@ function findProgram(name: string): string | undefined {
   return find(name) as string | undefined;
 }
 
-/** A cluster of one monitor and one storage daemon that keeps objects in memory, with a gateway before it. */
+/**
+ * A cluster of one monitor and one storage daemon that keeps objects in memory, with a gateway
+ * before it.
+ */
 export async function openCeph(): Promise<TriedServer | undefined> {
   const missing = PROGRAMS.filter((name) => findProgram(name) === undefined);
   if (missing.length > 0) {

@@ -20,8 +20,8 @@ import { runSuite, SUITES } from './suites.ts';
 import { openGiven, openMinio, openVersity, type TriedServer } from './servers.ts';
 
 /*
- * npm run conformance [-- NAME=VERSION=URL ...]: tries a folder, MinIO, Ceph RGW and versitygw if they are installed, and the
- * servers named, and writes docs/s3-conformance.md.
+ * npm run conformance [-- NAME=VERSION=URL ...]: tries a folder, MinIO, Ceph RGW and versitygw if
+ * they are installed, and the servers named, and writes docs/s3-conformance.md.
  */
 
 const signal = new AbortController().signal;

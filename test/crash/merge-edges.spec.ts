@@ -31,7 +31,10 @@ const { signal } = new AbortController();
 const job = (jobToken = 'job') => ({ jobToken, crashConsistent: true });
 const FORMATS = ['qcow2', 'raw'] as const;
 
-/** A VM with one disk that was backed up and has run on since; what the disk held then and holds now. */
+/**
+ * A VM with one disk that was backed up and has run on since; what the disk held then and holds
+ * now.
+ */
 interface Story {
   readonly first: FrozenVm;
   readonly then: Buffer;
@@ -60,7 +63,9 @@ async function fill(lab: QemuLab, content: Buffer, range: Extent, byte: number):
   await lab.fill('system', range, byte);
 }
 
-/** A full read, and an increment on what the disk held at the first freeze, are what it holds now. */
+/**
+ * A full read, and an increment on what the disk held at the first freeze, are what it holds now.
+ */
 async function expectTold(engine: QemuEngine, lab: QemuLab, { first, then, now }: Story) {
   await using next = await engine.freeze(lab.vm, job('next'), signal);
   const [disk] = next.disks;
@@ -83,7 +88,9 @@ async function expectTold(engine: QemuEngine, lab: QemuLab, { first, then, now }
   expect(again.equals(now)).toBe(true);
 }
 
-/** The command that is shown copies what the guest had, with COPY.qcow2 in the folder of the lab. */
+/**
+ * The command that is shown copies what the guest had, with COPY.qcow2 in the folder of the lab.
+ */
 async function expectCopied(engine: QemuEngine, lab: QemuLab, now: Buffer): Promise<void> {
   const [disk] = (await engine.get(lab.vm, signal)).unmerged;
   execFileSync('sh', ['-c', disk?.copyCommand ?? 'false'], { cwd: lab.folder });

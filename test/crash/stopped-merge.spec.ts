@@ -8,7 +8,10 @@ import { overlay as laidOver } from '../../src/disk/extent.ts';
 import { runService, type Victims } from '../support/engine-service.ts';
 import { QemuLab, type LabDisk } from '../support/qemu-lab.ts';
 
-/** Exit code of `qemu-img check`: a QEMU that was killed leaves clusters that nobody uses, and no damage. */
+/**
+ * Exit code of `qemu-img check`: a QEMU that was killed leaves clusters that nobody uses, and no
+ * damage.
+ */
 const QCOW2_LEAKS_ONLY = 3;
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -67,7 +70,9 @@ function diskOf(frozen: FrozenVm, name: string): FrozenDisk {
   return disk;
 }
 
-/** A full read, and the content that an increment on an older state makes, are what the guest had. */
+/**
+ * A full read, and the content that an increment on an older state makes, are what the guest had.
+ */
 async function expectTold(
   frozen: FrozenVm,
   guest: Guest,

@@ -86,7 +86,8 @@ export class GoldenFiles {
   }
 
   #inputs(): fc.Arbitrary<Spoiled> {
-    // What opens a vault may ask for much memory and time on purpose; key objects are fuzzed as such.
+    // What opens a vault may ask for much memory and time on purpose; key objects are fuzzed as
+    // such.
     const some = [...this.#objects].filter(([key]) => !key.startsWith('keys/'));
     return fc.oneof(...some.map(([key, bytes]) => this.#variants(key, bytes)));
   }

@@ -141,7 +141,9 @@ function varint(value: number): Buffer {
   return Buffer.from(bytes);
 }
 
-/** JSON texts near the example: fields gone, swapped for others or for nonsense, and broken text. */
+/**
+ * JSON texts near the example: fields gone, swapped for others or for nonsense, and broken text.
+ */
 export function spoiledJson(example: unknown): fc.Arbitrary<Uint8Array> {
   const text = Buffer.from(JSON.stringify(example));
   const nonsense = fc.oneof(

@@ -29,8 +29,8 @@ export interface FuzzResult {
 }
 
 /**
- * Feeds a target for as long as asked, and `CALLS_MIN` times at least. @throws what no parser may throw, or an Error about a call that took too
- * long or too much, with the input that did it
+ * Feeds a target for as long as asked, and `CALLS_MIN` times at least. @throws what no parser may
+ * throw, or an Error about a call that took too long or too much, with the input that did it
  */
 export function fuzz(target: FuzzTarget, milliseconds: number, seed: number): FuzzResult {
   const endsAtMs = performance.now() + milliseconds;

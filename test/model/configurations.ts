@@ -278,7 +278,10 @@ function merging(rules: Rules | undefined, withZombie: boolean): World {
   return world;
 }
 
-/** A pack of two slots that two collectors compact, with one that removes generations, a writer, and others. */
+/**
+ * A pack of two slots that two collectors compact, with one that removes generations, a writer, and
+ * others.
+ */
 function compacted(rules: Rules | undefined, others: readonly ('zombie' | 'inherits')[]): World {
   const world = worldOf({}, rules);
   const [first, second] = [world.name(), world.name()];

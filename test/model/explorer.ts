@@ -1,7 +1,9 @@
 /** Takes states as they are found; `next` is only valid during the call. */
 export type Found = (next: Uint16Array, label: string) => void;
 
-/** A system of processes: a state is `size` numbers of 16 bits, and everything else is in the code. */
+/**
+ * A system of processes: a state is `size` numbers of 16 bits, and everything else is in the code.
+ */
 export interface Protocol {
   readonly size: number;
   initial(): Uint16Array;

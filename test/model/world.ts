@@ -2,8 +2,9 @@ import type { Found, Protocol } from './explorer.ts';
 import { RULES, type Rules } from './rules.ts';
 
 /**
- * What is in the bucket, as bit masks. A *name* is a slot of a logical pack; an *object* is one generation
- * of a pack and holds some names. Every object of the store is a field that is zero until its put.
+ * What is in the bucket, as bit masks. A *name* is a slot of a logical pack; an *object* is one
+ * generation of a pack and holds some names. Every object of the store is a field that is zero
+ * until its put.
  */
 export interface Actor {
   steps(state: Uint16Array, stepper: Stepper): void;

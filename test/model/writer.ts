@@ -14,7 +14,10 @@ const END = 9;
 
 export interface WriterOptions {
   readonly title: string;
-  /** `stores` deduplicates or uploads, `inherits` builds on a parent, `revives` brings a retired point back. */
+  /**
+   * `stores` deduplicates or uploads, `inherits` builds on a parent, `revives` brings a retired
+   * point back.
+   */
   readonly kind: 'stores' | 'inherits' | 'revives';
   /** The page of lists that shows its points. */
   readonly page?: number;
@@ -35,7 +38,10 @@ interface Attempt {
   readonly alias: number;
 }
 
-/** W0 to W3. Its control word: step, attempt << 4, page << 6, parent gone << 7, parent + 1 << 8, knew of damage << 12. */
+/**
+ * W0 to W3. Its control word: step, attempt << 4, page << 6, parent gone << 7, parent + 1 << 8,
+ * knew of damage << 12.
+ */
 export class Writer implements Actor {
   readonly #world: World;
   readonly #options: WriterOptions;

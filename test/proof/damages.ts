@@ -26,7 +26,9 @@ const change =
   async (lab, store) =>
     changeObject(store, of(lab), damage);
 
-/** The whole first pack, or a changed one, under names of its own, and an alias that leads there. */
+/**
+ * The whole first pack, or a changed one, under names of its own, and an alias that leads there.
+ */
 const aliased =
   (forge = same): Apply =>
   async (lab, store) => {
@@ -49,7 +51,9 @@ const regenerated =
 const wrongContent: Apply = async (lab, store) =>
   forgePack(lab.vault, store, lab.shared, { forge: otherContent() });
 
-/** The same names for chunks that are right in themselves, and not those that the point was made of. */
+/**
+ * The same names for chunks that are right in themselves, and not those that the point was made of.
+ */
 const otherChunks =
   (lab: ProofLab): Forge =>
   (slot, content) => {

@@ -1,6 +1,6 @@
 /**
- * Per kind of damage what each of `COLUMNS` says: `ok`, the code of the problem without `vault.`, `found`; `WRONG` is content
- * that is not what was backed up, given out without a word.
+ * Per kind of damage what each of `COLUMNS` says: `ok`, the code of the problem without `vault.`,
+ * `found`; `WRONG` is content that is not what was backed up, given out without a word.
  */
 export const EXPECTED: Readonly<Record<string, string>> = {
   nothing: 'ok ok ok ok | ok ok ok ok | ok ok ok | ok ok ok',

@@ -11,7 +11,9 @@ import type { Vault } from '../../src/vault/vault.ts';
 import { changeObject, type Damage } from '../support/vault-damage.ts';
 import { signal } from '../support/vault-lab.ts';
 
-/** What somebody does who has the master key and may put objects: every checksum and tag is right. */
+/**
+ * What somebody does who has the master key and may put objects: every checksum and tag is right.
+ */
 
 /** What becomes of a slot; undefined leaves it out. */
 export type Forge = (
@@ -58,7 +60,9 @@ export function anotherPack(key: string): PackName {
   return { ...nameOf(key), ulid: newUlid(1_900_000_000_000), generation: 0, rand: randomSuffix() };
 }
 
-/** Writes a pack of this name (by default in place of the first) with the slots of another, changed. */
+/**
+ * Writes a pack of this name (by default in place of the first) with the slots of another, changed.
+ */
 export async function forgePack(
   vault: Vault,
   store: ObjectStore,

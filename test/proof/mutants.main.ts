@@ -1,5 +1,5 @@
-// node test/proof/mutants.main.ts: takes one check after the other out of the code and says, as JSON, which kinds of damage
-// were told from the others all the same.
+// node test/proof/mutants.main.ts: takes one check after the other out of the code and says, as
+// JSON, which kinds of damage were told from the others all the same.
 import { registerHooks } from 'node:module';
 import { DAMAGES } from './damages.ts';
 import { EXPECTED } from './expected.ts';
@@ -10,7 +10,10 @@ import { asText } from './verdicts.ts';
 const MARK = '?mutant=';
 const PLACE = '/src/vault/';
 
-/** A module that is asked for by a mutant is the mutant's own, with the check taken out of one of them. */
+/**
+ * A module that is asked for by a mutant is the mutant's own, with the check taken out of one of
+ * them.
+ */
 registerHooks({
   resolve(specifier, context, next) {
     const resolved = next(specifier, context);

@@ -21,7 +21,10 @@ const JUDGES: Judges = {
   packDamage,
 };
 
-/** What somebody puts who has the key and may not remove anything: objects beside those of an old point. */
+/**
+ * What somebody puts who has the key and may not remove anything: objects beside those of an old
+ * point.
+ */
 const FORGERIES = [
   'the newer of two generations is wrong',
   'the newer of two generations has other chunks',

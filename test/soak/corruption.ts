@@ -1,7 +1,7 @@
 // npm run soak -- corruption [--count N] [--seed N] [--part BYTES]
 //
-// Changes one random byte of a vault with two points at a time, to which each adds so many bytes (default 2.5 MiB:
-// frames are as long as they get), and restores everything: the same bytes or a
+// Changes one random byte of a vault with two points at a time, to which each adds so many bytes
+// (default 2.5 MiB: frames are as long as they get), and restores everything: the same bytes or a
 // fault, and never anything else.
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';

@@ -1,7 +1,7 @@
 // npm run soak -- fuzz [--seconds N] [--seed N]
 //
-// Feeds mutated bytes to every parser, in turns of a second each, and a golden vault with a changed object to
-// everything that reads vaults, in turns of ten, for as long as asked.
+// Feeds mutated bytes to every parser, in turns of a second each, and a golden vault with a changed
+// object to everything that reads vaults, in turns of ten, for as long as asked.
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { GoldenFiles } from '../fuzz/golden-files.ts';

@@ -1,6 +1,7 @@
 // npm run soak -- gc-model [--configuration NAME] [--states MILLIONS]
 //
-// The protocol's model in configurations that are too large for every day: up to 8 GB and half an hour.
+// The protocol's model in configurations that are too large for every day: up to 8 GB and half an
+// hour.
 import { parseArgs } from 'node:util';
 import { CONFIGURATIONS, LARGE } from '../model/configurations.ts';
 import { exploreByFingerprints } from '../model/fingerprint-explorer.ts';

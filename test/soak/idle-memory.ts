@@ -1,9 +1,10 @@
 // npm run soak -- idle-memory [--rounds N] [--mib N] [--limit MIB] [--s3] [--seed N]
 //
-// A real service with a real PostgreSQL backs up a stopped VM with a disk of --mib (default 1024), restores, verifies and
-// scrubs it, copies the vault, gives the point before up and prunes. After each of them the service becomes idle; from
-// what it says then on, its resident memory is read. N rounds (default 2) show whether it grows.
-// Fails when the idle service has more than --limit (default 250 MiB), or takes longer than 0.3 s to stop.
+// A real service with a real PostgreSQL backs up a stopped VM with a disk of --mib (default 1024),
+// restores, verifies and scrubs it, copies the vault, gives the point before up and prunes. After
+// each of them the service becomes idle; from what it says then on, its resident memory is read. N
+// rounds (default 2) show whether it grows. Fails when the idle service has more than --limit
+// (default 250 MiB), or takes longer than 0.3 s to stop.
 import assert from 'node:assert/strict';
 import { randomInt, randomUUID } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, open, rm } from 'node:fs/promises';

@@ -1,9 +1,10 @@
 // npm run soak -- poor-host [--seed TEXT] [--command NAME] [--surrounding NAME] [--at-once N]
 //
-// Each command on a host that lacks something: home or cache that cannot be written, no place for temporary files, no free
-// byte or inode, files of another user, few open files, a clock that is off, a store that refuses, hangs or is slow; the
-// service also while its database is killed. Never
-// exit 70, a hang, a stack or a secret; and where nothing needed is lacking, the command works. Needs root, for mounts.
+// Each command on a host that lacks something: home or cache that cannot be written, no place for
+// temporary files, no free byte or inode, files of another user, few open files, a clock that is
+// off, a store that refuses, hangs or is slow; the service also while its database is killed. Never
+// exit 70, a hang, a stack or a secret; and where nothing needed is lacking, the command works.
+// Needs root, for mounts.
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { PoorHost } from '../support/poor-host/poor-host.ts';

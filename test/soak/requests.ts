@@ -1,7 +1,8 @@
 // npm run soak -- requests [--gib N] [--folder PATH]
 //
-// What `hyperkeep rescue import` sends to a real S3 server for an image of so much random data, counted by a proxy in
-// between, and what a TiB of it makes. Needs twice N of disk, and MinIO as `npm test` installs it.
+// What `hyperkeep rescue import` sends to a real S3 server for an image of so much random data,
+// counted by a proxy in between, and what a TiB of it makes. Needs twice N of disk, and MinIO as
+// `npm test` installs it.
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

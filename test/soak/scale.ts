@@ -1,8 +1,8 @@
 // npm run soak -- scale [--tib N] [--live half|all] [--folder PATH] [--parts make,cold,...]
 //
-// A vault with so much unique data: real code on synthetic content. Footers are genuine, made when they are
-// read; the time for making them is taken off. Maps and points are genuine and lie in a folder. Everything runs
-// compiled, as it is installed. Needs about 2 GB of disk per TiB.
+// A vault with so much unique data: real code on synthetic content. Footers are genuine, made when
+// they are read; the time for making them is taken off. Maps and points are genuine and lie in a
+// folder. Everything runs compiled, as it is installed. Needs about 2 GB of disk per TiB.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

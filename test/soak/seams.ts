@@ -1,9 +1,10 @@
 // npm run soak -- seams [--minutes N] [--seed N] [--operations N]
 //
-// Random operations on a vault, one after the other, each by a process that may have opened the vault before the ones
-// before it: rotation, repair, copies, healing, collections. After each, every point is verified at level 3, restored and
-// compared. A process that knows too little may refuse; it must not lose anything. What an operation damages first and is
-// then refused to heal has to be called damaged, and is healed by a process that opens the vault anew.
+// Random operations on a vault, one after the other, each by a process that may have opened the
+// vault before the ones before it: rotation, repair, copies, healing, collections. After each,
+// every point is verified at level 3, restored and compared. A process that knows too little may
+// refuse; it must not lose anything. What an operation damages first and is then refused to heal
+// has to be called damaged, and is healed by a process that opens the vault anew.
 import assert from 'node:assert/strict';
 import { parseArgs } from 'node:util';
 import { isFault } from '../../src/kernel/fault.ts';

@@ -1,8 +1,9 @@
 // npm run soak -- service-kills [--kills N] [--seed N] [--job scrub|prune|copy|repair]
 //
-// A real service with a real PostgreSQL cares for vaults on a real S3 server, and is killed with SIGKILL at N requests of
-// each job (drawn; default 8; --kills all: at every one). After its start the job's row says what happened and what to
-// do, all points are whole, and the same job, started again, ends well.
+// A real service with a real PostgreSQL cares for vaults on a real S3 server, and is killed with
+// SIGKILL at N requests of each job (drawn; default 8; --kills all: at every one). After its start
+// the job's row says what happened and what to do, all points are whole, and the same job, started
+// again, ends well.
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { chmod, mkdir } from 'node:fs/promises';

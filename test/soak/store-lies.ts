@@ -1,9 +1,11 @@
-// npm run soak -- store-lies [--seed N] [--rounds N] [--command NAME] [--kind list [--lie NAME]] [--real] [--count N]
+// npm run soak -- store-lies [--seed N] [--rounds N] [--command NAME] [--kind list [--lie NAME]]
+// [--real] [--count N]
 //
-// Every command that writes or removes, against an S3 server that lies about one kind of request: empty answers, pages,
-// answers that are cut, 200 for what is missing, other objects' bytes, lists that leave keys out or are stale. With --real
-// the server is a MinIO behind a proxy that lies, with versions and locks; --count draws so many trials. After
-// each: all points that nobody gave up are whole, and what was reported as done is done.
+// Every command that writes or removes, against an S3 server that lies about one kind of request:
+// empty answers, pages, answers that are cut, 200 for what is missing, other objects' bytes, lists
+// that leave keys out or are stale. With --real the server is a MinIO behind a proxy that lies,
+// with versions and locks; --count draws so many trials. After each: all points that nobody gave up
+// are whole, and what was reported as done is done.
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { RealScene } from '../support/store-lies/real-scene.ts';

@@ -1,8 +1,9 @@
 // npm run soak -- strangers [--rounds N]
 //
-// Another user of the machine (uid 65534, no groups, no rights) against a service of root with a database of its own, a
-// running VM and a vault: reads, writes, deletes, connects, listens under old addresses, plants links. Each round is a
-// home, a service and all attacks; one that comes through ends the run with an error. Only root can play somebody else.
+// Another user of the machine (uid 65534, no groups, no rights) against a service of root with a
+// database of its own, a running VM and a vault: reads, writes, deletes, connects, listens under
+// old addresses, plants links. Each round is a home, a service and all attacks; one that comes
+// through ends the run with an error. Only root can play somebody else.
 import { parseArgs } from 'node:util';
 import { HomeLab } from '../support/strangers/home-lab.ts';
 import { attackAll } from '../support/strangers/round.ts';

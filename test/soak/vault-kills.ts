@@ -1,8 +1,8 @@
 // npm run soak -- vault-kills [--job NAME] [--step "PUT gc/"] [--changing]
 //
-// Kills each job on a vault with SIGKILL before and after each of its requests to a real S3 server, lets another
-// process do the job, and looks whether all points are whole, nothing was sent twice and nothing is left over.
-// --changing: not at requests that only read.
+// Kills each job on a vault with SIGKILL before and after each of its requests to a real S3 server,
+// lets another process do the job, and looks whether all points are whole, nothing was sent twice
+// and nothing is left over. --changing: not at requests that only read.
 import { parseArgs } from 'node:util';
 import { KILL_JOBS } from '../support/kill-jobs.ts';
 import { KillLab } from '../support/kill-lab.ts';

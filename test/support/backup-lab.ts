@@ -32,7 +32,9 @@ export interface LabVault {
   readonly store: FaultyObjectStore;
 }
 
-/** A real writing guest, the real engine and real vaults in folders, wired as the service does it. */
+/**
+ * A real writing guest, the real engine and real vaults in folders, wired as the service does it.
+ */
 export class BackupLab implements AsyncDisposable {
   readonly folder: string;
   readonly definition: VmDefinition;

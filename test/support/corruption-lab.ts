@@ -52,8 +52,8 @@ const LEDGER = (): { ledger: MemoryProofLedger; budget: { bytes: number } } => (
 });
 
 /**
- * A small vault with two points, a retired one, and two of each control object, and what to expect of
- * it. Nothing in it is ever changed: work on `clone()`.
+ * A small vault with two points, a retired one, and two of each control object, and what to expect
+ * of it. Nothing in it is ever changed: work on `clone()`.
  */
 export class CorruptionLab {
   readonly store: MemoryObjectStore;
@@ -73,7 +73,10 @@ export class CorruptionLab {
     this.#named = named;
   }
 
-  /** @param partBytes what each point adds; a multiple of a sector. From 2 MiB on frames are as long as they get. */
+  /**
+   * @param partBytes what each point adds; a multiple of a sector. From 2 MiB on frames are as long
+   * as they get.
+   */
   static async create(partBytes = 49_152): Promise<CorruptionLab> {
     const store = new MemoryObjectStore();
     const packBytes = partBytes + 16_384;
@@ -126,7 +129,9 @@ export class CorruptionLab {
     return Vault.open(store, unlock, { workers: 0, log }, signal);
   }
 
-  /** What restoring everything gives: `same`, or the codes of the faults; wrong bytes are thrown. */
+  /**
+   * What restoring everything gives: `same`, or the codes of the faults; wrong bytes are thrown.
+   */
   async restore(store: MemoryObjectStore, opened?: Vault): Promise<string> {
     const outcomes = new Set<string>();
     const failure = await faultOr(async () => {
@@ -211,7 +216,9 @@ export class CorruptionLab {
     return found;
   }
 
-  /** The first way that makes the vault whole: what is known, restorable and protected is as it was. */
+  /**
+   * The first way that makes the vault whole: what is known, restorable and protected is as it was.
+   */
   async repairedBy(damaged: () => Promise<MemoryObjectStore>): Promise<string> {
     if (await this.#isWhole(await damaged())) {
       return 'nothing to repair';

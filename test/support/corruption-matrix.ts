@@ -54,7 +54,10 @@ async function row(
   return { object, what, detectedBy, repairedBy: await lab.repairedBy(damaged) };
 }
 
-/** Every kind of object, flipped in every field, cut, exchanged, removed: what real code finds and mends. */
+/**
+ * Every kind of object, flipped in every field, cut, exchanged, removed: what real code finds and
+ * mends.
+ */
 export async function corruptionMatrix(): Promise<MatrixRow[]> {
   const lab = await CorruptionLab.create();
   const all = await keysOf(lab.store, '');

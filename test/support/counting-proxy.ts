@@ -12,7 +12,10 @@ import { pipeline } from 'node:stream/promises';
 /** Requests by what S3 calls them: `PUT`, `GET`, `LIST`, `HEAD`, `DELETE`, `POST`. */
 export type RequestCounts = Readonly<Record<string, number>>;
 
-/** Stands in front of an S3 server and counts what comes along, whatever the client believes it sends. */
+/**
+ * Stands in front of an S3 server and counts what comes along, whatever the client believes it
+ * sends.
+ */
 export class CountingProxy {
   readonly #target: URL;
   readonly #server: Server;

@@ -6,7 +6,9 @@ const FLOOD_BYTES = 48 * 1024;
 
 type Reply = object | 'silence' | 'flood' | 'flood of lines';
 
-/** An agent as the guard sees it: it answers what it is told to, and remembers what it was asked. */
+/**
+ * An agent as the guard sees it: it answers what it is told to, and remembers what it was asked.
+ */
 export class FakeAgent implements AsyncDisposable {
   readonly asked: string[] = [];
   readonly answers: Record<string, Reply> = {};

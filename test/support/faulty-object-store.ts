@@ -158,7 +158,10 @@ export function diesAfterWrites(n: number): FailureScript {
   };
 }
 
-/** Each request fails with `probability`, half of them after taking effect. Same seed, same failures. */
+/**
+ * Each request fails with `probability`, half of them after taking effect. Same seed, same
+ * failures.
+ */
 export function failsSometimes(probability: number, seed: number): FailureScript {
   const random = seeded(seed);
   return () => {

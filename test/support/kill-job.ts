@@ -12,7 +12,9 @@ export type Remains = Readonly<Record<string, number>>;
 
 export type RunProgram = (program: Program) => Promise<Ran>;
 
-/** Of a finished run: what must not be done twice, and by how much it may be exceeded after a kill. */
+/**
+ * Of a finished run: what must not be done twice, and by how much it may be exceeded after a kill.
+ */
 export interface Effort {
   readonly of: (requests: readonly GateRequest[]) => number;
   readonly slack: (requests: readonly GateRequest[]) => number;
@@ -32,14 +34,17 @@ export interface KillJob {
   readonly prepare?: (place: KillPlace) => Promise<void>;
   readonly program: (place: KillPlace) => Program;
   /**
-   * What follows when the program has ended or was killed, until everything is done. Default: the program once more
-   * if it was killed.
+   * What follows when the program has ended or was killed, until everything is done. Default: the
+   * program once more if it was killed.
    */
   readonly finish?: (place: KillPlace, ran: Ran, run: RunProgram) => Promise<unknown>;
   readonly effort?: Effort;
   /** Default: points are whole at any time. */
   readonly mendsPoints?: boolean;
-  /** Proves the sealed points of what is there now. @returns how many; default: opened with the passphrase */
+  /**
+   * Proves the sealed points of what is there now. @returns how many; default: opened with the
+   * passphrase
+   */
   readonly prove?: (now: ObjectStore, place: KillPlace) => Promise<number>;
   /** Where what it does shows. */
   readonly result: (place: KillPlace) => ObjectStore;

@@ -54,7 +54,8 @@ async function importJob(lab: KillLab): Promise<KillJob> {
   return {
     effort: {
       of: PACKS_SENT.of,
-      // The map of a point that was not sealed. Data that the server has is found again, whatever the client knew.
+      // The map of a point that was not sealed. Data that the server has is found again, whatever
+      // the client knew.
       slack: (requests) => largest(requests.filter(({ step }) => step === 'PUT m/')),
     },
     kind: 'plain',
@@ -67,7 +68,8 @@ async function importJob(lab: KillLab): Promise<KillJob> {
     remains: async (now) => {
       const opened = await openVault(now);
       const points = await opened.points(signal);
-      // Killed when the seal was there and nobody had heard of it: a point more, of which nothing is wrong.
+      // Killed when the seal was there and nobody had heard of it: a point more, of which nothing
+      // is wrong.
       assert(points.length === 2 || points.length === 3);
       await collectVault(opened.inside, LEFTOVERS, { signal });
       const nothing = await collectVault(opened.inside, LEFTOVERS, { signal });

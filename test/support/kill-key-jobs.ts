@@ -34,7 +34,10 @@ interface OpenWay extends Way {
   readonly vault: Vault;
 }
 
-/** A vault that a passphrase and a recovery file open, with one point that stands and one that was given up. */
+/**
+ * A vault that a passphrase and a recovery file open, with one point that stands and one that was
+ * given up.
+ */
 interface KeyLab {
   readonly lab: KillLab;
   readonly store: MemoryObjectStore;
@@ -96,7 +99,9 @@ function keysCommand(
   });
 }
 
-/** What every job on keys has in common: `wanted` are the ways that open the vault when it is done. */
+/**
+ * What every job on keys has in common: `wanted` are the ways that open the vault when it is done.
+ */
 function keysJob(
   keys: KeyLab,
   program: KillJob['program'],

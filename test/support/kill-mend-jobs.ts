@@ -93,7 +93,10 @@ async function repairByCopy(lab: KillLab): Promise<KillJob> {
   };
 }
 
-/** `rescue repair` alone: what says where frames are is damaged; one footer is only in the cache of the machine. */
+/**
+ * `rescue repair` alone: what says where frames are is damaged; one footer is only in the cache of
+ * the machine.
+ */
 async function repairAlone(lab: KillLab): Promise<KillJob> {
   const store = await storeWithPoints(4);
   const whole = new MemoryObjectStore();
@@ -153,7 +156,8 @@ async function repairAccess(lab: KillLab): Promise<KillJob> {
 async function scrub(lab: KillLab): Promise<KillJob> {
   const store = await storeWithPoints(11);
   const packs = (await keysOf(store, 'd/')).length + (await keysOf(store, 'm/')).length;
-  // Late in the first share, and not in the second: that is the other quarter, and half of the vault from the beginning.
+  // Late in the first share, and not in the second: that is the other quarter, and half of the
+  // vault from the beginning.
   await changeObject(store, (await keysOf(store, 'd/')).at(3) ?? '', flip(100));
   const program: KillJob['program'] = ({ vault: location }) =>
     rescue(['scrub', '--vault', location, '--endpoint', lab.endpoint, '--share', '3/4'], {

@@ -109,7 +109,8 @@ async function revive(lab: KillLab): Promise<KillJob> {
     remains: async (now) => {
       const opened = await openVault(now);
       const points = await opened.points(signal);
-      // Killed when the seal was there and nobody had heard of it: a point more, of which nothing is wrong.
+      // Killed when the seal was there and nobody had heard of it: a point more, of which nothing
+      // is wrong.
       assert(points.length === 2 || points.length === 3);
       await collectVault(opened.inside, ALL, { signal });
       const left = Object.entries(await inventory(now));

@@ -15,7 +15,10 @@ import {
 import type { GateRequest } from './s3-gate.ts';
 import { openVault, signal } from './vault-lab.ts';
 
-/** Everything that a vault is made of; `x/`, `cat/` and what else a program might leave is not among it. */
+/**
+ * Everything that a vault is made of; `x/`, `cat/` and what else a program might leave is not among
+ * it.
+ */
 const PROTOCOL = /^(?:fmt|keys|d|m|s|retire|gc|bad|alias|hold|keep|probe)\//;
 const CHANGES = /^(?:PUT|DELETE|LOCK) /;
 
@@ -66,8 +69,9 @@ export class KillTrials {
   }
 
   /**
-   * As many points, drawn: of each kind of request that changes something one, before any kind has two.
-   * A process that dies at one that only reads leaves what it left when it died at the change before.
+   * As many points, drawn: of each kind of request that changes something one, before any kind has
+   * two. A process that dies at one that only reads leaves what it left when it died at the change
+   * before.
    */
   spread(count: number, random: (limit: number) => number): KillPoint[] {
     const kinds = [...Map.groupBy(this.changing, ({ step }) => step).values()];
@@ -170,7 +174,10 @@ export async function provePoints(store: ObjectStore): Promise<number> {
   return points.length;
 }
 
-/** Whoever dies after a read was answered and before it heard of it has seen and left what it had before the read. */
+/**
+ * Whoever dies after a read was answered and before it heard of it has seen and left what it had
+ * before the read.
+ */
 export function pointsOf(requests: readonly GateRequest[]): KillPoint[] {
   const counts = new Map<string, number>();
   return requests.flatMap(({ step }) => {

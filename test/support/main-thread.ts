@@ -8,7 +8,9 @@ export class MainThreadMeter {
     this.look();
   }
 
-  /** The most CPU that one turn of the event loop took since the last call; its tasks took no more. */
+  /**
+   * The most CPU that one turn of the event loop took since the last call; its tasks took no more.
+   */
   takeLongestMs(): number {
     this.note();
     const longest = this.longestMs;

@@ -4,9 +4,10 @@ import { changeObject, keysOf } from './vault-damage.ts';
 import { signal } from './vault-lab.ts';
 
 /**
- * Changes one byte of one object at a time, both at random, and restores everything. What cannot be restored, verify at
- * level 3 must not call whole.
- * @throws Error with place and seed if a wrong byte was restored, verify was silent, or anything but a fault came
+ * Changes one byte of one object at a time, both at random, and restores everything. What cannot be
+ * restored, verify at level 3 must not call whole.
+ * @throws Error with place and seed if a wrong byte was restored, verify was silent, or anything
+ * but a fault came
  */
 export async function randomCorruptions(
   count: number,

@@ -22,7 +22,9 @@ export interface GateRequest {
   isDone: boolean;
 }
 
-/** Before a request is passed on, and after the server answered and before the client hears of it. */
+/**
+ * Before a request is passed on, and after the server answered and before the client hears of it.
+ */
 export type GateMoment = 'before' | 'after';
 
 /** True: the request, and all that come later, get no further. */
@@ -34,8 +36,8 @@ const AREA =
 const METHODS = { PUT: 'PUT', GET: 'GET', HEAD: 'GET', DELETE: 'DELETE' } as const;
 
 /**
- * Stands between a process and a real S3 server: sees every request, and can stop the world at one. It passes
- * bytes and headers as they are, so signatures stay valid.
+ * Stands between a process and a real S3 server: sees every request, and can stop the world at one.
+ * It passes bytes and headers as they are, so signatures stay valid.
  */
 export class S3Gate {
   readonly #server: Server;

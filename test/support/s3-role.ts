@@ -12,8 +12,8 @@ export async function policyOf(role: string, bucket: string, prefix: string): Pr
 }
 
 /**
- * Credentials that may do what the policy says and nothing more, from the token service of an S3 server
- * (AssumeRole with a session policy).
+ * Credentials that may do what the policy says and nothing more, from the token service of an S3
+ * server (AssumeRole with a session policy).
  */
 export async function assumeRole(
   server: { readonly endpoint: string; readonly credentials: Credentials },

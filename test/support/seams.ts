@@ -42,7 +42,10 @@ export interface SeamWorld {
   pieces: number;
 }
 
-/** What is done to a vault between two looks at it. The vault may have been opened before the operation before. */
+/**
+ * What is done to a vault between two looks at it. The vault may have been opened before the
+ * operation before.
+ */
 export type SeamOperation = (world: SeamWorld, vault: Vault) => Promise<void>;
 
 /** Two points that share most of what they have, and a copy. */
@@ -88,7 +91,10 @@ export async function openWorld({ store, retention }: SeamWorld): Promise<Vault>
 export interface SeamLook {
   /** Points that verification and restore call damaged. */
   readonly unreadable: readonly string[];
-  /** What must never be: points that are gone or give back something else, a verification that says otherwise. */
+  /**
+   * What must never be: points that are gone or give back something else, a verification that says
+   * otherwise.
+   */
   readonly wrong: readonly string[];
 }
 
@@ -138,8 +144,8 @@ export async function problemsOf(world: SeamWorld): Promise<string[]> {
 }
 
 /**
- * What heals the damage that an operation of this name begins with. Whoever was refused it opens the vault anew and
- * repeats it.
+ * What heals the damage that an operation of this name begins with. Whoever was refused it opens
+ * the vault anew and repeats it.
  */
 export const SEAM_MENDS = {
   repair: async ({ store }, vault) => {
@@ -261,7 +267,10 @@ async function take(world: SeamWorld, vault: Vault): Promise<string> {
   return id;
 }
 
-/** A point with content that is gone from the disk afterwards, beside some that stays. @returns its id */
+/**
+ * A point with content that is gone from the disk afterwards, beside some that stays. @returns its
+ * id
+ */
 async function takeAndForget(
   world: SeamWorld,
   vault: Vault,
@@ -272,7 +281,8 @@ async function takeAndForget(
   const at = world.pieces * STRIDE;
   const content = seededBytes(`gone ${String(world.points.size)} ${String(at)}`, gone * PIECE);
   world.disk.write(at, content);
-  // Also when it is refused: what no disk has any more, no backup could heal in the points after it.
+  // Also when it is refused: what no disk has any more, no backup could heal in the points after
+  // it.
   const id = await take(world, vault).finally(() => {
     world.disk.write(at, new Uint8Array(gone * PIECE));
   });

@@ -1,4 +1,6 @@
-/** Whole numbers from 0 to below `limit` that look random, the same for the same seed (mulberry32). */
+/**
+ * Whole numbers from 0 to below `limit` that look random, the same for the same seed (mulberry32).
+ */
 export function seededNumbers(seed: number): (limit: number) => number {
   let state = seed >>> 0;
   return (limit) => {

@@ -1,4 +1,5 @@
-// node test/support/verify-vault.main.ts FOLDER POINT: verifies a test vault at level 3 and restores it, as JSON.
+// node test/support/verify-vault.main.ts FOLDER POINT: verifies a test vault at level 3 and
+// restores it, as JSON.
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { openObjectStore } from '../../src/vault/object-stores/location.ts';
 import { DISK, openVault, signal } from './vault-lab.ts';

@@ -16,9 +16,9 @@ function take(length: number): Buffer {
 }
 
 /**
- * From now on everything that this process draws from node:crypto follows from the seed: keys, ULIDs,
- * names. Otherwise chunks would be cut elsewhere in every run, and a failing schedule could not be
- * run again. For a process that does nothing else.
+ * From now on everything that this process draws from node:crypto follows from the seed: keys,
+ * ULIDs, names. Otherwise chunks would be cut elsewhere in every run, and a failing schedule could
+ * not be run again. For a process that does nothing else.
  */
 export function fixChance(seed: string): void {
   counter = 0;

@@ -1,7 +1,8 @@
-// npm run torture -- [--seconds N] [--schedules N] [--seed S] [--only SEED] [--mutant NAME] [--history]
+// npm run torture -- [--seconds N] [--schedules N] [--seed S] [--only SEED] [--mutant NAME]
+// [--history]
 //
-// Writers, collectors, operators and readers on one simulated store, in as many orders as time allows.
-// Every schedule follows from its seed alone.
+// Writers, collectors, operators and readers on one simulated store, in as many orders as time
+// allows. Every schedule follows from its seed alone.
 import './fixed-chance-at-load.ts';
 import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';

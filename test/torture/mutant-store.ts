@@ -7,8 +7,9 @@ import {
 } from '../../src/vault/object-store.ts';
 
 /**
- * Steps of the protocol that do nothing, because the store answers what it answered before; and `wrong-chunk`: every pack
- * has other content under the same ids, with right tags, so that only who computes ids can tell.
+ * Steps of the protocol that do nothing, because the store answers what it answered before; and
+ * `wrong-chunk`: every pack has other content under the same ids, with right tags, so that only who
+ * computes ids can tell.
  */
 export const MUTANTS = ['no-w2', 'no-g2', 'no-retire-check', 'wrong-chunk'] as const;
 export type Mutant = (typeof MUTANTS)[number];
@@ -30,8 +31,8 @@ const STALE: Record<Mutant, RegExp | undefined> = {
 };
 
 /**
- * Blinds its client to what happened since it first looked: a test that finds nothing under it could
- * not find anything.
+ * Blinds its client to what happened since it first looked: a test that finds nothing under it
+ * could not find anything.
  */
 export class MutantStore extends ObjectStore {
   override readonly location: string;

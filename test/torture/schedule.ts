@@ -310,7 +310,8 @@ class Schedule {
         vault.inside,
         {
           youngMs: 0,
-          // The lists of this store are true, and what the machines remember is not what is tried here.
+          // The lists of this store are true, and what the machines remember is not what is tried
+          // here.
           allPointsAreListed: true,
           abandonedMs: this.#random(2) === 0 ? 0 : 7 * DAY_MS,
           liveShare: this.#random(2) === 0 ? 1 : 0.6,
@@ -390,8 +391,8 @@ class Schedule {
   }
 
   /**
-   * A scrub reports a pack as damaged that is not: backups read anew and store anew what it holds, and
-   * aliases lead there, while everything must stay as it is.
+   * A scrub reports a pack as damaged that is not: backups read anew and store anew what it holds,
+   * and aliases lead there, while everything must stay as it is.
    */
   async #report({ inside: { base } }: Vault): Promise<void> {
     const packs = this.#scheduler.bucket.page(this.#random(2) === 0 ? 'm/' : 'd/', '', 100);
@@ -445,7 +446,9 @@ class Schedule {
     }
   }
 
-  /** Other content under the same ids in every data pack, as somebody with the key could write it. */
+  /**
+   * Other content under the same ids in every data pack, as somebody with the key could write it.
+   */
   async #forge(vault: Vault): Promise<void> {
     const { bucket } = this.#scheduler;
     for (const { key } of bucket.page('d/', '', Infinity)) {

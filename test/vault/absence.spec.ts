@@ -104,7 +104,10 @@ interface Scene {
   readonly given: Readonly<Record<'first' | 'middle' | 'last' | 'held' | 'gone', string>>;
 }
 
-/** A chain whose first point is given up, merged packs with aliases, a held point that was retired all the same. */
+/**
+ * A chain whose first point is given up, merged packs with aliases, a held point that was retired
+ * all the same.
+ */
 async function build(): Promise<Scene> {
   const store = new MemoryObjectStore();
   const machine = await newMachine();

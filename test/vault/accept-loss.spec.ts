@@ -19,7 +19,10 @@ async function setUp() {
 
 type Made = Awaited<ReturnType<typeof setUp>>;
 
-/** Restores and compares: which bytes are as they were, and whether all others are zero and reported. */
+/**
+ * Restores and compares: which bytes are as they were, and whether all others are zero and
+ * reported.
+ */
 async function restoreLossy({ store, disk, point }: Made) {
   const vault = await openVault(store);
   const back = new MemoryDisk(SIZE);

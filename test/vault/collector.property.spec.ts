@@ -163,7 +163,10 @@ class World {
     return action;
   }
 
-  /** Every point that was not given up comes back, for a new process and for those that know the vault. */
+  /**
+   * Every point that was not given up comes back, for a new process and for those that know the
+   * vault.
+   */
   async check(): Promise<void> {
     const fresh = await openVault(this.store);
     expect((await fresh.points(signal)).map(({ id }) => id)).toEqual([...this.kept.keys()].sort());

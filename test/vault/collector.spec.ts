@@ -211,7 +211,8 @@ describe('collecting', () => {
       const report = await collect(vault, options);
       expect(report.compactedPacks).toBe(round < 3 ? 1 : 0);
       expect(await condemned()).toBe(Math.min(3, round + 1));
-      // Where chunks end follows from the vault's key: a chunk more or less at both ends of what changed.
+      // Where chunks end follows from the vault's key: a chunk more or less at both ends of what
+      // changed.
       expect(report.deadBytesLeft).toBeGreaterThan(left * 0.4);
       expect(report.deadBytesLeft).toBeLessThan(left * 2);
     }

@@ -25,7 +25,10 @@ async function keys(store: MemoryObjectStore, prefix: string): Promise<string[]>
 }
 
 describe('CopyPruning', () => {
-  /** A vault with points of which the oldest were given up and collected, and a copy from before that. */
+  /**
+   * A vault with points of which the oldest were given up and collected, and a copy from before
+   * that.
+   */
   const collected = async () => {
     const source = new MemoryObjectStore();
     const { vault } = await createVault(source);

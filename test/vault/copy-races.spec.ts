@@ -32,7 +32,9 @@ const SIZE = 300_000;
 const PAGE_ENTRIES = 3;
 const RUNS = 60;
 
-/** Something happens in the vault before some of the requests that go through; lists come in pages. */
+/**
+ * Something happens in the vault before some of the requests that go through; lists come in pages.
+ */
 class EventfulStore extends FaultyObjectStore {
   readonly #inner: MemoryObjectStore;
   readonly #before: () => Promise<void>;

@@ -59,7 +59,9 @@ async function setUp() {
   return { store, disk, point };
 }
 
-/** Opens the vault anew and restores; the code of the fault, or `same` if the disk came back whole. */
+/**
+ * Opens the vault anew and restores; the code of the fault, or `same` if the disk came back whole.
+ */
 async function outcome({ store, disk, point }: Awaited<ReturnType<typeof setUp>>): Promise<string> {
   try {
     const vault = await openVault(store);

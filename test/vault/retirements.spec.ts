@@ -14,7 +14,9 @@ import { encodeRetired } from '../../src/vault/retirements.ts';
 import { RetentionKey } from '../../src/vault/retention-key.ts';
 import { encodeSigned } from '../../src/vault/signed-object.ts';
 
-/** A vault with one sealed point, seen by somebody with the retention key and by somebody without. */
+/**
+ * A vault with one sealed point, seen by somebody with the retention key and by somebody without.
+ */
 async function setUp() {
   const store = new MemoryObjectStore();
   const { vault } = await createVault(store);

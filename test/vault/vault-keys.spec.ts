@@ -76,7 +76,10 @@ async function opens(store: ObjectStore, unlock: VaultUnlock): Promise<boolean> 
   }
 }
 
-/** What opens the vault after something was killed: always a passphrase and a recovery file, for reading and writing. */
+/**
+ * What opens the vault after something was killed: always a passphrase and a recovery file, for
+ * reading and writing.
+ */
 async function workingWays(
   store: ObjectStore,
   files: readonly string[],
@@ -235,7 +238,8 @@ describe('the keys of a vault', () => {
     for (const point of [first, again, third]) {
       expect(await fresh.verify(point.id, 3, { signal })).toMatchObject({ ok: true });
     }
-    // Who has only the key of before can read what was there before, and nothing of what came later.
+    // Who has only the key of before can read what was there before, and nothing of what came
+    // later.
     const leaked = await open(store, { kind: 'master-key', key: later.exportKey() });
     await leaked.retire(first.id, signal);
     expect((await later.points(signal)).map(({ id }) => id)).toEqual([again.id, third.id]);
@@ -346,7 +350,8 @@ describe('a separate retention key', () => {
     const ids = async (of: Vault): Promise<string[]> =>
       (await of.points(signal)).map(({ id }) => id);
     expect(await ids(await open(store))).toEqual([second.id]);
-    // A host that knows the derived key of before still signs with it: nobody believes it, and it is told so.
+    // A host that knows the derived key of before still signs with it: nobody believes it, and it
+    // is told so.
     await expect(vault.retire(second.id, signal)).rejects.toMatchObject({
       code: 'vault.key-outdated',
     });

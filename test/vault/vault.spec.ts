@@ -193,8 +193,9 @@ describe('Vault', () => {
     const scan = await backUp(vault, disk);
 
     expect(small.disks[0]?.statistics.readBytes).toBe(3 * 4096);
-    // Only the cut-off head and tail of the old chunk are stored as chunks of their own; of two, if the change
-    // lies across their border. Where chunks end depends on the key, which is another one each time.
+    // Only the cut-off head and tail of the old chunk are stored as chunks of their own; of two, if
+    // the change lies across their border. Where chunks end depends on the key, which is another
+    // one each time.
     expect(scan.disks[0]?.statistics.newBytes).toBeLessThanOrEqual(2 * 31 * 4096);
     expect(await fingerprint((await restored(vault, scan, disk.size)).reader())).toBe(
       await fingerprint(disk.reader()),

@@ -63,7 +63,10 @@ const RestoreVm = z.strictObject({
    * was, and the original must be gone.
    */
   name: VmName.optional(),
-  /** Folder on the server's host for the disks; created, must hold none of the files. Default: under the service's home. */
+  /**
+   * Folder on the server's host for the disks; created, must hold none of the files. Default: under
+   * the service's home.
+   */
   folder: HostPath.optional(),
   format: z.enum(['qcow2', 'raw']).default('qcow2'),
   /**
@@ -221,7 +224,10 @@ const JobFault = z
   .meta({ id: 'JobFault' });
 export type JobFault = z.infer<typeof JobFault>;
 
-/** 202 of every start, 200 of GET /api/v1/jobs/:id and of POST /api/v1/jobs/:id/cancel, and each event's data. */
+/**
+ * 202 of every start, 200 of GET /api/v1/jobs/:id and of POST /api/v1/jobs/:id/cancel, and each
+ * event's data.
+ */
 export const Job = z
   .object({
     id: z.uuid(),

@@ -50,7 +50,9 @@ export const Point = z
         damaged: z.int().nonnegative(),
       })
       .optional(),
-    /** Why nobody may give it up; empty when somebody may. As the vault said when it was last asked. */
+    /**
+     * Why nobody may give it up; empty when somebody may. As the vault said when it was last asked.
+     */
     holds: z.array(z.object({ atMs: TimeMs, reason: z.string() })).readonly(),
   })
   .meta({ id: 'Point' });

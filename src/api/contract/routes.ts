@@ -27,7 +27,8 @@ export const jobEventsPath = (jobId: string): string => `${API_PREFIX}/jobs/${jo
 
 /**
  * Every route: method, path under API_PREFIX, the JSON body it takes and what a success answers.
- * Queries are PointQuery and JobQuery; DestroyVm is a query too. A `:vm` or `:vault` is an id or a name.
+ * Queries are PointQuery and JobQuery; DestroyVm is a query too. A `:vm` or `:vault` is an id or a
+ * name.
  */
 export const ROUTES = {
   service: { method: 'GET', path: '/service', answer: ServiceStatus },

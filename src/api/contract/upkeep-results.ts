@@ -94,8 +94,8 @@ const standing = {
   standingPoints: Count,
   vms: Count,
   /**
-   * Nothing is removed before then, because the points have not been known for a day; `never` where nothing can be
-   * remembered.
+   * Nothing is removed before then, because the points have not been known for a day; `never` where
+   * nothing can be remembered.
    */
   waitsUntilMs: z.union([z.number(), z.literal('never')]).optional(),
 };

@@ -37,8 +37,8 @@ export const StartPrune = z
     /** Aliases and holds, by their names: the same. */
     goneObjects: z.array(GoneObject).max(1000).optional(),
     /**
-     * All points that should be there are listed, somebody has looked: then nothing waits until the service has known
-     * them for a day. If that is wrong, what the lists leave out is lost.
+     * All points that should be there are listed, somebody has looked: then nothing waits until the
+     * service has known them for a day. If that is wrong, what the lists leave out is lost.
      */
     allPointsAreListed: z.boolean().optional(),
   })

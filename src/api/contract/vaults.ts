@@ -32,7 +32,10 @@ export const CreateVault = z
         days: z.int().min(1).max(LOCK_DAYS_MAX).default(30),
       })
       .optional(),
-    /** Makes a retention key of its own for a new vault: points are given up with this passphrase only. */
+    /**
+     * Makes a retention key of its own for a new vault: points are given up with this passphrase
+     * only.
+     */
     retentionPassphrase: z.string().min(8).max(1024).optional(),
   })
   .meta({ id: 'CreateVault' });
@@ -47,7 +50,10 @@ export const VaultSummary = z
     createdAtMs: TimeMs,
     /** Recovery points of the vault that the catalog knows. */
     points: z.int().nonnegative(),
-    /** When the catalog was last brought up to date with the vault; undefined: not since registration. */
+    /**
+     * When the catalog was last brought up to date with the vault; undefined: not since
+     * registration.
+     */
     syncedAtMs: TimeMs.optional(),
     /** Why the vault cannot be used now, for people. Undefined when all is well. */
     problem: z.string().optional(),
@@ -61,7 +67,9 @@ export const VaultCreated = z
     vault: VaultSummary,
     /** Only when the service generated it. */
     passphrase: z.string().optional(),
-    /** Content of the recovery file: opens the vault without the passphrase. Only for a new vault. */
+    /**
+     * Content of the recovery file: opens the vault without the passphrase. Only for a new vault.
+     */
     recoveryFile: z.string().optional(),
     /** What the store was seen to do when a new vault was made; kept in the vault. */
     trial: StoreTrial.optional(),

@@ -41,7 +41,8 @@ export interface CopyOptions extends CommonOptions, SpendingOptions {
 /**
  * Makes or refreshes a copy of a vault at another place. No passphrase is needed or asked for.
  *
- * @throws Fault `copy.damaged` after everything was copied, when some of it does not match its checksums
+ * @throws Fault `copy.damaged` after everything was copied, when some of it does not match its
+ * checksums
  */
 export async function copyVault(cli: Cli, options: CopyOptions): Promise<Outcome> {
   const { clock } = cli.environment;
@@ -82,7 +83,10 @@ export async function copyVault(cli: Cli, options: CopyOptions): Promise<Outcome
   return withSpending(both, spending);
 }
 
-/** Removes from the copy what the source has removed; asks first, and with `--dry-run` only says what it would be. */
+/**
+ * Removes from the copy what the source has removed; asks first, and with `--dry-run` only says
+ * what it would be.
+ */
 async function pruned(
   cli: Cli,
   options: CopyOptions,

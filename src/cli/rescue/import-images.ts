@@ -185,7 +185,9 @@ function definitionOf(
   return checkedDefinition(definition, 'No definition can be made for these images');
 }
 
-/** Where the image lay, for people: a restore never uses it, and engines take no such characters. */
+/**
+ * Where the image lay, for people: a restore never uses it, and engines take no such characters.
+ */
 function remark(path: string): string {
   return path.toWellFormed().replace(/[\p{Cc},]/gu, '_');
 }

@@ -3,7 +3,9 @@ import { type Cli } from '../cli.ts';
 import { type RepairCommandOptions } from './repair-vault.ts';
 import { type ScrubCommandOptions } from './scrub-vault.ts';
 
-/** Adds the options that say which vault (`at`), and what opens it and what it may use (`spent`). */
+/**
+ * Adds the options that say which vault (`at`), and what opens it and what it may use (`spent`).
+ */
 export interface VaultOptions {
   readonly at: (command: Command) => Command;
   readonly spent: (command: Command) => Command;

@@ -70,7 +70,9 @@ export async function openStore(
   return firstVersion === true ? new FirstVersionStore(store) : store;
 }
 
-/** Fails within seconds if there is no store at the place; for who is about to make a vault there. */
+/**
+ * Fails within seconds if there is no store at the place; for who is about to make a vault there.
+ */
 export async function contactPlace(cli: Cli, place: VaultPlace): Promise<void> {
   const { endpoint, region, profile, singleWriter } = place;
   const options = {

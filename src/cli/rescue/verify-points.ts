@@ -34,7 +34,8 @@ const PROVED: Readonly<Record<VerifyLevel, string>> = {
 /**
  * Checks recovery points without restoring them: one, or all of them.
  *
- * @throws Fault `point.damaged` when one is not whole, after all were looked at; `point.unknown` when there is none
+ * @throws Fault `point.damaged` when one is not whole, after all were looked at; `point.unknown`
+ * when there is none
  */
 export async function verifyPoints(
   cli: Cli,
@@ -86,8 +87,8 @@ async function verifyEach(
 }
 
 /**
- * Points that no list shows because they cannot be read themselves. Of which VM they were may not be known by its name
- * any more; then they count.
+ * Points that no list shows because they cannot be read themselves. Of which VM they were may not
+ * be known by its name any more; then they count.
  */
 async function unreadPoints(
   cli: Cli,

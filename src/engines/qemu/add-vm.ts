@@ -35,8 +35,8 @@ async function filesAt(paths: Iterable<string>): Promise<Map<string, string>> {
 }
 
 /**
- * Takes a VM over: refuses a name, an id or an image that another one has. One VM is added at a time,
- * by whatever process, so that two never take one of them.
+ * Takes a VM over: refuses a name, an id or an image that another one has. One VM is added at a
+ * time, by whatever process, so that two never take one of them.
  *
  * @param others the VMs that there are, asked when nobody else can add one
  * @throws Fault `engine.vm-exists`, `engine.vm-busy`, and as `createVm` does

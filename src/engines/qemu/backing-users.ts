@@ -10,8 +10,8 @@ const SET_ASIDE = /\.hk-\d+\.qcow2\.aside-\d{8}T\d{6}Z/;
 
 /**
  * An image beside `path` whose header names `path` as its backing file, as far as can be told:
- * writing to `path` would destroy it. Files of `own` do not count, nor overlays that were set aside:
- * they were written on what the image was before.
+ * writing to `path` would destroy it. Files of `own` do not count, nor overlays that were set
+ * aside: they were written on what the image was before.
  */
 export async function backingUserOf(
   path: string,

@@ -80,7 +80,10 @@ export async function removeNodes(
   }
 }
 
-/** Closes every node of a disk that belongs to none of its layers, overlays before what they stand on. */
+/**
+ * Closes every node of a disk that belongs to none of its layers, overlays before what they stand
+ * on.
+ */
 export async function removeUnusedNodes(
   qmp: QmpClient,
   disk: DiskState,

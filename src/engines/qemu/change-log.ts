@@ -89,7 +89,9 @@ export class ChangeLog {
     }
   }
 
-  /** Removes the records that nobody needs: up to and with `neededGeneration`, and beyond the bound. */
+  /**
+   * Removes the records that nobody needs: up to and with `neededGeneration`, and beyond the bound.
+   */
   async prune(neededGeneration: number): Promise<void> {
     const generations = await this.generations();
     const bound = generations.at(-RECORDS_MAX) ?? 0;

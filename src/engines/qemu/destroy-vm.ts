@@ -11,7 +11,10 @@ import { removeVmFolder } from './vm-paths.ts';
 
 const DEFINITION_BYTES_MAX = 1024 * 1024;
 
-/** Powers off and removes everything. Cut off anywhere, the VM is still known and can be destroyed again. */
+/**
+ * Powers off and removes everything. Cut off anywhere, the VM is still known and can be destroyed
+ * again.
+ */
 export async function destroyVm(
   parts: EngineParts,
   vm: ManagedVm,

@@ -25,7 +25,9 @@ export function newDiskState(options: {
   };
 }
 
-/** The layer that the next freeze puts on top. It lies beside the base: same file system, same room. */
+/**
+ * The layer that the next freeze puts on top. It lies beside the base: same file system, same room.
+ */
 export function plannedLayer(disk: DiskState, number = disk.nextLayer): Layer {
   return { number, path: `${baseOf(disk).path}.hk-${number}.qcow2`, format: 'qcow2' };
 }

@@ -5,7 +5,8 @@ import type { ManagedVm } from './managed-vm.ts';
 
 /**
  * Begins a new line of history for a disk. While the claim uses a frozen state it is only noted,
- * durably: whoever settles the VM when that state is given back, or its job has died, carries it out.
+ * durably: whoever settles the VM when that state is given back, or its job has died, carries it
+ * out.
  */
 export async function distrustDisk(
   claims: Claims,

@@ -47,7 +47,10 @@ export interface EngineLimits {
   readonly resumeFreeBytes: number;
   /** How often a full host disk is looked at. */
   readonly resumeLookMs: number;
-  /** An overlay that grows beyond this while it is being read ends the backup. Default: half of what is free. */
+  /**
+   * An overlay that grows beyond this while it is being read ends the backup. Default: half of what
+   * is free.
+   */
   readonly overlayBytesMax: number | undefined;
   /** After this a frozen guest is thawed. */
   readonly frozenMsMax: number;
@@ -81,7 +84,9 @@ export interface EngineParts {
   readonly log: Log;
   readonly limits: EngineLimits;
   readonly sessions: Sessions;
-  /** What gives up each frozen state that is in use when the service ends: nothing is merged then. */
+  /**
+   * What gives up each frozen state that is in use when the service ends: nothing is merged then.
+   */
   readonly frozen: Set<() => Promise<void>>;
   /** What QEMU is asked aside, by VM: its second monitor serves one client at a time. */
   readonly looks: Shared<string, Said>;

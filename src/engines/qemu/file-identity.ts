@@ -8,7 +8,10 @@ const QCOW2_MAGIC = 0x514649fb;
 const BACKING_OFFSET_AT = 8;
 const BACKING_LENGTH_AT = 16;
 const HEADER_BYTES_MIN = 104;
-/** Format version, length of the backing name, cluster size, encryption, internal snapshots, refcount width. */
+/**
+ * Format version, length of the backing name, cluster size, encryption, internal snapshots,
+ * refcount width.
+ */
 const LASTING_FIELDS = [
   { at: 4, bytes: 4 },
   { at: BACKING_LENGTH_AT, bytes: 4 },

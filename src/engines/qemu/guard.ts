@@ -147,7 +147,9 @@ export class Guard implements AsyncDisposable {
     return report?.said === 'not-frozen' ? report.reason : 'the guard process ended';
   }
 
-  /** Orders a thaw and waits for the guest's word. Without it the guard goes on trying by itself. */
+  /**
+   * Orders a thaw and waits for the guest's word. Without it the guard goes on trying by itself.
+   */
   async thaw(): Promise<ThawOutcome> {
     this.send({ order: 'thaw' });
     const report = await this.next('thawed', THAW_MS_MAX, 'not-thawed');

@@ -38,7 +38,9 @@ export class HeldClaim implements Claim {
     this.told = told;
   }
 
-  /** @throws Fault `engine.fenced` when it has ended or the VM was claimed by another attempt since */
+  /**
+   * @throws Fault `engine.fenced` when it has ended or the VM was claimed by another attempt since
+   */
   assertNewest(vm: ManagedVm): void {
     if (this.isOver || vm.state.fence !== this.fence) {
       throw fenced(this);

@@ -12,8 +12,8 @@ const BUFFER_BYTES = 4 * 1024;
 
 /**
  * Cuts a byte stream into lines and parses each as JSON. The other side is not trusted: a line that
- * is too long or nested too deeply, or no JSON, or more than can be meant, is a fault and the stream
- * must be given up.
+ * is too long or nested too deeply, or no JSON, or more than can be meant, is a fault and the
+ * stream must be given up.
  */
 export class JsonLines {
   private readonly limits: JsonLimits;

@@ -198,7 +198,8 @@ export class QmpClient implements AsyncDisposable {
         this.accept(message);
       }
     } catch (error) {
-      // A monitor that does not speak QMP cannot be talked to any more: pending commands fail with this.
+      // A monitor that does not speak QMP cannot be talked to any more: pending commands fail with
+      // this.
       this.failure ??= Error.isError(error) ? error : undefined;
       this.socket.destroy();
     }

@@ -22,7 +22,10 @@ import type { Session } from './sessions.ts';
 import { markUnmerged } from './unmerged.ts';
 import { topOf, type DiskState } from './vm-state.ts';
 
-/** A guard that lost its service thaws at once; one that waits for a slow guest takes a little longer. */
+/**
+ * A guard that lost its service thaws at once; one that waits for a slow guest takes a little
+ * longer.
+ */
 const THAW_TRIES_MAX = 12;
 const AGENT_MS_MAX = 3_000;
 /** How long the QEMU of a merge that was cut off may take to end in order. */

@@ -58,8 +58,8 @@ export async function launch(
 }
 
 /**
- * Puts a new layer on each disk whose newest layer is part of a frozen state: that state stays as it
- * is, for who reads it and for the list of changes since it. No other disk gets one.
+ * Puts a new layer on each disk whose newest layer is part of a frozen state: that state stays as
+ * it is, for who reads it and for the list of changes since it. No other disk gets one.
  */
 async function putLayers(
   parts: EngineParts,

@@ -15,7 +15,9 @@ export const WARNINGS_MAX = 32;
 export const FileIdentity = z.strictObject({
   device: z.string(),
   inode: z.string(),
-  /** What neither a guest nor a merge changes in the header of a qcow2 base; see `lastingHeader`. */
+  /**
+   * What neither a guest nor a merge changes in the header of a qcow2 base; see `lastingHeader`.
+   */
   lasting: z.string().optional(),
   /** The rest is known only of a file that nobody may write. */
   settled: z
@@ -55,7 +57,10 @@ const DiskState = z.strictObject({
   /** Size at that freeze. */
   frozenSizeBytes: z.int().nonnegative(),
   nextLayer: z.int().positive(),
-  /** Base first. The last one is what the VM writes to; there is at most one between, but after a crash. */
+  /**
+   * Base first. The last one is what the VM writes to; there is at most one between, but after a
+   * crash.
+   */
   layers: z.array(Layer).min(1),
   /**
    * Whose changes the change log does not have yet: frozen layers by number, oldest first.
@@ -69,9 +74,13 @@ const DiskState = z.strictObject({
       sizeBytes: z.int().nonnegative(),
     }),
   ),
-  /** Nobody has opened the last layer for writing since the newest freeze: it is part of that state. */
+  /**
+   * Nobody has opened the last layer for writing since the newest freeze: it is part of that state.
+   */
   topUntouched: z.boolean(),
-  /** A merge into the base was begun and not seen to end: what changes the base now is ourselves. */
+  /**
+   * A merge into the base was begun and not seen to end: what changes the base now is ourselves.
+   */
   mergeIntent: z
     .strictObject({
       /** What the base was before. */
@@ -99,7 +108,10 @@ export const VmState = z.strictObject({
   fence: z.int().nonnegative().default(0),
   /** QEMU was started and not seen to end: to run the guest, or only to put its disks in order. */
   started: z.enum(['no', 'guest', 'maintenance']),
-  /** It was stopped, or stopped itself, and did not just end: its layers may be merged while it is off. */
+  /**
+   * It was stopped, or stopped itself, and did not just end: its layers may be merged while it is
+   * off.
+   */
   stoppedInOrder: z.boolean(),
   /** The guest's file systems may be frozen: a freeze was sent and no thaw was confirmed. */
   freezeSent: z.boolean(),
@@ -126,7 +138,10 @@ const VmStateBefore = VmState.omit({ fence: true, stoppedInOrder: true })
   })
   .strict();
 
-/** Why layers were not merged, as the state file can keep it: it names paths, and QEMU says what it likes. */
+/**
+ * Why layers were not merged, as the state file can keep it: it names paths, and QEMU says what it
+ * likes.
+ */
 export function fittingWhy(why: string): string {
   return shortened(why, WHY_CHARACTERS_MAX);
 }

@@ -17,7 +17,9 @@ export interface ClientConfig {
   readonly remote?: { readonly url: string; readonly token: string };
 }
 
-/** What the command line needs to find the service. Wrong settings are reported as by `readConfig`. */
+/**
+ * What the command line needs to find the service. Wrong settings are reported as by `readConfig`.
+ */
 export function readClientConfig(environment: EnvironmentVariables, owner: Owner): ClientConfig {
   const { home: homeFolder } = readConfig(environment, owner);
   const { HYPERKEEP_URL: url = '', HYPERKEEP_TOKEN_FILE: file = '' } = environment;

@@ -16,7 +16,9 @@ const DATABASE = 'hyperkeep';
 const CONNECT_TIMEOUT_MS = 10_000;
 
 export interface EmbeddedPostgresOptions {
-  /** Our own folder, held by this process. Gets `postgres/`, `postgres.password` and `postgres.log`. */
+  /**
+   * Our own folder, held by this process. Gets `postgres/`, `postgres.password` and `postgres.log`.
+   */
   readonly home: string;
   /** Which programs may be used. Default: any. */
   readonly source?: ProgramSource;

@@ -15,8 +15,8 @@ const TRAVERSABLE = 0o001;
 const HOME_MODE = 0o711;
 
 /**
- * PostgreSQL refuses to run as root, so root's cluster belongs to another user: the one that owns it
- * already, or `postgres`, or `nobody`.
+ * PostgreSQL refuses to run as root, so root's cluster belongs to another user: the one that owns
+ * it already, or `postgres`, or `nobody`.
  */
 export async function choosePostgresOwner(cluster: string): Promise<PostgresOwner> {
   if (process.getuid?.() !== 0) {

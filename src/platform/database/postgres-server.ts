@@ -13,7 +13,9 @@ import type { PostgresPrograms } from './postgres-programs.ts';
 const LOG_BYTES_MAX = 8 * MiB;
 /** Recovery after a power cut replays at most max_wal_size; a slow disk needs a while for that. */
 const READY_TIMEOUT_MS = 120_000;
-/** A fast stop writes a checkpoint; after this long it is stopped without one and recovers later. */
+/**
+ * A fast stop writes a checkpoint; after this long it is stopped without one and recovers later.
+ */
 const STOP_TIMEOUT_MS = 30_000;
 const EXIT_POLL_MS = 50;
 /** As much of what PostgreSQL said as an error message can carry. */

@@ -28,7 +28,10 @@ export interface Remembered {
   /** Holds in force and aliases. */
   readonly holds: ReadonlySet<ObjectKey>;
   readonly aliases: ReadonlySet<ObjectKey>;
-  /** Since when this machine has known the points; undefined if it does not, or lost a part of what it knew. */
+  /**
+   * Since when this machine has known the points; undefined if it does not, or lost a part of what
+   * it knew.
+   */
   readonly sinceMs: number | undefined;
 }
 
@@ -37,11 +40,12 @@ const DIGEST_LENGTH = 64;
 const READINGS_MAX = 5;
 
 /**
- * Which points a vault had, as far as this machine was shown: so that a list which leaves some of them out is not
- * believed. It lies in the cache and may be lost: then the machine waits before it removes anything.
+ * Which points a vault had, as far as this machine was shown: so that a list which leaves some of
+ * them out is not believed. It lies in the cache and may be lost: then the machine waits before it
+ * removes anything.
  *
- * Each writing makes a file of its own and removes those that it read before, so of two processes neither takes away
- * what the other one learned, and a write that was cut off is as good as none.
+ * Each writing makes a file of its own and removes those that it read before, so of two processes
+ * neither takes away what the other one learned, and a write that was cut off is as good as none.
  */
 export class PointRecord {
   readonly #folder: string;
@@ -120,7 +124,9 @@ export class PointRecord {
     });
   }
 
-  /** @returns undefined if it is damaged; `replaced` if another process has just written a newer one */
+  /**
+   * @returns undefined if it is damaged; `replaced` if another process has just written a newer one
+   */
   async #part(name: string): Promise<z.infer<typeof Remembered> | 'replaced' | undefined> {
     const text = await textOf(join(this.#folder, name));
     if (text === undefined) {

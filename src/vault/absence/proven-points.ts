@@ -26,8 +26,9 @@ export interface AbsenceOptions extends Pick<
 }
 
 /**
- * Points as lists show them, proven by signs that do not come from the same list: a store that leaves some of them out
- * would otherwise cost their data. Which signs, and why: docs/decisions/0072.
+ * Points as lists show them, proven by signs that do not come from the same list: a store that
+ * leaves some of them out would otherwise cost their data. Which signs, and why:
+ * docs/decisions/0072.
  */
 export class ProvenPoints {
   readonly #parts: CollectParts;
@@ -89,7 +90,8 @@ export class ProvenPoints {
 
   /**
    * Each alias that this machine knows is there: nobody removes them.
-   * @throws Fault `vault.list-incomplete` if a list leaves one out, `vault.objects-missing` if it is gone
+   * @throws Fault `vault.list-incomplete` if a list leaves one out, `vault.objects-missing` if it
+   * is gone
    */
   async proveAliases(keys: ReadonlySet<ObjectKey>): Promise<void> {
     const { aliases } = await this.#memory();
@@ -117,7 +119,8 @@ export class ProvenPoints {
 
   /**
    * Keeps what a whole listing showed. Losing it is safe.
-   * @returns since when this machine has known the points; undefined if it cannot keep what it knows
+   * @returns since when this machine has known the points; undefined if it cannot keep what it
+   * knows
    */
   async remember(
     { roots, dead, holds }: PointListing,

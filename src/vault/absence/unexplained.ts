@@ -22,8 +22,8 @@ export interface UnexplainedQuestion {
 }
 
 /**
- * Most of a vault is needed by some point, or was by one that is given up, or was condemned before. When it is not,
- * points may be missing of which nothing else is known.
+ * Most of a vault is needed by some point, or was by one that is given up, or was condemned before.
+ * When it is not, points may be missing of which nothing else is known.
  * @throws Fault `vault.collect-unproven`
  */
 export async function requireExplained(question: UnexplainedQuestion): Promise<void> {

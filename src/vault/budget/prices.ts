@@ -117,7 +117,10 @@ export function parsePrices(text: string, name: string): PriceTable {
   };
 }
 
-/** Prices of the store at a place; undefined for a folder and for a store that the table does not know. */
+/**
+ * Prices of the store at a place; undefined for a folder and for a store that the table does not
+ * know.
+ */
 export function pricesAt(
   table: PriceTable,
   { location, endpoint }: { readonly location: string; readonly endpoint?: string },

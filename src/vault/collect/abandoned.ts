@@ -13,8 +13,9 @@ export interface AbandonedOptions extends Pick<CollectOptions, 'knownPoints'> {
 }
 
 /**
- * Before `retire/` is listed: what writers asked for, and points that nobody will seal any more. One that was
- * sealed once, as a child or the caller's catalog shows, has lost its seal and is not given up.
+ * Before `retire/` is listed: what writers asked for, and points that nobody will seal any more.
+ * One that was sealed once, as a child or the caller's catalog shows, has lost its seal and is not
+ * given up.
  */
 export async function giveUpAbandoned(
   parts: CollectParts,
@@ -37,8 +38,9 @@ export async function giveUpAbandoned(
     if (once.has(keyOf(point))) {
       log.error('vault.seal-missing', { vmId: point.vmId, pointId: point.id });
     } else if (!(await roots.isHeld(point))) {
-      // Only asked for here: its writer may put the seal at any moment, look whether anybody asked, and report
-      // success. Requests are answered when that is settled, by a look for the seal itself.
+      // Only asked for here: its writer may put the seal at any moment, look whether anybody asked,
+      // and report success. Requests are answered when that is settled, by a look for the seal
+      // itself.
       await points.ask(point, now, signal);
     }
   }
@@ -73,7 +75,9 @@ function keyOf({ vmId, id }: PointName): ObjectKey {
   return pointKey(vmId, id);
 }
 
-/** @returns false if it was sealed after all, or if only a holder of the retention key could do it */
+/**
+ * @returns false if it was sealed after all, or if only a holder of the retention key could do it
+ */
 export async function giveUpUnreadable(
   { base, points, clock }: CollectParts,
   point: PointName,

@@ -43,17 +43,28 @@ export type CollectStep =
   | 'done'; // G4, each
 
 export interface CollectOptions {
-  /** Packs whose name is younger are left alone: a backup that is running may want them. Economy only. Default a day. */
+  /**
+   * Packs whose name is younger are left alone: a backup that is running may want them. Economy
+   * only. Default a day.
+   */
   readonly youngMs?: number;
-  /** Between G1 and G2. Economy only: readers of points that were just retired get this long. Default 0. */
+  /**
+   * Between G1 and G2. Economy only: readers of points that were just retired get this long.
+   * Default 0.
+   */
   readonly graceMs?: number;
-  /** Points without a seal whose name is older are given up, if the retention key is there. Default 7 days. */
+  /**
+   * Points without a seal whose name is older are given up, if the retention key is there. Default
+   * 7 days.
+   */
   readonly abandonedMs?: number;
-  /** A pack with a smaller share of needed bytes is written anew without the others. Default 0.6. */
+  /**
+   * A pack with a smaller share of needed bytes is written anew without the others. Default 0.6.
+   */
   readonly liveShare?: number;
   /**
-   * What compacting and merging may read. Default 16 GiB; 0 switches both off. In packs that are needed in part, no more is
-   * condemned than what this reaches: the next collection goes on.
+   * What compacting and merging may read. Default 16 GiB; 0 switches both off. In packs that are
+   * needed in part, no more is condemned than what this reaches: the next collection goes on.
    */
   readonly rewriteBytes?: number;
   /** Packs with fewer bytes are merged with others. Default an eighth of the vault's pack size. */
@@ -61,8 +72,8 @@ export interface CollectOptions {
   /** Fewer small packs than this are not worth merging. Default 8. */
   readonly mergeCount?: number;
   /**
-   * What a bit for each slot may take; when that is too little, packs are dealt with in several shares, and maps are
-   * read once for each. Default 2 MiB per TiB of packs, at least 16 MiB.
+   * What a bit for each slot may take; when that is too little, packs are dealt with in several
+   * shares, and maps are read once for each. Default 2 MiB per TiB of packs, at least 16 MiB.
    */
   readonly markingBytes?: number;
   /** Points that should be there and are gone for good: the collection goes on without them. */
@@ -72,11 +83,15 @@ export interface CollectOptions {
   /** Points of which the caller knows otherwise, from a catalog: each is there, or was given up. */
   readonly knownPoints?: readonly PointName[];
   /**
-   * Somebody has looked: all points that should be there are listed. Then this machine need not have known them for a
-   * day, and what nothing needs may be most of the vault. If that is wrong, what the lists leave out is lost.
+   * Somebody has looked: all points that should be there are listed. Then this machine need not
+   * have known them for a day, and what nothing needs may be most of the vault. If that is wrong,
+   * what the lists leave out is lost.
    */
   readonly allPointsAreListed?: boolean;
-  /** Awaited at each step; what it throws ends the collection there, as the death of the process would. */
+  /**
+   * Awaited at each step; what it throws ends the collection there, as the death of the process
+   * would.
+   */
   readonly onStep?: (step: CollectStep, key?: ObjectKey) => Promise<void>;
   /** Waits for the grace time. */
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
@@ -89,13 +104,15 @@ export interface CollectReport {
   readonly standingPoints: number;
   readonly vms: number;
   /**
-   * This machine has not known the points for long enough: nothing was removed, and nothing is before then. `never`
-   * if it has no cache to remember them in.
+   * This machine has not known the points for long enough: nothing was removed, and nothing is
+   * before then. `never` if it has no cache to remember them in.
    */
   readonly waitsUntilMs?: number | 'never';
   /** Unsealed points that were given up: asked for by their writers, or left behind. */
   readonly givenUpPoints: readonly PointName[];
-  /** Lists of condemned slots that this run wrote, and those of runs that died which it carried out. */
+  /**
+   * Lists of condemned slots that this run wrote, and those of runs that died which it carried out.
+   */
   readonly condemnedLists: readonly ObjectKey[];
   readonly carriedOutLists: readonly ObjectKey[];
   readonly removedPacks: number;
@@ -104,7 +121,10 @@ export interface CollectReport {
   /** Bytes of objects removed, and of those written in their place. */
   readonly removedBytes: number;
   readonly writtenBytes: number;
-  /** Bytes that no point needs and that stay: packs that are young, mostly live, or beyond the budget. */
+  /**
+   * Bytes that no point needs and that stay: packs that are young, mostly live, or beyond the
+   * budget.
+   */
   readonly deadBytesLeft: number;
   /** Packs with damage that the collection met and left as they are. */
   readonly damagedPacks: readonly ObjectKey[];

@@ -83,7 +83,10 @@ export class CollectRecord {
     this.counts.removedPacks += isGone ? 1 : 0;
   }
 
-  /** @returns false if the store keeps the object: it is under lock, or this machine must not remove it */
+  /**
+   * @returns false if the store keeps the object: it is under lock, or this machine must not remove
+   * it
+   */
   async remove(key: ObjectKey, bytes: number): Promise<boolean> {
     try {
       await this.#parts.base.store.remove(key, this.#running.signal);

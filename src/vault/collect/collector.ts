@@ -35,10 +35,11 @@ import { unlessFull } from './unless-full.ts';
 import { RootMarking, type MarkedRoots } from './root-marking.ts';
 
 /**
- * Gives the space of retired points back: docs/vault-format.md, section 10. Any number of collections and
- * backups may run at once, on any machines; one that dies is continued by the next.
- * @throws Fault `vault.collect-unsure` if it cannot read all that is needed, `vault.list-incomplete`,
- *   `vault.points-missing`, `vault.collect-unproven` if lists are not to be believed: then nothing was removed
+ * Gives the space of retired points back: docs/vault-format.md, section 10. Any number of
+ * collections and backups may run at once, on any machines; one that dies is continued by the next.
+ * @throws Fault `vault.collect-unsure` if it cannot read all that is needed,
+ *   `vault.list-incomplete`, `vault.points-missing`, `vault.collect-unproven` if lists are not to
+ *   be believed: then nothing was removed
  */
 export async function collectVault(
   parts: RemovingParts,
@@ -111,7 +112,8 @@ class Collection {
   }
 
   /**
-   * G0 to G3 for the packs from that place on: a collection that was not shown the others. Usually these are all.
+   * G0 to G3 for the packs from that place on: a collection that was not shown the others. Usually
+   * these are all.
    * @returns where the next share begins
    */
   async #collectShare(packs: PackListing, from: number): Promise<number> {

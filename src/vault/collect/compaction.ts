@@ -30,7 +30,8 @@ export interface Tidying {
 }
 
 /**
- * Writes the next generation of a pack, without what is dead, then removes exactly the object that was read.
+ * Writes the next generation of a pack, without what is dead, then removes exactly the object that
+ * was read.
  * @returns whether it did
  */
 export async function compact(
@@ -67,8 +68,8 @@ export async function compact(
 }
 
 /**
- * Removes generations that a later one makes superfluous: it has all that they have and that is not dead, under the
- * same ids, and it was read whole just now.
+ * Removes generations that a later one makes superfluous: it has all that they have and that is not
+ * dead, under the same ids, and it was read whole just now.
  * @returns what stays, and the bytes read
  */
 export async function dropGenerations(

@@ -7,7 +7,10 @@ import { SlotSet } from '../slot-set.ts';
 
 const DONE = '.done';
 
-/** All that was ever condemned. What is in here may be removed once a G2 that began later found that nothing needs it. */
+/**
+ * All that was ever condemned. What is in here may be removed once a G2 that began later found that
+ * nothing needs it.
+ */
 export class CondemnedLists {
   readonly #base: VaultBase;
   readonly #seen = new Set<ObjectKey>();
@@ -44,8 +47,8 @@ export class CondemnedLists {
   }
 
   /**
-   * What others condemned since: worth knowing before something is relied on, but it was not condemned when G2
-   * began and must not be removed by this collection.
+   * What others condemned since: worth knowing before something is relied on, but it was not
+   * condemned when G2 began and must not be removed by this collection.
    */
   async readLater(signal: AbortSignal): Promise<SlotSet> {
     for await (const { key } of this.#base.store.list(PREFIXES.condemned, signal)) {

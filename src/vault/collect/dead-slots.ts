@@ -6,8 +6,8 @@ import type { Ulid } from '../ulid.ts';
 import type { Marking } from './marking.ts';
 
 /**
- * What may be removed: condemned before G2 began, under every name it has, and needed under none of them.
- * Such a slot stays dead: whoever puts a point that refers to it finds it condemned in W2.
+ * What may be removed: condemned before G2 began, under every name it has, and needed under none of
+ * them. Such a slot stays dead: whoever puts a point that refers to it finds it condemned in W2.
  */
 export class DeadSlots {
   readonly #condemned: SlotSet;

@@ -29,12 +29,12 @@ export interface FreshQuestion {
 }
 
 /**
- * Slots of the share that no point needs, that are not condemned yet and that can go: each under all names that it
- * has, or not at all. In parts, each of which makes a list.
+ * Slots of the share that no point needs, that are not condemned yet and that can go: each under
+ * all names that it has, or not at all. In parts, each of which makes a list.
  *
- * What is dead in a pack that is needed in part goes when the pack is written anew. So long as that is not worth it, or is
- * beyond what may be rewritten, its slots are left alone: condemned they could not be used again, would be read by
- * every writer for ever, and would still be there.
+ * What is dead in a pack that is needed in part goes when the pack is written anew. So long as that
+ * is not worth it, or is beyond what may be rewritten, its slots are left alone: condemned they
+ * could not be used again, would be read by every writer for ever, and would still be there.
  */
 export async function* findFresh(question: FreshQuestion): AsyncIterable<SlotSet> {
   const search = new FreshSearch(question);

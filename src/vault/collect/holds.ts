@@ -21,7 +21,9 @@ const HoldBody = z.object({
   reason: z.string().max(HOLD_REASON_CHARACTERS_MAX),
 });
 
-/** A hold in force: while there is one, nobody retires the point and no collection takes its data. */
+/**
+ * A hold in force: while there is one, nobody retires the point and no collection takes its data.
+ */
 export interface Hold extends PointName {
   readonly key: ObjectKey;
   readonly atMs: number;
@@ -41,7 +43,9 @@ export class Holds {
     this.#log = log;
   }
 
-  /** All holds in force, or those on points of one VM. A collector asks after it listed `retire/`. */
+  /**
+   * All holds in force, or those on points of one VM. A collector asks after it listed `retire/`.
+   */
   async list(signal: AbortSignal, vmId?: string): Promise<Hold[]> {
     const holds: Hold[] = [];
     const ends = new Set<ObjectKey>();
@@ -93,7 +97,8 @@ export class Holds {
     if (hold === undefined) {
       throw notHeld(key, id);
     }
-    // Whoever retires it from now on finds the hold; a collector that sees the retirement sees the hold too.
+    // Whoever retires it from now on finds the hold; a collector that sees the retirement sees the
+    // hold too.
     if ((await points.standing({ vmId, id }, signal)) !== 'stands') {
       throw new Fault(
         'vault.point-retired',
@@ -104,7 +109,10 @@ export class Holds {
     return hold;
   }
 
-  /** Ends one hold. Others on the same point stay. @throws Fault `vault.retention-key-missing`, `vault.key-outdated` */
+  /**
+   * Ends one hold. Others on the same point stay. @throws Fault `vault.retention-key-missing`,
+   * `vault.key-outdated`
+   */
   async release({ key, id }: Hold, atMs: number, signal: AbortSignal): Promise<void> {
     const end = holdEndKey(key);
     const body = Buffer.from(JSON.stringify({ point: id, atMs, reason: '' }));

@@ -13,10 +13,16 @@ const EVERYTHING = -2;
 const OUTSIDE = -3;
 const IGNORED = -4;
 const PLACES = 2 ** 32;
-/** Shares do not get smaller: the maps are walked for each. Two are enough for what a collection allows. */
+/**
+ * Shares do not get smaller: the maps are walked for each. Two are enough for what a collection
+ * allows.
+ */
 const SHARE_MIN = PLACES / 8;
 
-/** Which packs are looked at: those whose place is in [from, to), places being spread evenly over 32 bits. */
+/**
+ * Which packs are looked at: those whose place is in [from, to), places being spread evenly over 32
+ * bits.
+ */
 export interface PackShare {
   readonly from: number;
   readonly to: number;
@@ -29,14 +35,17 @@ export interface LiveSlotsRules {
   readonly from?: number;
   /** What bits may take. What does not fit leaves the share. Without it, everything fits. */
   readonly bytesMax?: number;
-  /** The pack whose place counts for this one: packs that must be in the same share have the same. */
+  /**
+   * The pack whose place counts for this one: packs that must be in the same share have the same.
+   */
   readonly together?: (pack: Ulid) => Ulid;
 }
 
 /**
  * Which slots of which logical packs are needed: a bit each, in large slabs, because a buffer per
- * pack costs more than its content. A pack whose slots are all in takes no bits. When the bits take more than
- * they may, the share is halved and the rest is forgotten: it has to be asked for another time.
+ * pack costs more than its content. A pack whose slots are all in takes no bits. When the bits take
+ * more than they may, the share is halved and the rest is forgotten: it has to be asked for another
+ * time.
  */
 export class LiveSlots {
   readonly #packs = new UlidTable();

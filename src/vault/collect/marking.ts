@@ -18,9 +18,9 @@ export interface MarkingRules {
 
 /**
  * Marks what points need: nodes of their maps, files, data. Every node is visited once, whichever
- * points share it. What is known of data packs is limited to a share of them when memory is; of metadata packs all
- * is known. When marking a point throws, some of its nodes count as visited and are not: then
- * this marking is worth nothing.
+ * points share it. What is known of data packs is limited to a share of them when memory is; of
+ * metadata packs all is known. When marking a point throws, some of its nodes count as visited and
+ * are not: then this marking is worth nothing.
  */
 export class Marking {
   readonly live: LiveSlots;

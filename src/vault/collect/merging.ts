@@ -23,7 +23,9 @@ export interface MergeRules {
 
 export interface Merging extends Tidying {
   readonly nowMs: () => number;
-  /** What is condemned, read after an alias was put: a superset of what this collection may remove. */
+  /**
+   * What is condemned, read after an alias was put: a superset of what this collection may remove.
+   */
   readonly condemnedNow: () => Promise<SlotLookup>;
 }
 
@@ -56,8 +58,9 @@ export function mergeGroups(packs: Iterable<ListedPack>, rules: MergeRules): Lis
 }
 
 /**
- * Copies all that is not dead of several packs into a new one, says so in `alias/`, and then removes the old ones:
- * not before `gc/` was listed after the alias was put, and only if nobody condemned the new pack.
+ * Copies all that is not dead of several packs into a new one, says so in `alias/`, and then
+ * removes the old ones: not before `gc/` was listed after the alias was put, and only if nobody
+ * condemned the new pack.
  * @returns how many packs were merged
  */
 export async function merge(merging: Merging, group: readonly ListedPack[]): Promise<number> {
@@ -139,8 +142,9 @@ async function copyAll(
 }
 
 /**
- * Removes a pack whose merge was not finished: all that it holds and that is not dead is there under another
- * name that leads on from it, was read just now, is what its id says, and is not condemned.
+ * Removes a pack whose merge was not finished: all that it holds and that is not dead is there
+ * under another name that leads on from it, was read just now, is what its id says, and is not
+ * condemned.
  */
 export async function finishMerge(
   merging: Merging,

@@ -69,7 +69,8 @@ export class PackListing {
     }
     const last = this.#last[pack] ?? 0;
     if (last !== 0 && kindOf(last) !== kind) {
-      // The same name as data and as metadata is nothing that a writer makes: the second is left alone.
+      // The same name as data and as metadata is nothing that a writer makes: the second is left
+      // alone.
       return;
     }
     const at = this.#objectCount++ * OBJECT_BYTES;
@@ -122,8 +123,8 @@ export async function listPacks(store: ObjectStore, signal: AbortSignal): Promis
 }
 
 /**
- * Of two generations that hold the same, only the lesser may be removed for the other: otherwise two
- * collectors could each remove what the other one kept.
+ * Of two generations that hold the same, only the lesser may be removed for the other: otherwise
+ * two collectors could each remove what the other one kept.
  */
 export function mayReplace(other: PackName, removed: PackName): boolean {
   return (

@@ -9,7 +9,10 @@ import { FRAME_BYTES, PREFIX_BYTES, type FramePlace, type PackFooter } from '../
 import { damagedFrame, type OpenPack, type Packs } from '../packs.ts';
 import { setImmediate } from 'node:timers/promises';
 
-/** A frame with less than this share of a full one is packed anew with its neighbours: large frames compress better. */
+/**
+ * A frame with less than this share of a full one is packed anew with its neighbours: large frames
+ * compress better.
+ */
 const WHOLE_FRAME_SHARE = 1 / 4;
 const READ_BYTES = 2 * 1024 * 1024;
 
@@ -20,8 +23,9 @@ export interface RewrittenPack {
 }
 
 /**
- * Makes a pack of slots of other packs. Frames that are kept whole are decrypted, proven and encrypted
- * again under the new pack's key, without compressing them again; what is left of others shares new frames.
+ * Makes a pack of slots of other packs. Frames that are kept whole are decrypted, proven and
+ * encrypted again under the new pack's key, without compressing them again; what is left of others
+ * shares new frames.
  */
 export class PackRewriter {
   readonly #packs: Packs;
@@ -44,7 +48,8 @@ export class PackRewriter {
   /**
    * Takes over slots of a pack.
    * @param keep which of them
-   * @param leaveGaps slots that are not kept stay as missing ones, so that the others keep their numbers
+   * @param leaveGaps slots that are not kept stay as missing ones, so that the others keep their
+   * numbers
    * @throws Fault `vault.chunk-corrupt` if one that is kept is damaged
    */
   async take(source: OpenPack, keep: (slot: number) => boolean, leaveGaps: boolean): Promise<void> {

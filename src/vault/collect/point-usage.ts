@@ -110,8 +110,8 @@ export async function measurePoints(parts: CollectParts, running: Running): Prom
 }
 
 /**
- * Two walks: the first finds what more than one point needs, the second adds up what is left. Memory is
- * a few bits per slot.
+ * Two walks: the first finds what more than one point needs, the second adds up what is left.
+ * Memory is a few bits per slot.
  */
 class Measuring {
   readonly #parts: CollectParts;

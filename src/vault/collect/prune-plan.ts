@@ -61,7 +61,8 @@ const GET_BYTES = 2 * 1024 * 1024;
 
 /**
  * @param retire points that are taken as retired, beside those that are
- * @throws Fault `vault.collect-unsure`, `vault.list-incomplete`, `vault.points-missing`, `vault.collect-unproven`
+ * @throws Fault `vault.collect-unsure`, `vault.list-incomplete`, `vault.points-missing`,
+ * `vault.collect-unproven`
  */
 export async function planPrune(
   parts: CollectParts,

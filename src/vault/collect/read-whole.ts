@@ -4,8 +4,8 @@ import type { OpenPack } from '../packs.ts';
 import { checkFrames } from '../proof/frame-check.ts';
 
 /**
- * Reads all frames of an object, or those with some slots, and computes the ids of what is in them: what is removed
- * because it lies here too must really lie here.
+ * Reads all frames of an object, or those with some slots, and computes the ids of what is in them:
+ * what is removed because it lies here too must really lie here.
  * @returns false if any is damaged, or the object is gone, or this machine cannot compute ids
  */
 export async function readWhole(

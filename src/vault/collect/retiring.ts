@@ -7,7 +7,8 @@ import type { CollectParts } from './collect-options.ts';
 import { Holds } from './holds.ts';
 
 /**
- * Gives points up, for ever; their space comes back with the next collection. If one is held, none is.
+ * Gives points up, for ever; their space comes back with the next collection. If one is held, none
+ * is.
  * @throws Fault `vault.point-held`, `vault.retention-key-missing`,
  *   `vault.key-outdated` if the retention key was replaced since the vault was opened
  */

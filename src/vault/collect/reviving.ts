@@ -23,9 +23,10 @@ export interface ReviveOptions {
 }
 
 /**
- * Brings a retired point back as a new one with the same disks. Nothing counts as inherited: a single
- * condemned slot is too much, because it may be gone.
- * @throws Fault `vault.point-not-found`, `vault.point-condemned`, `request.invalid` if it was not retired
+ * Brings a retired point back as a new one with the same disks. Nothing counts as inherited: a
+ * single condemned slot is too much, because it may be gone.
+ * @throws Fault `vault.point-not-found`, `vault.point-condemned`, `request.invalid` if it was not
+ * retired
  */
 export async function revivePoint(
   parts: CollectParts & { readonly opened: OpenedVault },
@@ -51,8 +52,8 @@ export async function revivePoint(
   await options.onStep?.('checked');
   const revived: PointDocument = {
     ...withoutParent(document),
-    // Beside the original: the order of ids is that of the contents. Who takes it for a point that its
-    // writer gave up long ago retires it before it is sealed, and then it does not come back.
+    // Beside the original: the order of ids is that of the contents. Who takes it for a point that
+    // its writer gave up long ago retires it before it is sealed, and then it does not come back.
     id: newUlid(ulidTimeMs(contentId(document))),
     notes: fittingNotes([...document.notes, broughtBackNote(document.id)]),
   };

@@ -89,11 +89,12 @@ export class RootMarking {
   }
 
   /**
-   * G0, and with what it found G2: then only maps of new points are walked, unless aliases have appeared that change
-   * what a slot is.
+   * G0, and with what it found G2: then only maps of new points are walked, unless aliases have
+   * appeared that change what a slot is.
    *
-   * A point that was listed and cannot be read never counts as needing nothing: a child that inherits from it may
-   * have come after the listing. If it is retired by now all begins again; if not, the collection ends.
+   * A point that was listed and cannot be read never counts as needing nothing: a child that
+   * inherits from it may have come after the listing. If it is retired by now all begins again; if
+   * not, the collection ends.
    * @throws Fault `vault.collect-unsure`, `vault.format-newer`
    */
   async mark(options: RootMarkingOptions = {}): Promise<MarkedRoots> {

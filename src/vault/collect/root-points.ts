@@ -24,8 +24,8 @@ export interface ListedPoint extends PointName {
 }
 
 /**
- * The order matters: `retire/` to its end, then `s/`, then `hold/`. A child of a retired point that is not in
- * the listing of `s/` was put later, and its writer sees that the parent is retired.
+ * The order matters: `retire/` to its end, then `s/`, then `hold/`. A child of a retired point that
+ * is not in the listing of `s/` was put later, and its writer sees that the parent is retired.
  */
 export async function listPoints(
   { base, points }: CollectParts,

@@ -11,7 +11,9 @@ interface Link extends SlotRange {
 /** Aliases in both directions: all names of a slot are one slot for a collector. */
 export class SlotLinks {
   readonly #links = new Map<Ulid, Link[]>();
-  /** Of each pack one that it is linked with, directly or not, in the end the same for all of them. */
+  /**
+   * Of each pack one that it is linked with, directly or not, in the end the same for all of them.
+   */
   readonly #first = new Map<Ulid, Ulid>();
 
   constructor(aliases: Aliases) {

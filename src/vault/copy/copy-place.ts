@@ -23,8 +23,10 @@ export async function vaultAt(
 }
 
 /**
- * The id of the source's vault, if the target is empty or holds a copy of the same vault; and whether it is empty.
- * @throws Fault `vault.not-found`, `vault.not-empty`, `vault.format-newer`, `copy.other-vault`, `copy.same-place`
+ * The id of the source's vault, if the target is empty or holds a copy of the same vault; and
+ * whether it is empty.
+ * @throws Fault `vault.not-found`, `vault.not-empty`, `vault.format-newer`, `copy.other-vault`,
+ * `copy.same-place`
  */
 export async function checkPlaces(
   source: ObjectStore,
@@ -58,7 +60,9 @@ export async function checkPlaces(
   return { vaultId, isNew: there === undefined };
 }
 
-/** A copy writes the key objects first and then the format, so without that there is nothing else. */
+/**
+ * A copy writes the key objects first and then the format, so without that there is nothing else.
+ */
 async function refuseNonEmpty(
   source: ObjectStore,
   target: ObjectStore,
@@ -81,8 +85,8 @@ async function refuseNonEmpty(
 const COLLECTED = [PREFIXES.condemned, 'alias/'] as const;
 
 /**
- * Refuses a target in which somebody collected space: that collector did not know the points that are
- * still to come, so packs that they need may be condemned there. Both objects are permanent, so
+ * Refuses a target in which somebody collected space: that collector did not know the points that
+ * are still to come, so packs that they need may be condemned there. Both objects are permanent, so
  * what the target has and the source, listed later, has not, is the target's own.
  * @throws Fault `copy.target-collected`
  */

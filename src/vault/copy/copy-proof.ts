@@ -17,8 +17,8 @@ interface ProofParts {
 }
 
 /**
- * What is proven of a copy before a point in it counts. A copy takes hours: meanwhile its disk may be
- * unmounted, another vault may come to its place, and objects may be removed there.
+ * What is proven of a copy before a point in it counts. A copy takes hours: meanwhile its disk may
+ * be unmounted, another vault may come to its place, and objects may be removed there.
  */
 export class CopyProof {
   readonly #parts: ProofParts;
@@ -68,7 +68,8 @@ export class CopyProof {
   }
 
   /**
-   * Which of these objects are other bytes in the target. What the source has no more is no question.
+   * Which of these objects are other bytes in the target. What the source has no more is no
+   * question.
    * @throws Fault `store.hash-mismatch` if one that the source has is not in the target
    */
   async differing(keys: Iterable<ObjectKey>, signal: AbortSignal): Promise<ObjectKey[]> {

@@ -26,16 +26,18 @@ export interface CopyPrunePlan {
   readonly points: readonly ObjectKey[];
   readonly packs: readonly ObjectEntry[];
   readonly bytes: number;
-  /** Packs that the source no longer has and the copy keeps, because something of it may need them. */
+  /**
+   * Packs that the source no longer has and the copy keeps, because something of it may need them.
+   */
   readonly keptPacks: number;
 }
 
 /**
- * Follows the source's collections in a copy. This needs the key of the vault, for it is the copy's own
- * collection: `gc/` of the source, copied, is its G1; marking what the points of the copy need,
+ * Follows the source's collections in a copy. This needs the key of the vault, for it is the copy's
+ * own collection: `gc/` of the source, copied, is its G1; marking what the points of the copy need,
  * afterwards, its G2. A pack goes only if a genuine list condemns something of it, or another
- * generation of it is there, and no slot that a point of the copy needs would be lost with it: those are read in
- * the other generation, and their ids computed.
+ * generation of it is there, and no slot that a point of the copy needs would be lost with it:
+ * those are read in the other generation, and their ids computed.
  */
 export class CopyPruning {
   readonly #source: ObjectStore;
@@ -72,7 +74,8 @@ export class CopyPruning {
     const { signal } = this.#running;
     await this.#excluded.readCondemned(signal);
     const nodes = new MapNodes(this.#target.base, this.#packs);
-    // Most points of the source are in the copy, and that is another store: what its list shows is a sign.
+    // Most points of the source are in the copy, and that is another store: what its list shows is
+    // a sign.
     const likelyPoints = [...(await keysOf(this.#source, PREFIXES.points, signal))]
       .map(parsePointKey)
       .filter((name) => name !== undefined)
@@ -113,7 +116,10 @@ export class CopyPruning {
     }
   }
 
-  /** Packs that the target has and the source has not, each with the target's other generations of it. */
+  /**
+   * Packs that the target has and the source has not, each with the target's other generations of
+   * it.
+   */
   async #beyond(prefix: string): Promise<Beyond[]> {
     const beyond: { name: PackName; entry: ObjectEntry }[] = [];
     const shared = new Map<string, PackName[]>();
@@ -163,7 +169,10 @@ export class CopyPruning {
     return this.#areElsewhere(own, needed, here);
   }
 
-  /** Whether all these slots of an object lie in others too: by their names, and then by what is really in them. */
+  /**
+   * Whether all these slots of an object lie in others too: by their names, and then by what is
+   * really in them.
+   */
   async #areElsewhere(
     { footer }: OpenPack,
     needed: readonly number[],

@@ -24,8 +24,8 @@ export interface CopyReport {
   /** Listings that were needed until no pack vanished under them. */
   readonly passes: number;
   /**
-   * Objects that are not what they should be, at most 100: packs that do not match their checksums in
-   * the source, copied as they are, and objects of another size in the target, left as they are
+   * Objects that are not what they should be, at most 100: packs that do not match their checksums
+   * in the source, copied as they are, and objects of another size in the target, left as they are
    * unless the source's is a whole pack.
    */
   readonly damaged: readonly ObjectKey[];

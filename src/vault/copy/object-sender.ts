@@ -18,9 +18,9 @@ export interface SenderParts {
 }
 
 /**
- * `damaged`: sent as it is, and the source's own object does not match its checksums. `kept`: not sent,
- * because it is larger than any object of its kind, or because the target has another object of that
- * name and nothing shows that the source's is the right one.
+ * `damaged`: sent as it is, and the source's own object does not match its checksums. `kept`: not
+ * sent, because it is larger than any object of its kind, or because the target has another object
+ * of that name and nothing shows that the source's is the right one.
  */
 export type Sent = 'whole' | 'damaged' | 'kept' | 'vanished';
 
@@ -56,7 +56,10 @@ export class ObjectSender {
     return damage === undefined ? 'whole' : 'damaged';
   }
 
-  /** The object, and what is wrong with it; what came damaged is read again, for the way may have done it. */
+  /**
+   * The object, and what is wrong with it; what came damaged is read again, for the way may have
+   * done it.
+   */
   async #readWhole(
     { key, size }: ObjectEntry,
     signal: AbortSignal,
@@ -70,7 +73,10 @@ export class ObjectSender {
     return { ...(data && { data }), ...(damage !== undefined && { damage }) };
   }
 
-  /** At most as much as was listed: the source says how long an object is before it says what is in it. */
+  /**
+   * At most as much as was listed: the source says how long an object is before it says what is in
+   * it.
+   */
   async #read(key: ObjectKey, size: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
     const { throttle } = this.#parts;
     if (!throttle.limits || size <= THROTTLED_BYTES) {

@@ -5,8 +5,8 @@ const MARK_BYTES = 8;
 const MARKS_FIRST = 1024;
 
 /**
- * Which packs a listing showed, in its order: 8 bytes of a hash for each, because there may be hundreds of
- * thousands and this is kept while points are copied.
+ * Which packs a listing showed, in its order: 8 bytes of a hash for each, because there may be
+ * hundreds of thousands and this is kept while points are copied.
  */
 export class PackRoll {
   #marks = Buffer.alloc(MARKS_FIRST * MARK_BYTES);
@@ -29,7 +29,10 @@ export class PackRoll {
     this.#withdrawn.add(place);
   }
 
-  /** Whether another listing, in the same order, shows all of these with the same sizes; it may show more. */
+  /**
+   * Whether another listing, in the same order, shows all of these with the same sizes; it may show
+   * more.
+   */
   async isIn(entries: AsyncIterable<ObjectEntry>): Promise<boolean> {
     let next = this.#expectedFrom(0);
     for await (const entry of entries) {

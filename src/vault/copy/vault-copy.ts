@@ -52,8 +52,9 @@ interface CopiedPacks {
 }
 
 /**
- * Makes and refreshes a replica of a vault in another store by plain objects, without any key, while
- * others write to the source and collect in it. Order and reasons: docs/vault-format.md, section 15.
+ * Makes and refreshes a replica of a vault in another store by plain objects, without any key,
+ * while others write to the source and collect in it. Order and reasons: docs/vault-format.md,
+ * section 15.
  *
  * Killed anywhere, the copy is a vault whose points are whole; the next run sends what is missing.
  */
@@ -151,8 +152,9 @@ export class VaultCopy {
   }
 
   /**
-   * From now on these points count. Before that the copy is proven: it is where it was, it opens as the source
-   * does, each point is the one of the source, and nobody collected there. Afterwards each seal is read back.
+   * From now on these points count. Before that the copy is proven: it is where it was, it opens as
+   * the source does, each point is the one of the source, and nobody collected there. Afterwards
+   * each seal is read back.
    */
   async #seal(points: readonly ObjectKey[], proof: CopyProof, running: Running): Promise<void> {
     if (points.length === 0) {
@@ -178,9 +180,9 @@ export class VaultCopy {
   }
 
   /**
-   * Copies packs until a whole listing went by in which none vanished. The last pass, which finds all
-   * or almost all there, also sees the successors of packs that were replaced while the first one,
-   * which may take days, had passed their place.
+   * Copies packs until a whole listing went by in which none vanished. The last pass, which finds
+   * all or almost all there, also sees the successors of packs that were replaced while the first
+   * one, which may take days, had passed their place.
    */
   async #sendPacks(proof: CopyProof, running: Running): Promise<CopiedPacks> {
     for (let passes = 1; passes <= PASSES_MAX; passes++) {
@@ -198,7 +200,8 @@ export class VaultCopy {
   }
 
   /**
-   * Nothing of it was removed from the target since; else it is sent again. One LIST for 1000 packs.
+   * Nothing of it was removed from the target since; else it is sent again. One LIST for 1000
+   * packs.
    * @throws Fault `copy.overtaken`
    */
   async #provenPacks(
@@ -219,8 +222,9 @@ export class VaultCopy {
   }
 
   /**
-   * What says that points or slots are given up. Listed in the opposite order of their causes, written in
-   * the order of them: the target never shows a condemned slot whose retired point it does not know.
+   * What says that points or slots are given up. Listed in the opposite order of their causes,
+   * written in the order of them: the target never shows a condemned slot whose retired point it
+   * does not know.
    */
   async #sendControl(running: Running): Promise<void> {
     const { source, target } = this.#options;

@@ -21,9 +21,10 @@ export interface LookupMemory {
 export type NeedFooter = (pack: number) => void;
 
 /**
- * Finds the slot of a chunk: in the table of what this process has stored or loaded, else beside the last hit
- * (neighbours were stored together), else in the runs. A run only says where to look: a hit counts
- * when the pack's authenticated footer shows the whole id and the same length. One per thread.
+ * Finds the slot of a chunk: in the table of what this process has stored or loaded, else beside
+ * the last hit (neighbours were stored together), else in the runs. A run only says where to look:
+ * a hit counts when the pack's authenticated footer shows the whole id and the same length. One per
+ * thread.
  */
 export class ChunkLookup {
   readonly #need: NeedFooter | undefined;

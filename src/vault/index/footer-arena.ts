@@ -22,9 +22,10 @@ export interface ArenaFooter {
 }
 
 /**
- * Where workers see decoded footers: a ring in shared memory. They only read it, and look at the entry again behind it. All
- * that both sides touch is touched by Atomics, which keep one order for everybody: with plain reads an arm64
- * processor may look at the entry first, and with plain writes a footer may show before its entry was taken out.
+ * Where workers see decoded footers: a ring in shared memory. They only read it, and look at the
+ * entry again behind it. All that both sides touch is touched by Atomics, which keep one order for
+ * everybody: with plain reads an arm64 processor may look at the entry first, and with plain writes
+ * a footer may show before its entry was taken out.
  */
 export class ArenaView {
   protected readonly directory: Int32Array;
@@ -37,7 +38,9 @@ export class ArenaView {
     this.words = new Int32Array(memory, DIRECTORY_BYTES);
   }
 
-  /** Whether the footer is here; `undefined` if it is, and the slot is what was asked for is `same`. */
+  /**
+   * Whether the footer is here; `undefined` if it is, and the slot is what was asked for is `same`.
+   */
   check(
     place: { readonly pack: number; readonly slot: number },
     id: Uint32Array,
@@ -103,7 +106,8 @@ interface Kept {
 }
 
 /**
- * Decoded, authenticated footers for the lookups of all threads, oldest out first. One thread writes.
+ * Decoded, authenticated footers for the lookups of all threads, oldest out first. One thread
+ * writes.
  */
 export class FooterArena extends ArenaView {
   readonly memory: SharedArrayBuffer;
@@ -145,7 +149,9 @@ export class FooterArena extends ArenaView {
     this.#next = start + length;
   }
 
-  /** The slots of this pack are never the same again: it is gone, or some must not be used any more. */
+  /**
+   * The slots of this pack are never the same again: it is gone, or some must not be used any more.
+   */
   remove(pack: number): void {
     const entry = this.entryOf(pack);
     if (entry >= 0) {

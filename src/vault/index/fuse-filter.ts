@@ -1,6 +1,7 @@
 /**
- * A binary fuse filter (Graf and Lemire, 2022): whether a key may be in a set, at about 1.15 times the
- * bits of a fingerprint per key. Says yes to every key of the set and to one in 2^bits of the others.
+ * A binary fuse filter (Graf and Lemire, 2022): whether a key may be in a set, at about 1.15 times
+ * the bits of a fingerprint per key. Says yes to every key of the set and to one in 2^bits of the
+ * others.
  *
  * Keys are two words of a keyed hash, so nobody outside can choose them; each must occur once.
  */

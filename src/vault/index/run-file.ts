@@ -157,7 +157,8 @@ export class RunReader {
       return this.#room.subarray(0, count - (count % RECORD_BYTES));
     } catch (error) {
       if (systemCode(error) !== undefined) {
-        // Another process merged it into a larger one, or it cannot be read: what was in it counts as not found.
+        // Another process merged it into a larger one, or it cannot be read: what was in it counts
+        // as not found.
         return this.#room.subarray(0, 0);
       }
       throw error;

@@ -5,10 +5,10 @@ import { ulidBytes } from '../ulid.ts';
 import type { FuseShape } from './fuse-filter.ts';
 
 /**
- * A run is two files in a cache folder. `NAME.records`: records of 14 bytes, sorted by the first word
- * of the id. `NAME.run`: header, table of packs, first record of each bucket, the filters' shapes,
- * the filters. The records carry no checksum: a hit counts only if an authenticated footer says the
- * same, and a miss costs bytes.
+ * A run is two files in a cache folder. `NAME.records`: records of 14 bytes, sorted by the first
+ * word of the id. `NAME.run`: header, table of packs, first record of each bucket, the filters'
+ * shapes, the filters. The records carry no checksum: a hit counts only if an authenticated footer
+ * says the same, and a miss costs bytes.
  */
 
 const MAGIC = Buffer.from('HKRUN000');
@@ -23,7 +23,10 @@ const SEGMENT_BUCKET_BITS = 11;
 const BUCKET_BITS_MAX = 26;
 const PACKS_MAX = 2 ** 20;
 const FILTER_BYTES_MAX = 2 ** 32 - 1;
-/** The larger the run, the smaller its fingerprints: memory counts, and a wrong guess costs a read of 2 KiB. */
+/**
+ * The larger the run, the smaller its fingerprints: memory counts, and a wrong guess costs a read
+ * of 2 KiB.
+ */
 const FINGERPRINTS = [
   { recordsMax: 2 ** 24, bits: 8 },
   { recordsMax: 2 ** 27, bits: 4 },

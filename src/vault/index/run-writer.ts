@@ -46,8 +46,8 @@ export interface WrittenRun {
 }
 
 /**
- * Merges sorted records into a run. Holds one segment in memory, about 260,000 records of each kind of
- * thing, and the table of buckets. Synchronous: for a worker thread, or for little.
+ * Merges sorted records into a run. Holds one segment in memory, about 260,000 records of each kind
+ * of thing, and the table of buckets. Synchronous: for a worker thread, or for little.
  */
 export function writeRun(
   folder: string,

@@ -23,8 +23,8 @@ interface Place {
 }
 
 /**
- * Writes a format of the next number with these keys. When the retention key is another one than before, the points
- * that are retired now are put on a list which the new key signs.
+ * Writes a format of the next number with these keys. When the retention key is another one than
+ * before, the points that are retired now are put on a list which the new key signs.
  * @returns the vault as the new format opens it
  */
 export async function changeFormat(

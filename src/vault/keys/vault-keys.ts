@@ -46,9 +46,9 @@ interface KeysOptions {
 }
 
 /**
- * Changes who can open a vault. Killed anywhere, the vault opens with what opened it before or with what
- * was made: a new key object is read back and opened before an old one goes, and one recovery object
- * stays always. Removing a key takes the master key back from nobody who has it.
+ * Changes who can open a vault. Killed anywhere, the vault opens with what opened it before or with
+ * what was made: a new key object is read back and opened before an old one goes, and one recovery
+ * object stays always. Removing a key takes the master key back from nobody who has it.
  */
 export class VaultKeys {
   readonly #store: ObjectStore;
@@ -98,8 +98,8 @@ export class VaultKeys {
   }
 
   /**
-   * Adds a passphrase. One that is there under this label stays as it is: whoever repeats what was stopped half way gets
-   * no second one.
+   * Adds a passphrase. One that is there under this label stays as it is: whoever repeats what was
+   * stopped half way gets no second one.
    * @throws Fault `vault.weak-passphrase`
    */
   async addPassphrase(
@@ -134,8 +134,8 @@ export class VaultKeys {
 
   /**
    * Removes a passphrase by its id or the beginning of it.
-   * @throws Fault `vault.key-not-found`, `vault.key-in-use` for what opened the vault and for recovery files,
-   *   which only go when a new one takes their place
+   * @throws Fault `vault.key-not-found`, `vault.key-in-use` for what opened the vault and for
+   *   recovery files, which only go when a new one takes their place
    */
   async remove(idOrPrefix: string, signal: AbortSignal): Promise<KeyEntry> {
     const entries = await this.list(signal);
@@ -168,7 +168,8 @@ export class VaultKeys {
   /**
    * Makes a new recovery file; the old ones open nothing any more.
    * @param keep must not return before the file is durable: the old ones go after that
-   * @throws Fault `vault.retention-key-missing` in a vault whose separate retention key was not opened
+   * @throws Fault `vault.retention-key-missing` in a vault whose separate retention key was not
+   * opened
    */
   async newRecoveryFile(keep: KeepRecoveryFile, signal: AbortSignal): Promise<void> {
     this.#requireSeed();
@@ -182,8 +183,9 @@ export class VaultKeys {
   }
 
   /**
-   * Makes a new key version with a random master key, wraps it with all older ones under each passphrase given,
-   * and removes every other key object. What is stored from now on cannot be read by who has only the old keys.
+   * Makes a new key version with a random master key, wraps it with all older ones under each
+   * passphrase given, and removes every other key object. What is stored from now on cannot be read
+   * by who has only the old keys.
    * @throws Fault `vault.keys-changed` if somebody else changes keys at the same time
    */
   async rotate(
@@ -224,8 +226,8 @@ export class VaultKeys {
   }
 
   /**
-   * Gives the vault a retention key of its own, opened by a passphrase that machines which back up need not
-   * know, and by a new recovery file. What was retired until now stays retired.
+   * Gives the vault a retention key of its own, opened by a passphrase that machines which back up
+   * need not know, and by a new recovery file. What was retired until now stays retired.
    */
   async separateRetention(
     { passphrase, label }: NewPassphrase,
@@ -274,7 +276,10 @@ export class VaultKeys {
     }
   }
 
-  /** @returns the key of an object that the passphrase opens: an old one, or a new one that was tested */
+  /**
+   * @returns the key of an object that the passphrase opens: an old one, or a new one that was
+   * tested
+   */
   async #putOnce(
     passphrase: string,
     {

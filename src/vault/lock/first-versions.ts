@@ -20,9 +20,10 @@ export interface FirstVersion extends ObjectEntry {
 }
 
 /**
- * A bucket as it was written: of every key the first version, whatever was put over it or whether it was removed.
- * A vault writes every object once, so this is the truth after somebody with the right to put and to delete
- * (but not to destroy versions) did harm. For reading only. What is listed once is not listed again.
+ * A bucket as it was written: of every key the first version, whatever was put over it or whether
+ * it was removed. A vault writes every object once, so this is the truth after somebody with the
+ * right to put and to delete (but not to destroy versions) did harm. For reading only. What is
+ * listed once is not listed again.
  */
 export class FirstVersionStore extends ObjectStore {
   override readonly location: string;
@@ -156,7 +157,8 @@ export class FirstVersionStore extends ObjectStore {
   }
 
   /**
-   * A list of versions that leaves out what is there would cost its lock, or hide it from a restore.
+   * A list of versions that leaves out what is there would cost its lock, or hide it from a
+   * restore.
    * @throws Fault `vault.list-incomplete`
    */
   async #requireGone(keys: Iterable<ObjectKey>, signal: AbortSignal): Promise<void> {

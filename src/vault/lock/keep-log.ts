@@ -10,8 +10,8 @@ import type { KeyTree } from '../key-tree.ts';
 const Body = z.object({ doneMs: z.int().min(0) });
 
 /**
- * Until when locks were extended: docs/vault-format.md, section 16. Losing it costs requests: everything is
- * extended once more.
+ * Until when locks were extended: docs/vault-format.md, section 16. Losing it costs requests:
+ * everything is extended once more.
  */
 export class KeepLog {
   readonly #store: ObjectStore;

@@ -37,7 +37,10 @@ export interface KeepOptions {
   readonly everything?: boolean;
   /** Extensions between two entries of the log. Default 500. */
   readonly batch?: number;
-  /** Awaited after each entry of the log; what it throws ends the run there, as the death of the process would. */
+  /**
+   * Awaited after each entry of the log; what it throws ends the run there, as the death of the
+   * process would.
+   */
   readonly onBatch?: () => Promise<void>;
 }
 
@@ -50,7 +53,10 @@ export interface KeepReport {
   readonly extended: number;
   /** Objects that the store did not let extend. */
   readonly refused: readonly ObjectKey[];
-  /** Objects that are needed and that somebody wrote over or removed since; their first versions are kept. */
+  /**
+   * Objects that are needed and that somebody wrote over or removed since; their first versions are
+   * kept.
+   */
   readonly tampered: readonly ObjectKey[];
   /** A point could not be read: then everything counts as needed. */
   readonly unsure: boolean;
@@ -58,10 +64,11 @@ export interface KeepReport {
 }
 
 /**
- * Extends the locks of what recovery points need, each object about once a month, counted by its name. Killed
- * anywhere, the next run goes on where it was. It looks at first versions only, so that what somebody put over
- * them neither hides them nor is locked in their place.
- * @throws Fault `vault.not-locked`, `vault.list-incomplete` if the list of points leaves out what is there
+ * Extends the locks of what recovery points need, each object about once a month, counted by its
+ * name. Killed anywhere, the next run goes on where it was. It looks at first versions only, so
+ * that what somebody put over them neither hides them nor is locked in their place.
+ * @throws Fault `vault.not-locked`, `vault.list-incomplete` if the list of points leaves out what
+ * is there
  */
 export async function keepLocks(
   parts: CollectParts,
@@ -147,7 +154,10 @@ class Keeper {
     };
   }
 
-  /** Locks in a store whose clock is elsewhere would end at the wrong time, and cannot be taken back. */
+  /**
+   * Locks in a store whose clock is elsewhere would end at the wrong time, and cannot be taken
+   * back.
+   */
   async #refuseWrongClock(): Promise<void> {
     const serverMs = await this.#features.serverTimeMs(this.#running.signal);
     if (serverMs !== undefined && Math.abs(serverMs - this.#parts.clock.nowMs()) > SKEW_MS_MAX) {
@@ -239,7 +249,9 @@ function readingFrom(parts: CollectParts, store: ObjectStore): CollectParts {
   return { base, format, clock, log, points: new PointStore(base, log) };
 }
 
-/** When an object is due next after a time: once in a round, at an instant that its name decides. */
+/**
+ * When an object is due next after a time: once in a round, at an instant that its name decides.
+ */
 function dueAfterMs(key: ObjectKey, afterMs: number): number {
   const share = createHash('sha256').update(key).digest().readUInt32LE(0) / 2 ** 32;
   const offsetMs = Math.floor(share * ROUND_MS);

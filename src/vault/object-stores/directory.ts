@@ -182,8 +182,8 @@ export class DirectoryObjectStore extends ObjectStore {
   }
 
   /**
-   * Makes `folder` and the folders above it inside the root, and their entries durable. A folder that somebody else has just
-   * made counts as durable only after this process has synced it too.
+   * Makes `folder` and the folders above it inside the root, and their entries durable. A folder
+   * that somebody else has just made counts as durable only after this process has synced it too.
    */
   async #ensureFolder(folder: string): Promise<void> {
     if (this.#durableFolders.has(folder)) {
@@ -197,7 +197,10 @@ export class DirectoryObjectStore extends ObjectStore {
     this.#durableFolders.add(folder);
   }
 
-  /** Removes what processes of our user that died left behind. Parallel puts may do it twice; no harm. */
+  /**
+   * Removes what processes of our user that died left behind. Parallel puts may do it twice; no
+   * harm.
+   */
   async #removeStalePartials(): Promise<void> {
     const folder = join(this.#folder, PARTIAL_FOLDER);
     const eldestMs = this.#clock.nowMs() - PARTIAL_AGE_MS_MAX;

@@ -12,9 +12,9 @@ interface Identity {
 }
 
 /**
- * The folder of a store, and that it stays the one in which the store was first looked at. When a file system is
- * unmounted its mount point is an empty folder like any other: nothing that is missing there is missing in the
- * vault, and nothing that is written there is in the vault.
+ * The folder of a store, and that it stays the one in which the store was first looked at. When a
+ * file system is unmounted its mount point is an empty folder like any other: nothing that is
+ * missing there is missing in the vault, and nothing that is written there is in the vault.
  */
 export class FolderRoot {
   readonly #folder: string;
@@ -63,7 +63,8 @@ export class FolderRoot {
   }
 
   /**
-   * For who has found nothing: that the folder is still the one. A folder that never was there is empty.
+   * For who has found nothing: that the folder is still the one. A folder that never was there is
+   * empty.
    * @throws Fault `vault.not-found`
    */
   async proveIfSeen(): Promise<void> {

@@ -27,7 +27,9 @@ type Location = { readonly folder: string } | { readonly s3: S3Location };
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//;
 
-/** File systems whose content other machines change or that cache it. linux/magic.h and statfs(2). */
+/**
+ * File systems whose content other machines change or that cache it. linux/magic.h and statfs(2).
+ */
 const NETWORK_FILE_SYSTEMS = new Map([
   [0x6969, 'NFS'],
   [0x517b, 'SMB'],

@@ -20,7 +20,10 @@ export class MeteredObjectStore extends StoreLayer {
   readonly #byPrefix = new Map<string, StoreTraffic>();
   #traffic = NO_TRAFFIC;
 
-  /** @param onTraffic hears of each request before it is sent, and stops it by throwing; then of its answer */
+  /**
+   * @param onTraffic hears of each request before it is sent, and stops it by throwing; then of its
+   * answer
+   */
   constructor(
     store: ObjectStore,
     onTraffic: (more: Partial<StoreTraffic>) => void = () => undefined,

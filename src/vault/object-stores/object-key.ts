@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import type { ObjectKey } from '../object-store.ts';
 
-/** S3 allows 1024 bytes; what is left over is for the prefix that the vault has inside its bucket. */
+/**
+ * S3 allows 1024 bytes; what is left over is for the prefix that the vault has inside its bucket.
+ */
 const KEY_LENGTH_MAX = 512;
 /** NAME_MAX of Linux file systems, in bytes. */
 const PART_LENGTH_MAX = 255;

@@ -39,9 +39,10 @@ const NOBODY: StoreWatch = {
 };
 
 /**
- * Tries an operation again while the store is unreachable or something else answers in its place: its
- * server restarts, its network is gone, it is too busy, a gateway shows its page. Everything else fails at once. An operation that timed out may have taken
- * place; repeating it is safe because two puts of one key carry the same bytes.
+ * Tries an operation again while the store is unreachable or something else answers in its place:
+ * its server restarts, its network is gone, it is too busy, a gateway shows its page. Everything
+ * else fails at once. An operation that timed out may have taken place; repeating it is safe
+ * because two puts of one key carry the same bytes.
  */
 export class RetryingObjectStore extends StoreLayer {
   readonly #options: Required<RetryOptions>;
@@ -184,7 +185,10 @@ function isAway(error: unknown): error is Fault {
   return isFault(error, 'store.unreachable') || isFault(error, 'store.nonsense');
 }
 
-/** Tells of the first answer: who lists may take a while for each entry, which is not the store's doing. */
+/**
+ * Tells of the first answer: who lists may take a while for each entry, which is not the store's
+ * doing.
+ */
 async function* heard(
   entries: AsyncIterable<ObjectEntry>,
   watch: StoreWatch,

@@ -1,8 +1,8 @@
 import { decodeName } from './s3-requests.ts';
 
 /**
- * What an answer must have to count as one. Everything here comes from all S3 servers that we know; what some of
- * them leave out is not asked for. Each function says what is wrong, or nothing.
+ * What an answer must have to count as one. Everything here comes from all S3 servers that we know;
+ * what some of them leave out is not asked for. Each function says what is wrong, or nothing.
  */
 
 interface Answer {
@@ -26,14 +26,19 @@ interface Page extends Answer {
   readonly CommonPrefixes?: readonly unknown[] | undefined;
 }
 
-/** Pages without a single object, one after another, that a server may send: then it leads nowhere. */
+/**
+ * Pages without a single object, one after another, that a server may send: then it leads nowhere.
+ */
 const EMPTY_PAGES_MAX = 1000;
 
 export function wrongPut({ $metadata: { httpStatusCode: status }, ETag: tag }: PutAnswer): string {
   return status === 200 && tag !== undefined ? '' : 'a put is answered without an ETag';
 }
 
-/** S3 answers 204; a 200 counts with the number of the request that S3 servers send, and pages of others do not. */
+/**
+ * S3 answers 204; a 200 counts with the number of the request that S3 servers send, and pages of
+ * others do not.
+ */
 export function wrongDone(what: string, { $metadata }: Answer): string {
   const { httpStatusCode: status, requestId } = $metadata;
   const isDone = status === 204 || (status === 200 && requestId !== undefined);

@@ -21,7 +21,9 @@ export interface S3Options {
   readonly attempts?: number;
 }
 
-/** Enough for the ranged reads of a restore and two packs under way; more only queue at the server. */
+/**
+ * Enough for the ranged reads of a restore and two packs under way; more only queue at the server.
+ */
 const CONNECTIONS_MAX = 64;
 const CONNECTION_TIMEOUT_MS = 10_000;
 const SILENCE_TIMEOUT_MS = 60_000;

@@ -105,8 +105,8 @@ export function faultOfS3Error(error: unknown, location: string): unknown {
 const ABSENT = ['NoSuchKey', 'NoSuchVersion', 'NoSuchObject'];
 
 /**
- * True for the answer to a get of an object that is not there, in a bucket that is. Only the server says so, by
- * the name of the error: the page of a proxy has the status 404 too.
+ * True for the answer to a get of an object that is not there, in a bucket that is. Only the server
+ * says so, by the name of the error: the page of a proxy has the status 404 too.
  */
 export function isNoSuchObject(error: unknown): boolean {
   const { name, isNamed, status } = readError(error);

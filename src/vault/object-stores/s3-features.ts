@@ -274,7 +274,10 @@ export class S3BucketFeatures extends BucketFeatures {
   }
 }
 
-/** `undefined` in place of the error of S3 that says that there is none: no object, no lock, no settings. */
+/**
+ * `undefined` in place of the error of S3 that says that there is none: no object, no lock, no
+ * settings.
+ */
 async function unlessMissing<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
   try {
     return await answer;

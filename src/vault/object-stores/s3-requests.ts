@@ -100,7 +100,10 @@ export class S3Requests {
     }
   }
 
-  /** An unread body keeps its connection for ever: it is read to its end or destroyed, never left alone. */
+  /**
+   * An unread body keeps its connection for ever: it is read to its end or destroyed, never left
+   * alone.
+   */
   #refuseBody({ Body: body }: GetObjectCommandOutput, fault: Fault): Fault {
     const source = body as Readable | undefined;
     source?.on('error', () => undefined);

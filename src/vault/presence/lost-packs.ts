@@ -24,10 +24,11 @@ export interface FinishedPoint {
 }
 
 /**
- * Proves that what a new point builds on is in the store: the packs of everything that it wrote or took
- * from the index, the nodes that it points to, and of what it only inherited one leaf per disk, taken by
- * chance. In a vault of at most 1000 data packs these are all proven, whoever uses them. What turns out
- * to be gone is not believed any more: its chunks are stored again when they come along.
+ * Proves that what a new point builds on is in the store: the packs of everything that it wrote or
+ * took from the index, the nodes that it points to, and of what it only inherited one leaf per
+ * disk, taken by chance. In a vault of at most 1000 data packs these are all proven, whoever uses
+ * them. What turns out to be gone is not believed any more: its chunks are stored again when they
+ * come along.
  *
  * @returns whether the point needs anything that is gone
  */
@@ -117,7 +118,10 @@ async function forget(
   log.error('vault.packs-missing', { packs: all.length, first: packKey(numbers.name(first)) });
 }
 
-/** Walks all maps of the point: rare, only when packs have gone that it does not refer to as far as was seen. */
+/**
+ * Walks all maps of the point: rare, only when packs have gone that it does not refer to as far as
+ * was seen.
+ */
 async function refersTo(
   nodes: MapNodes,
   roots: readonly MapRoot[],

@@ -12,8 +12,8 @@ interface Opened {
 }
 
 /**
- * The vault that was opened, hours ago perhaps, and whether it is still what its store holds: a mount may
- * have gone away, a bucket may have been emptied, another vault may lie at its place.
+ * The vault that was opened, hours ago perhaps, and whether it is still what its store holds: a
+ * mount may have gone away, a bucket may have been emptied, another vault may lie at its place.
  */
 export class OpenedVault {
   readonly #store: ObjectStore;
@@ -31,7 +31,8 @@ export class OpenedVault {
   }
 
   /**
-   * Before anything is written: the vault is there, and its format is the one that was opened. One LIST.
+   * Before anything is written: the vault is there, and its format is the one that was opened. One
+   * LIST.
    * @throws Fault `vault.not-found`, `vault.format-changed`
    */
   async prove(signal: AbortSignal): Promise<void> {
@@ -49,8 +50,8 @@ export class OpenedVault {
   }
 
   /**
-   * Before what was written counts: the vault is still there. Its keys may have been rotated meanwhile;
-   * what was written with those of before stays valid. Usually one GET.
+   * Before what was written counts: the vault is still there. Its keys may have been rotated
+   * meanwhile; what was written with those of before stays valid. Usually one GET.
    * @throws Fault `vault.not-found`
    */
   async proveAgain(signal: AbortSignal): Promise<void> {

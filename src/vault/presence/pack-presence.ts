@@ -30,8 +30,9 @@ export interface AskedPacks {
 type IsThere = (ulid: Ulid) => Promise<boolean>;
 
 /**
- * Whether packs are in the store, past all caches. Small vaults are listed whole; of large ones what is
- * asked for costs requests, and not the size of the vault, but for one whole listing a day while it is open.
+ * Whether packs are in the store, past all caches. Small vaults are listed whole; of large ones
+ * what is asked for costs requests, and not the size of the vault, but for one whole listing a day
+ * while it is open.
  */
 export class PackPresence {
   readonly #packs: Packs;

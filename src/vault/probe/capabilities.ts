@@ -4,8 +4,9 @@ import type { LockMode } from '../bucket-features.ts';
 import { PROBE_DETAIL_CHARACTERS_MAX, PROBE_LOCATION_CHARACTERS_MAX } from '../limits.ts';
 
 /**
- * What is tried on a store, in this order, and who needs it. `always`: no vault without it. `writers`: only with
- * several writers. `lock` and `versions`: for object lock and for restoring first versions. `nobody`: good to know.
+ * What is tried on a store, in this order, and who needs it. `always`: no vault without it.
+ * `writers`: only with several writers. `lock` and `versions`: for object lock and for restoring
+ * first versions. `nobody`: good to know.
  */
 export const CHECKS = {
   'put-get': { title: 'gives back what was put', neededBy: 'always' },

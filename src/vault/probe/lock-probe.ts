@@ -20,7 +20,10 @@ export interface LockTrial {
   readonly lockMs?: number;
 }
 
-/** Whether a lock really refuses: removal, shortening, and that an overwrite destroys what is under it. */
+/**
+ * Whether a lock really refuses: removal, shortening, and that an overwrite destroys what is under
+ * it.
+ */
 export async function probeLock(
   store: ObjectStore,
   trial: LockTrial,

@@ -13,8 +13,8 @@ const RACE_ROUNDS = 8;
 const LARGE_BYTES = 64 * 1024 * 1024;
 const PATTERN_BYTES = 1024 * 1024;
 /**
- * Names whose order differs between bytes, words and paths. None is the folder of another one: a vault has
- * no such keys, and MinIO loses them in lists.
+ * Names whose order differs between bytes, words and paths. None is the folder of another one: a
+ * vault has no such keys, and MinIO loses them in lists.
  */
 const NAMES = ['a', 'a-b', 'a.b', 'a0', 'aB', 'ab', 'a_b', 'B', 'b/0', 'b/1', 'b/c/1', 'b/c0', 'c'];
 const PAGE_KEYS = [1, 2, 3, 5, 7];
@@ -38,8 +38,8 @@ function no(detail: string): Finding {
 }
 
 /**
- * Tries what a store can do, under `probe/` and without touching anything else. Leaves nothing behind that these
- * credentials can remove.
+ * Tries what a store can do, under `probe/` and without touching anything else. Leaves nothing
+ * behind that these credentials can remove.
  * @throws Fault `store.unreachable` and the like if nothing can be tried
  */
 export async function probeStore(

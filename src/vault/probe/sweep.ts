@@ -26,7 +26,8 @@ export async function sweep(
   let before = Infinity;
   for (;;) {
     const left = await removeAll(store, prefix, signal);
-    // A list may lack what lies under a name that is an object and a folder: as long as it shrinks, go on.
+    // A list may lack what lies under a name that is an object and a folder: as long as it shrinks,
+    // go on.
     const goesOn = left.length > 0 && left.length < before;
     const waits = !goesOn && clock.monotonicMs() < endMs && (await areLocked(store, left, signal));
     if (!goesOn && !waits) {

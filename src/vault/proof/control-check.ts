@@ -22,7 +22,9 @@ const PREFIXES_CHECKED = [
 
 const SIGNED: readonly ControlKind[] = ['retire', 'hold-end', 'retired-list'];
 
-/** Small objects that are not what a holder of the key wrote: marks, lists, keys, and sealed points. */
+/**
+ * Small objects that are not what a holder of the key wrote: marks, lists, keys, and sealed points.
+ */
 export async function damagedObjects(
   { base, points }: Pick<VaultInside, 'base' | 'points'>,
   signal: AbortSignal,

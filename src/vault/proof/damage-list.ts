@@ -5,7 +5,10 @@ import type { ObjectKey } from '../object-store.ts';
 import type { VaultBase } from '../packs.ts';
 import type { SlotSet } from '../slot-set.ts';
 
-/** Writes `bad/<n>-<rand>`: from now on writers do not deduplicate against these slots, and heal them. */
+/**
+ * Writes `bad/<n>-<rand>`: from now on writers do not deduplicate against these slots, and heal
+ * them.
+ */
 export async function writeDamage(
   base: VaultBase,
   slots: SlotSet,
@@ -17,8 +20,8 @@ export async function writeDamage(
 }
 
 /**
- * Writes `bad/<n>-<rand>.<rand>.done`: these slots of that list were written anew, in another generation of their packs or
- * under their own key, and read back.
+ * Writes `bad/<n>-<rand>.<rand>.done`: these slots of that list were written anew, in another
+ * generation of their packs or under their own key, and read back.
  */
 export async function writeHealed(
   base: VaultBase,

@@ -13,8 +13,8 @@ export interface FetchedFrames {
 }
 
 /**
- * Decrypts and decompresses frames; where the fetcher checks ids, those of all their slots are computed anew.
- * Afterwards `fetcher.ids` tells whether this machine can.
+ * Decrypts and decompresses frames; where the fetcher checks ids, those of all their slots are
+ * computed anew. Afterwards `fetcher.ids` tells whether this machine can.
  */
 export async function checkFrames(
   fetcher: FrameFetcher,

@@ -10,7 +10,10 @@ import type { PackProof } from './proof-ledger.ts';
 /** How much of a point was proven by scrubs, and since when. */
 export interface LastProven {
   readonly packs: number;
-  /** Packs of which the last check found a generation whole, or all that the point needs of them under other names. */
+  /**
+   * Packs of which the last check found a generation whole, or all that the point needs of them
+   * under other names.
+   */
   readonly proven: number;
   readonly damaged: number;
   /** The oldest of these checks; undefined unless all packs were found whole. */
@@ -51,7 +54,10 @@ function isWhole(proof: PackProof | undefined): proof is PackProof {
   return proof !== undefined && proof.damage === undefined;
 }
 
-/** When all these slots of a pack were last proven in packs that have them under other names; undefined if one was not. */
+/**
+ * When all these slots of a pack were last proven in packs that have them under other names;
+ * undefined if one was not.
+ */
 function elsewhereMs(
   { ulid }: Pick<PackName, 'ulid'>,
   slots: ReadonlySet<number> | undefined,

@@ -9,7 +9,10 @@ import type { PackCheck, PackFindings } from './pack-check.ts';
 /** Slots by number; `all` where nothing tells which there are. */
 export type SlotNumbers = 'all' | ReadonlySet<number>;
 
-/** What an object has not whole, less what other generations of the pack have whole under the same ids. */
+/**
+ * What an object has not whole, less what other generations of the pack have whole under the same
+ * ids.
+ */
 export async function lostSlots(
   store: ObjectStore,
   check: PackCheck,

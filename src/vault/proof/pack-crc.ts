@@ -29,8 +29,9 @@ const TRAILER_MAGIC = Buffer.from('HKPEND00');
 const COMMON = { from: 8, to: 16 };
 
 /**
- * Checks a pack by its checksums: header, every frame, footer, trailer, and that they fit together. Needs no key, so
- * it can run where the store is. That nobody replaced the content on purpose it cannot tell.
+ * Checks a pack by its checksums: header, every frame, footer, trailer, and that they fit together.
+ * Needs no key, so it can run where the store is. That nobody replaced the content on purpose it
+ * cannot tell.
  */
 export async function checkPackCrc(
   store: ObjectStore,

@@ -7,7 +7,10 @@ import type { SlotReference } from '../packs.ts';
 import type { Ulid } from '../ulid.ts';
 import type { VaultInside } from '../vault.ts';
 
-/** All packs that a point needs, by the keys under which it knows them. Reads the map, no footers of data packs. */
+/**
+ * All packs that a point needs, by the keys under which it knows them. Reads the map, no footers of
+ * data packs.
+ */
 export async function pointPacks(
   { base, nodes }: Pick<VaultInside, 'base' | 'nodes'>,
   { disks, files }: PointDocument,
@@ -33,7 +36,10 @@ export async function pointPacks(
   return [...packs].map((pack) => base.numbers.name(pack));
 }
 
-/** The slots that a point needs of these packs, by the names it knows. A pack of which that cannot be told is left out. */
+/**
+ * The slots that a point needs of these packs, by the names it knows. A pack of which that cannot
+ * be told is left out.
+ */
 export async function slotsOfPacks(
   { nodes }: Pick<VaultInside, 'nodes'>,
   document: PointDocument,

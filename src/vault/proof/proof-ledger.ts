@@ -26,8 +26,8 @@ const PackProof = z.object({
 export type PackProof = z.infer<typeof PackProof>;
 
 /**
- * What was checked when. Losing it is no harm: what is not here counts as never checked and comes first. A folder
- * of this machine keeps it now; a catalog may.
+ * What was checked when. Losing it is no harm: what is not here counts as never checked and comes
+ * first. A folder of this machine keeps it now; a catalog may.
  */
 export abstract class ProofLedger {
   abstract load(): Promise<Map<ObjectKey, PackProof>>;
@@ -39,8 +39,8 @@ export abstract class ProofLedger {
 const SHARD = /^[dm]-\d{6}\.json$/;
 
 /**
- * One file per month of packs, so that a step of a scrub rewrites little. Once its folder is given up, it lasts as
- * long as the process.
+ * One file per month of packs, so that a step of a scrub rewrites little. Once its folder is given
+ * up, it lasts as long as the process.
  */
 export class FolderProofLedger extends ProofLedger {
   readonly #place: OptionalFolder;

@@ -58,6 +58,7 @@ export function bytesToScrub(budget: ScrubBudget | undefined, totalBytes: number
   if (share === undefined) {
     return bytes ?? Infinity;
   }
-  // What is read to check packs is a little more than they are: the whole vault is every pack, not so many bytes.
+  // What is read to check packs is a little more than they are: the whole vault is every pack, not
+  // so many bytes.
   return share < 1 ? Math.ceil(totalBytes * share) : Infinity;
 }

@@ -38,7 +38,10 @@ export function ledgerWithoutKey(
   return new FolderProofLedger(new OptionalFolder(folder, log));
 }
 
-/** Looks for packs that are gone, then reads a share of the vault. What is lost is written down in the vault. */
+/**
+ * Looks for packs that are gone, then reads a share of the vault. What is lost is written down in
+ * the vault.
+ */
 export async function scrubVault(
   inside: VaultInside,
   options: Pick<ScrubOptions, 'ledger' | 'budget' | 'depth'>,

@@ -17,7 +17,9 @@ import { PackCheck, type PackFindings } from './pack-check.ts';
 import type { PackProof, ProofDepth, ProofLedger } from './proof-ledger.ts';
 import { bytesToScrub, scrubQueue, type ScrubBudget, type ScrubTurn } from './scrub-queue.ts';
 
-/** Proofs are kept after so many packs, so that a scrub that is stopped has not worked for nothing. */
+/**
+ * Proofs are kept after so many packs, so that a scrub that is stopped has not worked for nothing.
+ */
 const PACKS_PER_RECORD = 16;
 
 export interface ScrubParts {
@@ -59,7 +61,10 @@ export interface ScrubReport {
   readonly damaged: readonly DamagedPack[];
   /** Small objects that are not what a holder of the key wrote; without a key nobody can tell. */
   readonly damagedObjects: readonly ObjectKey[];
-  /** The list of damaged slots that was written, the last of them if there were several; none if all was known before. */
+  /**
+   * The list of damaged slots that was written, the last of them if there were several; none if all
+   * was known before.
+   */
   readonly list?: ObjectKey;
 }
 
@@ -150,9 +155,9 @@ class Round {
 }
 
 /**
- * Reads packs, least recently checked first, until the budget is used up, and proves every frame. What is
- * damaged and in no other generation of its pack is written to `bad/`, before the ledger says that it was looked at.
- * Cancelled or killed, it keeps what it has proven.
+ * Reads packs, least recently checked first, until the budget is used up, and proves every frame.
+ * What is damaged and in no other generation of its pack is written to `bad/`, before the ledger
+ * says that it was looked at. Cancelled or killed, it keeps what it has proven.
  */
 export async function scrub(
   parts: ScrubParts,
@@ -206,7 +211,10 @@ export async function scrub(
   return list === undefined ? done : { ...done, list };
 }
 
-/** Checks packs by their checksums alone: needs no key. It finds damage and cannot write it down in the vault. */
+/**
+ * Checks packs by their checksums alone: needs no key. It finds damage and cannot write it down in
+ * the vault.
+ */
 export async function scrubWithoutKey(
   store: ObjectStore,
   { ledger, budget, clock }: Pick<ScrubOptions, 'ledger' | 'budget'> & { readonly clock: Clock },

@@ -41,8 +41,8 @@ interface Serving {
 
 /**
  * Checks a recovery point against the store itself: give it packs and nodes without caches. What is
- * wrong is reported; only what prevents checking (no connection) is thrown. What is damaged in one place and whole in
- * another, where readers find it, is not wrong with the point.
+ * wrong is reported; only what prevents checking (no connection) is thrown. What is damaged in one
+ * place and whole in another, where readers find it, is not wrong with the point.
  */
 export class Verification {
   readonly #fetcher: FrameFetcher;
@@ -166,7 +166,10 @@ export class Verification {
     );
   }
 
-  /** Readers make the header themselves; it is damage all the same while no other generation is there. */
+  /**
+   * Readers make the header themselves; it is damage all the same while no other generation is
+   * there.
+   */
   async #pack(diskId: string, open: OpenPack): Promise<void> {
     await this.#once(diskId, open.objectKey, async () => {
       const range = { offset: 0, length: HEADER_BYTES };

@@ -14,9 +14,10 @@ import { isRecovery, keysAt, lacksRecovery, type KeyThere } from './recovery-key
 const IDENTIFYING = [PREFIXES.points, PREFIXES.data, PREFIXES.metadata] as const;
 
 /**
- * Makes a vault openable again whose format or whose keys are gone or damaged, by a copy that opens. Keys come back only where
- * no recovery object is left that could be read: one that is missing beside others was removed by somebody. Killed, it does
- * the rest when it is run again, or `repairVault` does.
+ * Makes a vault openable again whose format or whose keys are gone or damaged, by a copy that
+ * opens. Keys come back only where no recovery object is left that could be read: one that is
+ * missing beside others was removed by somebody. Killed, it does the rest when it is run again, or
+ * `repairVault` does.
  * @throws Fault `vault.not-found` if there is nothing here that the copy's keys could be for
  */
 export async function repairAccess(
@@ -56,7 +57,10 @@ export async function repairAccess(
   return [...repairs, ...(await repairKeys({ store, copy, keys }, ways, signal))];
 }
 
-/** Two objects of one key carry the same bytes, so one that differs from the copy's is not what was written. */
+/**
+ * Two objects of one key carry the same bytes, so one that differs from the copy's is not what was
+ * written.
+ */
 async function repairKeys(
   {
     store,

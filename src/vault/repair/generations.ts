@@ -65,7 +65,9 @@ export function isSubset(some: ReadonlySet<number>, all: ReadonlySet<number>): b
   return [...some].every((slot) => all.has(slot));
 }
 
-/** Of slots that no generation has, those that have no other name either under which they are whole. */
+/**
+ * Of slots that no generation has, those that have no other name either under which they are whole.
+ */
 export async function lostEverywhere(
   fetcher: FrameFetcher,
   { ulid }: PackId,

@@ -21,8 +21,9 @@ export interface HealingParts {
 }
 
 /**
- * What a writer knows of damage: slots that nobody can read any more. It does not build on them, and when the content of
- * one comes along again it is stored anew, and an alias tells every older point where.
+ * What a writer knows of damage: slots that nobody can read any more. It does not build on them,
+ * and when the content of one comes along again it is stored anew, and an alias tells every older
+ * point where.
  */
 export class Healing {
   readonly #parts: HealingParts;
@@ -36,7 +37,9 @@ export class Healing {
     this.#damaged = damaged;
   }
 
-  /** Reads `bad/`, and if there is anything in it `alias/` and the footers of the packs concerned. */
+  /**
+   * Reads `bad/`, and if there is anything in it `alias/` and the footers of the packs concerned.
+   */
   static async begin(parts: HealingParts, signal: AbortSignal): Promise<Healing> {
     const damaged = new DamagedSlots(parts.packs.base, parts.log);
     await damaged.read(signal);
@@ -171,8 +174,9 @@ export class Healing {
   }
 
   /**
-   * Of the generation that usually serves the pack, from the vault or from the cache; then of the others, because one that is
-   * damaged may say nothing and one that was written anew need not have every slot.
+   * Of the generation that usually serves the pack, from the vault or from the cache; then of the
+   * others, because one that is damaged may say nothing and one that was written anew need not have
+   * every slot.
    */
   async *#footers(number: number, signal: AbortSignal): AsyncIterable<PackFooter> {
     const { packs } = this.#parts;

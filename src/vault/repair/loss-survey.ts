@@ -19,8 +19,8 @@ export interface DiskLoss {
 }
 
 /**
- * What of a point cannot be restored, as far as is known without reading the content: packs and maps that are gone, slots that
- * stand in `bad/`, and frames that this process found damaged.
+ * What of a point cannot be restored, as far as is known without reading the content: packs and
+ * maps that are gone, slots that stand in `bad/`, and frames that this process found damaged.
  */
 export async function surveyLoss(
   inside: VaultInside,

@@ -24,9 +24,9 @@ export async function* leafContents(
 }
 
 /**
- * What can be read of a map: a node that is lost costs what it covers, a slot that is nowhere its extent, and packs that do
- * not hold what a leaf was made of the whole leaf. Where a leaf is not whole its content MAC cannot be checked; each slot is
- * still proven to be that slot.
+ * What can be read of a map: a node that is lost costs what it covers, a slot that is nowhere its
+ * extent, and packs that do not hold what a leaf was made of the whole leaf. Where a leaf is not
+ * whole its content MAC cannot be checked; each slot is still proven to be that slot.
  */
 export async function* lossyLeafContents(
   tree: MapTree,
@@ -91,7 +91,9 @@ function sectorsOf(parts: readonly { readonly sectors: number }[]): number {
   return parts.reduce((sum, { sectors }) => sum + sectors, 0);
 }
 
-/** The slots of an extent up to the first that is nowhere: nothing tells where the next one begins. */
+/**
+ * The slots of an extent up to the first that is nowhere: nothing tells where the next one begins.
+ */
 async function expand(
   { tree, losses, sizeBytes }: Walking,
   base: number,

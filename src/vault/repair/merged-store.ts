@@ -6,7 +6,10 @@ import {
   type ObjectRange,
 } from '../object-store.ts';
 
-/** Two copies of a vault read as one: what the first does not have comes from the second. Nothing is written. */
+/**
+ * Two copies of a vault read as one: what the first does not have comes from the second. Nothing is
+ * written.
+ */
 export class MergedStore extends ObjectStore {
   override readonly location: string;
   readonly #first: ObjectStore;

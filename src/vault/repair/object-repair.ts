@@ -30,7 +30,10 @@ export interface ObjectRepairOptions {
 
 const NOT_ASKED = 'nothing is overwritten unless it is asked for';
 
-/** Lists and marks; points come last, when what they need is back. Packs have their own way, passphrases are given out by people. */
+/**
+ * Lists and marks; points come last, when what they need is back. Packs have their own way,
+ * passphrases are given out by people.
+ */
 const LISTED = [
   PREFIXES.format,
   PREFIXES.condemned,
@@ -41,8 +44,8 @@ const LISTED = [
 ] as const;
 
 /**
- * Brings back what is missing here and verifies in the copy. What is damaged here keeps its bytes unless the
- * caller said otherwise; only a format is written anew, because the newest one counts.
+ * Brings back what is missing here and verifies in the copy. What is damaged here keeps its bytes
+ * unless the caller said otherwise; only a format is written anew, because the newest one counts.
  */
 export async function repairObjects(
   inside: VaultInside,
@@ -131,8 +134,9 @@ async function writeFormatAnew(
 }
 
 /**
- * A point or a seal that is missing here and whole in the copy comes back, unless the point was retired or a collector has
- * condemned something of it: then its absence may be meant, and its packs are not safe.
+ * A point or a seal that is missing here and whole in the copy comes back, unless the point was
+ * retired or a collector has condemned something of it: then its absence may be meant, and its
+ * packs are not safe.
  */
 async function repairPoints(
   inside: VaultInside,
@@ -145,7 +149,8 @@ async function repairPoints(
     here: new PointStore(base, log),
     there: new PointStore({ ...base, store: copy }, log),
   };
-  // What was retired before the retention key was changed stands on a list that an older copy does not have.
+  // What was retired before the retention key was changed stands on a list that an older copy does
+  // not have.
   const retired = new PointStore({ ...base, store: new MergedStore(copy, base.store) }, log);
   const repairs: ObjectRepair[] = [];
   for (const name of await points.there.sealed(signal)) {

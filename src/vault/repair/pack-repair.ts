@@ -25,9 +25,10 @@ import { salvagePack, type SalvagedSlot } from './salvage.ts';
 export interface PackRepair {
   readonly pack: Ulid;
   /**
-   * `whole`: generations that are there have everything, or what they lack is whole under another name, because a
-   * backup healed it. `copied`: an object was missing and came from the copy under
-   * its own key. `rewritten`: a new generation holds what could be read. `lost`: nothing could be done.
+   * `whole`: generations that are there have everything, or what they lack is whole under another
+   * name, because a backup healed it. `copied`: an object was missing and came from the copy under
+   * its own key. `rewritten`: a new generation holds what could be read. `lost`: nothing could be
+   * done.
    */
   readonly outcome: 'whole' | 'copied' | 'rewritten' | 'lost';
   /** The object that was written, or would be. */
@@ -54,9 +55,10 @@ export interface PackRepairParts {
 }
 
 /**
- * Makes a damaged pack whole from what can be read of its generations, here and in a copy of the vault. No object that
- * exists is written to: the result is a generation of its own, which readers find when the damaged one
- * fails them, so neither object lock nor the rule of writing once stands in the way.
+ * Makes a damaged pack whole from what can be read of its generations, here and in a copy of the
+ * vault. No object that exists is written to: the result is a generation of its own, which readers
+ * find when the damaged one fails them, so neither object lock nor the rule of writing once stands
+ * in the way.
  */
 export class PackRepairer {
   readonly #parts: PackRepairParts;

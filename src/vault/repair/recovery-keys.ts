@@ -23,12 +23,18 @@ export function isRecovery({ kind, purpose }: KeyThere): boolean {
   return kind === 'recovery' && purpose === 'vault';
 }
 
-/** A recovery object goes only when another has taken its place: where none is, keys were lost and not taken away. */
+/**
+ * A recovery object goes only when another has taken its place: where none is, keys were lost and
+ * not taken away.
+ */
 export async function lacksRecovery(store: ObjectStore, signal: AbortSignal): Promise<boolean> {
   return !(await keysAt(store, signal)).some(isRecovery);
 }
 
-/** Objects of the copy that its recovery file opens, if the vault has none; what ends the lack comes last. */
+/**
+ * Objects of the copy that its recovery file opens, if the vault has none; what ends the lack comes
+ * last.
+ */
 export async function lostRecoveryKeys(
   { base, format }: Pick<VaultInside, 'base' | 'format'>,
   copy: ObjectStore,

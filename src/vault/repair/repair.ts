@@ -18,8 +18,9 @@ export interface RepairOptions {
   /** Nothing is written; the report says what would be. */
   readonly dryRun: boolean;
   /**
-   * Small objects that are damaged in place (points, seals, lists) get the copy's bytes under their key. Only where the store
-   * keeps no old versions under lock is anything lost by it; without it they are only reported.
+   * Small objects that are damaged in place (points, seals, lists) get the copy's bytes under their
+   * key. Only where the store keeps no old versions under lock is anything lost by it; without it
+   * they are only reported.
    */
   readonly overwrite?: boolean;
   /** Packs that were found damaged, beside those that stand in `bad/`. */
@@ -38,8 +39,9 @@ export interface RepairReport {
 }
 
 /**
- * Heals a vault: what is missing comes from the copy under its own key, packs that are damaged are written anew as
- * another generation from all that can still be read. Can be stopped and run again at any time.
+ * Heals a vault: what is missing comes from the copy under its own key, packs that are damaged are
+ * written anew as another generation from all that can still be read. Can be stopped and run again
+ * at any time.
  */
 export async function repairVault(
   inside: VaultInside,

@@ -36,17 +36,20 @@ export interface SalvagedSlot extends DraftSlot {
 export interface Salvage {
   readonly footer: PackFooter | undefined;
   readonly footerSource: FooterSource;
-  /** By slot; missing what cannot be read. Empty without a footer: nothing else tells where slots begin. */
+  /**
+   * By slot; missing what cannot be read. Empty without a footer: nothing else tells where slots
+   * begin.
+   */
   readonly slots: readonly SalvagedSlot[];
   /** Frames that decrypt, of those that could be found. */
   readonly wholeFrames: number;
 }
 
 /**
- * Reads what can be read. Damage of header, prefixes and trailer costs nothing: they are made anew from what the key and
- * the footer say. A damaged footer is looked for in the cache of this machine; without it the frames
- * still decrypt, but nothing tells where one slot ends and the next begins.
- * The event loop turns between frames: a pack takes about a second.
+ * Reads what can be read. Damage of header, prefixes and trailer costs nothing: they are made anew
+ * from what the key and the footer say. A damaged footer is looked for in the cache of this
+ * machine; without it the frames still decrypt, but nothing tells where one slot ends and the next
+ * begins. The event loop turns between frames: a pack takes about a second.
  */
 export async function salvagePack(
   packs: Packs,
@@ -105,8 +108,9 @@ function footerByTrailer(
 }
 
 /**
- * The trailer does not tell, but every frame says where the next one begins, and the footer comes after the last. The
- * key version is that of the header, or whichever makes the tag of the footer right.
+ * The trailer does not tell, but every frame says where the next one begins, and the footer comes
+ * after the last. The key version is that of the header, or whichever makes the tag of the footer
+ * right.
  */
 function footerBehindFrames(
   { base }: Packs,
@@ -162,7 +166,10 @@ async function footerFromCache(
   return kept && orUndefined(() => ({ ...openEnd(base, name, kept), source: 'cache' }));
 }
 
-/** The prefix is made anew: its index and length are known, and its checksum only tells what the tag tells better. */
+/**
+ * The prefix is made anew: its index and length are known, and its checksum only tells what the tag
+ * tells better.
+ */
 function frameContent(
   keys: FrameKeys,
   frame: FramePlace,

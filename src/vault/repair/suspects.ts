@@ -25,7 +25,10 @@ export interface Hints {
   readonly suspects?: Iterable<ObjectKey>;
 }
 
-/** Packs that are listed as damaged, that scrubs found damaged, or that points need and that are gone. */
+/**
+ * Packs that are listed as damaged, that scrubs found damaged, or that points need and that are
+ * gone.
+ */
 export async function findSuspects(
   inside: VaultInside,
   hints: Hints,

@@ -37,8 +37,8 @@ export interface Written {
 }
 
 /**
- * Carries a plan out: all files or none. A host that dies in the middle leaves `.part` files, and no
- * definition.
+ * Carries a plan out: all files or none. A host that dies in the middle leaves `.part` files, and
+ * no definition.
  *
  * @throws Fault `target.exists`, `restore.no-space` before anything is written
  */

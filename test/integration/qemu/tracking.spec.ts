@@ -123,7 +123,8 @@ describe('Tracking', () => {
       `transaction over two disks: median ${String(transactions[10]?.toFixed(2))} ms, ` +
         `worst ${String(transactions.at(-1)?.toFixed(2))} ms`,
     );
-    // Waiting for a core makes it longer, and nothing makes it shorter: of a quarter it is known what it takes.
+    // Waiting for a core makes it longer, and nothing makes it shorter: of a quarter it is known
+    // what it takes.
     expect(transactions[5]).toBeLessThanOrEqual(10);
     await engine.stop(lab.vm, { force: true, wait: true }, signal);
     for (const { name, path, format } of lab.definition.disks) {

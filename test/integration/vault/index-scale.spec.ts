@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { IndexLab } from '../../support/synthetic/index-lab.ts';
 
-/** 19 GiB of unique data, in runs because the table is kept small. `npm run soak -- scale` takes 10 TiB. */
+/**
+ * 19 GiB of unique data, in runs because the table is kept small. `npm run soak -- scale` takes 10
+ * TiB.
+ */
 const PACKS = 300;
 const TABLE_ENTRIES = 2 ** 18;
 

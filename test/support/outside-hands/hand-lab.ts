@@ -129,8 +129,8 @@ export class HandLab implements AsyncDisposable {
   }
 
   /**
-   * Kills QEMU and starts it again with its own parameters, as from a shell's history: they name the
-   * layers of its start. False when QEMU does not start with them.
+   * Kills QEMU and starts it again with its own parameters, as from a shell's history: they name
+   * the layers of its start. False when QEMU does not start with them.
    */
   async restartQemuByHand(): Promise<boolean> {
     const pid = String(await this.lab.pid());

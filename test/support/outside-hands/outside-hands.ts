@@ -196,7 +196,9 @@ class Life {
     }
   }
 
-  /** While a VM runs, QEMU writes its tops, and the layers of a disk without a question are merged. */
+  /**
+   * While a VM runs, QEMU writes its tops, and the layers of a disk without a question are merged.
+   */
   private isGuarded(fileName: string, { code, context }: Fault): boolean {
     const bases = this.hands.definition.disks.filter(
       ({ id }) => code !== 'engine.base-replaced' || id === context['diskId'],

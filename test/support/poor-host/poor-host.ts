@@ -18,7 +18,10 @@ import {
 } from './trial.ts';
 
 const IMAGE_BYTES = 2 * 1024 * 1024;
-/** A store that is silent is tried for two minutes; the attempts before and after take two minutes each. */
+/**
+ * A store that is silent is tried for two minutes; the attempts before and after take two minutes
+ * each.
+ */
 const RUN_MS_MAX = 10 * 60 * 1000;
 
 /** A vault with a point, an image, and a user who types commands on a host that lacks something. */

@@ -48,8 +48,8 @@ const IDLE_TURNS_MAX = 2000;
 
 /**
  * Decides what happens next in a store with several clients: which request takes effect, which
- * answer arrives, what gets lost. One thing at a time, and only when every client waits, so that the
- * same numbers give the same history.
+ * answer arrives, what gets lost. One thing at a time, and only when every client waits, so that
+ * the same numbers give the same history.
  */
 export class Scheduler {
   readonly bucket: SimulatedBucket;
@@ -181,8 +181,8 @@ export class Scheduler {
   }
 
   /**
-   * Any request, but mostly of one client at a time: clients that all go on at the same speed meet in few
-   * ways, and a slow one beside a fast one in many.
+   * Any request, but mostly of one client at a time: clients that all go on at the same speed meet
+   * in few ways, and a slow one beside a fast one in many.
    */
   #next(): number {
     const any = this.#random(this.#pending.length);

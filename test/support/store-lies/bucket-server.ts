@@ -16,8 +16,8 @@ type Objects = ReadonlyMap<string, Uint8Array>;
 const PAGE_KEYS = 1000;
 
 /**
- * A small S3 server in this process, for as much as a vault asks of one: objects, parts of them and lists in pages. It
- * believes every signature. What it answers goes through a liar.
+ * A small S3 server in this process, for as much as a vault asks of one: objects, parts of them and
+ * lists in pages. It believes every signature. What it answers goes through a liar.
  */
 export class BucketServer {
   readonly objects = new Map<string, Uint8Array>();

@@ -14,7 +14,10 @@ import { honest, requestOf, type BucketAnswer, type Liar } from './bucket-reques
 /** Of one connection, and written anew. */
 const OWN_HEADERS = new Set(['connection', 'content-length', 'keep-alive', 'transfer-encoding']);
 
-/** Passes requests on to a server as they came, signatures and all, and tells its answers through a liar. */
+/**
+ * Passes requests on to a server as they came, signatures and all, and tells its answers through a
+ * liar.
+ */
 export class LyingProxy {
   readonly #server: Server;
   readonly #target: URL;

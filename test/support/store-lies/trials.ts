@@ -17,7 +17,9 @@ export interface Trial extends Plan {
   readonly detail: string;
 }
 
-/** Runs commands against an S3 server that lies about one kind of request, and looks what is left. */
+/**
+ * Runs commands against an S3 server that lies about one kind of request, and looks what is left.
+ */
 export class LieTrials implements AsyncDisposable {
   readonly #scene: Scene;
   /** Per command what it asks of which part of the vault. */
@@ -33,7 +35,10 @@ export class LieTrials implements AsyncDisposable {
     return new LieTrials(scene ?? (await LocalScene.open()), seed);
   }
 
-  /** All pairs of a command and a lie, each told about one part of the vault that the command asks for. */
+  /**
+   * All pairs of a command and a lie, each told about one part of the vault that the command asks
+   * for.
+   */
   async *all(
     rounds: number,
     only: {
@@ -121,7 +126,10 @@ export class LieTrials implements AsyncDisposable {
     return { outcome: met, detail: code };
   }
 
-  /** All points that stood before and that the command does not give up stand and are whole, also in the copy. */
+  /**
+   * All points that stood before and that the command does not give up stand and are whole, also in
+   * the copy.
+   */
   async #proveNothingLost(command: Command): Promise<void> {
     const { world } = this.#scene;
     const { points, retired } = world;

@@ -1,7 +1,10 @@
 import { connect, createServer, type Server } from 'node:net';
 import fs from 'node:fs';
 
-/* What another user of the machine tries. Runs as that user; its text is handed over, because it may not read ours. */
+/*
+ * What another user of the machine tries. Runs as that user; its text is handed over, because it
+ * may not read ours.
+ */
 
 const heard: string[] = [];
 const servers: Server[] = [];

@@ -11,7 +11,9 @@ export interface LookupOrder {
   readonly packs: number;
   readonly lookups: number;
   readonly seed: number;
-  /** `again`: whole packs in their order; `new`: ids of no pack; `random`: single ids of anywhere. */
+  /**
+   * `again`: whole packs in their order; `new`: ids of no pack; `random`: single ids of anywhere.
+   */
   readonly pattern: 'again' | 'new' | 'random';
 }
 

@@ -30,7 +30,10 @@ const ZERO = Buffer.alloc(PACK_SLOTS * ID_BYTES);
 /** As large as such a pack would be. */
 const OBJECT_BYTES = 64 * 1024 * 1024;
 
-/** Ids of the chunks of a pack, made of its number alone. Ids of packs beyond the last are in no pack. */
+/**
+ * Ids of the chunks of a pack, made of its number alone. Ids of packs beyond the last are in no
+ * pack.
+ */
 export function syntheticIds(pack: number): Buffer {
   const key = Buffer.alloc(16, 'ids');
   const iv = Buffer.alloc(16);
@@ -52,8 +55,8 @@ export function syntheticPack(index: number): PackName {
 const PAGE_ENTRIES = 1000;
 
 /**
- * A vault of any size whose data packs have genuine footers and no content: each is made when it is read. All other
- * objects are where they were put.
+ * A vault of any size whose data packs have genuine footers and no content: each is made when it is
+ * read. All other objects are where they were put.
  */
 export class SyntheticStore extends ObjectStore {
   override readonly location: string = 'synthetic:';
