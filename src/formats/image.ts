@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { DiskReader } from '../disk/disk-reader.ts';
 import type { DiskWriter } from '../disk/disk-writer.ts';
 import { assertStandsAlone, inspectImage } from './image-inspection.ts';
-import type { ImageFormat, ImageLayer } from './image-layer.ts';
+import type { ImageFormat } from './image-layer.ts';
 import { ChainReader } from './chain-reader.ts';
 import { Qcow2ImageWriter } from './qcow2-image-writer.ts';
 import { RawDiskReader } from './raw-disk-reader.ts';
@@ -25,22 +25,6 @@ export async function openImage(
   return inspection.format === 'raw'
     ? RawDiskReader.open(path, signal)
     : ChainReader.open([{ path, format: 'qcow2' }], signal);
-}
-
-/**
- * Opens layers, base first, as the one disk that they are together. What their headers say about
- * each other is not used: the caller knows the chain from its own records.
- *
- * @throws Fault `formats.*`
- */
-export async function openChain(
-  layers: readonly [ImageLayer, ...ImageLayer[]],
-  signal: AbortSignal,
-): Promise<ChainReader> {
-  for (const { path, format } of layers) {
-    await inspectImage(path, format, signal);
-  }
-  return ChainReader.open(layers, signal);
 }
 
 /**

@@ -91,105 +91,17 @@ async function assertThere(path: string): Promise<void> {
   });
 }
 
-const CheckReport = z.object({
-  corruptions: z.int().nonnegative().default(0),
-  leaks: z.int().nonnegative().default(0),
-  'check-errors': z.int().nonnegative().default(0),
-});
-
-export interface ImageCheck {
-  /** Places where the image contradicts itself: its content cannot be trusted. */
-  readonly corruptions: number;
-  /** Clusters that nothing uses: wasted space, no damage. */
-  readonly leaks: number;
-  readonly checkErrors: number;
-}
-
-/** Exit codes of `qemu-img check` that come with a report: clean, corrupt, leaks. */
-const CHECK_REPORTS = [0, 2, 3];
-
-/** Checks the tables of one qcow2 file; `repairLeaks` gives lost clusters back. */
-export async function checkImage(
-  path: string,
-  options: { readonly repairLeaks?: boolean },
-  signal: AbortSignal,
-): Promise<ImageCheck> {
-  const graph = imageGraph([{ path, format: 'qcow2' }]);
-  const parameters = ['check', '--output=json'];
-  const { stdout } =
-    options.repairLeaks === true
-      ? await qemuImg([...parameters, '-r', 'leaks', graph], signal, CHECK_REPORTS)
-      : await readingQemuImg([...parameters, graph], signal, CHECK_REPORTS);
-  const report = CheckReport.parse(JSON.parse(stdout));
-  return {
-    corruptions: report.corruptions,
-    leaks: report.leaks,
-    checkErrors: report['check-errors'],
-  };
-}
-
-/** Grows an image that nothing has open. */
-export async function growImage(
-  layer: ImageLayer,
-  sizeBytes: number,
-  signal: AbortSignal,
-): Promise<void> {
-  await qemuImg(['resize', '-q', imageGraph([layer]), String(sizeBytes)], signal);
-}
-
-/**
- * Writes another backing name into a qcow2 header and looks at nothing: right only if the new
- * backing image has the same content. `undefined` makes the image stand alone.
- */
-export async function renameBacking(
-  path: string,
-  backing: ImageLayer | undefined,
-  signal: AbortSignal,
-): Promise<void> {
-  assertImagePath(path);
-  const target = backing === undefined ? ['-b', ''] : ['-F', backing.format, '-b', backing.path];
-  await qemuImg(['rebase', '-q', '-u', '-f', 'qcow2', ...target, path], signal);
-}
-
-/** Copies what the last of `layers` holds into the one below it. The last one stays as it is. */
-export async function commitTop(
-  layers: readonly [ImageLayer, ImageLayer, ...ImageLayer[]],
-  signal: AbortSignal,
-): Promise<void> {
-  // -d: emptying the layer could not be undone if its deletion is not reached.
-  await qemuImg(['commit', '-q', '-d', imageGraph(layers, { writable: true })], signal);
-}
-
-/** Whether all of `layers` opened as one disk read the same as `other`. */
-export async function sameContent(
-  layers: readonly [ImageLayer, ...ImageLayer[]],
-  other: readonly [ImageLayer, ...ImageLayer[]],
-  signal: AbortSignal,
-): Promise<boolean> {
-  const compared = await readingQemuImg(
-    ['compare', '-q', imageGraph(layers), imageGraph(other)],
-    signal,
-    [0, 1],
-  );
-  return compared.exitCode === 0;
-}
-
-async function qemuImg(
-  parameters: readonly string[],
-  signal: AbortSignal,
-  accept: readonly number[] = [0],
-): Promise<CommandResult> {
-  return translated(runCommand('qemu-img', parameters, signal, { accept }));
+async function qemuImg(parameters: readonly string[], signal: AbortSignal): Promise<CommandResult> {
+  return translated(runCommand('qemu-img', parameters, signal));
 }
 
 /** For images that others made: the tool gets as few rights as possible. */
 async function readingQemuImg(
   parameters: readonly string[],
   signal: AbortSignal,
-  accept: readonly number[] = [0],
 ): Promise<CommandResult> {
   const tool = await confineReadingTool('qemu-img', parameters);
-  return translated(runCommand(tool.file, tool.parameters, signal, { accept }));
+  return translated(runCommand(tool.file, tool.parameters, signal));
 }
 
 async function translated(run: Promise<CommandResult>): Promise<CommandResult> {

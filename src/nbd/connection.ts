@@ -245,7 +245,6 @@ export class NbdConnection {
 function encode(cookie: number, request: NbdRequest): Uint8Array {
   const header = Buffer.alloc(REQUEST_HEADER_BYTES);
   header.writeUInt32BE(REQUEST_MAGIC, 0);
-  header.writeUInt16BE(request.flags ?? 0, 4);
   header.writeUInt16BE(request.command, 6);
   header.writeUInt32BE(cookie, 12);
   header.writeBigUInt64BE(BigInt(request.offset), 16);

@@ -5,7 +5,7 @@ import { Fault } from '../kernel/fault.ts';
 import { ConnectionPool, type NbdOptions } from './connection-pool.ts';
 import type { NbdAddress } from './connection.ts';
 import { cut, settleAll } from './pieces.ts';
-import { Command, CommandFlag, ExportFlag } from './protocol.ts';
+import { Command, ExportFlag } from './protocol.ts';
 
 /** Zeroing carries no bytes; servers do it in one step whatever the length. */
 const ZERO_BYTES_MAX = 256 * 1024 * 1024;
@@ -49,20 +49,20 @@ export class NbdDiskWriter extends DiskWriter {
   }
 
   override async zero(extent: Extent, signal: AbortSignal): Promise<void> {
-    await this.writeZeroes(extent, 0, signal);
-  }
-
-  /** Makes a range zero and keeps its space, so that a later write cannot run out of it. */
-  async zeroKeepingSpace(extent: Extent, signal: AbortSignal): Promise<void> {
-    await this.writeZeroes(extent, CommandFlag.noHole, signal);
-  }
-
-  /** Tells the server that nobody needs the content any more; what is read there is undefined. */
-  async discard(extent: Extent, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     assertInside(extent, this.size);
-    if (this.pool.hasFlag(ExportFlag.sendTrim)) {
-      await this.withoutBytes(Command.trim, extent, 0, signal);
+    this.assertWholeBlocks(extent);
+    if (this.pool.hasFlag(ExportFlag.sendWriteZeroes)) {
+      const limits = { ...this.pool.facts, requestBytesMax: ZERO_BYTES_MAX };
+      for (const piece of cut(extent, limits, ZERO_BYTES_MAX)) {
+        await this.pool.request({ command: Command.writeZeroes, ...piece }, signal);
+      }
+      return;
+    }
+    const pieces = cut(extent, this.pool.facts);
+    const zeroes = new Uint8Array(pieces[0]?.length ?? 0);
+    for (const { offset, length } of pieces) {
+      await this.write(offset, zeroes.subarray(0, length), signal);
     }
   }
 
@@ -75,33 +75,6 @@ export class NbdDiskWriter extends DiskWriter {
 
   override async close(): Promise<void> {
     await this.pool.close();
-  }
-
-  private async writeZeroes(extent: Extent, flags: number, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    assertInside(extent, this.size);
-    this.assertWholeBlocks(extent);
-    if (this.pool.hasFlag(ExportFlag.sendWriteZeroes)) {
-      await this.withoutBytes(Command.writeZeroes, extent, flags, signal);
-      return;
-    }
-    const pieces = cut(extent, this.pool.facts);
-    const zeroes = new Uint8Array(pieces[0]?.length ?? 0);
-    for (const { offset, length } of pieces) {
-      await this.write(offset, zeroes.subarray(0, length), signal);
-    }
-  }
-
-  private async withoutBytes(
-    command: Command,
-    extent: Extent,
-    flags: number,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const limits = { ...this.pool.facts, requestBytesMax: ZERO_BYTES_MAX };
-    for (const piece of cut(extent, limits, ZERO_BYTES_MAX)) {
-      await this.pool.request({ command, ...piece, flags }, signal);
-    }
   }
 
   /** Reading the rest of a block and writing it back would undo another write to it. */

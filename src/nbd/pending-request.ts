@@ -16,8 +16,6 @@ export interface NbdRequest {
   readonly command: Command;
   readonly offset: number;
   readonly length: number;
-  /** Bits of CommandFlag. */
-  readonly flags?: number;
   /** What is written; exactly `length` bytes. Must not change until the request has settled. */
   readonly data?: Uint8Array;
   /** Where a read goes; exactly `length` bytes. */

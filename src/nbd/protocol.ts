@@ -37,7 +37,6 @@ export const InfoType = { export: 0, blockSize: 3 } as const;
 export const ExportFlag = {
   readOnly: 1 << 1,
   sendFlush: 1 << 2,
-  sendTrim: 1 << 5,
   sendWriteZeroes: 1 << 6,
   canMultiConn: 1 << 8,
 } as const;
@@ -47,13 +46,10 @@ export const Command = {
   write: 1,
   disconnect: 2,
   flush: 3,
-  trim: 4,
   writeZeroes: 6,
   blockStatus: 7,
 } as const;
 export type Command = (typeof Command)[keyof typeof Command];
-
-export const CommandFlag = { noHole: 1 << 1 } as const;
 
 export const ReplyFlag = { done: 1 } as const;
 

@@ -79,10 +79,6 @@ export class GuestAgent implements AsyncDisposable {
     }
   }
 
-  async ping(timeoutMs: number, signal: AbortSignal): Promise<void> {
-    await this.call('guest-ping', {}, timeoutMs, signal);
-  }
-
   async freezeStatus(timeoutMs: number, signal: AbortSignal): Promise<AgentFreezeStatus> {
     const status = await this.call('guest-fsfreeze-status', {}, timeoutMs, signal);
     if (status !== 'thawed' && status !== 'frozen') {

@@ -24,8 +24,6 @@ const COMMAND_TIMEOUT_MS = 20_000;
 const GREETING_TIMEOUT_MS = 5_000;
 /** Commands that were sent and not answered; more is a bug or a monitor that hangs. */
 const PENDING_MAX = 256;
-/** Events kept for a subscriber that does not keep up; then its subscription fails. */
-const EVENT_QUEUE_MAX = 4096;
 /** As much of QEMU's words as a message can carry. */
 const ERROR_CHARACTERS_MAX = 500;
 
@@ -141,45 +139,6 @@ export class QmpClient implements AsyncDisposable {
   onEvent(listener: (event: QmpEvent) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
-  }
-
-  /** Every event from the call on; ends when the connection or `signal` does. */
-  events(signal: AbortSignal): AsyncIterable<QmpEvent> {
-    const queue: QmpEvent[] = [];
-    let wake: () => void = () => undefined;
-    const state = { overflow: false };
-    const stop = this.onEvent((event) => {
-      state.overflow ||= queue.length >= EVENT_QUEUE_MAX;
-      if (!state.overflow) {
-        queue.push(event);
-      }
-      wake();
-    });
-    const ended = new Promise<void>((resolve) => {
-      signal.addEventListener('abort', () => {
-        resolve();
-      });
-      void this.closed.then(resolve);
-    });
-    const isOver = () => signal.aborted || this.ended;
-    return (async function* () {
-      try {
-        for (;;) {
-          const event = queue.shift();
-          if (event !== undefined) {
-            yield event;
-          } else if (state.overflow) {
-            throw new Fault('engine.unreachable', 'QEMU sent more events than could be read.');
-          } else if (isOver()) {
-            return;
-          } else {
-            await Promise.race([new Promise<void>((resolve) => (wake = resolve)), ended]);
-          }
-        }
-      } finally {
-        stop();
-      }
-    })();
   }
 
   async close(): Promise<void> {

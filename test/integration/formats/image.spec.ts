@@ -4,17 +4,10 @@ import { join } from 'node:path';
 import type { DiskReader } from '../../../src/disk/disk-reader.ts';
 import type { DiskWriter } from '../../../src/disk/disk-writer.ts';
 import type { MemoryDisk } from '../../../src/disk/memory-disk.ts';
-import type { ImageFormat } from '../../../src/formats/image-layer.ts';
-import { createImage, openChain, openImage } from '../../../src/formats/image.ts';
-import {
-  checkImage,
-  commitTop,
-  createOverlay,
-  growImage,
-  imageFacts,
-  renameBacking,
-  sameContent,
-} from '../../../src/formats/qemu-img.ts';
+import { ChainReader } from '../../../src/formats/chain-reader.ts';
+import { imageGraph, type ImageFormat } from '../../../src/formats/image-layer.ts';
+import { createImage, openImage } from '../../../src/formats/image.ts';
+import { createOverlay, imageFacts } from '../../../src/formats/qemu-img.ts';
 import { QemuNbdServer } from '../../../src/formats/qemu-nbd.ts';
 import { runCommand } from '../../../src/kernel/command.ts';
 import { NbdDiskWriter } from '../../../src/nbd/nbd-disk-writer.ts';
@@ -207,11 +200,11 @@ describe('openImage', () => {
   });
 });
 
-describe('openChain', () => {
+describe('ChainReader', () => {
   it('reads layers as one disk and tells what the last one changed', async () => {
     const { layers, content } = await madeChain();
 
-    await using disk = await openChain(layers, signal);
+    await using disk = await ChainReader.open(layers, signal);
 
     const changed = [];
     for await (const extent of disk.layerExtents(signal)) {
@@ -226,37 +219,13 @@ describe('openChain', () => {
 
   it('holds off a merge into a layer that is being read', async () => {
     const { layers } = await madeChain();
-    await using disk = await openChain(layers, signal);
+    await using disk = await ChainReader.open(layers, signal);
 
-    const merge = commitTop(layers, signal);
+    const graph = imageGraph(layers, { writable: true });
+    const merge = runCommand('qemu-img', ['commit', '-q', '-d', graph], signal);
 
-    await expect(merge).rejects.toMatchObject({ code: 'formats.image-in-use' });
+    await expect(merge).rejects.toThrow('lock');
     expect(disk.size).toBe(8 * MiB);
-  });
-
-  it('is the same disk after a merge, a new name and a growth', async () => {
-    const { layers, content } = await madeChain();
-    const [base, top] = layers;
-
-    await commitTop(layers, signal);
-
-    expect(await sameContent([base], layers, signal)).toBe(true);
-    await renameBacking(top.path, { path: '/new/base.raw', format: 'raw' }, signal);
-    await growImage(top, 9 * MiB, signal);
-    expect(await imageFacts(top, signal)).toMatchObject({
-      virtualSize: 9 * MiB,
-      backingFile: '/new/base.raw',
-      backingFormat: 'raw',
-    });
-    await renameBacking(top.path, undefined, signal);
-    expect((await imageFacts(top, signal)).backingFile).toBeUndefined();
-    expect(await checkImage(top.path, {}, signal)).toEqual({
-      corruptions: 0,
-      leaks: 0,
-      checkErrors: 0,
-    });
-    await using disk = await openImage(base.path, 'raw', signal);
-    expect(Buffer.compare(await readWhole(disk), content)).toBe(0);
   });
 });
 

@@ -350,7 +350,7 @@ describe('NbdDiskWriter', () => {
     expect(Buffer.compare(target, expected)).toBe(0);
   });
 
-  it('takes space for zeroes or gives it back, as it is told', async () => {
+  it('gives the space of zeroes back', async () => {
     const path = newPath('raw');
     await writeFile(path, seededBytes('file', 4 * MiB));
     const layers = [{ path, format: 'raw' }] as const;
@@ -358,14 +358,12 @@ describe('NbdDiskWriter', () => {
     await using disk = await NbdDiskWriter.open({ socketPath: server.socketPath }, signal);
 
     await disk.zero({ offset: 0, length: MiB }, signal);
-    await disk.zeroKeepingSpace({ offset: 2 * MiB, length: MiB }, signal);
-    await disk.discard({ offset: 3 * MiB, length: MiB }, signal);
     await disk.flush(signal);
 
     const { stdout } = await runCommand('du', ['--block-size=1', path], signal);
     const allocated = Number(stdout.split('\t')[0]);
-    expect(allocated).toBeGreaterThanOrEqual(2 * MiB);
-    expect(allocated).toBeLessThan(3 * MiB);
+    expect(allocated).toBeGreaterThanOrEqual(3 * MiB);
+    expect(allocated).toBeLessThan(4 * MiB);
   });
 });
 

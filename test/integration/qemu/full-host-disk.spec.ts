@@ -53,13 +53,13 @@ describe('QemuEngine on a host disk that fills up', () => {
       writeFileSync(ballast, Buffer.alloc(bavail * bsize - 2 * MiB));
 
       await using qmp = await QmpClient.connect(paths.secondMonitor, signal);
-      const stopped = (async () => {
-        for await (const { event } of qmp.events(signal)) {
+      const stopped = new Promise<void>((resolve) => {
+        qmp.onEvent(({ event }) => {
           if (event === 'STOP') {
-            return;
+            resolve();
           }
-        }
-      })();
+        });
+      });
       const filling = (async () => {
         await using agent = await GuestAgent.connect(paths.agent, 5000, signal);
         return await agent.run(
