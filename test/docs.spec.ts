@@ -106,17 +106,52 @@ describe('docs/dependencies.md', () => {
   });
 });
 
+/** What is wrong with the form of a decision; its number is that of its file. */
+function wrongForm(name: string, page: string): string[] {
+  const sections = [...page.matchAll(/^## (.*)$/gm)].map(([, title]) => title);
+  const wrong = [];
+  if (!page.startsWith(`# ${name.slice(0, 4)}: `)) {
+    wrong.push('heading');
+  }
+  if (!/^# .+\n\nStatus: (accepted|replaced)\b[^]*?\.\n\n## Context\n\n/.test(page)) {
+    wrong.push('status');
+  }
+  if (sections.join() !== 'Context,Decision,Consequences') {
+    wrong.push(`sections ${sections.join()}`);
+  }
+  return wrong;
+}
+
 describe('docs/decisions', () => {
-  it('are all listed, and say context, decision and consequences', async () => {
+  it('are all listed under their titles, and have one form', async () => {
     const folder = new URL('../docs/decisions/', import.meta.url);
     const names = (await readdir(folder)).filter((name) => /^\d{4}-/.test(name)).sort();
-    const links = [...(await text('docs/decisions/README.md')).matchAll(/\]\(([^)]+)\)/g)];
+    const pages = await Promise.all(
+      names.map(async (name) => await text(`docs/decisions/${name}`)),
+    );
+    const list = await text('docs/decisions/README.md');
+    const links = [...list.matchAll(/^- \[(.+?)\]\((.+?)\)$/gms)].map(([, title, name]) => ({
+      title: title?.replaceAll(/\s+/g, ' '),
+      name,
+    }));
 
-    expect(links.map(([, name]) => name)).toEqual(names);
-    for (const name of names) {
-      expect(await text(`docs/decisions/${name}`)).toMatch(
-        /Context[^]*Decisions?[^]*Consequences/i,
-      );
-    }
+    expect(links).toEqual(
+      names.map((name, at) => ({ title: /^# (.+)/.exec(pages[at] ?? '')?.[1], name })),
+    );
+    expect(names.map((name, at) => [name, wrongForm(name, pages[at] ?? '')])).toEqual(
+      names.map((name) => [name, []]),
+    );
+  });
+
+  it('would not pass in another form', () => {
+    const page =
+      '# 0030: Title\n\nStatus: accepted.\n\n## Context\n\nA.\n\n## Decision\n\n## Consequences\n';
+
+    expect(wrongForm('0030-title.md', page)).toEqual([]);
+    expect(wrongForm('0031-title.md', page)).toEqual(['heading']);
+    expect(wrongForm('0030-title.md', page.replace('Status: accepted.', ''))).toEqual(['status']);
+    expect(wrongForm('0030-title.md', page.replace('## Decision', '**Decision.**'))).toEqual([
+      'sections Context,Consequences',
+    ]);
   });
 });
