@@ -5,6 +5,7 @@ export default {
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
   setupFiles: ['<rootDir>/test/setup-esm.mjs'],
+  setupFilesAfterEnv: ['<rootDir>/test/setup-equality.mjs'],
   // For what hangs; on a busy machine tests take many times what they take on a quiet one.
   testTimeout: 300_000,
   transform: {
