@@ -13,9 +13,9 @@ export interface AbandonedOptions extends Pick<CollectOptions, 'knownPoints'> {
 }
 
 /**
- * Before `retire/` is listed: what writers asked for, and points that nobody will seal any more.
- * One that was sealed once, as a child or the caller's catalog shows, has lost its seal and is not
- * given up.
+ * Gives up the points whose writers asked for it, and those that nobody will seal any more. Runs
+ * before `retire/` is listed. A point that a child or the caller's catalog shows to have been
+ * sealed has lost its seal and is not given up.
  */
 export async function giveUpAbandoned(
   parts: CollectParts,
@@ -38,16 +38,18 @@ export async function giveUpAbandoned(
     if (once.has(keyOf(point))) {
       log.error('vault.seal-missing', { vmId: point.vmId, pointId: point.id });
     } else if (!(await roots.isHeld(point))) {
-      // Only asked for here: its writer may put the seal at any moment, look whether anybody asked,
-      // and report success. Requests are answered when that is settled, by a look for the seal
-      // itself.
+      // Only asks: the writer may still put the seal, look for such a request, and report success.
+      // `answerRequests` settles it by looking for the seal itself.
       await points.ask(point, now, signal);
     }
   }
   return points.answerRequests(now, signal);
 }
 
-/** Points that sealed ones were made from: writers build on nothing without a seal. */
+/**
+ * Returns the parents of sealed points. They were sealed once: a writer builds only on sealed
+ * points.
+ */
 async function parentsOf(
   parts: CollectParts,
   listed: readonly ListedPoint[],
@@ -64,7 +66,7 @@ async function parentsOf(
       if (!isFault(error) || error.kind !== 'integrity') {
         throw error;
       }
-      // Marking ends the collection because of it.
+      // Marking reads the same point and ends the collection.
       parts.log.warn('vault.point-damaged', { pointId: point.id, code: error.code });
     }
   }
@@ -75,9 +77,7 @@ function keyOf({ vmId, id }: PointName): ObjectKey {
   return pointKey(vmId, id);
 }
 
-/**
- * @returns false if it was sealed after all, or if only a holder of the retention key could do it
- */
+/** @returns false if the point is sealed after all, or if this machine lacks the retention key */
 export async function giveUpUnreadable(
   { base, points, clock }: CollectParts,
   point: PointName,

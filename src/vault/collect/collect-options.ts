@@ -20,7 +20,7 @@ export interface CollectParts {
   readonly cache?: FooterCache;
 }
 
-/** The same, for who also removes: ids of what is kept instead are computed. */
+/** Collecting also removes, and needs the pool to compute the ids of what it keeps. */
 export interface RemovingParts extends CollectParts {
   readonly pool: WorkerPool;
 }
@@ -54,8 +54,8 @@ export interface CollectOptions {
    */
   readonly graceMs?: number;
   /**
-   * Points without a seal whose name is older are given up, if the retention key is there. Default
-   * 7 days.
+   * Unsealed points whose names are older are given up, if the retention key is there. Default 7
+   * days.
    */
   readonly abandonedMs?: number;
   /**
@@ -63,8 +63,8 @@ export interface CollectOptions {
    */
   readonly liveShare?: number;
   /**
-   * What compacting and merging may read. Default 16 GiB; 0 switches both off. In packs that are
-   * needed in part, no more is condemned than what this reaches: the next collection goes on.
+   * Limit for what compacting and merging read. Default 16 GiB; 0 switches both off. In packs that
+   * are needed in part, a collection condemns no more than this covers; the next one goes on.
    */
   readonly rewriteBytes?: number;
   /** Packs with fewer bytes are merged with others. Default an eighth of the vault's pack size. */
@@ -72,20 +72,20 @@ export interface CollectOptions {
   /** Fewer small packs than this are not worth merging. Default 8. */
   readonly mergeCount?: number;
   /**
-   * What a bit for each slot may take; when that is too little, packs are dealt with in several
-   * shares, and maps are read once for each. Default 2 MiB per TiB of packs, at least 16 MiB.
+   * Limit for the bits that mark slots, one each. If it is too small, packs are handled in several
+   * shares, and the maps are read once per share. Default 2 MiB per TiB of packs, at least 16 MiB.
    */
   readonly markingBytes?: number;
   /** Points that should be there and are gone for good: the collection goes on without them. */
   readonly gonePoints?: readonly Ulid[];
-  /** The same of aliases and holds, by their keys. */
+  /** Keys of aliases and holds that should be there and are gone for good. */
   readonly goneObjects?: readonly ObjectKey[];
-  /** Points of which the caller knows otherwise, from a catalog: each is there, or was given up. */
+  /** Points that the caller's catalog knows: each must be listed, or must have been given up. */
   readonly knownPoints?: readonly PointName[];
   /**
-   * Somebody has looked: all points that should be there are listed. Then this machine need not
-   * have known them for a day, and what nothing needs may be most of the vault. If that is wrong,
-   * what the lists leave out is lost.
+   * The caller asserts that all points that should be there are listed. The collection then neither
+   * waits until this machine has known them for a day nor stops if most of the vault looks
+   * unneeded. If the assertion is wrong, the data of unlisted points is lost.
    */
   readonly allPointsAreListed?: boolean;
   /**
@@ -100,25 +100,23 @@ export interface CollectOptions {
 /** What a collection did. */
 export interface CollectReport {
   readonly removedPoints: readonly PointName[];
-  /** Points that count, and of how many VMs. */
+  /** How many points count, and how many VMs they belong to. */
   readonly standingPoints: number;
   readonly vms: number;
   /**
-   * This machine has not known the points for long enough: nothing was removed, and nothing is
-   * before then. `never` if it has no cache to remember them in.
+   * When this machine will have known the points for long enough; until then nothing is removed.
+   * `never` if it has no cache to remember them in.
    */
   readonly waitsUntilMs?: number | 'never';
   /** Unsealed points that were given up: asked for by their writers, or left behind. */
   readonly givenUpPoints: readonly PointName[];
-  /**
-   * Lists of condemned slots that this run wrote, and those of runs that died which it carried out.
-   */
+  /** Lists of condemned slots that this run wrote, and lists of dead runs that it carried out. */
   readonly condemnedLists: readonly ObjectKey[];
   readonly carriedOutLists: readonly ObjectKey[];
   readonly removedPacks: number;
   readonly compactedPacks: number;
   readonly mergedPacks: number;
-  /** Bytes of objects removed, and of those written in their place. */
+  /** Bytes of the objects removed, and of the objects written in their place. */
   readonly removedBytes: number;
   readonly writtenBytes: number;
   /**
@@ -126,9 +124,9 @@ export interface CollectReport {
    * budget.
    */
   readonly deadBytesLeft: number;
-  /** Packs with damage that the collection met and left as they are. */
+  /** Packs that the collection found damaged and left as they are. */
   readonly damagedPacks: readonly ObjectKey[];
-  /** Objects that the store did not let go: under object lock, or for lack of a permission. */
+  /** Objects that the store refused to remove: under object lock, or for lack of a permission. */
   readonly refusedRemovals: number;
   /** The store was full, so packs that are needed in part were not written anew. */
   readonly noRoomToRewrite: boolean;
@@ -151,10 +149,10 @@ export type CollectRules = Required<
 >;
 
 const MARKING_BYTES_MIN = 16 * 2 ** 20;
-/** Why so little: docs/decisions/0059. */
+/** docs/decisions/0059 says why so little suffices. */
 const MARKING_SHARE = 2 ** 21 / 2 ** 40;
 
-/** @param packBytes of all packs together */
+/** @param packBytes total size of all packs */
 export function markingBytes(options: CollectOptions, packBytes: number): number {
   return options.markingBytes ?? Math.max(MARKING_BYTES_MIN, packBytes * MARKING_SHARE);
 }

@@ -56,7 +56,7 @@ export class CollectRecord {
     await this.#options.onStep?.(step, key);
   }
 
-  /** First the seal, then the point: what has a seal is whole. */
+  /** The seal goes first: whatever has a seal must be whole. */
   async removePoint(point: ListedPoint): Promise<void> {
     const { vmId, id } = point;
     const seal = sealKey(vmId, id);
@@ -72,7 +72,7 @@ export class CollectRecord {
     }
   }
 
-  /** All of its objects that were listed. */
+  /** Removes all objects of the pack that were listed. */
   async removePack(pack: ListedPack): Promise<void> {
     let isGone = true;
     for (const { name, size } of pack.objects) {

@@ -35,11 +35,11 @@ import { unlessFull } from './unless-full.ts';
 import { RootMarking, type MarkedRoots } from './root-marking.ts';
 
 /**
- * Gives the space of retired points back: docs/vault-format.md, section 10. Any number of
- * collections and backups may run at once, on any machines; one that dies is continued by the next.
- * @throws Fault `vault.collect-unsure` if it cannot read all that is needed,
- *   `vault.list-incomplete`, `vault.points-missing`, `vault.collect-unproven` if lists are not to
- *   be believed: then nothing was removed
+ * Frees the space of retired points: docs/vault-format.md, section 10. Any number of collections
+ * and backups may run at once, on any machines; if a collection dies, the next one continues it.
+ * @throws Fault `vault.collect-unsure` if it cannot read all that is needed;
+ *   `vault.list-incomplete`, `vault.points-missing`, `vault.collect-unproven` if the lists cannot
+ *   be believed. Nothing was removed then.
  */
 export async function collectVault(
   parts: RemovingParts,
@@ -62,7 +62,7 @@ class Collection {
   readonly #proven: ProvenPoints;
   readonly #nodes: MapNodes;
   readonly #condemnedLists: ObjectKey[] = [];
-  /** As of the first share: points that were retired, and lists to be carried out. */
+  /** Retired points, and lists to carry out, as they were at the first share. */
   #retired: ReadonlySet<Ulid> | undefined;
   #open: readonly ObjectKey[] | undefined;
   #rewriteLeft: number;
@@ -112,8 +112,8 @@ class Collection {
   }
 
   /**
-   * G0 to G3 for the packs from that place on: a collection that was not shown the others. Usually
-   * these are all.
+   * Does G0 to G3 for the packs whose places begin at `from`, as if the others were not listed.
+   * Usually one share covers all packs.
    * @returns where the next share begins
    */
   async #collectShare(packs: PackListing, from: number): Promise<number> {
@@ -149,7 +149,7 @@ class Collection {
     }
     const { to } = now.marking.live.share;
     if (to === ALL_PACKS.to) {
-      // Only now everything is condemned that may go with them.
+      // In the last share everything that these points alone needed is condemned.
       const known = this.#retired;
       for (const point of now.dead.filter(({ id }) => known.has(id))) {
         await this.#record.removePoint(point);
@@ -179,7 +179,7 @@ class Collection {
     await this.#record.step('condemned');
   }
 
-  /** Of objects that were just listed: none of them can have changed. */
+  /** Objects that were just listed cannot have changed, so cached footers are as good. */
   async #footers(pack: ListedPack): Promise<PackFooter[]> {
     const footers: PackFooter[] = [];
     for (const object of pack.objects) {
@@ -202,7 +202,7 @@ class Collection {
     const tidying = this.#merging(dead);
     const shared = [...packs.values()].filter(({ ulid }) => live.isInShare(ulid));
     const done = { phase: 'collecting', doneBytes: 0, totalBytes: shared.length, counted: 'packs' };
-    // Whole packs go first: writing others anew takes room, of which there may be none.
+    // Removes whole packs first: rewriting others takes room, and there may be none.
     const gone = shared.filter(({ ulid }) => dead.hasAll(ulid));
     for (const pack of gone) {
       await this.#record.removePack(pack);
@@ -271,7 +271,7 @@ class Collection {
   ): Promise<ListedPack | undefined> {
     const share = tidying.dead.keptShare(pack.ulid, best);
     const size = pack.objects.at(-1)?.size ?? 0;
-    // One generation at a time: the next collection takes what two of them leave.
+    // Rewrites a pack only if it has one generation; the next collection handles the rest.
     const isWorth = share < this.#rules.liveShare && pack.objects.length === 1;
     if (isWorth && this.#affords(size)) {
       this.#rewriteLeft -= size;

@@ -9,7 +9,7 @@ import { mayReplace, type ListedPack, type PackObject } from './pack-listing.ts'
 import { PackRewriter } from './pack-rewriter.ts';
 import { readWhole } from './read-whole.ts';
 
-/** What happens to objects while packs are tidied up. */
+/** What tidying reads, and what it reports to the collection. */
 export interface Tidying {
   readonly packs: Packs;
   /** Checks ids. */
@@ -30,9 +30,9 @@ export interface Tidying {
 }
 
 /**
- * Writes the next generation of a pack, without what is dead, then removes exactly the object that
+ * Writes the next generation of a pack without its dead slots, then removes exactly the object that
  * was read.
- * @returns whether it did
+ * @returns whether a generation was written
  */
 export async function compact(
   { packs, dead, signal, remove, sent, wrote, damaged }: Tidying,
@@ -56,7 +56,7 @@ export async function compact(
     if (!isFault(error) || error.kind !== 'integrity') {
       throw error;
     }
-    // Some of what must stay is damaged: a repair needs the object as it is.
+    // A slot that must stay is damaged: a repair needs the object as it is.
     damaged(source.objectKey);
     return false;
   }
@@ -68,9 +68,9 @@ export async function compact(
 }
 
 /**
- * Removes generations that a later one makes superfluous: it has all that they have and that is not
- * dead, under the same ids, and it was read whole just now.
- * @returns what stays, and the bytes read
+ * Removes generations that the latest one makes superfluous: it was read whole just now and has all
+ * their slots that are not dead, under the same ids.
+ * @returns the pack with the objects that stay, and how many bytes were read
  */
 export async function dropGenerations(
   { packs, fetcher, dead, signal, remove, damaged }: Tidying,
@@ -101,7 +101,7 @@ export async function dropGenerations(
   return { pack: { ...pack, objects: [...kept, best] }, readBytes: best.size };
 }
 
-/** The object if it is there and its footer can be read. */
+/** Opens the object. Returns undefined if it is gone or its footer cannot be read. */
 export async function openWhole(
   packs: Packs,
   { name }: PackObject,
@@ -111,7 +111,7 @@ export async function openWhole(
   return unlessDamaged(name, damaged, async () => packs.openExact(name, signal));
 }
 
-/** The same for an object that was just listed; its footer may come from this machine. */
+/** Opens an object that was just listed; its footer may come from the cache of this machine. */
 export async function openListed(
   packs: Packs,
   { name }: PackObject,

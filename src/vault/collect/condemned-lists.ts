@@ -8,8 +8,8 @@ import { SlotSet } from '../slot-set.ts';
 const DONE = '.done';
 
 /**
- * All that was ever condemned. What is in here may be removed once a G2 that began later found that
- * nothing needs it.
+ * All slots that were ever condemned. A collection may remove one of them if its G2 began later and
+ * found that nothing needs it.
  */
 export class CondemnedLists {
   readonly #base: VaultBase;
@@ -17,7 +17,7 @@ export class CondemnedLists {
   readonly #seenLater = new Set<ObjectKey>();
   readonly #later = new SlotSet();
   readonly slots = new SlotSet();
-  /** Lists that nobody has carried out to the end. */
+  /** Lists that nobody has carried out to the end yet. */
   readonly open = new Set<ObjectKey>();
   #last = 0;
 
@@ -47,8 +47,8 @@ export class CondemnedLists {
   }
 
   /**
-   * What others condemned since: worth knowing before something is relied on, but it was not
-   * condemned when G2 began and must not be removed by this collection.
+   * Returns what others condemned since `read`. Check it before relying on a slot; but it was not
+   * condemned when G2 began, so this collection must not remove it.
    */
   async readLater(signal: AbortSignal): Promise<SlotSet> {
     for await (const { key } of this.#base.store.list(PREFIXES.condemned, signal)) {
@@ -64,7 +64,7 @@ export class CondemnedLists {
     return this.#later;
   }
 
-  /** G1. @returns the key of the list */
+  /** Does G1 for these slots. @returns the key of the list */
   async write(part: SlotSet, signal: AbortSignal): Promise<ObjectKey> {
     const key = numberedKey(PREFIXES.condemned, this.#last + 1);
     const object = encodeControl(this.#base.keys, 'condemned', key, part.encode());
@@ -74,7 +74,10 @@ export class CondemnedLists {
     return key;
   }
 
-  /** G4. The same bytes whoever writes it: what was spared cannot be used again anyway. */
+  /**
+   * Does G4. All collectors write the same bytes; spared slots need no mention, because no writer
+   * can use them again.
+   */
   async markDone(key: ObjectKey, signal: AbortSignal): Promise<void> {
     const done = `${key}${DONE}`;
     const object = encodeControl(this.#base.keys, 'done', done, new SlotSet().encode());

@@ -6,8 +6,8 @@ import type { Ulid } from '../ulid.ts';
 import type { Marking } from './marking.ts';
 
 /**
- * What may be removed: condemned before G2 began, under every name it has, and needed under none of
- * them. Such a slot stays dead: whoever puts a point that refers to it finds it condemned in W2.
+ * Slots that may be removed: condemned before G2 began under every name they have, and needed under
+ * none. They stay dead: a writer whose new point refers to one finds it condemned in W2.
  */
 export class DeadSlots {
   readonly #condemned: SlotSet;
@@ -15,8 +15,8 @@ export class DeadSlots {
   readonly #marking: Marking;
 
   /**
-   * @param condemned what was condemned before G2 began; nothing may be added afterwards
-   * @param changes of it when G2 began
+   * @param condemned what was condemned before G2 began; nothing may be added to it afterwards
+   * @param changes value of `condemned.changes` when G2 began
    */
   constructor(condemned: SlotSet, changes: number, marking: Marking) {
     this.#condemned = condemned;
@@ -33,12 +33,12 @@ export class DeadSlots {
     );
   }
 
-  /** Whether any slot of the pack can be dead at all. */
+  /** Whether any slot of the pack may be dead. */
   touches(ulid: Ulid): boolean {
     return this.#condemned.touches(ulid);
   }
 
-  /** Whether the whole pack is dead, as far as that is known without its footer. */
+  /** Whether the whole pack is known to be dead without reading its footer. */
   hasAll(ulid: Ulid): boolean {
     const { live, links } = this.#marking;
     this.#requireSame();
@@ -54,7 +54,7 @@ export class DeadSlots {
     return true;
   }
 
-  /** Share of a pack's content that is not dead. */
+  /** Returns the share of a pack's content that is not dead, 0 to 1. */
   keptShare(ulid: Ulid, footer: PackFooter): number {
     let kept = 0;
     let all = 0;
@@ -76,7 +76,7 @@ export class DeadSlots {
     return this.#condemned.has(ulid, slot);
   }
 
-  /** What was condemned since was not before the listing of points that this relies on. */
+  /** Slots condemned later were not condemned before the listing of points that this relies on. */
   #requireSame(): void {
     assert(this.#condemned.changes === this.#changes, 'something was condemned after G2 began');
   }

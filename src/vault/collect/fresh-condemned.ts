@@ -8,33 +8,33 @@ import { storedBytesOf } from './stored-bytes.ts';
 import { totalSize, type ListedPack, type PackListing } from './pack-listing.ts';
 
 const FOOTERS_AT_ONCE = 16;
-/** What one list holds: a few megabytes. */
+/** Packs per list, so that a list takes a few megabytes. */
 const LIST_PACKS = 100_000;
 const LIST_RANGES = 2 ** 20;
 
 export interface FreshQuestion {
   readonly packs: PackListing;
   readonly marking: Marking;
-  /** What is condemned already; what is found may be added to it. */
+  /** What is condemned already. The caller may add what `findFresh` yields. */
   readonly condemned: SlotSet;
-  /** Packs named later than this are young. */
+  /** Packs with a later name are young. */
   readonly youngFromMs: number;
   readonly rules: Pick<CollectRules, 'liveShare' | 'smallPackBytes'>;
-  /** Bytes of packs that may be written anew. */
+  /** How many bytes of packs may be rewritten. */
   readonly rewriteBytes: number;
-  /** The footers of a pack's generations; none if any of them cannot be read. */
+  /** Returns the footers of a pack's generations; none if any of them cannot be read. */
   readonly footers: (pack: ListedPack) => Promise<readonly PackFooter[]>;
-  /** Hears of bytes that nothing needs and that are not condemned now. */
+  /** Called with the bytes that nothing needs and that are not condemned now. */
   readonly left: (bytes: number) => void;
 }
 
 /**
- * Slots of the share that no point needs, that are not condemned yet and that can go: each under
- * all names that it has, or not at all. In parts, each of which makes a list.
+ * Yields slots of the share that no point needs, that are not condemned yet and that can go: each
+ * slot under all its names or not at all. Each part yielded makes a list.
  *
- * What is dead in a pack that is needed in part goes when the pack is written anew. So long as that
- * is not worth it, or is beyond what may be rewritten, its slots are left alone: condemned they
- * could not be used again, would be read by every writer for ever, and would still be there.
+ * Dead slots of a partly needed pack go when the pack is rewritten. If rewriting does not pay, or
+ * exceeds the limit, the slots are left alone: a condemned slot could not be used again, every
+ * writer would have to read it for ever, and its bytes would still be there.
  */
 export async function* findFresh(question: FreshQuestion): AsyncIterable<SlotSet> {
   const search = new FreshSearch(question);
@@ -80,7 +80,10 @@ class FreshSearch {
     return found;
   }
 
-  /** Adds a pack that nothing needs whole. @returns whether its slots have to be looked at */
+  /**
+   * Adds a pack as a whole if nothing in it is needed. @returns whether single slots must be
+   * checked
+   */
   needsFooter({ ulid }: ListedPack): boolean {
     const { marking, condemned } = this.#question;
     const { live, links } = marking;
@@ -120,7 +123,7 @@ class FreshSearch {
     }
   }
 
-  /** Whether this collection may write the pack anew, or merge it with others. */
+  /** Whether this collection may rewrite the pack or merge it with others. */
   #goes(
     { ulid, objects }: ListedPack,
     footers: readonly PackFooter[],
@@ -170,7 +173,7 @@ function presentSlots(footers: readonly PackFooter[]): number[] {
   return present;
 }
 
-/** A pack that is not in the listing is not young: it is gone, and its names live on. */
+/** A pack that is not listed is gone, and only its names live on: it is not young. */
 function isYoung({ packs, youngFromMs }: FreshQuestion, ulid: Ulid): boolean {
   return packs.has(ulid) && ulidTimeMs(ulid) > youngFromMs;
 }

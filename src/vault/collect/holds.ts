@@ -34,7 +34,7 @@ export interface Hold extends PointName {
 export class Holds {
   readonly #base: VaultBase;
   readonly #log: Log;
-  /** Objects never change: what was read once is known. Undefined: it does not verify. */
+  /** Holds by key, undefined if they do not verify. Objects never change, so each is read once. */
   readonly #known = new Map<ObjectKey, Hold | undefined>();
   readonly #ended = new Map<ObjectKey, boolean>();
 
@@ -44,7 +44,8 @@ export class Holds {
   }
 
   /**
-   * All holds in force, or those on points of one VM. A collector asks after it listed `retire/`.
+   * Lists the holds in force, or only those on points of one VM. A collector calls this after it
+   * has listed `retire/`.
    */
   async list(signal: AbortSignal, vmId?: string): Promise<Hold[]> {
     const holds: Hold[] = [];
@@ -72,15 +73,15 @@ export class Holds {
     return holds;
   }
 
-  /** A hold by its key, past all lists; undefined if it is not in force. */
+  /** Reads a hold by its key, without lists. Returns undefined if it is not in force. */
   async inForce(key: ObjectKey, signal: AbortSignal): Promise<Hold | undefined> {
     const hold = parseHoldKey(key)?.isEnd === false ? await this.#hold(key, signal) : undefined;
     return hold === undefined || (await this.#isEnd(holdEndKey(key), signal)) ? undefined : hold;
   }
 
   /**
-   * Holds a point. It is held only when this has returned.
-   * @throws Fault `vault.point-not-found`, `vault.point-retired` if it was too late
+   * Holds a point. The hold counts only once this has returned.
+   * @throws Fault `vault.point-not-found`; `vault.point-retired` if the point was retired first
    */
   async hold(
     points: PointStore,
@@ -97,8 +98,8 @@ export class Holds {
     if (hold === undefined) {
       throw notHeld(key, id);
     }
-    // Whoever retires it from now on finds the hold; a collector that sees the retirement sees the
-    // hold too.
+    // From now on every program that retires the point finds the hold, and every collector that
+    // sees the retirement sees the hold too.
     if ((await points.standing({ vmId, id }, signal)) !== 'stands') {
       throw new Fault(
         'vault.point-retired',
@@ -110,8 +111,8 @@ export class Holds {
   }
 
   /**
-   * Ends one hold. Others on the same point stay. @throws Fault `vault.retention-key-missing`,
-   * `vault.key-outdated`
+   * Ends one hold; others on the same point stay.
+   * @throws Fault `vault.retention-key-missing`, `vault.key-outdated`
    */
   async release({ key, id }: Hold, atMs: number, signal: AbortSignal): Promise<void> {
     const end = holdEndKey(key);
@@ -167,7 +168,7 @@ export class Holds {
       if (!isFault(error)) {
         throw error;
       }
-      // Only a key holder can hold a point, or end that; anything else is ignored and reported.
+      // Only a key holder can make or end a hold; any other object is ignored and reported.
       this.#log.warn('vault.hold-ignored', { key, code: error.code });
       return undefined;
     }
@@ -200,7 +201,7 @@ function parseBody(
   });
 }
 
-/** Before anything is asked or written. @throws Fault `request.invalid` */
+/** Checks the reason before anything is written. @throws Fault `request.invalid` */
 function refuseReason(reason: string): void {
   if (reason.length > HOLD_REASON_CHARACTERS_MAX) {
     throw new Fault(

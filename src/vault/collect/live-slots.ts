@@ -3,25 +3,23 @@ import type { Ulid } from '../ulid.ts';
 import { grownCapacity, hashOfUlid, UlidTable } from '../ulid-table.ts';
 
 const SLAB_UNITS = 2 ** 18;
-/** Blocks are whole multiples of so many bytes, and lie in slabs of so many units. */
+/** The unit of allocation: blocks are multiples of it, slabs are `SLAB_UNITS` of it. */
 const UNIT_BYTES = 4;
 const UNIT_SLOTS = UNIT_BYTES * 8;
 const SLAB_BYTES = SLAB_UNITS * UNIT_BYTES;
 const NOTHING = -1;
 const EVERYTHING = -2;
-/** Of another share; and if something of it was added already. */
+/** The pack is in another share. `IGNORED` if, besides, something of it was added. */
 const OUTSIDE = -3;
 const IGNORED = -4;
 const PLACES = 2 ** 32;
 /**
- * Shares do not get smaller: the maps are walked for each. Two are enough for what a collection
- * allows.
+ * The smallest share: the maps are walked once per share. What a collection allows fits into two.
  */
 const SHARE_MIN = PLACES / 8;
 
 /**
- * Which packs are looked at: those whose place is in [from, to), places being spread evenly over 32
- * bits.
+ * Selects packs by their places, which are spread evenly over 32 bits: from `from` to before `to`.
  */
 export interface PackShare {
   readonly from: number;
@@ -33,19 +31,19 @@ export const ALL_PACKS: PackShare = { from: 0, to: PLACES };
 export interface LiveSlotsRules {
   /** Where the share begins. Default 0. */
   readonly from?: number;
-  /** What bits may take. What does not fit leaves the share. Without it, everything fits. */
+  /** Limit for the bits. What exceeds it leaves the share. Default: no limit. */
   readonly bytesMax?: number;
   /**
-   * The pack whose place counts for this one: packs that must be in the same share have the same.
+   * Returns the pack whose place counts for this one, so that packs that belong together are in the
+   * same share.
    */
   readonly together?: (pack: Ulid) => Ulid;
 }
 
 /**
  * Which slots of which logical packs are needed: a bit each, in large slabs, because a buffer per
- * pack costs more than its content. A pack whose slots are all in takes no bits. When the bits take
- * more than they may, the share is halved and the rest is forgotten: it has to be asked for another
- * time.
+ * pack costs more than its content. A fully needed pack takes no bits. When the bits exceed their
+ * limit, the share is halved and the other half is forgotten: the caller marks it in another round.
  */
 export class LiveSlots {
   readonly #packs = new UlidTable();
@@ -68,7 +66,7 @@ export class LiveSlots {
     this.#share = { from, to: PLACES };
   }
 
-  /** Of these packs everything is known that was added. */
+  /** The packs of which everything that was added is known. */
   get share(): PackShare {
     return this.#share;
   }
@@ -78,8 +76,8 @@ export class LiveSlots {
   }
 
   /**
-   * A small number for a pack, for the calls below.
-   * @param lasting keeps what is known of it whatever the share
+   * Returns a small number for a pack, for the calls below.
+   * @param lasting keeps the pack's slots whatever the share is
    */
   handle(pack: Ulid, lasting = false): number {
     const handle = this.#packs.find(pack) ?? this.#newHandle(pack);
@@ -98,8 +96,8 @@ export class LiveSlots {
   }
 
   /**
-   * @param slots how many slots the pack has, if that is known
-   * @returns whether it was not in before; false for what is outside of the share
+   * @param slots how many slots the pack has, 0 if that is not known
+   * @returns whether the slot is new; false for a pack outside the share
    */
   add(handle: number, slot: number, slots = 0): boolean {
     if (!this.#hasRoomFor(handle, slot, slots)) {
@@ -122,7 +120,7 @@ export class LiveSlots {
     return true;
   }
 
-  /** The whole pack, whatever is in it. */
+  /** Adds the whole pack, whatever it holds. */
   addAll(handle: number): void {
     if ((this.#at[handle] ?? OUTSIDE) > OUTSIDE) {
       this.#release(handle, EVERYTHING);
@@ -148,13 +146,13 @@ export class LiveSlots {
     return this.#known(handle) === EVERYTHING;
   }
 
-  /** Memory of all of it. */
+  /** Memory used, in bytes. */
   get bytes(): number {
     const perPack = this.#at.length * (4 + 2 + 2 + 1);
     return this.#slabs.length * SLAB_BYTES + perPack + this.#packs.bytes;
   }
 
-  /** Nothing is known of a pack outside: it must never pass for one that nobody needs. */
+  /** Refuses a pack outside the share: it must never pass for one that nobody needs. */
   #known(handle: number): number {
     const at = this.#at[handle] ?? OUTSIDE;
     assert(at > OUTSIDE, 'a pack of another share');
@@ -191,7 +189,7 @@ export class LiveSlots {
     return place >= from && place < to;
   }
 
-  /** Whether the slot has a bit, now. */
+  /** Makes sure that the slot has a bit. @returns false if the pack left the share */
   #hasRoomFor(handle: number, slot: number, slots: number): boolean {
     if ((this.#at[handle] ?? OUTSIDE) < NOTHING) {
       return false;
@@ -207,13 +205,13 @@ export class LiveSlots {
     return this.#units[handle] ?? 0;
   }
 
-  /** @returns false if the pack has to leave the share for want of room */
+  /** @returns false if the pack had to leave the share for lack of room */
   #grow(handle: number, units: number): boolean {
     const room = this.#take(units, handle);
     if (room === undefined) {
       return false;
     }
-    // Making room moves blocks.
+    // Read after `#take`, which may move blocks.
     const from = this.#at[handle] ?? NOTHING;
     const block = this.#block(room, units);
     block.fill(0);
@@ -246,7 +244,7 @@ export class LiveSlots {
     return isLoose || this.#isTooMuch;
   }
 
-  /** Whether another slab would be too much, and a smaller share is possible. */
+  /** Whether another slab would exceed the limit and the share can still be halved. */
   get #isTooMuch(): boolean {
     const bytes = (this.#slabs.length + 1) * SLAB_BYTES;
     return bytes > this.#bytesMax && this.#share.to - this.#share.from > SHARE_MIN;
@@ -278,7 +276,7 @@ export class LiveSlots {
     this.#units[handle] = 0;
   }
 
-  /** Moves all blocks to the front, in the order in which they lie. */
+  /** Moves all blocks to the front and keeps their order. */
   #closeGaps(): void {
     const handles = Int32Array.from({ length: this.#packs.count }, (_, handle) => handle)
       .filter((handle) => (this.#at[handle] ?? NOTHING) >= 0)

@@ -10,24 +10,24 @@ import type { PointDocument } from '../point-object.ts';
 
 const LEAVES_AT_ONCE = 16;
 
-/** Where a slot of data was found: usually under the name the map knows. */
+/** Where a slot of data was found: usually under the name that the map knows. */
 export interface DataPlace extends SlotReference {
   readonly footer: PackFooter;
 }
 
-/** What is met on the way through a point. */
+/** What a walk reports. */
 export interface MapVisitor {
-  /** A node, or a piece of a file. @returns whether to look at what is below */
+  /** Called with a node, or a piece of a file. @returns whether to walk what is below */
   readonly node: (node: SlotReference) => boolean;
-  /** A slot of data, by the name the map knows. */
+  /** Called with a slot of data, by the name that the map knows, and with its place now. */
   readonly data: (slot: SlotReference, place: DataPlace) => void;
-  /** How far an extent reaches is not known, because its pack is damaged or lost. */
+  /** Called with a damaged or lost pack: how far an extent reaches in it cannot be known. */
   readonly unknown: (pack: number) => void;
 }
 
 /**
- * Walks a point: files, nodes, data. Several leaves are read at once, so visits come in no order.
- * @throws Fault `vault.map-corrupt` and what else keeps a map from being read whole
+ * Walks a point: files, nodes, data. Several leaves are read at once, so the order is not defined.
+ * @throws Fault `vault.map-corrupt` and whatever else keeps the map from being read whole
  */
 export async function walkPoint(
   nodes: MapNodes,
@@ -94,7 +94,7 @@ class MapWalk {
     }
   }
 
-  /** @returns false if the pack, as it is now, does not have all of it */
+  /** @returns false if the pack no longer has the whole extent */
   #extent({ pack, slot, first, sectors }: MapExtent, footer: PackFooter): boolean {
     const end = first + sectors;
     for (let at = slot, sector = 0; sector < end; at++) {
@@ -109,7 +109,7 @@ class MapWalk {
     return true;
   }
 
-  /** Slot by slot, under whatever names they have now. */
+  /** Finds each slot of the extent under the name it has now. */
   async #scattered(extent: MapExtent): Promise<void> {
     const expanding = new ExtentExpansion(extent);
     while (!expanding.done) {
@@ -131,7 +131,7 @@ class MapWalk {
     try {
       return (await this.#nodes.packs.open(pack, this.#signal)).footer;
     } catch (error) {
-      // Merged into another pack, or lost; #scattered finds out.
+      // The pack was merged into another or is lost; `#scattered` finds out which.
       requireDamage(error);
       return undefined;
     }

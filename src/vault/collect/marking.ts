@@ -8,30 +8,30 @@ import { LiveSlots } from './live-slots.ts';
 import { walkPoint, type MapVisitor } from './map-walk.ts';
 import { SlotLinks } from './slot-links.ts';
 
-/** How much of a vault is marked at once. */
+/** Which share of a vault is marked. */
 export interface MarkingRules {
-  /** Places of packs before this one were dealt with. Default 0. */
+  /** Place where the share begins: packs before it are done. Default 0. */
   readonly from?: number;
-  /** What the bits of data packs may take. Default: all they need. */
+  /** Limit for the bits of data packs. Default: no limit. */
   readonly bytesMax?: number;
 }
 
 /**
- * Marks what points need: nodes of their maps, files, data. Every node is visited once, whichever
- * points share it. What is known of data packs is limited to a share of them when memory is; of
- * metadata packs all is known. When marking a point throws, some of its nodes count as visited and
- * are not: then this marking is worth nothing.
+ * Marks what points need: nodes of their maps, files, data. Visits every node once, however many
+ * points share it. A limit on memory limits the data packs to a share; metadata packs are always
+ * all known. When `point` throws, some nodes count as visited that were not: discard the marking
+ * then.
  */
 export class Marking {
   readonly live: LiveSlots;
   readonly links: SlotLinks;
   readonly #nodes: MapNodes;
   readonly #signal: AbortSignal;
-  /** By pack number, plus one. */
+  /** By pack number: the handle, plus one. */
   #handles = new Int32Array(grownCapacity(0));
   /** Objects with damage; all of their slots count as needed. */
   readonly damaged = new Set<string>();
-  /** Nodes visited, for those who report. */
+  /** How many nodes were visited, for progress reports. */
   nodeCount = 0;
 
   constructor(nodes: MapNodes, aliases: Aliases, signal: AbortSignal, rules: MarkingRules = {}) {
@@ -41,12 +41,15 @@ export class Marking {
     this.#signal = signal;
   }
 
-  /** Memory of what was marked. */
+  /** Memory that the marks take, in bytes. */
   get bytes(): number {
     return this.live.bytes + this.#handles.byteLength;
   }
 
-  /** @throws Fault `vault.map-corrupt` and what else keeps a map from being read whole */
+  /**
+   * Marks one point.
+   * @throws Fault `vault.map-corrupt` and whatever else keeps the map from being read whole
+   */
   async point(document: PointDocument): Promise<void> {
     const visitor: MapVisitor = {
       node: (node) => {
@@ -68,7 +71,7 @@ export class Marking {
     await walkPoint(this.#nodes, document, visitor, this.#signal);
   }
 
-  /** All of a pack may be needed, under all names. */
+  /** Marks the whole pack, under all names, because any of it may be needed. */
   #everything(pack: number): void {
     const name = this.#nodes.base.numbers.name(pack);
     this.damaged.add(packKey(name));
@@ -97,7 +100,7 @@ export class Marking {
     }
   }
 
-  /** Handles by pack number: a leaf asks for the same pack again and again. */
+  /** Cached by pack number: a leaf asks for the same pack again and again. */
   #handle(pack: number): number {
     const known = this.#handles[pack] ?? 0;
     if (known > 0) {

@@ -17,19 +17,20 @@ const SMALL_METADATA_BYTES = METADATA_BYTES / 8;
 export interface MergeRules {
   readonly packBytes: number;
   readonly smallPackBytes: number;
-  /** Fewer packs than this are not worth it. */
+  /** Merging fewer small packs than this does not pay. */
   readonly mergeCount: number;
 }
 
 export interface Merging extends Tidying {
   readonly nowMs: () => number;
   /**
-   * What is condemned, read after an alias was put: a superset of what this collection may remove.
+   * Returns what is condemned, read after an alias was put: a superset of what this collection may
+   * remove.
    */
   readonly condemnedNow: () => Promise<SlotLookup>;
 }
 
-/** Packs that are worth merging, a list per new pack. */
+/** Groups the packs that are worth merging: one group per new pack. */
 export function mergeGroups(packs: Iterable<ListedPack>, rules: MergeRules): ListedPack[][] {
   const groups: ListedPack[][] = [];
   const candidates = [...packs].filter(({ objects }) => objects.length === 1);
@@ -41,7 +42,7 @@ export function mergeGroups(packs: Iterable<ListedPack>, rules: MergeRules): Lis
     let group: ListedPack[] = [];
     let bytes = 0;
     for (const pack of sorted) {
-      // A pack as large as all the others together would be read for little.
+      // Reading a pack as large as all the others together would gain little.
       const isWorth = group.length < rules.mergeCount / 2 || sizeOf(pack) <= bytes;
       if (!isWorth || bytes + sizeOf(pack) > target) {
         groups.push(group);
@@ -58,9 +59,9 @@ export function mergeGroups(packs: Iterable<ListedPack>, rules: MergeRules): Lis
 }
 
 /**
- * Copies all that is not dead of several packs into a new one, says so in `alias/`, and then
- * removes the old ones: not before `gc/` was listed after the alias was put, and only if nobody
- * condemned the new pack.
+ * Copies all slots of several packs that are not dead into a new pack, records that in `alias/`,
+ * and then removes the old packs. It removes them only after `gc/`, listed after the alias was put,
+ * shows that nobody condemned the new pack.
  * @returns how many packs were merged
  */
 export async function merge(merging: Merging, group: readonly ListedPack[]): Promise<number> {
@@ -76,7 +77,7 @@ export async function merge(merging: Merging, group: readonly ListedPack[]): Pro
   const key = await packs.aliases.write(joinAliases(made.pairs), signal);
   await sent('merged-aliased', key);
   if ((await merging.condemnedNow()).touches(name.ulid)) {
-    // A collector that did not know the alias took the new pack for garbage: the old ones stay.
+    // A collector that did not know the alias condemned the new pack: the old ones stay.
     return 0;
   }
   for (const { object } of sources) {
@@ -92,7 +93,7 @@ interface MergeSource {
 
 type AliasPair = Pick<Alias, 'from' | 'to'>;
 
-/** As many as fit into one pack. */
+/** Opens as many packs as fit into one. */
 async function openSources(
   { packs, damaged, signal }: Merging,
   group: readonly ListedPack[],
@@ -109,7 +110,7 @@ async function openSources(
   return sources;
 }
 
-/** @returns undefined if something that must be copied is damaged */
+/** @returns undefined if a slot that must be copied is damaged */
 async function copyAll(
   { packs, dead, signal, nowMs, damaged }: Merging,
   sources: readonly MergeSource[],
@@ -142,8 +143,8 @@ async function copyAll(
 }
 
 /**
- * Removes a pack whose merge was not finished: all that it holds and that is not dead is there
- * under another name that leads on from it, was read just now, is what its id says, and is not
+ * Removes a pack whose merge was interrupted, if every slot that is not dead is also under another
+ * name: an alias leads there, the slot was read just now and matches its id, and it is not
  * condemned.
  */
 export async function finishMerge(
@@ -180,14 +181,17 @@ export async function finishMerge(
   return merging.remove(object, 'merged-removed');
 }
 
-/** Where an alias leads from a slot, if that is worth relying on. */
+/**
+ * Follows the aliases of a slot to a place that can be relied on. Returns undefined if there is
+ * none.
+ */
 async function onward(
   { packs, signal, damaged }: Merging,
   known: {
     readonly listing: PackListing;
     readonly condemned: SlotLookup;
     readonly opened: Map<string, OpenPack | undefined>;
-    /** What it must be there. */
+    /** Id that the slot must have there. */
     readonly id: Uint8Array;
   },
   start: SlotName,
@@ -228,7 +232,7 @@ function presentSlots({ footer }: OpenPack): number[] {
   return Array.from(footer.sizes.keys()).filter((slot) => footer.size(slot) > 0);
 }
 
-/** Some frames may be added when frames are packed anew. */
+/** Counts frames twice, because packing anew may add some. */
 function fits(sources: readonly OpenPack[]): boolean {
   const sum = (count: (open: OpenPack) => number): number =>
     sources.reduce((total, open) => total + count(open), 0);

@@ -3,7 +3,7 @@ import type { VaultInside } from '../vault.ts';
 import { Holds, type Hold } from './holds.ts';
 import { listPoints, type ListedPoint } from './root-points.ts';
 
-/** Points that were given up and that no collection has removed yet. */
+/** Lists points that were given up and that no collection has removed yet. */
 export async function retiredPoints(
   inside: VaultInside,
   signal: AbortSignal,
@@ -12,7 +12,7 @@ export async function retiredPoints(
   return listing.dead.filter(({ isSealed }) => isSealed);
 }
 
-/** The one of them that begins so. @throws Fault `point.unknown` */
+/** Finds the retired point whose id begins so. @throws Fault `point.unknown` */
 export async function retiredPoint(
   inside: VaultInside,
   prefix: string,
@@ -31,7 +31,7 @@ export async function retiredPoint(
   return point;
 }
 
-/** All holds on the one held point that begins so. @throws Fault `point.unknown` */
+/** Lists all holds on the held point whose id begins so. @throws Fault `point.unknown` */
 export async function holdsOn(
   inside: VaultInside,
   prefix: string,

@@ -13,31 +13,33 @@ export interface PackObject {
 export interface ListedPack {
   readonly kind: PackKind;
   readonly ulid: Ulid;
-  /** In the order in which one may take the place of those before it. */
+  /** Ascending: a later generation may replace an earlier one (`mayReplace`). */
   readonly objects: readonly PackObject[];
 }
 
-/** Of an object: rand, generation, size, and the one of the same pack before it, plus one. */
+/**
+ * Record of an object: rand, generation, size, index of the same pack's object before it plus one.
+ */
 const OBJECT_BYTES = 32;
 const GENERATION_OFFSET = 16;
 const SIZE_OFFSET = 20;
 const BEFORE_OFFSET = 28;
 
-/** All packs that were there when they were listed, in 60 to 80 bytes each. */
+/** All packs of one listing, in 60 to 80 bytes each. */
 export class PackListing {
   readonly #ulids = new UlidTable();
-  /** Per pack: its last object, plus one; negative for metadata. */
+  /** By pack: index of its last object plus one; negative for a metadata pack. */
   #last = new Int32Array(grownCapacity(0));
   #objects = Buffer.alloc(grownCapacity(0) * OBJECT_BYTES);
   #objectCount = 0;
   #totalBytes = 0;
 
-  /** Logical packs. */
+  /** Number of logical packs. */
   get size(): number {
     return this.#ulids.count;
   }
 
-  /** Of all objects together. */
+  /** Size of all objects together. */
   get totalBytes(): number {
     return this.#totalBytes;
   }
@@ -51,7 +53,7 @@ export class PackListing {
     return pack === undefined ? undefined : this.#pack(pack);
   }
 
-  /** Oldest first. */
+  /** Yields the packs, oldest first. */
   *values(): Iterable<ListedPack> {
     const { size } = this;
     const order = Uint32Array.from({ length: size }, (_, pack) => pack);
@@ -69,8 +71,7 @@ export class PackListing {
     }
     const last = this.#last[pack] ?? 0;
     if (last !== 0 && kindOf(last) !== kind) {
-      // The same name as data and as metadata is nothing that a writer makes: the second is left
-      // alone.
+      // No writer uses one name for data and for metadata: the second object is left alone.
       return;
     }
     const at = this.#objectCount++ * OBJECT_BYTES;
@@ -123,8 +124,8 @@ export async function listPacks(store: ObjectStore, signal: AbortSignal): Promis
 }
 
 /**
- * Of two generations that hold the same, only the lesser may be removed for the other: otherwise
- * two collectors could each remove what the other one kept.
+ * Of two generations that hold the same, only the lesser may be removed in favour of the other:
+ * otherwise two collectors could each remove what the other one kept.
  */
 export function mayReplace(other: PackName, removed: PackName): boolean {
   return (

@@ -10,22 +10,24 @@ import { damagedFrame, type OpenPack, type Packs } from '../packs.ts';
 import { setImmediate } from 'node:timers/promises';
 
 /**
- * A frame with less than this share of a full one is packed anew with its neighbours: large frames
+ * A frame of which a smaller share is kept is packed anew with its neighbours: large frames
  * compress better.
  */
 const WHOLE_FRAME_SHARE = 1 / 4;
 const READ_BYTES = 2 * 1024 * 1024;
 
-/** A pack that was written anew from others, verified in the memory that was sent. */
+/**
+ * A pack that was rewritten from others. Its bytes were verified in the memory they were sent from.
+ */
 export interface RewrittenPack {
   readonly name: PackName;
   readonly bytes: number;
 }
 
 /**
- * Makes a pack of slots of other packs. Frames that are kept whole are decrypted, proven and
- * encrypted again under the new pack's key, without compressing them again; what is left of others
- * shares new frames.
+ * Makes a pack from slots of other packs. A frame that is kept whole is decrypted, proven and
+ * encrypted under the new pack's key, without compressing it again; the slots kept of other frames
+ * share new frames.
  */
 export class PackRewriter {
   readonly #packs: Packs;
@@ -40,17 +42,17 @@ export class PackRewriter {
     this.#draft = new PackDraft(packs, name);
   }
 
-  /** Slots so far: the next one that is kept gets this number. */
+  /** Number of slots so far, which is the number of the next slot kept. */
   get slots(): number {
     return this.#draft.slots;
   }
 
   /**
    * Takes over slots of a pack.
-   * @param keep which of them
-   * @param leaveGaps slots that are not kept stay as missing ones, so that the others keep their
-   * numbers
-   * @throws Fault `vault.chunk-corrupt` if one that is kept is damaged
+   * @param keep whether to keep a slot
+   * @param leaveGaps records slots that are not kept as missing, so that the others keep their
+   *   numbers
+   * @throws Fault `vault.chunk-corrupt` if a slot to be kept is damaged
    */
   async take(source: OpenPack, keep: (slot: number) => boolean, leaveGaps: boolean): Promise<void> {
     const wanted = source.footer.frames.filter((frame) => keptIn(source, frame, keep).length > 0);
@@ -86,7 +88,7 @@ export class PackRewriter {
     for (const request of frameRequests(frames, READ_BYTES)) {
       const bytes = await this.#packs.range(source, request, this.#signal);
       for (const frame of request.frames) {
-        // Each takes milliseconds: others have their turn in between.
+        // Each frame takes milliseconds: lets other work run in between.
         await setImmediate();
         this.#signal.throwIfAborted();
         const at = frame.offset - request.offset;

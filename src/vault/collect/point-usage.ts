@@ -24,17 +24,17 @@ export interface PointUsage extends PointName {
   readonly takenAtMs: number;
   /** Size of its disks. */
   readonly sizeBytes: number;
-  /** Content of its disks that is not zero, before deduplication and compression. */
+  /** Content of its disks other than zeroes, before deduplication and compression. */
   readonly logicalBytes: number;
-  /** What the vault would get back if this point alone were given up, once packs are compacted. */
+  /** What the vault would get back if only this point were given up, after compaction. */
   readonly exclusiveBytes: number;
 }
 
 export interface Ratios {
   readonly logicalBytes: number;
-  /** Content that is there once, before compression. */
+  /** Content counted once, before compression. */
   readonly uniqueBytes: number;
-  /** The same as it is stored. */
+  /** The same content, as stored. */
   readonly storedBytes: number;
   /** logical / unique, and unique / stored. */
   readonly dedupRatio: number;
@@ -51,14 +51,16 @@ export interface VaultUsage {
   readonly points: readonly PointUsage[];
   readonly vms: readonly VmUsage[];
   readonly total: Ratios;
-  /** What all points need of the packs: content and maps. */
+  /** Bytes in packs that points need: content and maps. */
   readonly neededBytes: number;
-  /** All packs with what is dead in them. */
+  /** Size of all packs, dead slots included. */
   readonly objectBytes: number;
   readonly objects: number;
-  /** Bytes of the packs that are there, by the month in which they were written. */
+  /** Bytes of the packs that are there, by the month they were written in. */
   readonly months: readonly { readonly month: string; readonly bytes: number }[];
-  /** What the packs of the last 90 days make in 30. Undefined for a vault younger than a week. */
+  /**
+   * Growth per 30 days, from packs of the last 90 days. Undefined for a vault younger than a week.
+   */
   readonly growthPerMonthBytes?: number;
 }
 
@@ -74,7 +76,7 @@ interface SlotSize {
   readonly stored: number;
 }
 
-/** What the points of the vault take. @throws Fault `vault.collect-unsure` */
+/** Measures what the points of the vault take. @throws Fault `vault.collect-unsure` */
 export async function measureVault(parts: CollectParts, running: Running): Promise<VaultUsage> {
   const measured = await measurePoints(parts, running);
   const listing = await listPacks(parts.base.store, running.signal);
@@ -104,14 +106,14 @@ export async function measureVault(parts: CollectParts, running: Running): Promi
   };
 }
 
-/** @throws Fault `vault.collect-unsure` */
+/** Measures each point. @throws Fault `vault.collect-unsure` */
 export async function measurePoints(parts: CollectParts, running: Running): Promise<PointsUsage> {
   return new Measuring(parts, running).run();
 }
 
 /**
- * Two walks: the first finds what more than one point needs, the second adds up what is left.
- * Memory is a few bits per slot.
+ * Walks twice: first to find what more than one point needs, then to add up the rest. Memory is a
+ * few bits per slot.
  */
 class Measuring {
   readonly #parts: CollectParts;
@@ -133,7 +135,7 @@ class Measuring {
   async run(): Promise<PointsUsage> {
     const documents = await this.#documents();
     const logical = new LogicalBytes(this.#nodes, this.#running.signal);
-    // Each point is walked once to find what is shared and once to add up what is not.
+    // Each point is walked twice: to find what is shared, and to add up what is not.
     const totalBytes = 2 * documents.length;
     let doneBytes = 0;
     const walked = (): void => {
@@ -171,7 +173,7 @@ class Measuring {
     return { points, vms, total: ratios(points, this.#total), neededBytes };
   }
 
-  /** All points that are roots, oldest first. */
+  /** Reads all points that are roots, oldest first. */
   async #documents(): Promise<PointDocument[]> {
     const { roots } = await new RootMarking(this.#parts, this.#nodes, this.#running).list();
     const documents: PointDocument[] = [];
@@ -184,7 +186,7 @@ class Measuring {
     return documents.sort(byContent);
   }
 
-  /** What was seen in an earlier point is shared, and so is all that is below. */
+  /** A node seen in an earlier point is shared, and so is everything below it. */
   async #findShared(document: PointDocument): Promise<void> {
     const mine = new Slots(this.#parts.base.numbers);
     const visit = (slot: SlotReference): boolean => {
@@ -241,7 +243,7 @@ class Measuring {
     return bytes;
   }
 
-  /** What several points need together. */
+  /** Adds up what the points need together, each slot once. */
   async #together(
     documents: readonly PointDocument[],
   ): Promise<{ unique: number; stored: number }> {
@@ -265,7 +267,7 @@ class Measuring {
   }
 }
 
-/** Slots of packs by their numbers. */
+/** A set of slots, by pack numbers. */
 class Slots {
   readonly #slots = new LiveSlots();
   readonly #numbers: PackNumbers;
@@ -288,7 +290,7 @@ class Slots {
   }
 }
 
-/** What maps hold apart from zeroes; what is below a node is added up once. */
+/** Adds up what maps hold apart from zeroes; remembers the sum below each node. */
 class LogicalBytes {
   readonly #nodes: MapNodes;
   readonly #signal: AbortSignal;
@@ -329,7 +331,7 @@ class LogicalBytes {
   }
 }
 
-/** A slot of a data pack. */
+/** Returns the size of a slot of a data pack. */
 function sizeIn(footer: PackFooter, slot: number): SlotSize {
   return { raw: footer.size(slot) * SECTOR_BYTES, stored: storedBytes(footer, slot) };
 }

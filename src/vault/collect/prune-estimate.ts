@@ -2,8 +2,8 @@ import { NO_TRAFFIC, type StoreTraffic } from '../object-stores/traffic.ts';
 import type { PrunePlan } from './prune-plan.ts';
 
 /**
- * What carrying a plan out takes at the store, about; without the marking, which was paid for by
- * the plan.
+ * Estimates what carrying out a plan costs at the store, without the marking, which planning paid
+ * for.
  */
 export function estimatePrune({ requests, readBytes, writtenBytes }: PrunePlan): StoreTraffic {
   return {

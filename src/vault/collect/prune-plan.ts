@@ -23,46 +23,46 @@ import type { Marking } from './marking.ts';
 import { storedBytesOf } from './stored-bytes.ts';
 import { RootMarking, type MarkedRoots } from './root-marking.ts';
 
-/** What a collection would do now. Nothing was written to find out. */
+/** What a collection would do now. Planning writes nothing. */
 export interface PrunePlan {
-  /** Points that are given up by then. */
+  /** Points that would be given up. */
   readonly points: readonly PlannedPoint[];
-  /** Points that count, and of how many VMs. */
+  /** How many points count, and how many VMs they belong to. */
   readonly standingPoints: number;
   readonly vms: number;
-  /** Nothing is removed before then; `CollectReport` says why. */
+  /** When something can be removed; `CollectReport` says why not before. */
   readonly waitsUntilMs?: number | 'never';
   /** Packs in which nothing is needed, and those that would be written anew. */
   readonly removedPacks: number;
   readonly compactedPacks: number;
   readonly deadSlots: number;
-  /** Bytes of objects that go, and of those written in their place: about. */
+  /** Bytes of the objects that go, and of those written in their place. Estimates. */
   readonly removedBytes: number;
   readonly writtenBytes: number;
   /** Bytes of the packs that are read to be written anew. */
   readonly readBytes: number;
-  /** Bytes that nothing needs and that stay, in young or mostly needed packs. */
+  /** Bytes that nothing needs and that stay, because their packs are young or mostly needed. */
   readonly deadBytesLeft: number;
-  /** Of those, what goes when its packs are not young any more. */
+  /** The part of `deadBytesLeft` that goes once its packs are no longer young. */
   readonly youngBytes: number;
-  /** What marking took at most, and in how many shares it was done. */
+  /** Largest memory that marking took, and the number of shares it needed. */
   readonly markingBytes: number;
   readonly shares: number;
-  /** About; without those that marking takes. */
+  /** Estimate, without the requests of marking. */
   readonly requests: { readonly get: number; readonly put: number; readonly remove: number };
 }
 
 export interface PlannedPoint extends PointName {
-  /** What it alone needs, of those that this plan gives up. */
+  /** What no other point needs, if this plan gives the point up. */
   readonly exclusiveBytes?: number;
 }
 
 const GET_BYTES = 2 * 1024 * 1024;
 
 /**
- * @param retire points that are taken as retired, beside those that are
+ * @param retire points to treat as retired, besides those that are
  * @throws Fault `vault.collect-unsure`, `vault.list-incomplete`, `vault.points-missing`,
- * `vault.collect-unproven`
+ *   `vault.collect-unproven`
  */
 export async function planPrune(
   parts: CollectParts,
@@ -74,7 +74,7 @@ export async function planPrune(
   const listing = await listPacks(parts.base.store, running.signal);
   const exclusive = await exclusiveBytes(parts, retire, running);
   const { signal } = running;
-  // Giving points up removes nothing yet: what that would free needs no proof.
+  // Giving points up removes nothing yet, so the estimate needs no proof of the lists.
   const proven = retire.length > 0 ? undefined : new ProvenPoints(parts, options, signal);
   const roots = new RootMarking(parts, nodes, running, {
     without: retire,
@@ -147,7 +147,7 @@ class Planning {
     this.#running = running;
   }
 
-  /** The packs that this marking knows. */
+  /** Adds the packs that this marking covers. */
   async share(listing: PackListing, { live, bytes }: Marking): Promise<void> {
     this.plan.shares += 1;
     this.plan.markingBytes = Math.max(this.plan.markingBytes, bytes);
@@ -193,7 +193,7 @@ class Planning {
   }
 }
 
-/** By point, if any is to be given up. */
+/** Returns the exclusive bytes by point key; empty if no point is to be given up. */
 async function exclusiveBytes(
   parts: CollectParts,
   retire: readonly PointName[],

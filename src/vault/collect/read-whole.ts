@@ -4,9 +4,9 @@ import type { OpenPack } from '../packs.ts';
 import { checkFrames } from '../proof/frame-check.ts';
 
 /**
- * Reads all frames of an object, or those with some slots, and computes the ids of what is in them:
- * what is removed because it lies here too must really lie here.
- * @returns false if any is damaged, or the object is gone, or this machine cannot compute ids
+ * Reads all frames of an object, or those with the given slots, and recomputes the ids of their
+ * content. Call it before you remove another copy of these slots.
+ * @returns false if a frame is damaged, the object is gone, or this machine cannot compute ids
  */
 export async function readWhole(
   fetcher: FrameFetcher,

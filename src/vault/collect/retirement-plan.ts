@@ -8,22 +8,22 @@ export interface PlannedRetirement extends Pick<
   RecoveryPoint,
   'id' | 'vmId' | 'vmName' | 'takenAtMs'
 > {
-  /** What nobody else needs of it. */
+  /** Bytes that no other point needs. */
   readonly exclusiveBytes: number;
 }
 
 /** What giving points up would free. */
 export interface RetirementPlan {
   readonly points: readonly PlannedRetirement[];
-  /** What prunes give back of all of them together, with what was given up before. */
+  /** What prunes give back for all of these points, including points given up before. */
   readonly freedBytes: number;
-  /** Of that, what is in packs of the last day, which the next prune leaves alone. */
+  /** The part of that in packs of the last day, which the next prune leaves alone. */
   readonly youngBytes: number;
-  /** What nothing needs then and stays all the same, in packs that are mostly needed. */
+  /** What nothing needs then and still stays, because its packs are mostly needed. */
   readonly keptBytes: number;
 }
 
-/** Nothing is changed. @throws Fault `vault.collect-unsure` */
+/** Changes nothing. @throws Fault `vault.collect-unsure` */
 export async function planRetirement(
   parts: CollectParts,
   points: readonly RecoveryPoint[],

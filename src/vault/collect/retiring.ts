@@ -7,10 +7,9 @@ import type { CollectParts } from './collect-options.ts';
 import { Holds } from './holds.ts';
 
 /**
- * Gives points up, for ever; their space comes back with the next collection. If one is held, none
- * is.
- * @throws Fault `vault.point-held`, `vault.retention-key-missing`,
- *   `vault.key-outdated` if the retention key was replaced since the vault was opened
+ * Gives points up for good; the next collection frees their space. If one is held, gives up none.
+ * @throws Fault `vault.point-held`, `vault.retention-key-missing`, `vault.key-outdated` if the
+ *   retention key was replaced since the vault was opened
  */
 export async function retirePoints(
   { base, points, clock, log }: CollectParts,
@@ -19,7 +18,7 @@ export async function retirePoints(
 ): Promise<void> {
   const holds = new Holds(base, log);
   const inForce = await holds.list(signal);
-  // A list that leaves a hold out must not cost the point: lists of another prefix are asked too.
+  // Also asks lists of other prefixes: a list that leaves a hold out must not cost the point.
   for (const vmId of new Set(names.map((name) => name.vmId))) {
     inForce.push(...(await holds.list(signal, vmId)));
   }

@@ -17,16 +17,16 @@ import type { CollectParts } from './collect-options.ts';
 import { CondemnedLists } from './condemned-lists.ts';
 import { walkPoint } from './map-walk.ts';
 
-/** Awaited steps, for tests that end the process there. */
+/** `onStep` is awaited at each step, for tests that end the process there. */
 export interface ReviveOptions {
   readonly onStep?: (step: 'checked' | 'put' | 'checked-again') => Promise<void>;
 }
 
 /**
- * Brings a retired point back as a new one with the same disks. Nothing counts as inherited: a
- * single condemned slot is too much, because it may be gone.
- * @throws Fault `vault.point-not-found`, `vault.point-condemned`, `request.invalid` if it was not
- * retired
+ * Brings a retired point back as a new one with the same disks. Checks every slot, inherited ones
+ * too: one condemned slot is too many, because it may be gone.
+ * @throws Fault `vault.point-not-found`, `vault.point-condemned`, `request.invalid` if the point
+ *   was not retired
  */
 export async function revivePoint(
   parts: CollectParts & { readonly opened: OpenedVault },
@@ -52,8 +52,8 @@ export async function revivePoint(
   await options.onStep?.('checked');
   const revived: PointDocument = {
     ...withoutParent(document),
-    // Beside the original: the order of ids is that of the contents. Who takes it for a point that
-    // its writer gave up long ago retires it before it is sealed, and then it does not come back.
+    // The time of the original, because the order of ids is that of the contents. A collector that
+    // takes the new point for long abandoned retires it before it is sealed; then reviving fails.
     id: newUlid(ulidTimeMs(contentId(document))),
     notes: fittingNotes([...document.notes, broughtBackNote(document.id)]),
   };
@@ -77,7 +77,7 @@ function withoutParent(document: PointDocument): Omit<PointDocument, 'parent'> {
   return parent === undefined ? document : rest;
 }
 
-/** All slots of a point, under the names its map knows and those under which they are now. */
+/** Returns all slots of a point, under the names in its map and under their present names. */
 async function slotsOf(
   nodes: MapNodes,
   document: PointDocument,
@@ -112,7 +112,7 @@ async function slotsOf(
   return slots;
 }
 
-/** By listing: footers that are kept here prove nothing. */
+/** Checks the packs by listing: cached footers prove nothing. */
 async function requirePacks(
   { packs, clock }: { readonly packs: Packs; readonly clock: Clock },
   document: PointDocument,

@@ -20,29 +20,29 @@ export interface MarkedRoots {
   readonly listing: PointListing;
   /** Points whose maps were walked. */
   readonly walked: ReadonlySet<string>;
-  /** Aliases that the marking knows, and the keys of their objects. */
+  /** How many aliases the marking knows, and the keys of their objects. */
   readonly aliases: number;
   readonly aliasKeys: ReadonlySet<ObjectKey>;
 }
 
 export interface RootsOptions {
-  /** Points that are taken as retired: to find out what retiring them would free. */
+  /** Points to treat as retired, to find out what retiring them would free. */
   readonly without?: readonly PointName[];
-  /** Who is about to remove something has the lists proven. */
+  /** Set by a caller that is about to remove something: it has the lists proven. */
   readonly proven?: ProvenPoints;
 }
 
 type GiveUp = (point: ListedPoint) => Promise<boolean>;
 
 export interface RootMarkingOptions {
-  /** What was marked before: then only maps of new points are walked. */
+  /** An earlier result: only maps of new points are walked then. */
   readonly before?: MarkedRoots;
   /**
-   * For a point without a seal that cannot be read: true if it is retired now. Its writer died when
-   * a conflict took its slots, and would keep every collection from its work.
+   * Called with an unsealed point that cannot be read; returns true if it is retired now. Its
+   * writer died when a conflict took its slots, and it would block every collection.
    */
   readonly giveUp?: GiveUp;
-  /** How much is marked, unless it goes on with what was marked before. */
+  /** How much to mark. Ignored if `before` is given. */
   readonly rules?: MarkingRules;
 }
 
@@ -51,7 +51,7 @@ interface MarkOnceOptions extends Omit<RootMarkingOptions, 'before'> {
   readonly known: readonly PointName[] | undefined;
 }
 
-/** Points can go while their maps are read; more often than this in a row is no chance. */
+/** Points can vanish while their maps are read; more often than this in a row is no coincidence. */
 const BEGINNINGS_MAX = 10;
 
 /** Lists the points and marks what they need. */
@@ -60,7 +60,7 @@ export class RootMarking {
   readonly #nodes: MapNodes;
   readonly #running: Running;
   readonly #holds: Holds;
-  /** Points that are taken as retired: to find out what retiring them would free. */
+  /** Points to treat as retired, to find out what retiring them would free. */
   readonly #without: ReadonlySet<string>;
   readonly #proven: ProvenPoints | undefined;
 
@@ -78,7 +78,7 @@ export class RootMarking {
     this.#without = new Set(without.map(({ vmId, id }) => pointKey(vmId, id)));
   }
 
-  /** As they are listed: nothing may be removed because of it. */
+  /** Lists without proof: the caller must not remove anything because of it. */
   async list(): Promise<PointListing> {
     return listPoints(this.#parts, this.#holds, this.#running.signal);
   }
@@ -89,12 +89,12 @@ export class RootMarking {
   }
 
   /**
-   * G0, and with what it found G2: then only maps of new points are walked, unless aliases have
-   * appeared that change what a slot is.
+   * Does G0, and G2 if given what G0 found: then it walks only maps of new points, unless aliases
+   * have appeared that change what a slot is.
    *
-   * A point that was listed and cannot be read never counts as needing nothing: a child that
-   * inherits from it may have come after the listing. If it is retired by now all begins again; if
-   * not, the collection ends.
+   * A listed point that cannot be read never counts as needing nothing: a child that inherits from
+   * it may have come after the listing. If it is retired by now, marking starts again; if not, the
+   * collection ends.
    * @throws Fault `vault.collect-unsure`, `vault.format-newer`
    */
   async mark(options: RootMarkingOptions = {}): Promise<MarkedRoots> {
@@ -105,13 +105,13 @@ export class RootMarking {
       if (marked !== undefined) {
         return marked;
       }
-      // What was visited of a map that could not be read to its end counts as visited wrongly.
+      // Discards the marking: nodes of a map that could not be read to its end count as visited.
       start = undefined;
     }
     throw unsure('points are retired faster than their maps can be read', undefined);
   }
 
-  /** @returns undefined if a point went in the middle */
+  /** @returns undefined if a point vanished meanwhile */
   async #markOnce(
     before: MarkedRoots | undefined,
     { giveUp = async () => false, rules, known }: MarkOnceOptions,
@@ -165,7 +165,7 @@ export class RootMarking {
     return aliases;
   }
 
-  /** @returns undefined if the point is retired by now and could not be read */
+  /** @returns undefined if the point could not be read and is retired by now */
   async #walk(
     marking: Marking,
     root: ListedPoint,

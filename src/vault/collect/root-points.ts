@@ -8,7 +8,7 @@ import type { Hold, Holds } from './holds.ts';
 
 /** What `s/` holds, as a collector sees it. */
 export interface PointListing {
-  /** Points whose data must stay: not retired, sealed or not, and all that are held. */
+  /** Points whose data must stay: those not retired, sealed or not, and all that are held. */
   readonly roots: readonly ListedPoint[];
   /** Retired and not held. */
   readonly dead: readonly ListedPoint[];
@@ -24,8 +24,9 @@ export interface ListedPoint extends PointName {
 }
 
 /**
- * The order matters: `retire/` to its end, then `s/`, then `hold/`. A child of a retired point that
- * is not in the listing of `s/` was put later, and its writer sees that the parent is retired.
+ * Lists in this order: `retire/` to its end, then `s/`, then `hold/`. A child of a retired point
+ * that is missing in the listing of `s/` was put later, and its writer sees that the parent is
+ * retired.
  */
 export async function listPoints(
   { base, points }: CollectParts,
@@ -57,7 +58,7 @@ export async function listPoints(
 }
 
 /**
- * A root, sealed or not.
+ * Reads a root, sealed or not.
  * @returns undefined if it is gone
  * @throws Fault `vault.point-corrupt`, `vault.format-newer`
  */
@@ -77,7 +78,7 @@ export async function readRoot(
 
 const NO_COLLECT_OFFSET = 44;
 
-/** A newer program marked the point: what it needs cannot all be known here. */
+/** Refuses a point that a newer program marked: not all that it needs can be known here. */
 function refuseUncollectable(key: ObjectKey, object: Uint8Array): void {
   const header = Buffer.from(object.buffer, object.byteOffset, object.length);
   const bits = header.length >= NO_COLLECT_OFFSET + 4 ? header.readUInt32LE(NO_COLLECT_OFFSET) : 0;

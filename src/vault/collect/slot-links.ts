@@ -2,7 +2,7 @@ import type { Aliases, SlotName } from '../aliases.ts';
 import type { SlotRange } from '../slot-set.ts';
 import type { Ulid } from '../ulid.ts';
 
-/** Slots of one pack and where else the same content has a name. */
+/** Slots of one pack, and where the same content has another name. */
 interface Link extends SlotRange {
   readonly other: Ulid;
   readonly otherFirst: number;
@@ -12,7 +12,7 @@ interface Link extends SlotRange {
 export class SlotLinks {
   readonly #links = new Map<Ulid, Link[]>();
   /**
-   * Of each pack one that it is linked with, directly or not, in the end the same for all of them.
+   * By pack: a pack it is linked with. Following the entries ends at one pack per connected group.
    */
   readonly #first = new Map<Ulid, Ulid>();
 
@@ -29,7 +29,7 @@ export class SlotLinks {
     return this.#links.has(pack);
   }
 
-  /** The same for all packs that share a slot, and for those that these share one with. */
+  /** Returns the pack that stands for all packs linked with this one, directly or not. */
   together(pack: Ulid): Ulid {
     let first = pack;
     for (let next = this.#first.get(pack); next !== undefined; next = this.#first.get(next)) {
@@ -41,7 +41,7 @@ export class SlotLinks {
     return first;
   }
 
-  /** All other names of a slot. */
+  /** Returns all other names of a slot. */
   names(start: SlotName): SlotName[] {
     if (!this.#links.has(start.ulid)) {
       return [];
@@ -60,7 +60,7 @@ export class SlotLinks {
     return found;
   }
 
-  /** Slots of the pack that have other names, as ranges that may overlap. */
+  /** Returns the slots of the pack that have other names, as ranges that may overlap. */
   linked(pack: Ulid): readonly SlotRange[] {
     return this.#links.get(pack) ?? [];
   }

@@ -1,6 +1,6 @@
 import type { PackFooter } from '../pack-layout.ts';
 
-/** What a slot takes in the store: its share of the frame that it was compressed in. */
+/** Returns what a slot takes in the store: its share of the frame it was compressed in. */
 export function storedBytes(footer: PackFooter, slot: number): number {
   const frame = footer.frames[footer.frameOf[slot] ?? 0];
   if (frame === undefined) {
@@ -14,7 +14,7 @@ export function storedBytes(footer: PackFooter, slot: number): number {
   return all === 0 ? 0 : (sealedBytes * footer.size(slot)) / all;
 }
 
-/** The same for those slots that are counted. */
+/** Sums that up over the slots that are counted. */
 export function storedBytesOf(footer: PackFooter, isCounted: (slot: number) => boolean): number {
   let bytes = 0;
   for (const { firstSlot, slots, sealedBytes } of footer.frames) {

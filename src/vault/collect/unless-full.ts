@@ -1,6 +1,6 @@
 import { isFault } from '../../kernel/fault.ts';
 
-/** A store that is full ends this work and nothing else: the next collection goes on with it. */
+/** Ends the work when the store is full, without ending the collection: the next one goes on. */
 export async function unlessFull<Result>(
   work: () => Promise<Result>,
   onFull: () => void,

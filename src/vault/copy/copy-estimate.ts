@@ -4,15 +4,15 @@ import { THROTTLED_BYTES } from './object-sender.ts';
 import type { CopyPlan, CopyReport } from './copy-report.ts';
 
 const PAGE_ENTRIES = 1000;
-/** Once for the plan, once to copy, once to see that nothing vanished. */
+/** Packs are listed for the plan, for the copy, and to see that none vanished. */
 const LISTINGS = 3;
-/** A point and its seal are compared, and a few key objects and formats. */
+/** Objects compared per point: the point and its seal. Key objects and formats come on top. */
 const COMPARED = 2;
 const COMPARED_MORE = 12;
-/** Small prefixes are listed a few times each. */
+/** Lists of small prefixes, a few times each. */
 const LISTS_MORE = 24;
 
-/** What a copy will take at both sides, about. */
+/** Estimates what a copy costs at both stores. */
 export function estimateCopy(
   { missing, present, points }: CopyPlan,
   options: { readonly isLimited: boolean; readonly readBack?: boolean },
@@ -21,7 +21,7 @@ export function estimateCopy(
   const pieces = options.isLimited ? Math.floor(missing.bytes / THROTTLED_BYTES) : 0;
   const source = {
     ...NO_TRAFFIC,
-    // A seal is asked for its length first.
+    // Asks for the length of a seal before reading it.
     gets: missing.objects + points + pieces + COMPARED * points + COMPARED_MORE,
     lists: LISTINGS * pages(missing.objects + present.objects) + LISTS_MORE,
     receivedBytes: missing.bytes,
@@ -43,7 +43,7 @@ export function estimateCopy(
 
 const DAMAGED_SHOWN = 10;
 
-/** What a copy ends with that met damage; undefined if all was whole. */
+/** Returns the fault for a copy that met damage; undefined if all was whole. */
 export function copyFault({ damaged }: CopyReport): Fault | undefined {
   if (damaged.length === 0) {
     return undefined;

@@ -5,7 +5,8 @@ import { newestNumbered } from '../numbered-objects.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 
 /**
- * The vault that a store says it holds, by its newest format object; not proven without a key.
+ * Returns the vault that a store claims to hold, by its newest format object; not proven without a
+ * key.
  * @throws Fault `vault.format-newer`
  */
 export async function vaultAt(
@@ -23,10 +24,10 @@ export async function vaultAt(
 }
 
 /**
- * The id of the source's vault, if the target is empty or holds a copy of the same vault; and
- * whether it is empty.
+ * Returns the id of the source's vault, and whether the target is empty. A target that is not empty
+ * must hold a copy of the same vault.
  * @throws Fault `vault.not-found`, `vault.not-empty`, `vault.format-newer`, `copy.other-vault`,
- * `copy.same-place`
+ *   `copy.same-place`
  */
 export async function checkPlaces(
   source: ObjectStore,
@@ -61,7 +62,8 @@ export async function checkPlaces(
 }
 
 /**
- * A copy writes the key objects first and then the format, so without that there is nothing else.
+ * A copy writes key objects first and then the format, so a target without a format may hold only
+ * key objects.
  */
 async function refuseNonEmpty(
   source: ObjectStore,
@@ -81,13 +83,13 @@ async function refuseNonEmpty(
   }
 }
 
-/** What only a collector writes, and never removes. */
+/** Objects that only a collector writes and that nobody removes. */
 const COLLECTED = [PREFIXES.condemned, 'alias/'] as const;
 
 /**
- * Refuses a target in which somebody collected space: that collector did not know the points that
- * are still to come, so packs that they need may be condemned there. Both objects are permanent, so
- * what the target has and the source, listed later, has not, is the target's own.
+ * Refuses a target in which somebody collected space: that collector did not know the points still
+ * to come, so it may have condemned packs that they need. These objects are permanent, and the
+ * source is listed later, so an object that only the target has is the target's own.
  * @throws Fault `copy.target-collected`
  */
 export async function refuseCollected(

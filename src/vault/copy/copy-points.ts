@@ -3,7 +3,7 @@ import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import { listPointNames } from '../point-names.ts';
 import { keysOf } from './copy-place.ts';
 
-/** Sealed points of both sides, by their keys. */
+/** Keys of the sealed points at both sides. */
 export interface PointsOfBoth {
   readonly sealed: ReadonlySet<ObjectKey>;
   readonly copied: ReadonlySet<ObjectKey>;
@@ -16,14 +16,15 @@ export async function pointsOf(
   target: ObjectStore,
   signal: AbortSignal,
 ): Promise<PointsOfBoth> {
-  // The target first: a point it has and the source, listed later, has not, did not just arrive.
+  // Lists the target first: a point missing from the later listing of the source did not just
+  // arrive.
   const copied = sealedOf(await keysOf(target, PREFIXES.points, signal));
   const sealed = sealedOf(await keysOf(source, PREFIXES.points, signal));
   const beyond = [...copied].filter((key) => !sealed.has(key)).length;
   return { sealed, copied, beyond };
 }
 
-/** Seals of the source whose points are gone although nobody gave them up. */
+/** Returns seals of the source whose points are gone although nobody gave them up. */
 export async function lostPoints(source: ObjectStore, signal: AbortSignal): Promise<ObjectKey[]> {
   const lost: ObjectKey[] = [];
   const { strays } = await listPointNames(source, signal);

@@ -17,8 +17,8 @@ interface ProofParts {
 }
 
 /**
- * What is proven of a copy before a point in it counts. A copy takes hours: meanwhile its disk may
- * be unmounted, another vault may come to its place, and objects may be removed there.
+ * Proves a copy before a point in it counts. A copy takes hours: meanwhile its disk may be
+ * unmounted, another vault may take its place, and objects may be removed there.
  */
 export class CopyProof {
   readonly #parts: ProofParts;
@@ -28,7 +28,7 @@ export class CopyProof {
   }
 
   /**
-   * The target is still a copy of this vault. One LIST and one GET.
+   * Checks that the target is still a copy of this vault. Costs one LIST and one GET.
    * @throws Fault `vault.not-found`, `copy.other-vault`
    */
   async place(signal: AbortSignal): Promise<void> {
@@ -52,25 +52,25 @@ export class CopyProof {
   }
 
   /**
-   * Whether the copy can be opened as the source can: its key objects and formats came as they are.
-   * @returns those that the source has and that are other bytes in the target
-   * @throws Fault `store.hash-mismatch` if one is not there
+   * Checks that the copy can be opened as the source can: its key objects and formats arrived.
+   * @returns keys of objects that differ in the target
+   * @throws Fault `store.hash-mismatch` if one is missing
    */
   async keysAndFormats(signal: AbortSignal): Promise<ObjectKey[]> {
     const { source, target } = this.#parts;
     const keys: ObjectKey[] = [];
     for (const prefix of [PREFIXES.keys, PREFIXES.format]) {
       const there = await keysOf(target, prefix, signal);
-      // One that the source got since is for the next copy.
+      // An object that came to the source since is left to the next copy.
       keys.push(...[...(await keysOf(source, prefix, signal))].filter((key) => there.has(key)));
     }
     return this.differing(keys, signal);
   }
 
   /**
-   * Which of these objects are other bytes in the target. What the source has no more is no
-   * question.
-   * @throws Fault `store.hash-mismatch` if one that the source has is not in the target
+   * Returns which of these objects differ in the target. Objects that the source no longer has are
+   * skipped.
+   * @throws Fault `store.hash-mismatch` if the source has one that the target lacks
    */
   async differing(keys: Iterable<ObjectKey>, signal: AbortSignal): Promise<ObjectKey[]> {
     const { source, target } = this.#parts;
@@ -82,7 +82,7 @@ export class CopyProof {
           const here = await getOrDamage(source, key, signal);
           const there = await getOrDamage(target, key, signal);
           if (isFault(here)) {
-            // Too large to be one of a vault; it was not copied.
+            // Too large for an object of a vault; it was not copied.
             differing.push(key);
           } else if (here !== undefined && there === undefined) {
             throw notKept(key, target);

@@ -20,24 +20,22 @@ import type { Running } from '../vault-options.ts';
 import { keysOf } from './copy-place.ts';
 import { pairedListing } from './paired-listing.ts';
 
-/** What the source has removed and the copy still holds, and may go. */
+/** What a copy still holds although the source removed it, and what of that may go. */
 export interface CopyPrunePlan {
-  /** Points that were given up: seal first. */
+  /** Points that were given up, each preceded by its seal. */
   readonly points: readonly ObjectKey[];
   readonly packs: readonly ObjectEntry[];
   readonly bytes: number;
-  /**
-   * Packs that the source no longer has and the copy keeps, because something of it may need them.
-   */
+  /** Packs that the source no longer has and the copy keeps, because a point may need them. */
   readonly keptPacks: number;
 }
 
 /**
- * Follows the source's collections in a copy. This needs the key of the vault, for it is the copy's
- * own collection: `gc/` of the source, copied, is its G1; marking what the points of the copy need,
- * afterwards, its G2. A pack goes only if a genuine list condemns something of it, or another
- * generation of it is there, and no slot that a point of the copy needs would be lost with it:
- * those are read in the other generation, and their ids computed.
+ * Follows the source's collections in a copy. This needs the vault's key, because it is the copy's
+ * own collection: the source's `gc/`, copied, is its G1, and marking what the copy's points need,
+ * afterwards, is its G2. A pack goes only if a genuine list condemns some of it or another
+ * generation of it is there, and if no slot that a point of the copy needs goes with it: such slots
+ * are read in the other generation, and their ids are recomputed.
  */
 export class CopyPruning {
   readonly #source: ObjectStore;
@@ -49,7 +47,7 @@ export class CopyPruning {
 
   /**
    * @param target the copy, opened
-   * @param options what of the copy is gone for good
+   * @param options what is gone from the copy for good
    */
   constructor(
     source: ObjectStore,
@@ -66,16 +64,16 @@ export class CopyPruning {
   }
 
   /**
-   * Removes nothing.
-   * @throws Fault `vault.collect-unsure` if what the points of the copy need cannot all be read,
-   *   `vault.list-incomplete`, `vault.points-missing` if its lists are not to be believed
+   * Plans, and removes nothing.
+   * @throws Fault `vault.collect-unsure` if it cannot read all that the copy's points need;
+   *   `vault.list-incomplete`, `vault.points-missing` if the copy's lists cannot be believed
    */
   async plan(): Promise<CopyPrunePlan> {
     const { signal } = this.#running;
     await this.#excluded.readCondemned(signal);
     const nodes = new MapNodes(this.#target.base, this.#packs);
-    // Most points of the source are in the copy, and that is another store: what its list shows is
-    // a sign.
+    // The source is another store, and most of its points are in the copy: its list shows whether
+    // the copy's list leaves points out.
     const likelyPoints = [...(await keysOf(this.#source, PREFIXES.points, signal))]
       .map(parsePointKey)
       .filter((name) => name !== undefined)
@@ -99,7 +97,7 @@ export class CopyPruning {
     return { points: await this.#deadPoints(marked), packs, bytes, keptPacks };
   }
 
-  /** Carries out a plan of just now. */
+  /** Carries out a plan that was made just now. */
   async run({ points, packs }: CopyPrunePlan): Promise<void> {
     const { store } = this.#target.base;
     const { signal, report } = this.#running;
@@ -116,10 +114,7 @@ export class CopyPruning {
     }
   }
 
-  /**
-   * Packs that the target has and the source has not, each with the target's other generations of
-   * it.
-   */
+  /** Lists packs that only the target has, each with the target's other generations of it. */
   async #beyond(prefix: string): Promise<Beyond[]> {
     const beyond: { name: PackName; entry: ObjectEntry }[] = [];
     const shared = new Map<string, PackName[]>();
@@ -147,7 +142,8 @@ export class CopyPruning {
     here: readonly PackName[],
     { marking: { live } }: MarkedRoots,
   ): Promise<boolean> {
-    // What a writer of the copy has just put, and no point names yet, is in no list of the source.
+    // No list of the source shows a pack that a writer of the copy has just put and no point names
+    // yet.
     if (!this.#excluded.condemned.touches(name.ulid) && here.length === 0) {
       return false;
     }
@@ -170,8 +166,7 @@ export class CopyPruning {
   }
 
   /**
-   * Whether all these slots of an object lie in others too: by their names, and then by what is
-   * really in them.
+   * Whether all these slots of an object are in others too: first by name, then by reading them.
    */
   async #areElsewhere(
     { footer }: OpenPack,
@@ -203,12 +198,12 @@ export class CopyPruning {
       if (!isFault(error) || error.kind !== 'integrity') {
         throw error;
       }
-      // What cannot be read serves nothing and is not removed either.
+      // An object that cannot be read covers nothing, and is not removed either.
       return undefined;
     }
   }
 
-  /** Retired, not held, and gone from the source. */
+  /** Returns points that are retired, not held, and gone from the source. */
   async #deadPoints({ dead }: MarkedRoots): Promise<ObjectKey[]> {
     const there = await keysOf(this.#source, PREFIXES.points, this.#running.signal);
     return dead

@@ -21,12 +21,12 @@ export interface CopyReport {
   readonly sent: CopyAmount;
   readonly points: number;
   readonly pointsBeyond: number;
-  /** Listings that were needed until no pack vanished under them. */
+  /** How often packs were listed until none vanished during a pass. */
   readonly passes: number;
   /**
-   * Objects that are not what they should be, at most 100: packs that do not match their checksums
-   * in the source, copied as they are, and objects of another size in the target, left as they are
-   * unless the source's is a whole pack.
+   * Objects that are not as they should be, at most 100: packs that do not match their checksums in
+   * the source, copied as they are; and objects with another size in the target, left as they are
+   * unless the source's object is a whole pack.
    */
   readonly damaged: readonly ObjectKey[];
 }

@@ -6,7 +6,7 @@ import type { ObjectEntry, ObjectKey, ObjectStore } from '../object-store.ts';
 import { packDamage } from './pack-check.ts';
 import type { Throttle } from './throttle.ts';
 
-/** What is read at once while a rate must be kept. */
+/** How much is read at once while a rate is kept. */
 export const THROTTLED_BYTES = 4 * 1024 * 1024;
 
 export interface SenderParts {
@@ -18,13 +18,13 @@ export interface SenderParts {
 }
 
 /**
- * `damaged`: sent as it is, and the source's own object does not match its checksums. `kept`: not
- * sent, because it is larger than any object of its kind, or because the target has another object
- * of that name and nothing shows that the source's is the right one.
+ * `damaged`: sent as it is, but the source's object does not match its checksums. `kept`: not sent,
+ * because it is larger than any object of its kind, or because the target has another object of
+ * that name and nothing shows that the source's is right.
  */
 export type Sent = 'whole' | 'damaged' | 'kept' | 'vanished';
 
-/** Carries single objects from one store to the other; holds each in memory while it does. */
+/** Copies single objects from one store to the other; holds each in memory meanwhile. */
 export class ObjectSender {
   readonly #parts: SenderParts;
 
@@ -33,7 +33,7 @@ export class ObjectSender {
   }
 
   /**
-   * @param exists the target has the key, with another size
+   * @param exists whether the target has the key, with another size
    * @throws Fault `copy.wrong-object`, `store.hash-mismatch` and what the stores throw
    */
   async send({ key, size }: ObjectEntry, exists: boolean, signal: AbortSignal): Promise<Sent> {
@@ -57,8 +57,8 @@ export class ObjectSender {
   }
 
   /**
-   * The object, and what is wrong with it; what came damaged is read again, for the way may have
-   * done it.
+   * Reads an object and says what is wrong with it. Reads a damaged one again: the transfer may
+   * have damaged it.
    */
   async #readWhole(
     { key, size }: ObjectEntry,
@@ -73,10 +73,7 @@ export class ObjectSender {
     return { ...(data && { data }), ...(damage !== undefined && { damage }) };
   }
 
-  /**
-   * At most as much as was listed: the source says how long an object is before it says what is in
-   * it.
-   */
+  /** Reads at most as much as was listed: a store tells an object's length before its content. */
   async #read(key: ObjectKey, size: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
     const { throttle } = this.#parts;
     if (!throttle.limits || size <= THROTTLED_BYTES) {
@@ -117,7 +114,7 @@ export class ObjectSender {
   }
 }
 
-/** The target has not what it was sent. */
+/** The target does not have what it was sent. */
 export function notKept(key: ObjectKey, { location }: ObjectStore): Fault {
   return new Fault(
     'store.hash-mismatch',

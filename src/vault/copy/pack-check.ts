@@ -6,15 +6,15 @@ import { FRAMES_MAX } from '../limits.ts';
 import { HEADER_BYTES, PREFIX_BYTES, TRAILER_BYTES } from '../pack-layout.ts';
 import { ulidBytes } from '../ulid.ts';
 
-/** docs/vault-format.md, section 6: what of a pack can be checked without any key. */
+/** What can be checked of a pack without any key: docs/vault-format.md, section 6. */
 
 const HEADER_MAGIC = Buffer.from('HKPACK00');
 const TRAILER_MAGIC = Buffer.from('HKPEND00');
 
 /**
- * What is wrong with a whole pack as far as that shows without a key: header, every frame's index,
- * length and checksum, footer and trailer. Anybody can make bytes that pass; bit rot does not.
- * @returns undefined for a pack that is whole
+ * Checks a whole pack without a key: header, every frame's index, length and checksum, footer and
+ * trailer. This finds bit rot, but anybody can make bytes that pass.
+ * @returns what is wrong; undefined for a whole pack
  */
 export function packDamage(key: ObjectKey, pack: Uint8Array): string | undefined {
   try {

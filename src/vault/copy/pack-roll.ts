@@ -5,8 +5,8 @@ const MARK_BYTES = 8;
 const MARKS_FIRST = 1024;
 
 /**
- * Which packs a listing showed, in its order: 8 bytes of a hash for each, because there may be
- * hundreds of thousands and this is kept while points are copied.
+ * Remembers the packs of a listing, in its order: 8 bytes of a hash each, because there may be
+ * hundreds of thousands and the roll is kept while points are copied.
  */
 export class PackRoll {
   #marks = Buffer.alloc(MARKS_FIRST * MARK_BYTES);
@@ -24,13 +24,13 @@ export class PackRoll {
     return this.#size - 1;
   }
 
-  /** What was listed and is not expected to be found again. */
+  /** Takes out an entry that need not be found again. */
   withdraw(place: number): void {
     this.#withdrawn.add(place);
   }
 
   /**
-   * Whether another listing, in the same order, shows all of these with the same sizes; it may show
+   * Whether another listing in the same order shows all entries with the same sizes. It may show
    * more.
    */
   async isIn(entries: AsyncIterable<ObjectEntry>): Promise<boolean> {

@@ -1,13 +1,13 @@
 import type { ObjectEntry, ObjectStore } from '../object-store.ts';
 
-/** One key that the source has, the target has, or both. */
+/** A key that the source has, the target has, or both. */
 export interface PairedEntry {
   readonly key: string;
   readonly sourceBytes: number | undefined;
   readonly targetBytes: number | undefined;
 }
 
-/** Lists two stores side by side, in the order of keys. Holds one page of each. */
+/** Lists two stores side by side, in the order of keys. Holds one page of each in memory. */
 export async function* pairedListing(
   source: ObjectStore,
   target: ObjectStore,

@@ -26,7 +26,7 @@ export class SentObjects {
     return [...this.#damaged];
   }
 
-  /** For who is shown how far it is. */
+  /** Adds to the total that progress reports show. */
   expect(bytes: number): void {
     this.#totalBytes = bytes;
   }

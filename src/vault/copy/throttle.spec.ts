@@ -25,7 +25,7 @@ describe('Throttle', () => {
       await throttle.take(bytes, signal);
     }
     await throttle.take(0, signal);
-    // A second of credit at the start, and none for what is behind the last piece.
+    // A second of credit at the start; the last piece need not be waited for.
     expect(clock.ms).toBeCloseTo(9000, -1);
 
     clock.ms += 60_000;

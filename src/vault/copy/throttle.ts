@@ -1,18 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../../kernel/clock.ts';
 
-/** Idle time that may be made up for, so that a slow start does not count for ever. */
+/** Idle time that later transfers may use up, so that a slow start does not count for ever. */
 const CREDIT_MS_MAX = 1000;
 
-/** Keeps a long transfer at an average rate. Callers take their turn before they read. */
+/** Keeps a long transfer at an average rate. Callers call `take` before they read. */
 export class Throttle {
   readonly #bytesPerSecond: number | undefined;
   readonly #clock: Clock;
   readonly #wait: (delayMs: number, signal: AbortSignal) => Promise<void>;
-  /** When everything taken so far has gone through at the rate. */
+  /** When everything taken so far is paid for at this rate. */
   #dueMs = -Infinity;
 
-  /** @param bytesPerSecond undefined: as fast as it goes */
+  /** @param bytesPerSecond undefined for no limit */
   constructor(
     bytesPerSecond: number | undefined,
     clock: Clock,

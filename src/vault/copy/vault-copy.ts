@@ -14,18 +14,18 @@ import { pairedListing, type PairedEntry } from './paired-listing.ts';
 import { SentObjects } from './sent-objects.ts';
 import { Throttle } from './throttle.ts';
 
-/** Objects above this go two at a time, smaller ones in a wider lane. */
+/** Larger objects go two at a time, smaller ones in a wider lane. */
 const LARGE_BYTES = 1024 * 1024;
 const LARGE_AT_ONCE = 2;
 const SMALL_AT_ONCE = 16;
-/** Listings of packs until none vanishes while it is read. */
+/** Packs are listed at most this often until none vanishes meanwhile. */
 const PASSES_MAX = 8;
-/** Proofs that all packs are in the target; after each that fails they are sent again. */
+/** How often to prove that all packs are in the target; after each failure they are sent again. */
 const PROOFS_MAX = 3;
 const SEAL = /[.]ok$/;
 
 const PACK_PREFIXES = [PREFIXES.metadata, PREFIXES.data] as const;
-/** In the order in which they are written: what explains a later object stands before it. */
+/** In the order of writing: what explains a later object stands before it. */
 const CONTROL_PREFIXES = [
   PREFIXES.retired,
   PREFIXES.condemned,
@@ -38,7 +38,7 @@ export interface CopyOptions {
   readonly source: ObjectStore;
   readonly target: ObjectStore;
   readonly clock: Clock;
-  /** On average; default: as fast as it goes. */
+  /** Average rate. Default: no limit. */
   readonly bytesPerSecond?: number;
   /** Reads back every object that was sent and compares it. */
   readonly readBack?: boolean;
@@ -47,16 +47,16 @@ export interface CopyOptions {
 
 interface CopiedPacks {
   readonly passes: number;
-  /** What the source listed in the last pass, and the target has since then. */
+  /** What the source listed in the last pass and the target has had since. */
   readonly rolls: ReadonlyMap<string, PackRoll>;
 }
 
 /**
  * Makes and refreshes a replica of a vault in another store by plain objects, without any key,
- * while others write to the source and collect in it. Order and reasons: docs/vault-format.md,
- * section 15.
+ * while others write to the source and collect in it. Section 15 of docs/vault-format.md gives the
+ * order and the reasons.
  *
- * Killed anywhere, the copy is a vault whose points are whole; the next run sends what is missing.
+ * If it is killed, the copy is a vault whose points are whole; the next run sends what is missing.
  */
 export class VaultCopy {
   readonly #options: CopyOptions;
@@ -70,14 +70,14 @@ export class VaultCopy {
   }
 
   /**
-   * Compares the two places by name and size. Reads nothing but names.
+   * Compares the two places by name and size. Reads only names.
    * @throws Fault as `run` does before it writes
    */
   async plan(running: Running): Promise<CopyPlan> {
     return (await this.#compare(running)).plan;
   }
 
-  /** The plan, and whether there is no copy yet. */
+  /** Returns the plan, and whether there is no copy yet. */
   async #compare({ signal, report }: Running): Promise<{ plan: CopyPlan; isNew: boolean }> {
     const { source, target } = this.#options;
     const { vaultId, isNew } = await checkPlaces(source, target, signal);
@@ -124,7 +124,7 @@ export class VaultCopy {
     const { vaultId } = plan;
     this.#sent.expect(plan.missing.bytes);
     const proof = new CopyProof({ source, target, vaultId });
-    // Their packs were put before them, so any later listing of packs has all that they need.
+    // Their packs were put before them, so every later listing of packs has all that they need.
     const { sealed } = await pointsOf(source, target, signal);
     await (isNew ? target.makePlace(signal) : proof.place(signal));
     // After a rotation the new format needs the new key objects.
@@ -152,9 +152,9 @@ export class VaultCopy {
   }
 
   /**
-   * From now on these points count. Before that the copy is proven: it is where it was, it opens as
-   * the source does, each point is the one of the source, and nobody collected there. Afterwards
-   * each seal is read back.
+   * Makes these points count. Before that it proves the copy: it is where it was, it opens as the
+   * source does, each point equals the source's, and nobody collected there. Afterwards it reads
+   * back each seal.
    */
   async #seal(points: readonly ObjectKey[], proof: CopyProof, running: Running): Promise<void> {
     if (points.length === 0) {
@@ -164,7 +164,8 @@ export class VaultCopy {
     const { signal } = running;
     const other = new Set(await proof.differing(points, signal));
     this.#sent.noteDamage([...(await proof.keysAndFormats(signal)), ...other]);
-    // As a writer does after W1: who condemned something before it saw these points shows now.
+    // As a writer does after W1: whatever a collector condemned before it saw these points shows
+    // now.
     await refuseCollected(source, target, signal);
     await proof.place(signal);
     const seals = points.filter((key) => !other.has(key)).map((key) => `${key}.ok`);
@@ -180,9 +181,9 @@ export class VaultCopy {
   }
 
   /**
-   * Copies packs until a whole listing went by in which none vanished. The last pass, which finds
-   * all or almost all there, also sees the successors of packs that were replaced while the first
-   * one, which may take days, had passed their place.
+   * Copies packs until none vanishes during a whole listing. The last pass, which finds almost all
+   * of them there, also sees the successors of packs that were replaced after the first pass, which
+   * may take days, had gone by their place.
    */
   async #sendPacks(proof: CopyProof, running: Running): Promise<CopiedPacks> {
     for (let passes = 1; passes <= PASSES_MAX; passes++) {
@@ -200,8 +201,8 @@ export class VaultCopy {
   }
 
   /**
-   * Nothing of it was removed from the target since; else it is sent again. One LIST for 1000
-   * packs.
+   * Proves that no pack was removed from the target since; if one was, sends them again. Costs one
+   * LIST per 1000 packs.
    * @throws Fault `copy.overtaken`
    */
   async #provenPacks(
@@ -222,9 +223,8 @@ export class VaultCopy {
   }
 
   /**
-   * What says that points or slots are given up. Listed in the opposite order of their causes,
-   * written in the order of them: the target never shows a condemned slot whose retired point it
-   * does not know.
+   * Sends what says that points or slots are given up. Lists causes last and writes them first: the
+   * target never shows a condemned slot whose retired point it does not know.
    */
   async #sendControl(running: Running): Promise<void> {
     const { source, target } = this.#options;
@@ -241,7 +241,7 @@ export class VaultCopy {
     for (const entries of wanted) {
       const lane = new Parallel(SMALL_AT_ONCE);
       await inLane(lane, async () => {
-        // A manifest before the note that it was carried out, which sorts behind it.
+        // A list goes before the note that it was carried out, which sorts behind it.
         for (const entry of entries.filter(({ key }) => !key.endsWith('.done'))) {
           await lane.add(async () => {
             await this.#sent.send(entry, running);
@@ -254,7 +254,7 @@ export class VaultCopy {
     }
   }
 
-  /** W1 in the target: from now on collectors there keep what these points need. */
+  /** Does W1 in the target: from now on collectors there keep what these points need. */
   async #sendPoints(sealed: ReadonlySet<ObjectKey>, running: Running): Promise<ObjectKey[]> {
     const { source, target } = this.#options;
     const unsealed: ObjectKey[] = [];
@@ -291,7 +291,7 @@ export class VaultCopy {
   }
 
   /**
-   * @param rolls get what was listed and is in the target afterwards
+   * @param rolls filled with what was listed and is in the target afterwards
    * @returns how many objects vanished from the source between listing and reading
    */
   async #sendAll(
@@ -340,7 +340,9 @@ function packsVanish({ location }: ObjectStore): Fault {
   );
 }
 
-/** Runs `work`, which starts operations in the lane, and waits for all of them whatever happens. */
+/**
+ * Runs `work`, which starts operations in the lane, and waits for all of them even if it throws.
+ */
 async function inLane(lane: Parallel, work: () => Promise<void>): Promise<void> {
   try {
     await work();
@@ -350,7 +352,7 @@ async function inLane(lane: Parallel, work: () => Promise<void>): Promise<void> 
   }
 }
 
-/** Keys that are none of a vault's are not carried over: readers ignore them, too. */
+/** Other keys are not carried over: readers ignore them, too. */
 function isVaultObject(key: ObjectKey): boolean {
   const isPack = key.startsWith(PREFIXES.data) || key.startsWith(PREFIXES.metadata);
   return !isPack || parsePackKey(key) !== undefined;

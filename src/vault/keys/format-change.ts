@@ -9,7 +9,7 @@ import { RetentionKey } from '../retention-key.ts';
 import { encodeSigned } from '../signed-object.ts';
 import { unlockVault, type UnlockedVault } from '../unlock.ts';
 
-/** A list of retired points is taken again if somebody retired one while it was written. */
+/** The list of retired points is made again if somebody retired one while it was written. */
 const ROUNDS_MAX = 3;
 
 interface NewKeys {
@@ -23,8 +23,8 @@ interface Place {
 }
 
 /**
- * Writes a format of the next number with these keys. When the retention key is another one than
- * before, the points that are retired now are put on a list which the new key signs.
+ * Writes the next format with these keys. If the retention key changes, the points that are retired
+ * now are put on a list that the new key signs.
  * @returns the vault as the new format opens it
  */
 export async function changeFormat(
@@ -62,7 +62,7 @@ export async function changeFormat(
   throw keysChanged();
 }
 
-/** The format with the new retention key, after the list that it names was written. */
+/** Returns the format with the new retention key, after writing the list that it names. */
 async function withRetention(
   store: ObjectStore,
   {

@@ -5,14 +5,14 @@ import { KEY_BYTES, type KeyTree } from '../key-tree.ts';
 import { KEY_VERSIONS_MAX } from '../limits.ts';
 import { refuseWeakPassphrase } from '../recovery-file.ts';
 
-/** What stands against a change of keys, before anything of it is done. */
+/** What can refuse a change of keys before any of it is done. */
 
 export interface NewPassphrase {
   readonly passphrase: string;
   readonly label: string;
 }
 
-/** The format has room for so many retention keys. @throws Fault `vault.limit-reached` */
+/** Refuses a retention key too many for the format. @throws Fault `vault.limit-reached` */
 export function refuseAnotherRetention({ retention }: VaultFormat): void {
   if (retention.earlier.length >= KEY_VERSIONS_MAX) {
     throw new Fault(

@@ -16,16 +16,16 @@ import type { KdfCost, VaultUnlock } from '../vault-options.ts';
 /** Label of the objects that a recovery file opens. */
 export const RECOVERY_LABEL = 'recovery file';
 
-/** What may open a key object. */
+/** Secrets that may open a key object. */
 export type NewUnlock = Exclude<VaultUnlock, { kind: 'master-key' }>;
 
-/** Writes key objects. Each is read back and opened before anybody counts on it. */
+/** Writes key objects, and reads back and opens each before anybody relies on it. */
 export class KeyWriter {
   readonly #store: ObjectStore;
   readonly #cost: KdfCost;
   readonly #onPut: (key: ObjectKey) => void;
 
-  /** @param onPut is told the key of an object before it is put */
+  /** @param onPut called with the key of an object before it is put */
   constructor(
     store: ObjectStore,
     cost: KdfCost,
@@ -70,7 +70,10 @@ export class KeyWriter {
   }
 }
 
-/** The object, besides one, that wraps just this under this label and that the passphrase opens. */
+/**
+ * Finds the object, apart from one, that wraps exactly this under this label and that the
+ * passphrase opens.
+ */
 export async function findPassphrase(
   store: ObjectStore,
   unlock: NewUnlock,

@@ -25,18 +25,18 @@ import { findPassphrase, KeyWriter, RECOVERY_LABEL, type NewUnlock } from './key
 
 /** One object under `keys/`. */
 export interface KeyEntry {
-  /** `000003-ab12cd34`: number and the beginning of the random part. */
+  /** Number and beginning of the random part, such as `000003-ab12cd34`. */
   readonly id: string;
   readonly key: ObjectKey;
   readonly kind: 'passphrase' | 'recovery' | 'damaged';
   readonly purpose: KeyPurpose;
   readonly label: string;
   readonly createdAtMs: number;
-  /** What opened the vault just now. */
+  /** Whether this object opened the vault just now. */
   readonly isOpener: boolean;
 }
 
-/** Stores a recovery file where it lasts and gives back what can be read there. */
+/** Stores a recovery file durably, and returns what can be read there afterwards. */
 export type KeepRecoveryFile = (content: string) => Promise<string>;
 
 interface KeysOptions {
@@ -46,15 +46,15 @@ interface KeysOptions {
 }
 
 /**
- * Changes who can open a vault. Killed anywhere, the vault opens with what opened it before or with
+ * Changes who can open a vault. If it is killed, the vault opens with what opened it before or with
  * what was made: a new key object is read back and opened before an old one goes, and one recovery
- * object stays always. Removing a key takes the master key back from nobody who has it.
+ * object always stays. Removing a key does not take the master key away from those who have it.
  */
 export class VaultKeys {
   readonly #store: ObjectStore;
   readonly #options: KeysOptions;
   #unlocked: UnlockedVault;
-  /** Key objects of the operation that is under way. */
+  /** Key objects that the current operation made. */
   #made: ObjectKey[] = [];
 
   private constructor(store: ObjectStore, options: KeysOptions, unlocked: UnlockedVault) {
@@ -98,8 +98,8 @@ export class VaultKeys {
   }
 
   /**
-   * Adds a passphrase. One that is there under this label stays as it is: whoever repeats what was
-   * stopped half way gets no second one.
+   * Adds a passphrase. Keeps an equal one that is there under this label, so that repeating an
+   * interrupted call makes no second one.
    * @throws Fault `vault.weak-passphrase`
    */
   async addPassphrase(
@@ -114,7 +114,7 @@ export class VaultKeys {
   }
 
   /**
-   * Puts a passphrase in the place of the one that opened the vault.
+   * Replaces the passphrase that opened the vault.
    * @throws Fault `vault.weak-passphrase`, `request.invalid` if something else opened it
    */
   async changePassphrase(passphrase: string, signal: AbortSignal): Promise<void> {
@@ -134,8 +134,8 @@ export class VaultKeys {
 
   /**
    * Removes a passphrase by its id or the beginning of it.
-   * @throws Fault `vault.key-not-found`, `vault.key-in-use` for what opened the vault and for
-   *   recovery files, which only go when a new one takes their place
+   * @throws Fault `vault.key-not-found`; `vault.key-in-use` for the key that opened the vault, and
+   *   for recovery files, which only `newRecoveryFile` replaces
    */
   async remove(idOrPrefix: string, signal: AbortSignal): Promise<KeyEntry> {
     const entries = await this.list(signal);
@@ -167,9 +167,9 @@ export class VaultKeys {
 
   /**
    * Makes a new recovery file; the old ones open nothing any more.
-   * @param keep must not return before the file is durable: the old ones go after that
+   * @param keep must return only when the file is durable: the old ones go after that
    * @throws Fault `vault.retention-key-missing` in a vault whose separate retention key was not
-   * opened
+   *   opened
    */
   async newRecoveryFile(keep: KeepRecoveryFile, signal: AbortSignal): Promise<void> {
     this.#requireSeed();
@@ -184,8 +184,8 @@ export class VaultKeys {
 
   /**
    * Makes a new key version with a random master key, wraps it with all older ones under each
-   * passphrase given, and removes every other key object. What is stored from now on cannot be read
-   * by who has only the old keys.
+   * passphrase given, and removes every other key object. The old keys cannot read what is stored
+   * from now on.
    * @throws Fault `vault.keys-changed` if somebody else changes keys at the same time
    */
   async rotate(
@@ -208,7 +208,7 @@ export class VaultKeys {
       await this.#putRecovery(keep, { keyring, seed }, signal);
       await this.#refuseOthers(before, signal);
     } catch (error) {
-      // Nothing counts on them yet: the format still names the version before.
+      // Nothing relies on them yet: the format still names the version before.
       await this.#removeAll(this.#made, signal);
       throw error;
     }
@@ -226,8 +226,8 @@ export class VaultKeys {
   }
 
   /**
-   * Gives the vault a retention key of its own, opened by a passphrase that machines which back up
-   * need not know, and by a new recovery file. What was retired until now stays retired.
+   * Gives the vault a retention key of its own, opened by a new recovery file and by a passphrase
+   * that machines which back up need not know. Points retired before stay retired.
    */
   async separateRetention(
     { passphrase, label }: NewPassphrase,
@@ -258,7 +258,9 @@ export class VaultKeys {
     );
   }
 
-  /** Writes a recovery file's objects with what was kept of the file, and opens them with it. */
+  /**
+   * Writes the objects of a recovery file from what was kept of the file, and opens them with it.
+   */
   async #putRecovery(
     keep: KeepRecoveryFile,
     { keyring, seed }: { keyring: Uint8Array; seed: Uint8Array | undefined },
@@ -278,7 +280,7 @@ export class VaultKeys {
 
   /**
    * @returns the key of an object that the passphrase opens: an old one, or a new one that was
-   * tested
+   *   tested
    */
   async #putOnce(
     passphrase: string,
@@ -315,7 +317,7 @@ export class VaultKeys {
   }
 
   /**
-   * Of two who rotate at once, each lists after its own puts returned: at least one sees the other.
+   * Each rotation lists after its own puts returned, so of two at once at least one sees the other.
    * @throws Fault `vault.keys-changed`
    */
   async #refuseOthers(before: readonly KeyEntry[], signal: AbortSignal): Promise<void> {
