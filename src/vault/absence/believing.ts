@@ -10,12 +10,12 @@ export type Belief = Pick<CollectReport, 'standingPoints' | 'vms' | 'waitsUntilM
 
 export interface BeliefQuestion extends UnexplainedQuestion {
   readonly options: Pick<CollectOptions, 'allPointsAreListed'>;
-  /** Undefined where nothing is going to be removed. */
+  /** Undefined for a run that removes nothing. */
   readonly proven: ProvenPoints | undefined;
 }
 
 /**
- * Whether what was listed and marked may lead to a removal; it is remembered.
+ * Decides whether what was listed and marked may lead to a removal, and remembers it.
  * @throws Fault `vault.collect-unproven`
  */
 export async function believe(question: BeliefQuestion): Promise<Belief> {
@@ -32,7 +32,7 @@ export async function believe(question: BeliefQuestion): Promise<Belief> {
   return isTold ? standing : { ...standing, ...waitingOf(sinceMs, parts.clock.nowMs()) };
 }
 
-/** For people who know how many there should be. */
+/** Counts the points and their VMs, for people who know how many there should be. */
 function standingOf(
   roots: readonly ListedPoint[],
   retired: readonly PointName[],

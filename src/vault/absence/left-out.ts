@@ -4,7 +4,7 @@ import type { PointName } from '../retirements.ts';
 import { incomplete } from './proven-points.ts';
 
 /**
- * For a catalog that is about to forget points which the vault does not list any more.
+ * Checks points that a catalog is about to forget because the vault no longer lists them.
  * @param known points that were sealed before `listed` was listed
  * @returns those that are gone and that nobody gave up
  * @throws Fault `vault.list-incomplete` if one of them is there, whole and not given up
@@ -34,7 +34,7 @@ export async function vanishedPoints(
   return vanished;
 }
 
-/** Damaged points are left out of lists on purpose. */
+/** Lists leave damaged points out on purpose. */
 async function isWhole(points: PointStore, name: PointName, signal: AbortSignal): Promise<boolean> {
   try {
     await points.load(name, signal);

@@ -19,18 +19,18 @@ const Remembered = z.object({
   aliases: z.array(z.string()),
 });
 
-/** What a machine remembers of the last whole listings of a vault at a place. */
+/** What a machine remembers of the last whole listings of a vault at one place. */
 export interface Remembered {
   /** Keys of all points that were there, sealed or not. */
   readonly points: ReadonlySet<ObjectKey>;
-  /** Keys of points of which somebody said that they are gone. */
+  /** Keys of points that somebody declared gone. */
   readonly gone: ReadonlySet<ObjectKey>;
   /** Holds in force and aliases. */
   readonly holds: ReadonlySet<ObjectKey>;
   readonly aliases: ReadonlySet<ObjectKey>;
   /**
-   * Since when this machine has known the points; undefined if it does not, or lost a part of what
-   * it knew.
+   * Since when this machine has known the points; undefined if it does not, or lost some of its
+   * knowledge.
    */
   readonly sinceMs: number | undefined;
 }
@@ -40,12 +40,12 @@ const DIGEST_LENGTH = 64;
 const READINGS_MAX = 5;
 
 /**
- * Which points a vault had, as far as this machine was shown: so that a list which leaves some of
- * them out is not believed. It lies in the cache and may be lost: then the machine waits before it
+ * The points that this machine has seen in a vault, so that it does not believe a list that leaves
+ * some of them out. The record is in the cache and may be lost: then the machine waits before it
  * removes anything.
  *
- * Each writing makes a file of its own and removes those that it read before, so of two processes
- * neither takes away what the other one learned, and a write that was cut off is as good as none.
+ * Each write makes a new file and removes the files it read before. So neither of two processes
+ * takes away what the other learned, and a write that was cut off does nothing.
  */
 export class PointRecord {
   readonly #folder: string;
@@ -53,7 +53,7 @@ export class PointRecord {
   readonly #place: OptionalFolder;
   #read: readonly string[] = [];
 
-  /** @param vaultFolder of the vault in the cache (`folderOfVault`) */
+  /** @param vaultFolder folder of the vault in the cache (`folderOfVault`) */
   constructor(vaultFolder: string, log: Log, place = new OptionalFolder(vaultFolder, log)) {
     this.#folder = join(vaultFolder, 'points');
     this.#log = log;
@@ -100,8 +100,8 @@ export class PointRecord {
   }
 
   /**
-   * Takes the place of what was read. A cache that cannot be written is as good as none.
-   * @returns whether it is kept
+   * Replaces what was read. A cache that cannot be written counts as missing.
+   * @returns whether it was kept
    */
   async write(what: Remembered & { readonly sinceMs: number }): Promise<boolean> {
     const body = JSON.stringify({

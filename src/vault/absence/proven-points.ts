@@ -21,14 +21,13 @@ export interface AbsenceOptions extends Pick<
   CollectOptions,
   'gonePoints' | 'goneObjects' | 'knownPoints'
 > {
-  /** Points that may be there: each that is has to be listed. */
+  /** Points that are probably there: each one that is must be listed. */
   readonly likelyPoints?: readonly PointName[];
 }
 
 /**
- * Points as lists show them, proven by signs that do not come from the same list: a store that
- * leaves some of them out would otherwise cost their data. Which signs, and why:
- * docs/decisions/0072.
+ * Points as lists show them, proven by signs that do not come from the same list, because points
+ * that a list leaves out would lose their data. docs/decisions/0072 says which signs, and why.
  */
 export class ProvenPoints {
   readonly #parts: CollectParts;
@@ -36,7 +35,7 @@ export class ProvenPoints {
   readonly #signal: AbortSignal;
   readonly #record: PointRecord | undefined;
   #remembered: Remembered | undefined;
-  /** Keys of points that are gone because somebody said so. */
+  /** Keys of points that somebody declared gone. */
   readonly #declared = new Set<ObjectKey>();
 
   constructor(parts: CollectParts, options: AbsenceOptions, signal: AbortSignal) {
@@ -49,14 +48,15 @@ export class ProvenPoints {
   /**
    * @param before points that an earlier list of this collection showed
    * @throws Fault `vault.list-incomplete` if the store has a point that its list does not show,
-   *   `vault.points-missing` if it has none and nobody gave it up
+   *   `vault.points-missing` if a point is gone and nobody gave it up
    */
   async list(holds: Holds, before: readonly PointName[] = []): Promise<PointListing> {
     const first = await this.#look(holds, before);
     if (first.unlisted.length === 0) {
       return first.listing;
     }
-    // What was put while the list was read is in the next one. What is not is left out.
+    // The second look lists points that were put during the first. A point that both miss was left
+    // out.
     const second = await this.#look(holds, before);
     const firstKeys = new Set(first.unlisted.map(keyOf));
     const leftOut = second.unlisted.filter((point) => firstKeys.has(keyOf(point)));
@@ -72,7 +72,7 @@ export class ProvenPoints {
   }
 
   /**
-   * Each parent that a point names is there, or was given up: a writer builds on nothing else.
+   * Proves that each parent that a point names is there or was given up: writers build on no other.
    * @throws Fault `vault.list-incomplete`, `vault.points-missing`
    */
   async proveParents(
@@ -89,9 +89,9 @@ export class ProvenPoints {
   }
 
   /**
-   * Each alias that this machine knows is there: nobody removes them.
+   * Proves that each alias that this machine knows is there, because nobody removes aliases.
    * @throws Fault `vault.list-incomplete` if a list leaves one out, `vault.objects-missing` if it
-   * is gone
+   *   is gone
    */
   async proveAliases(keys: ReadonlySet<ObjectKey>): Promise<void> {
     const { aliases } = await this.#memory();
@@ -112,15 +112,14 @@ export class ProvenPoints {
     this.#requireDeclared(gone);
   }
 
-  /** For so long this machine has known the points; undefined if it is the first time. */
+  /** Since when this machine has known the points; undefined the first time. */
   async knownSinceMs(): Promise<number | undefined> {
     return (await this.#memory()).sinceMs;
   }
 
   /**
-   * Keeps what a whole listing showed. Losing it is safe.
-   * @returns since when this machine has known the points; undefined if it cannot keep what it
-   * knows
+   * Remembers what a whole listing showed. Losing this is safe.
+   * @returns since when this machine has known the points; undefined if it cannot remember
    */
   async remember(
     { roots, dead, holds }: PointListing,
@@ -175,7 +174,7 @@ export class ProvenPoints {
     return { listing, unlisted: [...there, ...held] };
   }
 
-  /** Points that count as given up because no list shows the hold on them. */
+  /** Returns points that look given up only because no list shows the hold on them. */
   async #heldAllTheSame(holds: Holds, listing: PointListing): Promise<ListedPoint[]> {
     const dead = new Map(listing.dead.map((point) => [keyOf(point), point]));
     const found: (Hold | undefined)[] = [];
@@ -184,7 +183,7 @@ export class ProvenPoints {
       const hold = await holds.inForce(key, this.#signal);
       const name = hold ?? parseHoldKey(key);
       if (hold === undefined && name !== undefined && dead.has(keyOf(name))) {
-        // One that was ended stays, beside its end.
+        // A hold that was ended stays, beside the object that ends it.
         gone.push(...((await this.#isThere(key)) ? [] : [key]));
       }
       found.push(hold);
@@ -211,7 +210,7 @@ export class ProvenPoints {
     }
   }
 
-  /** By a list with another prefix. */
+  /** Lists the points of one VM: a list with another prefix. */
   async #ofVm(vmId: string): Promise<PointName[]> {
     const names = [];
     const prefix = `${PREFIXES.points}${vmId}/`;
@@ -225,7 +224,7 @@ export class ProvenPoints {
   }
 
   /**
-   * Asks for each of these that is not listed by its key.
+   * Asks the store by key for each of these that is not listed.
    * @throws Fault `vault.points-missing` if one is not there and was not given up
    */
   async #sought(
@@ -289,7 +288,7 @@ function nameOf(key: ObjectKey): PointName | undefined {
   return name === undefined ? undefined : { vmId: name.vmId, id: name.id };
 }
 
-/** A list that leaves out points which are there. */
+/** Fault for a list that leaves out points which are there. */
 export function incomplete(points: readonly PointName[]): Fault {
   return new Fault(
     'vault.list-incomplete',

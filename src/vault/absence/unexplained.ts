@@ -14,16 +14,16 @@ export interface UnexplainedQuestion {
   readonly nodes: MapNodes;
   readonly packs: PackListing;
   readonly marked: MarkedRoots;
-  /** Packs whose name is younger are left alone anyway. */
+  /** Packs with a younger name are left alone anyway. */
   readonly youngMs: number;
-  /** What was condemned before. */
+  /** Returns what was condemned before. */
   readonly condemned: () => Promise<SlotSet>;
   readonly signal: AbortSignal;
 }
 
 /**
- * Most of a vault is needed by some point, or was by one that is given up, or was condemned before.
- * When it is not, points may be missing of which nothing else is known.
+ * Requires that most of a vault's bytes are needed by a point, were needed by one that was given
+ * up, or were condemned before. Otherwise points may be missing of which there is no other sign.
  * @throws Fault `vault.collect-unproven`
  */
 export async function requireExplained(question: UnexplainedQuestion): Promise<void> {
@@ -62,7 +62,7 @@ export async function requireExplained(question: UnexplainedQuestion): Promise<v
   }
 }
 
-/** By bytes; packs that are young do not count. */
+/** Returns the unneeded packs with their sizes, without young packs. */
 function unneededPacks({ parts, packs, marked, youngMs }: UnexplainedQuestion): {
   unneeded: Map<Ulid, number>;
   totalBytes: number;
@@ -85,7 +85,10 @@ function unneededPacks({ parts, packs, marked, youngMs }: UnexplainedQuestion): 
   return { unneeded, totalBytes };
 }
 
-/** Takes out what points need that were given up. What of them cannot be read explains nothing. */
+/**
+ * Removes from `unneeded` what points that were given up need. A point that cannot be read explains
+ * nothing.
+ */
 async function withoutThoseOfTheDead(
   { parts, nodes, marked, signal }: UnexplainedQuestion,
   unneeded: Map<Ulid, number>,

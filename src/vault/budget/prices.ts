@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Fault } from '../../kernel/fault.ts';
 
-/** What an object store asks for, as far as it follows from requests and bytes. */
+/** Prices of an object store, as far as they follow from requests and bytes. */
 export interface Prices {
   readonly name: string;
   /** End of the host name of the endpoint; empty for AWS itself, which needs no endpoint. */
@@ -15,14 +15,14 @@ export interface Prices {
   };
   /** Per 10^9 bytes. */
   readonly perGigabyte: { readonly upload: number; readonly download: number };
-  /** Per 10^9 bytes and month; for what is stored, not for a job. */
+  /** Per 10^9 bytes and month. Counts for what is stored, not for a job. */
   readonly storagePerGigabyteMonth: number;
   /** What the figures leave out: free amounts, shortest terms. */
   readonly note?: string;
 }
 
 export interface PriceTable {
-  /** When somebody looked the prices up: `2026-05`. */
+  /** Month in which the prices were looked up, such as `2026-05`. */
   readonly asOf: string;
   readonly stores: readonly Prices[];
 }
@@ -118,8 +118,8 @@ export function parsePrices(text: string, name: string): PriceTable {
 }
 
 /**
- * Prices of the store at a place; undefined for a folder and for a store that the table does not
- * know.
+ * Returns the prices of the store at a place; undefined for a folder and for a store that is not in
+ * the table.
  */
 export function pricesAt(
   table: PriceTable,

@@ -75,7 +75,8 @@ describe('Spending', () => {
       if (stopped) {
         expect(code).toBe('budget.reached');
         const vault = await openVault(store);
-        // Stopped between the seal and the last look at it, the point is there, and whole.
+        // If the job stopped between the seal and the last look at it, the point is there and
+        // whole.
         for (const point of await vault.points(signal)) {
           expect(await isRestored(vault, point, disk)).toBe(true);
         }

@@ -17,7 +17,7 @@ export interface SpendingLimits {
 export interface Cost {
   readonly amount: number;
   readonly currency: string;
-  /** Whose prices, and of when. */
+  /** Name and date of the price list. */
   readonly prices: string;
   readonly asOf: string;
 }
@@ -42,8 +42,8 @@ interface Account {
 }
 
 /**
- * What one job uses at its stores, request by request, and the limit at which it stops. Between two
- * requests is a safe place to stop: a job that is killed there goes on with the next run.
+ * Counts what one job uses at its stores, request by request, and stops it at the limit. Stopping
+ * between two requests is safe: the next run continues a job that was killed there.
  */
 export class Spending {
   readonly #limits: SpendingLimits;
@@ -57,7 +57,10 @@ export class Spending {
     this.#table = table;
   }
 
-  /** Counts what goes through the store from now on. Goes inside of what repeats requests. */
+  /**
+   * Counts what goes through the store from now on. Wrap the store before the layer that repeats
+   * requests.
+   */
   meter(store: ObjectStore, endpoint?: string): MeteredObjectStore {
     const { location } = store;
     const prices = pricesAt(this.#table, {
@@ -71,7 +74,10 @@ export class Spending {
     return metered;
   }
 
-  /** What the same traffic at one of the stores costs; undefined if nobody knows. */
+  /**
+   * Returns what the same traffic costs at one of the stores; undefined if there are no prices for
+   * it.
+   */
   costOf(traffic: StoreTraffic, location: string): Cost | undefined {
     const account = this.#accounts.find(({ store }) => store.location === location);
     return account?.prices && costAt(account.prices, this.#table.asOf, traffic);
@@ -93,7 +99,7 @@ export class Spending {
 
   /**
    * Called with a request before it is sent, and with the bytes of its answer afterwards; only the
-   * former is stopped.
+   * first call can stop the job.
    * @throws Fault `budget.reached`
    */
   #charge(more: Partial<StoreTraffic>, prices: Prices | undefined): void {

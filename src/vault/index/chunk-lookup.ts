@@ -17,14 +17,14 @@ export interface LookupMemory {
   readonly session: number;
 }
 
-/** Has the footer of a pack brought into the arena; waits for it. */
+/** Brings the footer of a pack into the arena, and waits for it. */
 export type NeedFooter = (pack: number) => void;
 
 /**
  * Finds the slot of a chunk: in the table of what this process has stored or loaded, else beside
  * the last hit (neighbours were stored together), else in the runs. A run only says where to look:
- * a hit counts when the pack's authenticated footer shows the whole id and the same length. One per
- * thread.
+ * a hit counts when the pack's authenticated footer has the whole id and the same length. Each
+ * thread has its own.
  */
 export class ChunkLookup {
   readonly #need: NeedFooter | undefined;
@@ -68,7 +68,7 @@ export class ChunkLookup {
       this.#last = next;
       return next;
     }
-    // Ids are read in little-endian words; runs are sorted by their bytes.
+    // Ids are read as little-endian words; runs are sorted by their bytes.
     const [high, low] = [byteSwapped(id[0] ?? 0), byteSwapped(id[1] ?? 0)];
     let hit: SlotPlace | undefined;
     const found = (pack: number, slot: number): boolean => {

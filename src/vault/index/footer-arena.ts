@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict';
 import { ID_BYTES } from '../chunk-id.ts';
 
-/** Of the directory: pack number + 1, place of the footer in 16-byte units, slots, use. */
+/**
+ * Words of a directory entry: pack number + 1, place of the footer in 16-byte units, slots, unused.
+ */
 const ENTRY_WORDS = 4;
 const WAYS = 8;
 const SETS = 512;
 const DIRECTORY_BYTES = SETS * WAYS * ENTRY_WORDS * 4;
 
-/** Sector counts first, rounded up to whole ids; then the ids. */
+/** A footer holds sector counts first, rounded up to whole ids, then the ids. */
 function footerBytes(slots: number): number {
   return (Math.ceil(slots / ID_BYTES) + slots) * ID_BYTES;
 }
 
-/** What of a footer a lookup needs. A slot without sectors is none. */
+/** What a lookup needs of a footer. A slot without sectors does not exist. */
 export interface ArenaFooter {
   readonly slots: number;
   /** Sectors of a slot; 0 if it is missing or must not be used. */
@@ -22,10 +24,10 @@ export interface ArenaFooter {
 }
 
 /**
- * Where workers see decoded footers: a ring in shared memory. They only read it, and look at the
- * entry again behind it. All that both sides touch is touched by Atomics, which keep one order for
- * everybody: with plain reads an arm64 processor may look at the entry first, and with plain writes
- * a footer may show before its entry was taken out.
+ * Decoded footers in shared memory, as a ring that workers only read. A reader checks the directory
+ * entry again after it has read. Both sides use Atomics, which keep one order for all threads: with
+ * plain reads an arm64 processor may read the entry first, and with plain writes a footer may show
+ * before its entry was taken out.
  */
 export class ArenaView {
   protected readonly directory: Int32Array;
@@ -38,9 +40,7 @@ export class ArenaView {
     this.words = new Int32Array(memory, DIRECTORY_BYTES);
   }
 
-  /**
-   * Whether the footer is here; `undefined` if it is, and the slot is what was asked for is `same`.
-   */
+  /** Compares a slot with the id and length asked for; `absent` if the footer is not here. */
   check(
     place: { readonly pack: number; readonly slot: number },
     id: Uint32Array,
@@ -57,7 +57,7 @@ export class ArenaView {
       place.slot < slots &&
       Atomics.load(this.bytes, start + place.slot) === sectors &&
       this.#hasId((unit + Math.ceil(slots / ID_BYTES) + place.slot) * (ID_BYTES / 4), id);
-    // It may have been overwritten meanwhile; then its entry was taken out before.
+    // The footer may have been overwritten meanwhile; then its entry was taken out first.
     return Atomics.load(this.directory, entry) === place.pack + 1 &&
       Atomics.load(this.directory, entry + 1) === unit
       ? same
@@ -66,7 +66,7 @@ export class ArenaView {
       : 'absent';
   }
 
-  /** Position of the pack in the directory, or -1. */
+  /** Returns the position of the pack's entry in the directory, or -1. */
   protected entryOf(pack: number): number {
     const first = setOf(pack);
     for (let way = 0; way < WAYS; way++) {
@@ -89,7 +89,7 @@ export class ArenaView {
   }
 }
 
-/** The ids of a footer, 4 words each. */
+/** Returns the ids of a footer, 4 words each. */
 function wordsOf({ ids, slots }: ArenaFooter): Int32Array {
   return new Int32Array(Uint8Array.from(ids.subarray(0, slots * ID_BYTES)).buffer);
 }
@@ -106,7 +106,7 @@ interface Kept {
 }
 
 /**
- * Decoded, authenticated footers for the lookups of all threads, oldest out first. One thread
+ * Decoded, authenticated footers for the lookups of all threads. The oldest goes first. One thread
  * writes.
  */
 export class FooterArena extends ArenaView {
@@ -125,7 +125,7 @@ export class FooterArena extends ArenaView {
     return this.entryOf(pack) >= 0;
   }
 
-  /** Adds a footer, which must not be here. One that is larger than the whole ring is not kept. */
+  /** Adds a footer that is not here yet. A footer larger than the whole ring is not kept. */
   put(pack: number, footer: ArenaFooter): void {
     assert(!this.has(pack), 'a footer is in the arena already');
     const length = footerBytes(footer.slots);
@@ -149,9 +149,7 @@ export class FooterArena extends ArenaView {
     this.#next = start + length;
   }
 
-  /**
-   * The slots of this pack are never the same again: it is gone, or some must not be used any more.
-   */
+  /** Removes a footer because the pack is gone or some of its slots must no longer be used. */
   remove(pack: number): void {
     const entry = this.entryOf(pack);
     if (entry >= 0) {
@@ -170,7 +168,9 @@ export class FooterArena extends ArenaView {
     }
   }
 
-  /** A free entry of the pack's set, or the one of the footer that is longest in the ring. */
+  /**
+   * Returns a free entry of the pack's set; if there is none, frees the one with the oldest footer.
+   */
   #freeEntry(pack: number): number {
     const first = setOf(pack);
     const entries = Array.from({ length: WAYS }, (_, way) => first + way * ENTRY_WORDS);

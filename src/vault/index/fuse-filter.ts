@@ -1,17 +1,17 @@
 /**
- * A binary fuse filter (Graf and Lemire, 2022): whether a key may be in a set, at about 1.15 times
- * the bits of a fingerprint per key. Says yes to every key of the set and to one in 2^bits of the
- * others.
+ * A binary fuse filter (Graf and Lemire, 2022): tells whether a key may be in a set, at about 1.15
+ * times the bits of a fingerprint per key. It says yes to every key of the set and to one in 2^bits
+ * of the others.
  *
- * Keys are two words of a keyed hash, so nobody outside can choose them; each must occur once.
+ * Keys are two words of a keyed hash, so that nobody outside can choose them. Each must occur once.
  */
 
-/** The shape of a filter; its fingerprints lie packed in bytes elsewhere. */
+/** The shape of a filter; its packed fingerprints are kept elsewhere. */
 export interface FuseShape {
   readonly seed: number;
   /** Fingerprints are spread over windows of this many places; a power of two. */
   readonly window: number;
-  /** Where the first of the three places of a key may be: [0, starts). */
+  /** The first of a key's three places is in [0, starts). */
   readonly starts: number;
 }
 
@@ -22,7 +22,10 @@ function placesOf({ starts, window }: FuseShape): number {
   return starts + 2 * window;
 }
 
-/** Bytes of the packed fingerprints; one more than needed, so that two can always be read. */
+/**
+ * Returns the bytes of the packed fingerprints: one more than needed, so that a reader can always
+ * take two.
+ */
 export function filterBytes(shape: FuseShape, bits: number): number {
   return Math.ceil((placesOf(shape) * bits) / 8) + 1;
 }
@@ -35,7 +38,7 @@ function shapeFor(count: number, seed: number): FuseShape {
   return { seed, window, starts: windows * window };
 }
 
-/** Room that one builder uses again and again. */
+/** Working memory for building filters one after another. */
 export class FuseBuilder {
   #counts = new Uint8Array(0);
   #keys = new Uint32Array(0);
@@ -44,7 +47,7 @@ export class FuseBuilder {
   #queue = new Uint32Array(0);
   #places = new Uint8Array(0);
 
-  /** @param bits of a fingerprint, 1 to 8 */
+  /** @param bits length of a fingerprint, 1 to 8 */
   build(
     high: Uint32Array,
     low: Uint32Array,
@@ -78,7 +81,9 @@ export class FuseBuilder {
     this.#places.fill(0, 0, places);
   }
 
-  /** Finds an order in which each key has a place of its own. False if this seed has none. */
+  /**
+   * Finds an order in which each key has a place of its own. Returns false if this seed has none.
+   */
   // eslint-disable-next-line complexity -- each read of a typed array counts as a branch
   #peel(high: Uint32Array, low: Uint32Array, count: number, shape: FuseShape): boolean {
     const counts = this.#counts;
@@ -88,7 +93,7 @@ export class FuseBuilder {
       placesInto(at, shape, high[key] ?? 0, low[key] ?? 0);
       for (let turn = 0; turn < 3; turn++) {
         const place = at[turn] ?? 0;
-        // The number of keys of a place, and the exclusive or of which of its places this is.
+        // The number of keys at a place, and the exclusive or of which of their places this is.
         const next = ((counts[place] ?? 0) + 4) ^ turn;
         if (next > 255) {
           return false;
@@ -160,10 +165,10 @@ export class FuseBuilder {
   }
 }
 
-/** Where the filter of a part of the keys lies in shared memory. */
+/** A filter for a part of the keys, and where it lies in shared memory. */
 export interface PlacedFilter extends FuseShape {
   readonly bytes: Uint8Array;
-  /** Of the first byte. */
+  /** Offset of its first byte. */
   readonly offset: number;
   readonly bits: number;
 }
@@ -187,7 +192,7 @@ function read(bytes: Uint8Array, offset: number, bits: number, place: number): n
   return (wide >> (bit & 7)) & ((1 << bits) - 1);
 }
 
-/** Puts the three places of a key into `at`; returns 32 bits for its fingerprint. */
+/** Writes the three places of a key to `at`; returns 32 bits for its fingerprint. */
 function placesInto(at: Uint32Array, shape: FuseShape, high: number, low: number): number {
   const a = mix(high ^ shape.seed, low);
   const b = mix(low ^ Math.imul(shape.seed, 0x85eb_ca6b), high);

@@ -16,7 +16,7 @@ import type { RunAnswer, RunOrder } from './run-writer.worker.ts';
 import { Spiller } from './spill.ts';
 
 const ARENA_BYTES = 32 * 1024 * 1024;
-/** So many runs of a size become one of the next. */
+/** This many runs of one size are merged into one of the next size. */
 const RUNS_MERGED = 8;
 const SMALLEST_RECORDS = 2 ** 16;
 const RUN_FILE = /^([0-9a-f]{16})[.]run$/;
@@ -32,7 +32,7 @@ interface KnownRun extends RunMemory {
 export class IndexRuns {
   readonly #folder: string;
   readonly #numbers: PackNumbers;
-  /** A byte per pack number. */
+  /** A byte per pack number: whether a run covers it. */
   #covered = new Uint8Array(2 ** 12);
   #arena: FooterArena | undefined;
   #runs: KnownRun[] = [];
@@ -45,8 +45,8 @@ export class IndexRuns {
   }
 
   /**
-   * @param numbers knows the packs that are in the vault: records of others are of no use
-   * @param nowMs for the age of what dead processes left behind
+   * @param numbers knows the packs in the vault; records of other packs are dropped
+   * @param nowMs to tell the age of what dead processes left behind
    */
   static async open(folder: string, numbers: PackNumbers, nowMs: number): Promise<IndexRuns> {
     await makeFolders(folder);
@@ -62,12 +62,12 @@ export class IndexRuns {
     return runs;
   }
 
-  /** For lookups from now on; undefined while there are no runs. */
+  /** What lookups read from now on; undefined while there are no runs. */
   get memory(): RunsMemory | undefined {
     return this.#memory;
   }
 
-  /** Only who has runs needs it: most vaults are smaller. */
+  /** Made only when there are runs: most vaults are smaller. */
   get arena(): FooterArena {
     return (this.#arena ??= new FooterArena(ARENA_BYTES));
   }
@@ -84,7 +84,7 @@ export class IndexRuns {
     return { spiller: new Spiller(this.#folder), packs: new Map() };
   }
 
-  /** Makes a run of the draft. From now on it covers the draft's packs. */
+  /** Makes a run from the draft. From now on it covers the draft's packs. */
   async add({ spiller, packs }: RunDraft): Promise<void> {
     try {
       await this.#write({ spiller, packs });
@@ -106,7 +106,7 @@ export class IndexRuns {
     }
   }
 
-  /** Waits for a merge that is under way. */
+  /** Waits for a running merge. */
   async settle(): Promise<void> {
     await this.#merging;
   }
@@ -114,7 +114,7 @@ export class IndexRuns {
   async #adopt(run: OpenedRun): Promise<void> {
     const numbers = this.#numbersOf(run);
     if (!numbers.some((number) => number >= 0 && !this.covers(number))) {
-      // A merge that was killed before it removed what it had merged; or nothing of it is left.
+      // A merge was killed before it removed its sources, or nothing of the run is in the vault.
       await removeRun(this.#folder, run.name);
       return;
     }
@@ -124,7 +124,7 @@ export class IndexRuns {
     this.#set([...this.#runs, { name, header, tables, recordsPath, packs: numbers }]);
   }
 
-  /** Per pack of the run its number, or -1. */
+  /** Returns the number of each pack of the run, or -1. */
   #numbersOf({ header, packTable }: OpenedRun): Int32Array {
     const numbers = new Int32Array(new SharedArrayBuffer(header.packs * 4));
     for (let pack = 0; pack < header.packs; pack++) {
@@ -170,7 +170,7 @@ export class IndexRuns {
     const many = [...tiers.values()].find((runs) => runs.length >= RUNS_MERGED);
     if (many !== undefined && this.#merging === undefined) {
       this.#merging = this.#merge(many)
-        // What was to be merged stays as it is, which is slower and not wrong.
+        // The runs stay as they are, which is slower and not wrong.
         .catch(() => undefined)
         .finally(() => {
           this.#merging = undefined;
@@ -230,7 +230,7 @@ async function modifiedMs(path: string): Promise<number> {
   }
 }
 
-/** Sorting a run takes seconds to minutes. */
+/** Runs in a worker thread, because sorting takes seconds to minutes. */
 async function writeInThread(order: RunOrder): Promise<WrittenRun> {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const url = new URL(`./run-writer.worker.${extension}`, import.meta.url);

@@ -1,14 +1,16 @@
-/** A chunk of a run: the first 8 bytes of its id, and the slot that holds it. */
+/** A record is a chunk of a run: the first 8 bytes of its id, and the slot that holds it. */
 export const RECORD_BYTES = 14;
 
 const RADIX_BITS = 11;
 const RADIX = 2 ** RADIX_BITS;
 
-/** Records in memory, a column each. `high` and `low` are the id's first 8 bytes, big-endian. */
+/**
+ * Records in memory, one column per field. `high` and `low` are the id's first 8 bytes, big-endian.
+ */
 export class Records {
   readonly high: Uint32Array;
   readonly low: Uint32Array;
-  /** A number that only the file knows: its place in the file's table of packs. */
+  /** Index into the file's table of packs. */
   readonly pack: Uint32Array;
   readonly slot: Uint16Array;
   count = 0;
@@ -32,7 +34,7 @@ export class Records {
     this.slot[at] = slot;
   }
 
-  /** Writes the records in this order as they stand in a file; returns the bytes. */
+  /** Writes the records in the given order, as they stand in a file. @returns their bytes */
   encode(order: Uint32Array, target: Buffer): Buffer {
     // Records are whole words of 16 bits; Node runs on little-endian machines only.
     const words = new Uint16Array(
@@ -58,13 +60,15 @@ export class Records {
   }
 }
 
-/** Sorts by the first word of the id; keeps its room for the next time. */
+/** Sorts by the first word of the id; keeps its memory for the next call. */
 export class RecordSorter {
   #order = new Uint32Array(0);
   #other = new Uint32Array(0);
   readonly #starts = new Uint32Array(RADIX);
 
-  /** Positions of the records in ascending order of `high`. Valid until the next call. */
+  /**
+   * Returns the positions of the records in ascending order of `high`. Valid until the next call.
+   */
   sort({ high, count }: Records): Uint32Array {
     if (this.#order.length < count) {
       this.#order = new Uint32Array(count);
@@ -104,7 +108,7 @@ export class RecordSorter {
   }
 }
 
-/** The bucket that a key belongs to, of 2^bits. */
+/** Returns which of 2^bits buckets a key belongs to. */
 export function bucketOf(high: number, bits: number): number {
   return bits === 0 ? 0 : high >>> (32 - bits);
 }

@@ -9,7 +9,7 @@ const ENTRIES_PER_TURN = 16_384;
 /** Collects what a new run will hold. */
 export interface RunDraft {
   readonly spiller: Spiller;
-  /** The number of a pack inside the run; pack numbers of the process live as long as that. */
+  /** By pack number of the process: the pack's number inside the run. */
   readonly packs: Map<number, number>;
 }
 
@@ -24,8 +24,8 @@ export function draftPack(draft: RunDraft, pack: number, footer: PackFooter): vo
 }
 
 /**
- * Adds what a table has of packs that are in the vault.
- * @returns a table with the rest of it, as large
+ * Adds what a table has about packs that are in the vault.
+ * @returns a table of the same size with the rest
  */
 export async function draftTable(
   draft: RunDraft,
@@ -36,7 +36,8 @@ export async function draftTable(
   const kept = new Set<number>();
   for (let from = 0; from < table.capacity; from += ENTRIES_PER_TURN) {
     table.copyTo(rest, from, from + ENTRIES_PER_TURN, (id, { pack, slot }) => {
-      // A pack that is sent meanwhile stays as a whole, or it would be in both places.
+      // A pack that was sent meanwhile stays in the table as a whole, or it would be in both
+      // places.
       if (kept.has(pack) || (!draft.packs.has(pack) && !isSent(pack))) {
         kept.add(pack);
         return true;

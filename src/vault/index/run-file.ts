@@ -20,19 +20,21 @@ export interface RunMemory {
   readonly header: RunHeader;
   /** First record of each bucket, shapes of the filters, filters. */
   readonly tables: SharedArrayBuffer;
-  /** Per pack of the run its number in this process, or -1. */
+  /** By pack of the run: its number in this process, or -1. */
   readonly packs: Int32Array;
 }
 
 export interface OpenedRun {
   readonly name: string;
   readonly header: RunHeader;
-  /** Its packs, one after another: `RUN_PACK_BYTES` each. */
+  /** The packs of the run, one after another: `RUN_PACK_BYTES` each. */
   readonly packTable: Buffer;
   readonly tables: SharedArrayBuffer;
 }
 
-/** Reads a run's tables. Undefined, and the files are gone, if they are damaged or not there. */
+/**
+ * Reads a run's tables. Returns undefined if they are missing or damaged, after removing the files.
+ */
 export async function openRun(folder: string, name: string): Promise<OpenedRun | undefined> {
   try {
     await using file = await open(join(folder, `${name}.run`), 'r');
@@ -41,7 +43,7 @@ export async function openRun(folder: string, name: string): Promise<OpenedRun |
     if (!(error instanceof Malformed) && systemCode(error) !== 'ENOENT') {
       throw error;
     }
-    // A cache that is damaged is as good as none: its packs are learned again.
+    // A damaged run counts as missing: its packs are learned again.
     await removeRun(folder, name);
     return undefined;
   }
@@ -84,14 +86,17 @@ async function readFully<T extends Uint8Array>(
   return target;
 }
 
-/** Looks keys up in one run. One per thread: it keeps the file open and a buffer for a bucket. */
+/**
+ * Looks up keys in one run. Each thread has its own: it keeps the file open and a buffer for a
+ * bucket.
+ */
 export class RunReader {
   readonly #memory: RunMemory;
   readonly #offsets: Uint32Array;
   readonly #filters: readonly PlacedFilter[];
   #file: number | undefined;
   #room = Buffer.allocUnsafeSlow(4096);
-  /** Buckets that were read from the file. */
+  /** How many buckets were read from the file. */
   reads = 0;
 
   constructor(memory: RunMemory) {
@@ -112,7 +117,7 @@ export class RunReader {
   }
 
   /**
-   * Calls `found` with each slot whose id may begin so, until it answers true.
+   * Calls `found` with each slot whose id may begin with this key, until it returns true.
    * @returns whether it did
    */
   find(high: number, low: number, found: (pack: number, slot: number) => boolean): boolean {
@@ -144,7 +149,7 @@ export class RunReader {
     }
   }
 
-  /** Records [first, end) as they stand in the file; fewer if the file is not what it was. */
+  /** Returns records [first, end) as they stand in the file; fewer if the file has changed. */
   #read(first: number, end: number): Buffer {
     this.reads += 1;
     const length = Math.max(0, Math.min(end, this.#memory.header.records) - first) * RECORD_BYTES;
@@ -157,7 +162,7 @@ export class RunReader {
       return this.#room.subarray(0, count - (count % RECORD_BYTES));
     } catch (error) {
       if (systemCode(error) !== undefined) {
-        // Another process merged it into a larger one, or it cannot be read: what was in it counts
+        // Another process merged the run into a larger one, or it cannot be read: its chunks count
         // as not found.
         return this.#room.subarray(0, 0);
       }
@@ -166,7 +171,7 @@ export class RunReader {
   }
 }
 
-/** Where the records of a bucket begin whose first word is `high` or more. */
+/** Returns where the records of a bucket begin whose first word is `high` or more. */
 function firstFrom(records: Buffer, high: number): number {
   let [first, end] = [0, records.length / RECORD_BYTES];
   while (first < end) {

@@ -5,10 +5,10 @@ import { ulidBytes } from '../ulid.ts';
 import type { FuseShape } from './fuse-filter.ts';
 
 /**
- * A run is two files in a cache folder. `NAME.records`: records of 14 bytes, sorted by the first
- * word of the id. `NAME.run`: header, table of packs, first record of each bucket, the filters'
- * shapes, the filters. The records carry no checksum: a hit counts only if an authenticated footer
- * says the same, and a miss costs bytes.
+ * A run is two files in a cache folder. `NAME.records` has records of 14 bytes, sorted by the first
+ * word of the id. `NAME.run` has a header, the table of packs, the first record of each bucket, the
+ * shapes of the filters, and the filters. Records need no checksum: a hit counts only if an
+ * authenticated footer confirms it, and a miss costs bytes.
  */
 
 const MAGIC = Buffer.from('HKRUN000');
@@ -16,16 +16,15 @@ export const RUN_HEADER_BYTES = 64;
 /** ULID, u32 generation, rand. */
 export const RUN_PACK_BYTES = 36;
 export const RUN_SHAPE_BYTES = 16;
-/** Records of a bucket, about: what a lookup reads. */
+/** Average number of records in a bucket, which is what a lookup reads. */
 const BUCKET_RECORDS = 128;
-/** Buckets that share a filter: 2^11, so about 260,000 records. */
+/** 2^11 buckets, about 260,000 records, share a filter. */
 const SEGMENT_BUCKET_BITS = 11;
 const BUCKET_BITS_MAX = 26;
 const PACKS_MAX = 2 ** 20;
 const FILTER_BYTES_MAX = 2 ** 32 - 1;
 /**
- * The larger the run, the smaller its fingerprints: memory counts, and a wrong guess costs a read
- * of 2 KiB.
+ * Larger runs have smaller fingerprints: memory counts, and a wrong guess costs a read of 2 KiB.
  */
 const FINGERPRINTS = [
   { recordsMax: 2 ** 24, bits: 8 },
@@ -41,7 +40,7 @@ export interface RunShape {
   readonly fingerprintBits: number;
 }
 
-/** How a run of about so many records is laid out. */
+/** Lays out a run of about this many records. */
 export function runShape(records: number, packs: number): RunShape {
   const wanted = Math.round(Math.log2(Math.max(1, records / BUCKET_RECORDS)));
   const bucketBits = Math.min(BUCKET_BITS_MAX, wanted);
@@ -61,7 +60,7 @@ export function tableBytes({ packs, bucketBits, segmentBits }: RunShape): number
 
 export interface RunHeader extends RunShape {
   readonly filterBytes: number;
-  /** CRC-32 of everything behind the header. */
+  /** CRC-32 of everything after the header. */
   readonly crc: number;
 }
 

@@ -27,16 +27,16 @@ import {
   type RunShape,
 } from './run-format.ts';
 
-/** Sources kept open at once; more are opened again for each segment. */
+/** Sources kept open at once; others are opened again for each segment. */
 const FILES_MAX = 256;
 
 /** Sorted records in a file, to be merged with others. */
 export interface RecordSource {
   readonly path: string;
   readonly bucketBits: number;
-  /** Per bucket its first record; one more for the end. */
+  /** First record of each bucket; one more entry for the end. */
   readonly offsets: Uint32Array;
-  /** Per pack of the source its number in the new run; -1 drops its records. */
+  /** By pack of the source: its number in the new run; -1 drops its records. */
   readonly packs: Int32Array;
 }
 
@@ -46,8 +46,8 @@ export interface WrittenRun {
 }
 
 /**
- * Merges sorted records into a run. Holds one segment in memory, about 260,000 records of each kind
- * of thing, and the table of buckets. Synchronous: for a worker thread, or for little.
+ * Merges sorted records into a run. Holds one segment of about 260,000 records and the table of
+ * buckets in memory. Synchronous: call it in a worker thread, or with few records.
  */
 export function writeRun(
   folder: string,
@@ -181,7 +181,7 @@ class RunWriter {
     while (done < bytes.length) {
       const read = readSync(file, bytes, done, bytes.length - done, first * RECORD_BYTES + done);
       if (read === 0) {
-        break; // A file that ends early has fewer records: they are found again as new chunks.
+        break; // A file that ends early has fewer records: their chunks count as new.
       }
       done += read;
     }
@@ -252,7 +252,9 @@ class RunWriter {
   }
 }
 
-/** Equal keys follow each other, but for those that share only the first word. */
+/**
+ * Equal keys follow each other, except that keys with the same first word may stand between them.
+ */
 function isNew(
   keys: { high: Uint32Array; low: Uint32Array },
   count: number,

@@ -6,18 +6,18 @@ import { makeFoldersSync } from '../../kernel/folders.ts';
 import { bucketOf, RECORD_BYTES, Records, RecordSorter } from './records.ts';
 
 const SPILL_RECORDS = 2 ** 21;
-/** A segment of the largest run, so that a merge reads what it needs and no more. */
+/** One bucket per segment of the largest run, so that a merge reads only what it needs. */
 const SPILL_BUCKET_BITS = 12;
 const ENCODED_RECORDS = 2 ** 16;
 
-/** Sorted records in a file of no use but to be merged. */
+/** Sorted records in a file that exists only to be merged. */
 export interface Spill {
   readonly path: string;
   readonly bucketBits: number;
   readonly offsets: Uint32Array;
 }
 
-/** Collects any number of records in little memory: sorted parts of them go to files. */
+/** Collects any number of records in little memory: writes sorted parts of them to files. */
 export class Spiller {
   readonly #folder: string;
   readonly #records: Records;
@@ -30,7 +30,7 @@ export class Spiller {
     this.#records = new Records(capacity);
   }
 
-  /** @param id at least its first 8 bytes */
+  /** @param id at least the first 8 bytes of it */
   add(id: Uint8Array, pack: number, slot: number): void {
     if (this.#records.count === this.#records.capacity) {
       this.flush();
@@ -67,7 +67,7 @@ export class Spiller {
   }
 }
 
-/** The big-endian number at `at`. */
+/** Reads the big-endian number at `at`. */
 export function word(id: Uint8Array, at: number): number {
   return (
     (((id[at] ?? 0) << 24) |

@@ -10,20 +10,20 @@ import {
 
 const PAGE_ENTRIES = 1000;
 
-/** The first version of a key, and what happened to it since. */
+/** The first version of a key, and what happened to the key since. */
 export interface FirstVersion extends ObjectEntry {
   readonly versionId: string;
-  /** Somebody put a delete marker on it: a plain listing does not show it. */
+  /** The newest version is a delete marker, so a plain listing does not show the key. */
   readonly isHidden: boolean;
-  /** A later version has another size: what is written once was written over. */
+  /** A later version has another size: somebody wrote over an object that is written once. */
   readonly isOverwritten: boolean;
 }
 
 /**
- * A bucket as it was written: of every key the first version, whatever was put over it or whether
- * it was removed. A vault writes every object once, so this is the truth after somebody with the
- * right to put and to delete (but not to destroy versions) did harm. For reading only. What is
- * listed once is not listed again.
+ * A bucket as it was written: the first version of every key, even if it was overwritten or removed
+ * later. A vault writes every object once, so the first versions are the truth after somebody with
+ * the right to put and delete (but not to destroy versions) did harm. Read only. Each prefix is
+ * listed once.
  */
 export class FirstVersionStore extends ObjectStore {
   override readonly location: string;
@@ -47,7 +47,7 @@ export class FirstVersionStore extends ObjectStore {
     this.location = store.location;
   }
 
-  /** Its footers are kept apart from those of the latest versions. */
+  /** Keeps its cached footers apart from those of the latest versions. */
   override get identity(): string {
     return `${this.#store.identity}#first`;
   }
@@ -82,7 +82,7 @@ export class FirstVersionStore extends ObjectStore {
     }
   }
 
-  /** The first versions of all keys with this prefix, in the order of keys. */
+  /** Returns the first versions of all keys with this prefix, in the order of keys. */
   async versions(prefix: string, signal: AbortSignal): Promise<FirstVersion[]> {
     const part = partOf(prefix);
     const all = await (part === '' ? this.#all(signal) : this.#part(part, signal));
@@ -121,7 +121,7 @@ export class FirstVersionStore extends ObjectStore {
   }
 
   async #listVersions(prefix: string, signal: AbortSignal): Promise<Map<ObjectKey, FirstVersion>> {
-    // Before the versions: what is put meanwhile is no question.
+    // Listed before the versions, so that an object put meanwhile does not matter.
     const there = await this.#latest(prefix, signal);
     const first = new Map<ObjectKey, FirstVersion>();
     const hidden = new Set<ObjectKey>();
@@ -157,8 +157,8 @@ export class FirstVersionStore extends ObjectStore {
   }
 
   /**
-   * A list of versions that leaves out what is there would cost its lock, or hide it from a
-   * restore.
+   * Requires that keys missing in the list of versions are gone: otherwise the list would cost an
+   * object its lock, or hide it from a restore.
    * @throws Fault `vault.list-incomplete`
    */
   async #requireGone(keys: Iterable<ObjectKey>, signal: AbortSignal): Promise<void> {
@@ -183,7 +183,7 @@ export class FirstVersionStore extends ObjectStore {
   }
 }
 
-/** Versions come the newest first: the last one that is met is the first one that was written. */
+/** Versions come newest first, so the last one seen is the first that was written. */
 function older(
   newer: FirstVersion | undefined,
   { key, size, versionId }: ObjectVersion,

@@ -10,8 +10,8 @@ import type { KeyTree } from '../key-tree.ts';
 const Body = z.object({ doneMs: z.int().min(0) });
 
 /**
- * Until when locks were extended: docs/vault-format.md, section 16. Losing it costs requests:
- * everything is extended once more.
+ * Records until when locks were extended: docs/vault-format.md, section 16. If it is lost,
+ * everything is extended once more, which costs requests.
  */
 export class KeepLog {
   readonly #store: ObjectStore;
@@ -23,7 +23,7 @@ export class KeepLog {
     this.#keys = keys;
   }
 
-  /** Everything due until then was extended; undefined if nobody knows. */
+  /** Time until which everything due was extended; undefined if it is not known. */
   async doneMs(signal: AbortSignal): Promise<number | undefined> {
     let doneMs: number | undefined;
     for (const key of await this.#listed(signal)) {
@@ -59,7 +59,7 @@ export class KeepLog {
       return object && readKept({ keys: this.#keys }, key, object);
     } catch (error) {
       if (isFault(error) && error.kind !== 'unavailable' && error.kind !== 'denied') {
-        // As good as none: more is extended than is due.
+        // Ignores the entry: more is extended than is due.
         return undefined;
       }
       throw error;
@@ -70,7 +70,7 @@ export class KeepLog {
     try {
       await this.#store.remove(key, signal);
     } catch (error) {
-      // A keeper need not have the right to remove: the highest time counts.
+      // The keeper may lack the right to remove; readers take the highest time.
       if (!isFault(error, 'store.denied')) {
         throw error;
       }

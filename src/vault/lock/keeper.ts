@@ -33,42 +33,35 @@ const LASTING = [
 ];
 
 export interface KeepOptions {
-  /** Extends what is needed also if it is not due. */
+  /** Extends everything that is needed, due or not. */
   readonly everything?: boolean;
-  /** Extensions between two entries of the log. Default 500. */
+  /** Extensions per entry of the log. Default 500. */
   readonly batch?: number;
-  /**
-   * Awaited after each entry of the log; what it throws ends the run there, as the death of the
-   * process would.
-   */
+  /** Awaited after each log entry; if it throws, the run ends there, as if the process had died. */
   readonly onBatch?: () => Promise<void>;
 }
 
 export interface KeepReport {
-  /** What was due in this time was extended. */
+  /** The run extended what was due in this time. */
   readonly fromMs: number;
   readonly toMs: number;
-  /** Objects that are needed, and how many of them were due and extended. */
+  /** How many objects are needed, and how many of them were due and extended. */
   readonly needed: number;
   readonly extended: number;
-  /** Objects that the store did not let extend. */
+  /** Objects whose extension the store refused. */
   readonly refused: readonly ObjectKey[];
-  /**
-   * Objects that are needed and that somebody wrote over or removed since; their first versions are
-   * kept.
-   */
+  /** Needed objects that somebody has overwritten or removed; their first versions are kept. */
   readonly tampered: readonly ObjectKey[];
-  /** A point could not be read: then everything counts as needed. */
+  /** Some point could not be read, so everything counted as needed. */
   readonly unsure: boolean;
   readonly requests: { readonly lists: number; readonly gets: number; readonly locks: number };
 }
 
 /**
- * Extends the locks of what recovery points need, each object about once a month, counted by its
- * name. Killed anywhere, the next run goes on where it was. It looks at first versions only, so
- * that what somebody put over them neither hides them nor is locked in their place.
- * @throws Fault `vault.not-locked`, `vault.list-incomplete` if the list of points leaves out what
- * is there
+ * Extends the locks of what recovery points need: each object about once a month, at a time that
+ * its name decides. If it is killed, the next run continues. It looks only at first versions, so
+ * that whatever was put over them neither hides them nor is locked instead.
+ * @throws Fault `vault.not-locked`, `vault.list-incomplete` if the list of points leaves some out
  */
 export async function keepLocks(
   parts: CollectParts,
@@ -119,7 +112,7 @@ class Keeper {
     const toMs = clock.nowMs();
     const log = new KeepLog(base.store, base.keys);
     const doneMs = this.#options.everything === true ? undefined : await log.doneMs(signal);
-    // An entry from the future is somebody's mistake or lie.
+    // An entry from the future is a mistake or a lie.
     const known = doneMs !== undefined && doneMs <= toMs;
     const fromMs = known ? Math.max(doneMs, toMs - ROUND_MS) : toMs - ROUND_MS;
     const { needed, unsure } = await this.#needed();
@@ -155,8 +148,7 @@ class Keeper {
   }
 
   /**
-   * Locks in a store whose clock is elsewhere would end at the wrong time, and cannot be taken
-   * back.
+   * Refuses a store with a wrong clock: locks would end at the wrong time and cannot be taken back.
    */
   async #refuseWrongClock(): Promise<void> {
     const serverMs = await this.#features.serverTimeMs(this.#running.signal);
@@ -177,19 +169,22 @@ class Keeper {
       needed.push(...versions.filter(({ key }) => isNeeded?.(key) ?? true));
     }
     const keys = await this.#first.versions(PREFIXES.keys, signal);
-    // A key that was removed is let go: whether its owner removed it cannot be told.
+    // The lock of a removed key runs out: the keeper cannot tell whether its owner removed it.
     needed.push(...keys.filter(({ isHidden }) => !isHidden));
     return { needed, unsure: isNeeded === undefined };
   }
 
-  /** Tells whether an object is needed; undefined if that cannot be found out. */
+  /**
+   * Returns a function that tells whether an object is needed; undefined if that cannot be found
+   * out.
+   */
   async #liveness(): Promise<((key: ObjectKey) => boolean) | undefined> {
     const parts = readingFrom(this.#parts, this.#first);
     const nodes = new MapNodes(parts.base, new Packs(parts.base, undefined, parts.log));
     try {
       const { signal } = this.#running;
       const { cache } = this.#parts;
-      // What a list leaves out would lose its lock.
+      // An object that a list leaves out would lose its lock.
       const proven = new ProvenPoints({ ...parts, ...(cache && { cache }) }, {}, signal);
       const { marking, roots } = await new RootMarking(parts, nodes, { signal }, { proven }).mark();
       const { live } = marking;
@@ -206,7 +201,7 @@ class Keeper {
       if (!isFault(error) || error.kind === 'unavailable' || error.kind === 'denied') {
         throw error;
       }
-      // Damage must not let locks run out: then everything stays, needed or not.
+      // Damage must not let locks run out, so everything counts as needed.
       this.#parts.log.error('vault.keeper-unsure', { code: error.code });
       return undefined;
     }
@@ -236,22 +231,20 @@ class Keeper {
       if (!isFault(error) || error.kind === 'unavailable') {
         throw error;
       }
-      // Reported; the others are extended all the same.
+      // The report names it; the others are extended all the same.
       this.#refused.push(version.key);
     }
   }
 }
 
-/** The same vault through another view of its store, without caches. */
+/** Returns the same vault through another view of its store, without caches. */
 function readingFrom(parts: CollectParts, store: ObjectStore): CollectParts {
   const base = { ...parts.base, store, numbers: new PackNumbers() };
   const { format, clock, log } = parts;
   return { base, format, clock, log, points: new PointStore(base, log) };
 }
 
-/**
- * When an object is due next after a time: once in a round, at an instant that its name decides.
- */
+/** Returns when an object is next due: once in a round, at a time that its name decides. */
 function dueAfterMs(key: ObjectKey, afterMs: number): number {
   const share = createHash('sha256').update(key).digest().readUInt32LE(0) / 2 ** 32;
   const offsetMs = Math.floor(share * ROUND_MS);

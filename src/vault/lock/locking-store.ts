@@ -4,17 +4,17 @@ import type { ObjectKey, ObjectStore, PutOptions } from '../object-store.ts';
 import { StoreLayer } from '../store-layer.ts';
 import { lockedUntilMs } from './lock-times.ts';
 
-/** For how long nobody may remove what a vault needs. */
+/** How long nobody may remove what a vault needs. */
 export interface LockPolicy {
   readonly mode: LockMode;
-  /** Days that an object which is needed stays locked, counted from any moment. */
+  /** Days that a needed object stays locked, counted from any moment. */
   readonly days: number;
 }
 
-/** What anybody may throw away. */
+/** Keys that anybody may remove. */
 const DISPOSABLE = /^(?:x|cat|probe|keep)\//;
 
-/** Locks every object that a vault needs as it is put. */
+/** Locks every object that a vault needs when it is put. */
 class LockingObjectStore extends StoreLayer {
   override readonly wantsHash = true;
   readonly #policy: LockPolicy;
@@ -41,7 +41,7 @@ class LockingObjectStore extends StoreLayer {
   }
 }
 
-/** The store through which a vault with this policy is written; a folder has no locks to give. */
+/** Returns the store through which a vault with this policy is written; a folder has no locks. */
 export function locking(
   store: ObjectStore,
   policy: LockPolicy | undefined,

@@ -27,13 +27,13 @@ import {
 import { assertListPrefix, assertObjectKey, isObjectKey } from './object-key.ts';
 import { assertRange, resolveRange } from './object-range.ts';
 
-/** Where objects grow until they are whole. `~` is in no key, so no listing ever shows it. */
+/** Objects are written here until they are whole. No key contains `~`, so no listing shows it. */
 const PARTIAL_FOLDER = 'partial~';
 
-/** Far longer than one object takes to be written; a file this old belongs to a dead process. */
+/** Far longer than writing one object takes: an older file belongs to a dead process. */
 const PARTIAL_AGE_MS_MAX = 24 * 60 * 60 * 1000;
 
-/** A FIFO in somebody's folder must not block the open. */
+/** A FIFO in the folder must not block the open. */
 const READ_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
 
 export interface DirectoryObjectStoreOptions {
@@ -43,9 +43,9 @@ export interface DirectoryObjectStoreOptions {
 /**
  * One file per object, in the folders that its key names. Mode 0600 in folders 0700.
  *
- * An object is written aside, synced, then renamed into place, then its folder is synced: killed
- * anywhere, the object is there whole or not at all. The folder needs an ordinary local file
- * system; that is for whoever opens the store to check.
+ * An object is written aside, synced and renamed into place; then its folder is synced. If the
+ * process is killed, the object is there whole or not at all. The folder needs an ordinary local
+ * file system; the caller that opens the store checks that.
  */
 export class DirectoryObjectStore extends ObjectStore {
   override readonly location: string;
@@ -56,7 +56,7 @@ export class DirectoryObjectStore extends ObjectStore {
   readonly #durableFolders = new Set<string>();
   #isTidy = false;
 
-  /** @param folder absolute path without `..`; made by `makePlace` alone */
+  /** @param folder absolute path without `..`; only `makePlace` creates it */
   constructor(folder: string, { clock = new SystemClock() }: DirectoryObjectStoreOptions = {}) {
     super();
     this.#folder = folder;
@@ -80,7 +80,7 @@ export class DirectoryObjectStore extends ObjectStore {
       await this.#ensureFolder(dirname(path));
       await writeSynced(partial, data, signal);
       await renameSynced(partial, path);
-      // It may have gone meanwhile, and folders were made in its place.
+      // The folder may be gone, with another one made in its place.
       await this.#root.prove();
     });
   }
@@ -137,7 +137,7 @@ export class DirectoryObjectStore extends ObjectStore {
         if (!isMissing(error)) {
           throw error;
         }
-        // Gone already, which is what was asked for.
+        // The file is already gone, as the caller wants.
         await this.#root.proveIfSeen();
       }
     });
@@ -182,8 +182,9 @@ export class DirectoryObjectStore extends ObjectStore {
   }
 
   /**
-   * Makes `folder` and the folders above it inside the root, and their entries durable. A folder
-   * that somebody else has just made counts as durable only after this process has synced it too.
+   * Makes `folder` and the folders above it inside the root, and makes their entries durable. A
+   * folder that another process has just made counts as durable only after this process has synced
+   * it too.
    */
   async #ensureFolder(folder: string): Promise<void> {
     if (this.#durableFolders.has(folder)) {
@@ -198,8 +199,8 @@ export class DirectoryObjectStore extends ObjectStore {
   }
 
   /**
-   * Removes what processes of our user that died left behind. Parallel puts may do it twice; no
-   * harm.
+   * Removes what dead processes of this user left behind. Parallel puts may do it twice, which is
+   * harmless.
    */
   async #removeStalePartials(): Promise<void> {
     const folder = join(this.#folder, PARTIAL_FOLDER);
@@ -213,7 +214,10 @@ export class DirectoryObjectStore extends ObjectStore {
     }
   }
 
-  /** Objects below `folder` (empty or ending in `/`). Holds the names of one folder per level. */
+  /**
+   * Yields the objects below `folder` (empty or ending in `/`). Holds the names of one folder per
+   * level.
+   */
   async *#walk(folder: string, prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {
     signal.throwIfAborted();
     const entries = await this.#attempt(() => readFolder(join(this.#folder, folder)));
@@ -236,7 +240,7 @@ export class DirectoryObjectStore extends ObjectStore {
     }
   }
 
-  /** None if the object was removed in between, or is no regular file. */
+  /** Returns none if the object was removed meanwhile or is no regular file. */
   async #entryOf(key: ObjectKey): Promise<ObjectEntry[]> {
     const facts = await this.#attempt(() => statIfThere(join(this.#folder, key)));
     return facts?.isFile() === true ? [{ key, size: facts.size }] : [];

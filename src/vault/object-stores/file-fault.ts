@@ -2,21 +2,16 @@ import { Fault, systemCode, type FaultCode } from '../../kernel/fault.ts';
 
 const NO_SPACE = ['ENOSPC', 'EDQUOT'];
 const REFUSED = ['EACCES', 'EPERM', 'EROFS'];
-/**
- * A folder, a disk, a mount or a network file system that does not answer now; or too many open
- * files.
- */
+/** A folder, disk, mount or network file system does not answer now, or too many files are open. */
 const AWAY = ['ENOENT', 'EIO', 'ESTALE', 'ENXIO', 'ENODEV', 'ENOTCONN', 'ETIMEDOUT', 'EHOSTDOWN'];
 const BUSY = ['EMFILE', 'ENFILE', 'EBUSY', 'EAGAIN', 'ENOMEM'];
 /**
- * Somebody put a file where a folder belongs or the other way round, or the file system is too
- * small for the object.
+ * There is a file in place of a folder or the other way round, or the file system is too small for
+ * the object.
  */
 const UNFIT = ['ENOTDIR', 'EISDIR', 'EEXIST', 'ELOOP', 'ENAMETOOLONG', 'EFBIG', 'EINVAL'];
 
-/**
- * What a failed system call means for an object store; the error itself if it is no system error.
- */
+/** Returns the fault for a failed system call on a store; any other error is returned as it is. */
 export function faultOfFileError(error: unknown, location: string): unknown {
   const code = systemCode(error) ?? '';
   const fault = (faultCode: FaultCode, message: string): Fault =>

@@ -12,9 +12,9 @@ interface Identity {
 }
 
 /**
- * The folder of a store, and that it stays the one in which the store was first looked at. When a
- * file system is unmounted its mount point is an empty folder like any other: nothing that is
- * missing there is missing in the vault, and nothing that is written there is in the vault.
+ * Proves that a store's folder is still the one in which it first looked. When a file system is
+ * unmounted, its mount point is an empty folder like any other: an object missing there need not be
+ * missing in the vault, and an object written there is not in the vault.
  */
 export class FolderRoot {
   readonly #folder: string;
@@ -25,12 +25,12 @@ export class FolderRoot {
     this.#folder = folder;
   }
 
-  /** True since it was found to be gone or another one, until it is found again. */
+  /** True from when the folder was found gone or replaced until it is found again. */
   get isOutdated(): boolean {
     return this.#isOutdated;
   }
 
-  /** Makes the folder and those above it, durably. Only who makes a new vault or a new copy may. */
+  /** Makes the folder and those above it, durably. Only for making a new vault or a new copy. */
   async make(): Promise<void> {
     if (this.#known !== undefined) {
       await this.prove();
@@ -63,8 +63,8 @@ export class FolderRoot {
   }
 
   /**
-   * For who has found nothing: that the folder is still the one. A folder that never was there is
-   * empty.
+   * For callers that found nothing: proves that the folder is still the same. A folder that never
+   * existed counts as empty.
    * @throws Fault `vault.not-found`
    */
   async proveIfSeen(): Promise<void> {
@@ -77,7 +77,10 @@ export class FolderRoot {
     }
   }
 
-  /** For who writes: the folder is there, and still the one. @throws Fault `vault.not-found` */
+  /**
+   * For callers that write: proves that the folder is there and the same. @throws Fault
+   * `vault.not-found`
+   */
   async prove(): Promise<void> {
     await this.proveIfSeen();
     if (this.#known === undefined) {
@@ -92,7 +95,8 @@ export class FolderRoot {
     if (now.dev !== known.dev) {
       throw this.#gone('is on another file system than before');
     }
-    // Some file systems give their folders new numbers; a vault has its format wherever it is.
+    // Some file systems give their folders new numbers; the vault's format shows that it is the
+    // same.
     if (now.ino !== known.ino) {
       if ((await readFolder(join(this.#folder, PREFIXES.format))).length === 0) {
         throw this.#gone('is another folder than before');

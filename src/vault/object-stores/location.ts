@@ -13,12 +13,12 @@ import type { S3Options } from './s3-client.ts';
 
 export interface OpenOptions extends S3Options {
   /**
-   * Takes a folder on a network file system. Safe only while a single process writes to it:
-   * others may not see at once what a put has made durable, which the vault relies on.
+   * Accepts a folder on a network file system. This is safe only while a single process writes to
+   * it: others may not see at once what a put has made durable, and the vault relies on that.
    */
   readonly allowNetworkFileSystem?: boolean;
   readonly retry?: RetryOptions;
-  /** Sees every attempt: goes between the store and what repeats. */
+  /** Wraps the store inside the layer that repeats requests, so that it sees every attempt. */
   readonly meter?: (store: ObjectStore) => ObjectStore;
 }
 
@@ -27,9 +27,7 @@ type Location = { readonly folder: string } | { readonly s3: S3Location };
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//;
 
-/**
- * File systems whose content other machines change or that cache it. linux/magic.h and statfs(2).
- */
+/** File systems that other machines change, or that cache. See linux/magic.h and statfs(2). */
 const NETWORK_FILE_SYSTEMS = new Map([
   [0x6969, 'NFS'],
   [0x517b, 'SMB'],
@@ -47,9 +45,8 @@ const NETWORK_FILE_SYSTEMS = new Map([
 ]);
 
 /**
- * Opens the objects at a folder or at `s3://bucket/prefix`. Nothing is made; a folder that is not
- * there yet is made by `makePlace`. Operations repeat while the store is unreachable.
- *
+ * Opens the objects at a folder or at `s3://bucket/prefix`. Makes nothing; `makePlace` makes a
+ * missing folder. Operations repeat while the store is unreachable.
  * @throws Fault `store.invalid-location` for anything else, and for a folder on a network file
  *   system unless the options allow it
  */
@@ -69,7 +66,7 @@ export async function openObjectStore(
   return new RetryingObjectStore(meter(new DirectoryObjectStore(where.folder)), retry);
 }
 
-/** Enough for a slow line, and less than a person takes for a hang. */
+/** Enough for a slow line, and shorter than what people take for a hang. */
 const CONTACT: OpenOptions = {
   connectionTimeoutMs: 3000,
   silenceTimeoutMs: 5000,
@@ -78,8 +75,8 @@ const CONTACT: OpenOptions = {
 };
 
 /**
- * Asks the store one thing, and does not wait long for the answer.
- * @throws Fault `store.unreachable` after seconds, and what a store says that refuses
+ * Sends the store one request, and does not wait long for the answer.
+ * @throws Fault `store.unreachable` after some seconds, and whatever a store throws that refuses
  */
 export async function contactStore(
   location: string,
@@ -97,7 +94,7 @@ export async function contactStore(
   }
 }
 
-/** The S3 client costs a fifth of a second and 20 MB to load: only those who use it pay. */
+/** Loaded on demand: the S3 client takes a fifth of a second and 20 MB. */
 async function openS3(where: S3Location, options: S3Options): Promise<ObjectStore> {
   const [{ S3ObjectStore }, { connectS3 }] = await Promise.all([
     import('./s3.ts'),
@@ -181,7 +178,7 @@ async function checkFolder(folder: string, allowNetworkFileSystem: boolean): Pro
   }
 }
 
-/** The folder itself, or the closest one above it that exists. */
+/** Returns the folder, or the closest existing folder above it. */
 async function nearestFolder(folder: string): Promise<string> {
   try {
     if ((await stat(folder)).isDirectory()) {

@@ -12,7 +12,7 @@ import {
 import { assertListPrefix, assertObjectKey } from './object-key.ts';
 import { resolveRange } from './object-range.ts';
 
-/** Objects that live as long as the process. For tests and trials. */
+/** Objects that live as long as the process, for tests and trials. */
 export class MemoryObjectStore extends ObjectStore {
   override readonly location: string = 'memory:';
   readonly #identity = `memory:${randomUUID()}`;
@@ -34,7 +34,7 @@ export class MemoryObjectStore extends ObjectStore {
     if (sha256 !== undefined && !createHash('sha256').update(data).digest().equals(sha256)) {
       throw new Fault('store.hash-mismatch', `${key} is not what its sender hashed.`, { key });
     }
-    // A copy: the caller may use its buffer again.
+    // A copy, because the caller may reuse its buffer.
     this.#objects.set(key, Uint8Array.from(data));
   }
 

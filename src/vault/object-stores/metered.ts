@@ -21,8 +21,8 @@ export class MeteredObjectStore extends StoreLayer {
   #traffic = NO_TRAFFIC;
 
   /**
-   * @param onTraffic hears of each request before it is sent, and stops it by throwing; then of its
-   * answer
+   * @param onTraffic called with each request before it is sent, which it can stop by throwing, and
+   *   then with its answer
    */
   constructor(
     store: ObjectStore,
@@ -32,12 +32,12 @@ export class MeteredObjectStore extends StoreLayer {
     this.#onTraffic = onTraffic;
   }
 
-  /** Everything so far. */
+  /** Total so far. */
   get traffic(): StoreTraffic {
     return this.#traffic;
   }
 
-  /** The same by the first part of the keys, with its slash. */
+  /** Total so far by the first part of the keys, with its slash. */
   get byPrefix(): Readonly<Record<string, StoreTraffic>> {
     return Object.fromEntries(this.#byPrefix);
   }

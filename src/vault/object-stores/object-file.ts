@@ -13,15 +13,17 @@ import {
   type FileHandle,
 } from '../../kernel/files.ts';
 
-/** One read of Node takes a signed 32-bit length, and aborts the process for a longer one. */
+/** Node reads with a signed 32-bit length, and aborts the process for a longer read. */
 const READ_BYTES_MAX = 2 ** 30;
 
-/** True when the error says that there is no such file, be it that one of its folders is a file. */
+/** True if the error says that there is no such file, or that one of its folders is a file. */
 export function isMissing(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '');
 }
 
-/** Writes a new file whose content is durable; its name is so once its folder is synced. */
+/**
+ * Writes a new file and makes its content durable. Its name is durable once its folder is synced.
+ */
 export async function writeSynced(
   path: string,
   data: Uint8Array,
@@ -41,7 +43,7 @@ export async function writeSynced(
   }
 }
 
-/** Gives a file its final name, durably. Should that fail, the file is removed. */
+/** Gives a file its final name, durably. If that fails, removes the file. */
 export async function renameSynced(from: string, to: string): Promise<void> {
   try {
     await rename(from, to);
@@ -52,7 +54,7 @@ export async function renameSynced(from: string, to: string): Promise<void> {
   await syncFolder(dirname(to));
 }
 
-/** Bytes [start, end) of the file; objects never change, so they are all there. */
+/** Reads bytes [start, end) of the file. Objects never change, so all of them are there. */
 export async function readExactly(
   handle: FileHandle,
   start: number,
@@ -64,7 +66,7 @@ export async function readExactly(
     const length = Math.min(data.length - done, READ_BYTES_MAX);
     const { bytesRead } = await handle.read(data, done, length, start + done);
     if (bytesRead === 0) {
-      // Somebody is cutting the file while we read. What is missing shows in the length.
+      // The file was shortened during the read. The length of the result shows it.
       return data.subarray(0, done);
     }
     done += bytesRead;
@@ -72,7 +74,7 @@ export async function readExactly(
   return data;
 }
 
-/** Makes a folder unless it is there. */
+/** Makes a folder if there is none. */
 export async function makeFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { mode: PRIVATE_FOLDER_MODE });
@@ -80,16 +82,16 @@ export async function makeFolder(folder: string): Promise<void> {
     if (systemCode(error) !== 'EEXIST') {
       throw error;
     }
-    // Another put was faster.
+    // Another put made the file first.
   }
 }
 
-/** The entries of a folder, in no order; none if there is no such folder. */
+/** Returns the entries of a folder, in no order; none if there is no such folder. */
 export async function readFolder(folder: string): Promise<Dirent[]> {
   return unlessMissing(readdir(folder, { withFileTypes: true }), []);
 }
 
-/** About the entry itself, if it is there: a symbolic link is not followed. */
+/** Returns the status of the entry itself, if there is one: does not follow a symbolic link. */
 export async function statIfThere(path: string): Promise<Stats | undefined> {
   return unlessMissing(lstat(path), undefined);
 }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import type { ObjectRange } from '../object-store.ts';
 
-/** The bytes of an object of `objectSize` that `range` asks for: [start, end), perhaps none. */
+/**
+ * Returns the bytes [start, end) that `range` asks for in an object of `objectSize`, perhaps none.
+ */
 export function resolveRange(
   range: ObjectRange,
   objectSize: number,
@@ -14,7 +16,7 @@ export function resolveRange(
   return { start, end: Math.min(objectSize, start + range.length) };
 }
 
-/** Offsets and lengths are byte counts; anything else is a bug in the caller. */
+/** Checks that offset and length are byte counts; anything else is a bug in the caller. */
 export function assertRange(range: ObjectRange): void {
   const counts = 'suffix' in range ? [range.suffix] : [range.offset, range.length];
   assert(

@@ -12,7 +12,7 @@ import { RetryingObjectStore } from './retrying.ts';
 
 const { signal } = new AbortController();
 
-/** Time that passes only by waiting. */
+/** A clock that only waiting moves. */
 class WaitingClock extends Clock {
   readonly waitedMs: number[] = [];
 

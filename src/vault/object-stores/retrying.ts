@@ -15,19 +15,19 @@ import { StoreLayer } from '../store-layer.ts';
 
 const FIRST_DELAY_MS = 200;
 const DELAY_MS_MAX = 20_000;
-/** A server restarts within this time, and a person has noticed a longer outage. */
+/** A server restarts within this time, and people notice a longer outage. */
 const PATIENCE_MS = 10 * 60_000;
 
 export interface RetryOptions {
-  /** How long one operation is tried again after its first failure. */
+  /** How long an operation is repeated after its first failure. */
   readonly patienceMs?: number;
   readonly firstDelayMs?: number;
   readonly clock?: Clock;
   /** Waits; rejects as soon as the signal fires. */
   readonly wait?: (delayMs: number, signal: AbortSignal) => Promise<void>;
-  /** A number of [0, 1), so that clients that failed together do not come back together. */
+  /** Returns a number in [0, 1), so that clients that failed together do not come back together. */
   readonly chance?: () => number;
-  /** Hears how every attempt ends. */
+  /** Told how every attempt ends. */
   readonly watch?: StoreWatch;
 }
 
@@ -39,10 +39,10 @@ const NOBODY: StoreWatch = {
 };
 
 /**
- * Tries an operation again while the store is unreachable or something else answers in its place:
- * its server restarts, its network is gone, it is too busy, a gateway shows its page. Everything
- * else fails at once. An operation that timed out may have taken place; repeating it is safe
- * because two puts of one key carry the same bytes.
+ * Repeats an operation while the store is unreachable or something else answers in its place: the
+ * server restarts or is too busy, the network is down, a gateway shows its page. Any other failure
+ * is thrown at once. An operation that timed out may have taken place; repeating it is safe because
+ * two puts of one key carry the same bytes.
  */
 export class RetryingObjectStore extends StoreLayer {
   readonly #options: Required<RetryOptions>;
@@ -86,8 +86,8 @@ export class RetryingObjectStore extends StoreLayer {
   }
 
   /**
-   * A list that breaks off starts again from its beginning, and skips what it has shown. An object
-   * put since then may show up, as it may in any list that is under way.
+   * Starts a list again from its beginning if it breaks off, and skips what it has shown. Like any
+   * list, it may show an object that was put meanwhile.
    */
   override async *list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {
     const patience = this.#startPatience(signal);
@@ -130,7 +130,7 @@ export class RetryingObjectStore extends StoreLayer {
   }
 }
 
-/** How often one operation has failed, and whether it is worth another attempt. */
+/** Counts how often one operation has failed, and decides whether to try again. */
 class Patience {
   readonly #options: Required<RetryOptions>;
   readonly #signal: AbortSignal;
@@ -142,7 +142,7 @@ class Patience {
     this.#signal = signal;
   }
 
-  /** Forgets earlier failures: there was progress. */
+  /** Forgets earlier failures, because there was progress. */
   renew(): void {
     this.#failures = 0;
     this.#endsAtMs = undefined;
@@ -159,7 +159,7 @@ class Patience {
     const nowMs = clock.monotonicMs();
     this.#endsAtMs ??= nowMs + patienceMs;
     const ceilingMs = Math.min(DELAY_MS_MAX, firstDelayMs * 2 ** this.#failures);
-    // Half certain, half chance.
+    // One half of the delay is fixed, the other random.
     const delayMs = ceilingMs * (0.5 + 0.5 * chance());
     if (nowMs + delayMs > this.#endsAtMs) {
       throw error;
@@ -186,7 +186,7 @@ function isAway(error: unknown): error is Fault {
 }
 
 /**
- * Tells of the first answer: who lists may take a while for each entry, which is not the store's
+ * Reports the first answer only: how long the consumer takes for each entry is not the store's
  * doing.
  */
 async function* heard(

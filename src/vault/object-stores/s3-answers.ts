@@ -1,8 +1,8 @@
 import { decodeName } from './s3-requests.ts';
 
 /**
- * What an answer must have to count as one. Everything here comes from all S3 servers that we know;
- * what some of them leave out is not asked for. Each function says what is wrong, or nothing.
+ * What an answer must have to count as one. All S3 servers that we know send what is checked here;
+ * what some leave out is not checked. Each function returns what is wrong, or an empty text.
  */
 
 interface Answer {
@@ -16,7 +16,7 @@ interface PutAnswer extends Answer {
   readonly ETag?: string | undefined;
 }
 
-/** Of a LIST of objects or of versions, in any of its pages. */
+/** One page of a list of objects or versions. */
 interface Page extends Answer {
   readonly Name?: string | undefined;
   readonly Prefix?: string | undefined;
@@ -26,9 +26,7 @@ interface Page extends Answer {
   readonly CommonPrefixes?: readonly unknown[] | undefined;
 }
 
-/**
- * Pages without a single object, one after another, that a server may send: then it leads nowhere.
- */
+/** A server that sends more empty pages in a row leads nowhere. */
 const EMPTY_PAGES_MAX = 1000;
 
 export function wrongPut({ $metadata: { httpStatusCode: status }, ETag: tag }: PutAnswer): string {
@@ -36,8 +34,8 @@ export function wrongPut({ $metadata: { httpStatusCode: status }, ETag: tag }: P
 }
 
 /**
- * S3 answers 204; a 200 counts with the number of the request that S3 servers send, and pages of
- * others do not.
+ * S3 answers 204. A 200 counts if it has the request number that S3 servers send and other pages
+ * lack.
  */
 export function wrongDone(what: string, { $metadata }: Answer): string {
   const { httpStatusCode: status, requestId } = $metadata;
@@ -45,7 +43,7 @@ export function wrongDone(what: string, { $metadata }: Answer): string {
   return isDone ? '' : `${what} is answered with ${String(status)} and no number of the request`;
 }
 
-/** The form of one page; that pages hang together is for who asks for them. */
+/** Checks the form of one page. The caller checks that pages follow each other. */
 export function wrongPage(page: Page, prefix: string): string {
   const { Prefix, KeyCount, IsTruncated } = page;
   if (!namesBucket(page)) {
@@ -69,17 +67,17 @@ function namesBucket({ $metadata: { httpStatusCode: status }, Name: name }: Page
   return status === 200 && name !== undefined && name !== '';
 }
 
-/** Whether pages of a list lead on: each names a new place to go on from. */
+/** Checks that the pages of a list lead on: each names a new place to go on from. */
 export class PageChain {
   #last: string | undefined;
   #emptyPages = 0;
 
-  /** @param next where the server says that it goes on; undefined at the end of the list */
+  /** @param next where the server says that the list goes on; undefined at its end */
   wrong(entries: number, isTruncated: boolean | undefined, next: string | undefined): string {
     if (next === undefined) {
       return isTruncated === true ? 'a list is cut short and does not say how it goes on' : '';
     }
-    // A longer circle than of one page shows in the order of the names, or in pages without any.
+    // A circle of several pages shows in the order of names, or in too many empty pages.
     if (next === this.#last) {
       return 'a list leads back to where it has been';
     }

@@ -4,9 +4,9 @@ import { Fault } from '../../kernel/fault.ts';
 export interface S3Options {
   /** For servers other than AWS: `https://host:port`. */
   readonly endpoint?: string;
-  /** Default: what the AWS settings of this machine say; with an endpoint `us-east-1`. */
+  /** Default: from the AWS settings of this machine; with an endpoint `us-east-1`. */
   readonly region?: string;
-  /** Of the shared AWS files; for a second account beside the one of the environment. */
+  /** Profile in the shared AWS files, for a second account besides that of the environment. */
   readonly profile?: string;
   /** Default: the standard AWS chain (environment, shared files, web identity, machine role). */
   readonly credentials?: {
@@ -14,24 +14,26 @@ export interface S3Options {
     readonly secretAccessKey: string;
     readonly sessionToken?: string;
   };
-  /** How long a connection may take to open, and how long it may be silent. */
+  /** How long a connection may take to open and may stay silent. */
   readonly connectionTimeoutMs?: number;
   readonly silenceTimeoutMs?: number;
-  /** How often the client itself tries, within a second or so. */
+  /** How often the client itself tries, within about a second. */
   readonly attempts?: number;
 }
 
 /**
- * Enough for the ranged reads of a restore and two packs under way; more only queue at the server.
+ * Enough for the ranged reads of a restore and two packs at a time; more would queue at the server.
  */
 const CONNECTIONS_MAX = 64;
 const CONNECTION_TIMEOUT_MS = 10_000;
 const SILENCE_TIMEOUT_MS = 60_000;
 
-/** What servers that do not care about regions expect in a signature. */
+/** Region that servers without regions expect in a signature. */
 const REGION_OF_ENDPOINTS = 'us-east-1';
 
-/** Attempts of the SDK itself, within a second or so. Longer outages are RetryingObjectStore's. */
+/**
+ * Attempts of the SDK itself, within about a second. RetryingObjectStore handles longer outages.
+ */
 const ATTEMPTS = 5;
 
 const SILENT = {
@@ -42,8 +44,7 @@ const SILENT = {
 };
 
 /**
- * A client with the settings that all S3 servers we know agree on.
- *
+ * Makes a client with settings that all S3 servers we know accept.
  * @throws Fault `store.invalid-location` if neither the options nor the machine name a region
  */
 export async function connectS3(options: S3Options): Promise<S3Client> {
@@ -76,17 +77,17 @@ function clientOf(options: S3Options): S3Client {
     ...(credentials === undefined ? {} : { credentials }),
     forcePathStyle: true,
     maxAttempts: options.attempts ?? ATTEMPTS,
-    // Older MinIO and Ceph answer 411 or 400 to the trailing checksums that are the default.
+    // Older MinIO and Ceph refuse the default, trailing checksums, with 411 or 400.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    // The default costs a round trip for every put.
+    // The default costs a round trip per put.
     expectContinueHeader: false,
     logger: SILENT,
     requestHandler: {
       connectionTimeout: options.connectionTimeoutMs ?? CONNECTION_TIMEOUT_MS,
       socketTimeout: silenceTimeoutMs,
       requestTimeout: silenceTimeoutMs,
-      // Without it the timeout only prints a warning.
+      // Without this the timeout only prints a warning.
       throwOnRequestTimeout: true,
       httpAgent: agent,
       httpsAgent: agent,

@@ -4,7 +4,7 @@ import { faultOfS3Error, isNoSuchObject, isNotFound, isRangeBehindEnd } from './
 function answer(status: number, name = 'UnknownError'): Error {
   return Object.assign(new Error('from the server'), {
     name,
-    // The SDK has a name of its own where the server gave none.
+    // The SDK uses a name of its own if the server sent none.
     ...(['UnknownError', 'NotFound'].includes(name) ? {} : { Code: name }),
     $metadata: { httpStatusCode: status },
   });
@@ -77,7 +77,7 @@ describe('answers that are no failures', () => {
     expect(isNotFound(answer(404, 'NotFound'))).toBe(false);
     expect(isNotFound(answer(404, 'NoSuchBucket'))).toBe(false);
     expect(isNoSuchObject(answer(404, 'NoSuchBucket'))).toBe(false);
-    // An account that versitygw does not know.
+    // versitygw does not know the account.
     expect(isNoSuchObject(answer(404, 'XAdminUserNotFound'))).toBe(false);
     expect(codeOf(answer(404, 'XAdminUserNotFound'))).toBe('store.denied');
     expect(isNoSuchObject(answer(403))).toBe(false);

@@ -1,9 +1,9 @@
 import { Fault, isFault, systemCode, type FaultCode } from '../../kernel/fault.ts';
 
 interface S3Error {
-  /** Of the error that the server names in its answer; of what was thrown if it names none. */
+  /** Name of the error in the server's answer, or of what was thrown if the answer names none. */
   readonly name: string;
-  /** The answer is an error of S3, with a code. */
+  /** Whether the answer is an error of S3, with a code. */
   readonly isNamed: boolean;
   readonly message: string;
   readonly status: number | undefined;
@@ -11,7 +11,7 @@ interface S3Error {
 
 interface Meaning {
   readonly code: FaultCode;
-  /** Follows the location; ends with what to do. */
+  /** Follows the location in the message; ends with what to do. */
   readonly text: string;
 }
 
@@ -49,7 +49,7 @@ const BY_NAME: Readonly<Record<string, Meaning>> = {
   ExpiredToken: EXPIRED,
   InvalidToken: EXPIRED,
   TokenRefreshRequired: EXPIRED,
-  // versitygw, with the status 404.
+  // versitygw sends this with status 404.
   XAdminUserNotFound: DENIED,
   RequestTimeTooSkewed: {
     code: 'store.denied',
@@ -74,13 +74,13 @@ const BY_NAME: Readonly<Record<string, Meaning>> = {
   TimeoutError: { code: 'store.unreachable', text: 'did not answer in time.' },
 };
 
-/** Node codes of a server whose certificate is not trusted: repeating does not help. */
+/** Node codes for a server whose certificate is not trusted: repeating does not help. */
 const UNTRUSTED = /CERT|TLS|SSL|SELF_SIGNED|UNABLE_TO_VERIFY/;
 
-/** What an error of the S3 client means; the error itself if it is a bug. */
+/** Returns the fault for an error of the S3 client; a bug is returned as it is. */
 export function faultOfS3Error(error: unknown, location: string): unknown {
   if (isFault(error)) {
-    // Found in an answer by who read it.
+    // The code that read the answer made this fault.
     return error;
   }
   const said = readError(error);
@@ -101,19 +101,19 @@ export function faultOfS3Error(error: unknown, location: string): unknown {
   );
 }
 
-/** What servers say of an object, or of a version of it, that is not there. */
+/** Errors for an object, or a version of it, that does not exist. */
 const ABSENT = ['NoSuchKey', 'NoSuchVersion', 'NoSuchObject'];
 
 /**
- * True for the answer to a get of an object that is not there, in a bucket that is. Only the server
- * says so, by the name of the error: the page of a proxy has the status 404 too.
+ * True if a get says that the object does not exist, in a bucket that does. Only the error's name
+ * tells: the page of a proxy has status 404 too.
  */
 export function isNoSuchObject(error: unknown): boolean {
   const { name, isNamed, status } = readError(error);
   return status === 404 && isNamed && ABSENT.includes(name);
 }
 
-/** True for an error of S3 with the status 404, about anything but the bucket or the account. */
+/** True for an S3 error with status 404, unless it is about the bucket or the account. */
 export function isNotFound(error: unknown): boolean {
   const { name, isNamed, status } = readError(error);
   return status === 404 && isNamed && !Object.hasOwn(BY_NAME, name);
@@ -124,7 +124,7 @@ export function hasStatus(error: unknown, status: number): boolean {
   return readError(error).status === status;
 }
 
-/** True if the object has no byte in the range that was asked for. */
+/** True if the object has no byte in the requested range. */
 export function isRangeBehindEnd(error: unknown): boolean {
   return readError(error).status === 416;
 }
@@ -147,7 +147,7 @@ function meaningOfStatus({ status, isNamed }: S3Error): Meaning | undefined {
     return undefined;
   }
   if (!isNamed && (status === 404 || status < 400)) {
-    // What is missing or elsewhere has a name in S3; the pages of others have none.
+    // S3 errors have a name; pages of other programs have none.
     return NONSENSE;
   }
   const meaning = { 401: DENIED, 403: DENIED, 507: FULL }[status];
@@ -160,9 +160,11 @@ function meaningOfStatus({ status, isNamed }: S3Error): Meaning | undefined {
   return status < 400 ? WRONG_REGION : { code: 'store.refused', text: 'refuses a request.' };
 }
 
-/** The error of a request that got no answer, unless it never left because of a bug. */
+/**
+ * Returns the meaning of a request without an answer; undefined if a bug kept it from being sent.
+ */
 function meaningWithoutAnswer(said: S3Error, code: string | undefined): Meaning | undefined {
-  // The SDK may wrap a system error in an Error that has nothing but a message.
+  // The SDK may wrap a system error in an Error that has only a message.
   const isBug = code === undefined ? said.name !== 'Error' : code.startsWith('ERR_INVALID_ARG');
   if (isBug) {
     return undefined;

@@ -132,7 +132,7 @@ export class S3BucketFeatures extends BucketFeatures {
       try {
         return await unlessMissing(this.#requests.client.send(command, { abortSignal: signal }));
       } catch (error) {
-        // An object without a lock, in the words of some servers.
+        // Some servers say 400 for an object without a lock.
         if (hasStatus(error, 400)) {
           return undefined;
         }
@@ -188,7 +188,7 @@ export class S3BucketFeatures extends BucketFeatures {
         this.#requests.require(wrongPut(answer));
         return true;
       } catch (error) {
-        // 409: the server noticed the other one while it was writing.
+        // 409: the server noticed the other put while this one was writing.
         if (hasStatus(error, 412) || hasStatus(error, 409)) {
           return false;
         }
@@ -239,7 +239,7 @@ export class S3BucketFeatures extends BucketFeatures {
       if (!isFault(error)) {
         throw error;
       }
-      // Its clock is all that is wanted, and a refusal has a date too.
+      // Only the date counts, and a refusal has one too.
     }
     const timeMs = Date.parse(date ?? '');
     return Number.isNaN(timeMs) ? undefined : timeMs;
@@ -249,7 +249,10 @@ export class S3BucketFeatures extends BucketFeatures {
     return this.#requests.attempt(signal, operation);
   }
 
-  /** Of one page, in the order of keys; the versions of a key, then its delete markers. */
+  /**
+   * Returns the entries of one page in the order of keys: the versions of a key, then its delete
+   * markers.
+   */
   #versionsOf({ Versions, DeleteMarkers }: ListObjectVersionsCommandOutput): ObjectVersion[] {
     const both = [
       ...(Versions ?? []).map((version) => ({ ...version, isDeleteMarker: false })),
@@ -269,14 +272,14 @@ export class S3BucketFeatures extends BucketFeatures {
         });
       }
     }
-    // Stable: times say nothing where a clock was set back, the order of the server does.
+    // The sort is stable, which keeps the server's order of versions: times say nothing if a clock
+    // was set back.
     return found.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
   }
 }
 
 /**
- * `undefined` in place of the error of S3 that says that there is none: no object, no lock, no
- * settings.
+ * Returns `undefined` for an S3 error that says that there is no object, no lock or no settings.
  */
 async function unlessMissing<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
   try {
@@ -289,7 +292,7 @@ async function unlessMissing<Answer>(answer: Promise<Answer>): Promise<Answer | 
   }
 }
 
-/** How many entries a page has, whether it goes on, and where. */
+/** Returns how many entries a page has, and where the list goes on. */
 function versionsPage({
   Versions: versions = [],
   DeleteMarkers: markers = [],
@@ -301,7 +304,7 @@ function versionsPage({
   return [versions.length + markers.length, isTruncated, next];
 }
 
-/** In ascending order; pages come in order, and in a page versions and markers stand apart. */
+/** Returns the names of a page, sorted: versions and markers stand apart in it. */
 function namesIn({ Versions, DeleteMarkers }: ListObjectVersionsCommandOutput): string[] {
   const all = [...(Versions ?? []), ...(DeleteMarkers ?? [])];
   return all.map(({ Key }) => decodeName(Key ?? '')).sort();

@@ -27,7 +27,9 @@ export class S3Requests {
     return { Bucket: this.bucket, Key: this.prefix + key };
   }
 
-  /** Not even the form of an answer: believed in nothing, and asked again. */
+  /**
+   * Fault for an answer without the form of one: it is not believed, and the request is repeated.
+   */
   nonsense(what: string): Fault {
     const { location } = this;
     return new Fault(
@@ -59,7 +61,9 @@ export class S3Requests {
     }
   }
 
-  /** The whole object. @throws Fault `vault.*-corrupt` if it is larger than any of its kind */
+  /**
+   * Reads the whole object. @throws Fault `vault.*-corrupt` if it is larger than any of its kind
+   */
   async wholeOf(key: ObjectKey, answer: GetObjectCommandOutput): Promise<Uint8Array> {
     const bytesMax = objectBytesMax(key);
     if (answer.$metadata.httpStatusCode !== 200) {
@@ -72,14 +76,14 @@ export class S3Requests {
     return this.#readBody(answer, bytesMax, () => tooLarge(key));
   }
 
-  /** The part of an object that was asked for. */
+  /** Reads the part of an object that was asked for. */
   async partOf(answer: GetObjectCommandOutput, range: ObjectRange): Promise<ObjectPart> {
     this.#checkObject(answer);
     const sent = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(answer.ContentRange ?? '');
     const isPart = answer.$metadata.httpStatusCode === 206 && sent !== null;
     const objectSize = isPart ? Number(sent[3]) : (answer.ContentLength ?? Infinity);
     const { start, end } = resolveRange(range, objectSize);
-    // Some servers answer with the whole object when that is what the range comes to.
+    // Some servers answer with the whole object if the range covers it.
     const isAsked = isPart
       ? Number(sent[1]) === start && Number(sent[2]) === end - 1
       : start === 0 && end === objectSize;
@@ -100,10 +104,7 @@ export class S3Requests {
     }
   }
 
-  /**
-   * An unread body keeps its connection for ever: it is read to its end or destroyed, never left
-   * alone.
-   */
+  /** Reads the body to its end or destroys it: an unread body keeps its connection for ever. */
   #refuseBody({ Body: body }: GetObjectCommandOutput, fault: Fault): Fault {
     const source = body as Readable | undefined;
     source?.on('error', () => undefined);
@@ -111,7 +112,7 @@ export class S3Requests {
     return fault;
   }
 
-  /** Stops at once when more than `bytesMax` come. */
+  /** Stops as soon as more than `bytesMax` arrive. */
   async #readBody(
     { Body: body, ContentLength: size }: GetObjectCommandOutput,
     bytesMax: number,
@@ -137,14 +138,14 @@ export class S3Requests {
   }
 }
 
-/** The Range header that asks for it. */
+/** Returns the Range header for a range. */
 export function headerOf(range: ObjectRange): string {
   return 'suffix' in range
     ? `bytes=-${range.suffix}`
     : `bytes=${range.offset}-${range.offset + range.length - 1}`;
 }
 
-/** `undefined` in place of the error that says that there is no such object. */
+/** Returns `undefined` for an error that says that there is no such object. */
 export async function ifObject<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
   try {
     return await answer;
@@ -156,7 +157,7 @@ export async function ifObject<Answer>(answer: Promise<Answer>): Promise<Answer 
   }
 }
 
-/** `undefined` in place of an error with this HTTP status. */
+/** Returns `undefined` for an error with this HTTP status. */
 export async function unlessStatus<Answer>(
   status: number,
   answer: Promise<Answer>,
@@ -171,7 +172,10 @@ export async function unlessStatus<Answer>(
   }
 }
 
-/** A name that is not encoded properly is none of ours; it stays as it is and is skipped. */
+/**
+ * Decodes a name. A name that is not encoded properly is foreign; it is returned as it is and
+ * skipped later.
+ */
 export function decodeName(name: string): string {
   try {
     return decodeURIComponent(name);

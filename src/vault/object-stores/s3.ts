@@ -25,7 +25,7 @@ import { isRangeBehindEnd } from './s3-fault.ts';
 import { S3BucketFeatures } from './s3-features.ts';
 import { decodeName, headerOf, ifObject, S3Requests, unlessStatus } from './s3-requests.ts';
 
-/** A put may take this long, and then as long as its bytes take over a line this slow. */
+/** Time for a put, besides the time its bytes take over a line this slow. */
 const REQUEST_TIMEOUT_MS = 60_000;
 const UPLOAD_BYTES_PER_SECOND_MIN = 64 * 1024;
 
@@ -70,7 +70,7 @@ export class S3ObjectStore extends ObjectStore {
   ): Promise<void> {
     const command = new PutObjectCommand({
       ...this.#requests.name(key),
-      // A Buffer is sent again when an attempt fails; a stream would not be.
+      // The SDK can repeat a Buffer when an attempt fails, but not a stream.
       Body: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
       ContentLength: data.byteLength,
       ...(options.lock === undefined ? {} : lockHeaders(options.lock, data, options.sha256)),
@@ -103,7 +103,7 @@ export class S3ObjectStore extends ObjectStore {
   ): Promise<ObjectPart | undefined> {
     assertRange(range);
     if (('suffix' in range ? range.suffix : range.length) === 0) {
-      // HTTP has no empty range: `bytes=5-4` is ignored and brings everything.
+      // HTTP has no empty range: servers ignore `bytes=5-4` and send everything.
       return this.#emptyPart(key, signal);
     }
     const command = new GetObjectCommand({ ...this.#requests.name(key), Range: headerOf(range) });
@@ -156,7 +156,7 @@ export class S3ObjectStore extends ObjectStore {
       unlessStatus(404, this.#requests.client.send(command, { abortSignal: signal })),
     );
     if (answer === undefined) {
-      // The answer to a HEAD has no body that says whose 404 it is.
+      // A HEAD has no body, so its 404 could be anybody's.
       const part = await this.getRange(key, { offset: 0, length: 1 }, signal);
       return part && { data: new Uint8Array(0), objectSize: part.objectSize };
     }
@@ -178,7 +178,7 @@ export class S3ObjectStore extends ObjectStore {
       const command: ListObjectsV2Command = new ListObjectsV2Command({
         Bucket: this.#requests.bucket,
         Prefix: wanted,
-        // Foreign names may hold what XML cannot.
+        // Foreign names may hold characters that XML cannot.
         EncodingType: 'url',
         ...(token === undefined ? {} : { ContinuationToken: token }),
       });
@@ -200,7 +200,7 @@ export class S3ObjectStore extends ObjectStore {
   }
 }
 
-/** AWS takes a lock only with a checksum that the server compares. */
+/** Adds a checksum that the server compares: AWS accepts a lock only with one. */
 function lockHeaders(
   { mode, untilMs }: ObjectLock,
   data: Uint8Array,
@@ -214,8 +214,8 @@ function lockHeaders(
 }
 
 /**
- * Puts the hash into the signature. The server compares it with what arrives, and the client need
- * not compute it.
+ * Puts the hash into the signature. The server compares it with the body, and the client need not
+ * compute it.
  */
 function declareHash(command: PutObjectCommand, sha256Hex: string): void {
   command.middlewareStack.add(

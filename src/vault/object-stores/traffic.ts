@@ -1,4 +1,4 @@
-/** Requests by kind, and bytes. A list counts once per page, as S3 would charge it. */
+/** Requests by kind, and bytes. A list counts once per page, as S3 charges it. */
 export interface StoreTraffic {
   readonly puts: number;
   readonly gets: number;

@@ -15,21 +15,19 @@ interface LostPacksParts {
   readonly log: Log;
 }
 
-/** A point whose packs and maps were all sent, and that is no root yet. */
+/** A point whose packs and maps were all sent, and that is not yet a root. */
 export interface FinishedPoint {
   readonly builtOn: BuiltOn;
   readonly roots: readonly MapRoot[];
-  /** Packs that were sent for this point a moment ago. */
+  /** Packs that were just sent for this point. */
   readonly own: ReadonlySet<number>;
 }
 
 /**
  * Proves that what a new point builds on is in the store: the packs of everything that it wrote or
- * took from the index, the nodes that it points to, and of what it only inherited one leaf per
- * disk, taken by chance. In a vault of at most 1000 data packs these are all proven, whoever uses
- * them. What turns out to be gone is not believed any more: its chunks are stored again when they
- * come along.
- *
+ * found in the index, the nodes that it refers to, and one random leaf per disk of what it only
+ * inherited. In a vault of at most 1000 data packs all packs are proven. What turns out to be gone
+ * is forgotten: its chunks are stored again when they come along.
  * @returns whether the point needs anything that is gone
  */
 export async function needsLostPacks(
@@ -69,7 +67,7 @@ export async function needsLostPacks(
     }
   }
   await forget(parts, lostNodes, lostData);
-  // Siblings were asked for because the map points to them.
+  // The map refers to siblings, so a missing sibling is needed.
   return (
     lostNodes.size > 0 ||
     [...lostData].some((pack) => data.has(pack)) ||
@@ -77,7 +75,7 @@ export async function needsLostPacks(
   );
 }
 
-/** From the root down to a leaf, by chance. */
+/** Walks from the root to a random leaf. */
 async function oneLeaf(
   nodes: MapNodes,
   { pointer: root, depth }: MapRoot,
@@ -119,8 +117,7 @@ async function forget(
 }
 
 /**
- * Walks all maps of the point: rare, only when packs have gone that it does not refer to as far as
- * was seen.
+ * Walks all maps of the point. Rare: only when packs are gone that no part seen so far refers to.
  */
 async function refersTo(
   nodes: MapNodes,

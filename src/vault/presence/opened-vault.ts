@@ -12,8 +12,8 @@ interface Opened {
 }
 
 /**
- * The vault that was opened, hours ago perhaps, and whether it is still what its store holds: a
- * mount may have gone away, a bucket may have been emptied, another vault may lie at its place.
+ * The vault as it was opened, perhaps hours ago. Proves that the store still holds it: a mount may
+ * have gone away, a bucket may have been emptied, another vault may have taken its place.
  */
 export class OpenedVault {
   readonly #store: ObjectStore;
@@ -25,14 +25,14 @@ export class OpenedVault {
     this.#opened = opened;
   }
 
-  /** True once anything else was found: whoever keeps the vault open has to open it anew. */
+  /** True once anything else was found: the vault must be opened again. */
   get isOutdated(): boolean {
     return this.#isOutdated || this.#store.isOutdated();
   }
 
   /**
-   * Before anything is written: the vault is there, and its format is the one that was opened. One
-   * LIST.
+   * Call it before writing: proves that the vault is there, in the format that was opened. Costs
+   * one LIST.
    * @throws Fault `vault.not-found`, `vault.format-changed`
    */
   async prove(signal: AbortSignal): Promise<void> {
@@ -50,8 +50,8 @@ export class OpenedVault {
   }
 
   /**
-   * Before what was written counts: the vault is still there. Its keys may have been rotated
-   * meanwhile; what was written with those of before stays valid. Usually one GET.
+   * Call it before what was written counts: proves that the vault is still there. Its keys may have
+   * been rotated meanwhile; what was written with the old ones stays valid. Usually one GET.
    * @throws Fault `vault.not-found`
    */
   async proveAgain(signal: AbortSignal): Promise<void> {
@@ -68,7 +68,7 @@ export class OpenedVault {
     }
   }
 
-  /** By what the object says in clear: who can write a vault's id can do worse. */
+  /** Trusts what the object says in clear: whoever can write a vault's id can do worse. */
   async #isOurs(formatKey: ObjectKey, signal: AbortSignal): Promise<boolean> {
     const object = await this.#store.get(formatKey, signal);
     return (

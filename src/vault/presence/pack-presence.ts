@@ -8,11 +8,11 @@ import type { Ulid } from '../ulid.ts';
 
 /** Keys in one answer to a LIST. */
 const LISTED_AT_ONCE = 1000;
-/** Up to here all packs are listed each time, which costs at most 8 requests: about 500 GiB. */
+/** Up to this many packs, all are listed each time: at most 8 requests, for about 500 GiB. */
 const LISTED_ALWAYS = 8 * LISTED_AT_ONCE;
-/** However many there are, after this time all are listed again. */
+/** After this time all packs are listed again, however many there are. */
 const LISTED_AGAIN_MS = 24 * 3_600_000;
-/** So many packs are asked for one by one before it is worth to list thousands. */
+/** Up to this many packs are asked for one by one; more justify a listing of thousands. */
 const SINGLES_MAX = 32;
 const SAMPLE = 4;
 const ASKED_AT_ONCE = 16;
@@ -23,25 +23,25 @@ export interface AskedPacks {
   readonly kind: PackKind;
   /** Each of these is proven. */
   readonly needed: ReadonlySet<number>;
-  /** These are proven where that costs nothing beside, else a sample of them. */
+  /** These are proven if that costs no request more; otherwise a sample of them is. */
   readonly others: readonly number[];
 }
 
 type IsThere = (ulid: Ulid) => Promise<boolean>;
 
 /**
- * Whether packs are in the store, past all caches. Small vaults are listed whole; of large ones
- * what is asked for costs requests, and not the size of the vault, but for one whole listing a day
- * while it is open.
+ * Asks the store which packs it has, past all caches. Lists small vaults whole. For large ones the
+ * cost depends on what is asked for and not on the vault's size, except for one whole listing a day
+ * while the vault is open.
  */
 export class PackPresence {
   readonly #packs: Packs;
-  /** Kinds of which there are too many to list them each time. */
+  /** Kinds with too many packs to list them each time. */
   readonly #large = new Set<PackKind>();
   readonly #clock: Clock;
   readonly #openedAtMs: number;
   readonly #listedAtMs = new Map<PackKind, number>();
-  /** Until it turns out otherwise: machines may be allowed to list packs and not to read them. */
+  /** Until a read is refused: a machine may be allowed to list packs and not to read them. */
   #mayRead = true;
 
   constructor(packs: Packs, clock: Clock) {
@@ -51,8 +51,8 @@ export class PackPresence {
   }
 
   /**
-   * Which of these packs are in no generation there, and not merged into others that are.
-   * A store that does not let us list proves nothing, and hides nothing else either.
+   * Returns which of these packs are in no generation there, and not merged into others that are. A
+   * store that refuses listing proves nothing, and hides nothing either.
    */
   async missing(asked: AskedPacks, signal: AbortSignal): Promise<Set<number>> {
     try {
@@ -71,7 +71,7 @@ export class PackPresence {
     }
   }
 
-  /** The same, at any cost: all of them are proven. */
+  /** Proves all of these packs, at any cost. */
   async missingOfAll(
     kind: PackKind,
     packs: ReadonlySet<number>,
@@ -123,7 +123,7 @@ export class PackPresence {
     return found;
   }
 
-  /** One GET for a pack that is where it was, else one LIST more. */
+  /** Costs one GET for a pack in its place, and one LIST more otherwise. */
   #single(kind: PackKind, signal: AbortSignal): IsThere {
     return async (ulid) =>
       (await this.#isAsKnown(ulid, signal)) ||
@@ -172,7 +172,7 @@ export class PackPresence {
     return missing.size === 0 ? missing : this.#withoutMerged(kind, missing, signal);
   }
 
-  /** A pack that was merged is gone, and its content is where aliases lead. */
+  /** A merged pack is gone, but its content is where aliases lead. */
   async #withoutMerged(
     kind: PackKind,
     packs: ReadonlySet<number>,

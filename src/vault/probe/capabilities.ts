@@ -4,8 +4,8 @@ import type { LockMode } from '../bucket-features.ts';
 import { PROBE_DETAIL_CHARACTERS_MAX, PROBE_LOCATION_CHARACTERS_MAX } from '../limits.ts';
 
 /**
- * What is tried on a store, in this order, and who needs it. `always`: no vault without it.
- * `writers`: only with several writers. `lock` and `versions`: for object lock and for restoring
+ * What is tried on a store, in this order, and who needs it. `always`: no vault works without it.
+ * `writers`: needed with several writers. `lock` and `versions`: for object lock and for restoring
  * first versions. `nobody`: good to know.
  */
 export const CHECKS = {
@@ -35,7 +35,7 @@ const Finding = z.object({
 });
 export type Finding = z.infer<typeof Finding>;
 
-/** What a store was seen to do. What is not `yes` is not relied upon. */
+/** What a store was seen to do. Only what is `yes` is relied upon. */
 export const Capabilities = z.object({
   atMs: z.int().min(0),
   location: z.string().max(PROBE_LOCATION_CHARACTERS_MAX),
@@ -47,14 +47,14 @@ export const Capabilities = z.object({
 });
 export type Capabilities = z.infer<typeof Capabilities>;
 
-/** Locks are counted from the clock here. */
+/** Lock times are computed from this machine's clock. */
 const SKEW_MS_MAX = 15 * 60_000;
 
 function can({ findings }: Capabilities, check: CheckName): boolean {
   return findings[check]?.verdict === 'yes';
 }
 
-/** @throws Fault `vault.store-unfit` if the vault would rely on what this store does not do */
+/** @throws Fault `vault.store-unfit` if the store lacks something that the vault relies on */
 export function refuseUnfit(
   capabilities: Capabilities,
   plan: { readonly singleWriter: boolean; readonly lock?: LockMode },

@@ -5,7 +5,10 @@ import type { BucketFeatures, LockMode, ObjectLock, ObjectVersion } from '../buc
 import type { ObjectStore } from '../object-store.ts';
 import type { Finding } from './capabilities.ts';
 
-/** Short, but longer than the checks take on a slow store: what is locked stays until it ends. */
+/**
+ * Short, because a locked object stays until the lock ends; longer than the checks take on a slow
+ * store.
+ */
 const LOCK_MS = 12_000;
 const EXTENSION_MS = 2000;
 /** Servers keep whole seconds. */
@@ -21,8 +24,8 @@ export interface LockTrial {
 }
 
 /**
- * Whether a lock really refuses: removal, shortening, and that an overwrite destroys what is under
- * it.
+ * Checks that a lock refuses removal and shortening, and that an overwrite does not destroy the
+ * locked version.
  */
 export async function probeLock(
   store: ObjectStore,
@@ -125,7 +128,7 @@ async function removal(
   await features.removeVersion(version, { bypass }, signal);
 }
 
-/** True if the store refused it, which is an answer here and no failure. */
+/** Returns true if the store refused the operation, which is an answer here and not a failure. */
 async function wasRefused(operation: Promise<void>): Promise<boolean> {
   try {
     await operation;

@@ -12,7 +12,7 @@ import { Capabilities, CHECK_NAMES } from './capabilities.ts';
 
 type Base = Pick<VaultBase, 'store' | 'keys'>;
 
-/** Keeps what a store was seen to do beside the vault: `probe/<n>-<rand>`. */
+/** Writes what a store was seen to do to `probe/<n>-<rand>`, beside the vault. */
 export async function putCapabilities(
   { store, keys }: Base,
   capabilities: Capabilities,
@@ -25,7 +25,7 @@ export async function putCapabilities(
   await store.put(key, object, signal);
 }
 
-/** Texts of any length come from paths and from servers. */
+/** Shortens texts: those from paths and servers can have any length. */
 function fitting(capabilities: Capabilities): Capabilities {
   const findings: Capabilities['findings'] = {};
   for (const check of CHECK_NAMES) {
@@ -54,7 +54,10 @@ export function readCapabilities(
   });
 }
 
-/** What the store was last seen to do; undefined if nobody tried or it does not verify. */
+/**
+ * Returns what the store was last seen to do; undefined if nobody tried, or the object does not
+ * verify.
+ */
 export async function newestCapabilities(
   base: Base,
   signal: AbortSignal,
@@ -68,7 +71,7 @@ export async function newestCapabilities(
     return readCapabilities(base, key, object);
   } catch (error) {
     if (isFault(error)) {
-      // It is only told to people: without it nothing is known, as before it was written.
+      // The object only informs people: without it nothing is known, as before the first probe.
       return undefined;
     }
     throw error;

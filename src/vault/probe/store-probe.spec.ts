@@ -11,7 +11,7 @@ import { probeStore } from './store-probe.ts';
 
 const options = { clock: new SystemClock(), largeBytes: 300_000 };
 
-/** Shows what was put only after the next put. */
+/** Shows an object only after the next put. */
 class LaggingStore extends MemoryObjectStore {
   #shown: ObjectEntry[] = [];
 

@@ -13,17 +13,17 @@ const RACE_ROUNDS = 8;
 const LARGE_BYTES = 64 * 1024 * 1024;
 const PATTERN_BYTES = 1024 * 1024;
 /**
- * Names whose order differs between bytes, words and paths. None is the folder of another one: a
- * vault has no such keys, and MinIO loses them in lists.
+ * Names whose order differs between bytes, words and paths. None is the folder of another: a vault
+ * has no such keys, and MinIO loses them in lists.
  */
 const NAMES = ['a', 'a-b', 'a.b', 'a0', 'aB', 'ab', 'a_b', 'B', 'b/0', 'b/1', 'b/c/1', 'b/c0', 'c'];
 const PAGE_KEYS = [1, 2, 3, 5, 7];
 
 export interface ProbeOptions {
   readonly clock: Clock;
-  /** Of the large object; default 64 MiB. */
+  /** Size of the large object; default 64 MiB. */
   readonly largeBytes?: number;
-  /** How long locks of the test last; default 12 s. */
+  /** How long the locks of the test last; default 12 s. */
   readonly lockMs?: number;
   /** Waits for a lock to end. */
   readonly wait?: (delayMs: number, signal: AbortSignal) => Promise<void>;
@@ -38,8 +38,8 @@ function no(detail: string): Finding {
 }
 
 /**
- * Tries what a store can do, under `probe/` and without touching anything else. Leaves nothing
- * behind that these credentials can remove.
+ * Tries what a store can do. Uses only keys under `probe/`, and leaves nothing behind that these
+ * credentials can remove.
  * @throws Fault `store.unreachable` and the like if nothing can be tried
  */
 export async function probeStore(
@@ -147,7 +147,7 @@ class StoreProbe {
     return YES;
   }
 
-  /** Each key is asked for before its put, so that a cache that remembers absence shows. */
+  /** Asks for each key before its put, to detect a cache that remembers absence. */
   async #visible(prefix: string, how: 'get' | 'list', signal: AbortSignal): Promise<Finding> {
     const sees = async (key: ObjectKey): Promise<boolean> =>
       how === 'get'
@@ -220,7 +220,7 @@ class StoreProbe {
       if (!isFault(error) || error.code !== 'store.hash-mismatch') {
         throw error;
       }
-      // What was to be seen; now it must not be there.
+      // The object that was visible must now be gone.
       return (await this.#store.get(key, signal)) === undefined
         ? YES
         : no('it refuses and stores it all the same');
@@ -288,7 +288,10 @@ function requireFeatures({ features }: ObjectStore): BucketFeatures {
   return features;
 }
 
-/** A check that the store refuses has failed; one that these credentials may not make is open. */
+/**
+ * Turns a thrown error into a finding: a refusing store has failed the check; missing rights leave
+ * it open.
+ */
 async function settled(check: Promise<Finding>): Promise<Finding> {
   try {
     return await check;

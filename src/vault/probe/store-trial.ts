@@ -13,7 +13,7 @@ export interface TriedCheck {
   readonly check: CheckName;
   readonly title: string;
   readonly verdict: 'yes' | 'no' | 'unknown';
-  /** Who relies on it. */
+  /** What relies on it. */
   readonly neededFor: string;
   /** What was seen. */
   readonly seen?: string;

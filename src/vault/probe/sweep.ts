@@ -13,7 +13,7 @@ interface Waiting {
 }
 
 /**
- * Removes everything under a prefix with all its versions, and waits for locks to end.
+ * Removes everything under a prefix with all versions, and waits for locks to end.
  * @returns how many objects these credentials could not remove
  */
 export async function sweep(
@@ -26,8 +26,8 @@ export async function sweep(
   let before = Infinity;
   for (;;) {
     const left = await removeAll(store, prefix, signal);
-    // A list may lack what lies under a name that is an object and a folder: as long as it shrinks,
-    // go on.
+    // A list may omit what lies under a name that is both object and folder: goes on as long as the
+    // list shrinks.
     const goesOn = left.length > 0 && left.length < before;
     const waits = !goesOn && clock.monotonicMs() < endMs && (await areLocked(store, left, signal));
     if (!goesOn && !waits) {
@@ -45,7 +45,7 @@ interface Removable {
   readonly versionId?: string;
 }
 
-/** @returns what is there afterwards */
+/** @returns what is left */
 async function removeAll(
   store: ObjectStore,
   prefix: string,
@@ -61,7 +61,7 @@ async function removeAll(
   return versionsOf(store, prefix, signal);
 }
 
-/** Versions where there are any and they may be listed; plain objects elsewhere. */
+/** Lists versions if there are any and listing them is allowed; otherwise plain objects. */
 async function versionsOf(
   store: ObjectStore,
   prefix: string,
@@ -96,7 +96,7 @@ async function areLocked(
   return locked;
 }
 
-/** False if the store refused it: the test of a store goes on with what it may do. */
+/** Returns false if the store refused: a test goes on with what it may do. */
 async function tried(operation: () => Promise<void>): Promise<boolean> {
   try {
     await operation();
