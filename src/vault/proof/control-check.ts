@@ -9,7 +9,7 @@ import type { ObjectKey } from '../object-store.ts';
 import { openSigned } from '../signed-object.ts';
 import type { VaultInside } from '../vault.ts';
 
-/** Everything small but points. */
+/** Prefixes of all small objects except points. */
 const PREFIXES_CHECKED = [
   PREFIXES.format,
   PREFIXES.keys,
@@ -23,7 +23,7 @@ const PREFIXES_CHECKED = [
 const SIGNED: readonly ControlKind[] = ['retire', 'hold-end', 'retired-list'];
 
 /**
- * Small objects that are not what a holder of the key wrote: marks, lists, keys, and sealed points.
+ * Returns the small objects that no holder of the key wrote: marks, lists, keys, and sealed points.
  */
 export async function damagedObjects(
   { base, points }: Pick<VaultInside, 'base' | 'points'>,
@@ -48,14 +48,14 @@ export async function damagedObjects(
       if (!isFault(error) || error.kind !== 'integrity') {
         throw error;
       }
-      // The answer to the question.
+      // The object is damaged, which is what the check looks for.
       damaged.push(pointKey(name.vmId, name.id));
     }
   }
   return damaged;
 }
 
-/** Whether a holder of the key wrote exactly this under exactly this name. */
+/** Whether a holder of the key wrote exactly these bytes under exactly this key. */
 export function verifies(keys: KeyTree, key: ObjectKey, object: Uint8Array | Fault): boolean {
   if (isFault(object)) {
     return false;
@@ -78,7 +78,7 @@ export function verifies(keys: KeyTree, key: ObjectKey, object: Uint8Array | Fau
     return true;
   } catch (error) {
     if (isFault(error) && (error.kind === 'integrity' || error.kind === 'unsupported')) {
-      // The answer to the question.
+      // The object does not verify, which is what the check asks.
       return false;
     }
     throw error;

@@ -6,7 +6,7 @@ import type { VaultBase } from '../packs.ts';
 import type { SlotSet } from '../slot-set.ts';
 
 /**
- * Writes `bad/<n>-<rand>`: from now on writers do not deduplicate against these slots, and heal
+ * Writes `bad/<n>-<rand>`: from now on writers heal these slots and do not deduplicate against
  * them.
  */
 export async function writeDamage(
@@ -20,7 +20,7 @@ export async function writeDamage(
 }
 
 /**
- * Writes `bad/<n>-<rand>.<rand>.done`: these slots of that list were written anew, in another
+ * Writes `bad/<n>-<rand>.<rand>.done`: these slots of that list were rewritten, in another
  * generation of their packs or under their own key, and read back.
  */
 export async function writeHealed(

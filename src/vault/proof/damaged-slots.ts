@@ -7,14 +7,14 @@ import type { VaultBase } from '../packs.ts';
 import { SlotSet } from '../slot-set.ts';
 import type { Ulid } from '../ulid.ts';
 
-/** One object under `bad/` and what was healed of it. */
+/** One object under `bad/`, and the slots of it that were healed. */
 export interface DamageList {
   readonly key: ObjectKey;
   readonly slots: SlotSet;
   readonly healed: SlotSet;
 }
 
-/** Slots that were found damaged and not healed since by writing their pack anew. */
+/** Slots that were found damaged and not yet healed by rewriting their pack. */
 export class DamagedSlots {
   readonly #base: VaultBase;
   readonly #log: Log;
@@ -64,14 +64,14 @@ export class DamagedSlots {
     return false;
   }
 
-  /** Whether nothing of the pack can be read. */
+  /** Whether no slot of the pack can be read. */
   hasAll(ulid: Ulid): boolean {
     return [...this.#lists.values()].some(
       ({ slots, healed }) => slots.hasAll(ulid) && !healed.touches(ulid),
     );
   }
 
-  /** Whether anything of the pack is damaged. */
+  /** Whether any slot of the pack is damaged. */
   touches(ulid: Ulid): boolean {
     for (const { slots, healed } of this.#lists.values()) {
       if (slots.touches(ulid) && !healed.hasAll(ulid)) {
@@ -81,7 +81,7 @@ export class DamagedSlots {
     return false;
   }
 
-  /** A list that does not verify protects nothing; it is as if nobody had looked. */
+  /** Reads a list. One that does not verify protects nothing, and is skipped. */
   async #get(kind: 'bad' | 'done', key: ObjectKey, signal: AbortSignal): Promise<SlotSet> {
     try {
       const object = await this.#base.store.get(key, signal);

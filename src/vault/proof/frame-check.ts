@@ -13,8 +13,8 @@ export interface FetchedFrames {
 }
 
 /**
- * Decrypts and decompresses frames; where the fetcher checks ids, those of all their slots are
- * computed anew. Afterwards `fetcher.ids` tells whether this machine can.
+ * Decrypts and decompresses frames. If the fetcher checks ids, recomputes the ids of all their
+ * slots; afterwards `fetcher.ids` tells whether this machine can.
  */
 export async function checkFrames(
   fetcher: FrameFetcher,
@@ -40,7 +40,7 @@ export async function checkFrames(
   });
 }
 
-/** The id of a slot of metadata is its MAC, which needs no add-on. */
+/** The id of a metadata slot is its MAC, which needs no add-on. */
 function wrongNodes(
   { packs }: FrameFetcher,
   { footer }: OpenPack,
@@ -50,7 +50,7 @@ function wrongNodes(
   return slotsOfFrame(footer, index).filter((slot) => !isNode(packs.base.keys, footer, slot, raw));
 }
 
-/** Whether a slot of metadata is what its id says, or is missing in this generation. */
+/** Whether a metadata slot matches its id, or is missing in this generation. */
 export function isNode(keys: KeyTree, footer: PackFooter, slot: number, raw: Uint8Array): boolean {
   const offset = footer.offsetOf[slot] ?? 0;
   const content = raw.subarray(offset, offset + footer.size(slot));

@@ -7,22 +7,22 @@ import type { VaultInside } from '../vault.ts';
 import { pointPacks, slotsOfPacks } from './point-packs.ts';
 import type { PackProof } from './proof-ledger.ts';
 
-/** How much of a point was proven by scrubs, and since when. */
+/** How much of a point scrubs have proven, and since when. */
 export interface LastProven {
   readonly packs: number;
   /**
-   * Packs of which the last check found a generation whole, or all that the point needs of them
-   * under other names.
+   * Packs that the last check found whole in some generation, or of which it found all that the
+   * point needs under other names.
    */
   readonly proven: number;
   readonly damaged: number;
-  /** The oldest of these checks; undefined unless all packs were found whole. */
+  /** Time of the oldest of these checks; undefined unless all packs were found whole. */
   readonly oldestMs?: number;
 }
 
 type Proofs = ReadonlyMap<Ulid, PackProof>;
 
-/** A point is as proven as the pack of it that was looked at longest ago. */
+/** Returns how far a point is proven: its pack that was checked longest ago decides. */
 export async function lastProven(
   inside: VaultInside,
   point: RecoveryPoint,
@@ -55,7 +55,7 @@ function isWhole(proof: PackProof | undefined): proof is PackProof {
 }
 
 /**
- * When all these slots of a pack were last proven in packs that have them under other names;
+ * Returns when all these slots were last proven in packs that have them under other names;
  * undefined if one was not.
  */
 function elsewhereMs(
@@ -78,7 +78,7 @@ function elsewhereMs(
   return oldestMs === Infinity ? undefined : oldestMs;
 }
 
-/** Of the generations of a pack the one that was found whole last. */
+/** Returns, for each pack, the generation that was found whole last. */
 function bestOfPacks(proofs: ReadonlyMap<ObjectKey, PackProof>): Map<Ulid, PackProof> {
   const best = new Map<Ulid, PackProof>();
   const rank = ({ damage, checkedAtMs }: PackProof): number =>

@@ -6,12 +6,12 @@ import type { Ulid } from '../ulid.ts';
 import type { DamagedSlots } from './damaged-slots.ts';
 import type { PackCheck, PackFindings } from './pack-check.ts';
 
-/** Slots by number; `all` where nothing tells which there are. */
+/** Slots by number; `all` if nothing tells how many there are. */
 export type SlotNumbers = 'all' | ReadonlySet<number>;
 
 /**
- * What an object has not whole, less what other generations of the pack have whole under the same
- * ids.
+ * Returns the slots that an object does not have whole, without those that other generations of the
+ * pack have whole under the same ids.
  */
 export async function lostSlots(
   store: ObjectStore,
@@ -34,7 +34,7 @@ export async function lostSlots(
   return { slots, bytes, requests };
 }
 
-/** Where nothing told which slots there are, another generation does. */
+/** Takes the slots from another generation if the object itself does not tell them. */
 function without(
   slots: SlotNumbers,
   { footer, lost }: PackFindings,
@@ -63,7 +63,7 @@ export function numbersOf(ranges: readonly SlotRange[]): Set<number> {
   );
 }
 
-/** Adds slots as ranges, so that the set can be written. */
+/** Adds slots to the set, as ranges. */
 export function addSlots(set: SlotSet, ulid: Ulid, slots: SlotNumbers): void {
   const known = set.of(ulid);
   if (slots === 'all' || known === 'all') {
@@ -85,7 +85,7 @@ export function addSlots(set: SlotSet, ulid: Ulid, slots: SlotNumbers): void {
   }
 }
 
-/** What stands in no list under `bad/` yet. */
+/** Returns the lost slots that are in no list under `bad/` yet. */
 export function newlyDamaged(known: DamagedSlots, lost: SlotSet): SlotSet {
   const fresh = new SlotSet();
   for (const ulid of lost.packs()) {

@@ -10,19 +10,19 @@ import type { SlotRange } from '../slot-set.ts';
 import { checkFrames } from './frame-check.ts';
 import type { ProofDepth } from './proof-ledger.ts';
 
-/** What a check of one object that holds a pack found. */
+/** What the check of one object that holds a pack found. */
 export interface PackFindings {
   readonly key: ObjectKey;
   readonly name: PackName;
   readonly bytes: number;
   readonly requests: number;
   readonly depth: ProofDepth;
-  /** What is wrong, for people; empty if it is whole. */
+  /** What is wrong, for people; empty if the object is whole. */
   readonly why: readonly string[];
   readonly frames: readonly number[];
-  /** Slots that cannot be read from this object; `all` if nothing can. */
+  /** Slots that cannot be read from this object; `all` if none can. */
   readonly lost: 'all' | readonly SlotRange[];
-  /** Undefined if it cannot be read. */
+  /** Undefined if the footer cannot be read. */
   readonly footer?: PackFooter;
 }
 
@@ -32,7 +32,7 @@ type Found = Pick<PackFindings, 'depth' | 'why' | 'frames' | 'lost' | 'footer'>;
 export class PackCheck {
   readonly #fetcher: FrameFetcher;
 
-  /** @param fetcher what it checks of ids is what this checks */
+  /** @param fetcher decides whether ids are checked */
   constructor(fetcher: FrameFetcher) {
     this.#fetcher = fetcher;
   }
@@ -61,7 +61,7 @@ export class PackCheck {
       }
       return await this.#checkOpen(pack, signal);
     } catch (error) {
-      // Found: that is what this is for. What keeps it from looking is thrown.
+      // Reports damage; anything else that keeps it from checking is thrown.
       return { ...nothing, why: [integrityFault(error).message] };
     }
   }
@@ -72,7 +72,7 @@ export class PackCheck {
     const { packs } = this.#fetcher;
     const header = await packs.range(pack, { offset: 0, length: HEADER_BYTES }, signal);
     if (!Buffer.from(pack.header).equals(header)) {
-      // Readers make the header themselves, so nothing is lost by this.
+      // Readers rebuild the header, so no slot is lost by this.
       why.push(`The header of ${pack.objectKey} is not what was written.`);
     }
     const frames: number[] = [];
@@ -107,7 +107,7 @@ export class PackCheck {
     return checkFrames(this.#fetcher, { pack, bytes, frames });
   }
 
-  /** The ids of metadata are MACs, which every machine can compute. */
+  /** Ids of metadata are MACs, which every machine can compute. */
   #depth({ kind }: PackName): Exclude<ProofDepth, 'crc'> {
     const { areMade, areWanted } = this.#fetcher.ids;
     return (kind === 'data' ? areMade : areWanted) ? 'ids' : 'frames';
@@ -119,7 +119,7 @@ function allOf(footer: PackFooter, frame: number): SlotRange[] {
   return slots === 0 ? [] : [{ first: firstSlot, count: slots }];
 }
 
-/** The fault if it says that something is damaged; else it is thrown on. */
+/** Returns the fault if it reports damage; throws anything else again. */
 export function integrityFault(error: unknown): Fault {
   if (isFault(error) && error.kind === 'integrity') {
     return error;

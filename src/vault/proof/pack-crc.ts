@@ -7,10 +7,10 @@ import { HEADER_BYTES, PREFIX_BYTES, TRAILER_BYTES } from '../pack-layout.ts';
 import { ulidBytes } from '../ulid.ts';
 import { SequentialRead } from './sequential-read.ts';
 
-/** What is wrong with a pack, as far as its checksums tell. */
+/** What is wrong with a pack according to its checksums. */
 export interface CrcDamage {
   readonly part: 'object' | 'header' | 'frame' | 'footer' | 'trailer';
-  /** Of a damaged frame. */
+  /** Index of the damaged frame. */
   readonly frame?: number;
   readonly why: string;
 }
@@ -25,13 +25,13 @@ export interface CrcCheck {
 
 const HEADER_MAGIC = Buffer.from('HKPACK00');
 const TRAILER_MAGIC = Buffer.from('HKPEND00');
-/** Both carry magic, then eight bytes of what they are. */
+/** Header and trailer have magic first, and then the same eight bytes. */
 const COMMON = { from: 8, to: 16 };
 
 /**
  * Checks a pack by its checksums: header, every frame, footer, trailer, and that they fit together.
- * Needs no key, so it can run where the store is. That nobody replaced the content on purpose it
- * cannot tell.
+ * Needs no key, so it can run where the store is. It cannot tell whether somebody replaced the
+ * content on purpose.
  */
 export async function checkPackCrc(
   store: ObjectStore,
@@ -84,7 +84,9 @@ async function checkParts(
   return frames;
 }
 
-/** The trailer, by a window that is read at the end: frames are then read from the front again. */
+/**
+ * Reads the window with the trailer at the end; after that, frames are read from the front again.
+ */
 async function endOf(read: SequentialRead): Promise<Buffer> {
   const offset = Math.max(0, read.objectSize - TRAILER_BYTES);
   return Buffer.from((await read.at(offset, TRAILER_BYTES)) ?? []);
@@ -138,7 +140,7 @@ function footerPlace(
     : 'the footer does not lie before it';
 }
 
-/** @param end where the footer begins, if the trailer told */
+/** @param end where the footer begins, if the trailer tells */
 async function checkFrames(
   read: SequentialRead,
   end: number | undefined,
@@ -155,7 +157,7 @@ async function checkFrames(
     signal.throwIfAborted();
     const frame = await readFrame(read, { index, offset, limit });
     if (end === undefined && frame?.isNumbered !== true) {
-      // Most likely the footer: without a trailer nothing tells where it begins.
+      // Probably the footer: without a trailer nothing tells where it begins.
       return index;
     }
     if (frame === undefined) {
@@ -179,7 +181,7 @@ interface ReadFrame {
   readonly end: number;
 }
 
-/** Undefined where there can be no frame. */
+/** Returns undefined if there can be no frame. */
 async function readFrame(
   read: SequentialRead,
   { index, offset, limit }: { index: number; offset: number; limit: number },

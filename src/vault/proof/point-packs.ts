@@ -8,7 +8,7 @@ import type { Ulid } from '../ulid.ts';
 import type { VaultInside } from '../vault.ts';
 
 /**
- * All packs that a point needs, by the keys under which it knows them. Reads the map, no footers of
+ * Returns all packs that a point needs, by the keys in its map. Reads the map, but no footers of
  * data packs.
  */
 export async function pointPacks(
@@ -37,8 +37,8 @@ export async function pointPacks(
 }
 
 /**
- * The slots that a point needs of these packs, by the names it knows. A pack of which that cannot
- * be told is left out.
+ * Returns the slots that a point needs of these packs, by the names in its map. Leaves out packs
+ * for which it cannot tell.
  */
 export async function slotsOfPacks(
   { nodes }: Pick<VaultInside, 'nodes'>,

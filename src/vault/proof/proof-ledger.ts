@@ -9,7 +9,7 @@ import { parsePackKey, PREFIXES } from '../layout.ts';
 import type { ObjectKey } from '../object-store.ts';
 import type { OptionalFolder } from '../optional-folder.ts';
 
-/** How a pack was checked: its checksums, each frame with the key, or also the id of each chunk. */
+/** What a check covers: the checksums, each frame with the key, or also the id of each chunk. */
 export const PROOF_DEPTHS = ['crc', 'frames', 'ids'] as const;
 export type ProofDepth = (typeof PROOF_DEPTHS)[number];
 
@@ -18,7 +18,7 @@ const PackProof = z.object({
   bytes: z.int().min(0),
   checkedAtMs: z.number(),
   depth: z.enum(PROOF_DEPTHS),
-  /** What is wrong with it; undefined: it was whole. */
+  /** What is wrong with the pack; undefined if it was whole. */
   damage: z.string().optional(),
 });
 
@@ -26,28 +26,30 @@ const PackProof = z.object({
 export type PackProof = z.infer<typeof PackProof>;
 
 /**
- * What was checked when. Losing it is no harm: what is not here counts as never checked and comes
- * first. A folder of this machine keeps it now; a catalog may.
+ * Records what was checked when. Losing it is harmless: what is missing counts as never checked and
+ * comes first. A folder of this machine keeps it now; a catalog could.
  */
 export abstract class ProofLedger {
   abstract load(): Promise<Map<ObjectKey, PackProof>>;
 
-  /** Adds or replaces; entries of packs that `gone` names are dropped. */
+  /** Adds or replaces proofs, and drops the entries of the packs in `gone`. */
   abstract record(proofs: readonly PackProof[], gone: readonly ObjectKey[]): Promise<void>;
 }
 
 const SHARD = /^[dm]-\d{6}\.json$/;
 
 /**
- * One file per month of packs, so that a step of a scrub rewrites little. Once its folder is given
- * up, it lasts as long as the process.
+ * One file per month of packs, so that a step of a scrub rewrites little. If the folder fails, it
+ * keeps the proofs in memory.
  */
 export class FolderProofLedger extends ProofLedger {
   readonly #place: OptionalFolder;
   readonly #folder: string;
   #memory: MemoryProofLedger | undefined;
 
-  /** @param vaultPlace of the vault in the cache, where footers are kept too (`folderOfVault`) */
+  /**
+   * @param vaultPlace folder of the vault in the cache, which also keeps footers (`folderOfVault`)
+   */
   constructor(vaultPlace: OptionalFolder) {
     super();
     this.#place = vaultPlace;
@@ -112,7 +114,7 @@ export class FolderProofLedger extends ProofLedger {
     }
   }
 
-  /** A shard that cannot be read is as good as none: its packs are checked again. */
+  /** Reads a shard. One that cannot be read counts as empty: its packs are checked again. */
   async #read(shard: string): Promise<PackProof[]> {
     try {
       const content: unknown = JSON.parse(await readFile(join(this.#folder, shard), 'utf8'));
@@ -126,7 +128,7 @@ export class FolderProofLedger extends ProofLedger {
     const temporary = join(this.#folder, `${randomBytes(8).toString('hex')}.tmp`);
     try {
       await writeFile(temporary, JSON.stringify(proofs), { mode: PRIVATE_FILE_MODE });
-      // Not synced: what a power loss takes away is checked again.
+      // Not synced: proofs that a power loss takes away are made again.
       await rename(temporary, join(this.#folder, shard));
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => undefined);
@@ -135,7 +137,7 @@ export class FolderProofLedger extends ProofLedger {
   }
 }
 
-/** For a scrub that keeps nothing. */
+/** A ledger in memory, for a scrub that keeps nothing. */
 export class MemoryProofLedger extends ProofLedger {
   readonly #proofs = new Map<ObjectKey, PackProof>();
 

@@ -2,15 +2,15 @@ import { parsePackKey, PREFIXES } from '../layout.ts';
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 import type { PackProof } from './proof-ledger.ts';
 
-/** What a scrub may cost; undefined is no limit. */
+/** Limits of a scrub; undefined means no limit. */
 export interface ScrubBudget {
   readonly bytes?: number | undefined;
   readonly requests?: number;
-  /** Of the vault, from 0 to 1; instead of bytes. */
+  /** Share of the vault, 0 to 1; used instead of bytes. */
   readonly share?: number | undefined;
 }
 
-/** By default the whole vault is looked at once in so many days, if a scrub runs every day. */
+/** Default: a daily scrub reads the whole vault once in this many days. */
 const DAYS = 30;
 
 export interface ScrubTurn {
@@ -22,11 +22,11 @@ export interface ScrubQueue {
   /** All packs, in the order in which they are due. */
   readonly turns: readonly ScrubTurn[];
   readonly totalBytes: number;
-  /** Packs of the ledger that are in the vault no more. */
+  /** Packs in the ledger that are no longer in the vault. */
   readonly gone: readonly ObjectKey[];
 }
 
-/** Never checked comes first, then what was checked longest ago. */
+/** Orders packs: first those never checked, then those checked longest ago. */
 export async function scrubQueue(
   store: ObjectStore,
   proofs: ReadonlyMap<ObjectKey, PackProof>,
@@ -43,7 +43,7 @@ export async function scrubQueue(
     }
   }
   const checkedAtMs = ({ key }: ScrubTurn): number => proofs.get(key)?.checkedAtMs ?? -Infinity;
-  // Stable: among equals metadata comes first, then what is older in the vault.
+  // The sort is stable: among equals, metadata and older packs come first.
   turns.sort((a, b) => {
     const [first, second] = [checkedAtMs(a), checkedAtMs(b)];
     return first === second ? 0 : first - second;
@@ -52,13 +52,13 @@ export async function scrubQueue(
   return { turns, totalBytes, gone: [...proofs.keys()].filter((key) => !present.has(key)) };
 }
 
-/** Bytes that a scrub may read; without a budget a day's share of the vault. */
+/** Returns how many bytes a scrub may read; without a budget, a day's share of the vault. */
 export function bytesToScrub(budget: ScrubBudget | undefined, totalBytes: number): number {
   const { bytes, share } = budget ?? { share: 1 / DAYS };
   if (share === undefined) {
     return bytes ?? Infinity;
   }
-  // What is read to check packs is a little more than they are: the whole vault is every pack, not
-  // so many bytes.
+  // Checking packs reads a little more than their bytes, so the whole vault must not be a number of
+  // bytes.
   return share < 1 ? Math.ceil(totalBytes * share) : Infinity;
 }

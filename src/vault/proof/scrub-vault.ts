@@ -12,7 +12,7 @@ import { lastProven, type LastProven } from './last-proven.ts';
 import { FolderProofLedger, MemoryProofLedger, type ProofLedger } from './proof-ledger.ts';
 import { scrub, type ScrubOptions, type ScrubReport } from './scrub.ts';
 
-/** What a scrub found, with the packs that points need and that are gone. */
+/** What a scrub found, and which packs that points need are gone. */
 export interface VaultScrub {
   readonly report: ScrubReport;
   readonly missing: number;
@@ -20,14 +20,14 @@ export interface VaultScrub {
 
 export type PointProven = LastProven & { readonly pointId: string; readonly vmName: string };
 
-/** Where this machine keeps what it has proven of an open vault. */
+/** Opens the ledger of this machine for an open vault. */
 export function ledgerOf({ cache }: Pick<VaultInside, 'cache'>): ProofLedger {
   return cache?.ledger ?? new MemoryProofLedger();
 }
 
 /**
- * Where a machine keeps what it has proven of a vault that it cannot open.
- * @param vaultsFolder of all vaults in its cache
+ * Opens the ledger of this machine for a vault that it cannot open.
+ * @param vaultsFolder folder of all vaults in its cache
  */
 export function ledgerWithoutKey(
   vaultsFolder: string,
@@ -39,8 +39,7 @@ export function ledgerWithoutKey(
 }
 
 /**
- * Looks for packs that are gone, then reads a share of the vault. What is lost is written down in
- * the vault.
+ * Looks for packs that are gone, then reads a share of the vault. Writes what is lost to the vault.
  */
 export async function scrubVault(
   inside: VaultInside,
@@ -57,7 +56,7 @@ export async function scrubVault(
   return { report, missing: missing.length };
 }
 
-/** Of each point when it was last proven by scrubs. */
+/** Returns for each point how far scrubs have proven it, and when. */
 export async function provenPoints(
   inside: VaultInside,
   points: readonly RecoveryPoint[],
@@ -85,18 +84,18 @@ async function provenOf(
     if (!isFault(error) || error.kind !== 'integrity') {
       throw error;
     }
-    // Its map cannot be read whole: it is not proven, and what it needs is not known.
+    // The map cannot be read whole, so what the point needs is not known and nothing is proven.
     return { packs: 0, proven: 0, damaged: 1 };
   }
 }
 
-/** Packs that earlier scrubs of this machine found damaged. */
+/** Returns the packs that earlier scrubs of this machine found damaged. */
 export async function damagedPacks(ledger: ProofLedger): Promise<string[]> {
   const proofs = await ledger.load();
   return [...proofs.values()].filter(({ damage }) => damage !== undefined).map(({ key }) => key);
 }
 
-/** What a scrub that found damage ends with; undefined if all was whole. */
+/** Returns the fault for a scrub that found damage; undefined if all was whole. */
 export function scrubFault({ report, missing }: VaultScrub): Fault | undefined {
   const { damaged, damagedObjects, packs, list } = report;
   if (damaged.length + damagedObjects.length + missing === 0) {

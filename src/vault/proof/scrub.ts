@@ -17,9 +17,7 @@ import { PackCheck, type PackFindings } from './pack-check.ts';
 import type { PackProof, ProofDepth, ProofLedger } from './proof-ledger.ts';
 import { bytesToScrub, scrubQueue, type ScrubBudget, type ScrubTurn } from './scrub-queue.ts';
 
-/**
- * Proofs are kept after so many packs, so that a scrub that is stopped has not worked for nothing.
- */
+/** Proofs are recorded after this many packs, so that stopping a scrub loses little work. */
 const PACKS_PER_RECORD = 16;
 
 export interface ScrubParts {
@@ -36,7 +34,7 @@ export interface ScrubOptions {
   readonly budget?: ScrubBudget;
   /** Default `ids`; where this machine cannot compute them, `frames`. */
   readonly depth?: Exclude<ProofDepth, 'crc'>;
-  /** Slots known to be lost for other reasons: packs that points need and that are gone. */
+  /** Slots lost for another reason: in packs that points need and that are gone. */
   readonly lost?: SlotSet;
 }
 
@@ -54,17 +52,14 @@ export interface ScrubReport {
   readonly packs: number;
   readonly bytes: number;
   readonly requests: number;
-  /** Of all packs in the vault. */
+  /** Number of all packs in the vault. */
   readonly totalPacks: number;
   readonly totalBytes: number;
   readonly ended: 'all-checked' | 'budget';
   readonly damaged: readonly DamagedPack[];
-  /** Small objects that are not what a holder of the key wrote; without a key nobody can tell. */
+  /** Small objects that no holder of the key wrote; without a key this cannot be checked. */
   readonly damagedObjects: readonly ObjectKey[];
-  /**
-   * The list of damaged slots that was written, the last of them if there were several; none if all
-   * was known before.
-   */
+  /** The last list of damaged slots that was written; undefined if all damage was known before. */
   readonly list?: ObjectKey;
 }
 
@@ -72,11 +67,11 @@ type Checked = Pick<PackFindings, 'key' | 'bytes' | 'requests' | 'depth' | 'why'
 
 interface Work {
   readonly check: (turn: ScrubTurn) => Promise<Checked>;
-  /** Returns when everybody can know of the damage that was found until now. */
+  /** Resolves once everybody can learn of the damage found so far. */
   readonly writeDown: () => Promise<void>;
 }
 
-/** What all kinds of scrub share: whose turn it is, the budget, and the ledger. */
+/** What all kinds of scrub share: the order of packs, the budget, and the ledger. */
 class Round {
   readonly #ledger: ProofLedger;
   readonly #clock: Clock;
@@ -124,7 +119,7 @@ class Round {
       }
       await this.#record(writeDown);
     } finally {
-      // Damage that stands nowhere is looked for again, and first.
+      // Damage that is not written down is looked for again, and first.
       await this.#ledger.record(
         this.#open.filter(({ damage }) => damage === undefined),
         [],
@@ -156,8 +151,8 @@ class Round {
 
 /**
  * Reads packs, least recently checked first, until the budget is used up, and proves every frame.
- * What is damaged and in no other generation of its pack is written to `bad/`, before the ledger
- * says that it was looked at. Cancelled or killed, it keeps what it has proven.
+ * Slots that are damaged and in no other generation of their pack are written to `bad/` before the
+ * ledger records the check. If it is cancelled or killed, it keeps what it has proven.
  */
 export async function scrub(
   parts: ScrubParts,
@@ -212,8 +207,8 @@ export async function scrub(
 }
 
 /**
- * Checks packs by their checksums alone: needs no key. It finds damage and cannot write it down in
- * the vault.
+ * Checks packs by their checksums alone, without a key. It finds damage but cannot write it to the
+ * vault.
  */
 export async function scrubWithoutKey(
   store: ObjectStore,
@@ -233,7 +228,7 @@ export async function scrubWithoutKey(
     }
     return { key, bytes, requests, depth: 'crc', why, frames };
   };
-  // Without a key nothing can be written into the vault: who looks after it reads the report.
+  // Writing to the vault needs the key: whoever looks after the vault reads the report.
   const ends = await round.run(store, budget, { check, writeDown: () => Promise.resolve() });
   const { packs, bytes, requests } = round;
   return { depth: 'crc', packs, bytes, requests, ...ends, damaged, damagedObjects: [] };

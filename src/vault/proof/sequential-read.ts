@@ -1,6 +1,6 @@
 import type { ObjectKey, ObjectStore } from '../object-store.ts';
 
-/** Of one ranged read: few requests, little memory. */
+/** Size of one ranged read: few requests, little memory. */
 const WINDOW_BYTES = 8 * 1024 * 1024;
 
 /** Reads an object from front to back in large pieces. */
@@ -10,7 +10,7 @@ export class SequentialRead {
   readonly #signal: AbortSignal;
   #window: Buffer = Buffer.alloc(0);
   #windowOffset = 0;
-  /** Of the object; known after the first read. */
+  /** Size of the object; known after the first read. */
   objectSize = 0;
   requests = 0;
   bytes = 0;
@@ -21,7 +21,10 @@ export class SequentialRead {
     this.#signal = signal;
   }
 
-  /** Bytes from `offset` on; shorter at the end of the object, undefined without one. */
+  /**
+   * Returns the bytes from `offset` on; fewer at the end of the object, undefined if there is no
+   * object.
+   */
   async at(offset: number, length: number): Promise<Buffer | undefined> {
     const inside = offset - this.#windowOffset;
     const end = this.#windowOffset + this.#window.length;

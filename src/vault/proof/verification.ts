@@ -27,22 +27,22 @@ const PROBLEMS_MAX = 1000;
 export interface VerifyTarget {
   readonly pointId: string;
   readonly disks: readonly { readonly diskId: string; readonly tree: MapTree }[];
-  /** Reads one file of the point and proves it. */
+  /** Each reads one file of the point and proves it. */
   readonly files: readonly (() => Promise<unknown>)[];
-  /** Proves that the parent is the point this one was made from, if it is still there. */
+  /** Proves that the parent, if it is still there, is the point that this one was made from. */
   readonly parent: () => Promise<unknown>;
 }
 
-/** An object that serves slots of the disk, and which. */
+/** An object that serves slots of the disk, and the numbers of these slots. */
 interface Serving {
   readonly open: OpenPack;
   readonly slots: Map<number, SlotReference>;
 }
 
 /**
- * Checks a recovery point against the store itself: give it packs and nodes without caches. What is
- * wrong is reported; only what prevents checking (no connection) is thrown. What is damaged in one
- * place and whole in another, where readers find it, is not wrong with the point.
+ * Checks a recovery point against the store itself, so give it packs and nodes without caches. It
+ * reports what is wrong, and throws only what prevents the check, such as a lost connection. Damage
+ * counts against the point only if readers find no other place where the content is whole.
  */
 export class Verification {
   readonly #fetcher: FrameFetcher;
@@ -56,7 +56,7 @@ export class Verification {
   readonly #present = new Map<Ulid, PackName>();
   #chunks = 0;
 
-  /** @param fetcher checks ids at level 3 and not below */
+  /** @param fetcher must check ids at level 3, and not below */
   constructor(fetcher: FrameFetcher, level: VerifyLevel, running: Running) {
     this.#fetcher = fetcher;
     this.#level = level;
@@ -123,7 +123,10 @@ export class Verification {
     }
   }
 
-  /** At level 0 the first slot of each extent, while all packs are there under their own names. */
+  /**
+   * Returns the slots to check. At level 0 the first slot of each extent is enough while all packs
+   * are there under their own names.
+   */
   async #slotsOf({ nodes }: MapTree, pointer: NodePointer): Promise<readonly SlotReference[]> {
     const { signal } = this.#running;
     if (this.#level > 0) {
@@ -167,8 +170,8 @@ export class Verification {
   }
 
   /**
-   * Readers make the header themselves; it is damage all the same while no other generation is
-   * there.
+   * Checks the header. Readers rebuild it, but it counts as damage while there is no other
+   * generation.
    */
   async #pack(diskId: string, open: OpenPack): Promise<void> {
     await this.#once(diskId, open.objectKey, async () => {
@@ -228,7 +231,7 @@ export class Verification {
     this.#running.report?.(this.#progress);
   }
 
-  /** What is damaged here is no problem of the point if another object has it whole. */
+  /** Checks a slot. If another object has it whole, the damage does not count against the point. */
   async #slot(
     diskId: string,
     { open, slot }: { readonly open: OpenPack; readonly slot: number },
@@ -249,7 +252,7 @@ export class Verification {
     return this.#checkedFrames.get(`${objectKey}/${footer.frameOf[slot] ?? 0}`);
   }
 
-  /** Never in the object that was found damaged: there the same would be read again. */
+  /** Looks everywhere but in the object that was found damaged. */
   async #isElsewhere(
     { open, slot }: { readonly open: OpenPack; readonly slot: number },
     reference: SlotReference,
@@ -262,7 +265,7 @@ export class Verification {
       await packs.withSlot(reference, signal, async (placed) => this.#proveSlot(placed));
       return true;
     } catch (error) {
-      // Nowhere: the caller says where it was looked for.
+      // No other place has it; the caller reports where it looked.
       integrityFault(error);
       return false;
     }
@@ -281,12 +284,12 @@ export class Verification {
     }
   }
 
-  /** Turns damage into a problem of the report; anything else is thrown. */
+  /** Turns damage into a problem in the report; throws anything else. */
   async #noting(diskId: string | undefined, check: () => Promise<unknown>): Promise<void> {
     try {
       await check();
     } catch (error) {
-      // Reported: the rest of the point is checked all the same.
+      // The problem is reported, and the rest of the point is still checked.
       const { code, message } = integrityFault(error);
       this.#note({ code, message, ...(diskId === undefined ? {} : { diskId }) });
     }

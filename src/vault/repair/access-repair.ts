@@ -10,15 +10,14 @@ import type { VaultUnlock } from '../vault-options.ts';
 import type { ObjectRepair, ObjectRepairOptions } from './object-repair.ts';
 import { isRecovery, keysAt, lacksRecovery, type KeyThere } from './recovery-keys.ts';
 
-/** Objects that say whose a vault is. */
+/** Objects that show which vault this is. */
 const IDENTIFYING = [PREFIXES.points, PREFIXES.data, PREFIXES.metadata] as const;
 
 /**
- * Makes a vault openable again whose format or whose keys are gone or damaged, by a copy that
- * opens. Keys come back only where no recovery object is left that could be read: one that is
- * missing beside others was removed by somebody. Killed, it does the rest when it is run again, or
- * `repairVault` does.
- * @throws Fault `vault.not-found` if there is nothing here that the copy's keys could be for
+ * Makes a vault openable again if its format or keys are gone or damaged, from a copy that opens.
+ * Keys come back only if no readable recovery object is left: if one is missing beside others,
+ * somebody removed it on purpose. If it is killed, run it again, or `repairVault` does the rest.
+ * @throws Fault `vault.not-found` if nothing here could belong to the copy's keys
  */
 export async function repairAccess(
   {
@@ -58,8 +57,8 @@ export async function repairAccess(
 }
 
 /**
- * Two objects of one key carry the same bytes, so one that differs from the copy's is not what was
- * written.
+ * Writes the copy's keys. Two objects of one key carry the same bytes, so one that differs from the
+ * copy's is damaged.
  */
 async function repairKeys(
   {
@@ -80,7 +79,8 @@ async function repairKeys(
 ): Promise<ObjectRepair[]> {
   const repairs: ObjectRepair[] = [];
   const hasRecovery = !(await lacksRecovery(store, signal));
-  // The vault opens when all keys but recovery objects are there, and lacks these until all are.
+  // Recovery objects go last: the vault opens without them, and if this is killed, the next run
+  // still finds that they are lacking.
   const rank = (object: KeyThere): number =>
     isRecovery(object) ? 2 : object.key === openedBy ? 1 : 0;
   const there = (await keysAt(copy, signal)).toSorted((a, b) => rank(a) - rank(b));
@@ -141,7 +141,7 @@ async function inspect(
   return found;
 }
 
-/** A wrong location must not become a vault. */
+/** Refuses a location without a vault: a mistyped one must not become a vault. */
 async function requireVault(store: ObjectStore, signal: AbortSignal): Promise<void> {
   for (const prefix of IDENTIFYING) {
     for await (const { key } of store.list(prefix, signal)) {
@@ -157,7 +157,7 @@ async function requireVault(store: ObjectStore, signal: AbortSignal): Promise<vo
   );
 }
 
-/** Whether a vault that does not open may be helped by `repairAccess`. */
+/** Whether `repairAccess` might help with a vault that does not open. */
 export function isAccessDamage(error: unknown): boolean {
   return (
     isFault(error, 'vault.not-found') ||

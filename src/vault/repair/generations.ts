@@ -9,7 +9,7 @@ import { integrityFault, PackCheck, type PackFindings } from '../proof/pack-chec
 /** A logical pack. */
 export type PackId = Pick<PackName, 'kind' | 'ulid'>;
 
-/** One place where generations of packs lie. */
+/** A place that holds generations of packs. */
 export interface PackPlace {
   readonly fetcher: FrameFetcher;
   readonly cache?: FooterCache;
@@ -20,7 +20,7 @@ export interface Generation {
   readonly findings: PackFindings;
 }
 
-/** All generations in one place, newest first, each checked. */
+/** Returns all generations in one place, newest first, each checked. */
 export async function generations(
   { fetcher }: PackPlace,
   pack: PackId,
@@ -66,7 +66,7 @@ export function isSubset(some: ReadonlySet<number>, all: ReadonlySet<number>): b
 }
 
 /**
- * Of slots that no generation has, those that have no other name either under which they are whole.
+ * Of slots that no generation has, returns those that are not whole under any other name either.
  */
 export async function lostEverywhere(
   fetcher: FrameFetcher,

@@ -16,19 +16,18 @@ import type { Ulid } from '../ulid.ts';
 export interface HealingParts {
   readonly packs: Packs;
   readonly log: Log;
-  /** Never healed and never a remedy. */
+  /** Condemned slots are never healed, and never used to heal others. */
   readonly condemned: SlotSet;
 }
 
 /**
- * What a writer knows of damage: slots that nobody can read any more. It does not build on them,
- * and when the content of one comes along again it is stored anew, and an alias tells every older
- * point where.
+ * What a writer knows of damage. It does not build on slots that nobody can read any more. When the
+ * content of one comes along again, it is stored anew, and an alias tells every older point where.
  */
 export class Healing {
   readonly #parts: HealingParts;
   readonly #damaged: DamagedSlots;
-  /** Per id in hex, the lost slots that had this content. */
+  /** By id in hex: the lost slots that had this content. */
   readonly #wanted = new Map<string, SlotName[]>();
   readonly #healed = new Map<string, Pick<Alias, 'from' | 'to'>>();
 
@@ -37,9 +36,7 @@ export class Healing {
     this.#damaged = damaged;
   }
 
-  /**
-   * Reads `bad/`, and if there is anything in it `alias/` and the footers of the packs concerned.
-   */
+  /** Reads `bad/` and, if it lists anything, `alias/` and the footers of the packs concerned. */
   static async begin(parts: HealingParts, signal: AbortSignal): Promise<Healing> {
     const damaged = new DamagedSlots(parts.packs.base, parts.log);
     await damaged.read(signal);
@@ -55,13 +52,13 @@ export class Healing {
     return this.#damaged.isEmpty;
   }
 
-  /** Whether the slot is damaged and has no other name under which it is whole. */
+  /** Whether the slot is damaged and not whole under any other name. */
   isLost({ pack, slot }: SlotReference): boolean {
     return !this.isIdle && this.#isLost({ ulid: this.#ulid(pack), slot });
   }
 
   /**
-   * What of a disk has to be read again because its last map needs slots that are lost.
+   * Returns the parts of a disk that must be read again because its last map needs lost slots.
    * @throws Fault `vault.pack-missing` if the map itself is lost
    */
   async lostExtents(tree: MapTree, signal: AbortSignal): Promise<ContentExtent[]> {
@@ -89,7 +86,7 @@ export class Healing {
     return extents;
   }
 
-  /** A slot with this id is in the vault, or will be before the point is. */
+  /** Call it for a slot with this id that is in the vault, or will be before the point is. */
   stored(id: Uint8Array, { pack, slot }: SlotReference): void {
     if (this.#wanted.size === 0) {
       return;
@@ -102,7 +99,7 @@ export class Healing {
     }
   }
 
-  /** Tells older points where the lost content is now. All packs are in the vault. */
+  /** Tells older points where the lost content is now. All packs must be in the vault. */
   async finish(signal: AbortSignal): Promise<void> {
     if (this.#healed.size > 0) {
       const aliases = joinAliases([...this.#healed.values()]);
@@ -138,7 +135,7 @@ export class Healing {
   async #learnIdsOf(ulid: Ulid, signal: AbortSignal): Promise<void> {
     const number = this.#parts.packs.base.numbers.find(ulid) ?? (await this.#find(ulid, signal));
     if (number === undefined) {
-      // It was collected: nobody needs what it had.
+      // The pack was collected, so nobody needs what it had.
       return;
     }
     const known = new Set<number>();
@@ -174,9 +171,9 @@ export class Healing {
   }
 
   /**
-   * Of the generation that usually serves the pack, from the vault or from the cache; then of the
-   * others, because one that is damaged may say nothing and one that was written anew need not have
-   * every slot.
+   * Yields the footer of the generation that usually serves the pack, from the vault or the cache,
+   * and then those of the others: a damaged generation may have no footer, and a rewritten one may
+   * lack slots.
    */
   async *#footers(number: number, signal: AbortSignal): AsyncIterable<PackFooter> {
     const { packs } = this.#parts;

@@ -10,7 +10,7 @@ import type { VaultInside } from '../vault.ts';
 import { orLost, Losses } from './losses.ts';
 import { lossyLeafContents } from './lossy-map.ts';
 
-/** What of a disk is known to be lost. */
+/** What is known to be lost of a disk. */
 export interface DiskLoss {
   readonly diskId: string;
   readonly name: string;
@@ -19,8 +19,8 @@ export interface DiskLoss {
 }
 
 /**
- * What of a point cannot be restored, as far as is known without reading the content: packs and
- * maps that are gone, slots that stand in `bad/`, and frames that this process found damaged.
+ * Returns what cannot be restored of a point, as far as that shows without reading the content:
+ * packs and maps that are gone, slots listed in `bad/`, and frames that this process found damaged.
  */
 export async function surveyLoss(
   inside: VaultInside,

@@ -1,7 +1,7 @@
 import { mergeExtents, type Extent } from '../../disk/extent.ts';
 import { isFault } from '../../kernel/fault.ts';
 
-/** Ranges of a disk that could not be read from anywhere and are zero in what was restored. */
+/** Ranges of a disk that could not be read anywhere, and that are zero in the restored disk. */
 export class Losses {
   #ranges: Extent[] = [];
 
@@ -9,7 +9,7 @@ export class Losses {
     return this.#ranges.length === 0;
   }
 
-  /** In bytes, ascending, joined where they touch. */
+  /** In bytes, ascending; ranges that touch are joined. */
   get ranges(): readonly Extent[] {
     this.#ranges = [...mergeExtents(this.#ranges)];
     return this.#ranges;
@@ -25,8 +25,8 @@ export class Losses {
 }
 
 /**
- * Runs `read`; damage is noted where losses are accepted, and thrown where they are not.
- * @returns undefined for what is lost
+ * Runs `read`. Notes damage if losses are accepted, and throws it otherwise.
+ * @returns undefined for lost content
  */
 export async function orLost<T>(
   losses: Losses | undefined,

@@ -13,7 +13,7 @@ export interface LeafContent {
   readonly fragments: readonly Fragment[];
 }
 
-/** All leaves that are not zero. A map that is damaged anywhere is a fault. */
+/** Yields all leaves that are not zero. Damage anywhere in the map is a fault. */
 export async function* leafContents(
   tree: MapTree,
   signal: AbortSignal,
@@ -24,9 +24,9 @@ export async function* leafContents(
 }
 
 /**
- * What can be read of a map: a node that is lost costs what it covers, a slot that is nowhere its
- * extent, and packs that do not hold what a leaf was made of the whole leaf. Where a leaf is not
- * whole its content MAC cannot be checked; each slot is still proven to be that slot.
+ * Yields what can be read of a map. A lost node costs what it covers; a slot that is nowhere costs
+ * its extent; packs that do not match a leaf cost the whole leaf. The content MAC of a leaf that is
+ * not whole cannot be checked; each slot is still proven to be that slot.
  */
 export async function* lossyLeafContents(
   tree: MapTree,
@@ -92,7 +92,8 @@ function sectorsOf(parts: readonly { readonly sectors: number }[]): number {
 }
 
 /**
- * The slots of an extent up to the first that is nowhere: nothing tells where the next one begins.
+ * Returns the slots of an extent up to the first that is nowhere: nothing tells where the next
+ * begins.
  */
 async function expand(
   { tree, losses, sizeBytes }: Walking,

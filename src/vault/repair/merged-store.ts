@@ -6,10 +6,7 @@ import {
   type ObjectRange,
 } from '../object-store.ts';
 
-/**
- * Two copies of a vault read as one: what the first does not have comes from the second. Nothing is
- * written.
- */
+/** Reads two copies of a vault as one: what the first lacks comes from the second. Read only. */
 export class MergedStore extends ObjectStore {
   override readonly location: string;
   readonly #first: ObjectStore;
@@ -56,6 +53,6 @@ export class MergedStore extends ObjectStore {
   }
 
   override async close(): Promise<void> {
-    // Whoever opened the two closes them.
+    // The caller opened both stores and closes them.
   }
 }

@@ -14,7 +14,7 @@ import type { VaultInside } from '../vault.ts';
 import { MergedStore } from './merged-store.ts';
 import { lostRecoveryKeys } from './recovery-keys.ts';
 
-/** What became of a small object that is missing or damaged. */
+/** What was done about a small object that is missing or damaged. */
 export interface ObjectRepair {
   readonly key: ObjectKey;
   readonly was: 'missing' | 'damaged';
@@ -31,8 +31,8 @@ export interface ObjectRepairOptions {
 const NOT_ASKED = 'nothing is overwritten unless it is asked for';
 
 /**
- * Lists and marks; points come last, when what they need is back. Packs have their own way,
- * passphrases are given out by people.
+ * Prefixes of lists and marks. Points come last, when what they need is back. Packs are repaired
+ * elsewhere, and passphrases come from people.
  */
 const LISTED = [
   PREFIXES.format,
@@ -44,8 +44,8 @@ const LISTED = [
 ] as const;
 
 /**
- * Brings back what is missing here and verifies in the copy. What is damaged here keeps its bytes
- * unless the caller said otherwise; only a format is written anew, because the newest one counts.
+ * Restores objects that are missing here and verify in the copy. A damaged object keeps its bytes
+ * unless the caller says otherwise; only a format is rewritten, because the newest one counts.
  */
 export async function repairObjects(
   inside: VaultInside,
@@ -120,7 +120,9 @@ async function verifiedCopy(
     : undefined;
 }
 
-/** The format with the highest number counts: one more is as good as mending the last. */
+/**
+ * Writes one more format: the highest number counts, so this is as good as mending the last one.
+ */
 async function writeFormatAnew(
   { base, format }: VaultInside,
   { key, apply }: { readonly key: ObjectKey; readonly apply: boolean },
@@ -134,8 +136,8 @@ async function writeFormatAnew(
 }
 
 /**
- * A point or a seal that is missing here and whole in the copy comes back, unless the point was
- * retired or a collector has condemned something of it: then its absence may be meant, and its
+ * Restores points and seals that are missing here and whole in the copy. It does not if the point
+ * was retired or a collector has condemned a slot of it: then the absence may be meant, and its
  * packs are not safe.
  */
 async function repairPoints(
@@ -149,8 +151,7 @@ async function repairPoints(
     here: new PointStore(base, log),
     there: new PointStore({ ...base, store: copy }, log),
   };
-  // What was retired before the retention key was changed stands on a list that an older copy does
-  // not have.
+  // Points retired before the retention key changed are on a list that an older copy lacks.
   const retired = new PointStore({ ...base, store: new MergedStore(copy, base.store) }, log);
   const repairs: ObjectRepair[] = [];
   for (const name of await points.there.sealed(signal)) {
@@ -173,7 +174,7 @@ async function repairPoints(
   return repairs;
 }
 
-/** One half of a point whose copy is whole. */
+/** Restores one half of a point whose copy is whole. */
 async function repairFrom(
   store: ObjectStore,
   copy: ObjectStore,
@@ -209,7 +210,7 @@ async function damageOfPoint(
     return undefined;
   } catch (error) {
     if (isFault(error) && (error.kind === 'integrity' || error.kind === 'not-found')) {
-      // The answer to the question.
+      // The message says why it does not verify.
       return error.message;
     }
     throw error;

@@ -21,28 +21,27 @@ import {
 } from './generations.ts';
 import { salvagePack, type SalvagedSlot } from './salvage.ts';
 
-/** What became of a pack that was damaged or missing. */
+/** What was done about a pack that was damaged or missing. */
 export interface PackRepair {
   readonly pack: Ulid;
   /**
-   * `whole`: generations that are there have everything, or what they lack is whole under another
-   * name, because a backup healed it. `copied`: an object was missing and came from the copy under
-   * its own key. `rewritten`: a new generation holds what could be read. `lost`: nothing could be
-   * done.
+   * `whole`: the generations here have everything, or a backup has healed what they lack under
+   * another name. `copied`: an object was missing and came from the copy under its own key.
+   * `rewritten`: a new generation holds what could be read. `lost`: nothing could be done.
    */
   readonly outcome: 'whole' | 'copied' | 'rewritten' | 'lost';
-  /** The object that was written, or would be. */
+  /** Object that was written, or would be. */
   readonly key?: ObjectKey;
   readonly bytes: number;
   /** Slots that were unreadable before and are readable now. */
   readonly healedSlots: number;
-  /** Slots that are in no place that could be found; `all` if not even their number is known. */
+  /** Slots that were found nowhere; `all` if not even their number is known. */
   readonly lostSlots: number | 'all';
   /** Slots that can be read now. */
   readonly readable: ReadonlySet<number>;
 }
 
-/** With the slots that are known to have been there. */
+/** `wanted` are the slots known to have been in the pack. */
 interface Repaired extends PackRepair {
   readonly wanted: ReadonlySet<number>;
 }
@@ -50,15 +49,15 @@ interface Repaired extends PackRepair {
 export interface PackRepairParts {
   readonly vault: PackPlace;
   readonly copy?: PackPlace;
-  /** False: nothing is written. */
+  /** If false, nothing is written. */
   readonly apply: boolean;
 }
 
 /**
  * Makes a damaged pack whole from what can be read of its generations, here and in a copy of the
- * vault. No object that exists is written to: the result is a generation of its own, which readers
- * find when the damaged one fails them, so neither object lock nor the rule of writing once stands
- * in the way.
+ * vault. It never writes to an existing object: the result is a new generation, which readers find
+ * when the damaged one fails. So neither object lock nor the rule of writing once stands in the
+ * way.
  */
 export class PackRepairer {
   readonly #parts: PackRepairParts;
@@ -99,7 +98,7 @@ export class PackRepairer {
     return this.#rewrite(pack, { here, there, readable }, signal);
   }
 
-  /** The object is missing here and whole there: the same bytes go under the same key. */
+  /** Copies an object that is missing here and whole there, under the same key. */
   async #copy(
     copy: PackPlace,
     { name, findings }: Generation,
@@ -169,7 +168,7 @@ export class PackRepairer {
     }
     const gained = [...found].filter((slot) => !readable.has(slot)).length;
     if (gained === 0 && found.size < wanted.size) {
-      // A generation of what can be read anyway would heal nothing.
+      // Another generation with only what can be read anyway would heal nothing.
       return { pack: pack.ulid, outcome: 'lost', ...done(0, readable, wanted), wanted };
     }
     const last = Math.max(...[...here, ...there].map(({ name }) => name.generation));
@@ -184,7 +183,7 @@ export class PackRepairer {
         const { frames } = draft;
         draft.add(slot, slot.content);
         if (draft.frames > frames) {
-          // A frame was compressed: the event loop turns in between.
+          // A frame was compressed: lets other work run.
           await setImmediate();
         }
       }
@@ -208,7 +207,7 @@ export class PackRepairer {
   async #put(key: ObjectKey, object: Uint8Array, signal: AbortSignal): Promise<void> {
     const sha256 = createHash('sha256').update(object).digest();
     await storeOf(this.#parts.vault).put(key, object, signal, { sha256 });
-    // Before anybody counts on it: what is stored is what was sent.
+    // Checks that the store kept what it was sent, before anybody relies on it.
     const name = parsePackKey(key);
     const findings = name && (await new PackCheck(this.#parts.vault.fetcher).run(name, signal));
     if (findings === undefined || findings.why.length > 0) {
@@ -234,7 +233,7 @@ function done(
   return { bytes, healedSlots: 0, lostSlots, readable };
 }
 
-/** Adds what can be read of these generations and is not there yet. */
+/** Adds the slots that can be read in these generations and are not there yet. */
 async function gather(
   { fetcher, cache }: PackPlace,
   all: readonly Generation[],
@@ -249,7 +248,7 @@ async function gather(
     const salvage = await salvagePack(fetcher.packs, name, object, cache);
     for (const [slot, salvaged] of salvage.slots.entries()) {
       if (salvaged.size > 0 && slots.get(slot)?.content === undefined) {
-        // What decrypts and is not what its id says is no remedy.
+        // Content that decrypts but does not match its id does not help.
         const isRemedy = await hasId(fetcher, name, salvaged);
         slots.set(slot, isRemedy ? salvaged : { ...salvaged, content: undefined });
       }
@@ -257,7 +256,7 @@ async function gather(
   }
 }
 
-/** Whether the content of a slot is what its id says, as far as this machine can tell. */
+/** Whether the content of a slot matches its id, if this machine can tell. */
 async function hasId(
   { packs, pool, ids }: FrameFetcher,
   { kind }: PackName,

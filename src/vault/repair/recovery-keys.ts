@@ -6,7 +6,7 @@ import type { VaultInside } from '../vault.ts';
 
 export type KeyThere = KeyObject & { readonly key: ObjectKey };
 
-/** Objects under `keys/` that can be read. */
+/** Returns the readable objects under `keys/`. */
 export async function keysAt(store: ObjectStore, signal: AbortSignal): Promise<KeyThere[]> {
   const found: KeyThere[] = [];
   for (const key of await keyObjects(store, signal)) {
@@ -18,22 +18,22 @@ export async function keysAt(store: ObjectStore, signal: AbortSignal): Promise<K
   return found;
 }
 
-/** Whether it opens the vault by a recovery file. */
+/** Whether a recovery file opens this object. */
 export function isRecovery({ kind, purpose }: KeyThere): boolean {
   return kind === 'recovery' && purpose === 'vault';
 }
 
 /**
- * A recovery object goes only when another has taken its place: where none is, keys were lost and
- * not taken away.
+ * Whether no recovery object is left. One goes only after another has taken its place, so if there
+ * is none, keys were lost and not removed.
  */
 export async function lacksRecovery(store: ObjectStore, signal: AbortSignal): Promise<boolean> {
   return !(await keysAt(store, signal)).some(isRecovery);
 }
 
 /**
- * Objects of the copy that its recovery file opens, if the vault has none; what ends the lack comes
- * last.
+ * Returns objects of the copy that its recovery file opens, if the vault has none. The object that
+ * ends the lack comes last.
  */
 export async function lostRecoveryKeys(
   { base, format }: Pick<VaultInside, 'base' | 'format'>,

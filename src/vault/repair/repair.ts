@@ -15,15 +15,15 @@ import { findSuspects } from './suspects.ts';
 export interface RepairOptions {
   /** Another place with the same vault. */
   readonly copy?: ObjectStore;
-  /** Nothing is written; the report says what would be. */
+  /** Writes nothing; the report says what would be written. */
   readonly dryRun: boolean;
   /**
-   * Small objects that are damaged in place (points, seals, lists) get the copy's bytes under their
-   * key. Only where the store keeps no old versions under lock is anything lost by it; without it
-   * they are only reported.
+   * Overwrites small damaged objects (points, seals, lists) with the copy's bytes. The damaged
+   * bytes are then lost, unless the store keeps old versions under lock. Without this they are only
+   * reported.
    */
   readonly overwrite?: boolean;
-  /** Packs that were found damaged, beside those that stand in `bad/`. */
+  /** Packs that were found damaged, besides those listed in `bad/`. */
   readonly suspects?: Iterable<ObjectKey>;
 }
 
@@ -32,16 +32,16 @@ export interface RepairReport {
   readonly objects: readonly ObjectRepair[];
   readonly packs: readonly PackRepair[];
   readonly writtenBytes: number;
-  /** Lists under `bad/` of which something can be read again, and is noted so. */
+  /** How many lists under `bad/` got a note that slots are readable again. */
   readonly healedLists: number;
-  /** Points whose map cannot be walked, here or in the copy: what they need is not known. */
+  /** Points whose map cannot be walked here or in the copy, so that what they need is not known. */
   readonly unreadablePoints: readonly string[];
 }
 
 /**
- * Heals a vault: what is missing comes from the copy under its own key, packs that are damaged are
- * written anew as another generation from all that can still be read. Can be stopped and run again
- * at any time.
+ * Heals a vault: missing objects come from the copy under their own keys, and damaged packs are
+ * rewritten as new generations from all that can still be read. It can be stopped and run again at
+ * any time.
  */
 export async function repairVault(
   inside: VaultInside,
@@ -98,7 +98,7 @@ export async function repairVault(
   return { dryRun, objects, packs, writtenBytes, healedLists, unreadablePoints };
 }
 
-/** Of each list of damage what can be read again and is not noted yet. */
+/** Returns the slots that are readable again, by damage list, without those already noted. */
 function healedOf(damaged: DamagedSlots, packs: readonly PackRepair[]): Map<ObjectKey, SlotSet> {
   const healed = new Map<ObjectKey, SlotSet>();
   for (const list of damaged.lists) {

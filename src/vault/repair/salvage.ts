@@ -20,15 +20,15 @@ import {
 import { openEnd, packKeys } from '../pack-tail.ts';
 import type { Packs } from '../packs.ts';
 
-/** Of the key version in the header. */
+/** Offset of the key version in the header. */
 const KEY_VERSION_OFFSET = 14;
 
 /** Where the footer of a damaged pack came from. */
 export type FooterSource = 'trailer' | 'frames' | 'cache' | 'none';
 
-/** One slot, in the order of their numbers. */
+/** One slot, in the order of slot numbers. */
 export interface SalvagedSlot extends DraftSlot {
-  /** Undefined: it is missing, or nobody can read it. */
+  /** Undefined if the slot is missing or cannot be read. */
   readonly content: Uint8Array | undefined;
 }
 
@@ -37,19 +37,19 @@ export interface Salvage {
   readonly footer: PackFooter | undefined;
   readonly footerSource: FooterSource;
   /**
-   * By slot; missing what cannot be read. Empty without a footer: nothing else tells where slots
-   * begin.
+   * By slot number, without slots that cannot be read. Empty without a footer: nothing else tells
+   * where slots begin.
    */
   readonly slots: readonly SalvagedSlot[];
-  /** Frames that decrypt, of those that could be found. */
+  /** How many frames decrypt, of those that could be found. */
   readonly wholeFrames: number;
 }
 
 /**
- * Reads what can be read. Damage of header, prefixes and trailer costs nothing: they are made anew
- * from what the key and the footer say. A damaged footer is looked for in the cache of this
- * machine; without it the frames still decrypt, but nothing tells where one slot ends and the next
- * begins. The event loop turns between frames: a pack takes about a second.
+ * Reads what can be read. Damage to the header, prefixes and trailer costs nothing: they are
+ * rebuilt from what the key and the footer say. If the footer is damaged, it looks in the cache of
+ * this machine; without a footer the frames still decrypt, but nothing tells where one slot ends
+ * and the next begins. A pack takes about a second, and other work runs between frames.
  */
 export async function salvagePack(
   packs: Packs,
@@ -93,7 +93,7 @@ function slotOf(
 
 interface FoundFooter {
   readonly footer: PackFooter;
-  /** By the version with which the footer opened. */
+  /** Keys of the version that opened the footer. */
   readonly keys: FrameKeys;
   readonly source: FooterSource;
 }
@@ -108,9 +108,9 @@ function footerByTrailer(
 }
 
 /**
- * The trailer does not tell, but every frame says where the next one begins, and the footer comes
- * after the last. The key version is that of the header, or whichever makes the tag of the footer
- * right.
+ * Finds the footer without the trailer: every frame says where the next one begins, and the footer
+ * follows the last. The key version is the one in the header, or any that makes the tag of the
+ * footer right.
  */
 function footerBehindFrames(
   { base }: Packs,
@@ -135,7 +135,7 @@ function footerBehindFrames(
   return undefined;
 }
 
-/** Where the first thing begins that does not say that it is the next frame. */
+/** Returns where the first thing begins that does not look like the next frame. */
 function endOfFrames(object: Uint8Array): number {
   const bytes = Buffer.from(object.buffer, object.byteOffset, object.length);
   const end = object.length - TRAILER_BYTES;
@@ -149,7 +149,7 @@ function endOfFrames(object: Uint8Array): number {
   return offset;
 }
 
-/** What the header says comes first; it may be damaged itself. */
+/** Tries the version in the header first, which may be damaged itself. */
 function versionsToTry(keys: KeyTree, object: Uint8Array): Iterable<number> {
   const header = new ByteReader(object.subarray(KEY_VERSION_OFFSET, HEADER_BYTES));
   const said = header.left < 2 ? [] : [header.u16()].filter((version) => keys.has(version));
@@ -167,8 +167,7 @@ async function footerFromCache(
 }
 
 /**
- * The prefix is made anew: its index and length are known, and its checksum only tells what the tag
- * tells better.
+ * Rebuilds the prefix: its index and length are known, and the tag proves more than its checksum.
  */
 function frameContent(
   keys: FrameKeys,
@@ -187,7 +186,7 @@ function frameContent(
   return orUndefined(() => openFrame(keys, frame, bytes));
 }
 
-/** Damage is what this file is about; anything else is a bug and is thrown. */
+/** Returns undefined for damage, which is expected here; throws anything else. */
 function orUndefined<T>(read: () => T | undefined): T | undefined {
   try {
     return read();

@@ -12,22 +12,22 @@ import type { PackId } from './generations.ts';
 
 export interface Suspects {
   readonly suspects: ReadonlyMap<Ulid, PackId>;
-  /** Of these, what points need and no generation of is there. */
+  /** The suspects that points need and of which no generation is there. */
   readonly missing: readonly PackId[];
-  /** Points whose map cannot be walked: what they need is not known. */
+  /** Points whose map cannot be walked, so that what they need is not known. */
   readonly unreadablePoints: readonly string[];
 }
 
 export interface Hints {
   readonly damaged: DamagedSlots;
   readonly copy?: ObjectStore;
-  /** Packs found damaged that need not stand in a list. */
+  /** Packs found damaged, whether or not a list has them. */
   readonly suspects?: Iterable<ObjectKey>;
 }
 
 /**
- * Packs that are listed as damaged, that scrubs found damaged, or that points need and that are
- * gone.
+ * Returns packs that are listed as damaged, that scrubs found damaged, or that points need and that
+ * are gone.
  */
 export async function findSuspects(
   inside: VaultInside,
@@ -68,7 +68,10 @@ export async function findSuspects(
   return { suspects, missing, unreadablePoints };
 }
 
-/** What points need and is not there. The copy helps to read maps of which parts are gone here. */
+/**
+ * Returns what points need and what is not there. The copy helps to read maps that have lost parts
+ * here.
+ */
 async function missingPacks(
   inside: VaultInside,
   present: ReadonlyMap<Ulid, unknown>,
@@ -90,7 +93,7 @@ async function missingPacks(
       if (!isFault(error) || error.kind !== 'integrity') {
         throw error;
       }
-      // Reported; the pack that failed may be mended, and then the next run sees more.
+      // Reported; if that pack can be mended, the next run sees more.
       culprits.push(error.context['pack']);
       unreadablePoints.push(point.id);
     }

@@ -5,7 +5,7 @@ import { statfs } from '../../kernel/files.ts';
 import type { Vault } from '../vault.ts';
 import type { RestorePlan } from './restore-plan.ts';
 
-/** Bytes of content in the disks of the plan: what their files will take, without holes. */
+/** Returns the bytes of content in the disks of the plan: what their files take, without holes. */
 export async function contentBytes(
   vault: Pick<Vault, 'openDisk'>,
   { point, disks }: RestorePlan,
@@ -21,7 +21,7 @@ export async function contentBytes(
   return total;
 }
 
-/** @throws Fault `restore.no-space` when `folder`, or where it will be, has less room */
+/** @throws Fault `restore.no-space` if `folder`, or the place where it will be, has less room */
 export async function requireSpace(folder: string, neededBytes: number): Promise<void> {
   const freeBytes = await freeBytesAt(folder);
   if (neededBytes > freeBytes) {
@@ -33,7 +33,7 @@ export async function requireSpace(folder: string, neededBytes: number): Promise
   }
 }
 
-/** Bytes that may still be written where `folder` is or will be. */
+/** Returns the bytes that can still be written where `folder` is or will be. */
 export async function freeBytesAt(folder: string): Promise<number> {
   try {
     const { bavail, bsize } = await statfs(folder);

@@ -23,23 +23,22 @@ export type VaultToRead = Pick<Vault, 'openDisk' | 'restoreDisk' | 'readFile'>;
 interface Running {
   readonly signal: AbortSignal;
   readonly report: ReportProgress;
-  /** Where losses are accepted: what could not be restored, by disk id. */
+  /** Accepts losses if given, and gets what could not be restored, by disk id. */
   readonly losses?: Map<string, Losses>;
-  /** Tags are enough: chunks need not be proven to be those that the point was made of. */
+  /** Checks tags only: chunks need not be proven to be those that the point was made of. */
   readonly withoutIds?: boolean;
 }
 
 export interface Written {
-  /** Of content; holes are not counted. */
+  /** Bytes of content; holes are not counted. */
   readonly bytes: number;
   /** Whether every chunk was proven to be the one that the point was made of. */
   readonly idsChecked: boolean;
 }
 
 /**
- * Carries a plan out: all files or none. A host that dies in the middle leaves `.part` files, and
- * no definition.
- *
+ * Carries a plan out: all files or none. If the host dies meanwhile, there are `.part` files and no
+ * definition.
  * @throws Fault `target.exists`, `restore.no-space` before anything is written
  */
 export async function writePlan(
@@ -51,7 +50,7 @@ export async function writePlan(
   report({ phase: 'preparing', doneBytes: 0, totalBytes: 0 });
   const paths = filesOf(plan);
   await NewFiles.refuseExisting(paths);
-  // With parts of the map lost nobody knows how much is left; then the room is not checked.
+  // Does not check the room if losses are accepted: with lost maps nobody knows how much is left.
   const neededBytes = losses === undefined ? await contentBytes(vault, plan, signal) : 0;
   for (const folder of new Set(paths.map((path) => dirname(path)))) {
     await requireSpace(folder, neededBytes);

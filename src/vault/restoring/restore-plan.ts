@@ -18,13 +18,13 @@ export interface PlannedDisk {
   readonly path: string;
 }
 
-/** What a restore will write; nothing has been touched yet. */
+/** What a restore will write. Planning touches nothing. */
 export interface RestorePlan {
   readonly point: RecoveryPoint;
   readonly format: ImageFormat;
   readonly disks: readonly PlannedDisk[];
   readonly nvramPath?: string;
-  /** Written last: where it is, the restore is whole. Undefined when one disk is restored. */
+  /** Written last: once it is there, the restore is whole. Undefined when one disk is restored. */
   readonly definition?: { readonly path: string; readonly content: VmDefinition };
   readonly notes: readonly string[];
 }
@@ -32,12 +32,12 @@ export interface RestorePlan {
 export interface VmPlace {
   readonly folder: string;
   readonly format: ImageFormat;
-  /** A new name brings new ids and MAC addresses; undefined restores the VM as it was. */
+  /** With a new name the VM gets new ids and MAC addresses; undefined restores it as it was. */
   readonly newName?: string;
   readonly bootFiles: BootFiles;
 }
 
-/** @throws Fault when the point's names or definition are not fit for this host */
+/** @throws Fault if the point's names or definition do not fit this host */
 export function planVm(point: RecoveryPoint, place: VmPlace): RestorePlan {
   const stored = storedDefinition(point.configuration);
   const name = fileName(place.newName ?? stored.name);
@@ -68,7 +68,7 @@ export function planVm(point: RecoveryPoint, place: VmPlace): RestorePlan {
   };
 }
 
-/** @param disk name or id; may be left out when the point has one disk */
+/** @param disk name or id; optional if the point has one disk */
 export function planDisk(
   point: RecoveryPoint,
   disk: string | undefined,
@@ -94,7 +94,7 @@ export function planDisk(
   };
 }
 
-/** Every file that the plan writes, the definition last. */
+/** Returns every file that the plan writes, the definition last. */
 export function filesOf({ disks, nvramPath, definition }: RestorePlan): string[] {
   return [
     ...disks.map(({ path }) => path),
@@ -104,8 +104,9 @@ export function filesOf({ disks, nvramPath, definition }: RestorePlan): string[]
 }
 
 /**
- * The files to boot from. What was asked for comes first. Paths in a point are hostile: they count
- * only when a VM of this host boots from the same file, because then somebody here chose it.
+ * Returns the files to boot from. What the caller asked for comes first. Paths in a point are
+ * hostile: they count only if a VM of this host boots from the same file, because then somebody
+ * here chose it.
  */
 export function bootFilesFor(
   stored: FirmwareDefinition,
@@ -137,7 +138,9 @@ function filesOfFirmware(firmware: FirmwareDefinition): [keyof BootFiles, string
   }
 }
 
-/** Names come out of the vault and become file names. @throws Fault `point.definition-invalid` */
+/**
+ * Checks a name from the vault that becomes a file name. @throws Fault `point.definition-invalid`
+ */
 export function fileName(name: string): string {
   if (!VmName.safeParse(name).success) {
     throw new Fault(
