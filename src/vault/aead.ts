@@ -11,9 +11,9 @@ function nonce(index: number): Buffer {
 }
 
 export interface AeadPlace {
-  /** 32 bytes, of this object alone. */
+  /** 32 bytes, used for this object only. */
   readonly key: Uint8Array;
-  /** Different for everything that is encrypted with `key`. */
+  /** Different for each thing that is encrypted with `key`. */
   readonly index: number;
   readonly additional: Uint8Array;
 }
@@ -27,20 +27,20 @@ export function seal(place: AeadPlace, plain: Uint8Array): Buffer {
   return Buffer.concat([body, cipher.getAuthTag()]);
 }
 
-/** Encrypts into `target`, which takes the plaintext's length and the tag. */
+/** Encrypts into `target`, which has room for the plaintext and the tag. */
 export function sealInto(place: AeadPlace, plain: Uint8Array, target: Uint8Array): void {
   const cipher = createCipheriv('aes-256-gcm', place.key, nonce(place.index));
   cipher.setAAD(place.additional);
   const sealed = cipher.update(plain);
   cipher.final();
   if (sealed.length > 0) {
-    // Into shared memory `set` copies word by word, and byte by byte where it is not aligned.
+    // In shared memory `set` copies word by word, or byte by byte where it is not aligned.
     Buffer.from(target.buffer, target.byteOffset, sealed.length).fill(sealed);
   }
   target.set(cipher.getAuthTag(), plain.length);
 }
 
-/** The plaintext, or undefined if the bytes are not what was encrypted there. */
+/** Returns the plaintext, or undefined if the bytes are not what was encrypted at this place. */
 export function unseal(place: AeadPlace, sealed: Uint8Array): Buffer | undefined {
   if (sealed.length < TAG_BYTES) {
     return undefined;
@@ -52,7 +52,7 @@ export function unseal(place: AeadPlace, sealed: Uint8Array): Buffer | undefined
   try {
     decipher.final();
   } catch {
-    // The only way final() fails is a tag that does not match; the caller names what is damaged.
+    // final() fails only if the tag does not match; the caller knows what is damaged.
     return undefined;
   }
   return plain;

@@ -10,13 +10,13 @@ import type { ObjectKey, ObjectStore } from './object-store.ts';
 import { ALIAS_CHAIN_MAX, ALIASES_MAX, SLOTS_MAX } from './limits.ts';
 import { ulidBytes, ulidText, type Ulid } from './ulid.ts';
 
-/** A slot of a logical pack, by its lasting name. */
+/** A slot of a logical pack, by its permanent name. */
 export interface SlotName {
   readonly ulid: Ulid;
   readonly slot: number;
 }
 
-/** `count` slots from `from` on have the content of as many slots from `to` on. */
+/** The `count` slots from `from` on have the same content as the slots from `to` on. */
 export interface Alias {
   readonly from: SlotName;
   readonly to: SlotName;
@@ -24,7 +24,8 @@ export interface Alias {
 }
 
 /**
- * Body of an `alias/` object: docs/vault-format.md, section 5. @throws Fault `vault.limit-reached`
+ * Encodes the body of an `alias/` object: docs/vault-format.md, section 5.
+ * @throws Fault `vault.limit-reached`
  */
 export function encodeAliases(aliases: readonly Alias[]): Buffer {
   if (aliases.length > ALIASES_MAX) {
@@ -69,14 +70,14 @@ interface AliasBase {
   readonly keys: KeyTree;
 }
 
-/** What `alias/` says: other names under which the content of slots is in the vault. */
+/** Other names under which the content of slots is in the vault, as `alias/` has them. */
 export class Aliases {
   readonly #base: AliasBase;
   readonly #log: Log;
   readonly #seen = new Set<ObjectKey>();
   readonly #bySource = new Map<Ulid, Alias[]>();
   #count = 0;
-  /** Objects that do not verify. Readers do without them; who removes anything must not. */
+  /** Objects that do not verify. Readers can do without them; a collector must not. */
   readonly ignored = new Set<ObjectKey>();
 
   constructor(base: AliasBase, log: Log) {
@@ -98,12 +99,12 @@ export class Aliases {
     }
   }
 
-  /** Keys of the objects that were read. */
+  /** Keys of the objects read so far. */
   get keys(): ReadonlySet<ObjectKey> {
     return this.#seen;
   }
 
-  /** How many are known: another number means that there are new ones. */
+  /** How many objects were read: a larger number means that there are new aliases. */
   get count(): number {
     return this.#count;
   }
@@ -113,12 +114,12 @@ export class Aliases {
     return this.#bySource.has(ulid);
   }
 
-  /** Packs in which slots of this one have other names. */
+  /** Returns the packs in which slots of this one have other names. */
   targets(ulid: Ulid): Set<Ulid> {
     return new Set((this.#bySource.get(ulid) ?? []).map(({ to }) => to.ulid));
   }
 
-  /** Other names of a slot, newest first; each may have others again. */
+  /** Returns other names of a slot, newest first. Each may have others again. */
   of({ ulid, slot }: SlotName): SlotName[] {
     return (this.#bySource.get(ulid) ?? [])
       .filter(({ from, count }) => slot >= from.slot && slot < from.slot + count)
@@ -126,7 +127,9 @@ export class Aliases {
       .reverse();
   }
 
-  /** All names that lead on from a slot, without itself: chains are followed, cycles end. */
+  /**
+   * Yields all names that lead on from a slot, without the slot itself. Follows chains; cycles end.
+   */
   *chain(start: SlotName): Iterable<SlotName> {
     const seen = new Set([nameOf(start)]);
     let level = [start];
@@ -143,7 +146,7 @@ export class Aliases {
     }
   }
 
-  /** Every alias known. */
+  /** Yields every alias. */
   *all(): Iterable<Alias> {
     for (const aliases of this.#bySource.values()) {
       yield* aliases;
@@ -151,9 +154,9 @@ export class Aliases {
   }
 
   /**
-   * Stores new aliases; their targets are in the vault already. Whoever calls this asks `gc/`
+   * Stores new aliases, whose targets must be in the vault already. The caller reads `gc/`
    * afterwards: an alias to a condemned slot is worth nothing.
-   * @returns the key of the object, of several the last
+   * @returns the key of the object; of several objects, the last
    */
   async write(aliases: readonly Alias[], signal: AbortSignal): Promise<ObjectKey> {
     const key = await nextNumbered(this.#base.store, PREFIXES.aliases, signal);
@@ -184,7 +187,7 @@ export class Aliases {
       if (!isFault(error, 'vault.control-corrupt')) {
         throw error;
       }
-      // Another way to content that is proven by its id in any case: without it, less is found.
+      // The alias only adds a way to content whose id proves it: without it, less is found.
       this.ignored.add(key);
       this.#log.error('vault.alias-ignored', { key });
       return [];
@@ -192,7 +195,7 @@ export class Aliases {
   }
 }
 
-/** Neighbours in both packs become one alias. */
+/** Joins neighbours in both packs into one alias. */
 export function joinAliases(pairs: readonly Pick<Alias, 'from' | 'to'>[]): Alias[] {
   const sorted = pairs.toSorted((a, b) =>
     a.from.ulid === b.from.ulid ? a.from.slot - b.from.slot : a.from.ulid < b.from.ulid ? -1 : 1,

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 
-/** Why bytes could not be parsed. Whoever knows what the bytes were turns it into a fault. */
+/**
+ * Says why bytes could not be parsed. The caller, which knows what they were, turns it into a
+ * fault.
+ */
 export class Malformed extends Error {
   override readonly name = 'Malformed';
 }
@@ -26,7 +29,7 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    // In this order: making room may replace the buffer.
+    // Before the buffer is used, because `#room` may replace it.
     const at = this.#room(1);
     this.#bytes[at] = value;
     return this;
@@ -66,7 +69,7 @@ export class ByteWriter {
     return this;
   }
 
-  /** What was written; the writer is not used afterwards. */
+  /** Returns what was written. Do not use the writer afterwards. */
   finish(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -108,7 +111,7 @@ export class ByteReader {
     return this.#bytes.readUInt32LE(this.#take(4));
   }
 
-  /** @param max the largest value that makes sense; a larger one is damage */
+  /** @param max largest value that makes sense; a larger one is damage */
   varint(max = Number.MAX_SAFE_INTEGER): number {
     let value = 0;
     let scale = 1;
@@ -129,7 +132,7 @@ export class ByteReader {
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
   }
 
-  /** A view, not a copy. */
+  /** Returns a view, not a copy. */
   bytes(count: number): Buffer {
     const at = this.#take(count);
     return this.#bytes.subarray(at, at + count);
@@ -148,7 +151,7 @@ export class ByteReader {
   }
 }
 
-/** Runs a parser; what is malformed becomes the fault that `describe` names. */
+/** Runs a parser and turns Malformed into the fault that `describe` returns. */
 export function parseOr<T>(describe: (why: string, cause: Malformed) => Error, parse: () => T): T {
   try {
     return parse();
@@ -165,14 +168,14 @@ export function parseJson(text: Uint8Array): unknown {
   try {
     return JSON.parse(Buffer.from(text.buffer, text.byteOffset, text.length).toString('utf8'));
   } catch {
-    // Nothing of what V8 says about it helps.
+    // What V8 says about it does not help.
     throw new Malformed('it is no JSON');
   }
 }
 
 /**
- * A word of 32 bits with its last byte first: this machine keeps them so, and bytes sort the other
- * way.
+ * Reverses the bytes of a 32-bit word: this machine keeps the last byte first, and ids sort by the
+ * first.
  */
 export function byteSwapped(word: number): number {
   return ((word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24)) >>> 0;

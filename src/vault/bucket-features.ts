@@ -1,13 +1,13 @@
 import type { ObjectKey, ObjectPart, ObjectRange } from './object-part.ts';
 
 /**
- * `governance` yields to who has a special right, `compliance` to nobody until its time has come.
+ * A special right overrules `governance`; nothing overrules `compliance` until its time has come.
  */
 export type LockMode = 'governance' | 'compliance';
 
 export interface ObjectLock {
   readonly mode: LockMode;
-  /** Until when the version cannot be removed, in ms since the Unix epoch. */
+  /** The version cannot be removed before this time, in ms since the Unix epoch. */
   readonly untilMs: number;
 }
 
@@ -15,20 +15,20 @@ export interface ObjectVersion {
   readonly key: ObjectKey;
   readonly versionId: string;
   readonly size: number;
-  /** True for the version that a plain GET answers. */
+  /** True for the version that a plain GET returns. */
   readonly isLatest: boolean;
-  /** A removal that keeps the versions under it. */
+  /** A removal that keeps the versions below it. */
   readonly isDeleteMarker: boolean;
   readonly modifiedAtMs: number;
 }
 
 /**
- * What some buckets can beyond plain objects. The vault's protocol needs none of it; locks,
- * restoring from first versions and the test of what a store can do use it. Throws as ObjectStore
- * does.
+ * What some buckets offer beyond plain objects. The vault's protocol needs none of it; it serves
+ * locks, restoring from first versions, and the store probe. Throws the faults that ObjectStore
+ * throws.
  */
 export abstract class BucketFeatures {
-  /** Every version, of each key the newest first, and every delete marker. */
+  /** Yields every version and every delete marker; of each key the newest version first. */
   abstract listVersions(prefix: string, signal: AbortSignal): AsyncIterable<ObjectVersion>;
 
   abstract getVersion(
@@ -49,13 +49,13 @@ export abstract class BucketFeatures {
   /** Whether objects in this bucket can be locked at all. */
   abstract lockEnabled(signal: AbortSignal): Promise<boolean>;
 
-  /** The lock of a version; the latest one if none is named. Undefined if it has none. */
+  /** Returns the lock of a version, by default the latest one. Undefined if it has none. */
   abstract lockOf(
     object: { readonly key: ObjectKey; readonly versionId?: string },
     signal: AbortSignal,
   ): Promise<ObjectLock | undefined>;
 
-  /** Sets the lock of a version; the latest one if none is named. */
+  /** Sets the lock of a version, by default the latest one. */
   abstract setLock(
     object: { readonly key: ObjectKey; readonly versionId?: string },
     lock: ObjectLock,
@@ -65,13 +65,13 @@ export abstract class BucketFeatures {
   /** Puts only if there is no object of this key. @returns whether it did */
   abstract putIfAbsent(key: ObjectKey, data: Uint8Array, signal: AbortSignal): Promise<boolean>;
 
-  /** Keys in pages of this many, to see what happens at their borders. */
+  /** Lists keys in pages of this many, to see what happens at their borders. */
   abstract listInPages(
     prefix: string,
     pageKeys: number,
     signal: AbortSignal,
   ): AsyncIterable<ObjectKey>;
 
-  /** The server's clock, from the header of an answer. */
+  /** Returns the server's clock, from the header of an answer. */
   abstract serverTimeMs(signal: AbortSignal): Promise<number | undefined>;
 }

@@ -15,7 +15,7 @@ function chunksOf(content: Uint8Array): { first: number; sectors: number }[] {
   return chunks;
 }
 
-/** A file as it lies on a disk: the rest of its last sector is zero. */
+/** A file as it is on a disk: the rest of its last sector is zero. */
 function fileOnDisk(name: string, bytes: number): Uint8Array {
   const sectors = Math.ceil(bytes / SECTOR_BYTES);
   const content = new Uint8Array(sectors * SECTOR_BYTES);

@@ -8,7 +8,7 @@ const FIRST = 5;
 
 export interface ChunkerParameters {
   readonly minSectors: number;
-  /** A cut happens after one sector in 2^cutBits. */
+  /** A cut follows one sector in 2^cutBits. */
   readonly cutBits: number;
   readonly maxSectors: number;
 }
@@ -16,8 +16,8 @@ export interface ChunkerParameters {
 export type CutFunction = (words: Uint32Array, sector: number) => boolean;
 
 /**
- * Says whether a chunk may end after a sector, from a keyed sample of its words: without the key
- * nobody can tell from chunk lengths what was stored, nor craft data that cuts badly.
+ * Decides from a keyed sample of a sector's words whether a chunk may end after it. Without the key
+ * nobody can tell from chunk lengths what was stored, or make data that cuts badly.
  */
 export function cutFunction(key: Uint8Array, cutBits: number): CutFunction {
   const keyWords = new Uint32Array(SAMPLES);
@@ -53,13 +53,12 @@ function isZeroSector(words: Uint32Array, sector: number): boolean {
   return true;
 }
 
-/** How many words at the end of a sector must be zero for it to look like the end of a file. */
+/** A sector that ends in this many zero words looks like the end of a file. */
 const TAIL_WORDS = 8;
 
 /**
- * True if a file seems to end in the sector: file systems fill the rest of its last sector with
- * zeroes. A chunk that ends with its file is found again wherever another file system puts that
- * file.
+ * True if a file seems to end in the sector: file systems fill its last sector with zeroes. A chunk
+ * that ends with its file is found again wherever another file system puts that file.
  */
 function endsInZeroes(words: Uint32Array, sector: number): boolean {
   const end = (sector + 1) * SECTOR_WORDS;
@@ -72,8 +71,8 @@ function endsInZeroes(words: Uint32Array, sector: number): boolean {
 }
 
 /**
- * Cuts the sectors [from, to) of `words` into chunks and holes, in order: calls `chunk` for each
- * chunk. What no chunk covers is zero.
+ * Cuts the sectors [from, to) of `words` into chunks and holes, in order, and calls `chunk` for
+ * each chunk. Sectors outside chunks are zero.
  */
 export function cutChunks(
   words: Uint32Array,

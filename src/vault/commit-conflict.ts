@@ -7,7 +7,7 @@ import type { Ulid } from './ulid.ts';
 /** Why a point cannot be sealed as it was written. */
 export type Conflict = 'none' | 'own-slots' | 'parent-gone';
 
-/** What a point consists of. */
+/** The slots and the parent that a written point relies on. */
 export interface WrittenPoint {
   /** Slots of data packs that were not inherited from the parent. */
   readonly used: SlotBitmap;
@@ -17,8 +17,8 @@ export interface WrittenPoint {
 }
 
 /**
- * W2 of docs/vault-format.md, section 10: whether a collector condemned what the point needs before
- * the point became a root. Asked after W1 returned.
+ * Does W2 of docs/vault-format.md, section 10: finds out whether a collector condemned what the
+ * point needs before the point became a root. Call it after W1 returned.
  */
 export async function findConflict(
   { nodes, points }: { readonly nodes: MapNodes; readonly points: PointStore },
@@ -55,7 +55,7 @@ function usesAny({ base }: MapNodes, used: SlotBitmap, condemned: SlotSet): bool
   return false;
 }
 
-/** Walks all maps of the point: rare, only when the parent was given up during the backup. */
+/** Walks all maps of the point. Rare: only if the parent was given up during the backup. */
 async function inheritsAny(
   nodes: MapNodes,
   roots: readonly MapRoot[],

@@ -4,11 +4,11 @@ import type { ChunkIdFunction } from './chunk-id.ts';
 export interface Expected {
   readonly offset: number;
   readonly length: number;
-  /** Its chunk id; without one it should be zero. */
+  /** Chunk id of the content; without one it should be zero. */
   readonly id?: Uint8Array;
 }
 
-/** Compares content with what is known about it. */
+/** Content to compare with what is known about it. */
 export interface CompareTask {
   readonly kind: 'compare';
   readonly bytes: Uint8Array;
@@ -17,7 +17,7 @@ export interface CompareTask {
 
 const ZEROES = Buffer.alloc(64 * 1024);
 
-/** Which of `expected`, by position, are something else. */
+/** Returns the positions in `expected` whose content differs. */
 export function runCompare({ bytes, expected }: CompareTask, id: ChunkIdFunction): number[] {
   const wrong: number[] = [];
   for (const [position, { offset, length, id: wanted }] of expected.entries()) {

@@ -10,7 +10,7 @@ function read(object: Uint8Array): string | undefined {
   return faultCode(() => decodeControl(keys, 'alias', KEY, object));
 }
 
-/** With another byte at `offset`, and the MAC that a holder of the keys would write. */
+/** Returns the object with another byte at `offset` and a valid MAC. */
 function rewritten(offset: number, value: number): Buffer {
   const object = encodeControl(keys, 'alias', KEY, Buffer.from('body'));
   const content = Buffer.from(object.subarray(0, -32));

@@ -5,7 +5,7 @@ import { sameBytes, type KeyTree } from './key-tree.ts';
 import { CONTROL_BODY_BYTES_MAX } from './limits.ts';
 import type { ObjectKey } from './object-store.ts';
 
-/** Objects that steer: docs/vault-format.md, section 5. */
+/** Control objects: docs/vault-format.md, section 5. */
 
 const MAGIC = Buffer.from('HKCTRL00');
 export const PREAMBLE_BYTES = 36;
@@ -63,7 +63,7 @@ export function encodeControl(
   return content.bytes(mac(keys, kind, key, content.finish())).finish();
 }
 
-/** What a control object says of itself before its MAC can be checked. @throws Malformed */
+/** Returns what a control object claims before its MAC can be checked. @throws Malformed */
 export function parsePreamble(object: Uint8Array): {
   version: number;
   kind: number;
@@ -81,9 +81,9 @@ export function parsePreamble(object: Uint8Array): {
 }
 
 /**
- * The body of a control object.
+ * Returns the body of a control object.
  * @throws Fault `vault.format-newer`, `vault.control-corrupt`, for the format object
- * `vault.format-corrupt`
+ *   `vault.format-corrupt`
  */
 export function decodeControl(
   keys: KeyTree,
@@ -102,8 +102,7 @@ export function decodeControl(
       const end = object.length - CONTROL_MAC_BYTES;
       const expected = mac(keys, kind, key, object.subarray(0, end));
       require(sameBytes(expected, object.subarray(end)), 'it is not what a key holder wrote');
-      // Preamble and MAC are the same in every version: a version that was flipped is damage, not
-      // news.
+      // Preamble and MAC are the same in every version, so a flipped version shows as damage.
       refuseOtherVersion(preamble.version, key);
       require(preamble.kind === KINDS[kind], 'it is of another kind');
       const reader = new ByteReader(object.subarray(PREAMBLE_BYTES - 4, end));
@@ -116,7 +115,7 @@ export function decodeControl(
 }
 
 /**
- * What a body says that a key holder wrote: it may still be nonsense.
+ * Parses the body that a key holder wrote, which may still be nonsense.
  * @throws Fault `vault.control-corrupt`
  */
 export function parseControlBody<T>(key: ObjectKey, parse: () => T): T {

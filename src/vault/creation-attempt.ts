@@ -3,10 +3,10 @@ import { PREFIXES } from './layout.ts';
 import type { ObjectKey, ObjectStore } from './object-store.ts';
 
 /**
- * What one creation of a vault has written, so that two at one place do not both succeed. No store
- * call is conditional, but each creation lists the place after it wrote its format: of two, at
- * least one sees the other. Whoever sees another format takes its own objects back, whoever came
- * first.
+ * Keeps track of what one creation of a vault has written, so that of two at one place not both
+ * succeed. No store call is conditional, but each creation lists the place after it wrote its
+ * format, so at least one sees the other. A creation that sees another format removes its own
+ * objects, whichever came first.
  */
 export class CreationAttempt {
   readonly #store: ObjectStore;
@@ -22,10 +22,9 @@ export class CreationAttempt {
   }
 
   /**
-   * Before the format is written: the creation with the smallest key goes on, so that as a rule one
-   * of two succeeds.
-   *
-   * @throws Fault `vault.created-twice` when another is further, or goes first
+   * Call it before the format is written: the creation with the smallest key goes on, so that
+   * usually one of two succeeds.
+   * @throws Fault `vault.created-twice` if another creation is further, or goes first
    */
   async yieldToEarlier(signal: AbortSignal): Promise<void> {
     const [mine] = this.#own.toSorted();
@@ -36,7 +35,7 @@ export class CreationAttempt {
     }
   }
 
-  /** @throws Fault `vault.created-twice` when there is another format beside the own one */
+  /** @throws Fault `vault.created-twice` if there is another format besides this one */
   async refuseSecond(signal: AbortSignal): Promise<void> {
     if ((await this.#foreign(PREFIXES.format, signal)).length > 0) {
       await this.#giveUp(signal);
@@ -53,7 +52,7 @@ export class CreationAttempt {
     return found;
   }
 
-  /** The format goes first: keys without a format are no vault. */
+  /** Removes the format first: keys without a format are no vault. */
   async #giveUp(signal: AbortSignal): Promise<never> {
     const { location } = this.#store;
     for (const key of this.#own.toReversed()) {

@@ -16,14 +16,14 @@ const CAPACITY_FIRST = 2 ** 16;
 const ENTRIES_PER_TURN = 16_384;
 const FOOTERS_AT_ONCE = 16;
 const PACKS_MANY = 2000;
-/** Of the table: 24 to 48 bytes each, so at most 50 MB. What is above goes to runs. */
+/** Entries of the table, 24 to 48 bytes each, so at most 50 MB. Further entries go to runs. */
 const TABLE_ENTRIES_MAX = 2 ** 20;
-/** About what a pack holds at least; so many packs are not put into the table one by one. */
+/** Estimate of the entries of a pack: sizes the table, or sends many packs to a run at once. */
 const PACK_ENTRIES_EXPECTED = 1024;
 
 /**
- * Which chunks the vault has. Derived from pack footers and disposable: a chunk that is not found
- * here is stored again, which costs bytes and never correctness.
+ * Knows which chunks the vault has. It is derived from pack footers and disposable: a chunk that it
+ * does not know is stored again, which costs bytes and never correctness.
  */
 export class DedupIndex {
   readonly #base: VaultBase;
@@ -37,8 +37,8 @@ export class DedupIndex {
   #loaded = false;
 
   /**
-   * @param entriesMax of the table in memory, a power of two; without a cache there is nowhere else
-   * to put them
+   * @param entriesMax size of the table in memory, a power of two; without a cache all entries must
+   *   fit
    */
   constructor(base: VaultBase, packs: Packs, cache?: FooterCache, entriesMax = TABLE_ENTRIES_MAX) {
     this.#base = base;
@@ -48,13 +48,13 @@ export class DedupIndex {
     this.#table = IndexTable.ofCapacity(Math.min(CAPACITY_FIRST, entriesMax));
   }
 
-  /** Where threads look chunks up; for one task, because it gets replaced. */
+  /** Where threads look chunks up. Valid for one task, because it gets replaced. */
   get memory(): { readonly table: SharedArrayBuffer; readonly runs?: RunsMemory } {
     const runs = this.#runs?.memory;
     return { table: this.#table.memory, ...(runs === undefined ? {} : { runs }) };
   }
 
-  /** Brings a footer to where all threads see it. A pack that cannot be read is no hit. */
+  /** Brings a footer to where all threads see it. A pack that cannot be read gives no hits. */
   async bring(pack: number, signal: AbortSignal): Promise<void> {
     const arena = this.#runs?.arena;
     if (arena === undefined || arena.has(pack)) {
@@ -71,13 +71,13 @@ export class DedupIndex {
     }
   }
 
-  /** Waits for work that goes on beside. */
+  /** Waits for background work. */
   async close(): Promise<void> {
     await this.#runs?.settle();
   }
 
   /**
-   * Learns the packs of the vault once: from the cache, or by listing them when that may lack some.
+   * Learns the packs of the vault once: from the cache, or by a listing if the cache may lack some.
    */
   async load(excluded: SlotLookup, signal: AbortSignal): Promise<void> {
     await this.#inTurn(async () => {
@@ -88,7 +88,7 @@ export class DedupIndex {
       this.#excluded = excluded;
       await this.#openRuns();
       const rest = this.#useRuns(packs, excluded);
-      // Once, instead of by doubling; many go to runs.
+      // Grows once instead of doubling again and again; many entries go to runs.
       const expected = rest.length * PACK_ENTRIES_EXPECTED;
       await this.#makeRoom(expected < this.#entriesMax / 2 ? expected : 0);
       await this.#loadPacks(rest, excluded, signal);
@@ -96,15 +96,14 @@ export class DedupIndex {
         await this.#cache?.markListed();
       }
       if (packs.length > PACKS_MANY) {
-        // Names of packs, and what they were parsed from: a job that runs for hours would keep
-        // them.
+        // Frees the names of packs and what they were parsed from: a job of hours would keep them.
         collectGarbage('room');
       }
       this.#loaded = true;
     });
   }
 
-  /** Chunks that a session of this process put into a pack. */
+  /** Adds chunks that a session of this process put into a pack. */
   async insert(
     pack: number,
     slots: { first: number; sectors: readonly number[]; ids: Uint8Array },
@@ -115,7 +114,9 @@ export class DedupIndex {
     });
   }
 
-  /** These packs are not in the store: their chunks are stored again when they come along. */
+  /**
+   * Forgets packs that are not in the store: their chunks are stored again when they come along.
+   */
   async lose(packs: Iterable<number>): Promise<void> {
     for (const pack of packs) {
       this.#base.numbers.setState(pack, PACK_UNUSABLE);
@@ -123,7 +124,7 @@ export class DedupIndex {
     await this.#cache?.markUnlisted();
   }
 
-  /** These slots are never a hit again. */
+  /** Makes sure that these slots are never a hit again. */
   async exclude(slots: SlotSet, signal: AbortSignal): Promise<void> {
     const byPlace = new Map<number, SlotSet>();
     for (const ulid of slots.packs()) {
@@ -135,7 +136,7 @@ export class DedupIndex {
       if (ranges === 'all' || this.#base.numbers.state(pack) !== PACK_USABLE) {
         this.#base.numbers.setState(pack, PACK_UNUSABLE);
       } else if (this.#runs?.covers(pack) === true) {
-        // Brought again when it is needed, without these slots.
+        // It is brought again, without these slots, when it is needed.
         this.#runs.arena.remove(pack);
       } else if (!(await this.#excludeById(pack, ranges, signal))) {
         byPlace.set(pack, slots);
@@ -144,7 +145,7 @@ export class DedupIndex {
     await this.#excludeByPlace(byPlace);
   }
 
-  /** @returns false if the ids of some of the slots cannot be learned any more */
+  /** @returns false if the ids of some slots can no longer be learned */
   async #excludeById(
     pack: number,
     ranges: readonly SlotRange[],
@@ -152,13 +153,13 @@ export class DedupIndex {
   ): Promise<boolean> {
     const footer = await this.#known.footer(pack, signal);
     if (footer === undefined) {
-      // Removed or merged meanwhile.
+      // The pack was removed or merged meanwhile.
       return false;
     }
     let isComplete = true;
     for (const { first, count } of ranges) {
       for (let slot = first; slot < Math.min(first + count, footer.slots); slot++) {
-        // Without a size it was dropped by a compaction, and its id with it.
+        // A slot without a size was dropped by a compaction, and its id with it.
         isComplete &&= footer.size(slot) > 0;
         this.#table.remove(idWords(footer.id(slot)), { pack, slot });
       }
@@ -166,7 +167,7 @@ export class DedupIndex {
     return isComplete;
   }
 
-  /** Looks at every entry: the packs are gone, or the slots from them, and with them their ids. */
+  /** Checks every entry: the packs or slots are gone, and their ids with them. */
   async #excludeByPlace(packs: ReadonlyMap<number, SlotSet>): Promise<void> {
     if (packs.size === 0) {
       return;
@@ -194,7 +195,7 @@ export class DedupIndex {
     }
   }
 
-  /** Puts packs into a new run, or into the table where there are no runs. */
+  /** Puts packs into a new run, or into the table if there are no runs. */
   async #fill(
     packs: readonly number[],
     { excluded, runs }: { excluded: SlotLookup; runs: IndexRuns | undefined },
@@ -234,7 +235,7 @@ export class DedupIndex {
     this.#runs = await this.#cache?.openRuns(numbers);
   }
 
-  /** Packs in runs can be looked up at once. @returns the others */
+  /** Uses packs in runs, which need no loading. @returns the other packs */
   #useRuns(packs: readonly number[], excluded: SlotLookup): number[] {
     const { numbers } = this.#base;
     return packs.filter((pack) => {
@@ -271,7 +272,7 @@ export class DedupIndex {
     this.#base.numbers.setState(pack, PACK_USABLE);
   }
 
-  /** One change at a time: a table that is growing must not be written to. */
+  /** Makes one change at a time: nobody may write to a table that is growing. */
   async #inTurn<T>(change: () => Promise<T>): Promise<T> {
     const result = this.#turn.then(change);
     this.#turn = result.catch(() => undefined);
@@ -284,7 +285,7 @@ export class DedupIndex {
     }
     const runs = this.#runs;
     if (runs !== undefined && this.#table.capacity >= this.#entriesMax * 2) {
-      // If it cannot be done the table grows.
+      // If this fails, the table grows.
       await this.#cache?.useRuns(async () => this.#moveToRun(runs));
       if (this.#table.hasRoomFor(count)) {
         return;
@@ -301,7 +302,10 @@ export class DedupIndex {
     }
     this.#table = larger;
   }
-  /** Moves what is in the vault already to a run; what sessions are writing stays in the table. */
+  /**
+   * Moves the chunks of packs in the vault to a run; those of packs being written stay in the
+   * table.
+   */
   async #moveToRun(runs: IndexRuns): Promise<void> {
     const draft = runs.draft();
     const rest = await draftTable(draft, this.#table, (pack) => {

@@ -5,7 +5,7 @@ import type { Piece } from './store-task.ts';
 /** Chunks are cut at multiples of this: docs/vault-format.md, section 1. */
 const WINDOW_SECTORS = 1024;
 
-/** Sectors to be read, or known to be zero. */
+/** Sectors to read, or sectors known to be zero. */
 export interface Run extends Piece {
   readonly content: 'data' | 'zero';
 }
@@ -15,8 +15,8 @@ export function sectorCount(sizeBytes: number): number {
 }
 
 /**
- * What has to be read whole: data extents widened to sectors, merged where they then touch, cut at
- * window borders. Zeroes are left out.
+ * Yields what must be read of a whole disk: data extents widened to sectors, merged if they then
+ * touch, and cut at window borders. Zeroes are left out.
  */
 export async function* dataRuns(
   extents: AsyncIterable<ContentExtent>,
@@ -40,9 +40,9 @@ export async function* dataRuns(
 }
 
 /**
- * What changed, in whole sectors and ascending: what is not wholly zero is read; the rest of the
- * disk is as it was. Where the size changed, the border sector is read too. What a grown disk holds
- * behind its old end must be among the extents.
+ * Yields changed sectors, ascending. Everything that is not wholly zero is read; the rest of the
+ * disk is unchanged. If the size changed, the border sector is read too. The extents must cover
+ * what a grown disk holds beyond its old end.
  */
 export function* changedRuns(
   extents: readonly ContentExtent[],
@@ -78,13 +78,13 @@ export function* changedRuns(
   yield* interleave(mergeExtents(data), mergeExtents(zero));
 }
 
-/** The sector that was the last one may hold more now, or less. */
+/** Returns the former last sector, which may now hold more or less. */
 function border(sizeBytes: number, before: number): Extent[] {
   const offset = Math.floor(Math.min(sizeBytes, before) / SECTOR_BYTES);
   return sizeBytes === before || offset >= sectorCount(sizeBytes) ? [] : [{ offset, length: 1 }];
 }
 
-/** Data wins where both claim a sector. */
+/** If both claim a sector, data wins. */
 function* interleave(data: readonly Extent[], zero: readonly Extent[]): Iterable<Run> {
   let next = 0;
   let at = 0;
@@ -118,7 +118,7 @@ function* windows(run: Run): Iterable<Run> {
   }
 }
 
-/** Runs that are stored together: at most one window of data. */
+/** Groups runs that are stored together: at most one window of data. */
 export async function* batches(runs: AsyncIterable<Run> | Iterable<Run>): AsyncIterable<Run[]> {
   const RUNS_MAX = 4096;
   let batch: Run[] = [];

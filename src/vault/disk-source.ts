@@ -7,7 +7,7 @@ import type { DiskSource } from './vault-options.ts';
 const DISK_BYTES_MAX = 2 ** 50;
 const FILE_BYTES_MAX = 64 * 1024 * 1024;
 
-/** @throws Fault `request.invalid` if the disk has no size that a map can have */
+/** @throws Fault `request.invalid` if no map can have the size of the disk */
 export function checkSource(source: DiskSource, others: readonly DiskSource[]): void {
   assert(!others.some(({ diskId }) => diskId === source.diskId), 'a disk was added twice');
   if (source.sizeBytes <= 0 || source.sizeBytes > DISK_BYTES_MAX) {
@@ -23,7 +23,9 @@ export function checkSource(source: DiskSource, others: readonly DiskSource[]): 
   }
 }
 
-/** @throws Fault `request.invalid` if a point with so many others has no room for the file */
+/**
+ * @throws Fault `request.invalid` if a point with this many other files has no room for the file
+ */
 export function checkFile(name: string, content: Uint8Array, others: number): void {
   refuseLongName(name);
   if (content.length > FILE_BYTES_MAX || others >= POINT_FILES_MAX) {
@@ -34,7 +36,7 @@ export function checkFile(name: string, content: Uint8Array, others: number): vo
   }
 }
 
-/** Before the work rather than behind it. @throws Fault `request.invalid` */
+/** Checks the name before the work starts. @throws Fault `request.invalid` */
 export function refuseLongName(name: string): void {
   if (name.length > NAME_CHARACTERS_MAX) {
     throw new Fault(

@@ -26,19 +26,19 @@ export interface StorerParts {
   readonly inputs: SpareInputs;
   /** Slots that must not be used again. */
   readonly excluded: SlotLookup;
-  /** Collects the slots that were not inherited. */
+  /** Filled with the slots that were not inherited. */
   readonly used: SlotBitmap;
   readonly map: Pick<MapBuilderParts, 'nodes' | 'metadata' | 'builtOn'>;
-  /** What is damaged in the vault and may come along again. */
+  /** Damage in the vault that this backup may heal. */
   readonly healing?: Healing;
 }
 
-/** How one disk is read. */
+/** How to read one disk. */
 export interface StorePlan {
   readonly source: DiskSource;
   /** The disk's map in the parent point. */
   readonly last?: MapTree;
-  /** Only what changed since `last` is read. */
+  /** If true, only what changed since `last` is read. */
   readonly incremental: boolean;
 }
 
@@ -107,7 +107,7 @@ export class DiskStorer {
     const extents = [...changes.extents, ...lost];
     const before = last.root.sizeBytes;
     if (sizeBytes > before) {
-      // Whatever the change log says about the part that was added.
+      // Reads the part that was added, whatever the change log says about it.
       for await (const extent of reader.extents(signal, {
         offset: before,
         length: sizeBytes - before,
@@ -120,7 +120,10 @@ export class DiskStorer {
     yield* changedRuns(extents, sizeBytes, before);
   }
 
-  /** When the disk shrank, what the last leaf still holds behind the new end goes. */
+  /**
+   * Finishes the map. If the disk shrank, removes what the last leaf still holds beyond the new
+   * end.
+   */
   async #finishMap(): Promise<MapRoot> {
     const { source, last, incremental } = this.#plan;
     const end = sectorCount(source.sizeBytes);
@@ -216,8 +219,8 @@ export class DiskStorer {
   }
 
   /**
-   * Slots that the last map uses whole: their content is compared in place, whatever the cuts are
-   * now. Lost ones are cut out the same way, so that what is stored anew has their ids.
+   * Returns slots that the last map uses whole: their content is compared in place, wherever the
+   * cuts are now. Lost ones are cut the same way, so that what is stored anew has their ids.
    */
   async #known(pieces: readonly Piece[]): Promise<PackedChunks> {
     const { last, incremental } = this.#plan;
@@ -247,7 +250,7 @@ export class DiskStorer {
     return packChunks(known);
   }
 
-  /** What to do with a slot that turns out to have the content it had. */
+  /** Decides what to do with a slot whose content is unchanged. */
   #useOf(fragment: Fragment): 'keep' | 'store-anew' | 'none' {
     const { pack, slot, first, sectors, slotSectors } = fragment;
     const { map, excluded, healing } = this.#parts;
@@ -297,7 +300,7 @@ export class DiskStorer {
   }
 }
 
-/** Index of the first fragment that begins there or later. */
+/** Returns the index of the first fragment that begins at `start` or later. */
 function firstFrom(fragments: readonly Fragment[], start: number): number {
   let [low, high] = [0, fragments.length];
   while (low < high) {

@@ -38,9 +38,7 @@ const secrets = { keys, context };
 const RAND = 'ab'.repeat(16);
 const RUNS = { seed: 70_011, numRuns: 15 };
 
-/**
- * Text of exactly no, one, or the most UTF-16 code units, halves of pairs and controls among them.
- */
+/** Text of no, one, or the most UTF-16 code units, with halves of pairs and controls among them. */
 const text = (max: number): fc.Arbitrary<string> =>
   fc
     .tuple(
@@ -77,7 +75,7 @@ const point: fc.Arbitrary<PointDocument> = fc.record({
   takenAtMs: int,
   parent: fc.option(fc.record({ id: ulid, mac: hex(16) }), { nil: undefined }),
   consistency: fc.constantFrom('filesystem', 'crash', 'powered-off', 'imported'),
-  // The most notes of the most characters are more than a point may have: those are tried below.
+  // The most notes with the most characters exceed what a point may have: tested below.
   notes: fc.oneof(list(text(limits.NOTE_CHARACTERS_MAX), 20), list(text(10), limits.NOTES_MAX)),
   configuration: fc.json().map((json) => JSON.parse(json) as unknown),
   disks: list(

@@ -9,8 +9,9 @@ import type { VaultBase } from './packs.ts';
 import { SlotSet, SlotUnion, type SlotLookup } from './slot-set.ts';
 
 /**
- * Slots that must not be deduplicated against: condemned by a collector (for ever, also when it
- * spared them later) or found damaged. Objects are read once: they never change and never go.
+ * Slots that must not be deduplicated against: those found damaged, and those that a collector
+ * condemned, even if it spared them later. Each object is read once: they never change and never
+ * go.
  */
 export class ExcludedSlots {
   readonly #base: VaultBase;
@@ -23,9 +24,7 @@ export class ExcludedSlots {
   /** Whether `bad/` holds anything. */
   hasDamage = false;
 
-  /**
-   * @param cache keeps what was read: a vault that was collected for years has hundreds of lists
-   */
+  /** @param cache keeps what was read: a vault collected for years has hundreds of lists */
   constructor(base: VaultBase, log: Log, cache?: FooterCache) {
     this.#base = base;
     this.#log = log;
@@ -45,8 +44,7 @@ export class ExcludedSlots {
   }
 
   /**
-   * @returns what is new; it may be `known` itself, if there was nothing in it: all of it twice
-   * would be much
+   * @returns what is new; it may be `known` itself if that was empty, because a copy would be large
    */
   async #read(kind: 'condemned' | 'bad', known: SlotSet, signal: AbortSignal): Promise<SlotSet> {
     const fresh = known.isEmpty ? known : new SlotSet();
@@ -74,7 +72,7 @@ export class ExcludedSlots {
       return object && decodeSlotSet(this.#base, kind, key, object);
     } catch (error) {
       if (isFault(error, 'vault.control-corrupt')) {
-        // What is damaged here is fetched again.
+        // A damaged list in the cache is fetched again.
         return undefined;
       }
       throw error;
@@ -102,8 +100,7 @@ export class ExcludedSlots {
       return decodeSlotSet(this.#base, kind, key, object);
     } catch (error) {
       if (kind === 'bad' && isFault(error, 'vault.control-corrupt')) {
-        // A list of damage that is itself damaged protects nothing; deduplicating goes on as
-        // without it.
+        // A damaged list protects nothing; deduplication goes on without it.
         this.#log.warn('vault.damage-list-ignored', { key });
         return new SlotSet();
       }
@@ -123,7 +120,7 @@ export function decodeSlotSet(
   return parseControlBody(key, () => SlotSet.decode(body));
 }
 
-/** A list that must be there is not. */
+/** Fault for a list that must be there and is not. */
 export function gone(key: ObjectKey): Fault {
   return new Fault(
     'vault.control-corrupt',

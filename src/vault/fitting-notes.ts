@@ -1,12 +1,12 @@
 import { shortened } from '../kernel/shortened.ts';
 import { NOTE_CHARACTERS_MAX, NOTES_MAX } from './limits.ts';
 
-/** Of all notes as JSON: leaves the VM's configuration its room in a recovery point. */
+/** Size of all notes as JSON: it leaves room for the VM's configuration in a recovery point. */
 const NOTES_BYTES_MAX = 1024 * 1024;
 
 /**
- * Notes as a recovery point can keep them: what is too long is shortened, and of too many the last
- * ones are left out, both said so. A point is worth more than what is told of it.
+ * Returns notes that fit into a recovery point: shortens long ones and leaves out the last of too
+ * many, and says so. A point is worth more than its notes.
  */
 export function fittingNotes(notes: readonly string[]): string[] {
   const fitting: string[] = [];

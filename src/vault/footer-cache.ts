@@ -14,7 +14,7 @@ import type { ObjectKey } from './object-store.ts';
 import type { PackNumbers } from './pack-numbers.ts';
 import { FolderProofLedger } from './proof/proof-ledger.ts';
 
-/** The end of a pack, from its footer on, and the size of the whole pack. */
+/** The end of a pack from its footer on, and the size of the whole pack. */
 export interface PackTail {
   readonly objectSize: number;
   readonly tail: Uint8Array;
@@ -24,10 +24,10 @@ const WRITING = /^writing\.[0-9a-f]{16}$/;
 const LISTED = 'listed';
 
 /**
- * Pack footers kept on this machine, encrypted as they are in the vault and verified on every use.
- * Losing any of it costs requests only, and so does a folder that cannot be used. The mark `listed`
- * says that all packs of the vault were learned once; a mark `writing.*` that is found at the start
- * says that a writer died and may have uploaded packs that are not here.
+ * Pack footers kept on this machine, encrypted as in the vault and verified on every use. Losing
+ * them, or having no usable folder, costs only requests. The mark `listed` says that all packs of
+ * the vault were learned once. A mark `writing.*` found at the start says that a writer died and
+ * may have uploaded packs that are not here.
  */
 export class FooterCache {
   readonly #folder: string;
@@ -41,8 +41,8 @@ export class FooterCache {
   }
 
   /**
-   * @param place identity of the store: a copy of a vault has the same id and other packs, and a
-   *   pack that only the other one has must never be deduplicated against
+   * @param place identity of the store: a copy of a vault has the same id but other packs, and
+   *   packs that only the other one has must never be deduplicated against
    */
   static async open(
     cacheFolder: string,
@@ -58,7 +58,9 @@ export class FooterCache {
     return new FooterCache(folder);
   }
 
-  /** All packs kept, in no order. If they cannot be read to the end, the packs need listing. */
+  /**
+   * Yields all packs kept, in no order. If they cannot be read to the end, the packs need listing.
+   */
   async *packs(): AsyncIterable<PackName> {
     if (this.#place.isGivenUp) {
       return;
@@ -90,7 +92,7 @@ export class FooterCache {
     await this.#write(this.#path(key), Buffer.concat([size, tail]));
   }
 
-  /** A list of slots, as it is in the vault: these never change and never go. */
+  /** Returns a list of slots as it is in the vault. Lists never change and never go. */
   async getList(key: ObjectKey): Promise<Uint8Array | undefined> {
     return this.#read(this.#path(key, 'lists'));
   }
@@ -103,14 +105,14 @@ export class FooterCache {
     await this.#place.use(undefined, async () => rm(this.#path(key), { force: true }));
   }
 
-  /** True if the packs of the vault have to be listed, because some may not be here. */
+  /** True if the vault's packs must be listed, because some may not be here. */
   async needsListing(): Promise<boolean> {
     const none: string[] = [];
     const names = await this.#place.use(none, async () => readdir(this.#folder));
     return !names.includes(LISTED) || names.some((name) => WRITING.test(name));
   }
 
-  /** All packs were listed and their footers are here. */
+  /** Call it when all packs were listed and their footers are here. */
   async markListed(): Promise<void> {
     await this.#place.use(undefined, async () => {
       for (const name of await readdir(this.#folder)) {
@@ -122,31 +124,27 @@ export class FooterCache {
     });
   }
 
-  /**
-   * What is kept here is not what is there: packs have to be listed when the vault is opened next.
-   */
+  /** Marks the cache as not matching the vault: packs are listed when the vault is next opened. */
   async markUnlisted(): Promise<void> {
     await this.#place.use(undefined, async () => rm(join(this.#folder, LISTED), { force: true }));
   }
 
-  /** From now until the returned function was called, packs may be uploaded that are not here. */
+  /** Marks that packs may be uploaded which are not here, until the returned function is called. */
   async markWriting(): Promise<() => Promise<void>> {
     const path = join(this.#folder, `writing.${randomBytes(8).toString('hex')}`);
     await this.#place.use(undefined, async () => writeFile(path, '', { mode: PRIVATE_FILE_MODE }));
-    // If the folder was given up meanwhile, the mark stays: what was uploaded is not here.
+    // If the folder fails meanwhile, the mark stays, because uploaded packs are not here.
     return async () => this.#place.use(undefined, async () => rm(path, { force: true }));
   }
 
-  /** Sorted ids of most packs of those that have numbers. */
+  /** Opens the sorted ids of most of the packs that have numbers. */
   async openRuns(numbers: PackNumbers): Promise<IndexRuns | undefined> {
     return this.#place.use(undefined, async () =>
       IndexRuns.open(join(this.#folder, 'runs'), numbers, this.#clock.nowMs()),
     );
   }
 
-  /**
-   * Does something that needs the runs. @returns false if it could not be done, and why was told
-   */
+  /** Runs a change of the runs. @returns false if it failed, after saying why */
   async useRuns(change: () => Promise<void>): Promise<boolean> {
     return this.#place.use(false, async () => {
       await change();
@@ -154,7 +152,7 @@ export class FooterCache {
     });
   }
 
-  /** Which points the vault had when this machine looked last. */
+  /** The points that the vault had when this machine last looked. */
   pointRecord(log: Log): PointRecord {
     return new PointRecord(this.#folder, log, this.#place);
   }
@@ -182,9 +180,7 @@ export class FooterCache {
     });
   }
 
-  /**
-   * What could not be written is not left in a folder that may be full, nor taken for all there is.
-   */
+  /** Removes what could not be written, which would fill the folder or pass for the whole file. */
   async #removeAfter(temporary: string): Promise<void> {
     for (const path of [temporary, join(this.#folder, LISTED)]) {
       await rm(path, { force: true }).catch(() => undefined);
@@ -205,7 +201,7 @@ export class FooterCache {
   }
 }
 
-/** Where what this machine knows of a vault at a place is kept. */
+/** Returns the folder for what this machine knows of a vault at a place. */
 export function folderOfVault(cacheFolder: string, vaultId: string, place: string): string {
   const placeHash = createHash('sha256').update(place).digest('hex').slice(0, 16);
   return join(cacheFolder, `${vaultId}-${placeHash}`);

@@ -24,7 +24,7 @@ const clock = new SystemClock();
 const kdf = { memoryKib: 64, passes: 1, lanes: 1 };
 const MEANT = { incompatible: 0, readOnly: 0, compatible: 0, noCollect: 0 };
 
-/** A vault with one point whose format names features of a later program. */
+/** Makes a vault with one point whose format names features of a later program. */
 async function setUp(features: Partial<typeof MEANT>, more: object = {}) {
   const store = new MemoryObjectStore();
   const { vault } = await createVault(store);
@@ -112,7 +112,7 @@ describe('features this program does not know', () => {
 });
 
 describe('another version of the format', () => {
-  /** A vault whose format object names the next version. */
+  /** Makes a vault whose format object names the next version. */
   async function ofNextVersion(isGenuine: boolean): Promise<MemoryObjectStore> {
     const { store } = await setUp({});
     const { keys, formatKey } = await unlockVault(

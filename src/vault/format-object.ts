@@ -27,9 +27,7 @@ import { schemaProblem } from './schema-problem.ts';
 /** What kind of vault this is: docs/vault-format.md, section 5. */
 
 const featureBits = z.int().min(0).max(0xffff_ffff);
-/**
- * Loose objects: who writes a new format object keeps what a later program put into the one before.
- */
+/** A loose object: a new format object keeps what a later program put into the one before. */
 export const Features = z.looseObject({
   incompatible: featureBits,
   readOnly: featureBits,
@@ -37,19 +35,19 @@ export const Features = z.looseObject({
   noCollect: featureBits,
 });
 export type Features = z.infer<typeof Features>;
-/** This version of the program has none. */
+/** Features of this version of the program: none. */
 export const NO_FEATURES: Features = { incompatible: 0, readOnly: 0, compatible: 0, noCollect: 0 };
 
 const sectors = z.int().min(1).max(CHUNK_SECTORS_MAX);
 const publicKey = z.string().regex(/^[0-9a-f]{64}$/);
 const Retention = z.looseObject({
-  /** Not derived from the master key: it has key objects of its own. */
+  /** True if the key is not derived from the master key and has key objects of its own. */
   separate: z.boolean(),
   /** Ed25519. */
   publicKey,
-  /** The keys before, oldest first. */
+  /** Keys that were replaced, oldest first. */
   earlier: z.array(publicKey).max(KEY_VERSIONS_MAX),
-  /** Lists what was retired when the last of them was replaced. */
+  /** Key of the list of what was retired when the last of them was replaced. */
   confirmed: z.string().max(CONFIRMED_CHARACTERS_MAX).optional(),
 });
 const VaultFormat = z.looseObject({
@@ -68,14 +66,14 @@ const VaultFormat = z.looseObject({
     cutBits: z.int().min(1).max(CUT_BITS_MAX),
     maxSectors: sectors,
   }),
-  /** Objects are locked when they are put: docs/vault-format.md, section 16. */
+  /** Lock that objects get when they are put: docs/vault-format.md, section 16. */
   lock: z
     .looseObject({
       mode: z.enum(['governance', 'compliance']),
       days: z.int().min(1).max(LOCK_DAYS_MAX),
     })
     .optional(),
-  /** Of the key that new objects are written with. */
+  /** Version of the key that new objects are written with. */
   keyVersion: z
     .int()
     .min(0)
@@ -85,7 +83,7 @@ const VaultFormat = z.looseObject({
 });
 export type VaultFormat = z.infer<typeof VaultFormat>;
 
-/** @throws Fault `request.invalid` if no vault with this format would open */
+/** @throws Fault `request.invalid` if a vault with this format would not open */
 export function encodeFormat(keys: KeyTree, key: ObjectKey, format: VaultFormat): Buffer {
   const parsed = VaultFormat.safeParse(format);
   if (!parsed.success) {
@@ -99,7 +97,7 @@ export function encodeFormat(keys: KeyTree, key: ObjectKey, format: VaultFormat)
   return object;
 }
 
-/** What a format object says of itself; proven only by decodeFormat. */
+/** What a format object claims; only decodeFormat proves it. */
 export interface ClaimedVault {
   readonly vaultId: Buffer;
   readonly keyVersion: number;
@@ -119,8 +117,8 @@ export function claimedVault(key: ObjectKey, object: Uint8Array): ClaimedVault {
 }
 
 /**
- * For who copies a vault without its keys and so might leave out objects of kinds that it does not
- * know. Nothing is proven.
+ * For copying a vault without its keys: refuses formats with kinds of objects that a copy might
+ * leave out. Proves nothing.
  * @throws Fault `vault.format-newer`, `vault.format-preliminary`
  */
 export function refuseToCopy(key: ObjectKey, object: Uint8Array): void {
@@ -141,17 +139,19 @@ function claimedFeatures(object: Uint8Array): Features {
     const json = parseJson(object.subarray(PREAMBLE_BYTES, -CONTROL_MAC_BYTES));
     return z.object({ features: Features }).parse(json).features;
   } catch {
-    // A format object that is damaged is copied as it is; who opens the copy is told.
+    // A damaged format object is copied as it is; opening the copy reports it.
     return NO_FEATURES;
   }
 }
 
-/** The retention key of the vault, as far as its format tells: good for checking signatures. */
+/** Returns the retention key of the vault as its format has it: it can check signatures. */
 export function retentionKey({ retention }: VaultFormat): RetentionKey {
   return RetentionKey.ofPublicKey(Buffer.from(retention.publicKey, 'hex'), replaced(retention));
 }
 
-/** The retention key with which one can sign, or undefined if this is not its seed. */
+/**
+ * Returns the retention key with which one can sign, or undefined if the seed is not this key's.
+ */
 export function retentionKeyOfSeed(
   { retention }: VaultFormat,
   seed: Uint8Array,
@@ -200,7 +200,7 @@ export function refuseUnknownFeatures(features: Features, key: ObjectKey): void 
   }
 }
 
-/** What this program may read but must not change. @throws Fault `vault.format-newer` */
+/** Refuses to change a vault that this program may only read. @throws Fault `vault.format-newer` */
 export function refuseReadOnly({ name, features }: VaultFormat): void {
   if (features.readOnly !== 0) {
     throw new Fault(

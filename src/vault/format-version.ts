@@ -2,8 +2,8 @@ import { Fault } from '../kernel/fault.ts';
 import type { ObjectKey } from './object-store.ts';
 
 /**
- * Of everything that this program writes: docs/vault-format.md. What changes with it: section 17
- * there.
+ * Version of everything that this program writes: docs/vault-format.md. Section 17 says what
+ * changes with it.
  */
 export const FORMAT_VERSION = 1;
 

@@ -36,7 +36,7 @@ describe('what is worth storing anew', () => {
     disk.write(0, seededBytes('content', SIZE));
     let point = await backUp(vault, disk);
     const readBytes: number[] = [];
-    // Every other sector of one neighbourhood, one a backup.
+    // Every other sector of one neighbourhood, one per backup.
     for (let round = 0; round < 16; round++) {
       const offset = (64 + round * 2) * SECTOR;
       disk.write(offset, seededBytes(`round ${round}`, SECTOR));
@@ -50,7 +50,7 @@ describe('what is worth storing anew', () => {
     await back.reader().read(0, is, signal);
     await disk.reader().read(0, should, signal);
     expect(Buffer.compare(is, should)).toBe(0);
-    // Some backups read a neighbourhood or two more than the sector that changed; none the whole
+    // Some backups read a neighbourhood or two more than the changed sector; none reads the whole
     // disk.
     expect(readBytes.filter((bytes) => bytes > SECTOR).length).toBeGreaterThan(0);
     expect(Math.max(...readBytes)).toBeLessThanOrEqual(1024 * 1024 + SECTOR);

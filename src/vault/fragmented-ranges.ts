@@ -6,21 +6,20 @@ import type { MapTree } from './map-tree.ts';
 
 /** 128 KiB of a disk. */
 const NEIGHBOURHOOD_SECTORS = 32;
-/** More pieces than this in one neighbourhood make reading it back slow. */
+/** A neighbourhood with more pieces is slow to read back. */
 const EXTENTS_MAX = 8;
-/** Less of a slot than this in use keeps much in the vault for little. */
+/** A slot of which less is in use keeps much in the vault for little. */
 const LIVE_SHARE_MIN = 0.25;
-/** Of what the backup reads anyway. */
+/** Share of what the backup reads anyway. */
 const BUDGET_SHARE = 0.02;
 const BUDGET_BYTES_MIN = 1024 * 1024;
-/** Leaves that are looked at in one backup: each costs what the backup spends on it anyway. */
+/** Leaves examined in one backup. Each costs only what the backup spends on it anyway. */
 const LEAVES_MAX = 256;
 
 /**
- * Neighbourhoods of changed leaves that many small changes have left in too many pieces. Reading
- * and storing them anew, along with what changed, keeps restores quick and lets old slots go.
- * @returns byte ranges, ascending, at most 2 % of what changed (and at least 1 MiB if there is so
- * much)
+ * Finds neighbourhoods of changed leaves that many small changes have left in too many pieces.
+ * Reading and storing them anew, along with what changed, keeps restores fast and frees old slots.
+ * @returns byte ranges, ascending, at most 2 % of what changed (or up to 1 MiB)
  */
 export async function fragmentedRanges(
   last: MapTree,
@@ -61,7 +60,8 @@ function touchedLeaves(changed: readonly ContentExtent[], sizeBytes: number): nu
 }
 
 /**
- * Neighbourhoods of a leaf with too many extents, or with a piece of a slot that is hardly used.
+ * Returns the neighbourhoods of a leaf with too many extents, or with a piece of a hardly used
+ * slot.
  */
 export function fragmented(fragments: readonly Fragment[]): number[] {
   const extents = new Map<number, number>();

@@ -8,14 +8,14 @@ import { PREFIX_BYTES, type FramePlace } from './pack-layout.ts';
 import { slotIds, slotsOfFrame } from './slot-ids.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
-/** A frame of a data pack that was decrypted. */
+/** A decrypted frame of a data pack. */
 export interface RawFrame {
   readonly raw: Uint8Array;
-  /** Slots, of those that were asked for, whose content is not what their ids say. */
+  /** The requested slots whose content does not match their ids. */
   readonly wrong: readonly number[];
 }
 
-/** Of a frame, the slots that somebody needs. */
+/** Returns the slots of a frame that are needed. */
 type SlotsOf = (frame: number) => Iterable<number>;
 
 /** Fetches frames and has workers decrypt them. */
@@ -24,26 +24,26 @@ export class FrameFetcher {
   readonly pool: WorkerPool;
   readonly ids: IdChecks;
 
-  /** @param withIds whether slots must have their ids, too, before they are given out */
+  /** @param withIds whether slots must match their ids before they are returned */
   constructor(packs: Packs, pool: WorkerPool, withIds: boolean) {
     this.packs = packs;
     this.pool = pool;
     this.ids = new IdChecks(withIds);
   }
 
-  /** The ranged reads that bring these frames. */
+  /** Returns the ranged reads that fetch these frames. */
   requests(frames: Iterable<FramePlace>, requestBytes?: number): FrameRequest[] {
     return frameRequests(frames, requestBytes);
   }
 
-  /** The bytes of a request in a buffer of their own, as workers need them. */
+  /** Fetches the bytes of a request into a buffer of their own, as workers need them. */
   async fetch(pack: OpenPack, request: FrameRequest, signal: AbortSignal): Promise<Uint8Array> {
     const bytes = await this.packs.range(pack, request, signal);
     return bytes.length === bytes.buffer.byteLength ? bytes : Uint8Array.from(bytes);
   }
 
   /**
-   * The raw frames of a request, in its order.
+   * Fetches and decrypts the frames of a request, in its order.
    * @throws Fault `vault.chunk-corrupt`
    */
   async open(
@@ -62,8 +62,8 @@ export class FrameFetcher {
   }
 
   /**
-   * The frame that a slot lies in.
-   * @param slots those whose ids are computed; default all of the frame
+   * Returns a frame.
+   * @param slots whose ids are computed; default all slots of the frame
    * @throws Fault `vault.chunk-corrupt` if no slot of it can be read
    */
   async frame(
@@ -81,7 +81,7 @@ export class FrameFetcher {
   }
 
   /**
-   * The bytes of one slot of a data pack.
+   * Returns the bytes of one slot of a data pack.
    * @throws Fault `vault.chunk-corrupt`
    */
   async slot(placed: PlacedSlot, signal: AbortSignal): Promise<Uint8Array> {
@@ -94,7 +94,7 @@ export class FrameFetcher {
     return raw.subarray(offset, offset + open.footer.size(slot) * SECTOR_BYTES);
   }
 
-  /** A frame as workers take it, with the slots of it whose ids are computed. */
+  /** Describes a frame for workers, with the slots whose ids they compute. */
   toOpen(
     pack: OpenPack,
     fetchedFrame: FetchedFrame,

@@ -1,8 +1,8 @@
 import { PREFIX_BYTES, type FramePlace } from './pack-layout.ts';
 
-/** Of one ranged GET: a few frames, so that many requests are under way in little memory. */
+/** Size of one ranged GET: a few frames, so that many requests can run in little memory. */
 const REQUEST_BYTES = 1024 * 1024;
-/** A gap this small is fetched along: cheaper than one more request. */
+/** A gap up to this size is fetched too: cheaper than one more request. */
 const GAP_BYTES = 64 * 1024;
 
 /** Frames of one pack that are fetched together. */
@@ -12,7 +12,7 @@ export interface FrameRequest {
   readonly frames: readonly FramePlace[];
 }
 
-/** Joins frames that lie near each other. */
+/** Joins frames that lie close together. */
 export function frameRequests(
   frames: Iterable<FramePlace>,
   requestBytes = REQUEST_BYTES,

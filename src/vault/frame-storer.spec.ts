@@ -7,7 +7,7 @@ import { HEADER_BYTES, PREFIX_BYTES } from './pack-layout.ts';
 
 const KEYS = { key: new Uint8Array(32).fill(1), header: Buffer.alloc(HEADER_BYTES, 2) };
 
-/** What a pack holds after these sectors of one buffer were stored in this order. */
+/** Returns what a pack holds after these sectors of one buffer were stored in this order. */
 function stored(buffer: Uint8Array, order: readonly number[]): Uint8Array {
   const memory = newPackMemory(1024 * 1024);
   const pack = new PackBuffer(memory);
@@ -31,7 +31,7 @@ describe('chunks that share a frame', () => {
     ['side by side', [0, 1, 2, 3]],
     ['with gaps', [0, 2, 4]],
     ['backwards', [3, 2, 1]],
-    // As long as from the first to the end of the last, and yet not what lies between.
+    // The ends fit, but the sectors between them are out of order.
     ['out of order between ends that fit', [0, 1, 4, 3]],
     ['the same end twice', [0, 3, 1, 3]],
   ])('keep their content when they lie %s', (_where, order) => {

@@ -36,15 +36,16 @@ export interface StoredFrames {
   readonly storedBytes: number;
 }
 
-/** Puts new chunks into a pack; one per thread. */
+/** Puts new chunks into a pack. Each thread has its own. */
 export class FrameStorer {
-  /** For one frame that is read back. */
+  /** Memory for one frame that is read back. */
   readonly #readBack = frameRoom(DATA_FRAME_BYTES);
-  /** For the compressed frames of one task. */
+  /** Memory for the compressed frames of one task. */
   #bodies = frameRoom(0);
 
   /**
-   * Compresses into frames, takes room in the pack for all of them at once, encrypts and verifies.
+   * Compresses chunks into frames, takes room in the pack for all of them at once, encrypts and
+   * verifies.
    */
   store(pack: PackTarget, fresh: readonly FreshChunk[], level: CompressionLevel): StoredFrames {
     const raws = gatherFrames(fresh);
@@ -88,7 +89,7 @@ export class FrameStorer {
   }
 }
 
-/** Compresses frames one behind the other in `room`. */
+/** Compresses frames one after another into `room`. */
 function packFrames<T extends { readonly raw: Uint8Array }>(
   raws: readonly T[],
   level: CompressionLevel,
@@ -107,7 +108,7 @@ interface GatheredFrame {
   readonly chunks: readonly FreshChunk[];
 }
 
-/** Neighbours share a frame, in their order, up to its limit. */
+/** Puts neighbouring chunks into one frame, in their order, up to its limit. */
 function gatherFrames(fresh: readonly FreshChunk[]): GatheredFrame[] {
   const frames: GatheredFrame[] = [];
   let first = 0;
@@ -125,7 +126,9 @@ function gatherFrames(fresh: readonly FreshChunk[]): GatheredFrame[] {
   return frames;
 }
 
-/** The chunks as one run of bytes; a view if they lie side by side already, in this order. */
+/**
+ * Returns the chunks as one run of bytes: a view if they already lie side by side in this order.
+ */
 function join(chunks: readonly FreshChunk[], length: number): Uint8Array {
   const first = chunks[0]?.bytes;
   if (first !== undefined && liesTogether(chunks)) {
@@ -134,7 +137,7 @@ function join(chunks: readonly FreshChunk[], length: number): Uint8Array {
   const raw = Buffer.allocUnsafe(length);
   let at = 0;
   for (const { bytes } of chunks) {
-    // Not `set`: from shared memory that copies word by word.
+    // `set` would copy from shared memory word by word.
     Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).copy(raw, at);
     at += bytes.length;
   }
@@ -142,8 +145,8 @@ function join(chunks: readonly FreshChunk[], length: number): Uint8Array {
 }
 
 /**
- * Each begins where the one before it ends. It is not enough that the ends fit: chunks come in any
- * order.
+ * Checks that each chunk begins where the one before it ends. Chunks come in any order, so it is
+ * not enough that first and last fit.
  */
 function liesTogether(chunks: readonly FreshChunk[]): boolean {
   return chunks.every(({ bytes }, index) => {
@@ -156,8 +159,8 @@ function liesTogether(chunks: readonly FreshChunk[]): boolean {
 }
 
 /**
- * Reads the frame back from the memory that will be sent and compares it with the chunks
- * themselves: bit flips, and mistakes on the way here, are caught before they are stored.
+ * Reads the frame back from the memory that will be sent, and compares it with the chunks: this
+ * catches flipped bits and mistakes before anything is stored.
  */
 function verifyFrame(
   keys: FrameKeys,

@@ -5,7 +5,7 @@ import { PREFIX_BOUND_BYTES, PREFIX_BYTES } from './pack-layout.ts';
 import { compress, compressBound, decompress, type CompressionLevel } from './zstd.ts';
 
 /**
- * What does not shrink below this share of its size is stored raw: decompressing costs more than it
+ * A frame that does not shrink below this share is stored raw: decompressing it costs more than it
  * saves.
  */
 const COMPRESSED_SHARE_MAX = 0.97;
@@ -21,14 +21,17 @@ export interface PackedFrame {
   readonly compressed: boolean;
 }
 
-/** Room for what `packFrame` and `openFrame` make of frames with so many raw bytes together. */
+/**
+ * Allocates memory for what `packFrame` and `openFrame` make of frames with this many raw bytes in
+ * total.
+ */
 export function frameRoom(rawBytes: number): Uint8Array {
   return Buffer.allocUnsafeSlow(compressBound(rawBytes));
 }
 
 /**
- * Compresses the slots of a frame, or leaves them raw if that does not pay. The body may lie in
- * `room` (`frameRoom` of the frame).
+ * Compresses the slots of a frame, or leaves them raw if compression does not pay. The result may
+ * be in `room` (`frameRoom` of the frame).
  */
 export function packFrame(
   raw: Uint8Array,
@@ -41,7 +44,7 @@ export function packFrame(
     : { body: raw, compressed: false };
 }
 
-/** Bytes of a frame in its pack whose body has `bodyBytes`. */
+/** Returns the size in the pack of a frame whose body has `bodyBytes`. */
 export function frameBytes(bodyBytes: number): number {
   return PREFIX_BYTES + bodyBytes + TAG_BYTES;
 }
@@ -69,9 +72,9 @@ export interface FrameShape {
 }
 
 /**
- * The raw bytes of a frame (prefix and ciphertext). They may lie in `room` (`frameRoom` of the
- * frame).
- * @throws Malformed if it is not exactly what was sealed there
+ * Returns the raw bytes of a frame (prefix and ciphertext). They may be in `room` (`frameRoom` of
+ * the frame).
+ * @throws Malformed if the bytes are not exactly what was sealed there
  */
 export function openFrame(
   keys: FrameKeys,
@@ -83,9 +86,8 @@ export function openFrame(
 }
 
 /**
- * The raw bytes of a frame and what it was compressed to: whoever moves it need not compress it
- * again.
- * @throws Malformed if it is not exactly what was sealed there
+ * Returns the raw bytes of a frame and its compressed body, so that moving it needs no compression.
+ * @throws Malformed if the bytes are not exactly what was sealed there
  */
 export function openFrameBody(
   keys: FrameKeys,

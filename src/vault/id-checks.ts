@@ -1,9 +1,9 @@
 import { isFault } from '../kernel/fault.ts';
 
 /**
- * Whether the ids of chunks are computed from what was read. A frame's tag proves that somebody
- * with the key wrote it, not that it is what the point was made of: the ids of a point, which its
- * content MACs cover, do.
+ * Decides whether the ids of chunks are computed from what was read. A frame's tag proves that
+ * somebody with the key wrote it, but not that the point was made of it. The ids of a point, which
+ * its content MACs cover, prove that.
  */
 export class IdChecks {
   readonly areWanted: boolean;
@@ -17,13 +17,13 @@ export class IdChecks {
     return this.areWanted && this.#areAvailable;
   }
 
-  /** False once this machine turned out not to be able to. */
+  /** False once this machine has turned out to lack the add-on. */
   get areAvailable(): boolean {
     return this.#areAvailable;
   }
 
   /**
-   * Runs work with ids where they are wanted, and without where this machine cannot compute them.
+   * Runs work with ids if they are wanted, and without them if this machine cannot compute them.
    */
   async run<T>(work: (withIds: boolean) => Promise<T>): Promise<T> {
     if (this.areMade) {
@@ -33,7 +33,7 @@ export class IdChecks {
         if (!isFault(error, 'vault.chunk-id-unavailable')) {
           throw error;
         }
-        // Said in the result: tags are checked all the same, ids are not.
+        // The result says that tags were checked and ids were not.
         this.#areAvailable = false;
       }
     }

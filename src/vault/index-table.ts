@@ -3,12 +3,12 @@ import { ID_BYTES } from './chunk-id.ts';
 import { PACK_USABLE } from './pack-numbers.ts';
 
 /**
- * Chunk id -> slot, open addressing in shared memory. One thread inserts, all look up without
- * locks: the last word of an entry is stored last and atomically.
+ * Maps chunk ids to slots, by open addressing in shared memory. One thread inserts; all threads
+ * look up without locks, because the last word of an entry is stored last and atomically.
  *
- * Entry: four words of id, pack number, slot << 8 | sectors. A last word of 0 is free, one without
- * sectors was removed. The whole id and the length stand in the table, so a hit needs no second
- * look into a footer; only authenticated footers are ever put in.
+ * Entry: four words of id, pack number, slot << 8 | sectors. If the last word is 0 the entry is
+ * free; if its sectors are 0 it was removed. The entry has the whole id and the length, so a hit
+ * needs no look into a footer; only authenticated footers are ever inserted.
  */
 const WORDS = 6;
 const REMOVED = 0x100;
@@ -52,7 +52,7 @@ export class IndexTable {
     return this.#used + count <= this.capacity * LOAD_MAX;
   }
 
-  /** Adds or replaces; the caller made room. */
+  /** Adds or replaces an entry. The caller has made room. */
   insert(id: Uint32Array, place: SlotPlace, sectors: number): void {
     const at = this.#find(id) ?? this.#free(id);
     if (this.words[at + 5] === 0) {
@@ -67,7 +67,7 @@ export class IndexTable {
   }
 
   /**
-   * Adds or replaces the slots of a pack from `first` on, except missing ones; the caller made
+   * Adds or replaces the slots of a pack from `first` on, except missing ones. The caller has made
    * room.
    * @param sectors per slot; 0 is a missing slot
    * @param ids 16 bytes per slot
@@ -90,7 +90,7 @@ export class IndexTable {
     }
   }
 
-  /** Removes the entry if it stands for exactly this slot. */
+  /** Removes the entry if it is for exactly this slot. */
   remove(id: Uint32Array, place: SlotPlace): void {
     const at = this.#find(id);
     if (
@@ -102,7 +102,7 @@ export class IndexTable {
     }
   }
 
-  /** Removes what of the entries [from, to) stands for such a slot. */
+  /** Removes the entries in [from, to) whose slot is wanted. */
   removeWhere(isWanted: (place: SlotPlace) => boolean, from: number, to: number): void {
     for (let entry = from; entry < Math.min(to, this.capacity); entry++) {
       const at = entry * WORDS;
@@ -115,8 +115,8 @@ export class IndexTable {
   }
 
   /**
-   * The slot with this content, if its pack may be used: it is in the vault, or `session` itself is
-   * writing it.
+   * Returns the slot with this content, if its pack may be used: it is in the vault, or `session`
+   * itself is writing it.
    */
   lookup(
     id: Uint32Array,
@@ -136,7 +136,7 @@ export class IndexTable {
     return { pack, slot: last >>> 8 };
   }
 
-  /** Copies entries [from, to) into another table, or those of them that are wanted. */
+  /** Copies entries [from, to), or those of them that are wanted, into another table. */
   copyTo(
     target: IndexTable,
     from: number,
@@ -179,7 +179,7 @@ export class IndexTable {
     }
   }
 
-  /** Never reuses a removed entry: a reader could be in the middle of it. */
+  /** Finds a free entry. Never reuses a removed one: a reader could be in the middle of it. */
   #free(id: Uint32Array): number {
     for (
       let entry = (id[0] ?? 0) & (this.capacity - 1);

@@ -27,15 +27,15 @@ export const KDF_DEFAULT: KdfCost = { memoryKib: 64 * 1024, passes: 3, lanes: 4 
 
 const hex = (bytes: number): z.ZodString =>
   z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`));
-/** Master keys one after another, or one seed; and the tag. */
+/** Master keys one after another, or one seed; then the tag. */
 const wrapped = z
   .string()
   .regex(new RegExp(`^(?:[0-9a-f]{${KEY_BYTES * 2}}){1,${KEY_VERSIONS_MAX}}[0-9a-f]{32}$`));
 const common = {
   vaultId: hex(16),
-  /** What it wraps: the master keys, or the seed of the retention key. */
+  /** `vault` wraps the master keys, `retention` the seed of the retention key. */
   purpose: z.enum(['vault', 'retention']).default('vault'),
-  /** For people; in clear. */
+  /** For people. Stored in clear. */
   label: z.string().max(KEY_LABEL_CHARACTERS_MAX).default(''),
   createdAtMs: z.int().min(0).default(0),
   wrapped,
@@ -78,7 +78,7 @@ export async function wrapWithPassphrase(
   return encode(key, { kind: 'passphrase', ...facts(wrapping), kdf, wrapped: wrappedKey });
 }
 
-/** @param secret the 32 bytes of the recovery file */
+/** @param secret 32 bytes from the recovery file */
 export function wrapWithRecovery(key: ObjectKey, wrapping: Wrapping, secret: Uint8Array): Buffer {
   const salt = randomBytes(SALT_BYTES);
   const wrappedKey = wrapKey(key, wrapping, recoveryKey(secret, salt));
@@ -117,7 +117,7 @@ export function decodeKeyObject(key: ObjectKey, object: Uint8Array): KeyObject {
   }
 }
 
-/** What is wrapped, or undefined if the passphrase is not the one of this object. */
+/** Returns what the object wraps, or undefined if the passphrase is not its own. */
 export async function unwrapWithPassphrase(
   key: ObjectKey,
   object: KeyObject & { kind: 'passphrase' },
@@ -175,7 +175,7 @@ function recoveryKey(secret: Uint8Array, salt: Uint8Array): Buffer {
   return Buffer.from(hkdfSync('sha256', secret, salt, RECOVERY_LABEL, KEY_BYTES));
 }
 
-/** @throws Fault `request.invalid` if nobody could read it */
+/** @throws Fault `request.invalid` if nobody could read the object */
 function encode(key: ObjectKey, object: KeyObject): Buffer {
   const parsed = KeyObject.safeParse(object);
   if (!parsed.success) {
@@ -191,7 +191,7 @@ function encode(key: ObjectKey, object: KeyObject): Buffer {
   return encoded;
 }
 
-/** Before anything is asked or written. @throws Fault `request.invalid` */
+/** Checks the label before anything is written. @throws Fault `request.invalid` */
 export function refuseLongLabel(label: string): void {
   if (label.length > KEY_LABEL_CHARACTERS_MAX) {
     throw new Fault(

@@ -14,10 +14,10 @@ import type { ObjectKey, ObjectStore } from './object-store.ts';
 import { parseRecoveryFile } from './recovery-file.ts';
 import type { VaultUnlock } from './vault-options.ts';
 
-/** Eight times what a new vault has; dearer ones wait until all others were tried. */
+/** Eight times the cost in a new vault; more expensive objects wait until all others were tried. */
 const KEY_COST_USUAL = 8 * KDF_DEFAULT.memoryKib * KDF_DEFAULT.passes;
 
-/** Key objects, the newest first: after a rotation old ones may still be there. */
+/** Returns the key objects, newest first: after a rotation old ones may still be there. */
 export async function keyObjects(store: ObjectStore, signal: AbortSignal): Promise<ObjectKey[]> {
   const keys: ObjectKey[] = [];
   for await (const { key } of store.list(PREFIXES.keys, signal)) {
@@ -28,7 +28,9 @@ export async function keyObjects(store: ObjectStore, signal: AbortSignal): Promi
   return keys.sort((a, b) => (numberOf(b) ?? 0) - (numberOf(a) ?? 0));
 }
 
-/** What a key object says in clear; the fault if it is damaged. Undefined if it is gone. */
+/**
+ * Returns what a key object says in clear, or the fault if it is damaged. Undefined if it is gone.
+ */
 export async function readKeyObject(
   store: ObjectStore,
   key: ObjectKey,
@@ -45,7 +47,7 @@ export async function readKeyObject(
   }
 }
 
-/** What a key object wraps, if `unlock` opens it. */
+/** Returns what a key object wraps, if `unlock` opens it. */
 export async function unwrap(
   key: ObjectKey,
   object: KeyObject,
@@ -73,7 +75,7 @@ interface Opened {
   readonly key?: ObjectKey;
 }
 
-/** Everything of one purpose that `unlock` opens, and the faults of damaged objects. */
+/** Yields everything of one purpose that `unlock` opens, and the faults of damaged objects. */
 export async function* openedBy(
   store: ObjectStore,
   unlock: VaultUnlock,
@@ -81,12 +83,12 @@ export async function* openedBy(
   signal: AbortSignal,
 ): AsyncIterable<Opened | Fault> {
   if (unlock.kind === 'master-key') {
-    // For a retention key: its seed.
+    // For a retention key this is its seed.
     yield { secret: unlock.key };
     return;
   }
   if (unlock.kind === 'recovery-file') {
-    // A file that was copied wrongly is not reported as the wrong file.
+    // Reports a recovery file that was copied wrongly as such, and not as the wrong file.
     parseRecoveryFile(unlock.content);
   }
   const dear: { key: ObjectKey; object: KeyObject }[] = [];
@@ -116,13 +118,13 @@ export async function* openedBy(
 }
 
 /**
- * A vault has few keys, and anybody with the right to put can add more: they must not make an
- * opening endless.
+ * Limits what opening tries. A vault has few keys, but anybody with the right to put can add more,
+ * which must not make opening endless.
  */
 export interface Attempts {
   tried: number;
   cost: number;
-  /** Not tried. */
+  /** How many objects were not tried. */
   left: number;
 }
 
@@ -148,8 +150,8 @@ async function* attempt(
 }
 
 /**
- * Of the Argon2 run that trying it takes, in KiB times passes; nothing for what is not opened that
- * way.
+ * Returns the cost of the Argon2 run that trying an object takes, in KiB times passes; 0 if it
+ * needs none.
  */
 function costOf(object: KeyObject, unlock: VaultUnlock): number {
   return object.kind === 'passphrase' && unlock.kind === 'passphrase'
@@ -157,7 +159,7 @@ function costOf(object: KeyObject, unlock: VaultUnlock): number {
     : 0;
 }
 
-/** The key object that was named, or all of them. */
+/** Returns the key object that was named, or all of them. */
 function chosen(keys: readonly ObjectKey[], unlock: VaultUnlock): readonly ObjectKey[] {
   const id = unlock.kind === 'passphrase' ? unlock.keyId : undefined;
   if (id === undefined) {

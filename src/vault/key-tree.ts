@@ -9,23 +9,26 @@ export const KEY_BYTES = 32;
 export const MAC_BYTES = 16;
 const UUID_BYTES = 16;
 
-/** Purposes whose key changes with the key version; the version stands in every object. */
+/** Purposes whose key changes with the key version, which every object names. */
 type VersionedPurpose = 'data' | 'metadata' | 'point' | 'control' | 'format';
-/** Always the first key: what is shared between points of different key versions depends on it. */
+/**
+ * Purposes that always use the first key, because points of different key versions share what
+ * depends on it.
+ */
 type LastingPurpose = 'map' | 'point';
 
-/** All keys of a vault, derived from its master keys: one per key version. */
+/** All keys of a vault. They are derived from its master keys, one per key version. */
 export class KeyTree {
   /** 32 bytes per key version, one after another. */
   readonly keyring: Buffer;
   /** 16 bytes. */
   readonly vaultId: Buffer;
-  /** What new objects are written with. */
+  /** Key version that new objects are written with. */
   readonly version: number;
   readonly retention: RetentionKey;
   readonly #derived = new Map<string, Buffer>();
 
-  /** Without options: the newest key, and a retention key that is derived from it. */
+  /** Without options: the newest key, and a retention key derived from it. */
   constructor(
     keyring: Uint8Array,
     vaultId: Uint8Array,
@@ -44,7 +47,7 @@ export class KeyTree {
     return version < this.keyring.length / KEY_BYTES;
   }
 
-  /** The seed of the retention key in vaults that have no separate one. */
+  /** Returns the seed of the retention key for vaults without a separate one. */
   retentionSeed(version: number): Buffer {
     return this.#derive('retention', version, SEED_BYTES);
   }
@@ -53,12 +56,12 @@ export class KeyTree {
     return this.#derive(`chunk-id/${domain}`, 0, KEY_BYTES);
   }
 
-  /** 33 words for the cut function. */
+  /** Returns 33 words for the cut function. */
   cut(domain: string): Buffer {
     return this.#derive(`cut/${domain}`, 0, 132);
   }
 
-  /** The AES key of one object. */
+  /** Returns the AES key of one object. */
   object(
     purpose: 'data' | 'metadata' | 'point',
     key: ObjectKey,
@@ -71,7 +74,7 @@ export class KeyTree {
     return this.#key(purpose, 0);
   }
 
-  /** For objects that name their key version. */
+  /** Returns the MAC of an object that names its key version. */
   mac(
     purpose: VersionedPurpose,
     version: number,
@@ -81,8 +84,8 @@ export class KeyTree {
   }
 
   /**
-   * A UUID for what these words name, the same for everybody who has the vault's key; without it
-   * the words cannot be guessed from it.
+   * Returns a UUID for what these words name. It is the same for everybody with the vault's key;
+   * without the key nobody can guess the words from it.
    */
   idOf(...words: readonly string[]): string {
     const key = this.#derive('id', 0, KEY_BYTES);
@@ -123,7 +126,7 @@ function hmac(key: Uint8Array, parts: readonly (string | Uint8Array)[]): Buffer 
   return hash.digest();
 }
 
-/** Compares without telling where they differ. */
+/** Compares in constant time. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }

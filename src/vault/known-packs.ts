@@ -7,14 +7,14 @@ import { PACK_USABLE } from './pack-numbers.ts';
 import type { Packs } from './packs.ts';
 
 /**
- * The data packs that this machine can learn: from the store, from its cache where that is
- * complete, or from its cache alone where it may write packs and not read them. What it does not
- * know is stored again.
+ * Finds the data packs that this machine can learn: from the store, from its cache if that is
+ * complete, or from its cache alone if the machine may write packs but not read them. Chunks of
+ * packs that it does not know are stored again.
  */
 export class KnownPacks {
   readonly #packs: Packs;
   readonly #cache: FooterCache | undefined;
-  /** Once this machine turned out not to be allowed to read packs: those that it need not read. */
+  /** Set once reading packs was refused: the packs that need not be read. */
   #readable: ReadonlySet<ObjectKey> | undefined;
 
   constructor(packs: Packs, cache: FooterCache | undefined) {
@@ -22,11 +22,11 @@ export class KnownPacks {
     this.#cache = cache;
   }
 
-  /** Numbers of the data packs, and whether they were listed. */
+  /** Returns the numbers of the data packs, and whether they were listed. */
   async data(signal: AbortSignal): Promise<{ packs: number[]; listed: boolean }> {
     let cached = (await this.#needListing()) ? undefined : await this.#cached();
     if (cached !== undefined && (await this.#needListing())) {
-      // The cache was given up before its end.
+      // The cache failed before its end was read.
       cached = undefined;
     }
     const listed = cached === undefined;
@@ -37,7 +37,7 @@ export class KnownPacks {
     return (await this.#cache?.needsListing()) ?? true;
   }
 
-  /** @returns undefined for a pack that is damaged, gone, or not for this machine to read */
+  /** @returns undefined for a pack that is damaged or gone, or that this machine may not read */
   async footer(pack: number, signal: AbortSignal): Promise<PackFooter | undefined> {
     const { numbers } = this.#packs.base;
     const key = packKey(numbers.name(pack));
@@ -49,12 +49,12 @@ export class KnownPacks {
       return (await this.#packs.open(pack, signal)).footer;
     } catch (error) {
       if (isFault(error) && error.kind === 'integrity') {
-        // A damaged or vanished pack is no hit: its content will be stored again, which heals.
+        // A damaged or vanished pack gives no hits: its content is stored again, which heals it.
         await this.#cache?.remove(key);
         return undefined;
       }
       if (isFault(error, 'store.denied')) {
-        // The others are not asked for: each would cost a request.
+        // Asks for no other pack: each would cost a request.
         await this.#mayNotRead();
         return undefined;
       }

@@ -44,7 +44,10 @@ export function randomSuffix(): string {
   return randomBytes(16).toString('hex');
 }
 
-/** `fmt/000001-<rand>` and its likes. @throws Fault `vault.limit-reached`: nobody would read it */
+/**
+ * Returns a key such as `fmt/000001-<rand>`.
+ * @throws Fault `vault.limit-reached` if the number is too large for readers
+ */
 export function numberedKey(prefix: string, number: number): ObjectKey {
   if (number > OBJECT_NUMBER_MAX) {
     throw new Fault(
@@ -55,7 +58,7 @@ export function numberedKey(prefix: string, number: number): ObjectKey {
   return `${prefix}${String(number).padStart(6, '0')}-${randomSuffix()}`;
 }
 
-/** The number in such a key, or undefined if it is none. */
+/** Returns the number in such a key, or undefined if the key has none. */
 export function numberOf(key: ObjectKey): number | undefined {
   const match = NUMBERED.exec(key);
   return match === null ? undefined : Number(match[1]);
@@ -65,7 +68,7 @@ export function isVmId(text: string): boolean {
   return VM_ID.test(text);
 }
 
-/** All generations of the pack have keys that start with this. */
+/** Returns the beginning of the keys of all generations of the pack. */
 export function packPrefix(pack: { readonly kind: PackKind; readonly ulid: Ulid }): string {
   return `${PREFIXES[pack.kind]}${monthOf(ulidTimeMs(pack.ulid))}/${pack.ulid}.`;
 }
@@ -74,7 +77,7 @@ const DAY_MS = 86_400_000;
 const DAYS_KEPT = 10_000;
 const months = new Map<number, string>();
 
-/** For example `202611`. Asked for each pack of a vault, many of which are of one day. */
+/** Returns the month, such as `202611`. Cached, because many packs of a vault are from one day. */
 function monthOf(timeMs: number): string {
   const day = Math.floor(timeMs / DAY_MS);
   let month = months.get(day);
@@ -90,8 +93,8 @@ function monthOf(timeMs: number): string {
 }
 
 /**
- * A stranger may have taken the highest: then another object gets it too, and the random part tells
- * them apart.
+ * Somebody may have used the highest generation: then several objects have it, and their random
+ * parts differ.
  */
 export function generationAfter(generation: number): number {
   return Math.min(generation + 1, GENERATION_MAX);
@@ -128,7 +131,10 @@ export function retireKey(vmId: string, id: Ulid): ObjectKey {
   return `${PREFIXES.retired}${vmId}/${id}`;
 }
 
-/** Somebody without the retention key gives up a point that it did not seal. */
+/**
+ * Key of the request, by somebody without the retention key, to give up a point that was not
+ * sealed.
+ */
 export function retireRequestKey(vmId: string, id: Ulid): ObjectKey {
   return `${retireKey(vmId, id)}.ask`;
 }
@@ -154,7 +160,7 @@ export function parseRetireKey(key: ObjectKey): { vmId: string; id: Ulid } | und
   return isVmId(vmId) && isUlid(id) ? { vmId, id } : undefined;
 }
 
-/** `hold/<vm>/<ulid>.<rand>`; its end has `.end` behind it. */
+/** Returns `hold/<vm>/<ulid>.<rand>`. The object that ends the hold has `.end` after that. */
 export function holdKey(vmId: string, id: Ulid): ObjectKey {
   return `${PREFIXES.holds}${vmId}/${id}.${randomSuffix()}`;
 }

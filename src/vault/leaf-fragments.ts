@@ -17,12 +17,12 @@ export interface Fragment {
   readonly slotSectors: number;
   /** 16 bytes. */
   readonly id: Uint8Array;
-  /** The name by which the map knows the slot, if it lies under another one now. */
+  /** The name that the map has for the slot, if the slot now lies under another one. */
   readonly via?: { readonly pack: number; readonly slot: number };
 }
 
 /**
- * The slots behind the extents of a leaf.
+ * Returns the slots behind the extents of a leaf.
  * @throws Malformed if the footers do not have them
  */
 export function expandExtents(
@@ -56,7 +56,7 @@ export function expandExtents(
   return fragments;
 }
 
-/** Whether a footer alone tells all slots of an extent. */
+/** Whether one footer has all slots of an extent. */
 export function hasAll({ slot, first, sectors }: MapExtent, footer?: PackFooter): boolean {
   let found = -first;
   for (let at = slot; found < sectors; at++) {
@@ -69,7 +69,7 @@ export function hasAll({ slot, first, sectors }: MapExtent, footer?: PackFooter)
   return true;
 }
 
-/** Walks the slots behind an extent one by one, when they lie in several packs. */
+/** Walks the slots of an extent one by one, when they lie in several packs. */
 export class ExtentExpansion {
   readonly #extent: MapExtent;
   #slot: number;
@@ -85,7 +85,7 @@ export class ExtentExpansion {
     return this.#start >= this.#extent.start + this.#extent.sectors;
   }
 
-  /** The slot that is asked for next, by the name the map knows. */
+  /** The slot that `take` expects next, by the map's name. */
   get next(): { readonly pack: number; readonly slot: number } {
     return { pack: this.#extent.pack, slot: this.#slot };
   }
@@ -116,7 +116,7 @@ export class ExtentExpansion {
   }
 }
 
-/** Joins what runs on through consecutive slots of a pack. */
+/** Joins fragments that continue through consecutive slots of a pack. */
 export function collapseFragments(fragments: readonly Fragment[]): MapExtent[] {
   const extents: MapExtent[] = [];
   let open:
@@ -145,7 +145,7 @@ function follows(last: Fragment, next: Fragment): boolean {
   );
 }
 
-/** Proves what a leaf contains, not only where it lies. */
+/** Returns the MAC that proves what a leaf contains, not only where it lies. */
 export function contentMac(mapKey: Uint8Array, fragments: readonly Fragment[]): Buffer {
   const hmac = createHmac('sha256', mapKey).update('leaf');
   const record = Buffer.alloc(20 * fragments.length);
@@ -163,9 +163,7 @@ export interface SectorRange {
   readonly to: number;
 }
 
-/**
- * Removes ranges (ascending, disjoint), keeping heads and tails of fragments as sub-ranges.
- */
+/** Removes ranges (ascending, disjoint), and keeps what is left at both ends of fragments. */
 export function cutOut(fragments: readonly Fragment[], ranges: readonly SectorRange[]): Fragment[] {
   const kept: Fragment[] = [];
   let next = 0;

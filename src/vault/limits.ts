@@ -1,6 +1,6 @@
 /**
  * All limits of docs/vault-format.md, section 12; limits.spec.ts compares the two. Encoders,
- * decoders and the contract of the API take them from here, so that nothing is written that nobody
+ * decoders and the API's contract take them from here, so that nothing is written that nobody
  * reads. Characters are UTF-16 code units.
  */
 
@@ -13,7 +13,7 @@ export const OBJECT_NUMBER_MAX = 999_999_999_999;
 
 // Packs: section 6.
 export const PACK_BYTES_MAX = 256 * MEBIBYTE;
-/** What a writer is told to fill a data pack to. */
+/** Limits of the size to which a writer fills a data pack. */
 export const PACK_TARGET_BYTES_MIN = 64 * KIBIBYTE;
 export const PACK_TARGET_BYTES_MAX = 128 * MEBIBYTE;
 export const FOOTER_BYTES_MAX = 2 * MEBIBYTE;
@@ -31,9 +31,9 @@ export const LEAF_EXTENTS_MAX = 16_384;
 export const LEAF_PACKS_MAX = 16_384;
 
 // Recovery points: section 8.
-/** Of the JSON. */
+/** Size of the JSON. */
 export const POINT_JSON_BYTES_MAX = 4 * MEBIBYTE;
-/** Header and tag around it. */
+/** With header and tag. */
 export const POINT_OBJECT_BYTES_MAX = POINT_JSON_BYTES_MAX + 64 + 16;
 /** Names of VMs, disks and files, and ids of disks and tracking. */
 export const NAME_CHARACTERS_MAX = 1024;
@@ -45,31 +45,31 @@ export const FILE_SLOTS_MAX = 4096;
 
 // Control objects: section 5.
 export const CONTROL_BODY_BYTES_MAX = 64 * MEBIBYTE;
-/** Preamble and MAC around it. */
+/** With preamble and MAC. */
 export const CONTROL_OBJECT_BYTES_MAX = CONTROL_BODY_BYTES_MAX + 36 + 32;
 export const VAULT_NAME_CHARACTERS_MAX = 256;
-/** Of `confirmed`, which is the key of an object. */
+/** `confirmed` is the key of an object. */
 export const CONFIRMED_CHARACTERS_MAX = 128;
 export const CHUNK_SECTORS_MAX = 512;
 export const CUT_BITS_MAX = 16;
 export const LOCK_DAYS_MAX = 3650;
 export const HOLD_REASON_CHARACTERS_MAX = 4096;
 export const ALIASES_MAX = 1_048_576;
-/** Longer chains are not followed: a merged pack may be merged again, but not for ever. */
+/** Longer chains are not followed: a merged pack may be merged again, but not endlessly. */
 export const ALIAS_CHAIN_MAX = 16;
 export const LIST_PACKS_MAX = 4_194_304;
 export const PROBE_DETAIL_CHARACTERS_MAX = 512;
 export const PROBE_LOCATION_CHARACTERS_MAX = 2048;
 
 // Keys: section 4.
-/** Of the JSON. */
+/** Size of the JSON. */
 export const KEY_JSON_BYTES_MAX = 64 * KIBIBYTE;
-/** Magic, length and hash around it. */
+/** With magic, length and hash. */
 export const KEY_OBJECT_BYTES_MAX = KEY_JSON_BYTES_MAX + 12 + 32;
 export const KEY_VERSIONS_MAX = 64;
-/** More are not tried: each costs an Argon2 run. */
+/** Further objects are not tried: each costs an Argon2 run. */
 export const KEY_OBJECTS_MAX = 32;
-/** All together: KiB of memory times passes. One at the limits of the cost below is tried. */
+/** Total for all objects, in KiB of memory times passes. It allows one at the limits below. */
 export const KEY_COST_MAX = 1_048_576 * 64;
 export const KEY_LABEL_CHARACTERS_MAX = 64;
 export const KDF_MEMORY_KIB_MAX = 1_048_576;
