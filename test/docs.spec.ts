@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { glob, readdir, readFile } from 'node:fs/promises';
 import { type Command } from 'commander';
 import { Cli } from '../src/cli/cli.ts';
 import { FAULT_ADVICE } from '../src/cli/fault-advice.ts';
@@ -9,8 +9,10 @@ import { Environment } from '../src/platform/config/config.ts';
 import { cliEnvironment } from './support/cli-run.ts';
 import { errorsPage } from './support/errors-page.ts';
 
+const ROOT = new URL('..', import.meta.url);
+
 async function text(path: string): Promise<string> {
-  return await readFile(new URL(`../${path}`, import.meta.url), 'utf8');
+  return await readFile(new URL(path, ROOT), 'utf8');
 }
 
 function program(): Command {
@@ -124,7 +126,7 @@ function wrongForm(name: string, page: string): string[] {
 
 describe('docs/decisions', () => {
   it('are all listed under their titles, and have one form', async () => {
-    const folder = new URL('../docs/decisions/', import.meta.url);
+    const folder = new URL('docs/decisions/', ROOT);
     const names = (await readdir(folder)).filter((name) => /^\d{4}-/.test(name)).sort();
     const pages = await Promise.all(
       names.map(async (name) => await text(`docs/decisions/${name}`)),
@@ -153,5 +155,26 @@ describe('docs/decisions', () => {
     expect(wrongForm('0030-title.md', page.replace('## Decision', '**Decision.**'))).toEqual([
       'sections Context,Consequences',
     ]);
+  });
+});
+
+describe('the rules of docs/vault-format.md', () => {
+  /** Rules that a text names, like W1 or G3.b. */
+  const named = (content: string): string[] =>
+    [...content.matchAll(/\b[WG]\d(?:[.][a-z])?\b/g)].map(([rule]) => rule);
+
+  it('are those that code and tests name', async () => {
+    const page = await text('docs/vault-format.md');
+    const defined = new Set(page.match(/^(?:- )?[*]{2}[WG]\d([.][a-z])?[*]{2} /gm)?.flatMap(named));
+    const files = await Array.fromAsync(glob('{src,test}/**/*.ts', { cwd: ROOT }));
+    const uses = await Promise.all(
+      files.map(async (file) => ({ file, rules: named(await text(file)) })),
+    );
+    const unknown = uses.flatMap(({ file, rules }) =>
+      rules.filter((rule) => !defined.has(rule)).map((rule) => `${file}: ${rule}`),
+    );
+
+    expect(defined.size).toBeGreaterThan(30);
+    expect(unknown).toEqual([]);
   });
 });

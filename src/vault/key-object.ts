@@ -78,9 +78,16 @@ export async function wrapWithPassphrase(
   return encode(key, { kind: 'passphrase', ...facts(wrapping), kdf, wrapped: wrappedKey });
 }
 
-/** @param secret 32 bytes from the recovery file */
-export function wrapWithRecovery(key: ObjectKey, wrapping: Wrapping, secret: Uint8Array): Buffer {
-  const salt = randomBytes(SALT_BYTES);
+/**
+ * @param secret 32 bytes from the recovery file
+ * @param salt random; the examples of docs/vault-format.md have one that is always the same
+ */
+export function wrapWithRecovery(
+  key: ObjectKey,
+  wrapping: Wrapping,
+  secret: Uint8Array,
+  salt: Buffer = randomBytes(SALT_BYTES),
+): Buffer {
   const wrappedKey = wrapKey(key, wrapping, recoveryKey(secret, salt));
   return encode(key, {
     kind: 'recovery',
