@@ -4,10 +4,11 @@
 // installed; goes on under Node 24. A second run finds everything done and only checks.
 import { existsSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { COMMANDS, ensureDebianPackages, systemPath } from './setup/debian.mjs';
 import { ensureBuild } from './setup/build.mjs';
 import { ensureDependencies } from './setup/dependencies.mjs';
-import { ensureMinio } from './setup/minio.mjs';
+import { beginMinio } from './setup/minio.mjs';
 import { runChecks } from './setup/check.mjs';
 import { findNode, isNewEnough } from './setup/node.mjs';
 import { SetupError, run, seconds } from './setup/run.mjs';
@@ -24,13 +25,19 @@ async function runProgram(path, parameters) {
   return exitCode;
 }
 
-async function perform(command, parameters) {
+/** Of `--seed N`. */
+function seedOf(parameters) {
+  const { values } = parseArgs({ args: parameters, options: { seed: { type: 'string' } } });
+  return values.seed === undefined ? undefined : Number(values.seed);
+}
+
+async function perform(command, parameters, begun) {
   switch (command) {
     case 'check':
       await runChecks(root);
       return 0;
     case 'test':
-      await runTests(root);
+      await runTests(root, { seed: seedOf(parameters), minio: begun.minio });
       return 0;
     case 'soak': {
       const [name = '', ...rest] = parameters;
@@ -46,15 +53,17 @@ async function perform(command, parameters) {
   }
 }
 
+/** @returns {Promise<{ minio?: Promise<unknown> }>} what goes on in the background */
 async function setUp(command) {
   const started = performance.now();
+  const begun = {};
   const done = [await ensureDependencies(root), await ensureDebianPackages(command)];
   if (command !== 'check' && command !== 'torture') {
     done.push(await ensureBuild(root));
     const { ensureTestGuest } = await import('./guest/image.ts');
     done.push((await ensureTestGuest()).wasBuilt);
     if (command === 'test' && !process.env.S3_TEST_ENDPOINT) {
-      await ensureMinio();
+      begun.minio = beginMinio();
     }
   }
   if (done.includes(true)) {
@@ -62,6 +71,7 @@ async function setUp(command) {
   } else {
     console.log(`Set-up: nothing to do (${seconds(started)})`);
   }
+  return begun;
 }
 
 async function main() {
@@ -76,8 +86,7 @@ async function main() {
     const script = join(import.meta.dirname, 'bootstrap.mjs');
     return (await run(node, [script, command, ...parameters])).exitCode;
   }
-  await setUp(command);
-  return perform(command, parameters);
+  return perform(command, parameters, await setUp(command));
 }
 
 try {

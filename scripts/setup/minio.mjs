@@ -39,7 +39,24 @@ export async function ensureMinio() {
   return withLock('minio', async () => findProgram(cached) ?? (await build(cached)));
 }
 
-async function build(target) {
+/**
+ * Builds the server in the background if there is none.
+ *
+ * @returns {Promise<string> | undefined} its path; nothing is to do: undefined
+ * @throws SetupError at once when it cannot be built here
+ */
+export function beginMinio() {
+  if (findProgram('minio') ?? findProgram(join(cacheFolder('bin'), 'minio'))) {
+    return undefined;
+  }
+  findGo();
+  const ready = ensureMinio();
+  // Who waits for it is told; until then it is nobody's.
+  ready.catch(() => undefined);
+  return ready;
+}
+
+function findGo() {
   const go = GO.map(findProgram).find((path) => path !== undefined);
   if (go === undefined) {
     throw new SetupError(
@@ -49,6 +66,11 @@ async function build(target) {
       EXIT_NEEDS_PERSON,
     );
   }
+  return go;
+}
+
+async function build(target) {
+  const go = findGo();
   console.log(`Building the S3 server for tests (${MODULE}), once, for some minutes`);
   const started = performance.now();
   const folder = mkdtempSync(join(cacheFolder('bin'), 'build-'));

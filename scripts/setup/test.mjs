@@ -1,10 +1,14 @@
+import { randomInt } from 'node:crypto';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { SetupError, run, seconds } from './run.mjs';
 
 /** Parts of the test suite in the order they run: the quickest answer first. */
 export const PARTS = ['unit', 'integration', 'crash', 'e2e'];
+/** What Jest is started for. */
+const RUNS = [['unit'], ['integration', 'crash', 'e2e']];
+const SLOWEST = 10;
 
 function quote(path) {
   return path.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
@@ -40,13 +44,15 @@ function specFiles(root) {
   );
 }
 
-async function runPart(root, part, reportFile) {
-  const pattern = partPattern(root, part);
-  const files = specFiles(root).filter((path) => new RegExp(pattern).test(path));
-  if (files.length === 0) {
-    return { passed: 0, failed: 0, problem: 'there are no tests in this part' };
-  }
-  const more = ['--json', `--outputFile=${reportFile}`, '--silent=false'];
+/**
+ * Runs these parts in one go, so that the last file of one does not keep the next one waiting.
+ *
+ * @returns {Promise<{ part: string, passed: number, failed: number, problem?: string, files: { name: string, ms: number }[] }[]>}
+ */
+async function runParts(root, parts, { reportFile, seed }) {
+  const patterns = new Map(parts.map((part) => [part, partPattern(root, part)]));
+  const pattern = [...patterns.values()].map((one) => `(${one})`).join('|');
+  const more = ['--json', `--outputFile=${reportFile}`, '--silent=false', `--seed=${seed}`];
   // Suites of real programs leave a core idle.
   more.push('--maxWorkers=2');
   const { exitCode } = await run(process.execPath, jestParameters(root, pattern, ...more), {
@@ -57,15 +63,47 @@ async function runPart(root, part, reportFile) {
     report = JSON.parse(readFileSync(reportFile, 'utf8'));
   } catch {
     // Jest died before it could report; its exit code and what it printed tell why.
-    return { passed: 0, failed: 0, problem: `Jest ended without a report (exit ${exitCode})` };
+    const problem = `Jest ended without a report (exit ${exitCode})`;
+    return parts.map((part) => ({ part, passed: 0, failed: 0, problem, files: [] }));
   }
+  const results = [...patterns].map(([part, one]) => resultOf(root, part, new RegExp(one), report));
+  if (exitCode !== 0 && results.every(({ failed, problem }) => failed === 0 && !problem)) {
+    results[0].problem = `exit ${exitCode} though no single test failed (an error outside a test)`;
+  }
+  return results;
+}
+
+function resultOf(root, part, pattern, { testResults }) {
+  const files = specFiles(root).filter((path) => pattern.test(path));
+  const ran = testResults.filter(({ name }) => pattern.test(name));
+  const tests = ran.flatMap(({ assertionResults }) => assertionResults);
+  const count = (wanted) => tests.filter(({ status }) => status === wanted).length;
+  const silent = ran.filter(
+    ({ status, assertionResults }) =>
+      status === 'failed' && !assertionResults.some((test) => test.status === 'failed'),
+  ).length;
   const problem =
-    report.numTotalTestSuites < files.length
-      ? `${files.length - report.numTotalTestSuites} of ${files.length} test files did not run`
-      : exitCode !== 0 && report.numFailedTests === 0
-        ? `exit ${exitCode} though no single test failed (a test file did not load, or an error outside a test)`
-        : undefined;
-  return { passed: report.numPassedTests, failed: report.numFailedTests, problem };
+    files.length === 0
+      ? 'there are no tests in this part'
+      : ran.length < files.length
+        ? `${files.length - ran.length} of ${files.length} test files did not run`
+        : silent > 0
+          ? `${silent} test files did not load`
+          : undefined;
+  return {
+    ...{ part, passed: count('passed'), failed: count('failed'), problem },
+    files: ran.map(({ name, startTime, endTime }) => ({
+      name: relative(root, name),
+      ms: endTime - startTime,
+    })),
+  };
+}
+
+function showSlowest(files) {
+  console.log('slowest files:');
+  for (const { name, ms } of files.toSorted((a, b) => b.ms - a.ms).slice(0, SLOWEST)) {
+    console.log(`${(ms / 1000).toFixed(1).padStart(8)} s  ${name}`);
+  }
 }
 
 /**
@@ -81,25 +119,40 @@ async function startDatabase() {
   return server;
 }
 
-/** Runs all parts, also after a failure, so that one run tells everything. */
-export async function runTests(root) {
+/**
+ * Runs all parts, also after a failure, so that one run tells everything.
+ *
+ * @param {string} root
+ * @param {{ seed?: number, minio?: Promise<unknown> }} options seed: of all that is drawn; minio: until it is settled
+ *   there is no S3 server, which the first run does not need
+ */
+export async function runTests(root, { seed = randomInt(2 ** 31), minio }) {
   const started = performance.now();
   const folder = mkdtempSync(join(tmpdir(), 'hyperkeep-test-'));
+  // Worker threads and child processes of the same code, by the thousand.
+  process.env.NODE_COMPILE_CACHE ??= join(root, 'node_modules', '.cache', 'code');
   const results = [];
   const server = await startDatabase();
   try {
-    for (const part of PARTS) {
-      console.log(`\n== ${part} ==`);
+    for (const [index, parts] of RUNS.entries()) {
+      if (index > 0) {
+        await minio;
+      }
+      console.log(`\n== ${parts.join(', ')} ==`);
       const began = performance.now();
-      const result = await runPart(root, part, join(folder, `${part}.json`));
-      results.push({ part, time: seconds(began), ...result });
+      const reportFile = join(folder, `${index}.json`);
+      const found = await runParts(root, parts, { reportFile, seed });
+      found[found.length - 1].time = seconds(began);
+      results.push(...found);
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
     await server?.[Symbol.asyncDispose]();
   }
   console.log('');
-  for (const { part, time, passed, failed, problem } of results) {
+  showSlowest(results.flatMap(({ files }) => files));
+  console.log('');
+  for (const { part, time = '', passed, failed, problem } of results) {
     const counts = `${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed`;
     console.log(`${part.padEnd(12)}${counts}${time.padStart(10)}${problem ? `  ${problem}` : ''}`);
   }
@@ -108,6 +161,7 @@ export async function runTests(root) {
   console.log(`time: ${seconds(started)}`);
   if (broken.length > 0) {
     console.log(`test failed: ${broken.map(({ part }) => part).join(', ')}`);
+    console.log(`the same draws again: npm test -- --seed ${seed}`);
   }
   // A part that could not run counts as a failure: the last line must not look clean.
   const unrun = broken.filter((result) => result.failed === 0).length;
