@@ -1,10 +1,12 @@
 /** @type {import('jest').Config} */
 export default {
   testEnvironment: 'node',
+  testSequencer: '<rootDir>/test/sequencer.mjs',
+  // What a run draws follows from it.
+  showSeed: true,
   testMatch: ['<rootDir>/{src,test}/**/*.spec.ts'],
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
-  setupFiles: ['<rootDir>/test/setup-esm.mjs'],
   setupFilesAfterEnv: ['<rootDir>/test/setup-equality.mjs'],
   // For what hangs; on a busy machine tests take many times what they take on a quiet one.
   testTimeout: 300_000,

@@ -1,15 +1,20 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { Draw } from '../support/draw.ts';
 import { CONFIGURATIONS, type ConfigurationName } from './configurations.ts';
 import type { Exploration } from './explorer.ts';
 import type { Question } from './model.worker.ts';
 import { MUTANTS, PROGRESS } from './mutants.ts';
 import { RULES, without, type Rule } from './rules.ts';
 
+/** All of it: npm run soak -- gc-model --small. */
+const NAMES_DRAWN = 5;
+const MUTANTS_DRAWN = 9;
 const STATES_MAX = 8_000_000;
 
 const names = Object.keys(CONFIGURATIONS) as ConfigurationName[];
 const mutants = Object.entries(MUTANTS) as [Rule, ConfigurationName][];
+const draw = new Draw('model');
 
 describe('the protocol of commit and collection', () => {
   let worker: Worker;
@@ -28,7 +33,7 @@ describe('the protocol of commit and collection', () => {
     return exploration;
   }
 
-  it.each(names)('loses nothing: %s', async (configuration) => {
+  it.each(draw.some(names, NAMES_DRAWN))('loses nothing: %s', async (configuration) => {
     const { complete, violation, states } = await explored({ configuration });
 
     expect(violation).toBeUndefined();
@@ -37,11 +42,14 @@ describe('the protocol of commit and collection', () => {
     expect(states).toBeGreaterThan(30_000);
   });
 
-  it.each(mutants)('needs the rule %s (%s)', async (rule, configuration) => {
-    const { violation } = await explored({ configuration, rules: without(rule) });
+  it.each(draw.some(mutants, MUTANTS_DRAWN))(
+    'needs the rule %s (%s)',
+    async (rule, configuration) => {
+      const { violation } = await explored({ configuration, rules: without(rule) });
 
-    expect(violation?.trace.length).toBeGreaterThan(2);
-  });
+      expect(violation?.trace.length).toBeGreaterThan(2);
+    },
+  );
 
   it('is visited as far when fingerprints are remembered instead of states', async () => {
     const question = { configuration: 'any-marks' } as const;

@@ -241,6 +241,19 @@ export const SEAM_OPERATIONS = {
 export type SeamName = keyof typeof SEAM_OPERATIONS;
 export const SEAM_NAMES = Object.keys(SEAM_OPERATIONS) as SeamName[];
 
+/** What is wrong with any point after these operations, each by a process that opens the vault anew. */
+export async function problemsAfter(
+  world: SeamWorld,
+  names: readonly SeamName[],
+): Promise<string[]> {
+  for (const name of names) {
+    const vault = await openWorld(world);
+    await SEAM_OPERATIONS[name](world, vault);
+    await vault.close();
+  }
+  return problemsOf(world);
+}
+
 async function sameObjects(store: ObjectStore): Promise<MemoryObjectStore> {
   const same = new MemoryObjectStore();
   for (const key of await keysOf(store, '')) {

@@ -1,0 +1,49 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { cacheFolder } from '../scripts/setup/cache.mjs';
+
+const FILE = join(cacheFolder('tests'), 'milliseconds.json');
+
+function known() {
+  try {
+    return JSON.parse(readFileSync(FILE, 'utf8'));
+  } catch {
+    // Never written, or cut off: the order is a matter of time alone.
+    return {};
+  }
+}
+
+function nameOf({ context, path }) {
+  return relative(context.config.rootDir, path);
+}
+
+/**
+ * What took longest when it ran last begins first, so that no worker waits long for the last file.
+ * It is remembered outside the clone: Jest's own memory of it knows nothing of a fresh one.
+ */
+export default class LongestFirst {
+  /** New files first: nobody knows how long they take. */
+  sort(tests) {
+    const times = known();
+    const timeOf = (test) => times[nameOf(test)] ?? Infinity;
+    return [...tests].sort((a, b) => (timeOf(a) < timeOf(b) ? 1 : timeOf(a) > timeOf(b) ? -1 : 0));
+  }
+
+  allFailedTests(tests) {
+    return tests;
+  }
+
+  cacheResults(tests, { testResults }) {
+    const times = known();
+    const names = new Map(tests.map((test) => [test.path, nameOf(test)]));
+    for (const { testFilePath, perfStats, skipped } of testResults) {
+      if (!skipped && perfStats.runtime > 0) {
+        times[names.get(testFilePath)] = perfStats.runtime;
+      }
+    }
+    const draft = `${FILE}.${process.pid}.tmp`;
+    mkdirSync(join(FILE, '..'), { recursive: true });
+    writeFileSync(draft, JSON.stringify(times));
+    renameSync(draft, FILE);
+  }
+}
