@@ -47,7 +47,9 @@ function specFiles(root) {
 /**
  * Runs these parts in one go, so that the last file of one does not keep the next one waiting.
  *
- * @returns {Promise<{ part: string, passed: number, failed: number, problem?: string, files: { name: string, ms: number }[] }[]>}
+ * @typedef {{ name: string, ms: number }} File
+ * @typedef {{ part: string, passed: number, failed: number, problem?: string, files: File[] }} Result
+ * @returns {Promise<Result[]>}
  */
 async function runParts(root, parts, { reportFile, seed }) {
   const patterns = new Map(parts.map((part) => [part, partPattern(root, part)]));
@@ -123,8 +125,8 @@ async function startDatabase() {
  * Runs all parts, also after a failure, so that one run tells everything.
  *
  * @param {string} root
- * @param {{ seed?: number, minio?: Promise<unknown> }} options seed: of all that is drawn; minio: until it is settled
- *   there is no S3 server, which the first run does not need
+ * @param {{ seed?: number, minio?: Promise<unknown> }} options seed: of all that is drawn; minio:
+ *   until it is settled there is no S3 server, which the first run does not need
  */
 export async function runTests(root, { seed = randomInt(2 ** 31), minio }) {
   const started = performance.now();
