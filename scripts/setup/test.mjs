@@ -48,8 +48,8 @@ function specFiles(root) {
  * Runs these parts in one go, so that the last file of one does not keep the next one waiting.
  *
  * @typedef {{ name: string, ms: number }} File
- * @typedef {{ part: string, passed: number, failed: number, problem?: string, files: File[] }} Result
- * @returns {Promise<Result[]>}
+ * @typedef {{ passed: number, failed: number, problem?: string, files: File[] }} Counts
+ * @returns {Promise<(Counts & { part: string })[]>}
  */
 async function runParts(root, parts, { reportFile, seed }) {
   const patterns = new Map(parts.map((part) => [part, partPattern(root, part)]));

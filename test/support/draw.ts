@@ -7,7 +7,7 @@ interface InJest {
 }
 
 /** All draws of a run follow from it: `npm test -- --seed N`. Jest prints it at the end. */
-export const RUN_SEED = (import.meta as InJest).jest?.getSeed() ?? 0;
+const RUN_SEED = (import.meta as InJest).jest?.getSeed() ?? 0;
 
 /** The part that one test file tries of what is too much for every run. A soak tries all of it. */
 export class Draw {

@@ -241,7 +241,7 @@ export const SEAM_OPERATIONS = {
 export type SeamName = keyof typeof SEAM_OPERATIONS;
 export const SEAM_NAMES = Object.keys(SEAM_OPERATIONS) as SeamName[];
 
-/** What is wrong with any point after these operations, each by a process that opens the vault anew. */
+/** What is wrong after these operations, each by a process that opens the vault anew. */
 export async function problemsAfter(
   world: SeamWorld,
   names: readonly SeamName[],
