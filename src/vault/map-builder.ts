@@ -28,19 +28,19 @@ export interface MapBuilderParts {
   readonly nodes: MapNodes;
   readonly metadata: MetadataWriter;
   readonly sizeBytes: number;
-  /** The map that holds where nothing is covered. Without it that is zero. */
+  /** The map to keep where nothing is covered. Without it those parts are zero. */
   readonly inherited?: MapTree;
-  /** A map whose nodes are pointed to where they turn out equal. */
+  /** A map whose nodes are reused if they turn out equal. */
   readonly similar?: MapTree;
-  /** Collects what the map refers to and was there before. */
+  /** Filled with what the map refers to and was there before. */
   readonly builtOn: BuiltOn;
-  /** Nodes that are lost are written anew. */
+  /** Damage in the vault: lost nodes are written anew. */
   readonly healing?: Healing;
 }
 
 /**
- * Builds the map of a disk from what is known to be where, in ascending order. Only leaves that are
- * covered and the inner nodes above them are written.
+ * Builds the map of a disk from fragments in ascending order. Writes only covered leaves and the
+ * inner nodes above them.
  */
 export class MapBuilder {
   readonly #parts: MapBuilderParts;
@@ -54,8 +54,9 @@ export class MapBuilder {
   }
 
   /**
-   * The sectors [from, to) of the disk hold exactly these fragments and else zeroes.
-   * @param fragments ascending, their `start` counted from the start of the disk
+   * Says that the sectors [from, to) of the disk hold exactly these fragments, and zeroes
+   * elsewhere.
+   * @param fragments ascending; `start` counts from the start of the disk
    */
   async cover(
     range: SectorRange,
@@ -82,7 +83,7 @@ export class MapBuilder {
     }
   }
 
-  /** The finished map; its nodes are in the vault when the metadata writer has finished. */
+  /** Returns the finished map. Its nodes are in the vault once the metadata writer has finished. */
   async finish(signal: AbortSignal): Promise<MapRoot> {
     await this.#closeLeaf(signal);
     const { sizeBytes } = this.#parts;
@@ -116,7 +117,7 @@ export class MapBuilder {
     this.#leaves.set(index, await this.#write({ level: 0, index }, node, signal));
   }
 
-  /** Per level, the nodes to be written and which of their children changed. */
+  /** Returns, by level, the nodes to be written and which of their children changed. */
   #dirty(depth: number): Map<number, Set<number>>[] {
     const changed = new Set(this.#leaves.keys());
     const { inherited, sizeBytes } = this.#parts;
@@ -216,9 +217,7 @@ export class MapBuilder {
   }
 }
 
-/**
- * A map that cannot be read again must never be written, as frames are verified before their PUT.
- */
+/** Decodes what was written: a map that cannot be read again must never be stored. */
 function assertReadsBack(written: readonly MapExtent[], read: readonly MapExtent[]): void {
   const isSame =
     written.length === read.length &&

@@ -20,7 +20,7 @@ export const FAN_OUT = 256;
 const LEAF_TYPE = 1;
 const INNER_TYPE = 2;
 
-/** Where a node is and what it must be. */
+/** Where a node is, and its MAC. */
 export interface NodePointer {
   /** Number of its metadata pack. */
   readonly pack: number;
@@ -44,10 +44,10 @@ export interface Leaf {
   readonly extents: readonly MapExtent[];
 }
 
-/** Children by index; what is missing is zeroes. */
+/** Children by index; missing ones are zeroes. */
 export type Inner = ReadonlyMap<number, NodePointer>;
 
-/** Smallest depth whose tree covers a disk of that size. */
+/** Returns the smallest depth whose tree covers a disk of that size. */
 export function depthFor(sizeBytes: number): number {
   let depth = 0;
   for (let span = LEAF_BYTES; span < sizeBytes; span *= FAN_OUT) {

@@ -26,25 +26,25 @@ import { Recent } from './recent.ts';
 
 const NODES_BYTES_MAX = 32 * 1024 * 1024;
 const WALK_BYTES_MAX = 16 * 1024 * 1024;
-/** Raw frames of metadata packs: neighbours in a map lie in one frame. */
+/** Limit for raw frames of metadata packs in memory: neighbours in a map lie in one frame. */
 const FRAMES_BYTES_MAX = 8 * 1024 * 1024;
 /** Footers fetched at once for one leaf. */
 const FOOTERS_AT_ONCE = 16;
 
-/** Where the map of a disk begins. Without a pointer the whole disk is zero. */
+/** The root of a disk's map. Without a pointer the whole disk is zero. */
 export interface MapRoot {
   readonly sizeBytes: number;
   readonly depth: number;
   readonly pointer?: NodePointer;
 }
 
-/** Reads nodes of maps, proving each by the MAC in its pointer. */
+/** Reads nodes of maps, and proves each by the MAC in its pointer. */
 export class MapNodes {
   readonly base: VaultBase;
   readonly packs: Packs;
   readonly #recent: Recent<string, Uint8Array>;
   readonly #frames = new Recent<string, Uint8Array>(FRAMES_BYTES_MAX);
-  /** Several nodes of a frame are often asked for at once. */
+  /** Several nodes of a frame are often read at once. */
   readonly #reading = new Shared<string, Uint8Array>();
 
   constructor(base: VaultBase, packs: Packs, nodesBytesMax = NODES_BYTES_MAX) {
@@ -53,7 +53,7 @@ export class MapNodes {
     this.#recent = new Recent(nodesBytesMax);
   }
 
-  /** For who goes through all points, each node once: in little memory. */
+  /** For walks over all points: keeps little, because each node is read once. */
   static forWalk({
     base,
     cache,
@@ -66,7 +66,7 @@ export class MapNodes {
     return new MapNodes(base, new Packs(base, cache, log, WALK_BYTES_MAX), WALK_BYTES_MAX);
   }
 
-  /** A node of this process that may not be in the vault yet. */
+  /** Keeps a node that this process made and that may not be in the vault yet. */
   keep(pointer: NodePointer, node: Uint8Array): void {
     this.#recent.set(name(pointer), node, node.length + 100);
   }
@@ -79,7 +79,7 @@ export class MapNodes {
     const node = await this.packs.withSlot(pointer, signal, async ({ open, slot }) => {
       const raw = await this.#frame(open, slot, signal);
       const offset = open.footer.offsetOf[slot] ?? 0;
-      // A copy: a view would keep the whole frame in memory.
+      // A copy, because a view would keep the whole frame in memory.
       const copy = Uint8Array.from(raw.subarray(offset, offset + open.footer.size(slot)));
       if (!sameBytes(this.base.keys.mac16('map', copy), pointer.mac)) {
         throw damaged(open.objectKey, 'a node is not the one its parent names');
@@ -118,7 +118,7 @@ export class MapNodes {
     return this.#parse(pointer, () => decodeLeaf(node, this.base.numbers));
   }
 
-  /** The slots a leaf consists of; their footers prove the leaf's content MAC. */
+  /** Returns the slots of a leaf, whose footers prove the leaf's content MAC. */
   async fragments(pointer: NodePointer, signal: AbortSignal): Promise<Fragment[]> {
     const leaf = await this.leaf(pointer, signal);
     const fragments = await this.#expand(pointer, leaf, signal);
@@ -134,7 +134,7 @@ export class MapNodes {
     if (leaf.extents.every((extent) => hasAll(extent, footers.get(extent.pack)))) {
       return this.#parse(pointer, () => expandExtents(leaf.extents, footers));
     }
-    // Some of it was merged into other packs, or is lost: each slot is looked for.
+    // Some packs were merged into others or are lost: looks for each slot.
     const fragments: Fragment[] = [];
     for (const extent of leaf.extents) {
       const expanding = new ExtentExpansion(extent);
@@ -148,7 +148,7 @@ export class MapNodes {
     return fragments;
   }
 
-  /** Of the packs of a leaf, as far as they are there. */
+  /** Returns the footers of the packs of a leaf that are there. */
   async #footers(leaf: Leaf, signal: AbortSignal): Promise<Map<number, PackFooter>> {
     const footers = new Map<number, PackFooter>();
     const needed = [...new Set(leaf.extents.map(({ pack }) => pack))];
@@ -162,7 +162,7 @@ export class MapNodes {
             if (!isFault(error) || error.kind !== 'integrity') {
               throw error;
             }
-            // Its slots may be elsewhere; the fault comes again if they are not.
+            // The slots may be elsewhere; if they are not, the fault comes again.
           }
         }),
       );
@@ -176,7 +176,7 @@ export class MapNodes {
   }
 }
 
-/** One disk's map as it stands in a point. */
+/** The map of one disk in a point. */
 export class MapTree {
   readonly nodes: MapNodes;
   readonly root: MapRoot;
@@ -187,8 +187,8 @@ export class MapTree {
   }
 
   /**
-   * The pointer to the node that covers leaf-aligned range `index` at `level`, also above the root
-   * (then the root is its first child) and beside the tree (then undefined).
+   * Returns the pointer to the node that covers leaf-aligned range `index` at `level`. Above the
+   * root, the root counts as the first child; outside the tree the result is undefined.
    */
   async pointer(
     level: number,
@@ -208,7 +208,7 @@ export class MapTree {
     return pointer === undefined ? [] : this.nodes.fragments(pointer, signal);
   }
 
-  /** Leaves that are not all zero, ascending. */
+  /** Yields the leaves that are not all zero, ascending. */
   async *leaves(
     signal: AbortSignal,
     first = 0,
@@ -220,7 +220,7 @@ export class MapTree {
     }
   }
 
-  /** Pointers to all nodes of the map. */
+  /** Yields pointers to all nodes of the map. */
   async *nodePointers(signal: AbortSignal): AsyncIterable<NodePointer> {
     const { depth, pointer } = this.root;
     let level = pointer === undefined ? [] : [pointer];
@@ -235,7 +235,8 @@ export class MapTree {
   }
 
   /**
-   * All slots the map needs: its nodes' own and those of the data, these under all names it met.
+   * Yields all slots that the map needs: those of its nodes, and those of the data under all names
+   * that the walk met.
    */
   async *slots(signal: AbortSignal): AsyncIterable<{ pack: number; slot: number }> {
     yield* this.nodePointers(signal);

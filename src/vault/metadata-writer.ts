@@ -7,10 +7,7 @@ import { PackDraft } from './pack-draft.ts';
 import { FRAMES_MAX, SLOTS_MAX } from './limits.ts';
 import { newUlid, type Ulid } from './ulid.ts';
 
-/**
- * A metadata pack is sent when it has this size: little, so that the memory it takes does not
- * matter.
- */
+/** A metadata pack is sent at this size, which is small so that its memory does not matter. */
 const PACK_BYTES = 8 * 1024 * 1024;
 
 interface Building {
@@ -26,7 +23,7 @@ export class MetadataWriter {
   #building: Building | undefined;
   /** Bytes sent. */
   storedBytes = 0;
-  /** Logical packs sent. */
+  /** Logical packs that were sent. */
   readonly packsSent: Ulid[] = [];
 
   constructor(nodes: MapNodes, clock: Clock) {
@@ -34,7 +31,7 @@ export class MetadataWriter {
     this.#clock = clock;
   }
 
-  /** Adds one slot. It is in the vault when `finish` has returned. */
+  /** Adds one slot. It is in the vault once `finish` has returned. */
   async add(content: Uint8Array, signal: AbortSignal): Promise<NodePointer> {
     const mac = this.#nodes.base.keys.mac16('map', content);
     const building = (this.#building ??= this.#start());
@@ -48,7 +45,7 @@ export class MetadataWriter {
     return pointer;
   }
 
-  /** Sends what is there. */
+  /** Sends what was added. */
   async finish(signal: AbortSignal): Promise<void> {
     const building = this.#building;
     if (building === undefined) {

@@ -4,13 +4,13 @@ import { ulidTimeMs } from './ulid.ts';
 
 export interface NewestPoint {
   readonly parent?: StoredPoint;
-  /** The time of the newest id of the VM, also of a point that was given up. */
+  /** Time of the newest id of the VM, even of a point that was given up. */
   readonly reachedMs: number;
 }
 
 /**
- * What the next point of a VM builds on: the one with the newest content of those that are sealed,
- * not retired and whole.
+ * Returns the point that the next one of the VM builds on: of the sealed, whole points that are not
+ * retired, the one with the newest content.
  */
 export async function newestPoint(
   points: PointStore,
@@ -22,7 +22,7 @@ export async function newestPoint(
   let parent: StoredPoint | undefined;
   for (const name of names) {
     if (parent !== undefined && name.id < contentId(parent.point)) {
-      // Nothing that comes now has newer content.
+      // No later entry has newer content.
       break;
     }
     const found = await points.loadStanding(name, signal);

@@ -2,7 +2,7 @@ import { numberedKey, numberOf } from './layout.ts';
 import { OBJECT_NUMBER_MAX } from './limits.ts';
 import type { ObjectKey, ObjectStore } from './object-store.ts';
 
-/** The object with the highest number under a prefix, `fmt/` for example. */
+/** Returns the object with the highest number under a prefix such as `fmt/`. */
 export async function newestNumbered(
   store: ObjectStore,
   prefix: string,
@@ -19,9 +19,9 @@ export async function newestNumbered(
 }
 
 /**
- * A key with a higher number than all that are there. Two who ask at once may get the same number,
- * and where somebody took the highest that there is, everybody does: the random part tells them
- * apart.
+ * Returns a key with a higher number than all that are there. Two calls at once may get the same
+ * number, and if somebody used the highest possible number, every call gets it: the random part
+ * tells the keys apart.
  */
 export async function nextNumbered(
   store: ObjectStore,

@@ -8,7 +8,7 @@ import { holdKey, numberedKey, pointKey, PREFIXES, retireKey, sealKey } from './
 import { objectBytesMax } from './object-limit.ts';
 import { MemoryObjectStore } from './object-stores/memory.ts';
 
-/** One more than an object of that key may have. */
+/** One byte more than an object of that key may have. */
 function oversized(key: string): Uint8Array {
   return new Uint8Array(objectBytesMax(key) + 1);
 }
@@ -44,7 +44,7 @@ describe('an object that is larger than any of its kind', () => {
     await backUp(again, disk);
     const target = new MemoryObjectStore();
     const copied = new VaultCopy({ source: store, target, clock: new SystemClock() });
-    // The seal of a point that is not copied is not looked at.
+    // A copy does not look at the seal of a point that it does not copy.
     const named = keys.filter((key) => key !== sealKey(VM.vmId, foreign)).toSorted();
     expect((await copied.run({ signal })).damaged.toSorted()).toEqual(named);
     expect(await (await openVault(target)).points(signal)).toHaveLength(2);

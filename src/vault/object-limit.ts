@@ -10,7 +10,7 @@ import type { ObjectKey, ObjectStore } from './object-store.ts';
 
 interface ObjectLimit {
   readonly bytesMax: number;
-  /** What an object that exceeds it is. */
+  /** Fault code of an object that exceeds the limit. */
   readonly code: FaultCode;
 }
 
@@ -21,7 +21,8 @@ const CONTROL: ObjectLimit = {
 };
 
 /**
- * By the first part of the key: docs/vault-format.md, section 12. All others are control objects.
+ * By the first part of the key: docs/vault-format.md, section 12. All other keys are control
+ * objects.
  */
 const BY_PREFIX: Readonly<Record<string, ObjectLimit>> = {
   [PREFIXES.data]: PACK,
@@ -29,7 +30,7 @@ const BY_PREFIX: Readonly<Record<string, ObjectLimit>> = {
   [PREFIXES.format]: { ...CONTROL, code: 'vault.format-corrupt' },
   [PREFIXES.keys]: { bytesMax: KEY_OBJECT_BYTES_MAX, code: 'vault.key-corrupt' },
   [PREFIXES.points]: { bytesMax: POINT_OBJECT_BYTES_MAX, code: 'vault.point-corrupt' },
-  // Objects as large as a pack are tried there.
+  // The probe tries objects as large as a pack there.
   [PREFIXES.probes]: { ...CONTROL, bytesMax: PACK_BYTES_MAX },
 };
 
@@ -40,12 +41,14 @@ function limitOf(key: ObjectKey): ObjectLimit {
   return BY_PREFIX[key.slice(0, key.indexOf('/') + 1)] ?? CONTROL;
 }
 
-/** The largest object that a vault may have under this key; a larger one is not read. */
+/**
+ * Returns the largest size that a vault's object may have under this key; a larger one is not read.
+ */
 export function objectBytesMax(key: ObjectKey): number {
   return limitOf(key).bytesMax;
 }
 
-/** Damage of the object, of which not a byte more needs to be read. */
+/** Fault for an object that is too large, without reading a byte more. */
 export function tooLarge(key: ObjectKey, bytes?: number): Fault {
   const { bytesMax, code } = limitOf(key);
   const size = bytes === undefined ? 'more' : `${bytes}`;
@@ -56,21 +59,19 @@ export function tooLarge(key: ObjectKey, bytes?: number): Fault {
   );
 }
 
-/** @throws Fault `vault.*-corrupt` if an object of so many bytes is none of a vault */
+/** @throws Fault `vault.*-corrupt` if no object of a vault has so many bytes under this key */
 export function refuseTooLarge(key: ObjectKey, bytes: number): void {
   if (bytes > objectBytesMax(key)) {
     throw tooLarge(key, bytes);
   }
 }
 
-/** Whether both are there and the same. */
+/** Whether both objects are there and equal. */
 export function isSame(one: Uint8Array | Fault | undefined, other: Uint8Array): boolean {
   return one !== undefined && !isFault(one) && Buffer.compare(one, other) === 0;
 }
 
-/**
- * For those who step over what is damaged: the object, or the fault if it is too large to be one.
- */
+/** For callers that step over damage: returns the object, or the fault if it is too large. */
 export async function getOrDamage(
   store: ObjectStore,
   key: ObjectKey,

@@ -3,7 +3,7 @@
  */
 export type ObjectKey = string;
 
-/** A part of an object. `suffix` counts from its end; an object that is shorter comes whole. */
+/** A part of an object. `suffix` counts from its end; a shorter object is returned whole. */
 export type ObjectRange =
   { readonly offset: number; readonly length: number } | { readonly suffix: number };
 

@@ -9,7 +9,7 @@ export interface ObjectEntry {
 }
 
 export interface PutOptions {
-  /** SHA-256 of the data, if the caller has it: the server then refuses anything else. */
+  /** SHA-256 of the data, if the caller has it: the server then refuses other data. */
   readonly sha256?: Uint8Array;
   /** Nobody can remove the object before then; for stores with `features` only. */
   readonly lock?: ObjectLock;
@@ -23,41 +23,34 @@ export interface PutOptions {
  * - no reader ever sees part of an object;
  * - `remove` of a missing object succeeds.
  *
- * Every method throws `store.unreachable` when the store did not answer or answered that it cannot
- * now, `store.nonsense` when its answer has not the form of one (for both callers may retry,
- * because each operation is idempotent), `store.denied` when it refuses the credentials,
- * `store.full` when there is no space left. `undefined` and the end of a list are always something
- * that the store said, never what it did not say.
+ * Every method throws `store.unreachable` if the store did not answer or answered that it cannot
+ * now; `store.nonsense` if the answer does not have the form of one (callers may retry after both,
+ * because each operation is idempotent); `store.denied` if it refuses the credentials; `store.full`
+ * if there is no space left. `undefined` and the end of a list always mean that the store said so.
  */
 export abstract class ObjectStore {
-  /** For messages: `s3://bucket/prefix` or a folder. Never with credentials. */
+  /** For messages: `s3://bucket/prefix` or a folder, never with credentials. */
   abstract readonly location: string;
 
-  /** Tells this place from every other, also from one of the same name on another server. */
+  /** Differs for every other place, also for one of the same name on another server. */
   get identity(): string {
     return this.location;
   }
 
-  /** True if `put` uses the hash of the data; otherwise nobody needs to compute it. */
+  /** True if `put` uses the hash of the data; otherwise the caller need not compute it. */
   readonly wantsHash: boolean = false;
 
-  /**
-   * True while its place is not the one in which it was first looked at: whoever keeps it has to
-   * open it anew.
-   */
+  /** True while the store's place is not the one it first looked at: it must be opened again. */
   isOutdated(): boolean {
     return false;
   }
 
-  /** What a bucket can beyond plain objects; undefined if it has nothing of it. */
+  /** What the bucket offers beyond plain objects; undefined if nothing. */
   get features(): BucketFeatures | undefined {
     return undefined;
   }
 
-  /**
-   * Makes the place of a new vault or of a new copy, where it needs one to be made. Nothing else
-   * makes it.
-   */
+  /** Makes the place of a new vault or a new copy, if it has to be made. Nothing else makes it. */
   async makePlace(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
   }
@@ -71,15 +64,15 @@ export abstract class ObjectStore {
   ): Promise<void>;
 
   /**
-   * The object's bytes, or `undefined` if there is none. One that is larger than any of its kind
-   * (`objectBytesMax`) is not read.
-   * @throws Fault `vault.*-corrupt` for that: it is damage of this one object
+   * Returns the object's bytes, or `undefined` if there is none. An object larger than any of its
+   * kind (`objectBytesMax`) is not read.
+   * @throws Fault `vault.*-corrupt` if it is too large, which is damage of this object only
    */
   abstract get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined>;
 
   /**
-   * A part of the object, or `undefined` if there is no object. A range that starts inside the
-   * object and ends behind it comes short; one that starts at or behind its end comes empty.
+   * Returns a part of the object, or `undefined` if there is none. A range that ends beyond the
+   * object is cut short; one that starts at or beyond its end returns no bytes.
    */
   abstract getRange(
     key: ObjectKey,
@@ -88,9 +81,9 @@ export abstract class ObjectStore {
   ): Promise<ObjectPart | undefined>;
 
   /**
-   * Path of a local file with the object's bytes that worker threads may read instead of asking for
-   * a range, if the store has such files. It may be gone: then `getRange` is asked after all.
-   * @param wantedBytes how much the caller is going to read, for those who count
+   * Returns the path of a local file with the object's bytes, if the store has such files, for
+   * worker threads to read. The file may be gone: then call `getRange`.
+   * @param wantedBytes how much the caller is going to read, for counting
    */
   localFile?(key: ObjectKey, wantedBytes: number): string | undefined;
 
@@ -99,6 +92,6 @@ export abstract class ObjectStore {
 
   abstract remove(key: ObjectKey, signal: AbortSignal): Promise<void>;
 
-  /** Gives connections back. The store is not used afterwards. */
+  /** Closes connections. Do not use the store afterwards. */
   abstract close(): Promise<void>;
 }

@@ -8,16 +8,16 @@ export interface StorePlace {
   /** For S3 servers other than AWS: `https://host:port`. */
   readonly endpoint?: string | undefined;
   readonly region?: string | undefined;
-  /** Profile of the AWS settings of this machine's user with the credentials. */
+  /** Profile with the credentials, in the AWS settings of this machine's user. */
   readonly profile?: string | undefined;
-  /** Only one process writes: a network file system will do. */
+  /** Only one process writes, so a network file system is good enough. */
   readonly singleWriter: boolean;
 }
 
 /** Reaches object stores by their location. */
 export abstract class ObjectStores {
   /**
-   * Opens the objects at a place; nothing is made. Operations repeat for a while when the store is
+   * Opens the objects at a place; makes nothing. Operations repeat for a while if the store is
    * away.
    * @param meter sees every attempt
    * @throws Fault `store.invalid-location`
@@ -29,11 +29,11 @@ export abstract class ObjectStores {
   ): Promise<ObjectStore>;
 
   /**
-   * Returns when the store has answered once; for who is about to ask it for the first time.
-   * @throws Fault within seconds when nobody answers there, or refuses
+   * Resolves once the store has answered. Call it before the first real request.
+   * @throws Fault within seconds if nothing answers there, or the store refuses
    */
   abstract contact(place: StorePlace, signal: AbortSignal): Promise<void>;
 
-  /** Which of them do not answer now. */
+  /** Tells which stores do not answer now. */
   abstract readonly health: StoreHealth;
 }

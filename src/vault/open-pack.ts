@@ -9,23 +9,23 @@ export interface OpenPack extends FrameKeys {
   readonly objectKey: ObjectKey;
   readonly objectSize: number;
   readonly footer: PackFooter;
-  /** The last bytes of the object, if they were fetched with the footer: metadata packs only. */
+  /** The last bytes of the object, if they were read with the footer: only for metadata packs. */
   readonly tail?: Uint8Array;
 }
 
-/** A slot by its lasting name. */
+/** A slot by its permanent name. */
 export interface SlotReference {
   /** Number of its logical pack. */
   readonly pack: number;
   readonly slot: number;
-  /** 16 bytes that the footer must give it; without it the slot is whatever the footer says. */
+  /** The 16-byte id that the footer must have for it; without it any id will do. */
   readonly id?: Uint8Array;
   /** Another name of it, which may lead elsewhere. */
   readonly via?: { readonly pack: number; readonly slot: number };
 }
 
 /**
- * The object that has the content of a slot: a generation of its own pack, or of one that an alias
+ * A slot and the object that has its content: a generation of its own pack, or of one that an alias
  * leads to.
  */
 export interface PlacedSlot extends SlotReference {

@@ -9,11 +9,11 @@ import type { ChunkingSecrets } from './store-task.ts';
 /** A frame inside the bytes that were fetched. */
 export interface FetchedFrame extends FrameShape {
   readonly offset: number;
-  /** With prefix. */
+  /** Including the prefix. */
   readonly length: number;
 }
 
-/** A frame and, if the ids of slots of it are to be computed, which. */
+/** A frame, with the slots whose ids are to be computed, if any. */
 export type FrameToOpen = FetchedFrame & { readonly proof?: SlotIds };
 
 /** Decrypts frames of one pack. */
@@ -25,14 +25,13 @@ export interface OpenTask {
 }
 
 /**
- * A frame that was decrypted, with the slots that do not have their id; or what is wrong with all
- * of it.
+ * A decrypted frame with the slots that do not match their ids, or what is wrong with all of it.
  */
 export type OpenedFrame =
   | { readonly raw: Uint8Array; readonly wrong: readonly number[] }
   | { readonly index: number; readonly damage: string };
 
-/** Decrypts frames and recomputes the ids of their slots, without giving the content back. */
+/** Decrypts frames and recomputes the ids of their slots, without returning the content. */
 export interface CheckTask {
   readonly kind: 'check';
   readonly keys: FrameKeys;
@@ -43,7 +42,7 @@ export interface CheckTask {
 export interface CheckedFrame {
   readonly index: number;
   readonly damage?: string;
-  /** The slots that are not whole; without it, with damage, none of the frame is. */
+  /** Slots that are damaged. If there is damage and no list, the whole frame is. */
   readonly wrong?: readonly number[];
 }
 
@@ -52,7 +51,7 @@ export interface DigestTask {
   readonly bytes: Uint8Array;
 }
 
-/** @param id made when the first frame asks for it */
+/** @param id called when the first frame needs ids */
 export function runOpen(
   { keys, bytes, frames }: OpenTask,
   id: () => ChunkIdFunction,
@@ -91,14 +90,14 @@ export function idFunctionOf(secrets: ChunkingSecrets): ChunkIdFunction {
   return chunkIdFunction(secrets.chunkId, secrets.chunkIdKey);
 }
 
-/** What is wrong with slots whose content is not what their ids say. */
+/** Describes slots whose content does not match their ids. */
 export function withoutId(slots: readonly number[]): string {
   const [first = 0] = slots;
   const others = slots.length > 1 ? ` and ${slots.length - 1} more of the frame do` : ' does';
   return `slot ${first}${others} not have the content that the id says`;
 }
 
-/** What is wrong with a frame; anything but damage is thrown. */
+/** Describes what is wrong with a frame; throws anything but damage. */
 export function damageOf(error: unknown): string {
   if (error instanceof Malformed) {
     return error.message;

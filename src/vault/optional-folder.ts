@@ -3,9 +3,8 @@ import type { Log } from '../kernel/log.ts';
 import { systemFault } from '../kernel/system-fault.ts';
 
 /**
- * A folder of this machine that spares work and is needed for nothing. Once the system refuses
- * something in it (it is full, read-only, not ours), that is told once, and from then on there is
- * no such folder.
+ * A folder on this machine that saves work but is never needed. Once the system refuses something
+ * in it (it is full, read-only or not ours), this is logged once, and the folder is no longer used.
  */
 export class OptionalFolder {
   readonly path: string;
@@ -37,7 +36,7 @@ export class OptionalFolder {
     }
   }
 
-  /** @throws `error` itself if it is none of the system */
+  /** @throws `error` itself unless it is a system error */
   giveUp(error: unknown): void {
     const fault = systemFault(error);
     if (!(fault instanceof SystemFault)) {

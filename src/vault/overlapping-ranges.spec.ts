@@ -14,7 +14,7 @@ const RANGES = fc
     });
   });
 
-/** An array that counts how often somebody looks into it. */
+/** An array that counts how often it is read. */
 function counting<T extends object>(
   items: readonly T[],
 ): { items: readonly T[]; looks: () => number } {
@@ -50,7 +50,8 @@ describe('overlapping', () => {
     }
 
     expect(found).toBe(100_000);
-    // Each is taken twice, by the loop and by the slice, and each window searches for its first.
+    // Each range found is read twice, by the loop and by the slice, and each window searches for
+    // its first.
     expect(looks()).toBeLessThanOrEqual(2 * found + windows * 19);
   });
 });

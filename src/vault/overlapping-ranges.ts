@@ -1,8 +1,8 @@
 import type { SectorRange } from './leaf-fragments.ts';
 
 /**
- * Those of `ranges` (ascending, disjoint) that have something in common with `window`. It looks at
- * as many as there are, and at about twice the logarithm of all others.
+ * Returns those of `ranges` (ascending, disjoint) that overlap `window`. Reads as many ranges as it
+ * returns, and about twice the logarithm of all others.
  */
 export function overlapping<T extends SectorRange>(
   ranges: readonly T[],
@@ -16,7 +16,7 @@ export function overlapping<T extends SectorRange>(
   return ranges.slice(first, end);
 }
 
-/** Index of the first that `test` holds for; it holds for all after it. */
+/** Returns the index of the first item that passes `test`; all items after it must pass too. */
 function firstWhere<T>(items: readonly T[], test: (item: T) => boolean): number {
   let [low, high] = [0, items.length];
   while (low < high) {

@@ -14,11 +14,11 @@ import { newUlid } from './ulid.ts';
 import type { WorkerPool } from './worker-pool.ts';
 import type { CompressionLevel } from './zstd.ts';
 
-/** Of one task: what it reads at most. */
+/** Most that one task reads. */
 export const BATCH_BYTES = 4 * 1024 * 1024;
 /**
- * What a task's frames take at most: all of it incompressible, plus prefixes, tags and partly
- * filled frames.
+ * Most that a task's frames take, if nothing compresses: content, prefixes, tags and partly filled
+ * frames.
  */
 const BATCH_STORED_BYTES_MAX = BATCH_BYTES + 64 * 1024;
 const BATCH_FRAMES_MAX = 16;
@@ -37,7 +37,7 @@ interface Filling {
   closing: boolean;
 }
 
-/** A promise that others may wait for again and again. */
+/** A signal that callers can wait for again and again. */
 class Bell {
   #waiting: (() => void)[] = [];
 
@@ -62,17 +62,17 @@ export interface AssemblyParts {
   readonly clock: Clock;
   readonly packBytes: number;
   readonly spare: SpareBuffers;
-  /** Fixed; by default as hard as does not slow the job. */
+  /** Fixed level; default: the highest that does not slow the job. */
   readonly level?: CompressionLevel;
 }
 
 /**
- * Fills data packs and sends them. At most two packs are in memory: one is filled by the workers
- * while the other is sealed and sent; whoever needs room waits.
+ * Fills data packs and sends them. At most two packs are in memory: workers fill one while the
+ * other is sealed and sent. A caller that needs room waits.
  */
 export class PackAssembly {
   readonly session: number;
-  /** Numbers of the packs that were begun here. */
+  /** Numbers of the packs that this assembly began. */
   readonly begun = new Set<number>();
   readonly #parts: AssemblyParts;
   readonly #signal: AbortSignal;
@@ -98,13 +98,13 @@ export class PackAssembly {
     this.#effort = new CompressionEffort(parts.level);
   }
 
-  /** How hard the next task compresses. */
+  /** Level at which the next task compresses. */
   get level(): CompressionLevel {
     return this.#effort.level;
   }
 
   /**
-   * The pack the next task writes to; waits until there is room. Every `take` needs a `give` or a
+   * Returns the pack that the next task writes to; waits for room. Every `take` needs a `give` or a
    * `drop`.
    */
   async take(): Promise<Filling> {
@@ -128,7 +128,7 @@ export class PackAssembly {
     }
   }
 
-  /** The task is done: its chunks can be found from now on. */
+  /** Call it when the task is done: its chunks can be found from now on. */
   async give(filling: Filling, result: StoreResult): Promise<void> {
     if (result.frames.length > 0) {
       filling.results.push(result);
@@ -139,13 +139,13 @@ export class PackAssembly {
     this.#release(filling);
   }
 
-  /** The task failed: its pack will never be sent. */
+  /** Call it when the task failed: its pack will never be sent. */
   drop(filling: Filling, failure: unknown): void {
     this.#fail(failure);
     this.#release(filling);
   }
 
-  /** Sends what is there; returns when all packs are in the vault. */
+  /** Sends what was filled; resolves when all packs are in the vault. */
   async flush(): Promise<void> {
     if (this.#filling !== undefined) {
       this.#close(this.#filling);
@@ -156,7 +156,7 @@ export class PackAssembly {
     this.#check();
   }
 
-  /** Gives up what was not sent and waits until nothing of it runs any more. */
+  /** Gives up what was not sent, and waits until none of it is running. */
   async abandon(): Promise<void> {
     this.#fail(new Error('the point was given up'));
     if (this.#filling !== undefined) {
@@ -184,8 +184,8 @@ export class PackAssembly {
   }
 
   #fits({ buffer, results, outstanding }: Filling): boolean {
-    // Not what is used of the buffer: tasks that are not done have written a part of what is
-    // expected of them.
+    // The used part of the buffer would be wrong: unfinished tasks have written only part of what
+    // they will.
     const given = results.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
     const expected = outstanding * BATCH_BYTES * this.#ratio;
     return (
@@ -225,7 +225,7 @@ export class PackAssembly {
     return { number, name, buffer, target, results: [], outstanding: 0, closing: false };
   }
 
-  /** A pack begins: what the one before it took tells how hard to compress. */
+  /** Called when a pack begins: the time of the one before decides how hard to compress. */
   #rate(nowMs: number): void {
     this.#stalledMs += nowMs - (this.#stalledSinceMs ?? nowMs);
     this.#stalledSinceMs = undefined;
@@ -281,7 +281,7 @@ export class PackAssembly {
       : undefined;
     this.#check();
     await base.store.put(packKey(name), bytes, this.#signal, options);
-    // A copy: the buffer is used again for the next pack.
+    // A copy, because the next pack uses the buffer again.
     await packs.learn(number, {
       objectSize: length,
       tail: Uint8Array.from(bytes.subarray(offset)),
@@ -290,7 +290,7 @@ export class PackAssembly {
   }
 }
 
-/** Writes footer and trailer behind the frames; returns how long they are. */
+/** Writes footer and trailer behind the frames. @returns their length */
 function writeEnd(base: VaultBase, { name, buffer, results, target }: Filling): number {
   const sorted = results.toSorted((a, b) => a.frame - b.frame);
   const frames: FrameEntry[] = [];

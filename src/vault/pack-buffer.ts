@@ -8,13 +8,13 @@ const FRAMES = 2;
 const SLOTS = 3;
 const CONTROL_WORDS = 4;
 
-/** A pack being filled by several threads at once. */
+/** A pack that several threads fill at once. */
 export interface PackMemory {
   readonly bytes: SharedArrayBuffer;
   readonly control: SharedArrayBuffer;
 }
 
-/** Room for consecutive frames that nobody else writes to. */
+/** Room for consecutive frames that only one thread writes to. */
 export interface Room {
   readonly offset: number;
   readonly frame: number;
@@ -40,7 +40,7 @@ export class PackBuffer {
     this.#control = new Int32Array(memory.control);
   }
 
-  /** Starts a new pack; nobody else uses the buffer now. */
+  /** Starts a new pack. Nobody else may be using the buffer. */
   restart(header: Uint8Array): void {
     this.#control[LOCK] = 0;
     this.#control[OFFSET] = HEADER_BYTES;
@@ -61,10 +61,11 @@ export class PackBuffer {
     return Atomics.load(this.#control, SLOTS);
   }
 
-  /** The main thread saw to it that there is room (PackAssembly). */
+  /** The main thread has made sure that there is room (PackAssembly). */
   take(need: { readonly bytes: number; readonly frames: number; readonly slots: number }): Room {
     while (Atomics.compareExchange(this.#control, LOCK, 0, 1) !== 0) {
-      // Held for nanoseconds; the time limit only covers a thread that was descheduled holding it.
+      // The lock is held for nanoseconds; the time limit only covers a thread that was descheduled
+      // holding it.
       Atomics.wait(this.#control, LOCK, 1, 1);
     }
     const room = { offset: this.used, frame: this.frames, slot: this.slots };
@@ -79,8 +80,8 @@ export class PackBuffer {
 }
 
 /**
- * Buffers that nobody uses now, for the next backup. The engine does not count shared memory, so
- * left to itself it would find those of the last backups late; kept weakly, it may still take them.
+ * Unused buffers, for the next backup. The engine does not count shared memory, so it would collect
+ * those of the last backups late. They are kept weakly, so it may still take them.
  */
 class Spares<T extends WeakKey> {
   readonly #sizeOf: (buffer: T) => number;
@@ -92,7 +93,7 @@ class Spares<T extends WeakKey> {
     this.#make = make;
   }
 
-  /** One that holds at least `bytes`. */
+  /** Returns a buffer of at least `bytes`. */
   take(bytes: number): T {
     for (let spare = this.#buffers.pop(); spare !== undefined; spare = this.#buffers.pop()) {
       const buffer = spare.deref();
@@ -103,7 +104,7 @@ class Spares<T extends WeakKey> {
     return this.#make(bytes);
   }
 
-  /** Gives their memory back now: what comes next needs room of its own. */
+  /** Frees their memory now: what comes next needs it. */
   release(): void {
     if (this.#buffers.length > 0) {
       this.#buffers = [];
@@ -111,7 +112,7 @@ class Spares<T extends WeakKey> {
     }
   }
 
-  /** Nobody reads or writes them any more. */
+  /** Takes buffers that nobody reads or writes any more. */
   give(buffers: readonly T[]): void {
     this.#buffers.push(...buffers.map((buffer) => new WeakRef(buffer)));
   }
@@ -126,7 +127,7 @@ export class SpareBuffers extends Spares<PackBuffer> {
   }
 }
 
-/** For what tasks read. */
+/** Buffers for what tasks read. */
 export class SpareInputs extends Spares<SharedArrayBuffer> {
   constructor() {
     super(

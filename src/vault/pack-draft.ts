@@ -8,9 +8,9 @@ import { REWRITE_LEVEL } from './zstd.ts';
 
 const NO_ID = new Uint8Array(ID_BYTES);
 
-/** A slot as the footer knows it. */
+/** A slot as the footer has it. */
 export interface DraftSlot {
-  /** 16 bytes; they must not change any more. */
+  /** 16 bytes, which must not change any more. */
   readonly id: Uint8Array;
   /** Sectors (data) or bytes (metadata). */
   readonly size: number;
@@ -24,8 +24,8 @@ export interface DraftedPack {
 }
 
 /**
- * A pack that is put together slot by slot in the calling thread: map nodes, and packs that are
- * written anew. Every frame was read back from the memory that will be sent.
+ * A pack that is built slot by slot in the calling thread: map nodes, and packs that are rewritten.
+ * Every frame is read back from the memory that will be sent.
  */
 export class PackDraft {
   readonly #base: VaultBase;
@@ -35,7 +35,7 @@ export class PackDraft {
   readonly #frames: (FrameEntry & { slots: number })[] = [];
   readonly #slots: DraftSlot[] = [];
   #bytes: number;
-  /** Slots of the frame that is being filled, and content of those that are not missing. */
+  /** Slots of the frame that is being filled, and the content of those that are not missing. */
   #open: DraftSlot[] = [];
   #contents: Uint8Array[] = [];
   #openBytes = 0;
@@ -48,7 +48,7 @@ export class PackDraft {
     this.#bytes = this.#keys.header.length;
   }
 
-  /** Slots so far: the next one gets this number. */
+  /** Number of slots so far, which is the number of the next slot. */
   get slots(): number {
     return this.#slots.length + this.#open.length;
   }
@@ -57,7 +57,7 @@ export class PackDraft {
     return this.#frames.length;
   }
 
-  /** Of the frames so far, and of the content that is still to be packed. */
+  /** Size of the frames so far and of the content still to be packed. */
   get bytes(): number {
     return this.#bytes + this.#openBytes;
   }
@@ -72,7 +72,7 @@ export class PackDraft {
     this.#openBytes += content.length;
   }
 
-  /** The next numbers belong to no slot of this generation. */
+  /** Records the next `count` numbers as missing slots. */
   skip(count: number): void {
     for (let i = 0; i < count; i++) {
       this.#open.push({ id: NO_ID, size: 0 });
@@ -80,7 +80,7 @@ export class PackDraft {
   }
 
   /**
-   * A frame as it was packed before.
+   * Adds a frame as it was packed before.
    * @throws Fault `vault.write-damaged`
    */
   addFrame(slots: readonly DraftSlot[], packed: PackedFrame & { readonly raw: Uint8Array }): void {
@@ -91,7 +91,7 @@ export class PackDraft {
   /** @throws Fault `vault.write-damaged` */
   finish(): DraftedPack {
     this.#closeFrame();
-    // Missing slots in front of a frame belong to it; behind the last there is none.
+    // Missing slots before a frame belong to it; after the last one there is no frame.
     const last = this.#frames.at(-1);
     if (last !== undefined) {
       last.slots += this.#open.length;

@@ -2,7 +2,9 @@ import { Fault, isFault } from '../kernel/fault.ts';
 import { packKey, type PackName } from './layout.ts';
 import type { OpenPack } from './open-pack.ts';
 
-/** Damage and loss may be made up for by another place; anything else is thrown. */
+/**
+ * Returns a fault about damage or loss, which another place may make good; throws anything else.
+ */
 export function integrityOrThrow(error: unknown): Fault {
   if (isFault(error) && error.kind === 'integrity') {
     return error;
@@ -10,7 +12,7 @@ export function integrityOrThrow(error: unknown): Fault {
   throw error;
 }
 
-/** The pack, or one slot of it that no generation has. */
+/** Fault for a pack, or one slot of it, that no generation has. */
 export function missing(name: PackName, slot?: number): Fault {
   const what = slot === undefined ? '' : `Slot ${slot} of `;
   return new Fault(
@@ -39,8 +41,7 @@ export function damagedFrame(pack: OpenPack, frame: number, why: string, cause?:
 }
 
 /**
- * The content of one slot is not what its id says: somebody with the key wrote it so, or memory was
- * damaged.
+ * Fault for a slot that does not match its id: somebody with the key wrote it so, or memory failed.
  */
 export function wrongSlot({ objectKey: pack, footer }: OpenPack, slot: number): Fault {
   return new Fault(

@@ -21,9 +21,9 @@ import { ulidBytes } from './ulid.ts';
 export const HEADER_BYTES = 64;
 export const TRAILER_BYTES = 64;
 export const PREFIX_BYTES = 12;
-/** Of the prefix, what is authenticated: index and length. */
+/** Part of the prefix that is authenticated: index and length. */
 export const PREFIX_BOUND_BYTES = 8;
-/** What is put into one frame. Why so much: docs/decisions/0034. */
+/** Raw bytes per frame; docs/decisions/0034 gives the reason. */
 export const DATA_FRAME_BYTES = 2 * 1024 * 1024;
 export const METADATA_FRAME_BYTES = 512 * 1024;
 export const FRAME_BYTES: Readonly<Record<PackKind, number>> = {
@@ -43,11 +43,11 @@ const COMPRESSION_ZSTD = 1;
 const KINDS: Readonly<Record<PackKind, number>> = { data: 1, metadata: 2 };
 const CHUNK_IDS: Readonly<Record<ChunkIdAlgorithm, number>> = { blake3: 1, 'hmac-sha256': 2 };
 
-/** What is the same in all packs of a vault. */
+/** What all packs of a vault share. */
 export interface PackContext {
   readonly vaultId: Uint8Array;
   readonly chunkId: ChunkIdAlgorithm;
-  /** Of the key that the pack is encrypted with; default 0. */
+  /** Version of the key that the pack is encrypted with; default 0. */
   readonly keyVersion?: number;
 }
 
@@ -95,12 +95,12 @@ export interface FooterPlace {
   readonly offset: number;
   readonly length: number;
   readonly crc: number;
-  /** Of the key that the pack is encrypted with. */
+  /** Version of the key that the pack is encrypted with. */
   readonly keyVersion: number;
 }
 
 /**
- * Where the footer lies, from the last 64 bytes of a pack of `objectSize` bytes.
+ * Returns where the footer lies, from the last 64 bytes of a pack of `objectSize` bytes.
  * @throws Malformed
  */
 export function parseTrailer(
@@ -131,7 +131,7 @@ export function parseTrailer(
   return place;
 }
 
-/** A frame as the footer knows it. */
+/** A frame as the footer has it. */
 export interface FrameEntry {
   /** Length of the ciphertext with its tag. */
   readonly sealedBytes: number;
@@ -142,9 +142,9 @@ export interface FrameEntry {
 
 export interface FooterContent {
   readonly frames: readonly FrameEntry[];
-  /** Per slot: sectors (data) or bytes (metadata); 0 is a missing slot. */
+  /** By slot: sectors (data) or bytes (metadata); 0 for a missing slot. */
   readonly sizes: Uint32Array | readonly number[];
-  /** Per slot 16 bytes; unused for missing slots. */
+  /** By slot: 16 bytes, unused for missing slots. */
   readonly ids: Uint8Array;
 }
 
@@ -169,7 +169,7 @@ export function encodeFooter({ frames, sizes, ids }: FooterContent): Buffer {
 }
 
 /**
- * The footer of a pack, checked to add up.
+ * Decodes the footer of a pack and checks that it adds up.
  * @param footerOffset where the frames must end
  * @throws Malformed
  */
@@ -215,19 +215,19 @@ function idsWithGaps(reader: ByteReader, sizes: Uint32Array): Uint8Array {
 
 export interface FramePlace extends FrameEntry {
   readonly index: number;
-  /** Of the prefix, from the start of the pack. */
+  /** Offset of the prefix from the start of the pack. */
   readonly offset: number;
   readonly firstSlot: number;
 }
 
-/** What lies where in a pack. */
+/** Where everything lies in a pack. */
 export class PackFooter {
   readonly frames: readonly FramePlace[];
   readonly sizes: Uint32Array;
   readonly ids: Uint8Array;
-  /** Per slot, the index of its frame. */
+  /** By slot: the index of its frame. */
   readonly frameOf: Uint16Array;
-  /** Per slot, its offset in bytes inside the raw frame. */
+  /** By slot: its offset in bytes inside the raw frame. */
   readonly offsetOf: Uint32Array;
 
   /** @throws Malformed if the sizes of the slots do not add up to their frames */
@@ -259,7 +259,7 @@ export class PackFooter {
     return this.sizes.length;
   }
 
-  /** Size of a slot in sectors or bytes, 0 if this generation does not have it. */
+  /** Returns the size of a slot in sectors or bytes, 0 if this generation does not have it. */
   size(slot: number): number {
     return this.sizes[slot] ?? 0;
   }
@@ -268,7 +268,7 @@ export class PackFooter {
     return this.ids.subarray(slot * ID_BYTES, (slot + 1) * ID_BYTES);
   }
 
-  /** Compares in place: restores ask this of every chunk. */
+  /** Compares in place, because restores call this for every chunk. */
   hasId(slot: number, id: Uint8Array): boolean {
     const start = slot * ID_BYTES;
     for (let at = 0; at < ID_BYTES; at++) {
@@ -279,7 +279,7 @@ export class PackFooter {
     return true;
   }
 
-  /** About how much memory it takes. */
+  /** Estimate of the memory it takes. */
   get bytes(): number {
     return 200 + this.sizes.length * 26 + this.frames.length * 120;
   }

@@ -25,7 +25,7 @@ describe('PackNumbers', () => {
           const kept = expected.get(given.ulid);
           const isLater = given.kind === kept?.kind && given.generation > kept.generation;
           expected.set(given.ulid, kept === undefined || isLater ? given : kept);
-          // A run knows names of data packs as bytes.
+          // A run has names of data packs as bytes.
           const isRecord = given.kind === 'data' && kept !== undefined;
           const number = isRecord ? numbers.findRecord(encodeRunPack(given)) : numbers.of(given);
           if (number === undefined) {

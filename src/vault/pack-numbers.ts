@@ -3,12 +3,11 @@ import { Fault } from '../kernel/fault.ts';
 import type { PackName } from './layout.ts';
 import { grownCapacity, UlidTable } from './ulid-table.ts';
 
-/** As many packs as one process can tell apart: 64 TiB of full packs. */
+/** How many packs one process can tell apart: 64 TiB of full packs. */
 const PACKS_MAX = 2 ** 20;
 
 /**
- * States of a pack in `PackNumbers.states`; anything from SESSION_FIRST is the session that is
- * writing it.
+ * States of a pack in `PackNumbers.states`; from SESSION_FIRST on, the session that is writing it.
  */
 export const PACK_UNUSABLE = 0;
 export const PACK_USABLE = 1;
@@ -18,11 +17,11 @@ const GENERATION_BYTES = 4;
 const RAND_BYTES = 16;
 
 /**
- * Small numbers for logical packs, so that tables shared with worker threads hold numbers and not
+ * Numbers logical packs, so that tables shared with worker threads hold small numbers instead of
  * names. Numbers live as long as the process.
  */
 export class PackNumbers {
-  /** Per pack, whether its chunks may be deduplicated against. Shared with workers. */
+  /** By pack: whether its chunks may be deduplicated against. Shared with workers. */
   readonly states = new Int32Array(new SharedArrayBuffer(PACKS_MAX * 4));
   readonly #ulids = new UlidTable();
   readonly #names = new PackNames(this.#ulids);
@@ -34,8 +33,9 @@ export class PackNumbers {
   }
 
   /**
-   * The number of a logical pack. Of two generations the higher name is kept.
-   * @throws Fault `vault.limit-reached`: no damage of this pack, so nobody steps over it
+   * Returns the number of a logical pack, and keeps the higher of two names for it.
+   * @throws Fault `vault.limit-reached`, which is no damage of this pack, so callers do not step
+   *   over it
    */
   of(name: PackName): number {
     const known = this.#ulids.find(name.ulid);
@@ -62,8 +62,8 @@ export class PackNumbers {
   }
 
   /**
-   * The number of a data pack if it is known, by its name as it stands in a run: ULID, u32
-   * generation, rand. Of two generations the higher name is kept.
+   * Returns the number of a data pack, if it is known, by its name in a run: ULID, u32 generation,
+   * rand. Keeps the higher of two names for it.
    */
   findRecord(record: Buffer): number | undefined {
     const number = this.#ulids.findBytes(record.subarray(0, ULID_BYTES));
@@ -78,7 +78,7 @@ export class PackNumbers {
     return this.#names.get(number);
   }
 
-  /** Another generation took the place of the known one. */
+  /** Sets the name of another generation. */
   rename(number: number, name: PackName): void {
     assert(this.name(number).ulid === name.ulid);
     this.#names.set(number, name);
@@ -92,7 +92,7 @@ export class PackNumbers {
     return Atomics.load(this.states, number);
   }
 
-  /** Data packs whose chunks are deduplicated against now. */
+  /** Returns the data packs that chunks may be deduplicated against now. */
   usable(): number[] {
     const packs: number[] = [];
     for (let number = 0; number < this.#ulids.count; number++) {
@@ -108,14 +108,14 @@ export class PackNumbers {
   }
 }
 
-/** Of a name beside its ULID: rand, generation, kind. */
+/** Bytes of a name besides its ULID: rand, generation, kind. */
 const REST_BYTES = 24;
 const GENERATION_OFFSET = 16;
 const KIND_OFFSET = 20;
-/** Names that were asked for lately are kept as they are handed out. */
+/** How many recently used names are kept as objects. */
 const RECENT = 2 ** 12;
 
-/** Names of packs, as bytes: as objects they would take 300 bytes each. */
+/** Names of packs as bytes: as objects they would take 300 bytes each. */
 class PackNames {
   readonly #ulids: UlidTable;
   #rest = Buffer.alloc(grownCapacity(0) * REST_BYTES);
@@ -142,7 +142,7 @@ class PackNames {
     return name;
   }
 
-  /** Of a data pack: takes this generation and rand if it is a later one. */
+  /** Takes a data pack's generation and rand if they are later. */
   raise(number: number, record: Buffer): void {
     const at = number * REST_BYTES;
     const generation = record.readUInt32LE(0);
@@ -154,7 +154,7 @@ class PackNames {
     }
   }
 
-  /** Replaces a name or adds the next one. */
+  /** Replaces a name, or adds the next one. */
   set(number: number, { kind, generation, rand }: PackName): void {
     const at = number * REST_BYTES;
     if (at >= this.#rest.length) {

@@ -21,7 +21,7 @@ export interface PackSecrets {
   readonly context: PackContext;
 }
 
-/** Packs are written with the key version that the vault was opened with. */
+/** Returns the secrets for packs: writing uses the key version with which the vault was opened. */
 export function packSecrets(keys: KeyTree, { chunkId }: Pick<VaultFormat, 'chunkId'>): PackSecrets {
   return { keys, context: { vaultId: keys.vaultId, chunkId, keyVersion: keys.version } };
 }
@@ -32,7 +32,7 @@ export interface PackEnd {
   readonly tail: Uint8Array;
 }
 
-/** Keys of one pack, for whoever writes or reads its frames. */
+/** Returns the keys for the frames of one pack. */
 export function packKeys(
   { keys, context }: PackSecrets,
   name: PackName,
@@ -44,7 +44,7 @@ export function packKeys(
   };
 }
 
-/** Where the footer lies. @throws Malformed */
+/** Returns where the footer lies. @throws Malformed */
 export function placeFooter(
   { context }: PackSecrets,
   name: PackName,
@@ -54,7 +54,7 @@ export function placeFooter(
   return parseTrailer(context, name, trailer, objectSize);
 }
 
-/** The footer, and the keys by the version that the trailer names. @throws Malformed */
+/** Returns the footer, and the keys of the version that the trailer names. @throws Malformed */
 export function openEnd(
   secrets: PackSecrets,
   name: PackName,

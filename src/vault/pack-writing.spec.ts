@@ -7,7 +7,8 @@ import { sealVerified } from './pack-writing.ts';
 const KEYS = { key: new Uint8Array(32).fill(1), header: Buffer.alloc(HEADER_BYTES, 2) };
 
 /**
- * What `sealVerified` says of a frame of which a bit fell over between packing and reading back.
+ * Returns what `sealVerified` throws for a frame with a bit flipped between packing and reading
+ * back.
  */
 function damaged(content: Uint8Array, where: 'raw' | 'body'): unknown {
   const raw = Uint8Array.from(content);

@@ -11,9 +11,9 @@ import {
 } from './pack-layout.ts';
 import type { VaultBase } from './packs.ts';
 
-/** What everybody who writes a pack does: docs/vault-format.md, section 6. */
+/** What all writers of packs share: docs/vault-format.md, section 6. */
 
-/** A frame as it will be sent, without the count of its slots. */
+/** A frame as it will be sent, without its number of slots. */
 export interface SealedFrame {
   readonly bytes: Uint8Array;
   readonly entry: Omit<FrameEntry, 'slots'>;
@@ -37,7 +37,7 @@ export function sealVerified(
 }
 
 /**
- * @param isWhole reads the frame back; what it throws counts as damage
+ * @param isWhole reads the frame back; whatever it throws counts as damage
  * @throws Fault `vault.write-damaged`
  */
 export function requireWhole(frame: number, isWhole: () => boolean): void {
@@ -45,7 +45,7 @@ export function requireWhole(frame: number, isWhole: () => boolean): void {
   try {
     whole = isWhole();
   } catch {
-    // Whatever the reason, it did not come back as it went in; the fault below says so.
+    // Any error means that the frame did not come back as it went in; the fault below says so.
   }
   if (!whole) {
     throw new Fault(
@@ -56,7 +56,7 @@ export function requireWhole(frame: number, isWhole: () => boolean): void {
   }
 }
 
-/** Footer and trailer: what follows the last frame, which ends at `offset`. */
+/** Returns footer and trailer, which follow the last frame. The frames end at `offset`. */
 export function packEnd(
   { context, keys: { version: keyVersion } }: VaultBase,
   { name, keys, offset }: { name: PackName; keys: FrameKeys; offset: number },

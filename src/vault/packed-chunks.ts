@@ -1,19 +1,19 @@
 import { ID_BYTES } from './chunk-id.ts';
 import type { SlotPlace } from './index-table.ts';
 
-/** A range of a disk and the slot that has its content. */
+/** A range of a disk, and the slot that has its content. */
 export interface PlacedChunk extends Readonly<SlotPlace> {
   /** In sectors. */
   readonly start: number;
   readonly sectors: number;
   /** 16 bytes. */
   readonly id: Uint8Array;
-  /** The slot itself cannot be read any more. */
+  /** True if the slot can no longer be read. */
   readonly isLost?: boolean;
 }
 
 /**
- * Chunks on their way between threads: to copy them as objects takes as long as to hash their
+ * Chunks on their way between threads: copying them as objects takes as long as hashing their
  * content.
  */
 export interface PackedChunks {
@@ -35,7 +35,7 @@ export function packChunks(chunks: readonly PlacedChunk[]): PackedChunks {
   return { numbers, ids };
 }
 
-/** The ids are views of the packed ones. */
+/** Unpacks chunks. Their ids are views of the packed ones. */
 export function unpackChunks({ numbers, ids }: PackedChunks): PlacedChunk[] {
   return Array.from({ length: numbers.length / FIELDS }, (_, index) => {
     const at = index * FIELDS;

@@ -29,7 +29,7 @@ export { corrupt, damagedFrame, missing, wrongSlot } from './pack-faults.ts';
 /** Enough for the footer of a usual pack, or for a whole small one. */
 const TAIL_BYTES = 64 * 1024;
 const FOOTERS_BYTES_MAX = 64 * 1024 * 1024;
-/** Each footer leaves 70 KB of dead buffers: encrypted, decrypted. */
+/** Each footer leaves 70 KB of dead buffers behind, encrypted and decrypted. */
 const FOOTERS_PER_COLLECTION = { young: 16, all: 256, room: 2048 };
 
 /** What all parts of a vault share. */
@@ -40,7 +40,7 @@ export interface VaultBase {
   readonly numbers: PackNumbers;
 }
 
-/** Reads packs: footers, which are kept, and frames. */
+/** Reads packs: footers, which it keeps, and frames. */
 export class Packs {
   readonly base: VaultBase;
   readonly #cache: FooterCache | undefined;
@@ -63,12 +63,14 @@ export class Packs {
     this.#places = new SlotPlaces(this, log);
   }
 
-  /** What `alias/` says, as far as it was read. */
+  /** What `alias/` said when it was last read. */
   get aliases(): Aliases {
     return this.#places.aliases;
   }
 
-  /** Keys of a pack that is being written: one that is there may be of an older version. */
+  /**
+   * Returns keys for a pack that is being written; an existing pack may have an older key version.
+   */
   frameKeys(name: PackName): FrameKeys {
     return packKeys(this.base, name, this.base.keys.version);
   }
@@ -82,8 +84,8 @@ export class Packs {
   }
 
   /**
-   * Where the content of a slot is. Asked again whenever it is used: packs are compacted and merged
-   * at any time, and then the same slot lies in another object.
+   * Returns where the content of a slot is. Call it for each use: packs can be compacted and merged
+   * at any time, and then the slot lies in another object.
    * @throws Fault `vault.pack-missing`, `vault.pack-corrupt`
    */
   async place(reference: SlotReference, signal: AbortSignal): Promise<PlacedSlot> {
@@ -91,8 +93,8 @@ export class Packs {
   }
 
   /**
-   * Uses a slot where it is. When the object turns out gone or damaged, the slot is looked for in
-   * other generations and under other names.
+   * Uses a slot where it is. If the object turns out gone or damaged, looks for the slot in other
+   * generations and under other names.
    */
   async withSlot<T>(
     reference: SlotReference,
@@ -102,12 +104,12 @@ export class Packs {
     return this.#places.withSlot(reference, signal, use);
   }
 
-  /** From now on the slot is looked for elsewhere: this place was found damaged. */
+  /** Notes that this place is damaged: the slot is looked for elsewhere from now on. */
   async avoid(placed: PlacedSlot, fault: Fault): Promise<void> {
     await this.#places.avoid(placed, fault);
   }
 
-  /** The object is gone: neither memory nor cache serve it any more. */
+  /** Drops an object that is gone from memory and cache. */
   async forget({ name, objectKey }: Pick<OpenPack, 'name' | 'objectKey'>): Promise<void> {
     const number = this.base.numbers.find(name.ulid);
     if (number !== undefined) {
@@ -117,14 +119,14 @@ export class Packs {
     await this.#cache?.remove(objectKey);
   }
 
-  /** A pack of this process whose PUT returned. */
+  /** Learns a pack of this process whose PUT returned. */
   async learn(number: number, pack: PackTail): Promise<void> {
     const name = this.base.numbers.name(number);
     this.#keep(number, this.#decode(name, pack));
     await this.#cacheTail(name, pack);
   }
 
-  /** A part of a pack that is known to exist. */
+  /** Reads a part of a pack that is known to exist. */
   async range(
     pack: OpenPack,
     range: { offset: number; length: number },
@@ -148,7 +150,7 @@ export class Packs {
     return part.data;
   }
 
-  /** Where workers can read a part of a pack themselves, if the store has it in a file. */
+  /** Returns where workers can read a part of a pack themselves, if the store has it in a file. */
   localRange(
     pack: OpenPack,
     { offset, length }: { offset: number; length: number },
@@ -163,7 +165,7 @@ export class Packs {
   }
 
   /**
-   * Checks by its trailer alone that a pack is as long as it was written.
+   * Checks by the trailer alone that a pack has its full length.
    * @throws Fault `vault.pack-missing`, `vault.pack-corrupt`
    */
   async checkLength(name: PackName, signal: AbortSignal): Promise<void> {
@@ -178,7 +180,7 @@ export class Packs {
   }
 
   /**
-   * This object and no other generation, read from the store past everything that is kept.
+   * Opens exactly this object, read from the store past all caches.
    * @returns undefined if it is not there
    * @throws Fault `vault.pack-corrupt`
    */
@@ -188,8 +190,7 @@ export class Packs {
   }
 
   /**
-   * The same, but from what is kept of it if there is anything: of an object that was just listed
-   * this is as good, because objects never change.
+   * Opens an object that was just listed; uses what is cached of it, because objects never change.
    */
   async openListed(name: PackName, signal: AbortSignal): Promise<OpenPack | undefined> {
     const kept = await this.#fromCache(name);
@@ -204,7 +205,9 @@ export class Packs {
     return pack;
   }
 
-  /** The raw bytes of one frame, decrypted here: for metadata and single reads. */
+  /**
+   * Returns the raw bytes of one frame, decrypted in this thread: for metadata and single reads.
+   */
   async frame(pack: OpenPack, frame: FramePlace, signal: AbortSignal): Promise<Uint8Array> {
     const length = PREFIX_BYTES + frame.sealedBytes;
     const sealed = await this.range(pack, { offset: frame.offset, length }, signal);
@@ -255,7 +258,7 @@ export class Packs {
     try {
       return this.#decode(name, tail);
     } catch {
-      // A damaged cache file is as good as none: the vault has the truth.
+      // A damaged file in the cache counts as missing: the vault has the truth.
       await this.#cache?.remove(packKey(name));
       return undefined;
     }
@@ -278,7 +281,7 @@ export class Packs {
     return needed <= first.tail.length ? first : suffix(needed);
   }
 
-  /** What is in the store of a logical pack, newest generation first. */
+  /** Lists the generations of a logical pack in the store, newest first. */
   async generations(
     pack: Pick<PackName, 'kind' | 'ulid'>,
     signal: AbortSignal,

@@ -1,6 +1,6 @@
 /**
- * Runs up to `limit` operations at once. The first failure stops new ones; `end` waits for all and
- * throws it.
+ * Runs up to `limit` operations at once. After the first failure no more start; `end` waits for all
+ * and throws it.
  */
 export class Parallel {
   readonly #limit: number;
@@ -11,7 +11,7 @@ export class Parallel {
     this.#limit = limit;
   }
 
-  /** Starts an operation when there is room. */
+  /** Starts an operation once there is room. */
   async add(operation: () => Promise<void>): Promise<void> {
     while (this.#running.size >= this.#limit && this.#failure === undefined) {
       await Promise.race(this.#running);
@@ -27,7 +27,7 @@ export class Parallel {
     this.#running.add(running);
   }
 
-  /** Returns when nothing runs any more. @throws the first failure */
+  /** Resolves when nothing runs any more. @throws the first failure */
   async end(): Promise<void> {
     await Promise.all(this.#running);
     if (this.#failure !== undefined) {
@@ -35,7 +35,7 @@ export class Parallel {
     }
   }
 
-  /** Returns when nothing runs any more, whatever became of it. */
+  /** Resolves when nothing runs any more, even after failures. */
   async settle(): Promise<void> {
     await Promise.all(this.#running);
   }

@@ -14,7 +14,7 @@ import { trustedSource } from './trusted-changes.ts';
 import type { DiskSource, Running } from './vault-options.ts';
 import type { WriterParts } from './writer-parts.ts';
 
-/** What the disks of a point are stored on. */
+/** What the disks of a point build on. */
 export type Basis = 'parent' | 'other-parent' | 'nothing';
 
 /** What was found at W0. */
@@ -22,7 +22,7 @@ export interface AttemptBasis extends NewestPoint {
   readonly healing?: Healing;
 }
 
-/** The disks of a point as they were stored once; after a conflict another attempt begins. */
+/** The disks of a point as stored in one attempt; after a conflict another attempt begins. */
 export class PointAttempt {
   readonly parent: StoredPoint | undefined;
   readonly reachedMs: number;
@@ -56,9 +56,8 @@ export class PointAttempt {
   }
 
   /**
-   * Stores a disk on what the parent has of it. When that turns out damaged, the disk is read
-   * whole: a damaged point must not keep later ones from being whole. The same when this machine
-   * may not read what it has not written itself.
+   * Stores a disk on top of the parent's. If the parent turns out damaged, or this machine may not
+   * read it, the disk is read whole: a damaged point must not keep later ones from being whole.
    */
   async store(source: DiskSource, running: Running, basis: Basis): Promise<PointDisk> {
     const stored = await this.#onBasis(source, running, basis);
@@ -144,7 +143,7 @@ export class PointAttempt {
   }
 }
 
-/** What the parent has of a disk cannot be used. */
+/** Whether the error means that the parent's disk cannot be used. */
 function isParentLost({ kind, code }: Fault): boolean {
   return kind === 'integrity' || code === 'store.denied';
 }

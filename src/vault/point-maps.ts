@@ -9,7 +9,7 @@ import type { PointDocument, PointerDocument } from './point-object.ts';
 import type { PointDisk } from './recovery-point.ts';
 import type { DiskSource } from './vault-options.ts';
 
-/** A disk that was stored, before it is part of a point. */
+/** A disk that was stored and is not yet part of a point. */
 export interface StoredDisk {
   readonly disk: PointDisk;
   readonly root: MapRoot;
@@ -28,7 +28,7 @@ export function diskDocument(
   };
 }
 
-/** What a point says about a disk's map, with packs numbered for this process. */
+/** Returns the root of a disk's map in a point, with packs numbered for this process. */
 export function mapRoot(disk: PointDocument['disks'][number], numbers: PackNumbers): MapRoot {
   const { sizeBytes, depth, root } = disk;
   if (depth !== depthFor(sizeBytes)) {
@@ -60,7 +60,7 @@ export function pointerDocument(
   return { pack: { ulid, generation, rand }, slot, mac: mac.toString('hex') };
 }
 
-/** Why the whole disk was read although, perhaps, only its changes were asked for. */
+/** Returns why the whole disk was read, whether or not only its changes were asked for. */
 export function fullReason(source: DiskSource, hasMap: boolean): FullReadReason {
   if (source.changes.method === 'full') {
     return source.changes.reason;
@@ -68,7 +68,7 @@ export function fullReason(source: DiskSource, hasMap: boolean): FullReadReason 
   return hasMap ? 'change-log-gap' : 'first-backup';
 }
 
-/** Small files of a point, in slots of metadata packs. */
+/** Stores small files of a point in slots of metadata packs. */
 export async function storeFiles(
   contents: ReadonlyMap<string, Uint8Array>,
   metadata: MetadataWriter,
@@ -88,7 +88,7 @@ export async function storeFiles(
   return files;
 }
 
-/** A small file of a point. @throws Fault `vault.map-corrupt` */
+/** Reads a small file of a point. @throws Fault `vault.map-corrupt` */
 export async function readPointFile(
   { name, sizeBytes, slots }: PointDocument['files'][number],
   nodes: MapNodes,

@@ -6,7 +6,7 @@ import type { PointName } from './retirements.ts';
 const CANDIDATES_MAX = 100;
 
 /**
- * The sealed point that was not retired and has this id, or alone begins so.
+ * Returns the sealed point, not retired, with this id, or the only one whose id begins so.
  * @throws Fault `vault.point-not-found`, `vault.point-corrupt` if only its seal is left
  */
 export async function pointNamed(

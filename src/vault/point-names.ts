@@ -4,11 +4,11 @@ import type { ObjectStore } from './object-store.ts';
 import { damagedPoint } from './point-object.ts';
 import type { PointName } from './retirements.ts';
 
-/** What `s/` lists; nothing of it was verified yet. */
+/** What `s/` lists; none of it is verified. */
 export interface ListedPoints {
   /** Points with a seal, oldest first. */
   readonly sealed: PointName[];
-  /** Seals without a point: it came while the list was read, is being removed, or is lost. */
+  /** Seals without a point: the point came during the listing, is being removed, or is lost. */
   readonly strays: readonly PointName[];
 }
 
@@ -38,7 +38,7 @@ export async function listPointNames(
   return { sealed, strays };
 }
 
-/** Of a sealed point whose object is gone. */
+/** Fault for a sealed point whose object is gone. */
 export function onlySeal({ vmId, id }: PointName): Fault {
   const key = pointKey(vmId, id);
   return damagedPoint(key, 'it is not in the vault any more, only its seal is');

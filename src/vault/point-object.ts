@@ -58,7 +58,7 @@ export const PointDocument = z.object({
   vmName: shortText,
   takenAtMs: z.number(),
   parent: z.object({ id: ulid, mac: hex16 }).optional(),
-  // Words that a later program may add to: to this one they mean the least that they can mean.
+  // A later program may add words. This one takes an unknown word for the weakest it knows.
   consistency: z.enum(['filesystem', 'crash', 'powered-off', 'imported']).catch('crash'),
   notes: z.array(z.string().max(NOTE_CHARACTERS_MAX)).max(NOTES_MAX),
   configuration: z.unknown(),
@@ -106,7 +106,7 @@ function header(keys: KeyTree): Buffer {
   return writer.u32(crc32(writer.finish())).finish();
 }
 
-/** @throws Fault `request.invalid` if nobody could read it */
+/** @throws Fault `request.invalid` if nobody could read the point */
 export function encodePoint(keys: KeyTree, document: PointDocument): Buffer {
   const parsed = PointDocument.safeParse(document);
   if (!parsed.success) {
@@ -154,7 +154,7 @@ export function decodePoint(
   );
 }
 
-/** @returns the version of the key it is encrypted with */
+/** @returns the version of the key that it is encrypted with */
 function checkHeader(keys: KeyTree, key: string, object: Uint8Array): number {
   const reader = new ByteReader(object);
   require(reader.bytes(8).equals(MAGIC), 'it is no recovery point');

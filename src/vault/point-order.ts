@@ -1,22 +1,22 @@
 import type { RecoveryPoint } from './recovery-point.ts';
 import { isUlid, type Ulid } from './ulid.ts';
 
-/** What of a point tells its place in the order. */
+/** What decides a point's place in the order. */
 export type OrderedPoint = Pick<RecoveryPoint, 'id' | 'notes'>;
 
 const BROUGHT_BACK = /^Brought back from ([0-9A-Z]{26}), which had been given up\.$/;
 
 /**
- * The note of a point that was given up and brought back: its content is that of the one before.
+ * Returns the note of a point that was brought back: it has the content of the point with this id.
  */
 export function broughtBackNote(id: Ulid): string {
   return `Brought back from ${id}, which had been given up.`;
 }
 
 /**
- * The id that tells when the content was taken. It is the point's own, which follows all earlier
- * ones of its VM whatever the clock says, except for a point that was brought back: programs used
- * to give it an id of that day, and it is as old as the one that it names.
+ * Returns the id that tells when the content was taken. It is the point's own, which follows all
+ * earlier ids of its VM whatever the clock says, except for a point that was brought back: programs
+ * used to give it an id of that day, but it is as old as the point that it names.
  */
 export function contentId({ id, notes }: OrderedPoint): Ulid {
   for (const note of notes) {
@@ -28,12 +28,12 @@ export function contentId({ id, notes }: OrderedPoint): Ulid {
   return id;
 }
 
-/** Oldest content first. Two points of one content: in the order of their ids. */
+/** Oldest content first; two points with the same content in the order of their ids. */
 export function byContent(a: OrderedPoint, b: OrderedPoint): number {
   return compare(contentId(a), contentId(b)) || compare(a.id, b.id);
 }
 
-/** The point with the newest content. */
+/** Returns the point with the newest content. */
 export function newestContent<Point extends OrderedPoint>(
   points: readonly Point[],
 ): Point | undefined {

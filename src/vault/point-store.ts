@@ -18,11 +18,11 @@ import type { Ulid } from './ulid.ts';
 import { Retirements, type PointName, type Standing } from './retirements.ts';
 
 const POINTS_AT_ONCE = 16;
-/** Some 20,000 usual points. */
+/** About 20,000 usual points. */
 const POINTS_BYTES_MAX = 64 * 1024 * 1024;
 const SealBody = z.object({ point: z.string(), sha256: z.string() });
 
-/** A point with everything that is needed to restore it and to build on it. */
+/** A point with everything needed to restore it and to build on it. */
 export interface StoredPoint {
   readonly point: RecoveryPoint;
   readonly document: PointDocument;
@@ -30,7 +30,7 @@ export interface StoredPoint {
   readonly mac: string;
 }
 
-/** Recovery points, their seals and what was retired. */
+/** Recovery points, their seals, and the points that were retired. */
 export class PointStore {
   readonly #base: VaultBase;
   readonly #log: Log;
@@ -39,9 +39,8 @@ export class PointStore {
   readonly #known: Recent<ObjectKey, StoredPoint>;
 
   /**
-   * @param opened for who seals points
-   * @param bytesMax of the points that are kept in memory, as they are stored; others are read
-   * again
+   * @param opened needed for sealing points
+   * @param bytesMax limit for points kept in memory, as stored; others are read again
    */
   constructor(base: VaultBase, log: Log, opened?: OpenedVault, bytesMax = POINTS_BYTES_MAX) {
     this.#known = new Recent(bytesMax);
@@ -51,12 +50,12 @@ export class PointStore {
     this.#retirements = new Retirements(base, log);
   }
 
-  /** Names of sealed points, oldest first; nothing of them was verified yet. */
+  /** Lists the names of sealed points, oldest first; none of them is verified. */
   async sealed(signal: AbortSignal, vmId?: string): Promise<PointName[]> {
     return (await listPointNames(this.#base.store, signal, vmId)).sealed;
   }
 
-  /** Sealed points of which only the seal is left, although nobody gave them up. */
+  /** Lists sealed points of which only the seal is left although nobody gave them up. */
   async lost(signal: AbortSignal, vmId?: string): Promise<readonly PointName[]> {
     const retired = await this.retired(signal, vmId);
     const { strays } = await listPointNames(this.#base.store, signal, vmId);
@@ -64,8 +63,8 @@ export class PointStore {
   }
 
   /**
-   * Seals whose points the list did not show, asked for by their keys: a point may have come while
-   * the list was read, be on its way out, be left out, or be lost.
+   * Asks by key for points that have a seal and were not listed: a point may have come during the
+   * listing, be on its way out, be left out of the list, or be lost.
    */
   async #sought(
     strays: readonly PointName[],
@@ -85,7 +84,7 @@ export class PointStore {
     return { there, lost };
   }
 
-  /** Points that count, oldest content first. Damaged ones are left out and logged. */
+  /** Lists the points that count, oldest content first. Damaged ones are logged and left out. */
   async list(signal: AbortSignal, vmId?: string): Promise<RecoveryPoint[]> {
     const retired = await this.retired(signal, vmId);
     const { sealed, strays } = await listPointNames(this.#base.store, signal, vmId);
@@ -112,7 +111,10 @@ export class PointStore {
     return points.sort(byContent);
   }
 
-  /** What `list` leaves out: sealed points that nobody gave up and that cannot be read, and why. */
+  /**
+   * Returns the points that `list` leaves out because they cannot be read, and why: they are
+   * sealed, and nobody gave them up.
+   */
   async unreadable(
     signal: AbortSignal,
     vmId?: string,
@@ -125,7 +127,7 @@ export class PointStore {
       try {
         await (retired.has(name.id) ? undefined : this.load(name, signal));
       } catch (error) {
-        // Gone by now: somebody removes it, which is no damage.
+        // The point is gone: somebody is removing it, which is no damage.
         if (!isFault(error) || (error.kind !== 'integrity' && error.kind !== 'not-found')) {
           throw error;
         }
@@ -137,7 +139,7 @@ export class PointStore {
     return found;
   }
 
-  /** The point, unless it was given up or is damaged, which is logged. */
+  /** Loads a point. Returns undefined if it was given up, or if it is damaged, which is logged. */
   async loadStanding(name: PointName, signal: AbortSignal): Promise<StoredPoint | undefined> {
     if ((await this.standing(name, signal)) !== 'stands') {
       return undefined;
@@ -175,22 +177,22 @@ export class PointStore {
     return stored;
   }
 
-  /** Whether the point was given up by somebody who may. */
+  /** Whether the point was given up by somebody with the right to do so. */
   async isRetired(name: PointName, signal: AbortSignal): Promise<boolean> {
     return (await this.standing(name, signal)) === 'retired';
   }
 
-  /** For whoever wants to build on a point: only one that stands will do. */
+  /** Tells a writer whether it can build on a point: only if it `stands`. */
   async standing(name: PointName, signal: AbortSignal): Promise<Standing> {
     return this.#retirements.standing(name, signal);
   }
 
-  /** Ids of all retired points. `retire/` is listed to its end when it returns. */
+  /** Returns the ids of all retired points, after listing `retire/` to its end. */
   async retired(signal: AbortSignal, vmId?: string): Promise<Set<string>> {
     return this.#retirements.all(signal, vmId);
   }
 
-  /** The same with their VMs. */
+  /** Returns the retired points with their VMs. */
   async retiredNames(signal: AbortSignal): Promise<PointName[]> {
     return this.#retirements.names(signal);
   }
@@ -204,7 +206,7 @@ export class PointStore {
     return (await this.#base.store.getRange(key, range, signal)) !== undefined;
   }
 
-  /** W1: from now on the collector counts it as a root, but it is no recovery point yet. */
+  /** Does W1: from now on collectors count the point as a root, but it is no recovery point yet. */
   async put(document: PointDocument, signal: AbortSignal): Promise<Uint8Array> {
     const object = encodePoint(this.#base.keys, document);
     await this.#base.store.put(pointKey(document.vmId, document.id), object, signal);
@@ -212,9 +214,9 @@ export class PointStore {
   }
 
   /**
-   * W3. Retired in the meantime wins, and so does a request: whoever asked may not have seen the
-   * seal, and who answers requests looks for the seal only after that. The vault is proven to be at
-   * its place first.
+   * Does W3. If the point was retired meanwhile, that wins, and so does a request to retire it:
+   * whoever asked may not have seen the seal, and requests are answered only after a look for the
+   * seal. Proves first that the vault is at its place.
    */
   async seal(
     document: PointDocument,
@@ -242,19 +244,22 @@ export class PointStore {
   }
 
   /**
-   * Gives a point up, for ever; a second time changes nothing.
+   * Gives a point up for good; doing it twice changes nothing.
    * @throws Fault `vault.retention-key-missing`
    */
   async retire(name: PointName, atMs: number, signal: AbortSignal): Promise<void> {
     await this.#retirements.retire(name, atMs, signal);
   }
 
-  /** Asks who has the retention key to retire a point that the caller wrote and will never seal. */
+  /**
+   * Asks the holders of the retention key to retire a point that the caller wrote and will never
+   * seal.
+   */
   async ask(name: PointName, atMs: number, signal: AbortSignal): Promise<void> {
     await this.#retirements.ask(name, atMs, signal);
   }
 
-  /** A writer gives up its own point, which it will never seal: as firmly as its keys allow. */
+  /** Gives up a point that the caller wrote and will never seal, as firmly as its keys allow. */
   async giveUp(name: PointName, atMs: number, signal: AbortSignal): Promise<void> {
     if (this.#base.keys.retention.canSign) {
       await this.retire(name, atMs, signal);
@@ -264,10 +269,10 @@ export class PointStore {
   }
 
   /**
-   * Retires the points that their writers asked to give up and that have no seal. For a collector,
-   * before it lists `retire/`.
+   * Retires the unsealed points whose writers asked for it. A collector calls this before it lists
+   * `retire/`.
    * @returns the points that it retired
-   * @throws Fault `vault.retention-key-missing` if there is anything to retire
+   * @throws Fault `vault.retention-key-missing` if there is any point to retire
    */
   async answerRequests(atMs: number, signal: AbortSignal): Promise<PointName[]> {
     const retired: PointName[] = [];
@@ -282,8 +287,9 @@ export class PointStore {
   }
 
   /**
-   * Whether the parent that is there is the one a point was made from. One that was given up may be
-   * gone; one that is gone and was not given up is told, but this point does not need it.
+   * Proves that the parent, if it is there, is the one that the point was made from. A parent that
+   * was given up may be gone. A parent that is gone and was not given up is logged; this point does
+   * not need it.
    * @throws Fault `vault.point-corrupt`
    */
   async proveParent({ vmId, id, parent }: PointDocument, signal: AbortSignal): Promise<void> {
@@ -296,7 +302,7 @@ export class PointStore {
       mac = (await this.load(name, signal)).mac;
     } catch (error) {
       if (!isFault(error, 'vault.point-not-found')) {
-        // A parent that is damaged itself says so when it is verified; this point does not need it.
+        // Verifying the parent reports its damage; this point does not need it.
         this.#skip(name, error);
       } else if (!(await this.isRetired(name, signal))) {
         this.#log.warn('vault.parent-missing', {
@@ -327,7 +333,7 @@ export class PointStore {
     if (!isFault(error) || (error.kind !== 'integrity' && error.kind !== 'not-found')) {
       throw error;
     }
-    // One damaged point must not hide the others; asking for it by id gives the fault.
+    // One damaged point must not hide the others; loading it by id throws the fault.
     this.#log.error('vault.point-damaged', { vmId, pointId: id, code: error.code });
   }
 }

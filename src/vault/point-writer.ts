@@ -24,8 +24,9 @@ interface Vm {
 }
 
 /**
- * Writes one recovery point: W0 when it begins, W1 to W3 in `commit`. Disposing it without a commit
- * leaves packs that the next run finds again, and nothing that could be taken for a point.
+ * Writes one recovery point: does W0 when it begins, and W1 to W3 in `commit`. If it is disposed of
+ * without a commit, it leaves packs that the next run finds again, and nothing that could be taken
+ * for a point.
  */
 export class PointWriter implements AsyncDisposable {
   readonly #parts: WriterParts;
@@ -48,7 +49,7 @@ export class PointWriter implements AsyncDisposable {
     this.#attempt = this.#newAttempt({ reachedMs: 0 });
   }
 
-  /** W0. `onEnd` is called once, when the writer is disposed of. */
+  /** Does W0. `onEnd` is called once, when the writer is disposed of. */
   static async begin(
     parts: WriterParts,
     vm: Vm,
@@ -64,14 +65,14 @@ export class PointWriter implements AsyncDisposable {
     return writer;
   }
 
-  /** The sealed point of this VM with the newest content: what `changed-extents` is relative to. */
+  /** The sealed point of this VM with the newest content: the base of `changed-extents`. */
   get parent(): RecoveryPoint | undefined {
     return this.#attempt.parent?.point;
   }
 
   /**
-   * Stores one disk; one after another. If it throws, the point cannot be committed any more; what
-   * was uploaded is found again by the next run.
+   * Stores one disk; call it for one disk after another. If it throws, the point cannot be
+   * committed any more; the next run finds again what was uploaded.
    */
   async addDisk(source: DiskSource, running: Running): Promise<PointDisk> {
     checkSource(source, this.#sources);
@@ -82,7 +83,7 @@ export class PointWriter implements AsyncDisposable {
     });
   }
 
-  /** Keeps a small file with the point, at most 64 MiB. */
+  /** Adds a small file to the point, at most 64 MiB. */
   async addFile(name: string, content: Uint8Array, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     assert(this.#state === 'open', 'the point was given up or committed');
@@ -92,8 +93,8 @@ export class PointWriter implements AsyncDisposable {
   }
 
   /**
-   * W1 to W3. The sources of all disks must be readable until it returns. Only when it has returned
-   * is there a recovery point.
+   * Does W1 to W3. The sources of all disks must stay readable until it returns. There is a
+   * recovery point only once it has returned.
    */
   async commit(facts: PointFacts, signal: AbortSignal): Promise<RecoveryPoint> {
     return this.#exclusively(signal, async () => {
@@ -125,7 +126,7 @@ export class PointWriter implements AsyncDisposable {
     });
   }
 
-  /** Stops what is running and gives up what was not committed. */
+  /** Stops what is running, and gives up what was not committed. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#state = 'ended';
     this.#stop.abort();
@@ -167,7 +168,7 @@ export class PointWriter implements AsyncDisposable {
     );
   }
 
-  /** One operation at a time; one that fails ends the writer. */
+  /** Runs one operation at a time; one that fails ends the writer. */
   async #exclusively<T>(signal: AbortSignal, operation: () => Promise<T>): Promise<T> {
     assert(!this.#busy, 'one operation at a time');
     assert(this.#state === 'open', 'the point was given up or committed');
@@ -209,15 +210,15 @@ export class PointWriter implements AsyncDisposable {
   }
 
   /**
-   * Order is by id: after all points of the VM that are listed, given up or not, and after an
-   * attempt that was given up, whatever the clock says.
+   * Returns an id after those of all points of the VM that are listed, given up or not, and after
+   * an attempt that was given up, whatever the clock says: ids decide the order.
    */
   #newId(leastMs: number): Ulid {
     const after = this.#attempt.reachedMs + 1;
     return newUlid(Math.max(this.#parts.clock.nowMs(), after, leastMs));
   }
 
-  /** W2. */
+  /** Does W2. */
   async #conflict(signal: AbortSignal): Promise<Conflict> {
     const { excluded, index, nodes, points } = this.#parts;
     await index.exclude(await excluded.readCondemned(signal), signal);
@@ -231,7 +232,7 @@ export class PointWriter implements AsyncDisposable {
     return findConflict({ nodes, points }, excluded.condemned, written, signal);
   }
 
-  /** Before W1: whether the point stands on packs that are not in the vault any more. */
+  /** Called before W1: whether the point builds on packs that are no longer in the vault. */
   async #needsLostPacks(signal: AbortSignal): Promise<boolean> {
     const { numbers } = this.#parts.nodes.base;
     const { builtOn, roots, metadata } = this.#attempt;
@@ -244,7 +245,7 @@ export class PointWriter implements AsyncDisposable {
   async #again(notes: string[], wanted: 'parent' | 'nothing', signal: AbortSignal): Promise<void> {
     const before = this.parent?.id;
     this.#attempt = await this.#prepare(signal);
-    // What changed is known relative to the old parent only.
+    // Changes are known only relative to the old parent.
     const isOther = this.parent?.id !== before;
     if (wanted === 'nothing') {
       notes.push(

@@ -35,8 +35,8 @@ const LONGER = /(?:\.[0-9a-f]{32})?\.done$|\.retired$/;
 const TRIAL = `${PREFIXES.probes}try-`;
 
 /**
- * Passes objects on only when they can be read: each is decoded from the very bytes that are put,
- * by what will read it one day. Of packs that is the footer; frames were read back when they were
+ * Passes objects on only if they can be read: decodes the very bytes that are put with the code
+ * that will read them one day. Of packs it decodes the footer; frames were read back when they were
  * encrypted.
  */
 class ReadBackStore extends StoreLayer {
@@ -59,7 +59,7 @@ class ReadBackStore extends StoreLayer {
   }
 }
 
-/** The store through which a vault of this format is written. */
+/** Returns the store through which a vault of this format is written. */
 export function writableStore(
   store: ObjectStore,
   format: VaultFormat,
@@ -119,7 +119,7 @@ const slots =
   (secrets, key, object) =>
     decodeSlotSet(secrets, kind, key, object);
 
-/** By prefix, `<n>-<rand>` and what belongs to it under a longer name. */
+/** By prefix: readers for `<n>-<rand>`, and for objects with a longer name of that kind. */
 const NUMBERED: Readonly<Record<string, readonly [plain: Reader, longer?: Reader]>> = {
   [PREFIXES.format]: [readFormat, readRetired],
   [PREFIXES.keys]: [(_, key, object) => decodeKeyObject(key, object)],

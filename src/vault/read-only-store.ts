@@ -3,7 +3,7 @@ import type { ObjectStore } from './object-store.ts';
 import { StoreLayer } from './store-layer.ts';
 
 /**
- * Refuses every change of a vault whose format has features with which this program can only read
+ * Refuses every change of a vault if its format has features with which this program can only read
  * it.
  */
 class ReadOnlyObjectStore extends StoreLayer {
@@ -23,7 +23,7 @@ class ReadOnlyObjectStore extends StoreLayer {
   }
 }
 
-/** The store through which a vault of this format is changed, if this program may change it. */
+/** Returns the store for changing a vault of this format, which refuses if this program may not. */
 export function changeable(store: ObjectStore, format: VaultFormat): ObjectStore {
   return format.features.readOnly === 0 ? store : new ReadOnlyObjectStore(store, format);
 }

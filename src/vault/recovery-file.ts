@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { Fault } from '../kernel/fault.ts';
 import { sameBytes } from './key-tree.ts';
 
-/** Crockford's base 32: no letter that could be read as a digit. */
+/** Crockford's base 32: no letter looks like a digit. */
 const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const FIRST_LINE = 'Hyperkeep recovery file 1';
 const SECRET_BYTES = 32;
@@ -18,7 +18,7 @@ export interface RecoveryFile {
   readonly secret: Buffer;
 }
 
-/** A file that opens the vault without the passphrase; to be printed or kept offline. */
+/** Makes a file that opens the vault without the passphrase, to be printed or kept offline. */
 export function newRecoveryFile(vaultId: string, name: string): RecoveryFile {
   const secret = randomBytes(SECRET_BYTES);
   const text = base32(Buffer.concat([secret, check(secret)]));
@@ -34,7 +34,7 @@ export function newRecoveryFile(vaultId: string, name: string): RecoveryFile {
   return { content, secret };
 }
 
-/** @throws Fault `vault.key-corrupt` if this is no recovery file or it was copied wrongly */
+/** @throws Fault `vault.key-corrupt` if this is no recovery file, or it was copied wrongly */
 export function parseRecoveryFile(content: string): Buffer {
   const secret = /^secret:\s*([0-9A-Za-z -]{40,120})\s*$/m.exec(content)?.[1];
   const bytes = secret === undefined ? undefined : fromBase32(secret);
@@ -53,7 +53,7 @@ export function parseRecoveryFile(content: string): Buffer {
   return key;
 }
 
-/** A passphrase nobody has to invent: 125 random bits in five groups. */
+/** Makes a passphrase: 125 random bits in five groups. */
 export function generatePassphrase(): string {
   const text = base32(randomBytes(16)).slice(0, PASSPHRASE_DIGITS);
   return groups(text, 5).toLowerCase();

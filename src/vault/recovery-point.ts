@@ -25,17 +25,20 @@ export interface PointDisk {
 
 /** A state of a VM that can be restored. */
 export interface RecoveryPoint {
-  /** ULID; its time is the point's place in the order (`byContent`), not the clock's word. */
+  /**
+   * ULID. Its time gives the point's place in the order (`byContent`), and may differ from the
+   * clock.
+   */
   readonly id: string;
   readonly vmId: string;
   readonly vmName: string;
-  /** Milliseconds since the Unix epoch at the instant of the freeze, by the host's clock. */
+  /** When the VM was frozen, in ms since the Unix epoch, by the host's clock. */
   readonly takenAtMs: number;
   readonly parentId?: string;
   readonly consistency: 'filesystem' | 'crash' | 'powered-off' | 'imported';
-  /** Sentences for people: what went on although something was missing. */
+  /** Sentences for people: what was done although something was missing. */
   readonly notes: readonly string[];
-  /** The VM's definition as JSON: hostile input for whoever parses it. */
+  /** The VM's definition as JSON. Its parser must treat it as hostile input. */
   readonly configuration: unknown;
   readonly disks: readonly PointDisk[];
   /** Small files that belong to the VM, by name: `nvram`. Read with `Vault.readFile`. */

@@ -7,18 +7,19 @@ import { damagedFrame, type OpenPack, type SlotReference } from './packs.ts';
 import { orLost, type Losses } from './repair/losses.ts';
 import type { Part, RestoreTask } from './restore-task.ts';
 
-/** Of one ranged read whose frames do not come back from the worker. */
+/** Size of one ranged read whose frames do not come back from the worker. */
 const WORKER_REQUEST_BYTES = 2 * 1024 * 1024;
 
 /** What is needed of one frame. */
 export interface NeededFrame {
   readonly parts: readonly Part[];
-  /** The slots that the parts lie in, and how the map knows them. */
+  /** The slots with the parts, and the names that the map has for them. */
   readonly slots: ReadonlyMap<number, SlotReference>;
 }
 
 /**
- * Brings frames into the new disk: workers write to a raw image themselves, else the writer does.
+ * Brings frames to the new disk: workers write to a raw image themselves; otherwise the writer
+ * does.
  */
 export class RestoreTarget {
   readonly #fetcher: FrameFetcher;
@@ -26,7 +27,7 @@ export class RestoreTarget {
   readonly #signal: AbortSignal;
   readonly #losses: Losses | undefined;
 
-  /** @param losses where losses are accepted: what could not be written is noted there */
+  /** @param losses accepts losses if given, and gets what could not be written */
   constructor(
     fetcher: FrameFetcher,
     writer: DiskWriter,
@@ -38,13 +39,14 @@ export class RestoreTarget {
     this.#losses = losses;
   }
 
-  /** How large ranged reads should be; undefined: as usual. */
+  /** Preferred size of ranged reads; undefined for the default. */
   get requestBytes(): number | undefined {
     return this.#writer.rawFile === undefined ? undefined : WORKER_REQUEST_BYTES;
   }
 
   /**
-   * What lies elsewhere by now, or is damaged here and whole elsewhere, is written from there.
+   * Writes frames. Slots that have moved, or are damaged here and whole elsewhere, are written from
+   * there.
    * @throws Fault `vault.chunk-corrupt` and what store and writer throw
    */
   async write(
@@ -83,12 +85,12 @@ export class RestoreTarget {
     }
   }
 
-  /** Workers let go of the files. */
+  /** Makes workers close the files. */
   async release(): Promise<void> {
     await this.#fetcher.pool.closeFiles();
   }
 
-  /** Slot by slot, each from wherever it is whole. */
+  /** Writes slot by slot, each from a place where it is whole. */
   async #writeSlots({ footer }: OpenPack, needed: NeededFrame | undefined): Promise<void> {
     for (const [slot, reference] of needed?.slots ?? []) {
       const from = footer.offsetOf[slot] ?? 0;
@@ -117,7 +119,7 @@ export class RestoreTarget {
   }
 
   /**
-   * False if the system refused a file: nobody else can tell better what is wrong than its owner.
+   * Returns false if the system refused a file: the disk's own writer can best tell what is wrong.
    */
   async #writeThere(
     path: string,

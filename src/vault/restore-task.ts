@@ -6,7 +6,7 @@ import { frameRoom, openFrame, type FrameKeys } from './frame.ts';
 import { DATA_FRAME_BYTES } from './pack-layout.ts';
 import { wrongSlots } from './slot-ids.ts';
 
-/** A part of a raw frame and where it goes, in bytes. */
+/** A part of a raw frame and its place in the image, in bytes. */
 export interface Part {
   readonly rawOffset: number;
   readonly diskOffset: number;
@@ -17,26 +17,26 @@ export interface Part {
 export interface RestoreTask {
   readonly kind: 'restore';
   readonly keys: FrameKeys;
-  /** The fetched bytes, or where they lie in a file. */
+  /** The fetched bytes, or the file that has them. */
   readonly input:
     Uint8Array | { readonly path: string; readonly offset: number; readonly length: number };
   readonly frames: readonly (FrameToOpen & { readonly parts: readonly Part[] })[];
-  /** The raw image; it exists. */
+  /** The raw image, which must exist. */
   readonly path: string;
 }
 
 /**
- * `refused`: the system refused a file, and the caller does it again in its own way, which either
+ * `refused`: the system refused a file, and the caller tries it in its own way, which either
  * succeeds or tells what is wrong.
  */
 export type RestoredFrames =
   'written' | 'refused' | { readonly index: number; readonly damage: string };
 
-/** A FIFO in somebody's folder must not block the open. */
+/** A FIFO in the folder must not block the open. */
 const READ_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
 const WRITE_FLAGS = constants.O_RDWR | constants.O_NOFOLLOW;
 
-/** The file that was used last; the next task mostly wants the same. */
+/** Keeps the last file open, because the next task usually needs the same. */
 class LastFile {
   readonly #flags: number;
   #open: { readonly path: string; readonly descriptor: number } | undefined;
@@ -70,7 +70,7 @@ export class FrameRestorer {
   readonly #id: () => ChunkIdFunction;
   #bytes = Buffer.alloc(0);
 
-  /** @param id made when the first frame asks for it */
+  /** @param id called when the first frame needs ids */
   constructor(id: () => ChunkIdFunction) {
     this.#id = id;
   }
@@ -94,7 +94,7 @@ export class FrameRestorer {
     this.#image.close();
   }
 
-  /** Only what was authenticated, and has its ids where they are asked for, is written. */
+  /** Writes only what was authenticated and, if ids are checked, matches them. */
   #write({ keys, frames, path }: RestoreTask, bytes: Uint8Array): RestoredFrames {
     const descriptor = this.#image.open(path);
     for (const { parts, proof, ...frame } of frames) {

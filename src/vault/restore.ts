@@ -14,7 +14,7 @@ import { RestoreTarget, type NeededFrame } from './restore-target.ts';
 import { SteadyFlush } from './steady-flush.ts';
 import type { RestoreStatistics, Running } from './vault-options.ts';
 
-/** Ranged reads under way: what a store that is far away needs to be used well. */
+/** Ranged reads at once: enough to use a store that is far away. */
 const REQUESTS_AT_ONCE = 16;
 /** Leaves planned together: frames that several of them share are fetched once. */
 const LEAVES_AT_ONCE = 4;
@@ -26,13 +26,12 @@ interface GrowingFrame extends NeededFrame {
   readonly slots: Map<number, SlotReference>;
 }
 
-/** By object, not by pack: another generation has other frames. */
+/** By object and not by pack, because another generation has other frames. */
 type Needed = Map<OpenPack, Map<number, GrowingFrame>>;
 
 /**
- * Writes a disk of a recovery point; zeroes are left out. Only bytes whose frame verified are
- * written, and, unless the fetcher was told not to check ids, only chunks that the point was made
- * of.
+ * Writes a disk of a recovery point, without zeroes. It writes only bytes whose frame verified and,
+ * unless the fetcher does not check ids, only chunks that the point was made of.
  */
 export async function restoreDisk(
   tree: MapTree,
@@ -109,13 +108,13 @@ function byteCount(parts: readonly Part[] = []): number {
   return parts.reduce((sum, { length }) => sum + length, 0);
 }
 
-/** What the map holds apart from zeroes. */
+/** Adds up what the map holds apart from zeroes. */
 async function dataBytes(tree: MapTree, signal: AbortSignal): Promise<number> {
   const { sizeBytes } = tree.root;
   let total = 0;
   for await (const { index, pointer } of tree.leaves(signal)) {
     const { extents } = await tree.nodes.leaf(pointer, signal);
-    // Leaves in memory come without any I/O between them.
+    // Leaves in memory come without I/O between them: lets other work run.
     await setImmediate();
     for (const { start, sectors } of extents) {
       const offset = index * LEAF_BYTES + start * SECTOR_BYTES;

@@ -5,9 +5,9 @@ import { newestNumbered } from './numbered-objects.ts';
 import type { VaultBase } from './packs.ts';
 
 /**
- * Whether what was signed until now counts. A retention key that was replaced since the vault was
- * opened signs nothing that others believe; whoever replaces it lists what was retired after the
- * new format is there, so who asks after his PUTs and finds the old one is on that list.
+ * Checks that what was signed so far counts. If the retention key was replaced since the vault was
+ * opened, its signatures no longer do. The replacement lists what was retired after the new format
+ * is there, so a retirement whose writer still finds the old format after its PUTs is on that list.
  * @throws Fault `vault.key-outdated`
  */
 export async function requireCurrentRetention(

@@ -3,23 +3,23 @@ import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 
 /** docs/vault-format.md, section 4.3. */
 export const SEED_BYTES = 32;
 export const SIGNATURE_BYTES = 64;
-/** RFC 8410: what stands before the 32 bytes of an Ed25519 key in its DER form. */
+/** RFC 8410: what precedes the 32 bytes of an Ed25519 key in DER form. */
 const PRIVATE_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 const PUBLIC_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
 
-/** What was signed by which of the keys that a vault has had. */
+/** Which of the vault's keys signed. */
 export type Signer = 'current' | 'earlier';
 
 /**
- * Says who may give recovery points up. Everybody who opens the vault can check a signature; only
- * who has the seed can sign, and a machine that backs up need not have it.
+ * Decides who may give recovery points up. Everybody who opens the vault can check a signature;
+ * signing takes the seed, and a machine that backs up need not have it.
  */
 export class RetentionKey {
   /** 32 bytes. */
   readonly publicKey: Buffer;
   /** Public keys that this one replaced. */
   readonly earlier: readonly Buffer[];
-  /** The object that lists what was retired before this key replaced the last one. */
+  /** Key of the list of what was retired before this key replaced the last one. */
   readonly confirmed: string | undefined;
   readonly #private: KeyObject | undefined;
 
@@ -49,7 +49,7 @@ export class RetentionKey {
     return this.#private !== undefined;
   }
 
-  /** 64 bytes; the same message gives the same signature. Ask `canSign` first. */
+  /** Returns 64 bytes; the same message gives the same signature. Check `canSign` first. */
   sign(message: Uint8Array): Buffer {
     if (this.#private === undefined) {
       throw new TypeError('this retention key cannot sign');

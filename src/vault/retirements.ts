@@ -26,16 +26,16 @@ export interface PointName {
 }
 
 /**
- * Whether a point counts. `doubtful`: something lies in the place of its retire object that no
- * holder of the retention key wrote. It is shown and kept alive, and nothing is built on it.
+ * Whether a point counts. `doubtful`: no holder of the retention key wrote the object in place of
+ * its retire object. Such a point is shown and kept alive, and nothing is built on it.
  */
 export type Standing = 'stands' | 'doubtful' | 'retired';
 
-/** Which recovery points were given up: docs/vault-format.md, section 5. */
+/** Knows which recovery points were given up: docs/vault-format.md, section 5. */
 export class Retirements {
   readonly #base: Pick<VaultBase, 'store' | 'keys'>;
   readonly #log: Log;
-  /** Keys of objects that were read and proven: they never change. */
+  /** Keys of objects that were read and proven. Objects never change. */
   readonly #binding = new Set<ObjectKey>();
   #confirmed: Promise<ReadonlySet<ObjectKey>> | undefined;
 
@@ -64,7 +64,9 @@ export class Retirements {
     return 'retired';
   }
 
-  /** Ids of all points that are retired, of one VM or of all. `retire/` is listed to its end. */
+  /**
+   * Returns the ids of all retired points, of one VM or of all, after listing `retire/` to its end.
+   */
   async all(signal: AbortSignal, vmId?: string): Promise<Set<Ulid>> {
     return new Set((await this.names(signal, vmId)).map(({ id }) => id));
   }
@@ -80,7 +82,7 @@ export class Retirements {
     return retired;
   }
 
-  /** Gives a point up, for ever. @throws Fault `vault.retention-key-missing` */
+  /** Gives a point up for good. @throws Fault `vault.retention-key-missing` */
   async retire({ vmId, id }: PointName, atMs: number, signal: AbortSignal): Promise<void> {
     if ((await this.standing({ vmId, id }, signal)) === 'retired') {
       return;
@@ -92,7 +94,8 @@ export class Retirements {
   }
 
   /**
-   * Asks whoever has the retention key to retire a point that the caller wrote and will never seal.
+   * Asks the holders of the retention key to retire a point that the caller wrote and will never
+   * seal.
    */
   async ask({ vmId, id }: PointName, atMs: number, signal: AbortSignal): Promise<void> {
     const key = retireRequestKey(vmId, id);
@@ -100,16 +103,14 @@ export class Retirements {
     await this.#base.store.put(key, object, signal);
   }
 
-  /** Whether somebody who may asked to retire the point. */
+  /** Whether somebody with the right to do so asked to retire the point. */
   async isAsked({ vmId, id }: PointName, signal: AbortSignal): Promise<boolean> {
     const key = retireRequestKey(vmId, id);
     const object = await getOrDamage(this.#base.store, key, signal);
     return object !== undefined && !isFault(object) && this.#isRequest(key, object);
   }
 
-  /**
-   * Points that somebody asked to retire, by a request that is genuine, and that are not retired.
-   */
+  /** Returns points with a genuine request to retire them that are not retired. */
   async asked(signal: AbortSignal): Promise<PointName[]> {
     const asked: PointName[] = [];
     for (const { key, name } of await this.#listed(parseRetireRequestKey, signal)) {
@@ -154,7 +155,7 @@ export class Retirements {
     this.#confirmed ??= this.#readConfirmed(signal);
     const isConfirmed = (await this.#confirmed).has(key);
     if (!isConfirmed) {
-      // Signed with a key that was replaced before: whoever still has it may not give points up.
+      // A key that was replaced before signed it, and its holder may no longer give points up.
       this.#log.warn('vault.retire-object-ignored', { key, code: 'signed-by-earlier-key' });
     }
     return isConfirmed;
@@ -170,7 +171,7 @@ export class Retirements {
     }
   }
 
-  /** Only a key holder can retire a point; anything else is ignored and reported. */
+  /** Ignores and reports the object: only a key holder can retire a point. */
   #ignore(key: ObjectKey, error: unknown): void {
     if (!isFault(error)) {
       throw error;
@@ -199,8 +200,8 @@ export class Retirements {
 type Secrets = Pick<VaultBase, 'keys'>;
 
 /**
- * A retire object that says what its name says. Signed with an earlier key it binds only if it is
- * confirmed.
+ * Reads a retire object and checks that it says what its name says. If an earlier key signed it, it
+ * counts only if it is confirmed.
  * @throws Fault `vault.control-corrupt`, `vault.format-newer`
  */
 export function readRetirement({ keys }: Secrets, key: ObjectKey, object: Uint8Array): Signer {
@@ -220,7 +221,10 @@ export function readRetired({ keys }: Secrets, key: ObjectKey, object: Uint8Arra
   return decodeRetired(key, decodeSigned(keys, 'retired-list', key, object));
 }
 
-/** What was retired when the retention key was replaced, as the body of the list in `fmt/`. */
+/**
+ * Encodes the points that were retired when the retention key was replaced: the body of the list in
+ * `fmt/`.
+ */
 export function encodeRetired(points: readonly PointName[]): Buffer {
   const list = Map.groupBy(points, ({ vmId }) => vmId);
   const ids = [...list].map(([vmId, some]) => [vmId, some.map(({ id }) => id)]);
@@ -250,7 +254,7 @@ function parseJson(key: ObjectKey, body: Buffer): unknown {
   try {
     return JSON.parse(body.toString('utf8'));
   } catch {
-    // Nothing of what V8 says about it helps.
+    // What V8 says about it does not help.
     throw invalid(key, 'is no JSON');
   }
 }

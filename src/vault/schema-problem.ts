@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 
 /**
- * What a schema refuses first, in one line: `notes.3: Too big: expected string to have <=4096
- * characters`.
+ * Returns the first problem that a schema found, in one line: `notes.3: Too big: expected string to
+ * have <=4096 characters`.
  */
 export function schemaProblem({ issues }: z.ZodError): string {
   const [issue] = issues;

@@ -13,7 +13,7 @@ import { SIGNATURE_BYTES, type Signer } from './retention-key.ts';
 const LABEL = Buffer.from('hyperkeep/signed/0');
 
 /**
- * A control object whose body is signed by the retention key.
+ * Encodes a control object whose body the retention key signs.
  * @throws Fault `vault.retention-key-missing`
  */
 export function encodeSigned(
@@ -28,7 +28,7 @@ export function encodeSigned(
 }
 
 /**
- * The body of an object that the present retention key signed.
+ * Returns the body of an object that the present retention key signed.
  * @throws Fault `vault.control-corrupt`, `vault.format-newer`
  */
 export function decodeSigned(
@@ -45,7 +45,7 @@ export function decodeSigned(
 }
 
 /**
- * The body of a signed object, and whether the present key or one before it signed.
+ * Returns the body of a signed object, and whether the present or an earlier key signed.
  * @throws Fault `vault.control-corrupt`, `vault.format-newer`
  */
 export function openSigned(

@@ -1,4 +1,4 @@
-/** Which slots of which packs were used; a bit each. */
+/** Marks slots of packs as used, with a bit each. */
 export class SlotBitmap {
   readonly #packs = new Map<number, Uint8Array>();
 

@@ -14,7 +14,7 @@ export class SlotBits {
   readonly #words = new Uint16Array(Math.ceil(SLOTS_MAX / WORD_BITS));
   #end = 0;
 
-  /** As far as anything is set. */
+  /** The words up to the last that is not zero. */
   get words(): Uint16Array {
     return this.#words.subarray(0, this.#end);
   }
@@ -44,7 +44,7 @@ export class SlotBits {
     this.#end = Math.max(this.#end, words.length);
   }
 
-  /** How many ranges there are. */
+  /** Number of ranges. */
   get rangeCount(): number {
     let count = 0;
     let last = 0;
@@ -56,7 +56,7 @@ export class SlotBits {
     return count;
   }
 
-  /** Ascending; they do not touch. */
+  /** Yields the ranges, ascending; they do not touch. */
   *ranges(): Iterable<SlotRange> {
     const end = this.#end * WORD_BITS;
     for (let slot = 0; slot < end;) {

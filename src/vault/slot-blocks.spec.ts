@@ -15,7 +15,7 @@ describe('SlotBlocks', () => {
     for (let step = 0; step < 2500; step++) {
       const pack = next(PACKS);
       const words = Uint16Array.from({ length: 1 + next(4000) });
-      // Either dense, and kept as bits, or as a few ranges.
+      // Either many slots, kept as bits, or a few ranges.
       if (next(2) === 0) {
         words.fill(0x5555 ^ (1 << next(16)));
       }

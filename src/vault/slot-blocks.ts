@@ -10,20 +10,19 @@ const SLAB_WORDS = 2 ** 18;
 const FIRST_SLAB_WORDS = 2 ** 8;
 
 /**
- * Slots of packs that have numbers, in blocks of 16-bit words: a bit per slot, or two words per
- * range where that is less. Blocks lie in large slabs, because a buffer per pack costs more than
- * its content.
+ * Slots of numbered packs, in blocks of 16-bit words: a bit per slot, or two words per range if
+ * that is less. Blocks lie in large slabs, because a buffer per pack costs more than its content.
  */
 export class SlotBlocks {
-  /** Per pack: where its block begins, in words over all slabs, or one of the above. */
+  /** By pack: where its block begins, in words over all slabs, or one of the constants above. */
   #at = new Int32Array(0);
   #words = new Uint16Array(0);
   #slabs: Uint16Array[] = [];
-  /** Words in use of the last slab, and words in all of them that no block has any more. */
+  /** Words used in the last slab, and words in all slabs that no block uses any more. */
   #used = 0;
   #freeWords = 0;
 
-  /** Memory taken. */
+  /** Memory used, in bytes. */
   get bytes(): number {
     const slabs = this.#slabs.reduce((sum, { byteLength }) => sum + byteLength, 0);
     return slabs + this.#at.byteLength + this.#words.byteLength;
@@ -53,7 +52,7 @@ export class SlotBlocks {
     this.#at[pack] = EVERYTHING;
   }
 
-  /** Adds what is there of a pack, unless that is all of it. */
+  /** Adds the slots of a pack to `bits`, unless the pack is in it whole. */
   load(pack: number, bits: SlotBits): void {
     const at = this.#at[pack] ?? NOTHING;
     if (at < 0) {
@@ -70,7 +69,7 @@ export class SlotBlocks {
     }
   }
 
-  /** From now on the pack has these slots. */
+  /** Sets the slots of a pack. */
   store(pack: number, bits: SlotBits): void {
     this.#release(pack);
     const { words, rangeCount } = bits;
@@ -92,7 +91,7 @@ export class SlotBlocks {
     this.#words[pack] = length;
   }
 
-  /** Whatever the pack has is forgotten; there is an entry for it. */
+  /** Forgets the block of a pack that has an entry. */
   #release(pack: number): void {
     if (pack >= this.#at.length) {
       const capacity = grownCapacity(pack);
@@ -127,7 +126,7 @@ export class SlotBlocks {
     return at;
   }
 
-  /** Moves all blocks to the front, in the order in which they lie. */
+  /** Moves all blocks to the front and keeps their order. */
   #closeGaps(): void {
     const packs = Int32Array.from(this.#at.keys())
       .filter((pack) => (this.#at[pack] ?? NOTHING) >= 0)
@@ -155,12 +154,12 @@ export class SlotBlocks {
 
 const NO_WORDS = new Uint16Array();
 
-/** Of the only slab, until it is as large as all others: most sets are small. */
+/** Size of the first slab, until it is as large as all others: most sets are small. */
 function roomFor(words: number): number {
   return Math.max(FIRST_SLAB_WORDS, 2 ** Math.ceil(Math.log2(words)));
 }
 
-/** @param from of the first and end of each range */
+/** @param from offset of the first and end of each range */
 function isInRanges(slab: Uint16Array, from: number, end: number, slot: number): boolean {
   let low = 0;
   let high = (end - from) / 2;

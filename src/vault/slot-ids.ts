@@ -2,10 +2,10 @@ import { SECTOR_BYTES } from './chunk-cut.ts';
 import { ID_BYTES, type ChunkIdFunction } from './chunk-id.ts';
 import type { PackFooter } from './pack-layout.ts';
 
-/** Slots of one frame of a data pack whose ids are to be computed anew. */
+/** Slots of one frame of a data pack whose ids are to be recomputed. */
 export interface SlotIds {
   readonly slots: readonly SlotContent[];
-  /** What they must be, 16 bytes each. */
+  /** The ids they must have, 16 bytes each. */
   readonly ids: Uint8Array;
 }
 
@@ -16,7 +16,7 @@ interface SlotContent {
   readonly length: number;
 }
 
-/** What the footer says of these slots; those that this generation does not have are left out. */
+/** Returns what the footer says of these slots, without those that this generation lacks. */
 export function slotIds(footer: PackFooter, slots: Iterable<number>): SlotIds {
   const known = [...slots].filter((slot) => footer.size(slot) > 0);
   const ids = new Uint8Array(known.length * ID_BYTES);
@@ -31,13 +31,13 @@ export function slotIds(footer: PackFooter, slots: Iterable<number>): SlotIds {
   return { slots: places, ids };
 }
 
-/** All slots of a frame. */
+/** Returns all slots of a frame. */
 export function slotsOfFrame(footer: PackFooter, frame: number): number[] {
   const { firstSlot = 0, slots = 0 } = footer.frames[frame] ?? {};
   return Array.from({ length: slots }, (_, at) => firstSlot + at);
 }
 
-/** The slots whose content is not what its id says. */
+/** Returns the slots whose content does not match their ids. */
 export function wrongSlots(
   raw: Uint8Array,
   { slots, ids }: SlotIds,

@@ -9,12 +9,12 @@ import { corrupt, integrityOrThrow, missing } from './pack-faults.ts';
 import type { PackNumbers } from './pack-numbers.ts';
 import { Recent } from './recent.ts';
 
-/** Of objects that are open beside the one that usually serves their pack. */
+/** Limit for footers of objects other than the one that usually serves their pack. */
 const OTHER_FOOTERS_BYTES_MAX = 8 * 1024 * 1024;
-/** How often a slot is looked for elsewhere: generations and packs may go one after another. */
+/** How often a slot is looked for elsewhere: generations and packs may vanish one after another. */
 const PLACES_TRIED_MAX = 8;
 
-/** Where packs come from: `Packs`. */
+/** Opens packs; `Packs` implements it. */
 export interface PackSource {
   readonly base: {
     readonly store: ObjectStore;
@@ -35,13 +35,11 @@ export class SlotPlaces {
   readonly aliases: Aliases;
   readonly #source: PackSource;
   readonly #others = new Recent<ObjectKey, OpenPack>(OTHER_FOOTERS_BYTES_MAX);
-  /**
-   * Frames and slots that did not come back as they were written: `object/frame`, `object#slot`.
-   */
+  /** Frames and slots that turned out damaged: `object/frame`, `object#slot`. */
   readonly #damaged = new Map<string, Fault>();
-  /** Packs of which no generation was found: merged into others. */
+  /** Packs without any generation: they were merged into others. */
   readonly #gone = new Set<number>();
-  /** Packs for which `alias/` was listed in vain. */
+  /** Packs for which a listing of `alias/` found nothing. */
   readonly #withoutAlias = new Set<number>();
 
   constructor(source: PackSource, log: Log) {
@@ -49,7 +47,7 @@ export class SlotPlaces {
     this.aliases = new Aliases(source.base, log);
   }
 
-  /** The object is gone; the pack may be elsewhere by now. */
+  /** Drops an object that is gone; its pack may be elsewhere by now. */
   forget({ name, objectKey }: Pick<OpenPack, 'name' | 'objectKey'>): void {
     const number = this.#source.base.numbers.find(name.ulid);
     if (number !== undefined) {
@@ -59,15 +57,15 @@ export class SlotPlaces {
   }
 
   /**
-   * Where the content of a slot is. Asked again whenever it is used: packs are compacted and merged
-   * at any time, and then the same slot lies in another object.
+   * Returns where the content of a slot is. Call it for each use: packs can be compacted and merged
+   * at any time, and then the slot lies in another object.
    * @throws Fault `vault.pack-missing`, `vault.pack-corrupt`
    */
   async place(reference: SlotReference, signal: AbortSignal): Promise<PlacedSlot> {
     const { pack, slot, id, via } = reference;
     const name = this.#source.base.numbers.name(pack);
     const isKnownGone = this.#gone.has(pack);
-    // Making a fault is dear, and restores come here for every chunk.
+    // Faults are expensive to make, and restores come here for every chunk.
     let failure: (() => Fault) | undefined;
     if (!isKnownGone) {
       try {
@@ -92,7 +90,7 @@ export class SlotPlaces {
       return this.place({ ...via, ...(id === undefined ? {} : { id }) }, signal);
     }
     if (isKnownGone) {
-      // A repair may have brought it back.
+      // A repair may have brought the pack back.
       this.#gone.delete(pack);
       return this.place(reference, signal);
     }
@@ -100,8 +98,8 @@ export class SlotPlaces {
   }
 
   /**
-   * Uses a slot where it is. When the object turns out gone or damaged, the slot is looked for in
-   * other generations and under other names.
+   * Uses a slot where it is. If the object turns out gone or damaged, looks for the slot in other
+   * generations and under other names.
    */
   async withSlot<T>(
     reference: SlotReference,
@@ -142,7 +140,7 @@ export class SlotPlaces {
     return this.#damaged.get(`${objectKey}/${frame}`) ?? this.#damaged.get(`${objectKey}#${slot}`);
   }
 
-  /** In another generation of its pack, else under another name. */
+  /** Looks for a slot in another generation of its pack, then under another name. */
   async #elsewhere(
     { pack, slot, id }: SlotReference,
     signal: AbortSignal,
@@ -169,7 +167,7 @@ export class SlotPlaces {
     return undefined;
   }
 
-  /** What usually serves a pack, if it has the slot; else any generation. */
+  /** Opens the object that usually serves a pack if it has the slot, else another generation. */
   async #open(
     pack: Pick<PackName, 'kind' | 'ulid'>,
     wanted: WantedSlot,
@@ -183,7 +181,7 @@ export class SlotPlaces {
           return open;
         }
       } catch (error) {
-        // Merged once more, or damaged: the generations tell.
+        // The pack was merged again, or is damaged: its generations tell.
         integrityOrThrow(error);
       }
     }
@@ -206,18 +204,19 @@ export class SlotPlaces {
           return open;
         }
       } catch (error) {
-        // A damaged generation is as good as none here; whoever asked for it by name hears of it.
+        // A damaged generation counts as missing here; a caller that opens it by name gets the
+        // fault.
         integrityOrThrow(error);
       }
     }
     return undefined;
   }
 
-  /** What was found wrong with a place, so that it is not taken again. */
+  /** Remembers a bad place so that `place` skips it. */
   async avoid({ open, slot }: PlacedSlot, fault: Fault): Promise<void> {
     const { code, context } = fault;
     if (code === 'vault.chunk-corrupt' && context['slot'] === slot) {
-      // Its neighbours in the frame may be what they should be.
+      // Other slots of the frame may be whole.
       this.#damaged.set(`${open.objectKey}#${slot}`, fault);
     } else if (code === 'vault.chunk-corrupt' || code === 'vault.map-corrupt') {
       this.#damaged.set(`${open.objectKey}/${open.footer.frameOf[slot] ?? 0}`, fault);

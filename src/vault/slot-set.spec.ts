@@ -5,7 +5,7 @@ import { SLOTS_MAX } from './limits.ts';
 import { SlotSet, SlotUnion, type SlotRange } from './slot-set.ts';
 import { newUlid, ulidBytes } from './ulid.ts';
 
-/** What a set must be: all slots of a pack, or these. */
+/** What a set must hold: all slots of a pack, or these. */
 type Model = Map<string, 'all' | Set<number>>;
 
 function addTo(model: Model, pack: string, slots: 'all' | readonly SlotRange[]): void {
@@ -47,7 +47,7 @@ function expectSame(set: SlotSet, model: Model, packs: readonly string[]): void 
   }
 }
 
-/** Of slots at random places. */
+/** Compares slots at random places. */
 function expectSameSlots(
   sets: readonly SlotSet[],
   model: Model,
@@ -64,7 +64,7 @@ function expectSameSlots(
   }
 }
 
-/** A few ranges near each other, or one slot anywhere, or many. */
+/** Returns a few ranges near each other, or one slot anywhere, or many. */
 function someRanges(next: (limit: number) => number): SlotRange[] {
   const largest = [40, 2000, SLOTS_MAX][next(3)] ?? 0;
   return Array.from({ length: [1, 3, 60][next(3)] ?? 0 }, () => {

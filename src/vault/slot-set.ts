@@ -7,22 +7,21 @@ import { UlidTable } from './ulid-table.ts';
 
 export type { SlotRange } from './slot-bits.ts';
 
-/** What can be asked of sets of slots. */
+/** Questions that sets of slots answer. */
 export interface SlotLookup {
   has(pack: Ulid, slot: number): boolean;
-  /** Whether a pack is in it whole, whatever is in the pack. */
+  /** Whether the set has the whole pack, whatever is in it. */
   hasAll(pack: Ulid): boolean;
-  /** Whether any slot of a pack is in it. */
+  /** Whether the set has any slot of the pack. */
   touches(pack: Ulid): boolean;
 }
 
-/** One pack at a time is put together. */
+/** Shared, because one pack at a time is put together. */
 const bits = new SlotBits();
 
 /**
- * Sets of slots as `gc/` and `bad/` carry them: docs/vault-format.md, section 5. In memory a pack
- * takes 30 to 50 bytes and a bit for each of its slots, or four bytes for each range where that is
- * less.
+ * Sets of slots as in `gc/` and `bad/`: docs/vault-format.md, section 5. In memory a pack takes 30
+ * to 50 bytes, and a bit for each of its slots or four bytes for each range, whichever is less.
  */
 export class SlotSet implements SlotLookup {
   readonly #packs = new UlidTable();
@@ -37,12 +36,12 @@ export class SlotSet implements SlotLookup {
     return this.#packs.count;
   }
 
-  /** Memory taken. */
+  /** Memory used, in bytes. */
   get bytes(): number {
     return this.#packs.bytes + this.#blocks.bytes;
   }
 
-  /** Another number whenever something was added. */
+  /** Changes whenever something is added. */
   get changes(): number {
     return this.#changes;
   }
@@ -61,7 +60,7 @@ export class SlotSet implements SlotLookup {
     return this.#packs.find(pack) !== undefined;
   }
 
-  /** What is in the set of one pack: ranges are ascending and do not touch. */
+  /** Returns what the set has of one pack: ranges are ascending and do not touch. */
   of(pack: Ulid): 'all' | readonly SlotRange[] | undefined {
     const number = this.#packs.find(pack);
     return number === undefined ? undefined : this.#of(number);
@@ -73,7 +72,7 @@ export class SlotSet implements SlotLookup {
     }
   }
 
-  /** Without ranges nothing is added: an empty list stands for all slots where it is stored. */
+  /** Adds slots. An empty list adds nothing, because where it is stored it stands for all slots. */
   add(pack: Ulid, slots: 'all' | readonly SlotRange[]): void {
     if (slots === 'all') {
       this.#change(pack, undefined);
@@ -137,7 +136,7 @@ export class SlotSet implements SlotLookup {
     return [...bits.ranges()];
   }
 
-  /** @param addSome puts what is added into `bits`; without it that is everything */
+  /** @param addSome sets the bits to add; without it the whole pack is added */
   #change(pack: Ulid, addSome: (() => void) | undefined): void {
     bits.clear();
     addSome?.();

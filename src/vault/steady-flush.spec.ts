@@ -5,7 +5,7 @@ import { SteadyFlush } from './steady-flush.ts';
 const MIB = 1024 * 1024;
 const { signal } = new AbortController();
 
-/** A disk of which a flush ends when the test says so. */
+/** A disk whose flushes end when the test says so. */
 function disk(): { writer: DiskWriter; flushes: PromiseWithResolvers<undefined>[] } {
   const writer = new MemoryDisk(4096).writer();
   const flushes: PromiseWithResolvers<undefined>[] = [];

@@ -1,13 +1,10 @@
 import type { DiskWriter } from '../disk/disk-writer.ts';
 
-/**
- * Written since the last flush began. The system would let far more gather and write it all at the
- * end.
- */
+/** Bytes written between flushes. The system would gather far more and write it all at the end. */
 const FLUSH_BYTES = 64 * 1024 * 1024;
 
 /**
- * Makes a disk durable while it is being filled: the disk works at the same time as the processor.
+ * Makes a disk durable while it is being filled, so that disk and processor work at the same time.
  */
 export class SteadyFlush {
   readonly #writer: DiskWriter;
@@ -21,7 +18,7 @@ export class SteadyFlush {
     this.#signal = signal;
   }
 
-  /** @throws what an earlier flush threw: a system tells once that it could not write */
+  /** @throws what an earlier flush threw: the system reports once that it could not write */
   written(bytes: number): void {
     this.#check();
     this.#sinceBytes += bytes;
@@ -38,14 +35,14 @@ export class SteadyFlush {
     }
   }
 
-  /** Returns when everything is durable. */
+  /** Resolves when everything is durable. */
   async end(): Promise<void> {
     await this.settle();
     this.#check();
     await this.#writer.flush(this.#signal);
   }
 
-  /** Waits for what is under way, however it ends. */
+  /** Waits for a running flush, even if it fails. */
   async settle(): Promise<void> {
     await this.#running;
   }

@@ -1,24 +1,26 @@
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 
-/** A large object over a slow line takes a while; longer than this without a word is silence. */
+/**
+ * A large object on a slow line takes a while; a longer time without any answer counts as silence.
+ */
 const SILENT_MS = 30_000;
 
-/** What tells one store from another. */
+/** What distinguishes one store from another. */
 interface StoreAddress {
   readonly location: string;
   readonly endpoint?: string | undefined;
 }
 
-/** Hears how one store answers. */
+/** Told how one store answers. */
 export interface StoreWatch {
-  /** A request begins. */
+  /** A request was sent. */
   asked(): void;
-  /** It was answered, be it with a refusal. */
+  /** The request was answered, perhaps with a refusal. */
   answered(): void;
-  /** Nobody answered it. */
+  /** Nothing answered the request. */
   failed(reason: string): void;
-  /** Whoever asked has left. */
+  /** The caller no longer waits for the request. */
   left(): void;
 }
 
@@ -38,7 +40,9 @@ interface Place {
   trouble?: StoreTrouble | undefined;
 }
 
-/** Which stores do not answer now: said in the log once when one goes and once when it is back. */
+/**
+ * Tracks which stores do not answer now, and logs once when one goes away and once when it is back.
+ */
 export class StoreHealth {
   readonly #places = new Map<string, Place>();
   readonly #listeners = new Set<Listener>();
@@ -60,7 +64,7 @@ export class StoreHealth {
     this.#listeners.add(listener);
   }
 
-  /** All who use the store at one place share what they hear. */
+  /** Returns the watch of the store at one place, shared by all who use it. */
   watch(where: StoreAddress): StoreWatch {
     const key = placeKey(where);
     const place = this.#places.get(key) ?? { location: where.location, underWay: 0 };
@@ -94,7 +98,7 @@ export class StoreHealth {
     };
   }
 
-  /** Something answers within the limit, or the store counts as silent. */
+  /** Counts the store as silent if nothing answers within the limit. */
   #expect(key: string, place: Place): void {
     clearTimeout(place.timer);
     place.timer = setTimeout(() => {
@@ -132,7 +136,7 @@ export class StoreHealth {
   }
 }
 
-/** The same for all who mean the same store. */
+/** Returns a key that is the same for all addresses of one store. */
 export function placeKey({ location, endpoint }: StoreAddress): string {
   return `${endpoint ?? ''} ${location}`;
 }

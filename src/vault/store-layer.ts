@@ -8,7 +8,7 @@ import {
   type PutOptions,
 } from './object-store.ts';
 
-/** Passes everything on to another store; what a subclass overrides is what it adds. */
+/** Passes every call on to another store; subclasses override what they add. */
 export abstract class StoreLayer extends ObjectStore {
   override readonly location: string;
   override readonly wantsHash: boolean;

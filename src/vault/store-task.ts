@@ -17,7 +17,7 @@ import type { FrameEntry } from './pack-layout.ts';
 import { packChunks, unpackChunks, type PackedChunks, type PlacedChunk } from './packed-chunks.ts';
 import type { CompressionLevel } from './zstd.ts';
 
-/** What a worker needs to cut and to name chunks; the same for the life of a vault. */
+/** What a worker needs to cut and name chunks. It stays the same for the life of a vault. */
 export interface ChunkingSecrets {
   readonly chunker: ChunkerParameters;
   readonly chunkId: ChunkIdAlgorithm;
@@ -25,7 +25,7 @@ export interface ChunkingSecrets {
   readonly cutKey: Uint8Array;
 }
 
-/** A range of a disk to be stored, in sectors. */
+/** A range of a disk to store, in sectors. */
 export interface Piece {
   readonly start: number;
   readonly sectors: number;
@@ -35,12 +35,12 @@ export interface StoreTask {
   readonly kind: 'store';
   readonly pieces: readonly Piece[];
   /**
-   * Ascending, what the last map uses whole slots for: kept if the content is still the same. What
-   * is lost is cut as it was and stored anew.
+   * The slots that the last map uses whole, ascending: kept if their content is unchanged. Lost
+   * ones are cut as they were and stored anew.
    */
   readonly known: PackedChunks;
   readonly sizeBytes: number;
-  /** A raw image the worker reads itself, or the bytes of all pieces one after another. */
+  /** A raw image that the worker reads itself, or the bytes of all pieces one after another. */
   readonly input: { readonly path: string } | { readonly bytes: Uint8Array };
   readonly table: SharedArrayBuffer;
   readonly runs?: RunsMemory;
@@ -51,13 +51,13 @@ export interface StoreTask {
 }
 
 export interface StoreResult {
-  /** What lies where, ascending; what is in no chunk is zero. */
+  /** Where the content is, ascending; sectors in no chunk are zero. */
   readonly chunks: PackedChunks;
   readonly frames: readonly FrameEntry[];
-  /** Number of the first new frame and slot in the pack. */
+  /** Numbers of the first new frame and slot in the pack. */
   readonly frame: number;
   readonly slot: number;
-  /** Per new slot, in order. */
+  /** By new slot, in order. */
   readonly slotSectors: readonly number[];
   readonly slotIds: Uint8Array;
   readonly readBytes: number;
@@ -69,12 +69,13 @@ interface CutChunk {
   readonly start: number;
   readonly sectors: number;
   readonly id: Uint8Array;
-  /** Where it is; of a new one the place in `fresh`. */
+  /** Where the chunk is. For a new chunk, its index in `fresh`. */
   place: SlotPlace | number;
 }
 
 /**
- * Stores parts of a disk: cut, name, look up, compress, encrypt, verify. Runs in a worker thread.
+ * Stores parts of a disk: cuts, names, looks up, compresses, encrypts and verifies. Runs in a
+ * worker thread.
  */
 export class ChunkStorer {
   readonly #rules: ChunkerParameters & { readonly cut: CutFunction };
@@ -85,7 +86,7 @@ export class ChunkStorer {
 
   readonly #lookup: ChunkLookup;
 
-  /** @param need brings footers for lookups; without it only those that are there count */
+  /** @param need brings footers for lookups; without it only footers already there count */
   constructor(secrets: ChunkingSecrets, need?: NeedFooter) {
     this.#lookup = new ChunkLookup(need);
     const cut = cutFunction(secrets.cutKey, secrets.chunker.cutBits);
@@ -169,7 +170,7 @@ export class ChunkStorer {
     return { chunks, fresh };
   }
 
-  /** Keeps the known slots of a piece whose content is still there; returns what is left to cut. */
+  /** Keeps the known slots of a piece whose content is unchanged. @returns what is left to cut */
   #keepKnown(
     knownChunks: readonly PlacedChunk[],
     piece: Piece,

@@ -33,13 +33,13 @@ export interface TaskResults {
   open: OpenedFrame[];
   restore: RestoredFrames;
   check: CheckedFrame[];
-  /** Positions of what is not as expected. */
+  /** Positions of content that differs from what is expected. */
   compare: number[];
   digest: Uint8Array;
   'close-file': undefined;
 }
 
-/** Does the heavy work; one per thread. */
+/** Does the heavy work. Each thread has its own. */
 export class TaskRunner {
   readonly #secrets: ChunkingSecrets;
   #storer: ChunkStorer | undefined;

@@ -8,7 +8,7 @@ import { overlapping } from './overlapping-ranges.ts';
 import type { DiskSource, Running } from './vault-options.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
-/** Read and compared at once; a leaf holds a whole number of them. */
+/** Sectors read and compared at once; a leaf has a whole number of such windows. */
 const WINDOW_SECTORS = 1024;
 
 interface ProofParts {
@@ -18,17 +18,17 @@ interface ProofParts {
 }
 
 export interface TrackingProof {
-  /** Bytes that were read and found to be what the last map says. */
+  /** Bytes that were read and match the last map. */
   readonly provenBytes: number;
-  /** Ranges that are something else although no change of them was reported. */
+  /** Ranges that differ although no change of them was reported. */
   readonly wrong: readonly Extent[];
 }
 
 /**
- * Reads parts of a disk that did not change, as far as change tracking knows, and compares them
- * with the last map: slots that it uses whole by their ids, holes with zeroes. Of slots that it
- * uses in part there is no id to compare with; they are left out.
- * @param ranges what to look at, in bytes; `changed` inside them is left out
+ * Reads parts of a disk that change tracking calls unchanged, and compares them with the last map:
+ * slots that it uses whole by their ids, holes with zeroes. Slots that it uses in part are skipped,
+ * because there is no id to compare with.
+ * @param ranges what to check, in bytes, without the changed parts in them
  */
 export async function proveTracking(
   { pool, last }: ProofParts,
@@ -38,7 +38,7 @@ export async function proveTracking(
 ): Promise<TrackingProof> {
   const { signal } = running;
   const known = new KnownContent(last, sectorRanges(changed));
-  // What lies behind the shorter of the two ends is either gone or new.
+  // What lies beyond the shorter of the two ends is gone or new.
   const end = Math.floor(Math.min(source.sizeBytes, last.root.sizeBytes) / SECTOR_BYTES);
   const wrong: Extent[] = [];
   let provenBytes = 0;
@@ -74,11 +74,11 @@ function* windows(ranges: readonly Extent[], end: number): Iterable<SectorRange>
 
 type PlacedFragment = Fragment & SectorRange;
 
-/** What the last map says about windows where nothing changed. */
+/** What the last map says about windows in which nothing changed. */
 class KnownContent {
   readonly #last: MapTree;
   readonly #changed: readonly SectorRange[];
-  /** Windows come in order: one leaf serves many. */
+  /** Windows come in order, so one leaf serves many. */
   #leaf: { readonly index: number; readonly fragments: readonly PlacedFragment[] } | undefined;
 
   /** @param changed ascending, disjoint */
@@ -87,7 +87,7 @@ class KnownContent {
     this.#changed = changed;
   }
 
-  /** Relative to the window. */
+  /** Returns the expected content, with offsets relative to the window. */
   async at(window: SectorRange, signal: AbortSignal): Promise<Expected[]> {
     const leaf = await this.#fragments(Math.floor(window.from / LEAF_SECTORS), signal);
     const fragments = overlapping(leaf, window);
@@ -130,7 +130,7 @@ function isInside({ start, sectors }: Fragment, { from, to }: SectorRange): bool
   return start >= from && start + sectors <= to;
 }
 
-/** What of `window` is in none of `taken`. */
+/** Yields the parts of `window` that are in none of `taken`. */
 function* gaps(window: SectorRange, taken: readonly SectorRange[]): Iterable<SectorRange> {
   let at = window.from;
   for (const { from, to } of taken.toSorted((a, b) => a.from - b.from)) {
@@ -144,7 +144,7 @@ function* gaps(window: SectorRange, taken: readonly SectorRange[]): Iterable<Sec
   }
 }
 
-/** Widened to whole sectors. */
+/** Widens extents to whole sectors. */
 function sectorRanges(extents: readonly Extent[]): SectorRange[] {
   const widened = extents.map(({ offset, length }) => {
     const from = Math.floor(offset / SECTOR_BYTES);

@@ -6,11 +6,10 @@ import type { DiskSource, Running } from './vault-options.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 /**
- * A disk with what to read of it when its changes are known. First the tracking itself is checked
- * in the ranges that the source names: if it missed anything there, nothing that it says is
- * believed, and the disk is read whole. Then pieces of changed leaves that are worth storing anew
- * are added.
- * @param parts `last`: the disk's map in the parent point
+ * Returns a disk with what to read of it, given its changes. First checks change tracking in the
+ * ranges that the source names: if it missed a change there, its changes are not believed and the
+ * whole disk is read. Then adds pieces of changed leaves that are worth storing anew.
+ * @param parts `last` is the disk's map in the parent point
  */
 export async function trustedSource(
   {

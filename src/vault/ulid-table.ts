@@ -5,20 +5,20 @@ import { isUlid, ulidBytes, ulidText, type Ulid } from './ulid.ts';
 const ULID_BYTES = 16;
 const ULID_WORDS = ULID_BYTES / 4;
 const FIRST_CAPACITY = 256;
-/** A list that grows is so much larger each time: what is not used yet is memory too. */
+/** Factor by which a full list grows; unused room is memory too. */
 const GROWTH = 1.25;
 
 /**
- * Numbers ULIDs from 0 in the order of their coming: 24 to 36 bytes each, where a map of strings
+ * Numbers ULIDs from 0 in the order in which they come: 24 to 36 bytes each, where a map of strings
  * takes 130.
  */
 export class UlidTable {
-  /** Four words each, as they lie in memory. */
+  /** Four words per ULID, in memory order. */
   #words = new Uint32Array(FIRST_CAPACITY * ULID_WORDS);
-  /** Hash table of numbers + 1. */
+  /** Hash table with numbers + 1. */
   #table = new Int32Array(FIRST_CAPACITY * 2);
   #count = 0;
-  /** What was asked last: slots of one pack come one after another. */
+  /** The last ULID asked for: slots of one pack come one after another. */
   #asked = '';
   #answer: number | undefined;
 
@@ -26,12 +26,12 @@ export class UlidTable {
     return this.#count;
   }
 
-  /** Memory taken. */
+  /** Memory used, in bytes. */
   get bytes(): number {
     return this.#words.byteLength + this.#table.byteLength;
   }
 
-  /** The number of a ULID; a new one if it has none yet. */
+  /** Returns the number of a ULID; a new one if it has none yet. */
   of(ulid: Ulid): number {
     return this.find(ulid) ?? this.#add(ulidBytes(ulid));
   }
@@ -45,7 +45,7 @@ export class UlidTable {
     return this.#answer;
   }
 
-  /** The same for the 16 bytes of a ULID. */
+  /** Returns the number of a ULID given as 16 bytes. */
   findBytes(ulid: Buffer): number | undefined {
     const [table, words] = [this.#table, this.#words];
     const mask = table.length - 1;
@@ -74,7 +74,7 @@ export class UlidTable {
     return ulidText(this.#ulid(number));
   }
 
-  /** Which of two was made first. */
+  /** Compares two ULIDs by the time they were made. */
   compare(one: number, other: number): number {
     for (let word = 0; word < ULID_WORDS; word++) {
       const a = byteSwapped(this.#words[one * ULID_WORDS + word] ?? 0);
@@ -86,7 +86,7 @@ export class UlidTable {
     return 0;
   }
 
-  /** 32 bits that are as good as random, and the same for this ULID until the process ends. */
+  /** Returns 32 random-looking bits, the same for this ULID until the process ends. */
   hash(number: number): number {
     return hashOf(this.#ulid(number));
   }
@@ -129,15 +129,15 @@ export class UlidTable {
   }
 }
 
-/** How many entries a list has room for that is full with `count`. */
+/** Returns the new capacity of a list that is full with `count` entries. */
 export function grownCapacity(count: number): number {
   return Math.max(FIRST_CAPACITY, Math.ceil((count + 1) * GROWTH));
 }
 
-/** Names in a listing are anybody's choice: without this somebody could make them all collide. */
+/** Anybody can choose the names in a listing: without a seed they could all collide. */
 const SEED = randomBytes(4).readUInt32LE();
 
-/** The same as `UlidTable.hash` has for it. */
+/** Returns what `UlidTable.hash` returns for it. */
 export function hashOfUlid(ulid: Ulid): number {
   return hashOf(ulidBytes(ulid));
 }

@@ -8,7 +8,7 @@ const TIME_MS_MAX = 2 ** 48 - 1;
 const ULID_DIGITS = 26;
 /** 50 bits, the first two of them zero. */
 const TIME_DIGITS = 10;
-// A large vault has hundreds of thousands of them: tables, and room for a text that is made.
+// A large vault has hundreds of thousands of ULIDs, so tables and reused memory pay.
 const DIGIT_CODES = Uint8Array.from(DIGITS, (digit) => digit.charCodeAt(0));
 const DIGIT_VALUES = new Uint8Array(128);
 for (const [value, code] of DIGIT_CODES.entries()) {
@@ -32,7 +32,7 @@ export function isUlid(text: string): boolean {
 
 export function ulidText(bytes: Uint8Array): Ulid {
   assert(bytes.length === 16);
-  // 128 bits are 26 digits of 5 bits with two zero bits in front.
+  // 128 bits are 26 digits of 5 bits, with two zero bits in front.
   let carry = 0;
   let bits = 2;
   let at = 0;
@@ -50,7 +50,7 @@ export function ulidText(bytes: Uint8Array): Ulid {
 
 export function ulidBytes(ulid: Ulid): Buffer {
   assert(isUlid(ulid), 'not a ULID');
-  // From the pool: this is called for every pack of a vault. All 16 bytes are written below.
+  // From the pool, because every pack of a vault comes here. All 16 bytes are written below.
   const bytes = Buffer.allocUnsafe(16);
   let carry = 0;
   let bits = -2;

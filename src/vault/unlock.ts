@@ -19,9 +19,9 @@ export interface UnlockedVault {
   readonly keys: KeyTree;
   readonly format: VaultFormat;
   readonly formatKey: ObjectKey;
-  /** The key object that opened it; none for the stored master key. */
+  /** The key object that opened the vault; undefined for the stored master key. */
   readonly openedBy?: ObjectKey;
-  /** Of a separate retention key, if it was opened. */
+  /** Seed of a separate retention key, if it was opened. */
   readonly seed?: Uint8Array;
 }
 
@@ -32,7 +32,7 @@ export interface Unlocks {
 }
 
 /**
- * Finds the format of the vault at `store` and proves that `unlock` opens it.
+ * Finds the format of the vault at `store`, and proves that `unlock` opens it.
  * @throws Fault `vault.not-found`, `vault.wrong-passphrase`, `vault.key-corrupt`,
  *   `vault.key-outdated`, `vault.format-corrupt`, `vault.format-newer`
  */
@@ -87,7 +87,7 @@ function nothingOpened(
     readonly attempts: Attempts;
   },
 ): Fault {
-  // Perhaps a later program wraps keys in another way.
+  // A later program may wrap keys in another way.
   refuseOtherVersion(version, formatKey);
   return wrong(store, whatOpens(vault), attempts);
 }
@@ -100,7 +100,7 @@ function keysOf(keyring: Uint8Array, format: VaultFormat, seed: Uint8Array | und
   return new KeyTree(keyring, vaultId, { version, retention: signing ?? retentionKey(format) });
 }
 
-/** The seed of a separate retention key. A recovery file opens both. */
+/** Returns the seed of a separate retention key. A recovery file opens it too. */
 async function seedOf(
   store: ObjectStore,
   format: VaultFormat,
@@ -173,7 +173,7 @@ function outdated(store: ObjectStore, unlock: VaultUnlock): Fault {
   );
 }
 
-/** What workers need to cut and to name chunks of the vault. */
+/** Returns what workers need to cut and name chunks of the vault. */
 export function chunkingSecrets({
   keys,
   format,
@@ -188,7 +188,7 @@ export function chunkingSecrets({
 }
 
 /**
- * Which vault there is, by what its format says in clear; nothing is proven.
+ * Returns the id of the vault that the format claims in clear; nothing is proven.
  * @throws Fault `vault.not-found`, `vault.format-corrupt`, `vault.format-newer`
  */
 export async function vaultIdAt(store: ObjectStore, signal: AbortSignal): Promise<string> {

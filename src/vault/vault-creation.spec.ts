@@ -97,7 +97,7 @@ describe('two creations at one place', () => {
       }
     };
 
-    // Each has looked for the other's keys when both go on: a store that shows them late.
+    // The store shows the other's keys late, so both creations go on after they looked.
     class Blind extends Watched {
       override async *list(prefix: string, by: AbortSignal): AsyncIterable<ObjectEntry> {
         if (waiting === 2 || prefix === '') {

@@ -33,18 +33,17 @@ const NAME = /^[^\p{Cc}]{1,128}$/u;
 
 export interface CreatedVault {
   readonly keyring: Uint8Array;
-  /** Of a separate retention key. */
+  /** Seed of a separate retention key. */
   readonly seed?: Uint8Array;
   readonly recoveryFile: string;
   readonly capabilities?: Capabilities;
 }
 
 /**
- * Writes the format and the keys of a new vault and opens it again with the passphrase and with the
- * recovery file. The format comes last: before it there is no vault. Of several creations at one
- * place at most one succeeds; each of the others takes back what it wrote.
- *
- * @throws Fault `vault.created-twice` besides those of what is given
+ * Writes the format and the keys of a new vault, and opens it again with the passphrase and with
+ * the recovery file. The format comes last: until then there is no vault. Of several creations at
+ * one place at most one succeeds; each of the others removes what it wrote.
+ * @throws Fault `vault.created-twice`, and whatever the given parts throw
  */
 export async function createVault(
   plainStore: ObjectStore,
@@ -59,7 +58,7 @@ export async function createVault(
   const store = locking(plainStore, options.lock, clock);
   const attempt = new CreationAttempt(store);
   const parameters = { ...DEFAULTS, ...options.parameters };
-  // Fails here rather than at the first backup if the add-on does not load.
+  // If the add-on does not load, fails here and not at the first backup.
   chunkIdFunction(parameters.chunkId, randomBytes(KEY_BYTES));
   const { keys, seed } = newKeys(options);
   const { vaultId } = keys;
@@ -134,7 +133,7 @@ async function probed(
   return capabilities;
 }
 
-/** A random master key, and a seed if the vault gets a retention key of its own. */
+/** Makes a random master key, and a seed if the vault gets a retention key of its own. */
 function newKeys({ retentionPassphrase, passphrase }: CreateOptions): {
   keys: KeyTree;
   seed: Buffer | undefined;
@@ -186,7 +185,7 @@ function newFormat(
 async function refuseNonEmpty(store: ObjectStore, signal: AbortSignal): Promise<void> {
   for await (const { key } of store.list('', signal)) {
     if (key.startsWith(PREFIXES.probes)) {
-      // Left by a trial of this place that was stopped.
+      // An interrupted trial of this place left it.
       continue;
     }
     throw new Fault(

@@ -14,8 +14,8 @@ const FRAMES_BYTES_MAX = 32 * 1024 * 1024;
 const LEAVES_MAX = 8;
 
 /**
- * A disk of a recovery point, read in place. Every byte is authenticated, and has its id, before it
- * is given out.
+ * A disk of a recovery point, read in place. Every byte is authenticated and matches its id before
+ * it is returned.
  */
 export class VaultDisk extends DiskReader {
   override readonly size: number;
@@ -120,7 +120,7 @@ export class VaultDisk extends DiskReader {
 
   async #frame(placed: PlacedSlot, signal: AbortSignal): Promise<RawFrame> {
     const { open, slot } = placed;
-    // By object: another generation of the pack has other frames.
+    // By object, because another generation of the pack has other frames.
     const name = `${open.objectKey}/${open.footer.frameOf[slot] ?? 0}`;
     const known = this.#frames.get(name);
     if (known !== undefined) {
@@ -131,7 +131,7 @@ export class VaultDisk extends DiskReader {
       try {
         return await shared;
       } catch (error) {
-        // Whoever asked first was cancelled; this reader was not.
+        // The call that started this read was cancelled, but this one was not.
         if (isAbort(error) && !signal.aborted) {
           return this.#frame(placed, signal);
         }

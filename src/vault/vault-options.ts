@@ -14,39 +14,44 @@ export type VaultUnlock =
   | {
       readonly kind: 'passphrase';
       readonly passphrase: string;
-      /** Only this key object, by its id or the beginning of it. */
+      /** Tries only this key object, by its id or the beginning of it. */
       readonly keyId?: string | undefined;
     }
   | { readonly kind: 'recovery-file'; readonly content: string }
   | { readonly kind: 'master-key'; readonly key: Uint8Array };
 
 export interface OpenOptions {
-  /** Opens the separate retention key of a vault that has one: to retire points. */
+  /** Opens the separate retention key, if the vault has one, for retiring points. */
   readonly retention?: VaultUnlock;
   /**
-   * Where footers are kept between runs; disposable. Without it every run learns the packs by LIST.
+   * Disposable folder that keeps footers between runs. Without it every run learns the packs by
+   * LIST.
    */
   readonly cacheFolder?: string;
   /**
-   * Chunks whose places are kept in memory; the others are looked up in files of the cache folder.
+   * How many chunks' places are kept in memory; others are looked up in files of the cache folder.
    */
   readonly indexEntries?: number;
   /**
-   * Worker threads; default 2. With 0 the work runs in the calling thread: for small tests only.
+   * Number of worker threads; default 2. With 0 the calling thread does the work: only for small
+   * tests.
    */
   readonly workers?: number;
-  /** Starts the worker threads while the keys are being read: for whoever will store or restore. */
+  /**
+   * Starts the worker threads while the keys are being read; for callers that will store or
+   * restore.
+   */
   readonly warm?: boolean;
   readonly clock?: Clock;
   readonly log?: Log;
 }
 
-/** What a recovery point is begun with. */
+/** What a recovery point starts with. */
 export interface NewPoint {
   readonly vmId: string;
   readonly vmName: string;
   /**
-   * How hard to compress, 1 (fast) to 7 (small); by default as hard as does not slow the backup.
+   * Compression level, 1 (fast) to 7 (small); default: the highest that does not slow the backup.
    */
   readonly compressionLevel?: CompressionLevel;
 }
@@ -58,11 +63,11 @@ export interface KdfCost {
   readonly lanes: number;
 }
 
-/** Written to the vault at creation; the defaults are right outside tests. */
+/** Written to the vault at creation. Only tests need other values than the defaults. */
 export interface VaultParameters {
   readonly minSectors: number;
   readonly maxSectors: number;
-  /** A cut happens after one sector in 2^cutBits. */
+  /** A cut follows one sector in 2^cutBits. */
   readonly cutBits: number;
   readonly packBytes: number;
   readonly chunkId: 'blake3' | 'hmac-sha256';
@@ -70,21 +75,21 @@ export interface VaultParameters {
 }
 
 export interface CreateOptions extends OpenOptions {
-  /** For people; stands in the vault in clear. */
+  /** For people. Stored in clear. */
   readonly name: string;
   readonly passphrase: string;
-  /** Makes a retention key that this passphrase opens, and not the other one. */
+  /** Makes a retention key that this passphrase opens and the other one does not. */
   readonly retentionPassphrase?: string;
-  /** Locks every object against removal; needs `probe`, which shows whether the store does so. */
+  /** Locks every object against removal. Needs `probe`, which shows whether the store does so. */
   readonly lock?: LockPolicy;
-  /** Tries what the store can do, and refuses one that the vault could not rely on. */
+  /** Tries what the store can do, and refuses a store that the vault could not rely on. */
   readonly probe?: Omit<ProbeOptions, 'clock'>;
-  /** Only one machine writes: allows stores whose LIST lags for other clients. */
+  /** Only one machine writes, so stores whose LIST lags for other clients are allowed. */
   readonly singleWriter?: boolean;
   readonly parameters?: Partial<VaultParameters>;
 }
 
-/** What operations that take long get besides their input. */
+/** What long operations get besides their input. */
 export interface Running {
   readonly signal: AbortSignal;
   readonly report?: ReportProgress;
@@ -94,17 +99,17 @@ export interface DiskSource {
   readonly diskId: string;
   readonly name: string;
   readonly sizeBytes: number;
-  /** Must stay readable until `commit` has returned: a conflict reads it again. */
+  /** Must stay readable until `commit` has returned: after a conflict it is read again. */
   readonly reader: DiskReader;
   /**
-   * Relative to the parent point (`PointWriter.parent`). Without a parent's map it is read whole
-   * anyway.
+   * Relative to the parent point (`PointWriter.parent`). Without a parent's map the whole disk is
+   * read.
    */
   readonly changes: ChangeSet;
   readonly tracking?: TrackingState;
   /**
-   * Ranges that are read and compared with the last map although nothing changed there, to see that
-   * change tracking tells the truth. If it does not, the whole disk is read (`tracking-wrong`).
+   * Ranges to read and compare with the last map although nothing changed there, to check change
+   * tracking. If they differ, the whole disk is read (`tracking-wrong`).
    */
   readonly prove?: readonly Extent[];
 }
@@ -118,9 +123,9 @@ export interface PointFacts {
 
 export interface RestoreStatistics {
   readonly sizeBytes: number;
-  /** Written to the disk; the rest are zeroes that were left out. */
+  /** Bytes written to the disk; the rest are zeroes that were left out. */
   readonly writtenBytes: number;
-  /** Read from the store. */
+  /** Bytes read from the store. */
   readonly fetchedBytes: number;
   readonly requests: number;
   /** Whether every chunk was proven to be the one that the point was made of. */
@@ -142,9 +147,9 @@ export interface VerifyProblem {
 
 export interface VerifyReport {
   readonly pointId: string;
-  /** The level reached: 2 instead of 3 when this machine cannot compute the vault's chunk ids. */
+  /** The level reached: 2 instead of 3 if this machine cannot compute the vault's chunk ids. */
   readonly level: VerifyLevel;
-  /** Why the level reached is not the one that was asked for. */
+  /** Why a lower level than the requested one was reached. */
   readonly stoppedBy?: 'vault.chunk-id-unavailable';
   readonly ok: boolean;
   readonly packs: number;

@@ -60,7 +60,7 @@ interface VaultParts {
   readonly indexEntries?: number;
 }
 
-/** For what works on a vault as a whole: proof, repair, collection, copies. */
+/** For work on a whole vault: proof, repair, collection, copies. */
 export interface VaultInside extends VaultParts {
   readonly packs: Packs;
   readonly nodes: MapNodes;
@@ -69,8 +69,8 @@ export interface VaultInside extends VaultParts {
 }
 
 /**
- * Where recovery points live: everything is in the object store, encrypted; this object only knows
- * the keys and some of what is there. Several may work on one store at once.
+ * A vault with recovery points. Everything is in the object store, encrypted; this object only has
+ * the keys and caches. Several may work on one store at once.
  */
 export class Vault {
   readonly id: string;
@@ -103,8 +103,8 @@ export class Vault {
   }
 
   /**
-   * Makes a vault in an empty place. Passphrase and recovery file were both tested when it returns.
-   * The recovery file is given out this once.
+   * Makes a vault in an empty place. When it returns, passphrase and recovery file have both been
+   * tested. The recovery file is returned only this once.
    * @throws Fault `vault.not-empty`, `vault.weak-passphrase`
    */
   static async create(
@@ -169,7 +169,7 @@ export class Vault {
     });
   }
 
-  /** True once it turned out not to be what its store holds now: it has to be opened anew. */
+  /** True once the vault turned out to differ from what its store holds now: open it again. */
   get isOutdated(): boolean {
     return this.#parts.opened.isOutdated;
   }
@@ -184,17 +184,20 @@ export class Vault {
     };
   }
 
-  /** The master keys: they open the vault without the passphrase. The caller keeps it safe. */
+  /**
+   * Returns the master keys, which open the vault without the passphrase. The caller keeps them
+   * safe.
+   */
   exportKey(): Uint8Array {
     return Uint8Array.from(this.#parts.base.keys.keyring);
   }
 
-  /** What the store was last seen to do; undefined if nobody tried. */
+  /** Returns what the store was last seen to do; undefined if nobody tried. */
   async capabilities(signal: AbortSignal): Promise<Capabilities | undefined> {
     return newestCapabilities(this.#parts.base, signal);
   }
 
-  /** Tries what the store can do, and keeps it with the vault. */
+  /** Tries what the store can do, and keeps the result with the vault. */
   async probe(options: Omit<ProbeOptions, 'clock'>, signal: AbortSignal): Promise<Capabilities> {
     const { base, clock } = this.#parts;
     const capabilities = await probeStore(base.store, { ...options, clock }, signal);
@@ -203,22 +206,22 @@ export class Vault {
   }
 
   /**
-   * Sealed points that were not retired, oldest content first. Damaged ones are logged and left
-   * out.
+   * Lists sealed points that were not retired, oldest content first. Damaged ones are logged and
+   * left out.
    */
   async points(signal: AbortSignal, vmId?: string): Promise<RecoveryPoint[]> {
     return vmId !== undefined && !isVmId(vmId) ? [] : this.#points.list(signal, vmId);
   }
 
   /**
-   * One point by its id, or by the beginning of it if no other point begins so.
+   * Returns a point by its id, or by the beginning of it if no other id begins so.
    * @throws Fault `vault.point-not-found`, `vault.point-corrupt`
    */
   async point(idOrPrefix: string, signal: AbortSignal): Promise<RecoveryPoint> {
     return (await this.#find(idOrPrefix, signal)).point;
   }
 
-  /** The VMs that have points, by their newest name. */
+  /** Lists the VMs that have points, by their newest names. */
   async vms(signal: AbortSignal): Promise<{ vmId: string; vmName: string }[]> {
     const names = new Map<string, string>();
     for (const { vmId, vmName } of await this.points(signal)) {
@@ -228,10 +231,10 @@ export class Vault {
   }
 
   /**
-   * Begins a recovery point (W0). The writer must be disposed of, also after its commit.
+   * Begins a recovery point (W0). The writer must be disposed of, even after a commit.
    * @throws Fault `vault.not-found`, `vault.format-changed` if the store does not hold what was
-   *   opened, `vault.vm-busy` if this process is writing one of the same VM, `vault.format-newer`
-   *   if this program may only read the vault
+   *   opened, `vault.vm-busy` if this process is already writing a point of the VM,
+   *   `vault.format-newer` if this program may only read the vault
    */
   async beginPoint(
     { vmId, vmName, compressionLevel: level }: NewPoint,
@@ -286,9 +289,10 @@ export class Vault {
   }
 
   /**
-   * Writes a disk of a point. Every byte was authenticated before it is written; ranges of zeroes
-   * are left out, so the target must be new. With `losses`, what is nowhere to be read is noted
-   * there and stays zero; without, it is a fault. Chunks must have their ids, unless `withoutIds`.
+   * Writes a disk of a point. Every byte is authenticated before it is written. Ranges of zeroes
+   * are left out, so the target must be new. With `losses`, content that can be read nowhere is
+   * noted there and stays zero; without it, that is a fault. Chunks must match their ids, unless
+   * `withoutIds`.
    */
   async restoreDisk(
     disk: { pointId: string; diskId: string },
@@ -331,7 +335,7 @@ export class Vault {
     });
   }
 
-  /** Gives a point up. Its data go when a collection runs. @throws Fault `vault.point-held` */
+  /** Gives a point up. A later collection removes its data. @throws Fault `vault.point-held` */
   async retire(pointId: string, signal: AbortSignal): Promise<void> {
     refuseReadOnly(this.#parts.format);
     const { document } = await this.#find(pointId, signal);
@@ -339,14 +343,14 @@ export class Vault {
   }
 
   /**
-   * Nobody uses it for a while: threads that have nothing to do end. The next task starts some
-   * anew.
+   * Call it when nobody uses the vault for a while: ends idle threads. The next task starts new
+   * ones.
    */
   async rest(): Promise<void> {
     await this.#parts.pool.endIdle();
   }
 
-  /** Stops the workers. Writers and disks are not used afterwards. The store stays open. */
+  /** Stops the workers. Do not use writers and disks afterwards. The store stays open. */
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#parts.pool.close();

@@ -13,8 +13,8 @@ export type WorkerAnswer = { readonly id: number } & (
 );
 
 /**
- * A worker waits for a footer; whoever gets this tells the mailbox when it is there, or will not
- * be.
+ * A worker waits for a footer. The receiver tells the mailbox when it is there, or that it will not
+ * come.
  */
 export interface WorkerNeed {
   readonly need: number;
@@ -25,17 +25,17 @@ assert(parentPort !== null, 'this file runs in a worker thread');
 const port = parentPort;
 let runner: TaskRunner | undefined;
 
-// Encrypting and decrypting leave about 3 MiB of dead buffers per task, which the engine would let
-// grow far before it looks.
+// Encrypting and decrypting leave about 3 MiB of dead buffers per task, and the engine would let
+// them grow for long before it collects.
 const garbage = new GarbageRounds({ young: 4, all: 64 });
 
-/** The first message brings the keys, every other one a task. */
+/** The first message has the keys, every other one a task. */
 port.once('message', (secrets: ChunkingSecrets) => {
   runner = new TaskRunner(secrets, needFooter);
   port.on('message', perform);
 });
 
-/** Longer than a store needs for 64 KiB; afterwards the chunk counts as new. */
+/** Longer than a store takes for 64 KiB; afterwards the chunk counts as new. */
 const NEED_MS_MAX = 30_000;
 
 function needFooter(pack: number): void {
@@ -61,14 +61,16 @@ function perform({ id, task }: { id: number; task: Task }): void {
     }
   }
   if (task.kind === 'close-file') {
-    // The end of a disk: what refers to shared buffers here would keep them in memory.
+    // At the end of a disk: references to shared buffers here would keep them in memory.
     collectGarbage('all');
   } else if (!isClean) {
     garbage.turn();
   }
 }
 
-/** Decrypted frames are given away, not copied; each has a buffer of its own. */
+/**
+ * Lists the buffers to transfer instead of copying. Each decrypted frame has a buffer of its own.
+ */
 function moved(result: TaskResults[Task['kind']]): ArrayBuffer[] {
   if (!Array.isArray(result)) {
     return [];

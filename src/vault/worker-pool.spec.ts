@@ -95,7 +95,7 @@ describe('a pool whose idle threads end', () => {
     await pool.endIdle();
 
     expect(await running).toHaveLength(32);
-    // The one that ran nothing; the other one goes on.
+    // The worker that ran nothing ends; the other one goes on.
     expect(started.map(({ threadId }) => threadId === -1)).toEqual([false, true]);
     await pool.endIdle();
     await Promise.all(ended);

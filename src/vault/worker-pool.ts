@@ -20,7 +20,7 @@ interface Thread {
 }
 
 /**
- * Worker threads of one vault. They start with the first task, or when told to, and keep no process
+ * Worker threads of one vault. They start with the first task or with `warm`, and keep no process
  * alive when idle.
  */
 export class WorkerPool {
@@ -34,20 +34,20 @@ export class WorkerPool {
   #nextId = 0;
   #closed = false;
 
-  /** @param size threads; 0 runs everything in the calling thread */
+  /** @param size number of threads; 0 runs everything in the calling thread */
   constructor(size: number, startWorker = startVaultWorker) {
     this.size = size;
     this.#startWorker = startWorker;
   }
 
-  /** Starts the threads, which takes them some time, before there is anything to do. */
+  /** Starts the threads before there is work, because that takes some time. */
   warm(): void {
     while (this.#threads.length < this.size) {
       this.#start();
     }
   }
 
-  /** Once, before the first task. */
+  /** Call it once, before the first task. */
   arm(secrets: ChunkingSecrets): void {
     this.#secrets = secrets;
     if (this.size === 0) {
@@ -58,12 +58,12 @@ export class WorkerPool {
     }
   }
 
-  /** Who brings footers that lookups in threads need. */
+  /** Sets what brings the footers that lookups in threads need. */
   onNeed(bringFooter: (pack: number) => Promise<void>): void {
     this.#bringFooter = bringFooter;
   }
 
-  /** Tasks worth having under way at once. */
+  /** How many tasks are worth running at once. */
   get depth(): number {
     return Math.max(1, this.size * TASKS_PER_WORKER);
   }
@@ -79,7 +79,7 @@ export class WorkerPool {
     });
   }
 
-  /** All workers let go of the image they read. */
+  /** Makes all workers close the image they read. */
   async closeFiles(): Promise<void> {
     if (this.#inline !== undefined) {
       this.#inline.run({ kind: 'close-file' });
@@ -94,10 +94,7 @@ export class WorkerPool {
     );
   }
 
-  /**
-   * Threads that have nothing to do end, with the memory they have; a later task starts one for
-   * itself.
-   */
+  /** Ends idle threads and frees their memory; a later task starts a new one. */
   async endIdle(): Promise<void> {
     const idle = this.#threads.filter(({ running }) => running.size === 0);
     this.#threads = this.#threads.filter((thread) => !idle.includes(thread));
@@ -168,7 +165,8 @@ export class WorkerPool {
     try {
       await this.#bringFooter?.(need);
     } catch {
-      // Without its footer the pack is no hit; if the store is gone, the backup will say so itself.
+      // Without its footer the pack gives no hits; if the store is gone, the backup reports that
+      // itself.
     }
     Atomics.store(mailbox, 0, 1);
     Atomics.notify(mailbox, 0);
@@ -191,7 +189,7 @@ export class WorkerPool {
     this.#dispatch();
   }
 
-  /** A thread that died takes its tasks with it; the next task starts a new one. */
+  /** Fails the tasks of a thread that died; the next task starts a new one. */
   #lose(thread: Thread, error: Fault): void {
     this.#threads = this.#threads.filter((other) => other !== thread);
     const lost = [...thread.running.values()];
@@ -209,7 +207,9 @@ export class WorkerPool {
   }
 }
 
-/** Of a thread, in MiB: a task leaves little but buffers behind, and those lie elsewhere. */
+/**
+ * Heap of a thread, in MiB: a task leaves little but buffers behind, and those are outside of it.
+ */
 const YOUNG_GENERATION = 2;
 
 function startVaultWorker(): Worker {

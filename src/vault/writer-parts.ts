@@ -11,7 +11,7 @@ import type { PackPresence } from './presence/pack-presence.ts';
 import type { WorkerPool } from './worker-pool.ts';
 import type { CompressionLevel } from './zstd.ts';
 
-/** The parts of a vault a writer works with. */
+/** The parts of a vault that a writer works with. */
 export interface WriterParts {
   readonly opened: OpenedVault;
   readonly presence: PackPresence;

@@ -8,7 +8,7 @@ import {
   type CompressionLevel,
 } from './zstd.ts';
 
-/** Half of it random, half of it the same again and again. */
+/** One half random, the other the same words again and again. */
 function content(seed: string, length: number): Uint8Array {
   const random = seededBytes(seed, Math.ceil(length / 2));
   return Uint8Array.from({ length }, (_, at) => random[at < length / 2 ? at : at % 97] ?? 0);
@@ -73,7 +73,7 @@ describe('zstd with contexts that are used again', () => {
     try {
       back = expanded(damage(body), raw.length);
     } catch {
-      // Refused, as it should; what counts is below.
+      // Refused, as it should be; the assertion is below.
     }
 
     expect(back?.length === raw.length).toBe(false);

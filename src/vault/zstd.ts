@@ -7,9 +7,9 @@ import {
   zstdDecompressSync,
 } from 'node:zlib';
 
-/** What zstd is asked for; docs/decisions/0034 has what each costs and saves. */
+/** zstd levels; docs/decisions/0034 says what each costs and saves. */
 export type CompressionLevel = 1 | 2 | 3 | 4 | 5 | 6 | 7;
-/** Of what is written for long and read by others: metadata, compacted and repaired packs. */
+/** Level for what is stored for long and read by others: metadata, compacted and repaired packs. */
 export const REWRITE_LEVEL: CompressionLevel = 3;
 export const COMPRESSION_LEVELS: readonly CompressionLevel[] = [1, 2, 3, 4, 5, 6, 7];
 
@@ -17,7 +17,7 @@ const { ZSTD_c_windowLog: WINDOW, ZSTD_c_hashLog: HASH, ZSTD_c_chainLog: CHAIN }
 /** Matches reach back to the start of the frame. */
 const WHOLE_FRAME = 21;
 
-/** What differs from zstd's own parameters of a level. */
+/** Parameters that differ from zstd's own for a level. */
 const TUNING: Partial<Record<CompressionLevel, Record<number, number>>> = {
   // A larger table: 2 % fewer bytes for 6 % of the speed.
   1: { [WINDOW]: WHOLE_FRAME, [HASH]: 15 },
@@ -36,9 +36,9 @@ export function compressBound(bytes: number): number {
 }
 
 /**
- * What a zstd stream of node:zlib keeps inside. Undocumented, therefore looked at before each use;
- * where it is different the documented functions do the work, in twice the time: they make a new
- * context and a new buffer for every call.
+ * What a zstd stream of node:zlib has inside. This is undocumented, so it is checked before each
+ * use. If it differs, the documented functions do the work in twice the time, because they make a
+ * new context and a new buffer for every call.
  */
 interface StreamParts {
   readonly _handle?: { readonly writeSync?: unknown } | null;
@@ -60,7 +60,7 @@ type WriteSync = (
 
 type Stream = ReturnType<typeof createZstdCompress> | ReturnType<typeof createZstdDecompress>;
 
-/** One zstd context that is used again and again by its thread. */
+/** One zstd context that a thread uses again and again. */
 class Context {
   readonly #make: () => Stream;
   #stream: Stream | undefined;
@@ -70,7 +70,7 @@ class Context {
   }
 
   /**
-   * Length of the output, or undefined if it did not come out whole or this machine has no such
+   * Returns the length of the output, or undefined if it is not whole or this machine has no such
    * context.
    */
   run(input: Uint8Array, output: Uint8Array): number | undefined {
@@ -83,7 +83,7 @@ class Context {
     (handle.writeSync as WriteSync).call(handle, constants.ZSTD_e_end, ...places);
     const [roomLeft = 0, inputLeft = 1] = state;
     if (inputLeft > 0 || roomLeft === 0 || stream.destroyed) {
-      // In the middle of something: of no use for the next call.
+      // It stopped in the middle of something, so the next call cannot use it.
       this.#stream = undefined;
       stream.destroy();
       return undefined;
@@ -109,7 +109,9 @@ function compressor(level: CompressionLevel): Context {
   return context;
 }
 
-/** One zstd frame in `room` (at least `compressBound`) or in a buffer of its own. */
+/**
+ * Compresses into one zstd frame, in `room` (at least `compressBound`) or in a buffer of its own.
+ */
 export function compress(raw: Uint8Array, room: Uint8Array, level: CompressionLevel): Uint8Array {
   const length = compressor(level).run(raw, room);
   return length !== undefined
@@ -123,17 +125,17 @@ export function compress(raw: Uint8Array, room: Uint8Array, level: CompressionLe
 }
 
 /**
- * The content of one zstd frame that has `rawBytes`, in `room` (at least one byte more) or in a
- * buffer of its own; another length than `rawBytes` comes from a frame of another length.
- * @throws what node:zlib throws for damage, or for a content that is longer
+ * Decompresses one zstd frame of `rawBytes`, in `room` (at least one byte more) or in a buffer of
+ * its own. If the frame has another length, so has the result.
+ * @throws what node:zlib throws for damage, or for longer content
  */
 export function decompress(body: Uint8Array, rawBytes: number, room: Uint8Array): Uint8Array {
   const target = room.subarray(0, rawBytes + 1);
   if (decompressor.run(body, target) === rawBytes) {
     return target.subarray(0, rawBytes);
   }
-  // The verdict on damage is that of the documented function. One byte more than expected: with the
-  // exact size it makes a second pass to find the end.
+  // The documented function decides what is damage. One byte more than expected: with the exact
+  // size it makes a second pass to find the end.
   return zstdDecompressSync(body, {
     chunkSize: Math.max(rawBytes + 1, 64),
     maxOutputLength: rawBytes + 1,
