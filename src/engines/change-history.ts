@@ -1,10 +1,10 @@
 import type { ChangeSet, TrackingState } from '../disk/change-set.ts';
 import { overlay, type ContentExtent } from '../disk/extent.ts';
 
-/** What one freeze found in the layer that it froze: everything since the freeze before. */
+/** What one freeze found in the layer that it froze: everything since the previous freeze. */
 export interface ChangeRecord {
   readonly generation: number;
-  /** Size of the disk at the freeze before. */
+  /** Size of the disk at the previous freeze. */
   readonly previousSizeBytes: number;
   readonly sizeBytes: number;
   /** Ascending and disjoint, inside `sizeBytes`. */
@@ -12,10 +12,10 @@ export interface ChangeRecord {
 }
 
 /**
- * What changed between `since` and `now`: the records of generations since+1..now laid over each
- * other. Any doubt makes it a full read, with the reason.
+ * Returns what changed between `since` and `now`: the records of generations since+1..now laid over
+ * each other. Any doubt makes it a full read, with the reason.
  *
- * @param recordOf the record of a generation of `now.id`, or undefined when it is missing
+ * @param recordOf returns the record of a generation of `now.id`, or undefined if it is missing
  */
 export async function changesSince(
   since: TrackingState | undefined,
@@ -39,7 +39,7 @@ export async function changesSince(
   return { method: 'changed-extents', extents };
 }
 
-/** Carries changes over a resize: what was cut off is gone, what was added reads as zeroes. */
+/** Carries changes over a resize: drops what was cut off; what was added reads as zeroes. */
 function resized(extents: readonly ContentExtent[], record: ChangeRecord): ContentExtent[] {
   const { previousSizeBytes: before, sizeBytes: after } = record;
   if (after > before) {
@@ -48,7 +48,7 @@ function resized(extents: readonly ContentExtent[], record: ChangeRecord): Conte
   return clip(extents, after);
 }
 
-/** The parts of `extents` that lie before `sizeBytes`. */
+/** Returns the parts of `extents` before `sizeBytes`. */
 export function clip(extents: readonly ContentExtent[], sizeBytes: number): ContentExtent[] {
   return extents
     .filter(({ offset }) => offset < sizeBytes)

@@ -5,9 +5,9 @@ import { Engine } from './engine.ts';
 import { QemuEngine } from './qemu/qemu-engine.ts';
 
 export interface EngineSettings {
-  /** Folder of what the engine keeps about its VMs. */
+  /** Folder for what the engine keeps about its VMs. */
   readonly stateFolder: string;
-  /** Folder of its sockets. */
+  /** Folder for its sockets. */
   readonly runFolder: string;
 }
 

@@ -7,7 +7,7 @@ import type { DiskDefinition } from '../../vm/definition.ts';
 import { changesSince, clip, type ChangeRecord } from '../change-history.ts';
 import type { FrozenDisk } from '../engine.ts';
 
-/** A disk in memory that keeps a change log by the rules of real ones. */
+/** A disk in memory that keeps a change log by the same rules as real disks. */
 export class FakeDisk {
   definition: DiskDefinition;
   private content: MemoryDisk;
@@ -56,13 +56,13 @@ export class FakeDisk {
     return this.content.reader();
   }
 
-  /** As if somebody had touched the disk behind the engine's back. */
+  /** Acts as if somebody had touched the disk behind the engine's back. */
   replaceTracking(): void {
     this.tracking = { id: randomUUID(), generation: 0 };
     this.records.clear();
   }
 
-  /** As if the change log up to now had been lost. */
+  /** Acts as if the change log had been lost. */
   forgetChanges(): void {
     this.records.clear();
   }

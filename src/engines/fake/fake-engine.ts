@@ -17,7 +17,7 @@ import {
 import { FakeDisk } from './fake-disk.ts';
 import { FakeClaim, giveBack, type FakeVm } from './fake-vm.ts';
 
-/** An engine of which everything is in memory. Its guests write when a test tells them to. */
+/** An engine with everything in memory. Its guests write when a test tells them to. */
 export class FakeEngine extends Engine {
   override readonly kind = 'fake';
   private readonly clock: Clock;
@@ -36,22 +36,22 @@ export class FakeEngine extends Engine {
     return [...this.vms.values()].filter(({ frozen }) => frozen).length;
   }
 
-  /** What a guest would do: writes to the disk called `disk`. */
+  /** Writes to the disk called `disk`, as a guest would. */
   write(vm: VmId, disk: string, offset: number, bytes: Uint8Array): void {
     this.disk(vm, disk).write(offset, bytes);
   }
 
-  /** A write that change tracking does not see, as a defect of it would have it. */
+  /** Writes without change tracking noticing it, as a defect would. */
   writeUnnoticed(vm: VmId, disk: string, offset: number, bytes: Uint8Array): void {
     this.disk(vm, disk).writeUnnoticed(offset, bytes);
   }
 
-  /** What a guest's TRIM does. */
+  /** Zeroes an extent, as a guest's TRIM does. */
   zero(vm: VmId, disk: string, extent: Extent): void {
     this.disk(vm, disk).zero(extent);
   }
 
-  /** The content now; close it. */
+  /** Opens the present content; close it. */
   read(vm: VmId, disk: string): DiskReader {
     return this.disk(vm, disk).reader();
   }
@@ -75,17 +75,17 @@ export class FakeEngine extends Engine {
     Object.assign(this.vm(vm), { status, warnings: [...warnings] });
   }
 
-  /** As if somebody had touched the disk behind the engine's back. */
+  /** Acts as if somebody had touched the disk behind the engine's back. */
   replaceTracking(vm: VmId, disk: string): void {
     this.disk(vm, disk).replaceTracking();
   }
 
-  /** As if the change log up to now had been lost. */
+  /** Acts as if the change log had been lost. */
   forgetChanges(vm: VmId, disk: string): void {
     this.disk(vm, disk).forgetChanges();
   }
 
-  /** The next freeze fails with `error`, before anything happened. */
+  /** Makes the next freeze fail with `error` before it does anything. */
   failNextFreeze(error: Error): void {
     this.failures.push(error);
   }
@@ -217,13 +217,13 @@ export class FakeEngine extends Engine {
     }
   }
 
-  /** Nobody can change what is in memory behind its back. */
+  /** Nobody can change what is in memory from outside. */
   override async accept(vm: VmId): Promise<AcceptedDisk[]> {
     this.vm(vm);
     return [];
   }
 
-  /** Memory does not outlive a crash, so the frozen VMs of jobs that died are all there is. */
+  /** Memory does not survive a crash, so there are only frozen VMs of jobs that died. */
   override async reconcile(signal: AbortSignal): Promise<string[]> {
     signal.throwIfAborted();
     const actions: string[] = [];
@@ -258,7 +258,7 @@ export class FakeEngine extends Engine {
     return found;
   }
 
-  /** The VM, when no job holds it, or that of `claim` without a frozen state. */
+  /** Returns the VM if no job holds it, or if `claim` does and has no frozen state. */
   private idle(id: VmId, claim?: Claim): FakeVm {
     const found = this.vm(id, claim);
     if (found.frozen || found.claim !== claim) {

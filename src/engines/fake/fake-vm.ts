@@ -8,7 +8,7 @@ export interface FakeVm {
   warnings: string[];
   frozen: boolean;
   fence: number;
-  /** The claim that lives. */
+  /** The living claim. */
   claim: Claim | undefined;
   readonly disks: readonly FakeDisk[];
   /** Disks that get a new history when the frozen state is given back. */
@@ -39,7 +39,7 @@ export class FakeClaim implements Claim {
   }
 }
 
-/** The frozen state is not used any more. */
+/** Gives the frozen state back. */
 export function giveBack(vm: FakeVm): void {
   vm.frozen = false;
   vm.distrusted.forEach((disk) => {

@@ -7,11 +7,11 @@ export interface AcceleratorChoice {
 }
 
 /**
- * KVM only if /dev/kvm opens and the processor's own module is loaded. Other modules (kvm_pvm)
- * offer the device too, start a guest and then emulate its kernel wrongly, so neither the file nor
- * a QEMU that starts is proof enough.
+ * Chooses KVM only if /dev/kvm opens and the processor's own module is loaded. Other modules
+ * (kvm_pvm) offer the device too, start a guest and then emulate its kernel wrongly, so neither the
+ * file nor a starting QEMU is proof enough.
  *
- * @param root `/` but in tests
+ * @param root `/` except in tests
  */
 export async function chooseAccelerator(
   root = '/',
@@ -39,7 +39,7 @@ async function opens(path: string): Promise<boolean> {
     await using device = await open(path, 'r+');
     return device.fd >= 0;
   } catch {
-    // Whatever the reason, it cannot be used.
+    // For whatever reason, it cannot be used.
     return false;
   }
 }
@@ -47,7 +47,7 @@ async function opens(path: string): Promise<boolean> {
 async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
-    // Not readable is as good as not there.
+    // An unreadable file counts as missing.
     () => false,
   );
 }

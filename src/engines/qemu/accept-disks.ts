@@ -16,8 +16,8 @@ import { baseOf, topOf, type DiskState, type Layer } from './vm-state.ts';
 
 /**
  * Goes on with disks whose image was replaced or written under overlays that hold data, as a person
- * has chosen. No content is changed and nothing is removed: `image` gives the overlays other names,
- * `chain` believes what is there.
+ * chose. Changes no content and removes nothing: `image` renames the overlays, `chain` accepts the
+ * files as they are.
  */
 export async function acceptDisks(
   parts: EngineParts,
@@ -99,7 +99,7 @@ async function plannedFor(
   };
 }
 
-/** Beside the file, with the time in it, and of nobody. */
+/** Returns an unused name beside the file, with the time in it. */
 async function unusedName(path: string, nowMs: number): Promise<string> {
   const time = new Date(nowMs).toISOString().replaceAll(/[-:]|\.\d+/g, '');
   for (let count = 1; ; count += 1) {
@@ -116,7 +116,7 @@ async function unusedName(path: string, nowMs: number): Promise<string> {
   }
 }
 
-/** The state file has forgotten them already, so a crash here leaves them under their own names. */
+/** The state file no longer has them, so after a crash here they keep their own names. */
 async function setAside(overlays: AcceptedDisk['overlays']): Promise<void> {
   for (const { path, setAsideAs } of overlays) {
     await rename(path, setAsideAs);
@@ -124,7 +124,7 @@ async function setAside(overlays: AcceptedDisk['overlays']): Promise<void> {
   }
 }
 
-/** Whether QEMU can open what the disk is to be. */
+/** Checks that QEMU can open what the disk will be. */
 async function assertReadable(
   disk: DiskState,
   kept: readonly Layer[],
@@ -139,7 +139,7 @@ async function assertReadable(
   await chain.close();
 }
 
-/** The top of a VM that runs is being written, so nothing of it can be journalled but the file. */
+/** The top of a running VM is being written, so only device and inode can be journalled. */
 async function reopenTop(vm: ManagedVm, diskId: string, isRunning: boolean): Promise<void> {
   const disk = vm.state.disks.find(({ id }) => id === diskId);
   if (isRunning && disk !== undefined && topOf(disk) !== baseOf(disk)) {

@@ -18,12 +18,12 @@ import { imagesOf, storeDefinition, type Image } from './vm-images.ts';
 import { vmPaths, vmsFolder, type EngineFolders, type VmPaths } from './vm-paths.ts';
 import { storeVmState, type DiskState, type VmState } from './vm-state.ts';
 
-/** Each path by what tells its file from others, whatever names lead to it. */
+/** Maps each path to a key of its file, the same for all names of one file. */
 async function filesAt(paths: Iterable<string>): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const path of paths) {
     const found = await stat(path).catch((error: unknown) => {
-      // A disk of another VM that is gone, or cannot be reached, keeps nobody from adding one.
+      // A disk of another VM that is gone or unreachable prevents nobody from adding one.
       if (systemCode(error) !== undefined) {
         return undefined;
       }
@@ -35,10 +35,10 @@ async function filesAt(paths: Iterable<string>): Promise<Map<string, string>> {
 }
 
 /**
- * Takes a VM over: refuses a name, an id or an image that another one has. One VM is added at a
- * time, by whatever process, so that two never take one of them.
+ * Takes a VM over. Refuses a name, an id or an image that another VM has. Only one VM is added at a
+ * time, over all processes, so that two never take the same.
  *
- * @param others the VMs that there are, asked when nobody else can add one
+ * @param others returns the existing VMs; called when nobody else can add one
  * @throws Fault `engine.vm-exists`, `engine.vm-busy`, and as `createVm` does
  */
 export async function addVm(
@@ -82,8 +82,8 @@ async function assertNew(definition: VmDefinition, others: readonly KnownVm[]): 
 }
 
 /**
- * What a guest writes to an image destroys every image that has it as its backing file, and what is
- * written below an image destroys that one.
+ * Refuses images that others use: writing to an image destroys those that have it as backing file,
+ * and writing to its backing file destroys it.
  */
 async function assertUnshared(
   definition: VmDefinition,
@@ -128,7 +128,7 @@ async function whyBackingOfOthers(
   own: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  // An image that is missing is refused in other words.
+  // A missing image is refused elsewhere, with other words.
   const user = (await isSameFile(path, path)) ? await backingUserOf(path, own, signal) : undefined;
   if (user === undefined) {
     return undefined;
@@ -148,7 +148,6 @@ async function whyBackingOfOthers(
 /**
  * Writes the state of a VM that is taken over. Its folder appears with everything in it or not at
  * all. Changes no image.
- *
  * @throws Fault `engine.image-refused`, `engine.image-missing`, `vm.disk-size-differs`
  */
 async function createVm(
@@ -183,7 +182,7 @@ async function createVm(
   await syncFolder(dirname(paths.folder));
 }
 
-/** What lies on an image that was not merged must not be lost by taking the image alone. */
+/** Refuses an image with unmerged overlays, which taking the image alone would lose. */
 async function assertWhole(path: string): Promise<void> {
   if (await isMarked(path)) {
     throw new Fault(
@@ -202,7 +201,7 @@ async function freshDisk(image: Image, index: number): Promise<DiskState> {
   return { ...disk, layers, nextLayer: (await highestOverlay(image.path)) + 1 };
 }
 
-/** The highest number of an overlay that lies beside an image already, from another life of it. */
+/** Returns the highest number of an overlay beside an image, from an earlier life of it. */
 async function highestOverlay(path: string): Promise<number> {
   const prefix = `${basename(path)}.hk-`;
   const numbers = (await readdir(dirname(path)))
@@ -212,7 +211,9 @@ async function highestOverlay(path: string): Promise<number> {
   return Math.max(0, ...numbers);
 }
 
-/** Fields of a qcow2 header that make an image more than the one file (docs/interop/qcow2.txt). */
+/**
+ * Fields of a qcow2 header which show that an image is more than one file (docs/interop/qcow2.txt).
+ */
 const QCOW2 = {
   headerBytes: 80,
   cryptMethodAt: 32,

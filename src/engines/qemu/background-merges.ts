@@ -2,15 +2,14 @@ import type { Log } from '../../kernel/log.ts';
 import type { VmId } from '../engine.ts';
 
 /**
- * What an engine does with VMs beside the actions that it is asked for, which is mostly merging.
- * Everything may be cut off at any moment: an action that needs the VM does so, and the end of the
- * service does.
+ * What an engine does with VMs without being asked, which is mostly merging. It may be cut off at
+ * any moment: by an action that needs the VM, and by the end of the service.
  */
 export class BackgroundMerges {
   private readonly log: Log;
   private readonly controllers = new Map<VmId, AbortController>();
   private readonly works = new Set<Promise<void>>();
-  /** Merges of VMs that are off. */
+  /** Merges of powered-off VMs. */
   private readonly stopped = new Map<VmId, Promise<void>>();
   /** VMs that were just stopped and are merged next. */
   private readonly planned = new Set<VmId>();
@@ -22,39 +21,39 @@ export class BackgroundMerges {
     this.log = log;
   }
 
-  /** Does not fail. Ends when the work does. */
+  /** Runs work to its end, and never fails. */
   async run(vm: VmId, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     if (this.closing.signal.aborted) {
       return;
     }
     const running = work(this.signalOf(vm)).catch((error: unknown) => {
-      // The next action on the VM does the same first and reports what is wrong then.
+      // The next action on the VM repeats it first, and reports what is wrong then.
       this.log.warn('engine.background-failed', { vmId: vm, error });
     });
     this.works.add(running);
     await running.finally(() => this.works.delete(running));
   }
 
-  /** The same for a VM that was just stopped: it counts as being merged from now on. */
+  /** Runs work for a VM that was just stopped, which counts as being merged from now on. */
   async runForStopped(vm: VmId, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     this.planned.add(vm);
     await this.run(vm, work).finally(() => this.planned.delete(vm));
   }
 
-  /** Fires when work on the VM has to make room. */
+  /** Returns a signal that fires when work on the VM must make room. */
   signalOf(vm: VmId): AbortSignal {
     const controller = this.controllers.get(vm) ?? new AbortController();
     this.controllers.set(vm, controller);
     return AbortSignal.any([controller.signal, this.closing.signal]);
   }
 
-  /** Cuts off what is being done with the VM. */
+  /** Cuts off the work on the VM. */
   end(vm: VmId): void {
     this.controllers.get(vm)?.abort();
     this.controllers.delete(vm);
   }
 
-  /** Merges a VM that is off, unless an action is under way that does not wait for it. */
+  /** Merges a powered-off VM, unless an action is running that does not wait for it. */
   async mergeStopped(vm: VmId, merge: () => Promise<void>): Promise<void> {
     if (this.urgent.has(vm)) {
       return;
@@ -68,7 +67,7 @@ export class BackgroundMerges {
     }
   }
 
-  /** Cuts off the merge of a VM that is off, and lets none begin until the action has ended. */
+  /** Cuts off the merge of a powered-off VM, and lets none begin until the action has ended. */
   async without<T>(vm: VmId, action: () => Promise<T>): Promise<T> {
     this.urgent.set(vm, (this.urgent.get(vm) ?? 0) + 1);
     if (this.stopped.has(vm)) {
@@ -86,12 +85,12 @@ export class BackgroundMerges {
     }
   }
 
-  /** The merge of the VM, which is off, that goes on now. */
+  /** The running merge of a powered-off VM. */
   current(vm: VmId): Promise<void> | undefined {
     return this.stopped.get(vm);
   }
 
-  /** Whether layers of the VM, which is off, are being merged or are next. */
+  /** Whether layers of a powered-off VM are being merged or will be next. */
   isMerging(vm: VmId): boolean {
     return this.planned.has(vm) || this.stopped.has(vm);
   }
@@ -101,7 +100,7 @@ export class BackgroundMerges {
     this.closing.abort();
   }
 
-  /** Cuts everything off and waits until it has ended. */
+  /** Cuts everything off and waits for its end. */
   async close(): Promise<void> {
     this.giveUp();
     await Promise.all(this.works);

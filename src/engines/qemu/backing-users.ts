@@ -5,13 +5,13 @@ import { open, readdir, realpath } from '../../kernel/files.ts';
 const QCOW2_MAGIC = 0x514649fb;
 const HEADER_BYTES = 20;
 const NAME_BYTES_MAX = 1023;
-/** An overlay that a person gave up for the image below it; see `unusedName` of vm accept. */
+/** An overlay that a person gave up for the image below it: see `unusedName` of accept-disks. */
 const SET_ASIDE = /\.hk-\d+\.qcow2\.aside-\d{8}T\d{6}Z/;
 
 /**
- * An image beside `path` whose header names `path` as its backing file, as far as can be told:
- * writing to `path` would destroy it. Files of `own` do not count, nor overlays that were set
- * aside: they were written on what the image was before.
+ * Finds an image beside `path` whose header names `path` as its backing file: writing to `path`
+ * would destroy it. Files in `own` do not count, nor overlays that were set aside, because they
+ * were written on an earlier content.
  */
 export async function backingUserOf(
   path: string,
@@ -35,7 +35,7 @@ export async function backingUserOf(
   return undefined;
 }
 
-/** Whether two names lead to one file, which is there. */
+/** Whether two names lead to one existing file. */
 export async function isSameFile(one: string, other: string): Promise<boolean> {
   return Promise.all([realpath(one), realpath(other)]).then(
     ([first, second]) => first === second,
@@ -44,8 +44,8 @@ export async function isSameFile(one: string, other: string): Promise<boolean> {
 }
 
 /**
- * The file that a qcow2 header names, below the folder of `path`; undefined for any other file, and
- * for one that cannot be read.
+ * Returns the file that a qcow2 header names, relative to the folder of `path`; undefined for any
+ * other file, and for one that cannot be read.
  */
 export async function backingFileOf(path: string): Promise<string | undefined> {
   try {

@@ -8,19 +8,19 @@ export interface DiskFacts {
   /** Number of the layer that the VM writes to. */
   readonly activeLayer: number;
   readonly sizeBytes: number;
-  /** How many layers lie below the active one. */
+  /** Number of layers below the active one. */
   readonly depth: number;
 }
 
 const NODE_NAME = /^d(\d+)l(\d+)(f?)$/;
 
-/** The names of all block nodes there are. */
+/** Returns the names of all block nodes. */
 async function blockNodeNames(qmp: QmpClient, signal: AbortSignal): Promise<Set<string>> {
   const nodes = await qmp.execute('query-named-block-nodes', { flat: true }, signal);
   return new Set(nodes.map((node) => node['node-name']));
 }
 
-/** What the VM's devices are attached to, by the index of the disk. */
+/** Returns what the VM's devices are attached to, by the index of the disk. */
 export async function diskFacts(
   qmp: QmpClient,
   signal: AbortSignal,
@@ -28,7 +28,7 @@ export async function diskFacts(
   const facts = new Map<number, DiskFacts>();
   for (const { inserted } of await qmp.execute('query-block', {}, signal)) {
     const [, index, layer] = NODE_NAME.exec(inserted?.['node-name'] ?? '') ?? [];
-    // A device without a disk of ours, such as an empty drive.
+    // Skips a device without a disk of ours, such as an empty drive.
     if (inserted !== undefined && index !== undefined && layer !== undefined) {
       facts.set(Number(index), {
         activeLayer: Number(layer),
@@ -40,7 +40,7 @@ export async function diskFacts(
   return facts;
 }
 
-/** The facts of one disk; QEMU must know it. */
+/** Returns the facts of one disk, which QEMU must know. */
 export function factsOf(facts: ReadonlyMap<number, DiskFacts>, disk: DiskState): DiskFacts {
   const found = facts.get(disk.index);
   if (found === undefined) {
@@ -80,10 +80,7 @@ export async function removeNodes(
   }
 }
 
-/**
- * Closes every node of a disk that belongs to none of its layers, overlays before what they stand
- * on.
- */
+/** Closes every node of a disk that belongs to none of its layers: overlays before their bases. */
 export async function removeUnusedNodes(
   qmp: QmpClient,
   disk: DiskState,

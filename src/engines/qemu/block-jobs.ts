@@ -4,12 +4,12 @@ import { plainWords } from '../../kernel/plain-text.ts';
 import type { QmpClient } from './qmp-client.ts';
 import type { QmpJob } from './qmp-results.ts';
 
-/** Job events wake the waiter; this is only for those that were missed. */
+/** Job events wake the waiter; this interval only covers missed events. */
 const LOOK_MS = 500;
-/** As much of QEMU's words as a message can carry. */
+/** How much of QEMU's text a message can carry. */
 const ERROR_CHARACTERS_MAX = 500;
 
-/** The job, if QEMU has it. A job that we started stays until it is dismissed. */
+/** Returns the job if QEMU has it. A job that we started stays until it is dismissed. */
 export async function findJob(
   qmp: QmpClient,
   id: string,
@@ -19,10 +19,10 @@ export async function findJob(
 }
 
 /**
- * Waits until the job has one of `states`. QEMU is asked after every event: events may have been
- * missed, and the state is what counts.
+ * Waits until the job has one of `states`. Asks QEMU after every event: events may have been
+ * missed, and only the state counts.
  *
- * @returns undefined when there is no such job (any more)
+ * @returns undefined if the job does not exist (any more)
  */
 export async function waitForJob(
   qmp: QmpClient,
@@ -55,9 +55,9 @@ export async function waitForJob(
 }
 
 /**
- * Waits for the end of a job and takes it off QEMU's list.
+ * Waits for the end of a job and removes it from QEMU's list.
  *
- * @throws Fault `engine.merge-failed` when the job ended with an error
+ * @throws Fault `engine.merge-failed` if the job ended with an error
  */
 export async function concludeJob(qmp: QmpClient, id: string, signal: AbortSignal): Promise<void> {
   const job = await waitForJob(qmp, id, ['concluded'], signal);
@@ -73,7 +73,7 @@ export async function concludeJob(qmp: QmpClient, id: string, signal: AbortSigna
   }
 }
 
-/** Ends a job without its result and takes it off the list. */
+/** Cancels a job and removes it from the list. */
 export async function cancelJob(qmp: QmpClient, id: string, signal: AbortSignal): Promise<void> {
   const job = await findJob(qmp, id, signal);
   if (job === undefined) {

@@ -8,9 +8,9 @@ import { readdir, readFile, rm } from '../../kernel/files.ts';
 import { makeFolders } from '../../kernel/folders.ts';
 import type { ChangeRecord } from '../change-history.ts';
 
-/** With more ranges than this neighbours are joined: reading a little too much is always right. */
+/** With more ranges, neighbours are joined: reading a little too much is always right. */
 const EXTENTS_MAX = 500_000;
-/** With more records than this the oldest go; whoever needs them reads the disk whole. */
+/** With more records, the oldest go; a backup that needs them reads the disk whole. */
 const RECORDS_MAX = 1024;
 const FILE_NAME = /^(\d{1,15})\.changes$/;
 
@@ -21,18 +21,18 @@ const Head = z.strictObject({
   previousSizeBytes: z.int().nonnegative(),
   sizeBytes: z.int().nonnegative(),
   count: z.int().nonnegative().max(EXTENTS_MAX),
-  /** Of everything else: the head without this field, and the body. */
+  /** Of the head without this field, and the body. */
   sha256: z.string(),
 });
 
 type Head = z.infer<typeof Head>;
 
 /**
- * What each freeze of one disk found changed: one durable file per generation. A file that is
- * damaged counts as missing, which makes the next backup a full read and never a wrong one.
+ * What each freeze of one disk found changed: one durable file per generation. A damaged file
+ * counts as missing, which makes the next backup a full read and never a wrong one.
  *
- * A file is one line of JSON, then for each extent two varints: the gap since the end of the one
- * before, and twice the length plus one if it is zero.
+ * A file is one line of JSON, then two varints per extent: the gap since the end of the one before,
+ * and twice the length, plus one if it is zero.
  */
 export class ChangeLog {
   private readonly folder: string;
@@ -43,7 +43,7 @@ export class ChangeLog {
     this.trackingId = trackingId;
   }
 
-  /** Durable when it returns. */
+  /** Writes a record; durable when it returns. */
   async write(record: ChangeRecord): Promise<void> {
     const extents = limited(record.extents, EXTENTS_MAX);
     const body = encodeExtents(extents);
@@ -61,7 +61,7 @@ export class ChangeLog {
     await writeDurably(this.pathOf(record.generation), content);
   }
 
-  /** The record, or undefined when there is none that can be trusted. */
+  /** Returns the record, or undefined if there is none that can be trusted. */
   async read(generation: number): Promise<ChangeRecord | undefined> {
     const content = await readFile(this.pathOf(generation)).catch((error: unknown) => {
       if (systemCode(error) === 'ENOENT') {
@@ -84,13 +84,14 @@ export class ChangeLog {
       const { previousSizeBytes, sizeBytes } = head;
       return { generation, previousSizeBytes, sizeBytes, extents: decodeExtents(body, head.count) };
     } catch {
-      // A damaged record is a missing one: the caller falls back to a full read.
+      // A damaged record counts as missing: the caller falls back to a full read.
       return undefined;
     }
   }
 
   /**
-   * Removes the records that nobody needs: up to and with `neededGeneration`, and beyond the bound.
+   * Removes records that nobody needs: up to and including `neededGeneration`, and beyond the
+   * bound.
    */
   async prune(neededGeneration: number): Promise<void> {
     const generations = await this.generations();
@@ -102,7 +103,7 @@ export class ChangeLog {
     }
   }
 
-  /** Forgets everything: a new line of history begins. */
+  /** Forgets everything: a new history begins. */
   async clear(): Promise<void> {
     await rm(this.folder, { recursive: true, force: true });
     await makeFolders(this.folder);
@@ -129,8 +130,8 @@ export class ChangeLog {
 }
 
 /**
- * At most `countMax` extents that cover at least the same ranges: the smallest gaps are read as if
- * they had changed, and zeroes next to them too.
+ * Returns at most `countMax` extents that cover at least the same ranges: treats the smallest gaps,
+ * and zeroes next to them, as changed.
  */
 export function limited(extents: readonly ContentExtent[], countMax: number): ContentExtent[] {
   let result = [...extents];

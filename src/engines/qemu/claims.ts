@@ -5,25 +5,27 @@ import { fenced, HeldClaim } from './held-claim.ts';
 import { busy, loadVm, ManagedVm } from './managed-vm.ts';
 import { vmPaths } from './vm-paths.ts';
 
-/** How long a claim waits for a hold that is just being looked at. */
+/** How long a claim waits for a hold that somebody is only checking. */
 const HOLD_WAIT_MS = 300;
 
-/** Who may act on which VM: the hold lock of each, and the count of claims in its state file. */
+/**
+ * Decides who may act on which VM, by each VM's hold lock and the count of claims in its state
+ * file.
+ */
 export class Claims {
   private readonly parts: EngineParts;
   private readonly live = new Set<HeldClaim>();
 
   private readonly onReleased: (vmId: VmId) => void;
 
-  /** @param onReleased called when a claim does not hold its VM any more */
+  /** @param onReleased called when a claim no longer holds its VM */
   constructor(parts: EngineParts, onReleased: (vmId: VmId) => void) {
     this.parts = parts;
     this.onReleased = onReleased;
   }
 
   /**
-   * The number is durable before the claim is anybody's.
-   *
+   * Claims a VM. The number is durable before the claim is returned.
    * @throws Fault `engine.vm-busy`, `engine.vm-not-found`
    */
   async take(vmId: VmId, jobId: string, signal: AbortSignal): Promise<HeldClaim> {
@@ -47,9 +49,9 @@ export class Claims {
   }
 
   /**
-   * A claim as this engine knows it.
+   * Returns a claim that this engine gave.
    *
-   * @throws Fault `engine.fenced` for one that has ended, or that another engine gave
+   * @throws Fault `engine.fenced` for a claim that has ended, or that another engine gave
    */
   ours(vmId: VmId, claim: Claim | undefined): HeldClaim | undefined {
     const found = [...this.live].find((held) => held === claim && held.vmId === vmId);
@@ -63,7 +65,7 @@ export class Claims {
     return this.live.has(claim);
   }
 
-  /** Takes the VM's action lock, for a claim only if none was given since. */
+  /** Takes the VM's action lock; for a claim only if no later one was given. */
   async open(vmId: VmId, signal: AbortSignal, claim?: Claim): Promise<ManagedVm> {
     const ours = this.ours(vmId, claim);
     const { folders, limits } = this.parts;
@@ -96,7 +98,7 @@ export class Claims {
     }
   }
 
-  /** Whoever wants the hold later has to wait for the action lock, which we have or take next. */
+  /** Only checks: taking the hold needs the action lock, which we have or take next. */
   async isUnheld(vmId: VmId, signal: AbortSignal): Promise<boolean> {
     const { holdLock } = vmPaths(this.parts.folders, vmId);
     const hold = await FileLock.take(holdLock, 0, signal);
@@ -104,12 +106,12 @@ export class Claims {
     return hold !== undefined;
   }
 
-  /** The service ends: what its jobs still want to do is refused. */
+  /** Ends all claims with the service: what its jobs still want to do is refused. */
   async close(): Promise<void> {
     await Promise.all([...this.live].map(async (claim) => claim.release()));
   }
 
-  /** The right to use or end the VM's frozen states; held until it is released. */
+  /** Takes the right to use or end the VM's frozen states, until it is released. */
   private async hold(vmId: VmId, signal: AbortSignal): Promise<FileLock> {
     const paths = vmPaths(this.parts.folders, vmId);
     await loadVm(paths, vmId);

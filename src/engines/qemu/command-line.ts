@@ -3,7 +3,7 @@ import { diskNodes, nodeName } from './node-graph.ts';
 import type { VmPaths } from './vm-paths.ts';
 import { NVRAM, topOf, type VmState } from './vm-state.ts';
 
-/** virtio-blk shows this much of a serial to the guest. */
+/** Length of a serial that virtio-blk shows to the guest. */
 const SERIAL_CHARACTERS_MAX = 20;
 
 export const SANDBOX = [
@@ -22,8 +22,8 @@ export interface LaunchOptions extends VmFacts {
 }
 
 /**
- * The parameters of a QEMU without a machine, which only puts layers together: no memory, no guest,
- * no devices. Every layer is read-only until a merge opens its base.
+ * Returns the parameters of a QEMU without a machine, which only combines layers: no memory, no
+ * guest, no devices. Every layer is read-only until a merge opens its base.
  */
 export function maintenanceCommandLine({ definition, state, paths }: VmFacts): string[] {
   return [
@@ -40,8 +40,8 @@ export function maintenanceCommandLine({ definition, state, paths }: VmFacts): s
 }
 
 /**
- * The parameters of QEMU for a VM. The guest does not run yet (`-S`). Everything comes from the
- * checked definition and from the state file; ids and node names are the same at every start.
+ * Returns the parameters of QEMU for a VM. The guest does not run yet (`-S`). Everything comes from
+ * the checked definition and the state file; ids and node names are the same at every start.
  */
 export function commandLine(options: LaunchOptions): string[] {
   const { definition, state, paths, accelerator } = options;
@@ -57,7 +57,7 @@ export function commandLine(options: LaunchOptions): string[] {
     ...['-cpu', definition.cpuModel, '-smp', String(definition.cpus)],
     ...['-m', `${definition.memoryMib}M`],
     ...['-pidfile', paths.pid],
-    // One client per monitor: the second is for whoever has to look while the first is in use.
+    // One client per monitor: the second is for looking while the first is in use.
     ...[...socket('mon', paths.monitor), '-mon', 'chardev=mon,mode=control'],
     ...[...socket('mon2', paths.secondMonitor), '-mon', 'chardev=mon2,mode=control'],
     ...['-chardev', 'stdio,id=serial,signal=off', '-serial', 'chardev:serial'],

@@ -4,10 +4,10 @@ import { loadDefinition } from './managed-vm.ts';
 import type { VmPaths } from './vm-paths.ts';
 
 /**
- * What can be shown of a VM of which something cannot be read, so that it hides neither itself nor
- * the others: `damaged` when it is one of its own files, else `unknown`.
+ * Returns what can be shown of a VM that cannot be read in part, so that it hides neither itself
+ * nor others: `damaged` if one of its own files is, else `unknown`.
  *
- * @param error why; thrown again when it says that there is no such VM, or is a bug
+ * @param error why; thrown again if it says that there is no such VM, or is a bug
  */
 export async function damagedVm(paths: VmPaths, vm: VmId, error: unknown): Promise<VmSummary> {
   if (!isFault(error) || error.code === 'engine.vm-not-found') {

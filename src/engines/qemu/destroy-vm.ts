@@ -12,7 +12,7 @@ import { removeVmFolder } from './vm-paths.ts';
 const DEFINITION_BYTES_MAX = 1024 * 1024;
 
 /**
- * Powers off and removes everything. Cut off anywhere, the VM is still known and can be destroyed
+ * Powers off and removes everything. If it is cut off, the VM is still known and can be destroyed
  * again.
  */
 export async function destroyVm(
@@ -21,7 +21,7 @@ export async function destroyVm(
   signal: AbortSignal,
 ): Promise<void> {
   const { paths, state, definition } = vm;
-  // Nothing of it is to be kept, so it need not end in order.
+  // Nothing of it is kept, so it need not end in order.
   await assertOursToKill(vm);
   await killQemu(paths, signal);
   await parts.sessions.drop(definition.id);
@@ -37,7 +37,7 @@ export async function destroyVm(
   parts.log.info('engine.vm-destroyed', { vmId: definition.id });
 }
 
-/** The file that a restore wrote beside the images: left there, it would keep the next one out. */
+/** Removes the file that a restore wrote beside the images: it would block the next restore. */
 async function removeDefinitions(definition: VmDefinition): Promise<void> {
   const images = imagesOf(definition).map(({ path }) => path);
   for (const folder of new Set(images.map((path) => dirname(path)))) {
@@ -48,7 +48,7 @@ async function removeDefinitions(definition: VmDefinition): Promise<void> {
   }
 }
 
-/** Only a file of that VM and of no image but those that go with it. */
+/** Whether the file is a definition of exactly this VM with images of this VM only. */
 async function isDefinitionOf(path: string, { id, disks }: VmDefinition): Promise<boolean> {
   try {
     const facts = await lstat(path);
@@ -59,7 +59,7 @@ async function isDefinitionOf(path: string, { id, disks }: VmDefinition): Promis
     const paths = new Set(disks.map((disk) => disk.path));
     return found?.id === id && found.disks.every((disk) => paths.has(disk.path));
   } catch {
-    // Absent, not readable or no definition: not ours to remove.
+    // A file that is missing, unreadable or no definition is not ours to remove.
     return false;
   }
 }

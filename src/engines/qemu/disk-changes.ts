@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { baseOf, NVRAM, topOf, type DiskState, type FileIdentity, type Layer } from './vm-state.ts';
 
-/** What may happen to the layers of a disk, as pure functions of its state. */
+/** Changes of a disk's layers, as pure functions of its state. */
 
-/** A disk that nothing is known about yet, with its image as the only layer. */
+/** Returns the state of a new disk, with its image as the only layer. */
 export function newDiskState(options: {
   readonly id: string;
   readonly index: number;
@@ -26,42 +26,44 @@ export function newDiskState(options: {
 }
 
 /**
- * The layer that the next freeze puts on top. It lies beside the base: same file system, same room.
+ * Returns the layer that the next freeze puts on top. It lies beside the base: same file system,
+ * same room.
  */
 export function plannedLayer(disk: DiskState, number = disk.nextLayer): Layer {
   return { number, path: `${baseOf(disk).path}.hk-${number}.qcow2`, format: 'qcow2' };
 }
 
-/** Its number is never used again, even if the layer never comes. */
+/** Takes a number for a layer. It is never used again, even if the layer never comes. */
 export function withPlanned(disk: DiskState, number: number | undefined): DiskState {
   return number === undefined ? disk : { ...disk, nextLayer: number + 1 };
 }
 
 /**
- * `layer` goes on top and what was on top is frozen as the next generation. Said before it happens:
+ * Puts `layer` on top and freezes the old top as the next generation. Save this before it happens:
  * until the first write an empty overlay is the same disk.
  *
- * @param sizeBytes of the disk at the freeze
+ * @param sizeBytes size of the disk at the freeze
  */
 export function withNewTop(disk: DiskState, layer: Layer, sizeBytes: number): DiskState {
   return withLayer(withFrozenTop(disk, sizeBytes), layer);
 }
 
-/** `layer`, which is empty, goes on top of what is frozen already. */
+/** Puts `layer`, which is empty, on top of what is frozen already. */
 export function withLayer(disk: DiskState, layer: Layer): DiskState {
   return { ...disk, layers: [...disk.layers, layer], topUntouched: false };
 }
 
 /**
- * All layers of a disk that nobody writes are the next generation. The next start puts a new layer
- * on them.
+ * Makes all layers of a disk that nobody writes the next generation. The next start puts a new
+ * layer on them.
  *
- * @param sizeBytes of the disk at the freeze
+ * @param sizeBytes size of the disk at the freeze
  */
 export function withFrozenTop(disk: DiskState, sizeBytes: number): DiskState {
   const generation = disk.generation + 1;
   const frozen = topOf(disk);
-  // Nobody can ask for changes since a generation before the first one, nor of a variable store.
+  // Nobody can ask for changes since before the first generation, or for changes of a variable
+  // store.
   const isAskedFor = generation > 1 && disk.id !== NVRAM;
   const entry = {
     layer: frozen.number,
@@ -78,7 +80,7 @@ export function withFrozenTop(disk: DiskState, sizeBytes: number): DiskState {
   };
 }
 
-/** The announced top did not come: the disk as it was before `withNewTop`. */
+/** Returns the disk as before `withNewTop`: the announced top did not come. */
 export function withoutNewTop(disk: DiskState): DiskState {
   const generation = disk.generation - 1;
   const entry = disk.unlogged.find((candidate) => candidate.generation === disk.generation);
@@ -92,40 +94,42 @@ export function withoutNewTop(disk: DiskState): DiskState {
   };
 }
 
-/** The layers between base and top of a VM that runs: frozen, to be merged. */
+/** Returns the layers between base and top of a running VM: they are frozen and to be merged. */
 export function frozenLayers(disk: DiskState): Layer[] {
   return disk.layers.slice(1, -1);
 }
 
-/** The chain as the newest freeze saw it: all of it, or everything below what is written since. */
+/**
+ * Returns the chain as the newest freeze saw it: all of it, or all below what was written since.
+ */
 export function frozenChain(disk: DiskState): Layer[] {
   return disk.topUntouched ? disk.layers : disk.layers.slice(0, -1);
 }
 
-/** The chain up to and with the layer called `number`. */
+/** Returns the chain up to and including the layer called `number`. */
 export function chainUpTo(disk: DiskState, number: number): Layer[] {
   return disk.layers.slice(0, disk.layers.findIndex((layer) => layer.number === number) + 1);
 }
 
-/** All layers of a disk that nobody writes have gone into the base. */
+/** All layers of a disk that nobody writes were merged into the base. */
 export function withOneLayer(disk: DiskState, base: Layer): DiskState {
   return { ...disk, layers: [base], mergeIntent: undefined, whyUnmerged: undefined };
 }
 
-/** All frozen layers have gone into the base. */
+/** All frozen layers were merged into the base. */
 export function withMerged(disk: DiskState, base: Layer): DiskState {
   return { ...disk, layers: [base, topOf(disk)], mergeIntent: undefined };
 }
 
-/** Files from `base` up to `layer` (both included) are becoming one: `base`. */
+/** Files from `base` up to `layer` (both included) are being merged into `base`. */
 export function withMergeIntent(disk: DiskState, layer: Layer, before: FileIdentity): DiskState {
   const { generation } = disk;
   return { ...disk, mergeIntent: { base: before, layer: layer.number, generation } };
 }
 
 /**
- * A new line of history: whatever was known about changes is not believed any more, also not that
- * the top is empty.
+ * Begins a new history: nothing known about changes is believed any more, not even that the top is
+ * empty.
  */
 export function withNewHistory(disk: DiskState): DiskState {
   return {

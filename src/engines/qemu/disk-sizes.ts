@@ -5,7 +5,7 @@ import type { ManagedVm } from './managed-vm.ts';
 import { storeDefinition } from './vm-images.ts';
 import { topOf } from './vm-state.ts';
 
-/** The definition with the sizes that disks have now, by disk id; it is kept so. */
+/** Returns the definition with the present sizes of disks, by disk id, and stores it. */
 export async function withSizes(
   vm: ManagedVm,
   sizes: ReadonlyMap<string, number>,
@@ -23,7 +23,7 @@ export async function withSizes(
   return vm.definition;
 }
 
-/** Of a VM that is off, excluded disks too. */
+/** Measures the disks of a powered-off VM, excluded ones too. */
 export async function measuredSizes(
   { state }: ManagedVm,
   signal: AbortSignal,
@@ -31,7 +31,7 @@ export async function measuredSizes(
   const sizes = new Map<string, number>();
   for (const disk of state.disks) {
     const facts = await imageFacts(topOf(disk), signal).catch((error: unknown) => {
-      // An excluded disk may be gone; it is nobody's recovery point.
+      // An excluded disk may be gone; no recovery point has it.
       if (disk.excluded && isFault(error, 'formats.image-missing')) {
         return undefined;
       }

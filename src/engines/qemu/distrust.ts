@@ -4,9 +4,8 @@ import { withNewHistory } from './disk-changes.ts';
 import type { ManagedVm } from './managed-vm.ts';
 
 /**
- * Begins a new line of history for a disk. While the claim uses a frozen state it is only noted,
- * durably: whoever settles the VM when that state is given back, or its job has died, carries it
- * out.
+ * Begins a new history for a disk. While the claim uses a frozen state this is only noted, durably:
+ * it is carried out when the VM is settled, after that state was given back or its job died.
  */
 export async function distrustDisk(
   claims: Claims,
@@ -29,7 +28,7 @@ export async function distrustDisk(
   await note(managed);
 }
 
-/** Carries out what was noted; nobody uses a frozen state of the VM. */
+/** Carries out what was noted. Nobody may be using a frozen state of the VM. */
 export async function dropDistrusted(vm: ManagedVm): Promise<void> {
   for (const disk of vm.tracked.filter(({ distrusted }) => distrusted === true)) {
     await vm.saveDisk(withNewHistory(disk));

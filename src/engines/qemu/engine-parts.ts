@@ -4,7 +4,7 @@ import type { Shared } from '../../kernel/shared.ts';
 import type { Sessions } from './sessions.ts';
 import type { EngineFolders } from './vm-paths.ts';
 
-/** Moments at which a test may end the service, to see that the next one repairs it. */
+/** Steps at which a test may end the service, to see that the next one repairs it. */
 export type Step =
   | 'overlays-planned'
   | 'overlays-made'
@@ -35,24 +35,24 @@ export type Step =
   | 'stopped-merge-unlinked'
   | 'released';
 
-/** What limits the engine keeps to; all have defaults. */
+/** Limits of the engine; all have defaults. */
 export interface EngineLimits {
   /** How long an action waits for another one on the same VM. */
   readonly actionWaitMs: number;
   /** How long a guest may take to shut down before it is powered off. */
   readonly shutdownMs: number;
-  /** Free bytes that must be left beside the disks for a freeze to begin. */
+  /** Bytes that must be free beside the disks for a freeze to begin. */
   readonly freeBytesMin: number;
   /** Free bytes at which a VM that stopped on a full host disk goes on. */
   readonly resumeFreeBytes: number;
-  /** How often a full host disk is looked at. */
+  /** How often to check for room on a full host disk. */
   readonly resumeLookMs: number;
   /**
-   * An overlay that grows beyond this while it is being read ends the backup. Default: half of what
-   * is free.
+   * A backup ends when an overlay grows beyond this while it is read. Default: half of the free
+   * bytes.
    */
   readonly overlayBytesMax: number | undefined;
-  /** After this a frozen guest is thawed. */
+  /** A guest that is frozen for longer is thawed. */
   readonly frozenMsMax: number;
   /** How long an agent may take to freeze. */
   readonly freezeMsMax: number;
@@ -69,11 +69,11 @@ export const DEFAULT_LIMITS: EngineLimits = {
   freezeMsMax: 10_000,
 };
 
-/** What QEMU answered to a look. */
+/** What QEMU answered when it was only looked at. */
 export interface Said {
   readonly said: string;
   readonly ioError: string | undefined;
-  /** For people, when it is not this VM's QEMU. */
+  /** Why it is not this VM's QEMU, for people. */
   readonly notOurs: string | undefined;
 }
 
@@ -85,16 +85,16 @@ export interface EngineParts {
   readonly limits: EngineLimits;
   readonly sessions: Sessions;
   /**
-   * What gives up each frozen state that is in use when the service ends: nothing is merged then.
+   * Functions that give up each frozen state in use when the service ends; nothing is merged then.
    */
   readonly frozen: Set<() => Promise<void>>;
-  /** What QEMU is asked aside, by VM: its second monitor serves one client at a time. */
+  /** Present questions to QEMU, by VM: its second monitor serves one client at a time. */
   readonly looks: Shared<string, Said>;
   readonly step: (step: Step) => Promise<void>;
-  /** Fires when a merge has to make room for the end of its VM. */
+  /** Returns a signal that fires when a merge must make room for the end of its VM. */
   readonly mergeSignal: (vmId: string) => AbortSignal;
-  /** Merges what may be merged of a VM that nobody holds, in the background. */
+  /** Merges in the background what may be merged of a VM that nobody holds. */
   readonly mergeLater: (vmId: string) => void;
-  /** Whether layers of the VM, which is off, are being merged now. */
+  /** Whether layers of a powered-off VM are being merged now. */
   readonly isMerging: (vmId: string) => boolean;
 }

@@ -21,13 +21,15 @@ const LASTING_FIELDS = [
   { at: 96, bytes: 4 },
 ] as const;
 const BACKING_LENGTH_MAX = 1023;
-/** Header, extensions and the backing name lie in here. */
+/** Header, extensions and the backing name lie within this. */
 const HEADER_BYTES = 4096;
 
-/** By what a file differs from what was journalled, in the words of stat(2) and of qcow2. */
+/** How a file differs from the journal, in the words of stat(2) and of qcow2. */
 export type Sign = 'device' | 'inode' | 'size' | 'mtime' | 'ctime' | 'header' | 'backing file';
 
-/** What `layer` is now. `settled` facts only if nobody may be writing it. */
+/**
+ * Returns the present identity of `layer`, with `settled` facts only if nobody can be writing it.
+ */
 export async function identityOf(layer: Layer, isWritable: boolean): Promise<FileIdentity> {
   const found = await stat(layer.path, { bigint: true }).catch((error: unknown) => {
     throw systemCode(error) === 'ENOENT' ? missing(layer.path) : error;
@@ -52,8 +54,8 @@ export async function identityOf(layer: Layer, isWritable: boolean): Promise<Fil
 }
 
 /**
- * How the file differs from what was journalled, as far as the journal knows it; empty when it is
- * untouched. A change that keeps inode, size, times and header is not seen.
+ * Returns how the file differs from the journal, in the facts that the journal has; empty if it is
+ * untouched. A change that keeps inode, size, times and header is not detected.
  */
 export async function signsOf(layer: Layer): Promise<Sign[]> {
   const { identity: was } = layer;
@@ -68,8 +70,8 @@ export async function signsOf(layer: Layer): Promise<Sign[]> {
 }
 
 /**
- * State files of the past do not have all. Of a file that may be written, only what nobody changes
- * who writes it as a disk.
+ * Older state files lack some facts. Of a file that may be written, only facts that guests do not
+ * change count.
  */
 function comparable({ device, inode, lasting, settled }: FileIdentity): Record<Sign, unknown> {
   return {
@@ -83,7 +85,7 @@ function comparable({ device, inode, lasting, settled }: FileIdentity): Record<S
   };
 }
 
-/** Nothing for a file that is no qcow2 image: whoever opens it says so. */
+/** Returns nothing for a file that is no qcow2 image: opening it reports that. */
 async function lastingHeader(path: string): Promise<{ lasting: string } | undefined> {
   await using file = await open(path, 'r');
   const header = Buffer.alloc(HEADER_BYTES_MIN);
@@ -93,7 +95,10 @@ async function lastingHeader(path: string): Promise<{ lasting: string } | undefi
   return { lasting: isImage ? fields.join('.') : 'none' };
 }
 
-/** The beginning of a qcow2 file as a digest, and the backing file that it names (`''`: none). */
+/**
+ * Returns a digest of the beginning of a qcow2 file, and the backing file that it names (`''`:
+ * none).
+ */
 async function headerFacts(path: string): Promise<{ backing: string; header: string }> {
   await using file = await open(path, 'r');
   const buffer = Buffer.alloc(HEADER_BYTES);

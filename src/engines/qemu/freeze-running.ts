@@ -13,7 +13,7 @@ import type { QmpClient } from './qmp-client.ts';
 import type { OverlayWatch } from './overlay-watch.ts';
 import type { DiskState } from './vm-state.ts';
 
-/** A pivot must not be left half-way for a caller's impatience; it takes milliseconds. */
+/** A caller's cancellation must not leave a pivot half done; it takes milliseconds. */
 const PIVOT_MS_MAX = 30_000;
 
 export interface Instant {
@@ -35,11 +35,11 @@ export interface InstantOptions {
 }
 
 /**
- * Puts a new, empty layer on top of every disk of a running VM at one instant; what was on top
- * before is frozen.
+ * Puts a new, empty layer on top of every disk of a running VM at one instant; the old tops are
+ * frozen.
  *
  * The order of lines is the safety argument: overlays are durable before the state file names them
- * as tops, the state file names them before QEMU writes to them, and an announced overlay that is
+ * as tops; the state file names them before QEMU writes to them; and an announced overlay that is
  * still empty is the same disk as without it.
  */
 export async function freezeRunning(
@@ -82,7 +82,7 @@ export async function freezeRunning(
   return { ...pivot, guest: { ...(whyNot === undefined ? {} : { reason: whyNot }), ...guest } };
 }
 
-/** The state file says what the disks are from now on, and that the guest may be frozen. */
+/** Saves what the disks are from now on, and that the guest may be frozen. */
 async function announce(
   vm: ManagedVm,
   overlays: readonly PlannedOverlay[],
@@ -109,8 +109,8 @@ async function announce(
 }
 
 /**
- * Overlays were made before the guest's file systems were frozen, which may take seconds. One that
- * is smaller than its disk is by now would cut off the end of the disk.
+ * Overlays are made before the guest's file systems are frozen, which may take seconds. If a disk
+ * has grown since, a smaller overlay would cut off its end.
  */
 async function assertSameSizes(
   vm: ManagedVm,
@@ -145,7 +145,8 @@ async function transact(
   try {
     await qmp.execute('transaction', { actions }, signal, PIVOT_MS_MAX);
   } catch (error) {
-    // Refused means that no disk was touched. Anything else is unknown: the next action asks QEMU.
+    // A refusal means that no disk was touched. Any other error leaves it open: the next action
+    // asks QEMU.
     if (isFault(error, 'engine.refused')) {
       await takeBack(vm, qmp, overlays);
     }
@@ -168,7 +169,7 @@ async function takeBack(
   await removeLeftovers(vm);
 }
 
-/** What was frozen does not change any more: its identity is journalled whole. */
+/** Frozen layers no longer change, so their whole identity is journalled. */
 async function settleTops(vm: ManagedVm, guest: GuestPart): Promise<void> {
   const disks: DiskState[] = [];
   for (const disk of vm.state.disks) {

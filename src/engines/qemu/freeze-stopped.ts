@@ -7,9 +7,9 @@ import { makeDurable } from './merge.ts';
 import { topOf, type DiskState } from './vm-state.ts';
 
 /**
- * Freezes a VM that is powered off: what there is now is the next generation, and the next start
- * writes to a new layer. Nothing is made, and a disk that was not written to since the freeze
- * before stays as it is, so backing up an idle VM every hour makes no chain grow.
+ * Freezes a powered-off VM: its present state becomes the next generation, and the next start
+ * writes to a new layer. Makes no files, and leaves a disk as it is that was not written since the
+ * last freeze: hourly backups of an idle VM make no chain grow.
  */
 export async function freezeStopped(
   parts: EngineParts,
@@ -25,14 +25,17 @@ export async function freezeStopped(
   await parts.step('frozen-saved');
 }
 
-/** The disk with all of its layers in the newest generation; one that is not new stays. */
+/**
+ * Returns the disk with all its layers in the newest generation. A disk without changes stays as it
+ * is.
+ */
 export async function frozen(disk: DiskState, signal: AbortSignal): Promise<DiskState> {
-  // A disk with a new line of history gets its first generation even when nothing was written.
+  // A disk with a new history gets its first generation even if nothing was written.
   if (disk.topUntouched && disk.generation > 0) {
     return disk;
   }
   const top = topOf(disk);
-  // Whatever a killed QEMU left in caches must be on the disk before it counts as backed up.
+  // What a killed QEMU left in caches must be on the disk before it counts as backed up.
   await makeDurable(top.path);
   const { virtualSize } = await imageFacts(top, signal);
   const identity =

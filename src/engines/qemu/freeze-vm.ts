@@ -17,23 +17,23 @@ import { OverlayWatch } from './overlay-watch.ts';
 import { settle } from './settle.ts';
 import type { VmPaths } from './vm-paths.ts';
 
-/** Files of others that lie where layers would go: more are not expected. */
+/** How many layer numbers to try if files of others have their names. */
 const LAYERS_TRIED = 16;
 
-/** Giving a frozen state back must not be cut off by the job that is being cancelled. */
+/** Cancelling the job must not cut off giving a frozen state back. */
 const DISPOSE_MS_MAX = 6 * 60 * 60 * 1000;
 
 interface Freezing {
   readonly parts: EngineParts;
   readonly paths: VmPaths;
   readonly options: FreezeOptions;
-  /** Lives for as long as the frozen state is in use. */
+  /** Lives as long as the frozen state is in use. */
   readonly claim: HeldClaim;
-  /** Called when the frozen state is not in use any more. */
+  /** Called when the frozen state is no longer in use. */
   readonly done: () => Promise<void>;
 }
 
-/** Freezes a VM and opens what was frozen. Calls `done` also when it fails. */
+/** Freezes a VM and opens what was frozen. Calls `done` even if it fails. */
 export async function freezeVm(
   freezing: Freezing,
   vmId: string,
@@ -84,7 +84,7 @@ async function stoppedInstant(
   signal: AbortSignal,
 ): Promise<Instant | undefined> {
   await freezeStopped(parts, vm, options.jobToken, signal);
-  // A start puts a layer on each of them: the first number at which no file lies.
+  // A start puts a layer on each disk, with the first number that no file has.
   await watch.expect(
     vm.tracked.flatMap((disk) =>
       Array.from({ length: LAYERS_TRIED }, (_, ahead) => {
@@ -160,8 +160,8 @@ function consistencyOf(instant: Instant | undefined): HowFrozen {
 }
 
 /**
- * Gives the frozen state back: nobody reads it any more, so its layers are merged away. Failing to
- * merge harms nobody, and the next action on the VM tries again.
+ * Gives the frozen state back: nobody reads it any more, so its layers are merged. If merging
+ * fails, the next action on the VM tries again.
  */
 async function dispose(
   { parts, paths, claim, done }: Freezing,

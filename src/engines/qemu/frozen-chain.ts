@@ -5,8 +5,8 @@ import { NbdDiskReader } from '../../nbd/nbd-disk-reader.ts';
 import type { Layer } from './vm-state.ts';
 
 /**
- * A chain of layers that nobody writes, opened for reading by a qemu-nbd of its own: the VM's QEMU
- * has no part in it. Its image locks keep merges away for as long as it is open.
+ * A chain of layers that nobody writes, opened for reading by a qemu-nbd of its own, without the
+ * VM's QEMU. Its image locks keep merges away as long as it is open.
  */
 export class FrozenChain implements AsyncDisposable {
   readonly reader: NbdDiskReader;
@@ -33,7 +33,10 @@ export class FrozenChain implements AsyncDisposable {
     }
   }
 
-  /** What the last layer of the chain itself holds: what was written since it was put on top. */
+  /**
+   * Returns what the last layer of the chain itself holds: what was written since it was put on
+   * top.
+   */
   async layerExtents(signal: AbortSignal): Promise<ContentExtent[]> {
     return Array.fromAsync(this.reader.layerExtents(signal));
   }

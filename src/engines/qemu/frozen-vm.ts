@@ -10,7 +10,7 @@ import { logFrozenLayers, logLayer } from './layer-changes.ts';
 import type { ManagedVm } from './managed-vm.ts';
 import { NVRAM, type DiskState } from './vm-state.ts';
 
-/** Opens what the newest freeze of every disk froze, and logs what it changed. */
+/** Opens what the newest freeze of every disk froze, and logs what changed in it. */
 export async function openFrozenDisks(
   vm: ManagedVm,
   needed: Readonly<Record<string, number>>,
@@ -42,7 +42,7 @@ async function logNewest(
   signal: AbortSignal,
 ): Promise<void> {
   if (disk.unlogged.length === 1) {
-    // The usual case: the layer to log is the top of the chain that is open anyway.
+    // The usual case: the layer to log is the top of the chain, which is open anyway.
     await logLayer(vm, disk, chain, signal);
   } else {
     await logFrozenLayers(vm, [], signal);
@@ -71,7 +71,7 @@ function diskOf(vm: ManagedVm, id: string): DiskState {
   return found;
 }
 
-/** A reader that fails from the moment on at which the frozen state is not to be used any more. */
+/** A reader that fails once the frozen state must no longer be used. */
 export class RevocableReader extends DiskReader {
   override readonly size: number;
   private readonly source: DiskReader;

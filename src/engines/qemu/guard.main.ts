@@ -1,7 +1,7 @@
 /**
  * The guard: a small process that owns the agent socket of one VM while its guest is frozen.
  *
- * It thaws when told to, when its pipe to the service closes (the service is dead) and after a
+ * It thaws when told to, when its pipe to the service closes (the service is dead) or after a
  * limit, whichever comes first. So a dead or hanging service never leaves a guest frozen.
  *
  * Called as `guard.main.ts SOCKET LIMIT_MS`; speaks lines of JSON on standard input and output, see
@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline';
 import { GuestAgent } from './guest-agent.ts';
 import type { GuardOrder, GuardReport } from './guard.ts';
 
-/** A freeze that did not answer may still happen: the thaw is sent again for this long. */
+/** A freeze that was not answered may still happen: the thaw is repeated for this long. */
 const THAW_MS_MAX = 60_000;
 const THAW_TRY_MS = 5_000;
 
@@ -30,7 +30,7 @@ function report(said: GuardReport): void {
 async function freeze(connectMs: number, freezeMs: number): Promise<void> {
   try {
     agent = await GuestAgent.connect(socketPath, connectMs, signal);
-    // Somebody may have left it frozen: a second freeze would be refused.
+    // An earlier client may have left the guest frozen: a second freeze would be refused.
     await agent.thaw(connectMs, signal);
   } catch (error) {
     report({ said: 'not-frozen', reason: messageOf(error) });
@@ -47,7 +47,7 @@ async function freeze(connectMs: number, freezeMs: number): Promise<void> {
   }
 }
 
-/** Thaws once, trying until the guest confirms; then the guard has nothing more to do. */
+/** Thaws once: tries until the guest confirms. Then the guard has nothing more to do. */
 async function thaw(why: 'told' | 'pipe' | 'limit' | 'failed'): Promise<void> {
   thawing ??= (async () => {
     clearTimeout(limit);
@@ -74,7 +74,7 @@ async function thawOnce(): Promise<boolean> {
     await agent.thaw(THAW_TRY_MS, signal);
     return true;
   } catch {
-    // The agent did not answer in time or refused; a new connection drops what was half said.
+    // The agent did not answer in time or refused; a new connection drops a half-sent command.
     await agent?.close();
     agent = undefined;
     const restMs = Math.max(0, 200 - (performance.now() - startedMs));
@@ -106,7 +106,7 @@ function messageOf(error: unknown): string {
   return Error.isError(error) ? error.message : String(error);
 }
 
-// A fault of our own must not leave the guest frozen either.
+// A bug of ours must not leave the guest frozen either.
 process.on('uncaughtException', thawAndLeave);
 // Nobody reads any more: the closed standard input says the same.
 process.stdout.on('error', () => undefined);

@@ -7,15 +7,15 @@ import { KiB } from '../../kernel/bytes.ts';
 import { plainEnvironment, requireStart } from '../../kernel/command.ts';
 import { JsonLines } from './json-lines.ts';
 
-/** After this a guest is thawed, whatever the service is doing. */
+/** A guest that is frozen for longer is thawed, whatever the service is doing. */
 const FROZEN_MS_MAX = 30_000;
 const READY_MS_MAX = 15_000;
-/** A busy guest under emulation needs seconds to answer; it is not frozen yet while we wait. */
+/** A busy guest under emulation needs seconds to answer; it is not frozen yet during this wait. */
 const CONNECT_MS_MAX = 10_000;
-/** An agent that flushes for longer than this is not waited for. */
+/** An agent that flushes for longer is given up. */
 const FREEZE_MS_MAX = 10_000;
 const THAW_MS_MAX = 12_000;
-/** A guard says five things at most, each shorter than a guest's words may be. */
+/** A guard sends at most five messages, each shorter than a guest's text may be. */
 const LIMITS = {
   lineBytesMax: 16 * KiB,
   depthMax: 4,
@@ -43,9 +43,9 @@ export type GuardReport = z.infer<typeof GuardReport>;
 
 /** How a freeze of file systems ended. */
 export interface ThawOutcome {
-  /** The guest said that it is thawed. */
+  /** Whether the guest said that it is thawed. */
   readonly isThawed: boolean;
-  /** It was frozen from before the order until the order to thaw. */
+  /** Whether it was frozen from before the order until the order to thaw. */
   readonly wasFrozenThroughout: boolean;
   readonly frozenMs: number;
 }
@@ -55,13 +55,13 @@ export interface GuardOptions {
   readonly frozenMsMax?: number;
   readonly freezeMsMax?: number;
   readonly connectMsMax?: number;
-  /** Another program than guard.main; for tests of one that is out of order. */
+  /** Another program than guard.main, for tests of a broken guard. */
   readonly program?: string;
 }
 
 /**
- * Our end of the guard process (guard.main.ts), which freezes and thaws a guest for us and thaws it
- * without us when we die or are late.
+ * Our end of the guard process (guard.main.ts), which freezes and thaws a guest for us, and thaws
+ * it without us if we die or are late.
  */
 export class Guard implements AsyncDisposable {
   private readonly child: ChildProcess;
@@ -73,7 +73,7 @@ export class Guard implements AsyncDisposable {
   private readonly reports: GuardReport[] = [];
   private wake: () => void = () => undefined;
   private readonly lines = new JsonLines(LIMITS);
-  /** It said something that is no report: nothing that it says is believed any more. */
+  /** The guard said something that is no report, so nothing it says is believed any more. */
   private isBroken = false;
   private hasExited = false;
   private readonly exited: Promise<unknown>;
@@ -87,14 +87,14 @@ export class Guard implements AsyncDisposable {
     this.limits = limits;
     this.input = streams.input;
     this.output = streams.output;
-    // The guard may be gone; its missing report says so.
+    // The guard may be gone; its missing report shows that.
     streams.input.on('error', () => undefined);
     this.exited = once(child, 'exit').then(() => {
       this.hasExited = true;
       this.wake();
     });
     for (const source of [child, streams.output]) {
-      // Its end says the same.
+      // The end of the stream shows the same.
       source.on('error', () => undefined);
     }
     streams.output.on('data', (piece: Buffer) => {
@@ -102,7 +102,7 @@ export class Guard implements AsyncDisposable {
     });
   }
 
-  /** Starts the guard, detached, so that it outlives us by what a thaw takes. */
+  /** Starts the guard, detached, so that it outlives us for as long as a thaw takes. */
   static async start(options: GuardOptions): Promise<Guard> {
     const isSource = import.meta.url.endsWith('.ts');
     const usual = new URL(isSource ? './guard.main.ts' : './guard.main.js', import.meta.url);
@@ -126,14 +126,14 @@ export class Guard implements AsyncDisposable {
     return this.child.pid ?? 0;
   }
 
-  /** Returns when the guard can take orders; starting it overlaps with other work. */
+  /** Resolves when the guard can take orders; its start overlaps with other work. */
   async ready(): Promise<boolean> {
     return (await this.next('ready', READY_MS_MAX)) !== undefined;
   }
 
   /**
-   * Freezes the guest's file systems; undefined, or the reason why they are not frozen.
-   * Order a thaw in any case.
+   * Freezes the guest's file systems. Order a thaw in any case.
+   * @returns why they are not frozen; undefined if they are
    */
   async freeze(): Promise<string | undefined> {
     this.isDone = false;
@@ -147,9 +147,7 @@ export class Guard implements AsyncDisposable {
     return report?.said === 'not-frozen' ? report.reason : 'the guard process ended';
   }
 
-  /**
-   * Orders a thaw and waits for the guest's word. Without it the guard goes on trying by itself.
-   */
+  /** Orders a thaw and waits for the guest's answer. Without an answer the guard goes on trying. */
   async thaw(): Promise<ThawOutcome> {
     this.send({ order: 'thaw' });
     const report = await this.next('thawed', THAW_MS_MAX, 'not-thawed');
@@ -165,8 +163,8 @@ export class Guard implements AsyncDisposable {
   }
 
   /**
-   * Closes the pipe, on which a guard that still has something to thaw goes on trying to. Waits for
-   * its end only when that is at once.
+   * Closes the pipe: a guard that still has something to thaw goes on trying. Waits for its end
+   * only if that comes at once.
    */
   async close(): Promise<void> {
     this.input.end();
@@ -202,7 +200,9 @@ export class Guard implements AsyncDisposable {
     this.input.write(`${JSON.stringify(order)}\n`);
   }
 
-  /** The next report called `first` (or `second`); undefined when the guard ends or is late. */
+  /**
+   * Returns the next report called `first` (or `second`); undefined if the guard ends or is late.
+   */
   private async next(
     first: GuardReport['said'],
     limitMs: number,

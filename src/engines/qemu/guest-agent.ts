@@ -6,8 +6,8 @@ import { plainWords } from '../../kernel/plain-text.ts';
 import { JsonLines } from './json-lines.ts';
 
 /**
- * The guest is not trusted: an answer longer or deeper than this, or more than there are answers to
- * what we ask, ends the connection.
+ * The guest is not trusted: an answer that is longer or deeper, or more answers than commands, end
+ * the connection.
  */
 const LIMITS = {
   lineBytesMax: 1 * MiB,
@@ -15,12 +15,12 @@ const LIMITS = {
   burstBytesMax: 2 * MiB,
   bytesPerSecond: 256 * KiB,
 };
-/** One command is asked at a time; a few late answers to a client before us may come as well. */
+/** One command is sent at a time; a few late answers to an earlier client may come as well. */
 const MESSAGES_MAX = 16;
 /** Marks the start of a reply to guest-sync-delimited. */
 const DELIMITER = 0xff;
 const MILLISECONDS_PER_POLL = 20;
-/** As much of a guest's words as a message can carry. */
+/** How much of a guest's text a message can carry. */
 const REFUSAL_CHARACTERS_MAX = 300;
 
 export type AgentFreezeStatus = 'thawed' | 'frozen';
@@ -33,9 +33,9 @@ export interface GuestCommandResult {
 
 /**
  * The QEMU guest agent behind a unix socket: one client, one command at a time. Every method has a
- * time limit and throws `engine.agent-silent` when the agent does not answer, answers nonsense or
- * says no. After a missed limit the connection is closed, because a late answer would be taken for
- * the next one's.
+ * time limit, and throws `engine.agent-silent` if the agent does not answer, answers nonsense or
+ * refuses. After a missed limit the connection is closed, because a late answer would be taken for
+ * the next command's.
  *
  * @see QEMU docs/interop/qemu-ga-ref
  */
@@ -66,7 +66,7 @@ export class GuestAgent implements AsyncDisposable {
     });
   }
 
-  /** Connects and throws away everything that was said before. */
+  /** Connects, and discards everything that was said before. */
   static async connect(path: string, timeoutMs: number, signal: AbortSignal): Promise<GuestAgent> {
     signal.throwIfAborted();
     const agent = new GuestAgent(createConnection({ path }));
@@ -87,17 +87,17 @@ export class GuestAgent implements AsyncDisposable {
     return status;
   }
 
-  /** Flushes and freezes; returns how many file systems. */
+  /** Flushes and freezes. @returns how many file systems */
   async freeze(timeoutMs: number, signal: AbortSignal): Promise<number> {
     return asCount(await this.call('guest-fsfreeze-freeze', {}, timeoutMs, signal));
   }
 
-  /** Thaws; returns how many file systems, 0 when none was frozen. */
+  /** Thaws. @returns how many file systems; 0 if none was frozen */
   async thaw(timeoutMs: number, signal: AbortSignal): Promise<number> {
     return asCount(await this.call('guest-fsfreeze-thaw', {}, timeoutMs, signal));
   }
 
-  /** Asks for a power-off. The agent answers nothing to that, so no answer is the answer. */
+  /** Asks for a power-off. The agent does not answer that. */
   async shutdown(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.send('guest-shutdown', { mode: 'powerdown' });
@@ -146,7 +146,7 @@ export class GuestAgent implements AsyncDisposable {
 
   private async sync(timeoutMs: number, signal: AbortSignal): Promise<void> {
     const id = randomInt(1, 2 ** 31);
-    // A leading delimiter makes the agent drop half a command of a client before us.
+    // The delimiter makes the agent drop a half-sent command of an earlier client.
     this.socket.write(Buffer.of(DELIMITER));
     this.send('guest-sync-delimited', { id });
     const deadline = performance.now() + timeoutMs;
@@ -194,7 +194,7 @@ export class GuestAgent implements AsyncDisposable {
     try {
       this.take(piece);
     } catch (error) {
-      // An agent that does not speak JSON cannot be talked to: whoever waits gets this error.
+      // An agent that does not speak JSON is unusable: every caller that waits gets this error.
       this.failure = Error.isError(error) ? error : undefined;
       this.socket.destroy();
     }
@@ -252,7 +252,7 @@ export class GuestAgent implements AsyncDisposable {
   }
 }
 
-/** The agent is there and said no; the connection is still good. */
+/** The agent answered with a refusal; the connection is still good. */
 class Refusal extends Fault {}
 
 function silent(what: string, cause?: unknown): Fault {

@@ -6,14 +6,14 @@ import type { QmpClient } from './qmp-client.ts';
 /** How the guest took part in a freeze. */
 export interface GuestPart {
   readonly isConsistent: boolean;
-  /** Why not, for people. */
+  /** Why it did not, for people. */
   readonly reason?: string;
   readonly frozenMs: number;
-  /** The guest said that it is thawed, or was never asked to freeze. */
+  /** True if the guest said that it is thawed, or was never asked to freeze. */
   readonly isThawed: boolean;
 }
 
-/** Why file systems will not be frozen; undefined when an agent is there to ask. */
+/** Returns why file systems will not be frozen; undefined if there is an agent to ask. */
 export async function whyNoAgent(
   vm: ManagedVm,
   qmp: QmpClient,
@@ -27,7 +27,7 @@ export async function whyNoAgent(
   return channel?.['frontend-open'] === true ? undefined : 'no guest agent is running in the guest';
 }
 
-/** Starts the guard; undefined when there is nothing to guard. */
+/** Starts the guard; returns undefined if there is nothing to guard. */
 export async function startGuard(
   parts: EngineParts,
   vm: ManagedVm,
@@ -43,8 +43,8 @@ export async function startGuard(
 }
 
 /**
- * Does `instant` while the guest's file systems are frozen, if they can be. They are thawed in any
- * case: by us, or by the guard when we are gone or late.
+ * Calls `instant` while the guest's file systems are frozen, if they can be. They are thawed in any
+ * case: by us, or by the guard if we are gone or late.
  */
 export async function whileFrozen(
   parts: EngineParts,

@@ -6,26 +6,26 @@ import { busy, type ManagedVm } from './managed-vm.ts';
 interface ClaimFacts {
   readonly vmId: string;
   readonly jobId: string;
-  /** What the VM's state file counted for this claim, durable before anything is done with it. */
+  /** Number of this claim in the VM's state file, durable before the claim is used. */
   readonly fence: number;
 }
 
 interface Told {
   readonly ended: () => void;
-  /** The VM may be held by somebody else from now on. */
+  /** Called when somebody else may hold the VM. */
   readonly released: () => void;
 }
 
 /**
- * A claim on a VM of ours. It keeps the VM's hold lock, which the kernel frees with its process, so
- * that the claim of a dead service is taken over by the next.
+ * A claim on a VM. It holds the VM's hold lock, which the kernel frees with the process, so that
+ * the next service can take over from a dead one.
  */
 export class HeldClaim implements Claim {
   readonly vmId: string;
   readonly jobId: string;
   readonly fence: number;
   private isOver = false;
-  /** A frozen state of it is in use. */
+  /** Whether a frozen state of it is in use. */
   isFrozen = false;
   private readonly hold: FileLock;
   private readonly told: Told;
@@ -38,9 +38,7 @@ export class HeldClaim implements Claim {
     this.told = told;
   }
 
-  /**
-   * @throws Fault `engine.fenced` when it has ended or the VM was claimed by another attempt since
-   */
+  /** @throws Fault `engine.fenced` if it has ended, or another attempt has claimed the VM since */
   assertNewest(vm: ManagedVm): void {
     if (this.isOver || vm.state.fence !== this.fence) {
       throw fenced(this);

@@ -9,11 +9,11 @@ import {
 } from './vm-state.ts';
 
 /**
- * Journals what every image is whose journal was open: written by QEMU until now. What was settled
- * stays, so that a change in the meantime is still seen, and so does the journal of a file that
- * is not the one that was opened. The top is left open while QEMU may write it.
+ * Journals the identity of every image whose journal was open because QEMU was writing it. Settled
+ * journals stay, so that a change made meanwhile is still detected, and so does the journal of a
+ * file that is not the one that was opened. The top stays open while QEMU may write it.
  *
- * @param asked paths of layers that a question is about: their journal stays
+ * @param asked paths of layers with an open question: their journal stays
  */
 export async function withIdentities(
   vm: ManagedVm,
@@ -44,12 +44,12 @@ async function journalled(layer: Layer, isWritable: boolean): Promise<FileIdenti
   return isSame ? is : was;
 }
 
-/** The newest warnings, each once. */
+/** Returns the newest warnings, each once. */
 export function withWarnings(state: VmState, more: readonly string[]): string[] {
   return [...new Set([...state.warnings, ...more])].slice(-WARNINGS_MAX);
 }
 
-/** The name of a disk for people. */
+/** Returns the name of a disk, for people. */
 export function diskName(vm: ManagedVm, { id }: Pick<DiskState, 'id'>): string {
   return vm.definition.disks.find((disk) => disk.id === id)?.name ?? id;
 }

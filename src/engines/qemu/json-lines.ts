@@ -3,7 +3,7 @@ import { Fault } from '../../kernel/fault.ts';
 export interface JsonLimits {
   readonly lineBytesMax: number;
   readonly depthMax: number;
-  /** How much may come at once; it is allowed again at `bytesPerSecond`. */
+  /** How much may come at once; more is allowed at the rate of `bytesPerSecond`. */
   readonly burstBytesMax: number;
   readonly bytesPerSecond: number;
 }
@@ -12,12 +12,12 @@ const BUFFER_BYTES = 4 * 1024;
 
 /**
  * Cuts a byte stream into lines and parses each as JSON. The other side is not trusted: a line that
- * is too long or nested too deeply, or no JSON, or more than can be meant, is a fault and the
- * stream must be given up.
+ * is too long, too deeply nested or no JSON, or more bytes than the limits allow, is a fault, and
+ * the stream must be closed.
  */
 export class JsonLines {
   private readonly limits: JsonLimits;
-  /** The part of a line that has arrived: the first `size` bytes. */
+  /** The first `size` bytes are the part of a line that has arrived. */
   private buffer = Buffer.alloc(BUFFER_BYTES);
   private size = 0;
   private allowed: number;
@@ -28,12 +28,12 @@ export class JsonLines {
     this.allowed = limits.burstBytesMax;
   }
 
-  /** Memory that is taken. */
+  /** Memory used, in bytes. */
   get heldBytes(): number {
     return this.buffer.length;
   }
 
-  /** Counts bytes that came, also those that are dropped and not pushed. */
+  /** Counts received bytes, also those that are dropped and not pushed. */
   count(bytes: number): void {
     const nowMs = performance.now();
     const refilled = ((nowMs - this.countedAtMs) / 1000) * this.limits.bytesPerSecond;
@@ -44,7 +44,7 @@ export class JsonLines {
     }
   }
 
-  /** The messages that `piece` completes; more than `messagesMax` are a fault. */
+  /** Returns the messages that `piece` completes; more than `messagesMax` are a fault. */
   push(piece: Buffer, messagesMax = Number.POSITIVE_INFINITY): unknown[] {
     const messages: unknown[] = [];
     let rest = piece;
@@ -78,7 +78,7 @@ export class JsonLines {
       throw badReply(`a line of more than ${this.limits.lineBytesMax} bytes`);
     }
     if (size > this.buffer.length) {
-      // Doubled, so that a line that comes byte by byte takes no more memory than it is long.
+      // Doubled, so that a line that comes byte by byte takes memory in proportion to its length.
       const larger = Buffer.alloc(Math.max(size, 2 * this.buffer.length));
       this.buffer.copy(larger, 0, 0, this.size);
       this.buffer = larger;
@@ -88,7 +88,7 @@ export class JsonLines {
   }
 }
 
-/** JSON.parse for text of strangers: refuses deep nesting before building anything. */
+/** JSON.parse for untrusted text: refuses deep nesting before it builds anything. */
 export function parseLimited(text: string, depthMax: number): unknown {
   let depth = 0;
   let inString = false;

@@ -6,18 +6,18 @@ import { imagesOf } from './vm-images.ts';
 import { vmPaths, type VmPaths } from './vm-paths.ts';
 import { loadVmState } from './vm-state.ts';
 
-/** What is known of a VM that others have to keep away from. */
+/** What other VMs must not use, of a VM that is known. */
 export interface KnownVm {
   readonly id: VmId;
-  /** The id of one whose definition cannot be read. */
+  /** The id, if the definition cannot be read. */
   readonly name: string;
   /** Its images, and the layers on them. */
   readonly files: ReadonlySet<string>;
 }
 
 /**
- * What all of `vms` have. Of one with a damaged file, what the other file says: it must not keep
- * the others from anything.
+ * Returns what each of `vms` uses. If one of a VM's files is damaged, uses the other: the VM must
+ * not block the others.
  */
 export async function knownVms(
   { folders, log }: Pick<EngineParts, 'folders' | 'log'>,
@@ -38,7 +38,7 @@ export async function knownVms(
       log.warn('engine.files-unknown', { vmId: id, error });
     }
     if (failures.length === 2 && unclear.length === 0) {
-      // It was removed just now.
+      // The VM was removed just now.
       continue;
     }
     const described = definition.status === 'fulfilled' ? definition.value : undefined;

@@ -7,8 +7,8 @@ import type { DiskQuestion } from './outside-changes.ts';
 import type { DiskState } from './vm-state.ts';
 
 /**
- * Writes what every frozen layer changed to the change log, for layers of which it is not there
- * yet. Only then may they be merged. Disks of `questions` are not opened.
+ * Writes the changes in each frozen layer to the change log, if they are not there yet. Layers may
+ * be merged only after that. Does not open disks in `questions`.
  */
 export async function logFrozenLayers(
   vm: ManagedVm,

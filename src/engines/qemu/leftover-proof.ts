@@ -5,8 +5,8 @@ import { baseOf, type VmState } from './vm-state.ts';
 
 /**
  * Whether the file at `path` can be an overlay that we made for a disk of the VM: it is empty, or a
- * qcow2 file whose header names a layer of one. What somebody else put under a name that we planned
- * to use is neither.
+ * qcow2 file whose header names a layer of the disk. A file that somebody else put under a planned
+ * name is neither.
  */
 export async function isOverlayOfOurs(path: string, { disks }: VmState): Promise<boolean> {
   const found = await stat(path).catch((error: unknown) => {
@@ -29,7 +29,7 @@ export async function isOverlayOfOurs(path: string, { disks }: VmState): Promise
       return backing === base || backing.startsWith(`${base}.hk-`);
     });
   } catch (error) {
-    // It is no such file; that it cannot be read now says nothing.
+    // It is no such file. If it only cannot be read now, nothing is known.
     if (isFault(error) && systemCode(error) === undefined) {
       return false;
     }

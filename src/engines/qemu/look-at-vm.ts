@@ -21,9 +21,9 @@ interface Look {
 }
 
 /**
- * What a VM is doing, for showing, not for acting. Takes no lock, and no monitor that an action
- * needs: QEMU serves one client per monitor, so whoever has no session asks on the second one and
- * leaves again.
+ * Returns what a VM is doing, for showing and not for acting. Takes no lock, and no monitor that an
+ * action needs: QEMU serves one client per monitor, so without a session it asks on the second one
+ * and disconnects.
  */
 export async function lookAtVm(
   parts: EngineParts,
@@ -88,7 +88,7 @@ async function lookAtQemu(
     if (look.said !== 'prelaunch') {
       return lookOf(look);
     }
-    // Asked again when nobody acts on it: it may have been let run since.
+    // Asks again if nobody acts on it: it may have been started since.
     return (await FileLock.isTaken(paths.actionLock, signal))
       ? { status: 'starting', warnings: [] }
       : lookOf(await ask(parts, paths, state, limit));
@@ -131,7 +131,7 @@ async function askAside(paths: VmPaths, state: VmState, signal: AbortSignal): Pr
   return { said, ioError: said === 'io-error' ? IO_ERROR : undefined, notOurs };
 }
 
-/** Without the lock a state file may be older than what QEMU says: then both are asked again. */
+/** Without the lock, the state file may be older than what QEMU says: asks both again. */
 async function whyStillNotOurs(
   { paths, state }: { readonly paths: VmPaths; readonly state: VmState },
   qmp: QmpClient,

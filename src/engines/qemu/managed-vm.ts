@@ -15,8 +15,8 @@ import {
 } from './vm-state.ts';
 
 /**
- * A VM whose action lock we hold. Only through it is a VM touched, so that two services, or a job
- * that was given up and does not know it, never act on one VM at once.
+ * A VM whose action lock we hold. VMs are touched only through it, so that two services, or a job
+ * that was given up without knowing it, never act on one VM at once.
  */
 export class ManagedVm implements AsyncDisposable {
   readonly paths: VmPaths;
@@ -72,17 +72,17 @@ export class ManagedVm implements AsyncDisposable {
     return this.described.name;
   }
 
-  /** The disks that are part of a recovery point, the variable store among them. */
+  /** The disks that recovery points include, and the variable store. */
   get tracked(): DiskState[] {
     return this.current.disks.filter(({ excluded }) => !excluded);
   }
 
-  /** Writes the state that `change` makes of the current one; durable when it returns. */
+  /** Saves the current state with `change`; durable when it returns. */
   async save(change: Partial<VmState>): Promise<void> {
     await this.replace({ ...this.current, ...change });
   }
 
-  /** Forgets the job whose frozen state is in use; returns its token. */
+  /** Forgets the job whose frozen state is in use. @returns its token */
   async dropHolder(): Promise<string | undefined> {
     const { holder, ...rest } = this.current;
     if (holder !== undefined) {
@@ -110,7 +110,7 @@ export class ManagedVm implements AsyncDisposable {
     await this.save({ ...more, disks });
   }
 
-  /** The definition with what has grown since. */
+  /** Sets the definition, with disks that have grown since. */
   describe(definition: VmDefinition): void {
     this.described = definition;
   }
@@ -135,7 +135,7 @@ export async function loadVm(
   return { definition: await loadDefinition(paths, vmId), state };
 }
 
-/** A VM is there with both of its files; one that is released loses its folder at once. */
+/** Both files of a VM exist together: a VM that is released loses its folder at once. */
 async function isStateGone(error: unknown, { definition }: VmPaths): Promise<boolean> {
   return (
     isFault(error, 'engine.vm-not-found') &&
@@ -153,7 +153,7 @@ function stateGone({ state }: VmPaths, vmId: string): Fault {
 /** @throws Fault `engine.vm-not-found`, `engine.state-invalid` */
 export async function loadDefinition(paths: VmPaths, vmId: string): Promise<VmDefinition> {
   const text = await readFile(paths.definition, 'utf8').catch((error: unknown) => {
-    // It was removed since.
+    // The VM was removed since.
     throw systemCode(error) === 'ENOENT' ? notFound(vmId) : error;
   });
   const definition = VmDefinition.safeParse(parseJson(text));

@@ -15,14 +15,14 @@ import type { QmpClient } from './qmp-client.ts';
 import { baseOf, topOf, type DiskState, type Layer } from './vm-state.ts';
 
 /**
- * Merges the frozen layers of every disk into its base: an intermediate `block-commit`, which the
- * guest does not notice and which may be cut off and begun again at any moment, because the frozen
+ * Merges the frozen layers of every disk into its base by an intermediate `block-commit`. The guest
+ * does not notice it, and it may be cut off and begun again at any moment, because the frozen
  * layers stay complete until the base is durable.
  *
- * Only layers whose changes are in the change log are merged; nobody may be reading them.
+ * Merges only layers whose changes are in the change log; nobody may be reading them.
  *
  * @returns names of the disks that were merged
- * @throws Fault `engine.merge-failed`; everything is as it was then
+ * @throws Fault `engine.merge-failed`; everything is as before then
  */
 export async function mergeFrozenLayers(
   parts: EngineParts,
@@ -36,7 +36,7 @@ export async function mergeFrozenLayers(
     if (disk === undefined || frozenLayers(disk).length === 0 || disk.unlogged.length > 0) {
       continue;
     }
-    // Never into a file that is not, or is not any more, what the layers were made on.
+    // Never merges into a file other than the one that the layers were made on.
     if ((await questionOf(disk)) !== undefined) {
       continue;
     }
@@ -61,7 +61,7 @@ async function mergeDisk(
   if (topmost === undefined) {
     return;
   }
-  // From here on the base changes: only device and inode say that it is still the same file.
+  // From here on the base changes, so only device and inode identify it.
   const open = { ...base, identity: await identityOf(base, true) };
   const before = disk.mergeIntent?.base ?? base.identity ?? open.identity;
   await vm.saveDisk({
@@ -111,7 +111,7 @@ async function commit(
           device: nodeName(disk, topOf(disk)),
           'top-node': nodeName(disk, frozen),
           'base-node': nodeName(disk, baseOf(disk)),
-          // Absolute, or QEMU writes the name as it was given.
+          // An absolute path, because QEMU writes the name as it is given.
           'backing-file': baseOf(disk).path,
           'auto-dismiss': false,
           speed: 0,
@@ -125,14 +125,14 @@ async function commit(
     }
   } catch (error) {
     if (signal.aborted) {
-      // The VM is to be stopped: a commit that was cut off is issued again later.
+      // The VM is about to stop: an interrupted commit is issued again later.
       await cancelJob(qmp, id, AbortSignal.timeout(10_000)).catch(() => undefined);
     }
     throw error;
   }
 }
 
-/** Whether another file stands where QEMU opened the base: what was merged is not in it. */
+/** Whether another file is where QEMU opened the base: what was merged is not in it. */
 export async function isReplaced(base: Layer): Promise<boolean> {
   return signsOf(base).then(
     (signs) => signs.includes('inode'),
@@ -149,7 +149,7 @@ export function replacedText({ path }: Layer): string {
   return `${path} was replaced meanwhile; all layers are kept`;
 }
 
-/** Flushes what other processes wrote to the file too. */
+/** Flushes the file, including what other processes wrote to it. */
 export async function makeDurable(path: string): Promise<void> {
   {
     await using file = await open(path, 'r');
@@ -158,7 +158,7 @@ export async function makeDurable(path: string): Promise<void> {
   await syncFolder(dirname(path));
 }
 
-/** Removes the files that are no layer any more, or never became one. */
+/** Removes files that are no longer layers, or never were. */
 export async function removeLeftovers(vm: ManagedVm): Promise<void> {
   if (vm.state.leftovers.length === 0) {
     return;

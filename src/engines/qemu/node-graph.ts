@@ -3,7 +3,7 @@ import type { DiskState, Layer } from './vm-state.ts';
 /** Options of one block node, as `-blockdev` and `blockdev-add` take them. */
 export type BlockNode = Readonly<Record<string, unknown>> & { readonly 'node-name': string };
 
-/** Node names have at most 31 characters, and must be the same after a restart. */
+/** Returns the name of a node: at most 31 characters, and the same after a restart. */
 export function nodeName(disk: Pick<DiskState, 'index'>, layer: Pick<Layer, 'number'>): string {
   return `d${disk.index}l${layer.number}`;
 }
@@ -13,8 +13,8 @@ export function fileNodeName(disk: Pick<DiskState, 'index'>, layer: Pick<Layer, 
 }
 
 /**
- * The whole graph of a disk, base first, each node after those it names. Drivers and backing nodes
- * are given, so QEMU probes no format and follows no name in a header.
+ * Returns all nodes of a disk, base first, each after those it names. Drivers and backing nodes are
+ * explicit, so QEMU probes no format and follows no name in a header.
  */
 export function diskNodes(
   disk: DiskState,
@@ -33,7 +33,9 @@ export function diskNodes(
   });
 }
 
-/** An overlay as it is added before the transaction that puts it on top: `backing` must be null. */
+/**
+ * Returns an overlay for adding before the transaction that puts it on top: `backing` must be null.
+ */
 export function preparedOverlay(
   disk: DiskState,
   layer: Layer,
@@ -50,7 +52,7 @@ function fileNode(disk: DiskState, layer: Layer, isTop: boolean): BlockNode {
     'node-name': fileNodeName(disk, layer),
     filename: layer.path,
     discard: 'unmap',
-    // Lower layers are only read, but a merge opens the base for writing for as long as it lasts.
+    // Lower layers are only read, but a running merge opens the base for writing.
     ...(isTop ? {} : { 'auto-read-only': true }),
   };
 }
@@ -65,9 +67,9 @@ function formatNode(
     'node-name': nodeName(disk, layer),
     file: fileNodeName(disk, layer),
     discard: 'unmap',
-    // Without it QEMU 7.2 merges zeroes into the base as data.
+    // Without this QEMU 7.2 merges zeroes into the base as data.
     'detect-zeroes': 'unmap',
-    // A raw image knows no backing file, not even that it has none.
+    // A raw image takes no backing file, not even null.
     ...(layer.format === 'raw' ? {} : { backing }),
     ...(isTop ? {} : { 'read-only': true }),
   };

@@ -11,7 +11,7 @@ import { NVRAM } from './vm-state.ts';
 /** A variable store is at most a few MiB; a larger image is not one. */
 const NVRAM_BYTES_MAX = 64 * 1024 * 1024;
 
-/** The frozen variable store as one complete qcow2 image; undefined when the VM has none. */
+/** Returns the frozen variable store as one complete qcow2 image; undefined if the VM has none. */
 export async function frozenNvram(
   vm: ManagedVm,
   signal: AbortSignal,

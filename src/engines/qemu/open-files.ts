@@ -2,12 +2,12 @@ import { join } from 'node:path';
 import { systemCode } from '../../kernel/fault.ts';
 import { readdir, readFile, readlink, stat } from '../../kernel/files.ts';
 
-/** Flag of a socket that listens (`__SO_ACCEPTCON`), in /proc/net/unix. */
+/** Flag of a listening socket (`__SO_ACCEPTCON`) in /proc/net/unix. */
 const LISTENS = '00010000';
 /** Columns before the path: Num RefCount Protocol Flags Type St Inode. */
 const SOCKET_LINE = /^\S+ \S+ \S+ (?<flags>\S+) \S+ \S+ +(?<inode>\d+) (?<path>.*)$/;
 
-/** What a process has open, as the kernel tells it. */
+/** What a process has open, according to the kernel. */
 export interface OpenFiles {
   /** `device:inode` of files. */
   readonly files: ReadonlySet<string>;
@@ -15,7 +15,7 @@ export interface OpenFiles {
   readonly sockets: ReadonlySet<string>;
 }
 
-/** What the process `pid` has open; undefined when it is gone or may not be looked at. */
+/** Returns what process `pid` has open; undefined if it is gone or may not be inspected. */
 export async function openFilesOf(pid: number): Promise<OpenFiles | undefined> {
   const folder = `/proc/${String(pid)}/fd`;
   const names = await readdir(folder).catch(absent);
@@ -38,13 +38,15 @@ export async function openFilesOf(pid: number): Promise<OpenFiles | undefined> {
   return { files, sockets };
 }
 
-/** `device:inode` of the file at `path`; undefined when there is none. */
+/** Returns `device:inode` of the file at `path`; undefined if there is none. */
 export async function fileKey(path: string): Promise<string | undefined> {
   const found = await stat(path, { bigint: true }).catch(absent);
   return found === undefined ? undefined : `${String(found.dev)}:${String(found.ino)}`;
 }
 
-/** Inode numbers of all sockets that listen at `path`, also of files that were removed since. */
+/**
+ * Returns inode numbers of all sockets that listen at `path`, even if that file was removed since.
+ */
 export async function listenersAt(pid: number, path: string): Promise<string[]> {
   const text = (await readFile(`/proc/${String(pid)}/net/unix`, 'utf8').catch(absent)) ?? '';
   return text

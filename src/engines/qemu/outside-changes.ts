@@ -10,16 +10,16 @@ import type { ManagedVm } from './managed-vm.ts';
 import type { DiskState, Layer } from './vm-state.ts';
 
 /**
- * A disk whose overlays hold data that was written on another content of the image below them. Only
- * a person knows which of the two is wanted, so nothing reads, starts or merges it until then.
+ * A disk whose overlays hold data written on another content of the image below them. Only a person
+ * knows which of the two is wanted; until then nothing reads, starts or merges it.
  */
 export interface DiskQuestion {
   readonly disk: DiskState;
-  /** The lowest layer that is not what was journalled. */
+  /** The lowest layer that differs from the journal. */
   readonly layer: Layer;
   /** How it differs. */
   readonly signs: readonly Sign[];
-  /** What would have to be set aside to go on without them. */
+  /** Overlays to set aside in order to go on without them. */
   readonly overlays: readonly Layer[];
 }
 
@@ -30,9 +30,9 @@ interface Looked {
 }
 
 /**
- * Compares every image of a VM that is not running with what was journalled when it was last
- * closed. A disk that somebody touched gets a new line of history, so the next backup reads it
- * whole; empty overlays over an image that changed are dropped, so that the disk is that image.
+ * Compares every image of a powered-off VM with the journal of when it was last closed. A disk that
+ * somebody touched gets a new history, so the next backup reads it whole. Empty overlays over a
+ * changed image are dropped, so that the disk is that image.
  */
 export async function lookForOutsideChanges(vm: ManagedVm, signal: AbortSignal): Promise<Looked> {
   const notes: string[] = [];
@@ -58,7 +58,10 @@ export async function lookForOutsideChanges(vm: ManagedVm, signal: AbortSignal):
   return { notes, questions };
 }
 
-/** The same for a VM that runs: what lies below its tops is read by QEMU and written by nobody. */
+/**
+ * Does this for a running VM, checking what lies below its tops, which QEMU reads and nobody
+ * writes.
+ */
 export async function questionsOfRunning(vm: ManagedVm): Promise<DiskQuestion[]> {
   const questions: DiskQuestion[] = [];
   for (const disk of vm.tracked) {
@@ -74,7 +77,7 @@ export async function questionsOfRunning(vm: ManagedVm): Promise<DiskQuestion[]>
   return questions;
 }
 
-/** What keeps the frozen layers of a disk of a running VM from being merged. */
+/** Returns what prevents merging the frozen layers of a disk of a running VM. */
 export async function questionOf(disk: DiskState): Promise<DiskQuestion | undefined> {
   const below = disk.layers.slice(0, -1);
   const changed = await changedLayers({ ...disk, layers: below }).catch((error: unknown) => {
@@ -86,7 +89,7 @@ export async function questionOf(disk: DiskState): Promise<DiskQuestion | undefi
   return questionFrom(disk, changed);
 }
 
-/** @throws Fault `engine.base-replaced` when there is any question */
+/** @throws Fault `engine.base-replaced` if there is any question */
 export function assertNoQuestion(vm: ManagedVm, [question]: readonly DiskQuestion[]): void {
   if (question !== undefined) {
     throw new Fault(
@@ -105,16 +108,15 @@ function questionText(vm: ManagedVm, { disk, layer }: DiskQuestion): string {
   );
 }
 
-/** The warnings of a VM without those of `questions`, which were answered. */
+/** Returns the warnings of a VM without those of `questions`, which were answered. */
 export function withoutQuestions(vm: ManagedVm, questions: readonly DiskQuestion[]): string[] {
   const answered = new Set(questions.map((question) => questionText(vm, question)));
   return vm.state.warnings.filter((warning) => !answered.has(warning));
 }
 
 /**
- * The layers of the newest frozen state are what they were at the freeze. A file that was renamed
- * meanwhile is still the one that was read.
- *
+ * Checks that the layers of the newest frozen state are as they were at the freeze. A file that was
+ * renamed meanwhile still counts as the one that was read.
  * @throws Fault `engine.image-changed`
  */
 export async function assertUnwritten(vm: ManagedVm, disks: readonly DiskState[]): Promise<void> {
@@ -139,7 +141,7 @@ export async function assertUnwritten(vm: ManagedVm, disks: readonly DiskState[]
   }
 }
 
-/** Which layers differ from the journal, and how. */
+/** Returns the layers that differ from the journal, and how. */
 async function changedLayers(disk: DiskState): Promise<Map<Layer, Sign[]>> {
   const changed = new Map<Layer, Sign[]>();
   for (const layer of disk.layers) {
@@ -155,8 +157,8 @@ async function changedLayers(disk: DiskState): Promise<Map<Layer, Sign[]>> {
 }
 
 /**
- * Whether a raw base has a size that a merge which was begun does not give it: what it had before,
- * or that of the frozen state.
+ * Whether a raw base has a size that a begun merge cannot give it: neither its earlier size nor
+ * that of the frozen state.
  */
 async function hasOtherSize(
   { path, format, identity }: Layer,
@@ -188,7 +190,7 @@ function questionFrom(
   return undefined;
 }
 
-/** Whether all overlays are files of ours without content, whose loss nobody would notice. */
+/** Whether all overlays are files of ours without content, which nobody would miss. */
 async function areEmpty(
   { layer, overlays }: DiskQuestion,
   changed: ReadonlyMap<Layer, readonly Sign[]>,
@@ -199,7 +201,7 @@ async function areEmpty(
     if (overlay === layer || signs.includes('inode') || !(await isEmpty(overlay, signal))) {
       return false;
     }
-    // Written or resized by somebody: then its size is meant.
+    // Somebody wrote or resized it: then its size is intended.
     if (signs.length > 0 && (await sizeOf(overlay, signal)) !== (await sizeOf(layer, signal))) {
       return false;
     }
@@ -216,7 +218,7 @@ async function sizeOf(layer: Layer, signal: AbortSignal): Promise<number> {
   return (await imageFacts(layer, signal)).virtualSize;
 }
 
-/** From here on the disk is what `kept` holds now; nothing that was known of it is believed. */
+/** From here on the disk is what `kept` holds now; nothing that was known of it counts. */
 export async function acceptDisk(
   vm: ManagedVm,
   disk: DiskState,

@@ -11,19 +11,19 @@ import { makeDurable } from './merge.ts';
 import { freeBytes } from './sessions.ts';
 import { topOf, type DiskState, type Layer } from './vm-state.ts';
 
-/** An overlay that is ready to go on top of a disk. */
+/** An overlay that can be put on top of a disk. */
 export interface PlannedOverlay {
-  /** As it was before. */
+  /** The disk before that. */
   readonly disk: DiskState;
   readonly layer: Layer;
   readonly sizeBytes: number;
 }
 
 /**
- * Makes an empty overlay for each of `disks`. The state file knows of them first, so that whatever
- * is made is also removed. Durable when it returns.
+ * Makes an empty overlay for each of `disks`. The state file names them first, so that whatever is
+ * made is also removed. Durable when it returns.
  *
- * @param sizeOf virtual size of a disk now
+ * @param sizeOf returns the present virtual size of a disk
  */
 export async function makeOverlays(
   parts: EngineParts,
@@ -54,7 +54,7 @@ export async function makeOverlays(
   return planned;
 }
 
-/** What somebody else put under a planned name since we looked is no leftover of ours. */
+/** A file that somebody else put under a planned name since we looked is no leftover of ours. */
 async function keepFilesOfOthers(
   vm: ManagedVm,
   planned: readonly PlannedOverlay[],
@@ -68,7 +68,7 @@ async function keepFilesOfOthers(
   await vm.save({ leftovers: vm.state.leftovers.filter((path) => !paths.has(path)) });
 }
 
-/** The next layer under whose name there is nothing: what lies there is not ours and stays. */
+/** Returns the next layer whose name is unused: an existing file is not ours, and stays. */
 async function freeLayer(disk: DiskState): Promise<Layer> {
   for (let number = disk.nextLayer; ; number += 1) {
     const layer = plannedLayer(disk, number);
@@ -95,7 +95,8 @@ async function makeOverlay(
   signal: AbortSignal,
 ): Promise<void> {
   const { path, format } = topOf(disk);
-  // Made by us or not at all: qemu-img would overwrite what somebody put there since we looked.
+  // Made here or not at all: qemu-img would overwrite a file that somebody put there since we
+  // looked.
   const file = await open(layer.path, 'wx', PRIVATE_FILE_MODE);
   await file.close();
   await createOverlay({ path: layer.path, backing: { path, format }, sizeBytes }, signal);
@@ -103,9 +104,9 @@ async function makeOverlay(
 }
 
 /**
- * A freeze makes the disks grow until they are merged, so there must be room.
+ * Checks that there is room: a freeze makes the disks grow until they are merged.
  *
- * @throws Fault `host.disk-full`; nothing was done
+ * @throws Fault `host.disk-full`, before anything is done
  */
 export async function assertRoom(parts: EngineParts, vm: ManagedVm): Promise<void> {
   for (const disk of vm.tracked) {

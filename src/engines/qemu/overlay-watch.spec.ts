@@ -15,7 +15,7 @@ const folders = { stateFolder: '/nowhere', runFolder: '/nowhere' };
 const vm = { id: '7d444840-9dc0-41d1-b245-5ffdce74fad2', name: 'shop' };
 const LIMIT = 1000;
 
-/** A QEMU whose one overlay has as many bytes as a test says. */
+/** A QEMU with one overlay of the size that the test gives. */
 async function monitorOf(qemu: { overlayBytes: number; readonly told: unknown[] }) {
   return FakeMonitor.listen((command, say) => {
     const { execute, id } = command;

@@ -9,10 +9,10 @@ import type { QmpResult } from './qmp-results.ts';
 import { freeBytes, type Session } from './sessions.ts';
 import type { DiskState, Layer } from './vm-state.ts';
 
-/** An answer within milliseconds is usual. */
+/** QEMU usually answers within milliseconds. */
 const ARM_MS_MAX = 30_000;
 
-/** The layer that a disk writes to while the one below it is read. */
+/** The layer that a disk writes to while the one below is read. */
 export interface WatchedTop {
   readonly disk: DiskState;
   readonly layer: Layer;
@@ -20,17 +20,17 @@ export interface WatchedTop {
 
 /**
  * Takes the frozen state away from its reader when an overlay grows beyond its limit: the backup
- * fails, the layers are merged, the VM never notices.
+ * fails, the layers are merged, and the VM never notices.
  *
- * QEMU tells once, and only who is connected then. So we listen before QEMU is told the limit, and
- * look at the sizes afterwards; on every new connection both are done again.
+ * QEMU sends the event once, to clients connected then. So we listen before we set the limit, and
+ * check the sizes afterwards; on every new connection we do both again.
  */
 export class OverlayWatch {
   private readonly parts: EngineParts;
   private readonly vmName: string;
   private readonly revocation = new AbortController();
   private readonly unsubscribe: () => void;
-  /** How many bytes each overlay may have, by the name of its file node. */
+  /** Limits in bytes, by the name of the overlay's file node. */
   private readonly limits = new Map<string, number>();
 
   constructor(parts: EngineParts, vm: { readonly id: string; readonly name: string }) {
@@ -48,7 +48,7 @@ export class OverlayWatch {
     });
   }
 
-  /** Says which overlays to watch; of a VM that is powered off, from when it is started. */
+  /** Sets which overlays to watch; for a powered-off VM this counts from its start. */
   async expect(tops: readonly WatchedTop[]): Promise<void> {
     for (const { disk, layer } of tops) {
       const free = await freeBytes(dirname(layer.path));
@@ -57,9 +57,9 @@ export class OverlayWatch {
     }
   }
 
-  /** Tells QEMU the limits, and sees whether one is passed already. */
+  /** Sets QEMU's limits, and checks whether one is exceeded already. */
   async arm(qmp: QmpClient, signal: AbortSignal): Promise<void> {
-    // Of the layers that a start may choose from there is one.
+    // Of the layers that a start may choose from, one exists.
     const there = new Set((await nodesOf(qmp, signal)).map((node) => node['node-name']));
     for (const [node, limit] of [...this.limits].filter(([name]) => there.has(name))) {
       const parameters = { 'node-name': node, 'write-threshold': limit };
@@ -77,7 +77,7 @@ export class OverlayWatch {
     return new RevocableReader(reader, this.revocation.signal);
   }
 
-  /** The frozen state is given up by the service: nothing of it can be read any more. */
+  /** The service gives the frozen state up: it can no longer be read. */
   revoke(): void {
     this.stop();
     this.revocation.abort(

@@ -13,7 +13,7 @@ import { baseOf, topOf, type DiskState, type VmState } from './vm-state.ts';
 
 type Nodes = ReadonlyMap<string, QmpResult<'query-named-block-nodes'>[number]>;
 
-/** Node names of ours: the file of a layer. */
+/** Node name of a file of one of our layers. */
 const LAYER_FILE = /^d\d+l\d+f$/;
 
 interface Claimed {
@@ -22,9 +22,9 @@ interface Claimed {
 }
 
 /**
- * Why the QEMU that runs under the id of a VM is not that VM; undefined when it is. An id and a pid
- * file may have outlived the disks that they stood for, so QEMU's own block graph has to name the
- * files of the state file, and the files that the process has open have to be those at these paths.
+ * Returns why the QEMU that runs under the id of a VM is not that VM; undefined if it is. An id and
+ * a pid file may outlive their disks, so QEMU's own block graph must name the files in the state
+ * file, and the files that the process has open must be the ones at these paths.
  */
 export async function whyNotOurs(
   { paths, state }: Claimed,
@@ -61,8 +61,8 @@ export async function assertOurs(
 }
 
 /**
- * A QEMU of the VM that was started by somebody else, or after a release that was taken back: what
- * it wrote until now was logged by nobody.
+ * Adopts a QEMU of the VM that somebody else started, or that runs after a release was taken back:
+ * nobody has logged what it wrote so far.
  */
 export async function adoptUnexpected(vm: ManagedVm): Promise<string[]> {
   if (vm.state.started !== 'no') {
@@ -83,8 +83,7 @@ export async function adoptUnexpected(vm: ManagedVm): Promise<string[]> {
 }
 
 /**
- * For a QEMU that does not answer: before it is killed.
- *
+ * Checks a QEMU that does not answer, before it is killed.
  * @throws Fault `engine.not-ours`
  */
 export async function assertOursToKill(vm: ManagedVm): Promise<void> {
@@ -102,7 +101,7 @@ export async function assertOursToKill(vm: ManagedVm): Promise<void> {
   }
 }
 
-/** A sentence for people about a QEMU that is not the VM's. */
+/** Returns a sentence for people about a QEMU that is not the VM's. */
 export function notOursText(name: string, pid: number | undefined, why: string): string {
   const program = pid === undefined ? 'A QEMU' : `A QEMU (process ${String(pid)})`;
   return (
@@ -119,16 +118,16 @@ async function notOurs(vm: ManagedVm, why: string): Promise<Fault> {
   });
 }
 
-/** The nodes that devices are attached to. */
+/** Returns the nodes that devices are attached to. */
 async function activeNodes(qmp: QmpClient, signal: AbortSignal): Promise<Set<string>> {
   const devices = await qmp.execute('query-block', {}, signal);
   return new Set(devices.map(({ inserted }) => inserted?.['node-name'] ?? ''));
 }
 
 /**
- * Base and top have to be there: only what lies between may be merged away already. A top that is
- * not attached yet was prepared for a freeze that did not happen. Without its node QEMU was started
- * from an earlier state of the chain, and what the top holds would be lost.
+ * Base and top must be there: only layers between them may be merged already. A top that is not
+ * attached yet was prepared for a freeze that did not happen. If its node is missing, QEMU was
+ * started from an earlier state of the chain, and the content of the top would be lost.
  */
 function whyOtherGraph(
   disk: DiskState,

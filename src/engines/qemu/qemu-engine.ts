@@ -37,14 +37,14 @@ import { launch, shutDown } from './start-stop.ts';
 import { isToMerge, mergeStopped } from './stopped-merge.ts';
 import { vmIdsIn, vmPaths, type EngineFolders, type VmPaths } from './vm-paths.ts';
 
-/** How long a QEMU whose connection has ended may take to be gone. */
+/** How long a QEMU may still run after its connection has ended. */
 const END_MS_MAX = 5_000;
 
 export interface QemuEngineOptions extends EngineFolders {
   readonly clock?: Clock;
   readonly log?: Log;
   readonly limits?: Partial<EngineLimits>;
-  /** Called at each step of an action; for tests that end the service there. */
+  /** Called at each step of an action, for tests that end the service there. */
   readonly onStep?: (step: Step, vmId?: string) => Promise<void> | void;
 }
 
@@ -179,7 +179,7 @@ export class QemuEngine extends Engine {
     if (session !== undefined) {
       await shutDown(this.parts, managed, { session, force }, signal);
     } else {
-      // However it ended: somebody wants it to be off and its disks in order.
+      // Whatever happens, the VM is meant to be off with its disks in order.
       await managed.save({ stoppedInOrder: true });
     }
   }
@@ -215,7 +215,7 @@ export class QemuEngine extends Engine {
         freezeVm({ parts: this.parts, paths: this.paths(vm), options, claim, done }, vm, signal),
       );
     } catch (error) {
-      // It may have got as far as to freeze layers, which are not to stay.
+      // The freeze may have frozen layers before it failed, and they are not to stay.
       void this.merges.run(vm, async (merging) => this.mergeLater(vm, merging, claim));
       throw error;
     }
@@ -258,7 +258,7 @@ export class QemuEngine extends Engine {
           this.parts.mergeLater(vmId);
         }
       } catch (error) {
-        // One VM that cannot be repaired must not keep the others from it; it says so itself.
+        // A VM that cannot be repaired must not keep the others from it; it reports that itself.
         signal.throwIfAborted();
         if (!isFault(error)) {
           throw error;
@@ -285,7 +285,7 @@ export class QemuEngine extends Engine {
     return vmIdsIn(this.parts.folders);
   }
 
-  /** The VMs that there are, but for `vm`. */
+  /** Returns the known VMs except `vm`. */
   private async known(vm?: VmId): Promise<KnownVm[]> {
     const others = (await this.vmIds()).filter((other) => other !== vm);
     return knownVms(this.parts, others);
@@ -307,7 +307,7 @@ export class QemuEngine extends Engine {
     }
   }
 
-  /** A job gave a VM back: if it is off, what it was read from may be merged now. */
+  /** A job gave a VM back: if it is off, the frozen layers may be merged now. */
   private noteReleased(vm: VmId): void {
     void this.merges.run(vm, async (signal) => {
       const loaded = await loadVm(this.paths(vm), vm).catch(unlessGone);
@@ -321,7 +321,7 @@ export class QemuEngine extends Engine {
     return new Set((await this.known(vm)).flatMap(({ files }) => [...files]));
   }
 
-  /** A connection was lost: if QEMU has ended, the state file is told. */
+  /** A connection was lost: if QEMU has ended, updates the state file. */
   private noteEnd(vm: VmId): void {
     this.parts.log.info('engine.connection-lost', { vmId: vm });
     void this.merges.run(vm, async (signal) => {
@@ -332,7 +332,7 @@ export class QemuEngine extends Engine {
   }
 }
 
-/** A VM that was released or destroyed while all were gone through. */
+/** Ignores a VM that was released or destroyed while all were visited. */
 function unlessGone(error: unknown): undefined {
   if (!isFault(error, 'engine.vm-not-found')) {
     throw error;

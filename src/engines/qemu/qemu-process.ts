@@ -19,11 +19,11 @@ import { startRollingLog } from './rolling-log.ts';
 import type { VmPaths } from './vm-paths.ts';
 
 const QEMU = 'qemu-system-x86_64';
-/** QEMU listens after 50 ms on a quiet machine; opening many large images takes longer. */
+/** QEMU listens after 50 ms on an idle machine; opening many large images takes longer. */
 const START_MS_MAX = 60_000;
 const FIRST_LOOK_MS = 5;
 const LOOK_MS_MAX = 100;
-/** Flushing caches to a slow disk takes its time. */
+/** Flushing caches to a slow disk takes a while. */
 const QUIT_MS_MAX = 30_000;
 const MESSAGE_CHARACTERS_MAX = 800;
 
@@ -36,13 +36,13 @@ export interface Launched {
 /**
  * Starts QEMU for a VM, detached: it goes on when the service ends. The guest does not run yet.
  *
- * @throws Fault `engine.start-failed` with QEMU's own words
+ * @throws Fault `engine.start-failed` with QEMU's own text
  */
 export async function launchQemu(options: LaunchOptions, signal: AbortSignal): Promise<Launched> {
   return launchSandboxed(options.paths, commandLine(options), signal);
 }
 
-/** Starts a QEMU that has the layers of a VM and no guest. */
+/** Starts a QEMU with the layers of a VM and no guest. */
 export async function launchMaintenance(vm: VmFacts, signal: AbortSignal): Promise<QmpClient> {
   return (await launchSandboxed(vm.paths, maintenanceCommandLine(vm), signal)).qmp;
 }
@@ -56,7 +56,7 @@ async function launchSandboxed(
     const qmp = await launchOnce(paths, [...SANDBOX, ...parameters], signal);
     return { qmp, isSandboxed: true };
   } catch (error) {
-    // Only a QEMU or kernel without seccomp is worth a second try; any other failure stays one.
+    // Only a QEMU or kernel without seccomp is worth a second try.
     if (!isFault(error, 'engine.start-failed') || !/seccomp|sandbox/i.test(error.message)) {
       throw error;
     }
@@ -110,7 +110,7 @@ async function connectWhenReady(
     try {
       return await QmpClient.connect(paths.monitor, signal);
     } catch (error) {
-      // Not listening yet, or never: the checks below tell which.
+      // Not listening yet, or never: the checks below find out.
       if (!isFault(error, 'engine.unreachable')) {
         throw error;
       }
@@ -123,13 +123,13 @@ async function connectWhenReady(
 }
 
 async function startFailed(paths: VmPaths): Promise<Fault> {
-  // Its log process may not have written everything yet; without words the fault says less.
+  // Its log process may not have written everything yet; without that text the fault says less.
   const said = await readFile(paths.messages, 'utf8').catch(() => '');
   const shown = plainWords(said, MESSAGE_CHARACTERS_MAX, 'end');
   return new Fault('engine.start-failed', `QEMU did not start: ${shown || 'it said nothing'}`);
 }
 
-/** Whether a launch has begun and does not have its monitor yet; also after it was cut off. */
+/** Whether a launch has begun and has no monitor yet; also after it was cut off. */
 export async function isLaunching(paths: VmPaths): Promise<boolean> {
   return access(paths.launching).then(
     () => true,
@@ -137,12 +137,15 @@ export async function isLaunching(paths: VmPaths): Promise<boolean> {
   );
 }
 
-/** Removes sockets and logs. The processes that write the logs end with QEMU, a moment later. */
+/** Removes sockets and logs. The processes that write the logs end just after QEMU. */
 export async function removeRunFolder({ runFolder }: VmPaths): Promise<void> {
   await rm(runFolder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
 }
 
-/** The pid of the VM's QEMU if it is running. A pid that another program got does not count. */
+/**
+ * Returns the pid of the VM's QEMU if it is running. A pid reused by another program does not
+ * count.
+ */
 export async function runningPid(paths: VmPaths): Promise<number | undefined> {
   const text = await readFile(paths.pid, 'utf8').catch(absent);
   const pid = Number.parseInt(text ?? '', 10);
@@ -154,8 +157,8 @@ export async function runningPid(paths: VmPaths): Promise<number | undefined> {
 }
 
 /**
- * Whether the QEMU that ran last ended by itself, with its images flushed and closed: then it
- * removed its pid file. One that was killed, or a host that went down, leaves it or nothing at all.
+ * Whether the last QEMU ended by itself, with its images flushed and closed: then it removed its
+ * pid file. A killed QEMU, or a host that went down, leaves the file, or no folder at all.
  */
 export async function endedInOrder({ runFolder, pid }: VmPaths): Promise<boolean> {
   const isThere = async (path: string) =>
@@ -166,7 +169,7 @@ export async function endedInOrder({ runFolder, pid }: VmPaths): Promise<boolean
   return (await isThere(runFolder)) && !(await isThere(pid));
 }
 
-/** Returns when QEMU is gone; false when it is still there after `limitMs`. */
+/** Waits until QEMU is gone. @returns false if it is still there after `limitMs` */
 export async function hasEnded(
   paths: VmPaths,
   limitMs: number,
@@ -198,7 +201,7 @@ export async function quitQemu(paths: VmPaths, qmp: QmpClient, signal: AbortSign
   await killQemu(paths, signal);
 }
 
-/** Whether the QEMU that runs is one that merges layers and has no guest. */
+/** Whether the running QEMU only merges layers and has no guest. */
 export async function isMaintenance(paths: VmPaths): Promise<boolean> {
   const pid = await runningPid(paths);
   const parameters = await readFile(`/proc/${String(pid)}/cmdline`, 'utf8').catch(absent);
@@ -206,8 +209,8 @@ export async function isMaintenance(paths: VmPaths): Promise<boolean> {
 }
 
 /**
- * Ends a QEMU that has no guest, in order if it can be done within `limitMs`, else at once: its
- * merge is done again then. Returns whether it was in order.
+ * Ends a QEMU without a guest: in order if that is possible within `limitMs`, else at once, and
+ * then its merge is repeated. @returns whether it ended in order
  */
 export async function endMaintenance(
   paths: VmPaths,
@@ -219,7 +222,7 @@ export async function endMaintenance(
     await using qmp = connected ?? (await QmpClient.connect(paths.monitor, signal));
     await qmp.execute('quit', {}, signal, limitMs);
   } catch {
-    // It has ended, or does not answer, which is found out next.
+    // It has ended, or does not answer; the next lines find out.
   }
   if (!(await hasEnded(paths, limitMs, signal))) {
     await killQemu(paths, signal);
@@ -227,7 +230,7 @@ export async function endMaintenance(
   return endedInOrder(paths);
 }
 
-/** For a QEMU that does not answer any more. What its guest flushed is on the disks. */
+/** Kills a QEMU that no longer answers. What its guest flushed is on the disks. */
 export async function killQemu(paths: VmPaths, signal: AbortSignal): Promise<void> {
   const pid = await runningPid(paths);
   if (pid !== undefined) {

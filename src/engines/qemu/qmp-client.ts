@@ -20,11 +20,11 @@ const LIMITS = {
   bytesPerSecond: 4 * MiB,
 };
 const COMMAND_TIMEOUT_MS = 20_000;
-/** A second client of one monitor gets no greeting at all, so this is how busy looks. */
+/** A second client of one monitor gets no greeting, so a timeout means that it is in use. */
 const GREETING_TIMEOUT_MS = 5_000;
-/** Commands that were sent and not answered; more is a bug or a monitor that hangs. */
+/** Limit for unanswered commands; more means a bug or a monitor that hangs. */
 const PENDING_MAX = 256;
-/** As much of QEMU's words as a message can carry. */
+/** How much of QEMU's text a message can carry. */
 const ERROR_CHARACTERS_MAX = 500;
 
 interface Pending {
@@ -39,7 +39,7 @@ export interface QmpOptions {
 
 /**
  * One connection to a QEMU monitor (QMP). Commands may overlap; replies are matched by id. When the
- * connection ends every pending command fails with `engine.unreachable`, and `closed` resolves;
+ * connection ends, every pending command fails with `engine.unreachable` and `closed` resolves;
  * connect again for a new one.
  *
  * @see QEMU docs/interop/qmp-spec.rst
@@ -81,7 +81,8 @@ export class QmpClient implements AsyncDisposable {
   /**
    * Connects and negotiates capabilities.
    *
-   * @throws Fault `engine.unreachable` when nobody listens, or the monitor is in use by another
+   * @throws Fault `engine.unreachable` if nothing listens, or the monitor is in use by another
+   *   client
    */
   static async connect(
     path: string,
@@ -106,10 +107,10 @@ export class QmpClient implements AsyncDisposable {
   }
 
   /**
-   * Runs one command and returns its checked result. An abort or a timeout gives up waiting; the
+   * Runs one command and returns its checked result. An abort or a timeout only stops the wait; the
    * command may still take effect.
    *
-   * @throws Fault `engine.refused` with QEMU's own words, `engine.unreachable`
+   * @throws Fault `engine.refused` with QEMU's own text, `engine.unreachable`
    */
   async execute<C extends QmpCommand>(
     command: C,
@@ -135,7 +136,7 @@ export class QmpClient implements AsyncDisposable {
     }
   }
 
-  /** Calls `listener` for every event from now on, in order. Returns what ends that. */
+  /** Calls `listener` for every event from now on, in order. @returns a function that ends this */
   onEvent(listener: (event: QmpEvent) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
@@ -157,8 +158,7 @@ export class QmpClient implements AsyncDisposable {
         this.accept(message);
       }
     } catch (error) {
-      // A monitor that does not speak QMP cannot be talked to any more: pending commands fail with
-      // this.
+      // A monitor that does not speak QMP is unusable: pending commands fail with this error.
       this.failure ??= Error.isError(error) ? error : undefined;
       this.socket.destroy();
     }
@@ -180,7 +180,7 @@ export class QmpClient implements AsyncDisposable {
     const reply = QmpReply.parse(message);
     const waiting = reply.id === undefined ? undefined : this.pending.get(reply.id);
     if (waiting === undefined) {
-      // The answer to a command that was given up on.
+      // The answer to a command that was given up.
       return;
     }
     if ('error' in reply) {
@@ -233,7 +233,7 @@ export class QmpClient implements AsyncDisposable {
     }
     this.pending.clear();
     this.refuse(error);
-    // Nobody may be waiting for the greeting any more.
+    // Perhaps no caller waits for the greeting any more.
     this.greeting.catch(() => undefined);
   }
 

@@ -22,7 +22,7 @@ const Job = z.object({
 });
 export type QmpJob = z.infer<typeof Job>;
 
-/** What each command that we use answers. A reply of another shape is refused. */
+/** What each command we use answers. A reply of another shape is refused. */
 export const QMP_RESULTS = {
   qmp_capabilities: Nothing,
   'query-status': z.object({ status: RunState, running: z.boolean() }),
@@ -72,7 +72,7 @@ export const QMP_RESULTS = {
 export type QmpCommand = keyof typeof QMP_RESULTS;
 export type QmpResult<C extends QmpCommand> = z.infer<(typeof QMP_RESULTS)[C]>;
 
-/** Something that QEMU says by itself. */
+/** A message that QEMU sends by itself. */
 export const QmpEvent = z.object({
   event: z.string().max(128),
   data: z.record(z.string(), z.unknown()).default({}),

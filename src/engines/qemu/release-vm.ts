@@ -11,9 +11,8 @@ import { removeMarkers } from './unmerged.ts';
 import { removeVmFolder } from './vm-paths.ts';
 
 /**
- * Puts a VM that is off back to plain disks and forgets it. A running one is refused: nothing of
- * ours could stop it afterwards. Cut off anywhere, it is still a VM of ours that starts.
- *
+ * Turns a powered-off VM back into plain disks and forgets it. Refuses a running one: without us
+ * nothing could stop it afterwards. If it is cut off, the VM is still known and starts.
  * @throws Fault `engine.vm-running`, `engine.base-replaced`, `engine.merge-failed`
  */
 export async function releaseVm(
@@ -34,11 +33,11 @@ export async function releaseVm(
   assertNoQuestion(vm, questions);
   await mergeStopped(parts, vm, usedByOthers, signal);
   assertMerged(vm);
-  // What was accepted since, or grown by an administrator, no freeze has measured yet.
+  // No freeze has measured disks that were accepted, or that an administrator has grown, since.
   const definition = await withSizes(vm, await measuredSizes(vm, signal));
   await parts.step('released');
   await removeMarkers(parts, vm);
-  // First the sockets: nobody may take a QEMU of this id for that of a later VM.
+  // Sockets first: nobody may take a QEMU of this id for that of a later VM.
   await removeRunFolder(vm.paths);
   await parts.sessions.drop(ownerOf(vm).vmId);
   await removeVmFolder(vm.paths);

@@ -2,14 +2,14 @@ import { spawn } from 'node:child_process';
 import type { Writable } from 'node:stream';
 import { plainEnvironment, requireStart } from '../../kernel/command.ts';
 
-/** Bytes per read: small, because the log of a serial port comes a few characters at a time. */
+/** Bytes per read: few, because the log of a serial port comes a few characters at a time. */
 const READ_BYTES = 64;
-/** A log file begins anew after this much; the one before is kept as `.1`. */
+/** Size at which a log file begins anew; the one before is kept as `.1`. */
 const FILE_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
- * Writes what it reads to the file $1, in pieces as they come, and starts over in a new file before
- * one grows beyond $2 reads of $3 bytes. Ends with its input.
+ * Writes its input to the file $1, in pieces as they come, and begins a new file before one exceeds
+ * $2 reads of $3 bytes. Ends with its input.
  */
 const SCRIPT = `
 umask 077
@@ -24,9 +24,9 @@ done`;
 
 /**
  * Starts a small process that keeps the end of a log: at most twice 4 MiB on disk, whatever a guest
- * prints. It outlives us like the VM that prints, and ends when the last writer is gone.
+ * prints. It outlives us as the VM does, and ends when the last writer is gone.
  *
- * @returns the stream to hand to the printing child; close our end afterwards
+ * @returns the stream to pass to the printing child; close our end afterwards
  */
 export async function startRollingLog(path: string): Promise<Writable> {
   const count = String(Math.floor(FILE_BYTES_MAX / READ_BYTES));

@@ -7,10 +7,10 @@ import { QmpClient } from './qmp-client.ts';
 import type { QmpEvent } from './qmp-results.ts';
 import type { VmPaths } from './vm-paths.ts';
 
-/** Commands of the watch are given up after this; it looks again. */
+/** Commands of the watch are given up after this; it tries again later. */
 const WATCH_COMMAND_MS_MAX = 5_000;
 const REASON_CHARACTERS_MAX = 100;
-/** Said of a VM that stopped before we were connected to it. */
+/** Reason given for a VM that stopped before we were connected to it. */
 export const IO_ERROR = 'the VM stands still after an I/O error of a host disk';
 
 export interface SessionLimits {
@@ -18,16 +18,16 @@ export interface SessionLimits {
   readonly resumeLookMs: number;
 }
 
-/** The connection to the QEMU of one VM, and what it said since. */
+/** The connection to the QEMU of one VM, and what it reported since. */
 export class Session {
   readonly qmp: QmpClient;
   readonly vmId: string;
   private readonly limits: SessionLimits;
   private readonly log: Log;
   private readonly diskFolders: readonly string[];
-  /** The guest or we ended the VM in an orderly way. */
+  /** Whether the guest or we ended the VM in order. */
   hasShutDown = false;
-  /** Why the VM stands still, if it does because of an I/O error. */
+  /** Why the VM is stopped, if an I/O error stopped it. */
   ioError: string | undefined;
   private resumeTimer: NodeJS.Timeout | undefined;
   private readonly onOverlayFull: (nodeName: string) => void;
@@ -57,7 +57,7 @@ export class Session {
     });
   }
 
-  /** Finds out about an I/O error that happened before we were connected. */
+  /** Finds out about an I/O error from before we were connected. */
   async look(signal: AbortSignal): Promise<string> {
     const { status } = await this.qmp.execute('query-status', {}, signal, WATCH_COMMAND_MS_MAX);
     if (status === 'io-error') {
@@ -119,17 +119,17 @@ export class Session {
   }
 }
 
-/** Bytes that an ordinary user may still write to the file system of `folder`. */
+/** Returns how many bytes an ordinary user can still write to the file system of `folder`. */
 export async function freeBytes(folder: string): Promise<number> {
   const { bavail, bsize } = await statfs(folder);
   return bavail * bsize;
 }
 
-/** Whoever watches the overlays of a VM, through all connections to it. */
+/** Watches the overlays of a VM, over all connections to it. */
 export interface OverlayListener {
-  /** The node of an overlay that grew beyond its limit. */
+  /** Called with the node of an overlay that grew beyond its limit. */
   readonly overlayFull: (nodeName: string) => void;
-  /** What was said since the connection before is not known. */
+  /** Called for a new connection: events since the last one were missed. */
   readonly connected: (session: Session) => void;
 }
 
@@ -139,7 +139,7 @@ export interface SessionOwner {
   readonly diskPaths: readonly string[];
 }
 
-/** The connections to all running VMs; one that was lost is made anew when it is asked for. */
+/** The connections to all running VMs; a lost one is made anew when it is needed. */
 export class Sessions {
   private readonly limits: SessionLimits;
   private readonly log: Log;
@@ -149,7 +149,7 @@ export class Sessions {
     readonly listener: OverlayListener;
   }>();
   private readonly connecting = new Shared<string, Session>();
-  /** VMs whose connection ended with an orderly shutdown that nobody has taken note of. */
+  /** VMs that shut down in order before their connection ended, until `takeShutDown`. */
   private readonly shutDown = new Set<string>();
   private readonly onEnded: (vmId: string) => void;
 
@@ -170,7 +170,7 @@ export class Sessions {
     );
   }
 
-  /** The connection that there is already. */
+  /** Returns the existing connection. */
   current(vmId: string): Session | undefined {
     const known = this.open.get(vmId);
     return known?.qmp.isOpen === true ? known : undefined;
@@ -206,14 +206,14 @@ export class Sessions {
     return session;
   }
 
-  /** Tells `listener` about the VM's overlays until what is returned is called. */
+  /** Tells `listener` about the VM's overlays until the returned function is called. */
   watch(vmId: string, listener: OverlayListener): () => void {
     const entry = { vmId, listener };
     this.listeners.add(entry);
     return () => this.listeners.delete(entry);
   }
 
-  /** Whether the VM, which is not running any more, said that it shuts down; asked once. */
+  /** Whether the VM, which no longer runs, reported a shutdown; answers once. */
   takeShutDown(vmId: string): boolean {
     return this.shutDown.delete(vmId);
   }

@@ -22,35 +22,32 @@ import type { Session } from './sessions.ts';
 import { markUnmerged } from './unmerged.ts';
 import { topOf, type DiskState } from './vm-state.ts';
 
-/**
- * A guard that lost its service thaws at once; one that waits for a slow guest takes a little
- * longer.
- */
+/** A guard that lost its service thaws at once; one with a slow guest takes a little longer. */
 const THAW_TRIES_MAX = 12;
 const AGENT_MS_MAX = 3_000;
-/** How long the QEMU of a merge that was cut off may take to end in order. */
+/** How long the QEMU of an interrupted merge may take to end in order. */
 const MAINTENANCE_MS_MAX = 2_000;
 
-/** A crash, a power cut, or somebody killed QEMU. */
+/** After a crash, a power cut, or a killed QEMU. */
 export const ENDED_UNASKED = 'the VM ended without being stopped';
 
 export interface Settled {
-  /** The connection to the running VM; undefined when it is powered off. */
+  /** The connection to the running VM; undefined if it is powered off. */
   readonly session: Session | undefined;
-  /** What had to be repaired, for people. */
+  /** What was repaired, for people. */
   readonly repairs: readonly string[];
-  /** Disks that nothing may be done with before a person has said what they are. */
+  /** Disks that must not be touched before a person has said what they are. */
   readonly questions: readonly DiskQuestion[];
 }
 
 export interface SettleOptions {
-  /** Nobody reads a frozen layer, so they may be merged away. */
+  /** Whether nobody reads a frozen layer, so that they may be merged. */
   readonly mayMerge: boolean;
 }
 
 /**
- * Brings a VM to where no action is half done, whatever ended before: every action begins with it,
- * and it is all that the reconciler does. QEMU is asked; nothing is assumed about it.
+ * Brings a VM to a state in which no action is half done, wherever the last one ended. Every action
+ * begins with it, and it is all that the reconciler does. It asks QEMU and assumes nothing.
  */
 export async function settle(
   parts: EngineParts,
@@ -65,7 +62,7 @@ export async function settle(
     return settleDisks(parts, vm, signal);
   }
   if (vm.state.started === 'maintenance' && (await isMaintenance(vm.paths))) {
-    // Its layers were being merged by a service that died; there is no guest.
+    // A service that died was merging its layers; there is no guest.
     await endMaintenance(vm.paths, MAINTENANCE_MS_MAX);
     return settleDisks(parts, vm, signal);
   }
@@ -92,7 +89,7 @@ export function ownerOf(vm: ManagedVm): Parameters<EngineParts['sessions']['get'
   };
 }
 
-/** For a VM that is not running. */
+/** Settles the disks of a VM that is not running. */
 async function settleDisks(
   parts: EngineParts,
   vm: ManagedVm,
@@ -129,7 +126,7 @@ async function settleDisks(
   return { session: undefined, repairs, questions };
 }
 
-/** Thaws a guest that a service and its guard left frozen when both were killed. */
+/** Thaws a guest that stayed frozen because a service and its guard were both killed. */
 async function thawGuest(vm: ManagedVm, signal: AbortSignal): Promise<string[]> {
   if (!vm.state.freezeSent) {
     return [];
@@ -142,7 +139,7 @@ async function thawGuest(vm: ManagedVm, signal: AbortSignal): Promise<string[]> 
       await vm.save({ freezeSent: false });
       return [wasFrozen ? 'thawed the guest' : 'the guest was already thawed'];
     } catch (error) {
-      // Its guard may still have the socket, or the guest is busy: it is asked again.
+      // Its guard may still have the socket, or the guest is busy: asks again.
       if (!isFault(error, 'engine.agent-silent')) {
         throw error;
       }
@@ -153,7 +150,7 @@ async function thawGuest(vm: ManagedVm, signal: AbortSignal): Promise<string[]> 
   return [warning];
 }
 
-/** Makes the state file say what QEMU has, and closes what QEMU has and nobody uses. */
+/** Makes the state file match QEMU, and closes what QEMU has open and nobody uses. */
 async function alignWithQemu(
   vm: ManagedVm,
   qmp: QmpClient,
@@ -181,7 +178,9 @@ async function forgetAnnouncedTops(vm: ManagedVm, unpivoted: readonly DiskState[
   });
 }
 
-/** Overlays that were made and never used, and layers that were merged and not yet removed. */
+/**
+ * Closes overlays that were made and never used, and layers that were merged and not yet removed.
+ */
 async function closeLeftovers(
   vm: ManagedVm,
   qmp: QmpClient,
@@ -198,7 +197,7 @@ async function closeLeftovers(
   return [`removed ${leftovers.length} overlay(s) that no disk uses`];
 }
 
-/** A service that died between starting QEMU and letting the guest run. */
+/** Resumes a start: a service died after it started QEMU and before it let the guest run. */
 async function resumeStart(vm: ManagedVm, session: Session): Promise<string[]> {
   const signal = AbortSignal.timeout(AGENT_MS_MAX * 2);
   const status = await session.look(signal);

@@ -16,13 +16,13 @@ import { markUnmerged, removeMarkers } from './unmerged.ts';
 import { topOf, type DiskState, type Layer } from './vm-state.ts';
 
 const AGENT_MS_MAX = 3_000;
-/** How often it is looked whether a guest that was asked to has shut down. */
+/** How often to check whether a guest has shut down. */
 const SHUTDOWN_LOOK_MS = 100;
 
 /**
  * Starts a settled VM from its state file. Returns before the guest runs.
  *
- * @param isHeld somebody reads what the VM's disks are now
+ * @param isHeld whether somebody reads the present state of the VM's disks
  */
 export async function launch(
   parts: EngineParts,
@@ -58,8 +58,8 @@ export async function launch(
 }
 
 /**
- * Puts a new layer on each disk whose newest layer is part of a frozen state: that state stays as
- * it is, for who reads it and for the list of changes since it. No other disk gets one.
+ * Puts a new layer on each disk whose newest layer is part of a frozen state. The state stays as it
+ * is, for its readers and for the changes since it. Other disks get no layer.
  */
 async function putLayers(
   parts: EngineParts,
@@ -90,7 +90,7 @@ async function putLayers(
   await parts.step('layers-put');
 }
 
-/** Ends a running VM: the guest is asked first, unless `force`. */
+/** Ends a running VM; asks the guest first, unless `force`. */
 export async function shutDown(
   parts: EngineParts,
   vm: ManagedVm,
@@ -113,14 +113,14 @@ export async function shutDown(
   parts.log.info('engine.vm-stopped', { vmId: definition.id, byGuest: isDown });
 }
 
-/** Journals what every image is after the end of QEMU. */
+/** Journals the identity of every image after QEMU has ended. */
 async function journalEnd(vm: ManagedVm, stoppedInOrder: boolean): Promise<void> {
   await removeRunFolder(vm.paths);
   const disks = await withIdentities(vm, false);
   await vm.save({ disks, started: 'no', stoppedInOrder, freezeSent: false });
 }
 
-/** Asks by the agent, else by the power button, and waits. */
+/** Asks the agent, else presses the power button, and waits. */
 async function guestShutsDown(
   parts: EngineParts,
   vm: ManagedVm,
@@ -135,7 +135,7 @@ async function guestShutsDown(
     await using agent = await GuestAgent.connect(vm.paths.agent, AGENT_MS_MAX, signal);
     await agent.shutdown(signal);
   } catch {
-    // No agent: an operating system also knows the power button.
+    // Without an agent, an operating system still knows the power button.
     signal.throwIfAborted();
     await qmp.execute('system_powerdown', {}, signal);
   }

@@ -22,18 +22,18 @@ import { baseOf, fittingWhy, topOf, type DiskState, type VmState } from './vm-st
 
 /** How long a QEMU that has merged may take to flush and close its images. */
 const CLOSE_MS_MAX = 10 * 60 * 1000;
-/** The same when a start, or the end of the service, waits for it. */
+/** How long it may take if a start, or the end of the service, waits for it. */
 const GIVE_UP_MS_MAX = 2_000;
 
 /**
- * Makes one file of each disk of a settled VM that is off, so that the disk is what stands at its
- * path. Nobody may be reading it.
+ * Merges each disk of a settled, powered-off VM into one file, so that the file at its path is the
+ * disk. Nobody may be reading it.
  *
- * The order of lines is the safety argument. The change log has what the layers changed before a
- * byte of them goes into the base; the state file says that the base is being changed before it is;
- * the layers stay complete until the base is durable and the state file names it alone. Cut off
- * anywhere, the chain is the same disk and the merge is done again. A disk that cannot be merged
- * says why in the state file.
+ * The order of lines is the safety argument. The change log has what the layers changed before any
+ * of it goes into the base; the state file says that the base is being changed before it is; and
+ * the layers stay complete until the base is durable and the state file names it alone. If it is
+ * cut off, the chain is the same disk, and the merge is repeated. For a disk that cannot be merged,
+ * the state file says why.
  *
  * @param usedByOthers files of other VMs
  */
@@ -55,7 +55,7 @@ export async function mergeStopped(
   await markUnmerged(parts, vm);
 }
 
-/** The disks that may be merged now; of the others the state file says why not. */
+/** Returns the disks that may be merged now; saves why the others may not. */
 async function chooseDisks(
   parts: EngineParts,
   vm: ManagedVm,
@@ -97,7 +97,7 @@ async function whyNot(
     : undefined;
 }
 
-/** Room on the file systems of the bases, for all that the layers hold. */
+/** Room on the file systems of the bases, for everything that the layers hold. */
 class Room {
   private readonly free = new Map<number, number>();
   private readonly kept: number;
@@ -121,7 +121,7 @@ class Room {
   }
 }
 
-/** What the layers above the base take on their file system. */
+/** Returns what the layers above the base take on their file system. */
 async function allocatedBytes({ layers }: DiskState): Promise<number> {
   let bytes = 0;
   for (const { path } of layers.slice(1)) {
@@ -130,7 +130,7 @@ async function allocatedBytes({ layers }: DiskState): Promise<number> {
   return bytes;
 }
 
-/** The active overlay has never been frozen: what it changed is logged before the base changes. */
+/** The active overlay was never frozen: logs what it changed before the base changes. */
 async function freezeAndLog(
   parts: EngineParts,
   vm: ManagedVm,
@@ -147,7 +147,7 @@ async function freezeAndLog(
   await parts.step('stopped-logged');
 }
 
-/** From here on the bases change: only device and inode say that they are still the same files. */
+/** From here on the bases change, so only device and inode identify them. */
 async function announce(vm: ManagedVm, ids: ReadonlySet<string>): Promise<void> {
   const disks: DiskState[] = [];
   for (const disk of vm.state.disks) {
@@ -202,7 +202,7 @@ async function mergeChosen(
   signal.throwIfAborted();
 }
 
-/** @throws what is not the failure of one disk */
+/** @throws any error that is not the failure of one disk */
 function wordsOf(error: unknown, signal: AbortSignal): string {
   signal.throwIfAborted();
   if (!isFault(error, 'engine.merge-failed') && !isFault(error, 'engine.refused')) {
@@ -211,7 +211,7 @@ function wordsOf(error: unknown, signal: AbortSignal): string {
   return fittingWhy(error.message);
 }
 
-/** Copies all layers into the base. Nobody writes, so the moment at which both are equal stays. */
+/** Copies all layers into the base. Nobody writes, so base and chain stay equal afterwards. */
 async function commitAll(
   parts: EngineParts,
   qmp: QmpClient,
@@ -241,7 +241,7 @@ async function commitAll(
   await parts.step('stopped-merge-committed');
 }
 
-/** The bases that hold everything are durable before the state file names them alone. */
+/** Makes the complete bases durable before the state file names them alone. */
 async function saveMerged(
   parts: EngineParts,
   vm: ManagedVm,
@@ -279,12 +279,12 @@ async function saveMerged(
   });
 }
 
-/** Whether layers of a VM may be merged while it is off: it was stopped in order and has some. */
+/** Whether the layers of a powered-off VM may be merged: it was stopped in order and has some. */
 export function isToMerge({ started, stoppedInOrder, disks }: VmState): boolean {
   return started === 'no' && stoppedInOrder && disks.some(({ layers }) => layers.length > 1);
 }
 
-/** @throws Fault `engine.merge-failed` when a disk of the VM is still more than one file */
+/** @throws Fault `engine.merge-failed` if a disk of the VM is still more than one file */
 export function assertMerged(vm: ManagedVm): void {
   const left = vm.tracked.find(({ layers }) => layers.length > 1);
   if (left !== undefined) {

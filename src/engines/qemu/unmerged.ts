@@ -9,16 +9,18 @@ import type { ManagedVm } from './managed-vm.ts';
 import { quoted } from './shell-word.ts';
 import { baseOf, NVRAM, topOf, type DiskState, type VmState } from './vm-state.ts';
 
-/** Ends the name of the file that stands beside an image which is not the whole disk. */
+/** Suffix of the marker file beside an image that is not the whole disk. */
 const SUFFIX = '.hyperkeep-unmerged';
-/** Begins the file; one that begins otherwise is not ours. */
+/** First line of the file; a file that begins otherwise is not ours. */
 const HEADLINE = 'This image is not the whole disk.';
 
 export function markerPath(basePath: string): string {
   return `${basePath}${SUFFIX}`;
 }
 
-/** Disks of a VM that is off whose content is in more than one file, and how to copy it. */
+/**
+ * Returns disks of a powered-off VM whose content is in more than one file, and how to copy them.
+ */
 export function unmergedDisks(
   { disks, stoppedInOrder }: VmState,
   definition: VmDefinition,
@@ -54,8 +56,8 @@ function whyUnmerged(
 }
 
 /**
- * A command that copies the whole disk. The header of each layer names the one below it. While a
- * merge goes on QEMU holds the files, but what the chain says stays the same.
+ * Returns a command that copies the whole disk. The header of each layer names the one below.
+ * During a merge QEMU holds the files, but the content of the chain stays the same.
  */
 function copyCommand(disk: DiskState, isMerging: boolean): string {
   const { path, format } = topOf(disk);
@@ -64,8 +66,9 @@ function copyCommand(disk: DiskState, isMerging: boolean): string {
 }
 
 /**
- * A file beside each image of a VM that is off says whether that image is the whole disk: whoever
- * copies images reads folders, not our state. Failing to write it ends nothing.
+ * Writes a file beside each image of a powered-off VM that is not the whole disk, and removes it
+ * otherwise: people who copy images see folders and not our state. Failing to write it ends
+ * nothing.
  */
 export async function markUnmerged(parts: EngineParts, vm: ManagedVm): Promise<void> {
   const { state, definition } = vm;
@@ -83,7 +86,7 @@ export async function markUnmerged(parts: EngineParts, vm: ManagedVm): Promise<v
   }
 }
 
-/** For a VM that starts, is released or is destroyed. */
+/** Removes the markers of a VM that starts, is released or is destroyed. */
 export async function removeMarkers(parts: EngineParts, vm: ManagedVm): Promise<void> {
   for (const disk of vm.tracked) {
     const path = markerPath(baseOf(disk).path);
@@ -93,7 +96,7 @@ export async function removeMarkers(parts: EngineParts, vm: ManagedVm): Promise<
   }
 }
 
-/** Whether a marker of ours stands beside the image. */
+/** Whether a marker of ours is beside the image. */
 export async function isMarked(basePath: string): Promise<boolean> {
   return (await markerAt(markerPath(basePath))) === 'ours';
 }

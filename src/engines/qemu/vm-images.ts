@@ -7,11 +7,11 @@ export interface Image {
   readonly path: string;
   readonly format: 'raw' | 'qcow2';
   readonly excluded: boolean;
-  /** As the definition says; undefined for the variable store. */
+  /** Size in the definition; undefined for the variable store. */
   readonly sizeBytes?: number;
 }
 
-/** The images of a VM: its disks, and its variable store if it has one. */
+/** Returns the images of a VM: its disks, and its variable store if it has one. */
 export function imagesOf(definition: VmDefinition): Image[] {
   const { firmware, disks } = definition;
   const nvram: Image[] =

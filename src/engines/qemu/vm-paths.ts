@@ -8,24 +8,24 @@ import type { VmId } from '../engine.ts';
 const SOCKET_PATH_BYTES_MAX = 100;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** Where everything of one VM is, its disks apart. */
+/** Paths of everything of one VM except its disks. */
 export interface VmPaths {
-  /** What must outlive a restart of the host. */
+  /** Folder for what must survive a restart of the host. */
   readonly folder: string;
   readonly definition: string;
   readonly state: string;
-  /** Held for the length of one action on the VM. */
+  /** Held during one action on the VM. */
   readonly actionLock: string;
-  /** Held for as long as a frozen state is in use. */
+  /** Held as long as a frozen state is in use. */
   readonly holdLock: string;
   readonly changes: string;
-  /** Of the running QEMU: sockets, pid, logs. */
+  /** Folder for the running QEMU: sockets, pid, logs. */
   readonly runFolder: string;
   readonly monitor: string;
   readonly secondMonitor: string;
   readonly agent: string;
   readonly pid: string;
-  /** There for as long as QEMU is being started: nobody but the launch connects to it. */
+  /** Exists while QEMU is being started: only the launch connects to it then. */
   readonly launching: string;
   readonly serialLog: string;
   readonly messages: string;
@@ -38,7 +38,7 @@ export interface EngineFolders {
 
 /**
  * @throws Fault `engine.vm-not-found` for an id that cannot be one of ours, so that it never
- *   becomes part of a path; `engine.path-too-long` when sockets would not fit
+ *   becomes part of a path; `engine.path-too-long` if sockets would not fit
  */
 export function vmPaths({ stateFolder, runFolder }: EngineFolders, vmId: VmId): VmPaths {
   if (!UUID.test(vmId)) {
@@ -73,7 +73,7 @@ export function vmPaths({ stateFolder, runFolder }: EngineFolders, vmId: VmId): 
   return paths;
 }
 
-/** The ids of all VMs that there are. */
+/** Returns the ids of all VMs. */
 export async function vmIdsIn({ stateFolder }: EngineFolders): Promise<VmId[]> {
   const names = await readdir(vmsFolder(stateFolder)).catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT') {
@@ -81,11 +81,11 @@ export async function vmIdsIn({ stateFolder }: EngineFolders): Promise<VmId[]> {
     }
     throw error;
   });
-  // `.new`: its adding was cut off, `.gone`: its removal was; others are somebody else's.
+  // `.new`: adding it was cut off; `.gone`: removing it was. Other names are not ours.
   return names.filter((name) => UUID.test(name));
 }
 
-/** Forgets a VM: at once, whenever it is cut off. */
+/** Forgets a VM in one step, even if it is cut off. */
 export async function removeVmFolder({ folder }: VmPaths): Promise<void> {
   const gone = `${folder}.gone`;
   await rm(gone, { recursive: true, force: true });
@@ -94,7 +94,7 @@ export async function removeVmFolder({ folder }: VmPaths): Promise<void> {
   await rm(gone, { recursive: true, force: true });
 }
 
-/** The folder with one folder per VM. */
+/** Returns the folder that has one folder per VM. */
 export function vmsFolder(stateFolder: string): string {
   return join(stateFolder, 'vms');
 }

@@ -24,7 +24,7 @@ const FACTS = {
   topUntouched: false,
 };
 
-/** As version 1 wrote it while a merge was going on. */
+/** What version 1 wrote during a merge. */
 const VERSION_1 = {
   version: 1,
   vmId,

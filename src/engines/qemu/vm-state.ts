@@ -6,27 +6,28 @@ import { readFile } from '../../kernel/files.ts';
 import { shortened } from '../../kernel/shortened.ts';
 import { quoted } from './shell-word.ts';
 
-/** Of the text that says why the layers of a disk were not merged: `fittingWhy`. */
+/** Limit for the text that says why the layers of a disk were not merged: `fittingWhy`. */
 const WHY_CHARACTERS_MAX = 1000;
 /** More than a VM has disks, each of which may have one. */
 export const WARNINGS_MAX = 32;
 
-/** What a file was when nobody of ours had it open for writing. */
+/** Facts about a file, taken when nothing of ours had it open for writing. */
 export const FileIdentity = z.strictObject({
   device: z.string(),
   inode: z.string(),
   /**
-   * What neither a guest nor a merge changes in the header of a qcow2 base; see `lastingHeader`.
+   * The part of a qcow2 base's header that neither a guest nor a merge changes: see
+   * `lastingHeader`.
    */
   lasting: z.string().optional(),
-  /** The rest is known only of a file that nobody may write. */
+  /** Only known for a file that nobody may write. */
   settled: z
     .strictObject({
       sizeBytes: z.int().nonnegative(),
       modifiedNs: z.string(),
-      /** Changes with every write, rename and change of mode; cannot be set back. */
+      /** ctime: changes with every write, rename and change of mode, and cannot be set back. */
       changedNs: z.string().optional(),
-      /** The name of the backing file in a qcow2 header, `''` without one. */
+      /** Name of the backing file in a qcow2 header, `''` without one. */
       backing: z.string(),
       /** Digest of the beginning of a qcow2 file: sizes, tables, internal snapshots. */
       header: z.string().optional(),
@@ -36,7 +37,7 @@ export const FileIdentity = z.strictObject({
 export type FileIdentity = z.infer<typeof FileIdentity>;
 
 const Layer = z.strictObject({
-  /** 0 is the base; never used again for another layer of the disk. */
+  /** 0 is the base. A number is never used again for another layer of the disk. */
   number: z.int().nonnegative(),
   path: z.string(),
   format: z.enum(['raw', 'qcow2']),
@@ -44,7 +45,7 @@ const Layer = z.strictObject({
 });
 export type Layer = z.infer<typeof Layer>;
 
-/** A disk, or the firmware's variable store, as the engine keeps it. */
+/** A disk, or the firmware's variable store, in the engine's state. */
 const DiskState = z.strictObject({
   /** The disk's id; `nvram` for the variable store. */
   id: z.string(),
@@ -52,19 +53,18 @@ const DiskState = z.strictObject({
   index: z.int().nonnegative(),
   excluded: z.boolean(),
   trackingId: z.uuid(),
-  /** Of the newest frozen state; 0 before the first freeze of this line of history. */
+  /** Generation of the newest frozen state; 0 before the first freeze of this history. */
   generation: z.int().nonnegative(),
-  /** Size at that freeze. */
+  /** Size of the disk at that freeze. */
   frozenSizeBytes: z.int().nonnegative(),
   nextLayer: z.int().positive(),
   /**
-   * Base first. The last one is what the VM writes to; there is at most one between, but after a
-   * crash.
+   * Base first. The VM writes to the last one. Except after a crash, there is at most one between.
    */
   layers: z.array(Layer).min(1),
   /**
-   * Whose changes the change log does not have yet: frozen layers by number, oldest first.
-   * Layers are merged only when they are not in here.
+   * Frozen layers whose changes the change log does not have yet, by number, oldest first. They
+   * must not be merged.
    */
   unlogged: z.array(
     z.strictObject({
@@ -78,27 +78,25 @@ const DiskState = z.strictObject({
    * Nobody has opened the last layer for writing since the newest freeze: it is part of that state.
    */
   topUntouched: z.boolean(),
-  /**
-   * A merge into the base was begun and not seen to end: what changes the base now is ourselves.
-   */
+  /** A merge into the base was begun, and its end was not seen: we ourselves change the base. */
   mergeIntent: z
     .strictObject({
-      /** What the base was before. */
+      /** Identity of the base before the merge. */
       base: FileIdentity,
-      /** The topmost layer that goes into it. */
+      /** The topmost layer that is merged. */
       layer: z.int().positive(),
-      /** Which the base holds afterwards. */
+      /** Generation of the base afterwards. */
       generation: z.int().nonnegative(),
     })
     .optional(),
-  /** What is known about its changes was found wrong while a frozen state of it is in use. */
+  /** Its known changes were found wrong while a frozen state of it is in use. */
   distrusted: z.boolean().optional(),
-  /** Why the layers of the stopped VM were not merged when it was last tried, for people. */
+  /** Why the layers of the stopped VM were not merged at the last attempt, for people. */
   whyUnmerged: z.string().max(WHY_CHARACTERS_MAX).optional(),
 });
 export type DiskState = z.infer<typeof DiskState>;
 
-/** Written by this version; `VmStateBefore` is read too. */
+/** Written by this version; `VmStateBefore` can be read too. */
 const VERSION = 2;
 
 export const VmState = z.strictObject({
@@ -106,7 +104,9 @@ export const VmState = z.strictObject({
   vmId: z.uuid(),
   /** Counts the claims on the VM; actions under an older claim are refused. */
   fence: z.int().nonnegative().default(0),
-  /** QEMU was started and not seen to end: to run the guest, or only to put its disks in order. */
+  /**
+   * QEMU was started, and its end was not seen. It runs the guest, or only puts the disks in order.
+   */
   started: z.enum(['no', 'guest', 'maintenance']),
   /**
    * It was stopped, or stopped itself, and did not just end: its layers may be merged while it is
@@ -115,9 +115,11 @@ export const VmState = z.strictObject({
   stoppedInOrder: z.boolean(),
   /** The guest's file systems may be frozen: a freeze was sent and no thaw was confirmed. */
   freezeSent: z.boolean(),
-  /** The job whose frozen state is in use; actions of another one are refused. */
+  /** Token of the job whose frozen state is in use; actions of other jobs are refused. */
   holder: z.string().optional(),
-  /** Files that are no layer of any disk (not yet, or not any more) and go at the next chance. */
+  /**
+   * Files that are not layers of any disk (not yet, or no longer); removed at the next opportunity.
+   */
   leftovers: z.array(z.string()),
   disks: z.array(DiskState).min(1),
   /** What the operator should know until the next successful freeze. */
@@ -125,7 +127,10 @@ export const VmState = z.strictObject({
 });
 export type VmState = z.infer<typeof VmState>;
 
-/** Version 1. It knew of a merge only that it was going on, and merged no layer of a stopped VM. */
+/**
+ * Version 1. Of a merge it only knew that it was running, and it never merged layers of a stopped
+ * VM.
+ */
 const VmStateBefore = VmState.omit({ fence: true, stoppedInOrder: true })
   .extend({
     version: z.literal(1),
@@ -139,19 +144,19 @@ const VmStateBefore = VmState.omit({ fence: true, stoppedInOrder: true })
   .strict();
 
 /**
- * Why layers were not merged, as the state file can keep it: it names paths, and QEMU says what it
- * likes.
+ * Shortens why layers were not merged to fit the state file: it names paths, and QEMU's text may be
+ * long.
  */
 export function fittingWhy(why: string): string {
   return shortened(why, WHY_CHARACTERS_MAX);
 }
 
-/** The id under which the variable store is kept among the disks. */
+/** Id of the variable store among the disks. */
 export const NVRAM = 'nvram';
 
 /**
- * @throws Fault `engine.vm-not-found` when there is none, `engine.state-newer` when a newer version
- *   wrote it, `engine.state-invalid` when it cannot be understood: then nothing is started and
+ * @throws Fault `engine.vm-not-found` if there is none; `engine.state-newer` if a newer version
+ *   wrote it; `engine.state-invalid` if it cannot be understood: then nothing is started and
  *   nothing is guessed
  */
 export async function loadVmState(path: string, vmId: string): Promise<VmState> {
@@ -181,7 +186,7 @@ export async function loadVmState(path: string, vmId: string): Promise<VmState> 
 
 const Version = z.looseObject({ version: z.int() });
 
-/** What a state file of version 1 says, in the form of today. */
+/** Converts a state file of version 1. */
 function upgraded(before: z.infer<typeof VmStateBefore>): VmState {
   const { vmId, started, freezeSent, holder, leftovers, disks, warnings } = before;
   return {
@@ -207,12 +212,12 @@ function upgraded(before: z.infer<typeof VmStateBefore>): VmState {
   };
 }
 
-/** Durable when it returns. */
+/** Writes a state file; durable when it returns. */
 export async function storeVmState(path: string, state: VmState): Promise<void> {
   await writeDurably(path, `${JSON.stringify(VmState.parse(state), undefined, 1)}\n`);
 }
 
-/** For people: which file of a VM cannot be understood, and what can be done. */
+/** Returns which file of a VM cannot be understood, and what can be done; for people. */
 export function damagedText(path: string, what: 'damaged' | 'gone' = 'damaged'): string {
   const folder = dirname(path);
   return (
@@ -223,12 +228,12 @@ export function damagedText(path: string, what: 'damaged' | 'gone' = 'damaged'):
   );
 }
 
-/** Undefined for text that is no JSON. */
+/** Parses JSON. Returns undefined for other text. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // Not JSON is one more way of being damaged; the caller says so.
+    // Text that is not JSON is damaged too; the caller reports that.
     return undefined;
   }
 }
