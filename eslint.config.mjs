@@ -113,7 +113,7 @@ export default defineConfig(
       'src/kernel/files.ts',
       // A log and a thread that take any failure for "it was not done".
       'src/platform/database/limited-file.ts',
-      'src/vault/restore-task.ts',
+      'src/vault/tasks/restore-task.ts',
     ],
     rules: {
       '@typescript-eslint/no-restricted-imports': [

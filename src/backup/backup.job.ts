@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { JobRun, RunJob } from '../jobs/job.ts';
-import { COMPRESSION_LEVELS } from '../vault/zstd.ts';
+import { COMPRESSION_LEVELS } from '../vault/bytes/zstd.ts';
 import type { BackupService, TakenPoint } from './backup.service.ts';
 
 /** What the row of a backup job tells the operation. */

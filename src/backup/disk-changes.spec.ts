@@ -1,5 +1,5 @@
 import type { FrozenDisk } from '../engines/engine.ts';
-import type { RecoveryPoint } from '../vault/recovery-point.ts';
+import type { RecoveryPoint } from '../vault/points/recovery-point.ts';
 import { changesSince } from './disk-changes.ts';
 
 const TRACKING = { id: 'tracking', generation: 4 };

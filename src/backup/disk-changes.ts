@@ -1,7 +1,7 @@
 import { totalLength } from '../disk/extent.ts';
 import type { ChangeSet } from '../disk/change-set.ts';
 import type { FrozenDisk } from '../engines/engine.ts';
-import type { RecoveryPoint } from '../vault/recovery-point.ts';
+import type { RecoveryPoint } from '../vault/points/recovery-point.ts';
 
 export interface DiskChanges {
   readonly disk: FrozenDisk;

@@ -1,5 +1,5 @@
 import type { FrozenDisk } from '../engines/engine.ts';
-import type { RecoveryPoint } from '../vault/recovery-point.ts';
+import type { RecoveryPoint } from '../vault/points/recovery-point.ts';
 import type { VmDefinition } from '../vm/definition.ts';
 import type { DiskChanges } from './disk-changes.ts';
 import { missedChangesNote, pointNotes } from './point-notes.ts';

@@ -1,7 +1,7 @@
 import type { FullReadReason } from '../disk/change-set.ts';
 import type { FrozenVm } from '../engines/engine.ts';
 import { formatBytes } from '../kernel/bytes.ts';
-import type { PointDisk, RecoveryPoint } from '../vault/recovery-point.ts';
+import type { PointDisk, RecoveryPoint } from '../vault/points/recovery-point.ts';
 import type { DiskChanges } from './disk-changes.ts';
 
 const POINTS_NAMED_MAX = 3;

@@ -9,7 +9,7 @@ import { Clock } from '../kernel/clock.ts';
 import { IdleMemory } from '../kernel/idle-memory.ts';
 import { Log } from '../kernel/log.ts';
 import { SecretStore } from '../kernel/secret-store.ts';
-import { ObjectStores } from '../vault/object-stores.ts';
+import { ObjectStores } from '../vault/store/object-stores.ts';
 import type { VaultParameters } from '../vault/vault-options.ts';
 import { openCatalog, type CatalogConnection, type DatabaseHold } from './catalog-source.ts';
 import { JobRows } from './job-rows.ts';

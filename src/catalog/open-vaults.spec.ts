@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { createVault, openVault, signal } from '../../test/support/vault-lab.ts';
 import { SilentLog } from '../kernel/log.ts';
 import { MemoryObjectStore } from '../vault/object-stores/memory.ts';
-import { StoreLayer } from '../vault/store-layer.ts';
+import { StoreLayer } from '../vault/store/store-layer.ts';
 import { OpenVaults } from './open-vaults.ts';
 
 const LONG_MS = 2 ** 30;

@@ -6,7 +6,7 @@ import {
   type EntityManager,
   type FindOptionsWhere,
 } from 'typeorm';
-import { byContent } from '../vault/point-order.ts';
+import { byContent } from '../vault/points/point-order.ts';
 import { PointProofRow } from './point-proof.row.ts';
 import {
   pointRow,

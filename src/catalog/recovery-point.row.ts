@@ -1,5 +1,5 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
-import type { RecoveryPoint } from '../vault/recovery-point.ts';
+import type { RecoveryPoint } from '../vault/points/recovery-point.ts';
 import { bigintColumn } from './column.ts';
 import { storableColumn } from './storable.ts';
 

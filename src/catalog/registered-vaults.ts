@@ -1,9 +1,9 @@
 import { Fault, isFault } from '../kernel/fault.ts';
-import { vanishedPoints } from '../vault/absence/left-out.ts';
-import { Holds } from '../vault/collect/holds.ts';
-import type { LockPolicy } from '../vault/lock/locking-store.ts';
-import type { StorePlace } from '../vault/object-stores.ts';
-import { placeKey } from '../vault/store-health.ts';
+import { vanishedPoints } from '../vault/collect/roots/left-out.ts';
+import { Holds } from '../vault/points/holds.ts';
+import type { LockPolicy } from '../vault/store/locking-store.ts';
+import type { StorePlace } from '../vault/store/object-stores.ts';
+import { placeKey } from '../vault/store/store-health.ts';
 import type { Capabilities } from '../vault/probe/capabilities.ts';
 import type { VaultUnlock } from '../vault/vault-options.ts';
 import { Vault } from '../vault/vault.ts';

@@ -5,7 +5,7 @@ import type { Engine, VmSummary } from '../engines/engine.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { ReportProgress } from '../kernel/progress.ts';
-import type { RecoveryPoint } from '../vault/recovery-point.ts';
+import type { RecoveryPoint } from '../vault/points/recovery-point.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { VmDefinition } from '../vm/definition.ts';
 import { refuseIdAsName } from '../vm/new-name.ts';

@@ -7,7 +7,7 @@ import type { UpkeepKind } from '../jobs/job.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { Clock } from '../kernel/clock.ts';
 import { Log } from '../kernel/log.ts';
-import { ObjectStores } from '../vault/object-stores.ts';
+import { ObjectStores } from '../vault/store/object-stores.ts';
 import { PointRetention } from './point-retention.ts';
 import { StoreCare } from './store-care.ts';
 import { upkeepJobs } from './upkeep.jobs.ts';

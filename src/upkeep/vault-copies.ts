@@ -5,8 +5,8 @@ import type { Clock } from '../kernel/clock.ts';
 import { copyFault, estimateCopy } from '../vault/copy/copy-estimate.ts';
 import { CopyPruning } from '../vault/copy/copy-prune.ts';
 import { VaultCopy } from '../vault/copy/vault-copy.ts';
-import type { ObjectStore } from '../vault/object-store.ts';
-import type { ObjectStores, StorePlace } from '../vault/object-stores.ts';
+import type { ObjectStore } from '../vault/store/object-store.ts';
+import type { ObjectStores, StorePlace } from '../vault/store/object-stores.ts';
 import { Vault } from '../vault/vault.ts';
 import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
 

@@ -12,7 +12,7 @@ import {
   type PointProven,
 } from '../vault/proof/scrub-vault.ts';
 import type { ScrubBudget } from '../vault/proof/scrub-queue.ts';
-import type { ObjectStores, StorePlace } from '../vault/object-stores.ts';
+import type { ObjectStores, StorePlace } from '../vault/store/object-stores.ts';
 import type { ProofLedger } from '../vault/proof/proof-ledger.ts';
 import { repairVault, type RepairReport } from '../vault/repair/repair.ts';
 import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';

@@ -3,9 +3,9 @@ import type { PointCatalog } from '../catalog/point-catalog.ts';
 import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { CollectOptions } from '../vault/collect/collect-options.ts';
 import { collectVault } from '../vault/collect/collector.ts';
-import { measureVault } from '../vault/collect/point-usage.ts';
-import { estimatePrune } from '../vault/collect/prune-estimate.ts';
-import { planPrune } from '../vault/collect/prune-plan.ts';
+import { measureVault } from '../vault/collect/plans/point-usage.ts';
+import { estimatePrune } from '../vault/collect/plans/prune-estimate.ts';
+import { planPrune } from '../vault/collect/plans/prune-plan.ts';
 import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
 
 export interface PruneRequest extends UpkeepRequest {

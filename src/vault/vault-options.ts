@@ -4,10 +4,10 @@ import type { Extent } from '../disk/extent.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { ReportProgress } from '../kernel/progress.ts';
-import type { LockPolicy } from './lock/locking-store.ts';
+import type { LockPolicy } from './store/locking-store.ts';
 import type { ProbeOptions } from './probe/store-probe.ts';
-import type { RecoveryPoint } from './recovery-point.ts';
-import type { CompressionLevel } from './zstd.ts';
+import type { RecoveryPoint } from './points/recovery-point.ts';
+import type { CompressionLevel } from './bytes/zstd.ts';
 
 /** What opens a vault. */
 export type VaultUnlock =

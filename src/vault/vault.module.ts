@@ -2,9 +2,9 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { contactStore, openObjectStore, type OpenOptions } from './object-stores/location.ts';
 import { Clock } from '../kernel/clock.ts';
 import { Log } from '../kernel/log.ts';
-import type { ObjectStore } from './object-store.ts';
-import { ObjectStores, type StorePlace } from './object-stores.ts';
-import { StoreHealth } from './store-health.ts';
+import type { ObjectStore } from './store/object-store.ts';
+import { ObjectStores, type StorePlace } from './store/object-stores.ts';
+import { StoreHealth } from './store/store-health.ts';
 
 export interface VaultSettings {
   /** How long a store may be away before an operation gives up. */

@@ -3,35 +3,35 @@ import type { DiskWriter } from '../disk/disk-writer.ts';
 import { SystemClock, type Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import { SilentLog, type Log } from '../kernel/log.ts';
-import { retirePoints } from './collect/retiring.ts';
-import { DedupIndex } from './dedup-index.ts';
-import { ExcludedSlots } from './excluded-slots.ts';
-import { FooterCache } from './footer-cache.ts';
-import { refuseReadOnly, type VaultFormat } from './format-object.ts';
-import { FrameFetcher } from './frame-fetcher.ts';
-import { isVmId } from './layout.ts';
-import { MapNodes, MapTree } from './map-tree.ts';
-import type { ObjectStore } from './object-store.ts';
-import { SpareBuffers, SpareInputs } from './pack-buffer.ts';
-import { PackNumbers } from './pack-numbers.ts';
-import { Packs, type VaultBase } from './packs.ts';
-import { packSecrets } from './pack-tail.ts';
+import { retirePoints } from './collect/plans/retiring.ts';
+import { DedupIndex } from './index/dedup-index.ts';
+import { ExcludedSlots } from './points/excluded-slots.ts';
+import { FooterCache } from './packs/footer-cache.ts';
+import { refuseReadOnly, type VaultFormat } from './control/format-object.ts';
+import { FrameFetcher } from './tasks/frame-fetcher.ts';
+import { isVmId } from './format/object-names.ts';
+import { MapNodes, MapTree } from './maps/map-tree.ts';
+import type { ObjectStore } from './store/object-store.ts';
+import { SpareBuffers, SpareInputs } from './tasks/pack-buffer.ts';
+import { PackNumbers } from './packs/pack-numbers.ts';
+import { Packs, type VaultBase } from './packs/packs.ts';
+import { packSecrets } from './packs/pack-tail.ts';
 import type { Capabilities } from './probe/capabilities.ts';
 import { newestCapabilities, putCapabilities } from './probe/probe-object.ts';
 import { probeStore, type ProbeOptions } from './probe/store-probe.ts';
-import { pointNamed } from './point-named.ts';
-import { PointStore, type StoredPoint } from './point-store.ts';
-import { mapRoot, readPointFile } from './point-maps.ts';
-import { PointWriter } from './point-writer.ts';
-import { OpenedVault } from './presence/opened-vault.ts';
+import { pointNamed } from './points/point-named.ts';
+import { PointStore, type StoredPoint } from './points/point-store.ts';
+import { mapRoot, readPointFile } from './points/point-maps.ts';
+import { PointWriter } from './writing/point-writer.ts';
+import { OpenedVault } from './control/opened-vault.ts';
 import { PackPresence } from './presence/pack-presence.ts';
-import type { RecoveryPoint } from './recovery-point.ts';
-import type { Losses } from './repair/losses.ts';
-import { writableStore } from './read-back-store.ts';
-import { restoreDisk } from './restore.ts';
-import { chunkingSecrets, unlockVault } from './unlock.ts';
-import { createVault } from './vault-creation.ts';
-import { VaultDisk } from './vault-disk.ts';
+import type { RecoveryPoint } from './points/recovery-point.ts';
+import type { Losses } from './damage/losses.ts';
+import { writableStore } from './access/read-back-store.ts';
+import { restoreDisk } from './restoring/disk-restore.ts';
+import { chunkingSecrets, unlockVault } from './access/unlock.ts';
+import { createVault } from './access/vault-creation.ts';
+import { VaultDisk } from './restoring/vault-disk.ts';
 import type {
   CreateOptions,
   NewPoint,
@@ -43,9 +43,9 @@ import type {
   VerifyReport,
 } from './vault-options.ts';
 import { Verification } from './proof/verification.ts';
-import { WorkerPool } from './worker-pool.ts';
+import { WorkerPool } from './tasks/worker-pool.ts';
 
-export type { PointWriter } from './point-writer.ts';
+export type { PointWriter } from './writing/point-writer.ts';
 
 const WORKERS = 2;
 

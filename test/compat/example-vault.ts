@@ -1,24 +1,34 @@
 import { createHash } from 'node:crypto';
-import { encodeAliases } from '../../src/vault/aliases.ts';
-import { SECTOR_BYTES } from '../../src/vault/chunk-cut.ts';
-import { chunkIdFunction } from '../../src/vault/chunk-id.ts';
-import { encodeControl, type ControlKind } from '../../src/vault/control-object.ts';
-import { encodeFormat, NO_FEATURES, type VaultFormat } from '../../src/vault/format-object.ts';
-import { wrapWithRecovery } from '../../src/vault/key-object.ts';
-import { KeyTree } from '../../src/vault/key-tree.ts';
-import { packKey, pointKey, retireKey, sealKey, type PackName } from '../../src/vault/layout.ts';
-import { contentMac } from '../../src/vault/leaf-fragments.ts';
-import { encodeInner, encodeLeaf } from '../../src/vault/map-node.ts';
+import { encodeAliases } from '../../src/vault/packs/aliases.ts';
+import { SECTOR_BYTES } from '../../src/vault/chunks/chunk-cut.ts';
+import { chunkIdFunction } from '../../src/vault/chunks/chunk-id.ts';
+import { encodeControl, type ControlKind } from '../../src/vault/control/control-object.ts';
+import {
+  encodeFormat,
+  NO_FEATURES,
+  type VaultFormat,
+} from '../../src/vault/control/format-object.ts';
+import { wrapWithRecovery } from '../../src/vault/keys/key-object.ts';
+import { KeyTree } from '../../src/vault/keys/key-tree.ts';
+import {
+  packKey,
+  pointKey,
+  retireKey,
+  sealKey,
+  type PackName,
+} from '../../src/vault/format/object-names.ts';
+import { contentMac } from '../../src/vault/maps/leaf-fragments.ts';
+import { encodeInner, encodeLeaf } from '../../src/vault/maps/map-node.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { encodeFooter } from '../../src/vault/pack-layout.ts';
-import { PackNumbers } from '../../src/vault/pack-numbers.ts';
-import { packKeys } from '../../src/vault/pack-tail.ts';
-import { packEnd, sealVerified } from '../../src/vault/pack-writing.ts';
-import { encodePoint, type PointDocument } from '../../src/vault/point-object.ts';
-import { encodeRetired } from '../../src/vault/retirements.ts';
-import { encodeSigned } from '../../src/vault/signed-object.ts';
-import { SlotSet } from '../../src/vault/slot-set.ts';
-import { ulidText, type Ulid } from '../../src/vault/ulid.ts';
+import { encodeFooter } from '../../src/vault/packs/pack-layout.ts';
+import { PackNumbers } from '../../src/vault/packs/pack-numbers.ts';
+import { packKeys } from '../../src/vault/packs/pack-tail.ts';
+import { packEnd, sealVerified } from '../../src/vault/packs/pack-writing.ts';
+import { encodePoint, type PointDocument } from '../../src/vault/points/point-object.ts';
+import { encodeRetired } from '../../src/vault/points/retirements.ts';
+import { encodeSigned } from '../../src/vault/control/signed-object.ts';
+import { SlotSet } from '../../src/vault/slots/slot-set.ts';
+import { ulidText, type Ulid } from '../../src/vault/bytes/ulid.ts';
 
 /*
  * The vault of the examples in docs/vault-format.md: its keys, times and what is random otherwise

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { decodeKeyObject, unwrapWithRecovery } from '../../src/vault/key-object.ts';
-import { decodePoint } from '../../src/vault/point-object.ts';
-import { requireReadable } from '../../src/vault/read-back-store.ts';
+import { decodeKeyObject, unwrapWithRecovery } from '../../src/vault/keys/key-object.ts';
+import { decodePoint } from '../../src/vault/points/point-object.ts';
+import { requireReadable } from '../../src/vault/access/read-back-store.ts';
 import * as vault from './example-vault.ts';
 import { exampleNames, formatExamples, withExamples } from './format-examples.ts';
 

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { FORMAT_VERSION } from '../../src/vault/format-version.ts';
+import { FORMAT_VERSION } from '../../src/vault/format/format-version.ts';
 import { makeGoldenVaults } from './golden-scenario.ts';
 
 const folder = fileURLToPath(new URL(`golden/v${String(FORMAT_VERSION)}`, import.meta.url));

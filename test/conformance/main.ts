@@ -4,9 +4,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SystemClock } from '../../src/kernel/clock.ts';
-import { DirectoryObjectStore } from '../../src/vault/object-stores/directory.ts';
-import { connectS3 } from '../../src/vault/object-stores/s3-client.ts';
-import { S3ObjectStore } from '../../src/vault/object-stores/s3.ts';
+import { DirectoryObjectStore } from '../../src/vault/object-stores/folder/directory.ts';
+import { connectS3 } from '../../src/vault/object-stores/s3/client.ts';
+import { S3ObjectStore } from '../../src/vault/object-stores/s3/s3-object-store.ts';
 import {
   CHECK_NAMES,
   CHECKS,

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ensureMinio, startMinio } from '../../scripts/setup/minio.mjs';
 import { runCommand } from '../../src/kernel/command.ts';
-import type { S3Options } from '../../src/vault/object-stores/s3-client.ts';
+import type { S3Options } from '../../src/vault/object-stores/s3/client.ts';
 
 /** A server that is running, to be tried. */
 export interface TriedServer {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { objectBytesMax } from '../../src/vault/object-limit.ts';
-import type { ObjectEntry, ObjectStore } from '../../src/vault/object-store.ts';
+import { objectBytesMax } from '../../src/vault/format/object-limit.ts';
+import type { ObjectEntry, ObjectStore } from '../../src/vault/store/object-store.ts';
 
 const signal = new AbortController().signal;
 

@@ -5,7 +5,7 @@ import { BackupService } from '../../src/backup/backup.service.ts';
 import { QemuEngine } from '../../src/engines/qemu/qemu-engine.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
-import { DirectoryObjectStore } from '../../src/vault/object-stores/directory.ts';
+import { DirectoryObjectStore } from '../../src/vault/object-stores/folder/directory.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { FaultyObjectStore } from '../support/faulty-object-store.ts';
 import { heldVault } from '../support/held-vault.ts';

@@ -1,7 +1,7 @@
 // Copies a vault in a process of its own that ends itself with SIGKILL at the n-th PUT.
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { VaultCopy } from '../../src/vault/copy/vault-copy.ts';
-import { DirectoryObjectStore } from '../../src/vault/object-stores/directory.ts';
+import { DirectoryObjectStore } from '../../src/vault/object-stores/folder/directory.ts';
 import { FaultyObjectStore } from '../support/faulty-object-store.ts';
 
 export interface CopyTask {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { VaultCopy } from '../../src/vault/copy/vault-copy.ts';
-import { DirectoryObjectStore } from '../../src/vault/object-stores/directory.ts';
+import { DirectoryObjectStore } from '../../src/vault/object-stores/folder/directory.ts';
 import { seededBytes } from '../support/seeded-bytes.ts';
 import {
   backUp,

@@ -5,19 +5,23 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { isFault } from '../../src/kernel/fault.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
-import { seal, unseal } from '../../src/vault/aead.ts';
-import { Holds } from '../../src/vault/collect/holds.ts';
-import { encodeControl, parsePreamble, type ControlKind } from '../../src/vault/control-object.ts';
+import { seal, unseal } from '../../src/vault/bytes/aead.ts';
+import { Holds } from '../../src/vault/points/holds.ts';
+import {
+  encodeControl,
+  parsePreamble,
+  type ControlKind,
+} from '../../src/vault/control/control-object.ts';
 import { packDamage } from '../../src/vault/copy/pack-check.ts';
-import { FORMAT_VERSION } from '../../src/vault/format-version.ts';
-import type { KeyTree } from '../../src/vault/key-tree.ts';
+import { FORMAT_VERSION } from '../../src/vault/format/format-version.ts';
+import type { KeyTree } from '../../src/vault/keys/key-tree.ts';
 import { KeepLog } from '../../src/vault/lock/keep-log.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { newestCapabilities } from '../../src/vault/probe/probe-object.ts';
 import { damagedObjects } from '../../src/vault/proof/control-check.ts';
-import { DamagedSlots } from '../../src/vault/proof/damaged-slots.ts';
-import { SIGNATURE_BYTES } from '../../src/vault/retention-key.ts';
-import { encodeSigned } from '../../src/vault/signed-object.ts';
+import { DamagedSlots } from '../../src/vault/damage/damaged-slots.ts';
+import { SIGNATURE_BYTES } from '../../src/vault/keys/retention-key.ts';
+import { encodeSigned } from '../../src/vault/control/signed-object.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { makeGoldenVaults } from '../compat/golden-scenario.ts';
 import { SECRETS } from '../compat/golden-vault.ts';

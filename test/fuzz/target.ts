@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { Malformed } from '../../src/vault/binary.ts';
+import { Malformed } from '../../src/vault/bytes/binary.ts';
 import { isFault } from '../../src/kernel/fault.ts';
 
 /** Something that parses what others wrote. */

@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { seal } from '../../src/vault/aead.ts';
-import { decodeAliases, encodeAliases } from '../../src/vault/aliases.ts';
-import { ByteWriter, Malformed } from '../../src/vault/binary.ts';
+import { seal } from '../../src/vault/bytes/aead.ts';
+import { decodeAliases, encodeAliases } from '../../src/vault/packs/aliases.ts';
+import { ByteWriter, Malformed } from '../../src/vault/bytes/binary.ts';
 import { parsePrices, DEFAULT_PRICES } from '../../src/vault/budget/prices.ts';
-import { decodeControl, encodeControl } from '../../src/vault/control-object.ts';
+import { decodeControl, encodeControl } from '../../src/vault/control/control-object.ts';
 import { packDamage } from '../../src/vault/copy/pack-check.ts';
-import { decodeFormat } from '../../src/vault/format-object.ts';
-import { frameBytes, openFrame, packFrame, sealFrame } from '../../src/vault/frame.ts';
-import { decodeKeyObject } from '../../src/vault/key-object.ts';
+import { decodeFormat } from '../../src/vault/control/format-object.ts';
+import { frameBytes, openFrame, packFrame, sealFrame } from '../../src/vault/packs/frame.ts';
+import { decodeKeyObject } from '../../src/vault/keys/key-object.ts';
 import {
   numberOf,
   packKey,
@@ -19,18 +19,18 @@ import {
   parsePointKey,
   parseRetireKey,
   pointKey,
-} from '../../src/vault/layout.ts';
-import { decodeInner, decodeLeaf, encodeInner, encodeLeaf } from '../../src/vault/map-node.ts';
+} from '../../src/vault/format/object-names.ts';
+import { decodeInner, decodeLeaf, encodeInner, encodeLeaf } from '../../src/vault/maps/map-node.ts';
 import { isObjectKey } from '../../src/vault/object-stores/object-key.ts';
 import { parseLocation } from '../../src/vault/object-stores/location.ts';
-import { decodeFooter, encodeFooter, parseTrailer } from '../../src/vault/pack-layout.ts';
-import { PackNumbers } from '../../src/vault/pack-numbers.ts';
-import { decodePoint } from '../../src/vault/point-object.ts';
-import { parseSealBody } from '../../src/vault/point-store.ts';
-import { newRecoveryFile, parseRecoveryFile } from '../../src/vault/recovery-file.ts';
-import { SlotSet } from '../../src/vault/slot-set.ts';
-import { decodeSigned } from '../../src/vault/signed-object.ts';
-import { isUlid, newUlid, ulidBytes, ulidText, ulidTimeMs } from '../../src/vault/ulid.ts';
+import { decodeFooter, encodeFooter, parseTrailer } from '../../src/vault/packs/pack-layout.ts';
+import { PackNumbers } from '../../src/vault/packs/pack-numbers.ts';
+import { decodePoint } from '../../src/vault/points/point-object.ts';
+import { parseSealBody } from '../../src/vault/points/point-store.ts';
+import { newRecoveryFile, parseRecoveryFile } from '../../src/vault/keys/recovery-file.ts';
+import { SlotSet } from '../../src/vault/slots/slot-set.ts';
+import { decodeSigned } from '../../src/vault/control/signed-object.ts';
+import { isUlid, newUlid, ulidBytes, ulidText, ulidTimeMs } from '../../src/vault/bytes/ulid.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { seededBytes } from '../support/seeded-bytes.ts';
 import { backUp, createVault, signal } from '../support/vault-lab.ts';

@@ -1,5 +1,5 @@
-import { Aliases } from '../../src/vault/aliases.ts';
-import { parsePackKey, sealKey } from '../../src/vault/layout.ts';
+import { Aliases } from '../../src/vault/packs/aliases.ts';
+import { parsePackKey, sealKey } from '../../src/vault/format/object-names.ts';
 import type { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
 import { changeObject, cut, flip, keysOf, remove } from '../support/vault-damage.ts';

@@ -1,12 +1,17 @@
 import { crc32 } from 'node:zlib';
-import { TAG_BYTES } from '../../src/vault/aead.ts';
-import { openFrame, sealFrame } from '../../src/vault/frame.ts';
-import { packKey, parsePackKey, randomSuffix, type PackName } from '../../src/vault/layout.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
-import { PackDraft } from '../../src/vault/pack-draft.ts';
-import { PREFIX_BYTES } from '../../src/vault/pack-layout.ts';
-import type { OpenPack } from '../../src/vault/packs.ts';
-import { newUlid } from '../../src/vault/ulid.ts';
+import { TAG_BYTES } from '../../src/vault/bytes/aead.ts';
+import { openFrame, sealFrame } from '../../src/vault/packs/frame.ts';
+import {
+  packKey,
+  parsePackKey,
+  randomSuffix,
+  type PackName,
+} from '../../src/vault/format/object-names.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
+import { PackDraft } from '../../src/vault/packs/pack-draft.ts';
+import { PREFIX_BYTES } from '../../src/vault/packs/pack-layout.ts';
+import type { OpenPack } from '../../src/vault/packs/packs.ts';
+import { newUlid } from '../../src/vault/bytes/ulid.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import { changeObject, type Damage } from '../support/vault-damage.ts';
 import { signal } from '../support/vault-lab.ts';

@@ -1,7 +1,7 @@
 import { type MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
-import { parsePackKey } from '../../src/vault/layout.ts';
-import { DamagedSlots } from '../../src/vault/proof/damaged-slots.ts';
+import { parsePackKey } from '../../src/vault/format/object-names.ts';
+import { DamagedSlots } from '../../src/vault/damage/damaged-slots.ts';
 import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
 import { scrub, scrubWithoutKey } from '../../src/vault/proof/scrub.ts';
 import { packDamage } from '../../src/vault/copy/pack-check.ts';

@@ -6,7 +6,7 @@ import {
   type ObjectPart,
   type ObjectRange,
   type PutOptions,
-} from '../../src/vault/object-store.ts';
+} from '../../src/vault/store/object-store.ts';
 
 export interface StoreRequest {
   readonly kind: 'put' | 'get' | 'list' | 'remove';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { MemoryDisk } from '../../src/disk/memory-disk.ts';
-import { parsePackKey } from '../../src/vault/layout.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { parsePackKey } from '../../src/vault/format/object-names.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import { entriesOf, type KillLab, type KillPlace, type Program, type Ran } from './kill-lab.ts';
 import type { GateRequest } from './s3-gate.ts';

@@ -3,15 +3,15 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
-import { Holds } from '../../src/vault/collect/holds.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { Holds } from '../../src/vault/points/holds.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { DamagedSlots } from '../../src/vault/proof/damaged-slots.ts';
+import { DamagedSlots } from '../../src/vault/damage/damaged-slots.ts';
 import { FolderProofLedger, MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
 import { scrubVault } from '../../src/vault/proof/scrub-vault.ts';
-import { folderOfVault } from '../../src/vault/footer-cache.ts';
-import { OptionalFolder } from '../../src/vault/optional-folder.ts';
-import { StoreLayer } from '../../src/vault/store-layer.ts';
+import { folderOfVault } from '../../src/vault/packs/footer-cache.ts';
+import { OptionalFolder } from '../../src/kernel/optional-folder.ts';
+import { StoreLayer } from '../../src/vault/store/store-layer.ts';
 import {
   inventory,
   PACKS_SENT,

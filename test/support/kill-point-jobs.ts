@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
 import type { CollectOptions } from '../../src/vault/collect/collect-options.ts';
-import { Holds } from '../../src/vault/collect/holds.ts';
+import { Holds } from '../../src/vault/points/holds.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import { inventory, rescue, take, type BeginJob, type KillJob } from './kill-job.ts';

@@ -1,5 +1,5 @@
-import type { ObjectEntry, ObjectKey } from '../../src/vault/object-store.ts';
-import { StoreLayer } from '../../src/vault/store-layer.ts';
+import type { ObjectEntry, ObjectKey } from '../../src/vault/store/object-store.ts';
+import { StoreLayer } from '../../src/vault/store/store-layer.ts';
 
 /** A store whose lists leave out what they are told to; what is asked for by its key is there. */
 export class LeavingOutStore extends StoreLayer {

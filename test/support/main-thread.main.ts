@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Extent } from '../../src/disk/extent.ts';
 import type { ChangeSet } from '../../src/disk/change-set.ts';
 import { createImage, openImage } from '../../src/formats/image.ts';
-import { DirectoryObjectStore } from '../../src/vault/object-stores/directory.ts';
+import { DirectoryObjectStore } from '../../src/vault/object-stores/folder/directory.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { MainThreadMeter } from './main-thread.ts';
 import { seededBytes } from './seeded-bytes.ts';

@@ -1,8 +1,8 @@
 import { CreateBucketCommand, DeleteBucketCommand } from '@aws-sdk/client-s3';
 import { randomBytes } from 'node:crypto';
 import { startMinio } from '../../scripts/setup/minio.mjs';
-import { connectS3, type S3Options } from '../../src/vault/object-stores/s3-client.ts';
-import { S3ObjectStore } from '../../src/vault/object-stores/s3.ts';
+import { connectS3, type S3Options } from '../../src/vault/object-stores/s3/client.ts';
+import { S3ObjectStore } from '../../src/vault/object-stores/s3/s3-object-store.ts';
 
 /** A real S3 server with an empty bucket. */
 export interface S3TestServer {

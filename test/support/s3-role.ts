@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { S3Options } from '../../src/vault/object-stores/s3-client.ts';
+import type { S3Options } from '../../src/vault/object-stores/s3/client.ts';
 
 type Credentials = NonNullable<S3Options['credentials']>;
 

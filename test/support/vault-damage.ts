@@ -1,4 +1,4 @@
-import type { ObjectStore } from '../../src/vault/object-store.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { signal } from './vault-lab.ts';
 
 /** What is done to the bytes of an object; undefined removes it. */

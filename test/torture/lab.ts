@@ -1,7 +1,7 @@
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { Clock } from '../../src/kernel/clock.ts';
 import { Log, type LogFields } from '../../src/kernel/log.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { seededBytes } from '../support/seeded-bytes.ts';

@@ -4,7 +4,7 @@ import {
   type ObjectPart,
   type ObjectRange,
   type PutOptions,
-} from '../../src/vault/object-store.ts';
+} from '../../src/vault/store/object-store.ts';
 
 /**
  * Steps of the protocol that do nothing, because the store answers what it answered before; and

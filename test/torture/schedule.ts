@@ -1,15 +1,20 @@
 import { isFault } from '../../src/kernel/fault.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
-import { Holds } from '../../src/vault/collect/holds.ts';
-import { retirePoints } from '../../src/vault/collect/retiring.ts';
-import { revivePoint } from '../../src/vault/collect/reviving.ts';
-import { encodeControl } from '../../src/vault/control-object.ts';
-import { numberedKey, parsePackKey, PREFIXES, retireKey } from '../../src/vault/layout.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { Holds } from '../../src/vault/points/holds.ts';
+import { retirePoints } from '../../src/vault/collect/plans/retiring.ts';
+import { revivePoint } from '../../src/vault/collect/plans/reviving.ts';
+import { encodeControl } from '../../src/vault/control/control-object.ts';
+import {
+  numberedKey,
+  parsePackKey,
+  PREFIXES,
+  retireKey,
+} from '../../src/vault/format/object-names.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { RetryingObjectStore } from '../../src/vault/object-stores/retrying.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
-import { SlotSet } from '../../src/vault/slot-set.ts';
+import { SlotSet } from '../../src/vault/slots/slot-set.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import { seededNumbers } from '../support/seeded-numbers.ts';
 import { NO_FAULTS, Scheduler, type FaultRates } from '../support/simulated-store/scheduler.ts';

@@ -10,21 +10,21 @@ import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { Clock, SystemClock } from '../../src/kernel/clock.ts';
 import { isFault } from '../../src/kernel/fault.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
-import { vanishedPoints } from '../../src/vault/absence/left-out.ts';
-import { PointRecord, type Remembered } from '../../src/vault/absence/point-record.ts';
+import { vanishedPoints } from '../../src/vault/collect/roots/left-out.ts';
+import { PointRecord, type Remembered } from '../../src/vault/collect/roots/point-record.ts';
 import type {
   CollectOptions,
   CollectReport,
   CollectStep,
 } from '../../src/vault/collect/collect-options.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
-import { Holds } from '../../src/vault/collect/holds.ts';
-import { planPrune } from '../../src/vault/collect/prune-plan.ts';
-import { retirePoints } from '../../src/vault/collect/retiring.ts';
+import { Holds } from '../../src/vault/points/holds.ts';
+import { planPrune } from '../../src/vault/collect/plans/prune-plan.ts';
+import { retirePoints } from '../../src/vault/collect/plans/retiring.ts';
 import { CopyPruning } from '../../src/vault/copy/copy-prune.ts';
-import { folderOfVault } from '../../src/vault/footer-cache.ts';
-import { pointKey, sealKey } from '../../src/vault/layout.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { folderOfVault } from '../../src/vault/packs/footer-cache.ts';
+import { pointKey, sealKey } from '../../src/vault/format/object-names.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 

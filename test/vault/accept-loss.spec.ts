@@ -3,7 +3,7 @@ import { seededBytes } from '../support/seeded-bytes.ts';
 import { changeObject, flip, keysOf, remove } from '../support/vault-damage.ts';
 import { backUp, createVault, DISK, openVault, signal } from '../support/vault-lab.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { Losses } from '../../src/vault/repair/losses.ts';
+import { Losses } from '../../src/vault/damage/losses.ts';
 import { surveyLoss } from '../../src/vault/repair/loss-survey.ts';
 
 const SIZE = 2_500_000;

@@ -11,15 +11,15 @@ import {
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { isFault } from '../../src/kernel/fault.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import type { RecoveryPoint } from '../../src/vault/recovery-point.ts';
+import type { RecoveryPoint } from '../../src/vault/points/recovery-point.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import type { CollectOptions } from '../../src/vault/collect/collect-options.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
-import { Holds, type Hold } from '../../src/vault/collect/holds.ts';
-import { retirePoints } from '../../src/vault/collect/retiring.ts';
-import { revivePoint } from '../../src/vault/collect/reviving.ts';
+import { Holds, type Hold } from '../../src/vault/points/holds.ts';
+import { retirePoints } from '../../src/vault/collect/plans/retiring.ts';
+import { revivePoint } from '../../src/vault/collect/plans/reviving.ts';
 
 const VMS = ['vm-a', 'vm-b'];
 const DISK_BYTES = 400_000;

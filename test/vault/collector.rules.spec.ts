@@ -10,11 +10,11 @@ import {
   signal,
 } from '../support/vault-lab.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
-import { encodeControl } from '../../src/vault/control-object.ts';
-import { numberedKey, parsePackKey, pointKey } from '../../src/vault/layout.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { encodeControl } from '../../src/vault/control/control-object.ts';
+import { numberedKey, parsePackKey, pointKey } from '../../src/vault/format/object-names.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { SlotSet } from '../../src/vault/slot-set.ts';
+import { SlotSet } from '../../src/vault/slots/slot-set.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import type {
   CollectOptions,
@@ -22,11 +22,11 @@ import type {
   CollectStep,
 } from '../../src/vault/collect/collect-options.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
-import { DeadSlots } from '../../src/vault/collect/dead-slots.ts';
-import { Holds } from '../../src/vault/collect/holds.ts';
-import { Marking } from '../../src/vault/collect/marking.ts';
-import { RootMarking } from '../../src/vault/collect/root-marking.ts';
-import { revivePoint } from '../../src/vault/collect/reviving.ts';
+import { DeadSlots } from '../../src/vault/collect/slots/dead-slots.ts';
+import { Holds } from '../../src/vault/points/holds.ts';
+import { Marking } from '../../src/vault/collect/roots/marking.ts';
+import { RootMarking } from '../../src/vault/collect/roots/root-marking.ts';
+import { revivePoint } from '../../src/vault/collect/plans/reviving.ts';
 
 /* Each rule of docs/vault-format.md, section 10.1, with what goes wrong without it. */
 

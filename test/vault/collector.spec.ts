@@ -11,15 +11,15 @@ import {
   signal,
 } from '../support/vault-lab.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { MeteredObjectStore } from '../../src/vault/object-stores/metered.ts';
-import type { RecoveryPoint } from '../../src/vault/recovery-point.ts';
+import type { RecoveryPoint } from '../../src/vault/points/recovery-point.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import type { CollectOptions, CollectReport } from '../../src/vault/collect/collect-options.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
-import { CondemnedLists } from '../../src/vault/collect/condemned-lists.ts';
-import { planPrune } from '../../src/vault/collect/prune-plan.ts';
+import { CondemnedLists } from '../../src/vault/collect/slots/condemned-lists.ts';
+import { planPrune } from '../../src/vault/collect/plans/prune-plan.ts';
 
 /** Nothing is young, and nothing is merged unless a test wants it. */
 const AT_ONCE: CollectOptions = { youngMs: 0, mergeCount: 1000, allPointsAreListed: true };

@@ -9,7 +9,7 @@ import {
 } from '../support/vault-lab.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import type { RecoveryPoint } from '../../src/vault/recovery-point.ts';
+import type { RecoveryPoint } from '../../src/vault/points/recovery-point.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import type { CollectOptions, CollectStep } from '../../src/vault/collect/collect-options.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';

@@ -11,13 +11,13 @@ import {
   VM,
 } from '../support/vault-lab.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
-import { encodeControl } from '../../src/vault/control-object.ts';
-import { KeyTree } from '../../src/vault/key-tree.ts';
-import { numberedKey, parsePackKey } from '../../src/vault/layout.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { encodeControl } from '../../src/vault/control/control-object.ts';
+import { KeyTree } from '../../src/vault/keys/key-tree.ts';
+import { numberedKey, parsePackKey } from '../../src/vault/format/object-names.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { encodeSigned } from '../../src/vault/signed-object.ts';
-import { SlotSet } from '../../src/vault/slot-set.ts';
+import { encodeSigned } from '../../src/vault/control/signed-object.ts';
+import { SlotSet } from '../../src/vault/slots/slot-set.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 
 function diskOf(seed: string): MemoryDisk {

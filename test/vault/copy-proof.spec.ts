@@ -9,10 +9,10 @@ import type {
   ObjectKey,
   ObjectStore,
   PutOptions,
-} from '../../src/vault/object-store.ts';
-import { DirectoryObjectStore } from '../../src/vault/object-stores/directory.ts';
+} from '../../src/vault/store/object-store.ts';
+import { DirectoryObjectStore } from '../../src/vault/object-stores/folder/directory.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { StoreLayer } from '../../src/vault/store-layer.ts';
+import { StoreLayer } from '../../src/vault/store/store-layer.ts';
 import { faultCodeOf } from '../support/fault-code.ts';
 import { FaultyObjectStore } from '../support/faulty-object-store.ts';
 import { seededBytes } from '../support/seeded-bytes.ts';

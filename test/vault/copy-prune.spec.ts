@@ -10,9 +10,9 @@ import {
   signal,
 } from '../support/vault-lab.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
-import { packKey, randomSuffix } from '../../src/vault/layout.ts';
+import { packKey, randomSuffix } from '../../src/vault/format/object-names.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { newUlid } from '../../src/vault/ulid.ts';
+import { newUlid } from '../../src/vault/bytes/ulid.ts';
 import { CopyPruning } from '../../src/vault/copy/copy-prune.ts';
 import { VaultCopy } from '../../src/vault/copy/vault-copy.ts';
 

@@ -11,19 +11,19 @@ import {
   restored,
   signal,
 } from '../support/vault-lab.ts';
-import { encodeControl } from '../../src/vault/control-object.ts';
+import { encodeControl } from '../../src/vault/control/control-object.ts';
 import {
   numberedKey,
   parsePackKey,
   parsePointKey,
   pointKey,
   PREFIXES,
-} from '../../src/vault/layout.ts';
-import type { ObjectEntry, ObjectPart, ObjectRange } from '../../src/vault/object-store.ts';
+} from '../../src/vault/format/object-names.ts';
+import type { ObjectEntry, ObjectPart, ObjectRange } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { mapRoot } from '../../src/vault/point-maps.ts';
-import { MapTree } from '../../src/vault/map-tree.ts';
-import { SlotSet } from '../../src/vault/slot-set.ts';
+import { mapRoot } from '../../src/vault/points/point-maps.ts';
+import { MapTree } from '../../src/vault/maps/map-tree.ts';
+import { SlotSet } from '../../src/vault/slots/slot-set.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import { VaultCopy } from '../../src/vault/copy/vault-copy.ts';
 

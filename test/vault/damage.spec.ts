@@ -10,7 +10,7 @@ import {
   restored,
   signal,
 } from '../support/vault-lab.ts';
-import { FORMAT_VERSION } from '../../src/vault/format-version.ts';
+import { FORMAT_VERSION } from '../../src/vault/format/format-version.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 
 /** What is done to the bytes of an object; undefined removes it. */

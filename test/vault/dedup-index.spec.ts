@@ -12,10 +12,10 @@ import {
   signal,
   VM,
 } from '../support/vault-lab.ts';
-import { encodeControl } from '../../src/vault/control-object.ts';
-import { numberedKey, parsePackKey, PREFIXES } from '../../src/vault/layout.ts';
+import { encodeControl } from '../../src/vault/control/control-object.ts';
+import { numberedKey, parsePackKey, PREFIXES } from '../../src/vault/format/object-names.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { SlotSet } from '../../src/vault/slot-set.ts';
+import { SlotSet } from '../../src/vault/slots/slot-set.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 
 const SIZE = 6_000_000;
@@ -156,8 +156,8 @@ describe('an index that does not fit into memory', () => {
 
 async function usedSlots(vault: Vault, pointId: string): Promise<{ pack: string; slot: number }[]> {
   const { base, nodes, points } = vault.inside;
-  const { MapTree } = await import('../../src/vault/map-tree.ts');
-  const { mapRoot } = await import('../../src/vault/point-maps.ts');
+  const { MapTree } = await import('../../src/vault/maps/map-tree.ts');
+  const { mapRoot } = await import('../../src/vault/points/point-maps.ts');
   const point = await vault.point(pointId, signal);
   const { document } = await points.load({ vmId: point.vmId, id: point.id }, signal);
   const used: { pack: string; slot: number }[] = [];

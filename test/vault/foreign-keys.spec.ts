@@ -1,11 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createVault, openVault, PASSPHRASE, signal } from '../support/vault-lab.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
-import { ByteWriter } from '../../src/vault/binary.ts';
-import { wrapWithPassphrase, wrapWithRecovery } from '../../src/vault/key-object.ts';
-import { VaultKeys } from '../../src/vault/keys/vault-keys.ts';
-import { numberedKey, PREFIXES } from '../../src/vault/layout.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { ByteWriter } from '../../src/vault/bytes/binary.ts';
+import { wrapWithPassphrase, wrapWithRecovery } from '../../src/vault/keys/key-object.ts';
+import { VaultKeys } from '../../src/vault/access/vault-keys.ts';
+import { numberedKey, PREFIXES } from '../../src/vault/format/object-names.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import type { KdfCost, VaultUnlock } from '../../src/vault/vault-options.ts';
 import { Vault } from '../../src/vault/vault.ts';

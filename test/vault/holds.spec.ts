@@ -3,9 +3,9 @@ import { keysOf } from '../support/vault-damage.ts';
 import { backUp, createVault, openVault, signal } from '../support/vault-lab.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
-import { Holds } from '../../src/vault/collect/holds.ts';
+import { Holds } from '../../src/vault/points/holds.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { StoreLayer } from '../../src/vault/store-layer.ts';
+import { StoreLayer } from '../../src/vault/store/store-layer.ts';
 
 async function setUp() {
   const store = new MemoryObjectStore();

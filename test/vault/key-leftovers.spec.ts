@@ -1,7 +1,7 @@
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { isFault } from '../../src/kernel/fault.ts';
-import { VaultKeys } from '../../src/vault/keys/vault-keys.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
+import { VaultKeys } from '../../src/vault/access/vault-keys.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { diesAfterWrites, FaultyObjectStore } from '../support/faulty-object-store.ts';
 import { createVault, PASSPHRASE, signal } from '../support/vault-lab.ts';

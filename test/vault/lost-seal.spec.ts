@@ -1,8 +1,8 @@
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
-import { sealKey } from '../../src/vault/layout.ts';
+import { sealKey } from '../../src/vault/format/object-names.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import type { PointName } from '../../src/vault/retirements.ts';
+import type { PointName } from '../../src/vault/points/retirements.ts';
 import { seededBytes } from '../support/seeded-bytes.ts';
 import { backUp, createVault, openVault, signal } from '../support/vault-lab.ts';
 

@@ -1,11 +1,11 @@
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
-import { retiredPoints } from '../../src/vault/collect/named-points.ts';
-import { measureVault } from '../../src/vault/collect/point-usage.ts';
-import { revivePoint } from '../../src/vault/collect/reviving.ts';
+import { retiredPoints } from '../../src/vault/collect/plans/named-points.ts';
+import { measureVault } from '../../src/vault/collect/plans/point-usage.ts';
+import { revivePoint } from '../../src/vault/collect/plans/reviving.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { broughtBackNote } from '../../src/vault/point-order.ts';
-import { newUlid } from '../../src/vault/ulid.ts';
+import { broughtBackNote } from '../../src/vault/points/point-order.ts';
+import { newUlid } from '../../src/vault/bytes/ulid.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import { seededBytes } from '../support/seeded-bytes.ts';
 import { seededNumbers } from '../support/seeded-numbers.ts';

@@ -17,11 +17,11 @@ import {
   signal,
 } from '../support/vault-lab.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
-import { VaultKeys } from '../../src/vault/keys/vault-keys.ts';
+import { VaultKeys } from '../../src/vault/access/vault-keys.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
 import { scrub } from '../../src/vault/proof/scrub.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { repairAccess } from '../../src/vault/repair/access-repair.ts';
 import { repairVault } from '../../src/vault/repair/repair.ts';
 import { diesAfterWrites, FaultyObjectStore } from '../support/faulty-object-store.ts';

@@ -3,16 +3,16 @@ import { backUp, createVault, signal, VM } from '../support/vault-lab.ts';
 import { seededBytes } from '../support/seeded-bytes.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
-import { encodeControl } from '../../src/vault/control-object.ts';
-import { KeyTree } from '../../src/vault/key-tree.ts';
-import { retireKey, sealKey } from '../../src/vault/layout.ts';
-import { newestPoint } from '../../src/vault/newest-point.ts';
+import { encodeControl } from '../../src/vault/control/control-object.ts';
+import { KeyTree } from '../../src/vault/keys/key-tree.ts';
+import { retireKey, sealKey } from '../../src/vault/format/object-names.ts';
+import { newestPoint } from '../../src/vault/points/newest-point.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { PackNumbers } from '../../src/vault/pack-numbers.ts';
-import { PointStore } from '../../src/vault/point-store.ts';
-import { encodeRetired } from '../../src/vault/retirements.ts';
-import { RetentionKey } from '../../src/vault/retention-key.ts';
-import { encodeSigned } from '../../src/vault/signed-object.ts';
+import { PackNumbers } from '../../src/vault/packs/pack-numbers.ts';
+import { PointStore } from '../../src/vault/points/point-store.ts';
+import { encodeRetired } from '../../src/vault/points/retirements.ts';
+import { RetentionKey } from '../../src/vault/keys/retention-key.ts';
+import { encodeSigned } from '../../src/vault/control/signed-object.ts';
 
 /**
  * A vault with one sealed point, seen by somebody with the retention key and by somebody without.

@@ -11,7 +11,7 @@ import {
   restored,
   signal,
 } from '../support/vault-lab.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { MeteredObjectStore } from '../../src/vault/object-stores/metered.ts';
 import { VaultCopy } from '../../src/vault/copy/vault-copy.ts';

@@ -13,11 +13,11 @@ import { keysOf } from '../support/vault-damage.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { isFault } from '../../src/kernel/fault.ts';
-import type { ObjectStore } from '../../src/vault/object-store.ts';
+import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import type { VaultUnlock } from '../../src/vault/vault-options.ts';
-import { VaultKeys, type KeepRecoveryFile } from '../../src/vault/keys/vault-keys.ts';
+import { VaultKeys, type KeepRecoveryFile } from '../../src/vault/access/vault-keys.ts';
 
 const clock = new SystemClock();
 const kdf = { memoryKib: 64, passes: 1, lanes: 1 };

@@ -17,10 +17,10 @@ import {
   VM,
 } from '../support/vault-lab.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import type { RecoveryPoint } from '../../src/vault/recovery-point.ts';
-import { generatePassphrase } from '../../src/vault/recovery-file.ts';
+import type { RecoveryPoint } from '../../src/vault/points/recovery-point.ts';
+import { generatePassphrase } from '../../src/vault/keys/recovery-file.ts';
 import { Vault } from '../../src/vault/vault.ts';
-import type { CompressionLevel } from '../../src/vault/zstd.ts';
+import type { CompressionLevel } from '../../src/vault/bytes/zstd.ts';
 
 const MIB = 1024 * 1024;
 

@@ -4,13 +4,13 @@ import { backUp, createVault, openVault, signal, VM } from '../support/vault-lab
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { Log } from '../../src/kernel/log.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
-import { retireKey } from '../../src/vault/layout.ts';
-import { decodeLeaf, encodeLeaf } from '../../src/vault/map-node.ts';
-import { MetadataWriter } from '../../src/vault/metadata-writer.ts';
+import { retireKey } from '../../src/vault/format/object-names.ts';
+import { decodeLeaf, encodeLeaf } from '../../src/vault/maps/map-node.ts';
+import { MetadataWriter } from '../../src/vault/maps/metadata-writer.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { mapRoot, pointerDocument } from '../../src/vault/point-maps.ts';
-import type { PointDocument } from '../../src/vault/point-object.ts';
-import { newUlid } from '../../src/vault/ulid.ts';
+import { mapRoot, pointerDocument } from '../../src/vault/points/point-maps.ts';
+import type { PointDocument } from '../../src/vault/points/point-object.ts';
+import { newUlid } from '../../src/vault/bytes/ulid.ts';
 import type { VaultInside } from '../../src/vault/vault.ts';
 
 async function setUp() {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { DATA_KINDS, UPKEEP_KINDS } from '../../jobs/job.ts';
-import { COMPRESSION_LEVELS, type CompressionLevel } from '../../vault/zstd.ts';
+import { COMPRESSION_LEVELS, type CompressionLevel } from '../../vault/bytes/zstd.ts';
 import { VmDefinition, VmName } from '../../vm/definition.ts';
 import {
   ByteCount,

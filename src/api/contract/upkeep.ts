@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { HOLD_REASON_CHARACTERS_MAX } from '../../vault/limits.ts';
+import { HOLD_REASON_CHARACTERS_MAX } from '../../vault/format/limits.ts';
 import { ByteCount, PointId, PointReference, StoreLocation, TimeMs } from './references.ts';
 import { SpendingLimits } from './spending.ts';
 

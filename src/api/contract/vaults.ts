@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { LOCK_DAYS_MAX } from '../../vault/limits.ts';
+import { LOCK_DAYS_MAX } from '../../vault/format/limits.ts';
 import { StoreLocation, TimeMs, VaultId, VaultName } from './references.ts';
 import { StoreTrial } from './store-trial.ts';
 

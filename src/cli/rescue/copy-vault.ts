@@ -2,7 +2,7 @@ import { copyFault, estimateCopy } from '../../vault/copy/copy-estimate.ts';
 import { CopyPruning } from '../../vault/copy/copy-prune.ts';
 import type { CopyPlan, CopyReport } from '../../vault/copy/copy-report.ts';
 import { VaultCopy } from '../../vault/copy/vault-copy.ts';
-import { type ObjectStore } from '../../vault/object-store.ts';
+import { type ObjectStore } from '../../vault/store/object-store.ts';
 import { Vault } from '../../vault/vault.ts';
 import { type Spending } from '../../vault/budget/spending.ts';
 import { parseBytes } from '../amounts.ts';

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
-import { type LockMode } from '../../vault/bucket-features.ts';
-import { type LockPolicy } from '../../vault/lock/locking-store.ts';
+import { type LockMode } from '../../vault/store/bucket-features.ts';
+import { type LockPolicy } from '../../vault/store/locking-store.ts';
 import { storeTrial } from '../../vault/probe/store-trial.ts';
 import { Vault } from '../../vault/vault.ts';
 import { VmName } from '../../vm/definition.ts';

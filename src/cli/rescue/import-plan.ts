@@ -1,7 +1,7 @@
 import { extname } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
-import { newestContent } from '../../vault/point-order.ts';
-import { type RecoveryPoint } from '../../vault/recovery-point.ts';
+import { newestContent } from '../../vault/points/point-order.ts';
+import { type RecoveryPoint } from '../../vault/points/recovery-point.ts';
 import { VmName } from '../../vm/definition.ts';
 import { refuseIdAsName } from '../../vm/new-name.ts';
 import { isVmId, vmsText } from '../choose-point.ts';

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { KEY_LABEL_CHARACTERS_MAX } from '../../vault/limits.ts';
+import { KEY_LABEL_CHARACTERS_MAX } from '../../vault/format/limits.ts';
 import { type Cli } from '../cli.ts';
 import { type KeepOptions } from './keep-locks.ts';
 import { withSpendingOptions } from './spending-options.ts';

@@ -1,5 +1,5 @@
 import { formatBytes } from '../../kernel/bytes.ts';
-import { type RecoveryPoint } from '../../vault/recovery-point.ts';
+import { type RecoveryPoint } from '../../vault/points/recovery-point.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { plainText } from '../plain-text.ts';

@@ -1,6 +1,6 @@
 import { formatBytes } from '../../kernel/bytes.ts';
 import { type Spending } from '../../vault/budget/spending.ts';
-import { type ObjectStore } from '../../vault/object-store.ts';
+import { type ObjectStore } from '../../vault/store/object-store.ts';
 import { damagedPacks, ledgerOf } from '../../vault/proof/scrub-vault.ts';
 import { isAccessDamage, repairAccess } from '../../vault/repair/access-repair.ts';
 import { type ObjectRepair } from '../../vault/repair/object-repair.ts';

@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import { createImage } from '../../formats/image.ts';
 import { formatBytes } from '../../kernel/bytes.ts';
 import { NewFiles } from '../../kernel/new-files.ts';
-import { type RecoveryPoint } from '../../vault/recovery-point.ts';
+import { type RecoveryPoint } from '../../vault/points/recovery-point.ts';
 import { contentBytes, freeBytesAt } from '../../vault/restoring/free-space.ts';
 import { writePlan, type Written } from '../../vault/restoring/plan-writer.ts';
 import {
@@ -13,7 +13,7 @@ import {
   type RestorePlan,
 } from '../../vault/restoring/restore-plan.ts';
 import { surveyLoss, type DiskLoss } from '../../vault/repair/loss-survey.ts';
-import { type Losses } from '../../vault/repair/losses.ts';
+import { type Losses } from '../../vault/damage/losses.ts';
 import { type Vault } from '../../vault/vault.ts';
 import { type ReportProgress } from '../../kernel/progress.ts';
 import { Fault, isFault } from '../../kernel/fault.ts';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { vaultIdAt } from '../../vault/unlock.ts';
+import { vaultIdAt } from '../../vault/access/unlock.ts';
 import { type ScrubBudget } from '../../vault/proof/scrub-queue.ts';
 import {
   ledgerOf,

@@ -1,8 +1,8 @@
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Spending } from '../../vault/budget/spending.ts';
-import { FirstVersionStore } from '../../vault/lock/first-versions.ts';
-import { type ObjectStore } from '../../vault/object-store.ts';
+import { FirstVersionStore } from '../../vault/store/first-versions.ts';
+import { type ObjectStore } from '../../vault/store/object-store.ts';
 import { contactStore, openObjectStore } from '../../vault/object-stores/location.ts';
 import { Vault } from '../../vault/vault.ts';
 import { type OpenOptions, type VaultUnlock } from '../../vault/vault-options.ts';

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
 import { readSecretFile } from '../../kernel/secret-file.ts';
-import type { NewPassphrase } from '../../vault/keys/key-refusals.ts';
-import { type KeyEntry, VaultKeys } from '../../vault/keys/vault-keys.ts';
-import { type Unlocks } from '../../vault/unlock.ts';
+import type { NewPassphrase } from '../../vault/access/key-refusals.ts';
+import { type KeyEntry, VaultKeys } from '../../vault/access/vault-keys.ts';
+import { type Unlocks } from '../../vault/access/unlock.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import {

@@ -1,7 +1,7 @@
 import { collectVault } from '../../vault/collect/collector.ts';
-import { measureVault } from '../../vault/collect/point-usage.ts';
-import { estimatePrune } from '../../vault/collect/prune-estimate.ts';
-import { planPrune } from '../../vault/collect/prune-plan.ts';
+import { measureVault } from '../../vault/collect/plans/point-usage.ts';
+import { estimatePrune } from '../../vault/collect/plans/prune-estimate.ts';
+import { planPrune } from '../../vault/collect/plans/prune-plan.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { pruneRules, type PruneRuleOptions } from '../prune-rules.ts';

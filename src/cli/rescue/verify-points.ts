@@ -1,6 +1,6 @@
 import { formatBytes } from '../../kernel/bytes.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { type RecoveryPoint } from '../../vault/recovery-point.ts';
+import { type RecoveryPoint } from '../../vault/points/recovery-point.ts';
 import { type Vault } from '../../vault/vault.ts';
 import { type VerifyLevel, type VerifyReport } from '../../vault/vault-options.ts';
 import { type Cli } from '../cli.ts';

@@ -1,6 +1,6 @@
 import { formatBytes } from '../../kernel/bytes.ts';
 import { Fault } from '../../kernel/fault.ts';
-import type { ObjectStore } from '../object-store.ts';
+import type { ObjectStore } from '../store/object-store.ts';
 import { MeteredObjectStore } from '../object-stores/metered.ts';
 import { addTraffic, NO_TRAFFIC, requestsOf, type StoreTraffic } from '../object-stores/traffic.ts';
 import { DEFAULT_PRICES, pricesAt, type Prices, type PriceTable } from './prices.ts';

@@ -1,14 +1,14 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
-import type { VaultFormat } from '../format-object.ts';
-import type { FooterCache } from '../footer-cache.ts';
-import type { ObjectKey } from '../object-store.ts';
-import type { VaultBase } from '../packs.ts';
-import type { PointName } from '../retirements.ts';
-import type { PointStore } from '../point-store.ts';
-import type { Ulid } from '../ulid.ts';
-import type { WorkerPool } from '../worker-pool.ts';
+import type { VaultFormat } from '../control/format-object.ts';
+import type { FooterCache } from '../packs/footer-cache.ts';
+import type { ObjectKey } from '../store/object-store.ts';
+import type { VaultBase } from '../packs/packs.ts';
+import type { PointName } from '../points/retirements.ts';
+import type { PointStore } from '../points/point-store.ts';
+import type { Ulid } from '../bytes/ulid.ts';
+import type { WorkerPool } from '../tasks/worker-pool.ts';
 
 /** What marking needs of a vault: `Vault.inside` has it all. */
 export interface CollectParts {

@@ -1,7 +1,7 @@
 import { isFault } from '../../kernel/fault.ts';
-import { packKey, pointKey, sealKey } from '../layout.ts';
-import type { ObjectKey } from '../object-store.ts';
-import type { PointName } from '../retirements.ts';
+import { packKey, pointKey, sealKey } from '../format/object-names.ts';
+import type { ObjectKey } from '../store/object-store.ts';
+import type { PointName } from '../points/retirements.ts';
 import type { Running } from '../vault-options.ts';
 import type {
   CollectOptions,
@@ -9,8 +9,8 @@ import type {
   CollectReport,
   CollectStep,
 } from './collect-options.ts';
-import type { ListedPack } from './pack-listing.ts';
-import type { ListedPoint } from './root-points.ts';
+import type { ListedPack } from './rewriting/pack-listing.ts';
+import type { ListedPoint } from './roots/root-points.ts';
 
 type Growing<T> = { -readonly [K in keyof T]: T[K] };
 

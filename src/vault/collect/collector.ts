@@ -1,38 +1,33 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { packKey } from '../layout.ts';
-import { MapNodes } from '../map-tree.ts';
-import type { ObjectKey } from '../object-store.ts';
-import type { PackFooter } from '../pack-layout.ts';
-import { FrameFetcher } from '../frame-fetcher.ts';
-import type { Packs } from '../packs.ts';
-import type { PointName } from '../retirements.ts';
-import { SlotUnion } from '../slot-set.ts';
-import { ulidTimeMs, type Ulid } from '../ulid.ts';
+import { packKey } from '../format/object-names.ts';
+import { MapNodes } from '../maps/map-tree.ts';
+import type { ObjectKey } from '../store/object-store.ts';
+import type { PackFooter } from '../packs/pack-layout.ts';
+import { FrameFetcher } from '../tasks/frame-fetcher.ts';
+import type { Packs } from '../packs/packs.ts';
+import type { PointName } from '../points/retirements.ts';
+import { SlotUnion } from '../slots/slot-set.ts';
+import { ulidTimeMs, type Ulid } from '../bytes/ulid.ts';
 import type { Running } from '../vault-options.ts';
-import {
-  collectRules,
-  type CollectOptions,
-  type RemovingParts,
-  type CollectReport,
-  type CollectRules,
-  markingBytes,
-  refuseUncollectable,
-} from './collect-options.ts';
-import { ProvenPoints } from '../absence/proven-points.ts';
-import { giveUpAbandoned, giveUpUnreadable } from './abandoned.ts';
-import { believe, type Belief } from '../absence/believing.ts';
+import { collectRules, markingBytes, refuseUncollectable } from './collect-options.ts';
+import type { CollectOptions, CollectReport, CollectRules } from './collect-options.ts';
+import type { RemovingParts } from './collect-options.ts';
+import { ProvenPoints } from './roots/proven-points.ts';
+import { giveUpAbandoned, giveUpUnreadable } from './roots/abandoned.ts';
+import { believe, type Belief } from './roots/believing.ts';
 import { CollectRecord } from './collect-record.ts';
-import { compact, dropGenerations, openListed } from './compaction.ts';
-import { CondemnedLists } from './condemned-lists.ts';
-import { DeadSlots } from './dead-slots.ts';
-import { findFresh } from './fresh-condemned.ts';
-import { ALL_PACKS } from './live-slots.ts';
-import { finishMerge, merge, mergeGroups, type Merging } from './merging.ts';
-import { listPacks, totalSize, type ListedPack, type PackListing } from './pack-listing.ts';
-import type { Marking } from './marking.ts';
-import { storedBytesOf } from './stored-bytes.ts';
-import { unlessFull } from './unless-full.ts';
-import { RootMarking, type MarkedRoots } from './root-marking.ts';
+import { compact, dropGenerations, openListed } from './rewriting/compaction.ts';
+import { CondemnedLists } from './slots/condemned-lists.ts';
+import { DeadSlots } from './slots/dead-slots.ts';
+import { findFresh } from './slots/fresh-condemned.ts';
+import { ALL_PACKS } from './slots/live-slots.ts';
+import { finishMerge, merge, mergeGroups, type Merging } from './rewriting/merging.ts';
+import { listPacks, totalSize } from './rewriting/pack-listing.ts';
+import type { ListedPack, PackListing } from './rewriting/pack-listing.ts';
+import type { Marking } from './roots/marking.ts';
+import { storedBytesOf } from './rewriting/stored-bytes.ts';
+import { unlessFull } from './rewriting/unless-full.ts';
+import { RootMarking, type MarkedRoots } from './roots/root-marking.ts';
 
 /**
  * Frees the space of retired points: docs/vault-format.md, section 10. Any number of collections

@@ -1,8 +1,8 @@
 import { Fault } from '../../kernel/fault.ts';
-import { claimedVault, refuseToCopy } from '../format-object.ts';
-import { PREFIXES } from '../layout.ts';
-import { newestNumbered } from '../numbered-objects.ts';
-import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import { claimedVault, refuseToCopy } from '../control/format-object.ts';
+import { PREFIXES } from '../format/object-names.ts';
+import { newestNumbered } from '../format/numbered-objects.ts';
+import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 
 /**
  * Returns the vault that a store claims to hold, by its newest format object; not proven without a

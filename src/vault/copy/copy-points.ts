@@ -1,6 +1,6 @@
-import { parsePointKey, pointKey, PREFIXES, retireKey, sealKey } from '../layout.ts';
-import type { ObjectKey, ObjectStore } from '../object-store.ts';
-import { listPointNames } from '../point-names.ts';
+import { parsePointKey, pointKey, PREFIXES, retireKey, sealKey } from '../format/object-names.ts';
+import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
+import { listPointNames } from '../points/point-names.ts';
 import { keysOf } from './copy-place.ts';
 
 /** Keys of the sealed points at both sides. */

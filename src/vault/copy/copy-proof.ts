@@ -1,8 +1,8 @@
 import { Fault, isFault } from '../../kernel/fault.ts';
-import { PREFIXES } from '../layout.ts';
-import { getOrDamage, isSame } from '../object-limit.ts';
-import type { ObjectKey, ObjectStore } from '../object-store.ts';
-import { Parallel } from '../parallel.ts';
+import { PREFIXES } from '../format/object-names.ts';
+import { getOrDamage, isSame } from '../format/object-limit.ts';
+import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
+import { Parallel } from '../../kernel/parallel.ts';
 import { keysOf, vaultAt } from './copy-place.ts';
 import { notKept } from './object-sender.ts';
 import type { PackRoll } from './pack-roll.ts';

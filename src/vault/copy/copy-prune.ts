@@ -1,10 +1,10 @@
 import { isFault } from '../../kernel/fault.ts';
 import type { CollectOptions, RemovingParts } from '../collect/collect-options.ts';
-import { readWhole } from '../collect/read-whole.ts';
-import { RootMarking, type MarkedRoots } from '../collect/root-marking.ts';
-import { ProvenPoints } from '../absence/proven-points.ts';
-import { ExcludedSlots } from '../excluded-slots.ts';
-import { FrameFetcher } from '../frame-fetcher.ts';
+import { readWhole } from '../collect/rewriting/read-whole.ts';
+import { RootMarking, type MarkedRoots } from '../collect/roots/root-marking.ts';
+import { ProvenPoints } from '../collect/roots/proven-points.ts';
+import { ExcludedSlots } from '../points/excluded-slots.ts';
+import { FrameFetcher } from '../tasks/frame-fetcher.ts';
 import {
   parsePackKey,
   parsePointKey,
@@ -12,10 +12,10 @@ import {
   PREFIXES,
   sealKey,
   type PackName,
-} from '../layout.ts';
-import { MapNodes } from '../map-tree.ts';
-import type { ObjectEntry, ObjectKey, ObjectStore } from '../object-store.ts';
-import { Packs, type OpenPack } from '../packs.ts';
+} from '../format/object-names.ts';
+import { MapNodes } from '../maps/map-tree.ts';
+import type { ObjectEntry, ObjectKey, ObjectStore } from '../store/object-store.ts';
+import { Packs, type OpenPack } from '../packs/packs.ts';
 import type { Running } from '../vault-options.ts';
 import { keysOf } from './copy-place.ts';
 import { pairedListing } from './paired-listing.ts';

@@ -1,4 +1,4 @@
-import type { ObjectKey } from '../object-store.ts';
+import type { ObjectKey } from '../store/object-store.ts';
 
 export interface CopyAmount {
   readonly objects: number;

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { Fault } from '../../kernel/fault.ts';
-import { parsePackKey } from '../layout.ts';
-import { objectBytesMax } from '../object-limit.ts';
-import type { ObjectEntry, ObjectKey, ObjectStore } from '../object-store.ts';
+import { parsePackKey } from '../format/object-names.ts';
+import { objectBytesMax } from '../format/object-limit.ts';
+import type { ObjectEntry, ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { packDamage } from './pack-check.ts';
 import type { Throttle } from './throttle.ts';
 

@@ -1,10 +1,10 @@
 import { crc32 } from 'node:zlib';
-import { ByteReader, Malformed, require } from '../binary.ts';
-import { parsePackKey } from '../layout.ts';
-import type { ObjectKey } from '../object-store.ts';
-import { FRAMES_MAX } from '../limits.ts';
-import { HEADER_BYTES, PREFIX_BYTES, TRAILER_BYTES } from '../pack-layout.ts';
-import { ulidBytes } from '../ulid.ts';
+import { ByteReader, Malformed, require } from '../bytes/binary.ts';
+import { parsePackKey } from '../format/object-names.ts';
+import type { ObjectKey } from '../store/object-store.ts';
+import { FRAMES_MAX } from '../format/limits.ts';
+import { HEADER_BYTES, PREFIX_BYTES, TRAILER_BYTES } from '../packs/pack-layout.ts';
+import { ulidBytes } from '../bytes/ulid.ts';
 
 /** What can be checked of a pack without any key: docs/vault-format.md, section 6. */
 

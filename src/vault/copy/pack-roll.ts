@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ObjectEntry } from '../object-store.ts';
+import type { ObjectEntry } from '../store/object-store.ts';
 
 const MARK_BYTES = 8;
 const MARKS_FIRST = 1024;

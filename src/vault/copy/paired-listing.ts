@@ -1,4 +1,4 @@
-import type { ObjectEntry, ObjectStore } from '../object-store.ts';
+import type { ObjectEntry, ObjectStore } from '../store/object-store.ts';
 
 /** A key that the source has, the target has, or both. */
 export interface PairedEntry {

@@ -1,4 +1,4 @@
-import type { ObjectKey } from '../object-store.ts';
+import type { ObjectKey } from '../store/object-store.ts';
 import type { Running } from '../vault-options.ts';
 import type { CopyAmount } from './copy-report.ts';
 import type { ObjectSender, Sent } from './object-sender.ts';

@@ -1,8 +1,8 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { parsePackKey, parsePointKey, PREFIXES } from '../layout.ts';
-import type { ObjectKey, ObjectStore } from '../object-store.ts';
-import { Parallel } from '../parallel.ts';
+import { parsePackKey, parsePointKey, PREFIXES } from '../format/object-names.ts';
+import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
+import { Parallel } from '../../kernel/parallel.ts';
 import type { Running } from '../vault-options.ts';
 import { checkPlaces, refuseCollected } from './copy-place.ts';
 import { CopyProof } from './copy-proof.ts';

@@ -1,6 +1,6 @@
-import { byteSwapped } from '../binary.ts';
-import { IndexTable, type SlotPlace } from '../index-table.ts';
-import { PACK_USABLE } from '../pack-numbers.ts';
+import { byteSwapped } from '../bytes/binary.ts';
+import { IndexTable, type SlotPlace } from './index-table.ts';
+import { PACK_USABLE } from '../packs/pack-numbers.ts';
 import { ArenaView } from './footer-arena.ts';
 import { RunReader, type RunMemory } from './run-file.ts';
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ID_BYTES } from '../chunk-id.ts';
+import { ID_BYTES } from '../chunks/chunk-id.ts';
 
 /**
  * Words of a directory entry: pack number + 1, place of the footer in 16-byte units, slots, unused.

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
-import { IndexTable } from '../index-table.ts';
-import type { PackFooter } from '../pack-layout.ts';
+import { IndexTable } from './index-table.ts';
+import type { PackFooter } from '../packs/pack-layout.ts';
 import type { Spiller } from './spill.ts';
 
 /** Entries between two turns of the event loop: about 5 ms. */

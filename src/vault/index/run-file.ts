@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { systemCode } from '../../kernel/fault.ts';
 import { open, rm, type FileHandle, closeSync, openSync, readSync } from '../../kernel/files.ts';
-import { Malformed, require } from '../binary.ts';
+import { Malformed, require } from '../bytes/binary.ts';
 import { filterBytes, mayContain, type PlacedFilter } from './fuse-filter.ts';
 import { bucketOf, RECORD_BYTES } from './records.ts';
 import {

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
-import { ByteReader, ByteWriter, require } from '../binary.ts';
-import type { PackName } from '../layout.ts';
-import { ulidBytes } from '../ulid.ts';
+import { ByteReader, ByteWriter, require } from '../bytes/binary.ts';
+import type { PackName } from '../format/object-names.ts';
+import { ulidBytes } from '../bytes/ulid.ts';
 import type { FuseShape } from './fuse-filter.ts';
 
 /**

@@ -12,7 +12,7 @@ import {
   writeSync,
 } from '../../kernel/files.ts';
 import { makeFoldersSync } from '../../kernel/folders.ts';
-import type { PackName } from '../layout.ts';
+import type { PackName } from '../format/object-names.ts';
 import { FuseBuilder } from './fuse-filter.ts';
 import { bucketOf, RECORD_BYTES, Records, RecordSorter } from './records.ts';
 import {

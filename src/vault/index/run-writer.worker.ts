@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { parentPort, workerData } from 'node:worker_threads';
 import { SystemFault } from '../../kernel/fault.ts';
-import type { PackName } from '../layout.ts';
+import type { PackName } from '../format/object-names.ts';
 import { writeRun, type RecordSource, type WrittenRun } from './run-writer.ts';
 
 export interface RunOrder {

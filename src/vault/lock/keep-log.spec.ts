@@ -1,6 +1,6 @@
-import { encodeControl } from '../control-object.ts';
-import { KeyTree } from '../key-tree.ts';
-import { numberedKey, PREFIXES } from '../layout.ts';
+import { encodeControl } from '../control/control-object.ts';
+import { KeyTree } from '../keys/key-tree.ts';
+import { numberedKey, PREFIXES } from '../format/object-names.ts';
 import { MemoryObjectStore } from '../object-stores/memory.ts';
 import { KeepLog } from './keep-log.ts';
 

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { isFault } from '../../kernel/fault.ts';
-import { parseJson, require } from '../binary.ts';
-import { decodeControl, encodeControl, parseControlBody } from '../control-object.ts';
-import { numberedKey, numberOf, PREFIXES } from '../layout.ts';
-import { OBJECT_NUMBER_MAX } from '../limits.ts';
-import type { ObjectKey, ObjectStore } from '../object-store.ts';
-import type { KeyTree } from '../key-tree.ts';
+import { parseJson, require } from '../bytes/binary.ts';
+import { decodeControl, encodeControl, parseControlBody } from '../control/control-object.ts';
+import { numberedKey, numberOf, PREFIXES } from '../format/object-names.ts';
+import { OBJECT_NUMBER_MAX } from '../format/limits.ts';
+import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
+import type { KeyTree } from '../keys/key-tree.ts';
 
 const Body = z.object({ doneMs: z.int().min(0) });
 

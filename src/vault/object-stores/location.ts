@@ -1,15 +1,15 @@
 import { dirname, resolve } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
 import { stat, statfs } from '../../kernel/files.ts';
-import type { ObjectStore } from '../object-store.ts';
-import { DirectoryObjectStore } from './directory.ts';
-import { faultOfFileError } from './file-fault.ts';
-import { PREFIXES } from '../layout.ts';
-import { isMissing } from './object-file.ts';
+import type { ObjectStore } from '../store/object-store.ts';
+import { DirectoryObjectStore } from './folder/directory.ts';
+import { faultOfFileError } from './folder/file-fault.ts';
+import { PREFIXES } from '../format/object-names.ts';
+import { isMissing } from './folder/object-file.ts';
 import { assertObjectKey, isObjectKey } from './object-key.ts';
 import { RetryingObjectStore, type RetryOptions } from './retrying.ts';
-import type { S3Location } from './s3.ts';
-import type { S3Options } from './s3-client.ts';
+import type { S3Location } from './s3/s3-object-store.ts';
+import type { S3Options } from './s3/client.ts';
 
 export interface OpenOptions extends S3Options {
   /**
@@ -97,8 +97,8 @@ export async function contactStore(
 /** Loaded on demand: the S3 client takes a fifth of a second and 20 MB. */
 async function openS3(where: S3Location, options: S3Options): Promise<ObjectStore> {
   const [{ S3ObjectStore }, { connectS3 }] = await Promise.all([
-    import('./s3.ts'),
-    import('./s3-client.ts'),
+    import('./s3/s3-object-store.ts'),
+    import('./s3/client.ts'),
   ]);
   const { endpoint } = options;
   const place = { ...where, ...(endpoint === undefined ? {} : { endpoint }) };

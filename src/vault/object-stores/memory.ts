@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { Fault } from '../../kernel/fault.ts';
-import { refuseTooLarge } from '../object-limit.ts';
+import { refuseTooLarge } from '../format/object-limit.ts';
 import {
   ObjectStore,
   type ObjectEntry,
@@ -8,7 +8,7 @@ import {
   type ObjectPart,
   type ObjectRange,
   type PutOptions,
-} from '../object-store.ts';
+} from '../store/object-store.ts';
 import { assertListPrefix, assertObjectKey } from './object-key.ts';
 import { resolveRange } from './object-range.ts';
 

@@ -5,8 +5,8 @@ import type {
   ObjectRange,
   ObjectStore,
   PutOptions,
-} from '../object-store.ts';
-import { StoreLayer } from '../store-layer.ts';
+} from '../store/object-store.ts';
+import { StoreLayer } from '../store/store-layer.ts';
 import { addTraffic, NO_TRAFFIC, type StoreTraffic } from './traffic.ts';
 
 export type { StoreTraffic } from './traffic.ts';

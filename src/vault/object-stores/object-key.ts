@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { ObjectKey } from '../object-store.ts';
+import type { ObjectKey } from '../store/object-store.ts';
 
 /** S3 allows 1024 bytes; the rest is for the prefix of the vault inside its bucket. */
 const KEY_LENGTH_MAX = 512;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { ObjectRange } from '../object-store.ts';
+import type { ObjectRange } from '../store/object-store.ts';
 
 /**
  * Returns the bytes [start, end) that `range` asks for in an object of `objectSize`, perhaps none.

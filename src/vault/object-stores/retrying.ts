@@ -9,9 +9,9 @@ import type {
   ObjectRange,
   ObjectStore,
   PutOptions,
-} from '../object-store.ts';
-import type { StoreWatch } from '../store-health.ts';
-import { StoreLayer } from '../store-layer.ts';
+} from '../store/object-store.ts';
+import type { StoreWatch } from '../store/store-health.ts';
+import { StoreLayer } from '../store/store-layer.ts';
 
 const FIRST_DELAY_MS = 200;
 const DELAY_MS_MAX = 20_000;

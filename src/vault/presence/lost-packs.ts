@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto';
 import { isFault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
-import type { DedupIndex } from '../dedup-index.ts';
-import { packKey } from '../layout.ts';
-import type { NodePointer } from '../map-node.ts';
-import { MapTree, type MapNodes, type MapRoot } from '../map-tree.ts';
-import { BuiltOn } from './built-on.ts';
+import type { DedupIndex } from '../index/dedup-index.ts';
+import { packKey } from '../format/object-names.ts';
+import type { NodePointer } from '../maps/map-node.ts';
+import { MapTree, type MapNodes, type MapRoot } from '../maps/map-tree.ts';
+import { BuiltOn } from '../maps/built-on.ts';
 import type { PackPresence } from './pack-presence.ts';
 
 interface LostPacksParts {

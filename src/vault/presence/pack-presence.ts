@@ -1,10 +1,10 @@
 import { randomInt } from 'node:crypto';
 import type { Clock } from '../../kernel/clock.ts';
 import { isFault } from '../../kernel/fault.ts';
-import { packKey, parsePackKey, PREFIXES, type PackKind } from '../layout.ts';
-import type { Packs } from '../packs.ts';
-import { Parallel } from '../parallel.ts';
-import type { Ulid } from '../ulid.ts';
+import { packKey, parsePackKey, PREFIXES, type PackKind } from '../format/object-names.ts';
+import type { Packs } from '../packs/packs.ts';
+import { Parallel } from '../../kernel/parallel.ts';
+import type { Ulid } from '../bytes/ulid.ts';
 
 /** Keys in one answer to a LIST. */
 const LISTED_AT_ONCE = 1000;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Fault } from '../../kernel/fault.ts';
-import type { LockMode } from '../bucket-features.ts';
-import { PROBE_DETAIL_CHARACTERS_MAX, PROBE_LOCATION_CHARACTERS_MAX } from '../limits.ts';
+import type { LockMode } from '../store/bucket-features.ts';
+import { PROBE_DETAIL_CHARACTERS_MAX, PROBE_LOCATION_CHARACTERS_MAX } from '../format/limits.ts';
 
 /**
  * What is tried on a store, in this order, and who needs it. `always`: no vault works without it.

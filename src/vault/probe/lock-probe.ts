@@ -1,8 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../kernel/clock.ts';
 import { isFault } from '../../kernel/fault.ts';
-import type { BucketFeatures, LockMode, ObjectLock, ObjectVersion } from '../bucket-features.ts';
-import type { ObjectStore } from '../object-store.ts';
+import type {
+  BucketFeatures,
+  LockMode,
+  ObjectLock,
+  ObjectVersion,
+} from '../store/bucket-features.ts';
+import type { ObjectStore } from '../store/object-store.ts';
 import type { Finding } from './capabilities.ts';
 
 /**

@@ -1,13 +1,13 @@
 import { isFault } from '../../kernel/fault.ts';
 import { shortened } from '../../kernel/shortened.ts';
-import { parseJson, require } from '../binary.ts';
-import { decodeControl, encodeControl, parseControlBody } from '../control-object.ts';
-import { PREFIXES } from '../layout.ts';
-import { PROBE_DETAIL_CHARACTERS_MAX, PROBE_LOCATION_CHARACTERS_MAX } from '../limits.ts';
-import { getOrDamage } from '../object-limit.ts';
-import { newestNumbered, nextNumbered } from '../numbered-objects.ts';
-import type { ObjectKey } from '../object-store.ts';
-import type { VaultBase } from '../packs.ts';
+import { parseJson, require } from '../bytes/binary.ts';
+import { decodeControl, encodeControl, parseControlBody } from '../control/control-object.ts';
+import { PREFIXES } from '../format/object-names.ts';
+import { PROBE_DETAIL_CHARACTERS_MAX, PROBE_LOCATION_CHARACTERS_MAX } from '../format/limits.ts';
+import { getOrDamage } from '../format/object-limit.ts';
+import { newestNumbered, nextNumbered } from '../format/numbered-objects.ts';
+import type { ObjectKey } from '../store/object-store.ts';
+import type { VaultBase } from '../packs/packs.ts';
 import { Capabilities, CHECK_NAMES } from './capabilities.ts';
 
 type Base = Pick<VaultBase, 'store' | 'keys'>;

@@ -1,7 +1,7 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { isFault } from '../../kernel/fault.ts';
-import type { ObjectVersion } from '../bucket-features.ts';
-import type { ObjectStore } from '../object-store.ts';
+import type { ObjectVersion } from '../store/bucket-features.ts';
+import type { ObjectStore } from '../store/object-store.ts';
 
 /** Locks of the test end within this time. */
 const PATIENCE_MS = 30_000;

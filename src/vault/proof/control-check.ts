@@ -1,12 +1,12 @@
 import { isFault, type Fault } from '../../kernel/fault.ts';
-import { decodeControl, type ControlKind } from '../control-object.ts';
-import { decodeFormat } from '../format-object.ts';
-import { decodeKeyObject } from '../key-object.ts';
-import type { KeyTree } from '../key-tree.ts';
-import { pointKey, PREFIXES } from '../layout.ts';
-import { getOrDamage } from '../object-limit.ts';
-import type { ObjectKey } from '../object-store.ts';
-import { openSigned } from '../signed-object.ts';
+import { decodeControl, type ControlKind } from '../control/control-object.ts';
+import { decodeFormat } from '../control/format-object.ts';
+import { decodeKeyObject } from '../keys/key-object.ts';
+import type { KeyTree } from '../keys/key-tree.ts';
+import { pointKey, PREFIXES } from '../format/object-names.ts';
+import { getOrDamage } from '../format/object-limit.ts';
+import type { ObjectKey } from '../store/object-store.ts';
+import { openSigned } from '../control/signed-object.ts';
 import type { VaultInside } from '../vault.ts';
 
 /** Prefixes of all small objects except points. */

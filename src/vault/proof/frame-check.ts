@@ -1,9 +1,14 @@
-import type { FrameFetcher } from '../frame-fetcher.ts';
-import { sameBytes, type KeyTree } from '../key-tree.ts';
-import { withoutId, type CheckedFrame, type CheckTask, type FetchedFrame } from '../open-task.ts';
-import type { PackFooter } from '../pack-layout.ts';
-import type { OpenPack } from '../packs.ts';
-import { slotIds, slotsOfFrame } from '../slot-ids.ts';
+import type { FrameFetcher } from '../tasks/frame-fetcher.ts';
+import { sameBytes, type KeyTree } from '../keys/key-tree.ts';
+import {
+  withoutId,
+  type CheckedFrame,
+  type CheckTask,
+  type FetchedFrame,
+} from '../tasks/open-task.ts';
+import type { PackFooter } from '../packs/pack-layout.ts';
+import type { OpenPack } from '../packs/packs.ts';
+import { slotIds, slotsOfFrame } from '../packs/slot-ids.ts';
 
 /** Frames of one pack that were fetched together. */
 export interface FetchedFrames {

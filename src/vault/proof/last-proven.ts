@@ -1,8 +1,8 @@
-import type { Aliases } from '../aliases.ts';
-import { parsePackKey, type PackName } from '../layout.ts';
-import type { ObjectKey } from '../object-store.ts';
-import type { RecoveryPoint } from '../recovery-point.ts';
-import type { Ulid } from '../ulid.ts';
+import type { Aliases } from '../packs/aliases.ts';
+import { parsePackKey, type PackName } from '../format/object-names.ts';
+import type { ObjectKey } from '../store/object-store.ts';
+import type { RecoveryPoint } from '../points/recovery-point.ts';
+import type { Ulid } from '../bytes/ulid.ts';
 import type { VaultInside } from '../vault.ts';
 import { pointPacks, slotsOfPacks } from './point-packs.ts';
 import type { PackProof } from './proof-ledger.ts';

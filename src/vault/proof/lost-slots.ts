@@ -1,9 +1,9 @@
-import { packPrefix, parsePackKey } from '../layout.ts';
-import type { ObjectStore } from '../object-store.ts';
-import type { PackFooter } from '../pack-layout.ts';
-import { SlotSet, type SlotRange } from '../slot-set.ts';
-import type { Ulid } from '../ulid.ts';
-import type { DamagedSlots } from './damaged-slots.ts';
+import { packPrefix, parsePackKey } from '../format/object-names.ts';
+import type { ObjectStore } from '../store/object-store.ts';
+import type { PackFooter } from '../packs/pack-layout.ts';
+import { SlotSet, type SlotRange } from '../slots/slot-set.ts';
+import type { Ulid } from '../bytes/ulid.ts';
+import type { DamagedSlots } from '../damage/damaged-slots.ts';
 import type { PackCheck, PackFindings } from './pack-check.ts';
 
 /** Slots by number; `all` if nothing tells how many there are. */

@@ -1,12 +1,12 @@
 import { isFault, type Fault } from '../../kernel/fault.ts';
-import { fetched, type FrameFetcher } from '../frame-fetcher.ts';
-import type { FrameRequest } from '../frame-requests.ts';
-import { packKey, type PackName } from '../layout.ts';
-import type { ObjectKey } from '../object-store.ts';
-import type { CheckedFrame } from '../open-task.ts';
-import { HEADER_BYTES, type PackFooter } from '../pack-layout.ts';
-import { missing, type OpenPack } from '../packs.ts';
-import type { SlotRange } from '../slot-set.ts';
+import { fetched, type FrameFetcher } from '../tasks/frame-fetcher.ts';
+import type { FrameRequest } from '../packs/frame-requests.ts';
+import { packKey, type PackName } from '../format/object-names.ts';
+import type { ObjectKey } from '../store/object-store.ts';
+import type { CheckedFrame } from '../tasks/open-task.ts';
+import { HEADER_BYTES, type PackFooter } from '../packs/pack-layout.ts';
+import { missing, type OpenPack } from '../packs/packs.ts';
+import type { SlotRange } from '../slots/slot-set.ts';
 import { checkFrames } from './frame-check.ts';
 import type { ProofDepth } from './proof-ledger.ts';
 

@@ -1,10 +1,10 @@
-import { walkPoint } from '../collect/map-walk.ts';
-import type { PackName } from '../layout.ts';
-import { MapTree } from '../map-tree.ts';
-import { mapRoot, nodePointer } from '../point-maps.ts';
-import type { PointDocument } from '../point-object.ts';
-import type { SlotReference } from '../packs.ts';
-import type { Ulid } from '../ulid.ts';
+import { walkPoint } from '../points/map-walk.ts';
+import type { PackName } from '../format/object-names.ts';
+import { MapTree } from '../maps/map-tree.ts';
+import { mapRoot, nodePointer } from '../points/point-maps.ts';
+import type { PointDocument } from '../points/point-object.ts';
+import type { SlotReference } from '../packs/packs.ts';
+import type { Ulid } from '../bytes/ulid.ts';
 import type { VaultInside } from '../vault.ts';
 
 /**

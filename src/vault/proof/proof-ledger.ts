@@ -5,9 +5,9 @@ import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
 import { systemCode } from '../../kernel/fault.ts';
 import { readdir, readFile, rename, rm, writeFile } from '../../kernel/files.ts';
 import { makeFolders } from '../../kernel/folders.ts';
-import { parsePackKey, PREFIXES } from '../layout.ts';
-import type { ObjectKey } from '../object-store.ts';
-import type { OptionalFolder } from '../optional-folder.ts';
+import { parsePackKey, PREFIXES } from '../format/object-names.ts';
+import type { ObjectKey } from '../store/object-store.ts';
+import type { OptionalFolder } from '../../kernel/optional-folder.ts';
 
 /** What a check covers: the checksums, each frame with the key, or also the id of each chunk. */
 export const PROOF_DEPTHS = ['crc', 'frames', 'ids'] as const;

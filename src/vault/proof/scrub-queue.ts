@@ -1,5 +1,5 @@
-import { parsePackKey, PREFIXES } from '../layout.ts';
-import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import { parsePackKey, PREFIXES } from '../format/object-names.ts';
+import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import type { PackProof } from './proof-ledger.ts';
 
 /** Limits of a scrub; undefined means no limit. */

@@ -1,4 +1,4 @@
-import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 
 /** Size of one ranged read: few requests, little memory. */
 const WINDOW_BYTES = 8 * 1024 * 1024;

@@ -1,12 +1,12 @@
 import type { Fault } from '../../kernel/fault.ts';
-import { fetched, type FrameFetcher } from '../frame-fetcher.ts';
-import type { FrameRequest } from '../frame-requests.ts';
-import { parsePackKey, PREFIXES, type PackName } from '../layout.ts';
-import type { NodePointer } from '../map-node.ts';
-import type { MapTree } from '../map-tree.ts';
-import type { ObjectKey } from '../object-store.ts';
-import { HEADER_BYTES } from '../pack-layout.ts';
-import type { CheckedFrame } from '../open-task.ts';
+import { fetched, type FrameFetcher } from '../tasks/frame-fetcher.ts';
+import type { FrameRequest } from '../packs/frame-requests.ts';
+import { parsePackKey, PREFIXES, type PackName } from '../format/object-names.ts';
+import type { NodePointer } from '../maps/map-node.ts';
+import type { MapTree } from '../maps/map-tree.ts';
+import type { ObjectKey } from '../store/object-store.ts';
+import { HEADER_BYTES } from '../packs/pack-layout.ts';
+import type { CheckedFrame } from '../tasks/open-task.ts';
 import {
   damagedFrame,
   corrupt,
@@ -14,9 +14,9 @@ import {
   type OpenPack,
   type PlacedSlot,
   type SlotReference,
-} from '../packs.ts';
-import { Parallel } from '../parallel.ts';
-import type { Ulid } from '../ulid.ts';
+} from '../packs/packs.ts';
+import { Parallel } from '../../kernel/parallel.ts';
+import type { Ulid } from '../bytes/ulid.ts';
 import type { Running, VerifyLevel, VerifyProblem, VerifyReport } from '../vault-options.ts';
 import { checkFrames, isNode } from './frame-check.ts';
 import { integrityFault } from './pack-check.ts';

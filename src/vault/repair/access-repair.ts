@@ -1,11 +1,11 @@
 import { Fault, isFault } from '../../kernel/fault.ts';
-import { encodeFormat } from '../format-object.ts';
-import type { KeyTree } from '../key-tree.ts';
-import { numberedKey, numberOf, PREFIXES } from '../layout.ts';
-import { getOrDamage, isSame } from '../object-limit.ts';
-import type { ObjectKey, ObjectStore } from '../object-store.ts';
+import { encodeFormat } from '../control/format-object.ts';
+import type { KeyTree } from '../keys/key-tree.ts';
+import { numberedKey, numberOf, PREFIXES } from '../format/object-names.ts';
+import { getOrDamage, isSame } from '../format/object-limit.ts';
+import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { verifies } from '../proof/control-check.ts';
-import { unlockVault } from '../unlock.ts';
+import { unlockVault } from '../access/unlock.ts';
 import type { VaultUnlock } from '../vault-options.ts';
 import type { ObjectRepair, ObjectRepairOptions } from './object-repair.ts';
 import { isRecovery, keysAt, lacksRecovery, type KeyThere } from './recovery-keys.ts';

@@ -1,14 +1,14 @@
 import type { Extent } from '../../disk/extent.ts';
-import { SECTOR_BYTES } from '../chunk-cut.ts';
-import { FrameFetcher } from '../frame-fetcher.ts';
-import { LEAF_BYTES } from '../map-node.ts';
-import { MapTree } from '../map-tree.ts';
-import { mapRoot } from '../point-maps.ts';
-import { DamagedSlots } from '../proof/damaged-slots.ts';
-import type { RecoveryPoint } from '../recovery-point.ts';
+import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
+import { FrameFetcher } from '../tasks/frame-fetcher.ts';
+import { LEAF_BYTES } from '../maps/map-node.ts';
+import { MapTree } from '../maps/map-tree.ts';
+import { mapRoot } from '../points/point-maps.ts';
+import { DamagedSlots } from '../damage/damaged-slots.ts';
+import type { RecoveryPoint } from '../points/recovery-point.ts';
 import type { VaultInside } from '../vault.ts';
-import { orLost, Losses } from './losses.ts';
-import { lossyLeafContents } from './lossy-map.ts';
+import { orLost, Losses } from '../damage/losses.ts';
+import { lossyLeafContents } from '../damage/lossy-map.ts';
 
 /** What is known to be lost of a disk. */
 export interface DiskLoss {

@@ -1,17 +1,17 @@
 import { isFault } from '../../kernel/fault.ts';
-import { ExcludedSlots } from '../excluded-slots.ts';
-import { pointKey, PREFIXES, sealKey } from '../layout.ts';
-import { getOrDamage, isSame } from '../object-limit.ts';
-import { nextNumbered } from '../numbered-objects.ts';
-import { encodeFormat } from '../format-object.ts';
-import { MapNodes } from '../map-tree.ts';
-import type { ObjectKey, ObjectStore } from '../object-store.ts';
-import { Packs } from '../packs.ts';
-import { PointStore } from '../point-store.ts';
+import { ExcludedSlots } from '../points/excluded-slots.ts';
+import { pointKey, PREFIXES, sealKey } from '../format/object-names.ts';
+import { getOrDamage, isSame } from '../format/object-limit.ts';
+import { nextNumbered } from '../format/numbered-objects.ts';
+import { encodeFormat } from '../control/format-object.ts';
+import { MapNodes } from '../maps/map-tree.ts';
+import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
+import { Packs } from '../packs/packs.ts';
+import { PointStore } from '../points/point-store.ts';
 import { verifies } from '../proof/control-check.ts';
 import { pointPacks } from '../proof/point-packs.ts';
 import type { VaultInside } from '../vault.ts';
-import { MergedStore } from './merged-store.ts';
+import { MergedStore } from '../store/merged-store.ts';
 import { lostRecoveryKeys } from './recovery-keys.ts';
 
 /** What was done about a small object that is missing or damaged. */

@@ -1,14 +1,20 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { Fault, isFault } from '../../kernel/fault.ts';
-import type { FrameFetcher } from '../frame-fetcher.ts';
-import { sameBytes } from '../key-tree.ts';
-import { generationAfter, packKey, parsePackKey, randomSuffix, type PackName } from '../layout.ts';
-import { getOrDamage } from '../object-limit.ts';
-import type { ObjectKey, ObjectStore } from '../object-store.ts';
-import { PackDraft } from '../pack-draft.ts';
+import type { FrameFetcher } from '../tasks/frame-fetcher.ts';
+import { sameBytes } from '../keys/key-tree.ts';
+import {
+  generationAfter,
+  packKey,
+  parsePackKey,
+  randomSuffix,
+  type PackName,
+} from '../format/object-names.ts';
+import { getOrDamage } from '../format/object-limit.ts';
+import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
+import { PackDraft } from '../packs/pack-draft.ts';
 import { PackCheck } from '../proof/pack-check.ts';
-import type { Ulid } from '../ulid.ts';
+import type { Ulid } from '../bytes/ulid.ts';
 import {
   generations,
   isSubset,
@@ -18,7 +24,7 @@ import {
   type Generation,
   type PackId,
   type PackPlace,
-} from './generations.ts';
+} from '../proof/pack-generations.ts';
 import { salvagePack, type SalvagedSlot } from './salvage.ts';
 
 /** What was done about a pack that was damaged or missing. */

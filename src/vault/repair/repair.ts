@@ -1,16 +1,16 @@
-import type { FooterCache } from '../footer-cache.ts';
-import { FrameFetcher } from '../frame-fetcher.ts';
-import type { ObjectKey, ObjectStore } from '../object-store.ts';
-import { Packs } from '../packs.ts';
-import { writeHealed } from '../proof/damage-list.ts';
-import { DamagedSlots, type DamageList } from '../proof/damaged-slots.ts';
+import type { FooterCache } from '../packs/footer-cache.ts';
+import { FrameFetcher } from '../tasks/frame-fetcher.ts';
+import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
+import { Packs } from '../packs/packs.ts';
+import { writeHealed } from '../damage/damage-list.ts';
+import { DamagedSlots, type DamageList } from '../damage/damaged-slots.ts';
 import { numbersOf } from '../proof/lost-slots.ts';
-import { SlotSet } from '../slot-set.ts';
+import { SlotSet } from '../slots/slot-set.ts';
 import type { VaultInside } from '../vault.ts';
 import type { Running } from '../vault-options.ts';
 import { repairObjects, type ObjectRepair } from './object-repair.ts';
 import { PackRepairer, type PackRepair } from './pack-repair.ts';
-import { findSuspects } from './suspects.ts';
+import { findSuspects } from '../proof/suspects.ts';
 
 export interface RepairOptions {
   /** Another place with the same vault. */

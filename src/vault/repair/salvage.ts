@@ -1,14 +1,14 @@
 import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
-import { FOOTER_INDEX, unseal } from '../aead.ts';
-import { ByteReader, Malformed } from '../binary.ts';
-import { SECTOR_BYTES } from '../chunk-cut.ts';
-import type { FooterCache } from '../footer-cache.ts';
-import { openFrame, type FrameKeys } from '../frame.ts';
-import type { KeyTree } from '../key-tree.ts';
-import { packKey, type PackName } from '../layout.ts';
-import { FOOTER_BYTES_MAX, FRAMES_MAX, KEY_VERSIONS_MAX } from '../limits.ts';
-import type { DraftSlot } from '../pack-draft.ts';
+import { FOOTER_INDEX, unseal } from '../bytes/aead.ts';
+import { ByteReader, Malformed } from '../bytes/binary.ts';
+import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
+import type { FooterCache } from '../packs/footer-cache.ts';
+import { openFrame, type FrameKeys } from '../packs/frame.ts';
+import type { KeyTree } from '../keys/key-tree.ts';
+import { packKey, type PackName } from '../format/object-names.ts';
+import { FOOTER_BYTES_MAX, FRAMES_MAX, KEY_VERSIONS_MAX } from '../format/limits.ts';
+import type { DraftSlot } from '../packs/pack-draft.ts';
 import {
   decodeFooter,
   HEADER_BYTES,
@@ -16,9 +16,9 @@ import {
   TRAILER_BYTES,
   type FramePlace,
   type PackFooter,
-} from '../pack-layout.ts';
-import { openEnd, packKeys } from '../pack-tail.ts';
-import type { Packs } from '../packs.ts';
+} from '../packs/pack-layout.ts';
+import { openEnd, packKeys } from '../packs/pack-tail.ts';
+import type { Packs } from '../packs/packs.ts';
 
 /** Offset of the key version in the header. */
 const KEY_VERSION_OFFSET = 14;

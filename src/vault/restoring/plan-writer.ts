@@ -3,7 +3,7 @@ import type { DiskWriter } from '../../disk/disk-writer.ts';
 import { open } from '../../kernel/files.ts';
 import { partOf, type ReportProgress } from '../../kernel/progress.ts';
 import type { Vault } from '../vault.ts';
-import { Losses } from '../repair/losses.ts';
+import { Losses } from '../damage/losses.ts';
 import { contentBytes, requireSpace } from './free-space.ts';
 import { NewFiles } from '../../kernel/new-files.ts';
 import { filesOf, NVRAM_FILE, type ImageFormat, type RestorePlan } from './restore-plan.ts';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { RecoveryPoint } from '../recovery-point.ts';
+import type { RecoveryPoint } from '../points/recovery-point.ts';
 import { VmDefinition } from '../../vm/definition.ts';
 import { bootFilesFor, filesOf, planDisk, planVm } from './restore-plan.ts';
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
-import type { PointDisk, RecoveryPoint } from '../recovery-point.ts';
+import type { PointDisk, RecoveryPoint } from '../points/recovery-point.ts';
 import { VmName, type FirmwareDefinition, type VmDefinition } from '../../vm/definition.ts';
 import {
   restoredDefinition,

@@ -2,10 +2,10 @@ import { CreateBucketCommand } from '@aws-sdk/client-s3';
 import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
 import { SystemClock, type Clock } from '../../../src/kernel/clock.ts';
 import { keepLocks } from '../../../src/vault/lock/keeper.ts';
-import { FirstVersionStore } from '../../../src/vault/lock/first-versions.ts';
-import { DAY_MS } from '../../../src/vault/lock/lock-times.ts';
-import { connectS3 } from '../../../src/vault/object-stores/s3-client.ts';
-import { S3ObjectStore } from '../../../src/vault/object-stores/s3.ts';
+import { FirstVersionStore } from '../../../src/vault/store/first-versions.ts';
+import { DAY_MS } from '../../../src/vault/store/lock-times.ts';
+import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
+import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
 import { openS3TestServer, type S3TestServer } from '../../support/minio.ts';
 import { seededBytes } from '../../support/seeded-bytes.ts';
 import {

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { connectS3 } from '../../../src/vault/object-stores/s3-client.ts';
-import { S3ObjectStore } from '../../../src/vault/object-stores/s3.ts';
+import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
+import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
 
 const { signal } = new AbortController();
 const OBJECT_BYTES = 1000;

@@ -1,7 +1,7 @@
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
 import { SystemClock } from '../../../src/kernel/clock.ts';
-import { connectS3 } from '../../../src/vault/object-stores/s3-client.ts';
-import { S3ObjectStore } from '../../../src/vault/object-stores/s3.ts';
+import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
+import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
 import { probeStore } from '../../../src/vault/probe/store-probe.ts';
 import { openS3TestServer, type S3TestServer } from '../../support/minio.ts';
 

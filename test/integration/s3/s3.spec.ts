@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { isFault } from '../../../src/kernel/fault.ts';
 import { openObjectStore } from '../../../src/vault/object-stores/location.ts';
-import { connectS3, type S3Options } from '../../../src/vault/object-stores/s3-client.ts';
-import { S3ObjectStore } from '../../../src/vault/object-stores/s3.ts';
+import { connectS3, type S3Options } from '../../../src/vault/object-stores/s3/client.ts';
+import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
 import { describeObjectStore } from '../../contract/object-store.contract.ts';
 import { openS3TestServer, type S3TestServer } from '../../support/minio.ts';
 import { seededBytes } from '../../support/seeded-bytes.ts';

@@ -1,6 +1,6 @@
 import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
-import { connectS3 } from '../../../src/vault/object-stores/s3-client.ts';
-import { S3ObjectStore } from '../../../src/vault/object-stores/s3.ts';
+import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
+import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
 import { CountingProxy } from '../../support/counting-proxy.ts';
 import { openS3TestServer } from '../../support/minio.ts';
 import { seededBytes } from '../../support/seeded-bytes.ts';

@@ -1,4 +1,4 @@
-import type { ObjectEntry, ObjectKey } from '../../../src/vault/object-store.ts';
+import type { ObjectEntry, ObjectKey } from '../../../src/vault/store/object-store.ts';
 
 /** One version of an object; no content is a delete marker. */
 export interface ObjectVersion {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { abortable } from '../../../src/kernel/abortable.ts';
 import { Fault } from '../../../src/kernel/fault.ts';
-import { refuseTooLarge } from '../../../src/vault/object-limit.ts';
+import { refuseTooLarge } from '../../../src/vault/format/object-limit.ts';
 import {
   ObjectStore,
   type ObjectEntry,
@@ -9,7 +9,7 @@ import {
   type ObjectPart,
   type ObjectRange,
   type PutOptions,
-} from '../../../src/vault/object-store.ts';
+} from '../../../src/vault/store/object-store.ts';
 import { assertListPrefix, assertObjectKey } from '../../../src/vault/object-stores/object-key.ts';
 import { resolveRange } from '../../../src/vault/object-stores/object-range.ts';
 import type { SimulatedBucket } from './bucket.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { keepLocks } from '../../../src/vault/lock/keeper.ts';
-import type { ObjectKey } from '../../../src/vault/object-store.ts';
+import type { ObjectKey } from '../../../src/vault/store/object-store.ts';
 import { openVault, signal } from '../vault-lab.ts';
 import type { Command } from './commands.ts';
 

@@ -1,5 +1,5 @@
 import { isFault } from '../../../src/kernel/fault.ts';
-import type { ObjectStore } from '../../../src/vault/object-store.ts';
+import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
 import { Vault } from '../../../src/vault/vault.ts';
 import { seededNumbers } from '../seeded-numbers.ts';
 import { PASSPHRASE, signal } from '../vault-lab.ts';

@@ -1,10 +1,10 @@
 import { Worker } from 'node:worker_threads';
-import { DedupIndex } from '../../../src/vault/dedup-index.ts';
-import { FooterCache } from '../../../src/vault/footer-cache.ts';
-import { KeyTree } from '../../../src/vault/key-tree.ts';
-import { PackNumbers } from '../../../src/vault/pack-numbers.ts';
-import { Packs, type VaultBase } from '../../../src/vault/packs.ts';
-import { SlotSet } from '../../../src/vault/slot-set.ts';
+import { DedupIndex } from '../../../src/vault/index/dedup-index.ts';
+import { FooterCache } from '../../../src/vault/packs/footer-cache.ts';
+import { KeyTree } from '../../../src/vault/keys/key-tree.ts';
+import { PackNumbers } from '../../../src/vault/packs/pack-numbers.ts';
+import { Packs, type VaultBase } from '../../../src/vault/packs/packs.ts';
+import { SlotSet } from '../../../src/vault/slots/slot-set.ts';
 import type { LookupOrder, LookupResult } from './lookup.worker.ts';
 import { SyntheticStore } from './synthetic-store.ts';
 

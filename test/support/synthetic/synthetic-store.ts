@@ -1,24 +1,24 @@
 import assert from 'node:assert/strict';
 import { createCipheriv } from 'node:crypto';
-import { FOOTER_INDEX, seal } from '../../../src/vault/aead.ts';
-import type { KeyTree } from '../../../src/vault/key-tree.ts';
-import { packKey, type PackName } from '../../../src/vault/layout.ts';
+import { FOOTER_INDEX, seal } from '../../../src/vault/bytes/aead.ts';
+import type { KeyTree } from '../../../src/vault/keys/key-tree.ts';
+import { packKey, type PackName } from '../../../src/vault/format/object-names.ts';
 import {
   ObjectStore,
   type ObjectEntry,
   type ObjectKey,
   type ObjectPart,
   type ObjectRange,
-} from '../../../src/vault/object-store.ts';
+} from '../../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
 import {
   encodeFooter,
   packHeader,
   packTrailer,
   type PackContext,
-} from '../../../src/vault/pack-layout.ts';
-import type { VaultBase } from '../../../src/vault/packs.ts';
-import { ulidText } from '../../../src/vault/ulid.ts';
+} from '../../../src/vault/packs/pack-layout.ts';
+import type { VaultBase } from '../../../src/vault/packs/packs.ts';
+import { ulidText } from '../../../src/vault/bytes/ulid.ts';
 
 /** Chunks of a pack of 64 MiB at a mean of 36 KiB. */
 export const PACK_SLOTS = 1820;

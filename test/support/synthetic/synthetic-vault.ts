@@ -2,8 +2,12 @@ import { createCipheriv } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createVault, DISK, signal } from '../vault-lab.ts';
-import { collapseFragments, contentMac, type Fragment } from '../../../src/vault/leaf-fragments.ts';
-import { KeyTree } from '../../../src/vault/key-tree.ts';
+import {
+  collapseFragments,
+  contentMac,
+  type Fragment,
+} from '../../../src/vault/maps/leaf-fragments.ts';
+import { KeyTree } from '../../../src/vault/keys/key-tree.ts';
 import {
   encodeInner,
   encodeLeaf,
@@ -11,11 +15,11 @@ import {
   FAN_OUT,
   LEAF_BYTES,
   type NodePointer,
-} from '../../../src/vault/map-node.ts';
-import { MetadataWriter } from '../../../src/vault/metadata-writer.ts';
-import { DirectoryObjectStore } from '../../../src/vault/object-stores/directory.ts';
-import { diskDocument } from '../../../src/vault/point-maps.ts';
-import { newUlid } from '../../../src/vault/ulid.ts';
+} from '../../../src/vault/maps/map-node.ts';
+import { MetadataWriter } from '../../../src/vault/maps/metadata-writer.ts';
+import { DirectoryObjectStore } from '../../../src/vault/object-stores/folder/directory.ts';
+import { diskDocument } from '../../../src/vault/points/point-maps.ts';
+import { newUlid } from '../../../src/vault/bytes/ulid.ts';
 import type { Vault, VaultInside } from '../../../src/vault/vault.ts';
 import type { IndexPlace } from './index-lab.ts';
 import {

@@ -1,0 +1,153 @@
+import { isFault } from '../../../kernel/fault.ts';
+import type { FrameFetcher } from '../../tasks/frame-fetcher.ts';
+import type { ObjectKey } from '../../store/object-store.ts';
+import {
+  generationAfter,
+  packKey,
+  randomSuffix,
+  type PackName,
+} from '../../format/object-names.ts';
+import type { PackFooter } from '../../packs/pack-layout.ts';
+import type { OpenPack, Packs } from '../../packs/packs.ts';
+import type { DeadSlots } from '../slots/dead-slots.ts';
+import { mayReplace, type ListedPack, type PackObject } from './pack-listing.ts';
+import { PackRewriter } from './pack-rewriter.ts';
+import { readWhole } from './read-whole.ts';
+
+/** What tidying reads, and what it reports to the collection. */
+export interface Tidying {
+  readonly packs: Packs;
+  /** Checks ids. */
+  readonly fetcher: FrameFetcher;
+  readonly dead: DeadSlots;
+  readonly signal: AbortSignal;
+  /** @returns false if the store refused */
+  readonly remove: (
+    object: PackObject,
+    step: 'generation-removed' | 'merged-removed',
+  ) => Promise<boolean>;
+  readonly sent: (
+    step: 'generation-sent' | 'merged-sent' | 'merged-aliased',
+    key: ObjectKey,
+  ) => Promise<void>;
+  readonly wrote: (bytes: number) => void;
+  readonly damaged: (key: ObjectKey) => void;
+}
+
+/**
+ * Writes the next generation of a pack without its dead slots, then removes exactly the object that
+ * was read.
+ * @returns whether a generation was written
+ */
+export async function compact(
+  { packs, dead, signal, remove, sent, wrote, damaged }: Tidying,
+  { ulid, kind, objects }: ListedPack,
+): Promise<boolean> {
+  const object = objects.at(-1);
+  const source = object && (await openWhole(packs, object, damaged, signal));
+  if (object === undefined || source === undefined) {
+    return false;
+  }
+  const name: PackName = {
+    kind,
+    ulid,
+    generation: generationAfter(object.name.generation),
+    rand: randomSuffix(),
+  };
+  const rewriter = new PackRewriter(packs, name, signal);
+  try {
+    await rewriter.take(source, (slot) => !dead.has(ulid, slot), true);
+  } catch (error) {
+    if (!isFault(error) || error.kind !== 'integrity') {
+      throw error;
+    }
+    // A slot that must stay is damaged: a repair needs the object as it is.
+    damaged(source.objectKey);
+    return false;
+  }
+  const { bytes } = await rewriter.finish();
+  wrote(bytes);
+  await sent('generation-sent', packKey(name));
+  await remove(object, 'generation-removed');
+  return true;
+}
+
+/**
+ * Removes generations that the latest one makes superfluous: it was read whole just now and has all
+ * their slots that are not dead, under the same ids.
+ * @returns the pack with the objects that stay, and how many bytes were read
+ */
+export async function dropGenerations(
+  { packs, fetcher, dead, signal, remove, damaged }: Tidying,
+  pack: ListedPack,
+): Promise<{ readonly pack: ListedPack; readonly readBytes: number }> {
+  const best = pack.objects.at(-1);
+  if (best === undefined || pack.objects.length < 2) {
+    return { pack, readBytes: 0 };
+  }
+  const open = await openWhole(packs, best, damaged, signal);
+  if (open === undefined || !(await readWhole(fetcher, open, signal))) {
+    damaged(packKey(best.name));
+    return { pack, readBytes: best.size };
+  }
+  const kept: PackObject[] = [];
+  for (const object of pack.objects.slice(0, -1)) {
+    const other = await openWhole(packs, object, damaged, signal);
+    const isCovered =
+      other !== undefined && covers(open.footer, other.footer, (slot) => dead.has(pack.ulid, slot));
+    if (
+      !isCovered ||
+      !mayReplace(best.name, object.name) ||
+      !(await remove(object, 'generation-removed'))
+    ) {
+      kept.push(object);
+    }
+  }
+  return { pack: { ...pack, objects: [...kept, best] }, readBytes: best.size };
+}
+
+/** Opens the object. Returns undefined if it is gone or its footer cannot be read. */
+export async function openWhole(
+  packs: Packs,
+  { name }: PackObject,
+  damaged: (key: ObjectKey) => void,
+  signal: AbortSignal,
+): Promise<OpenPack | undefined> {
+  return unlessDamaged(name, damaged, async () => packs.openExact(name, signal));
+}
+
+/** Opens an object that was just listed; its footer may come from the cache of this machine. */
+export async function openListed(
+  packs: Packs,
+  { name }: PackObject,
+  damaged: (key: ObjectKey) => void,
+  signal: AbortSignal,
+): Promise<OpenPack | undefined> {
+  return unlessDamaged(name, damaged, async () => packs.openListed(name, signal));
+}
+
+async function unlessDamaged(
+  name: PackName,
+  damaged: (key: ObjectKey) => void,
+  open: () => Promise<OpenPack | undefined>,
+): Promise<OpenPack | undefined> {
+  try {
+    return await open();
+  } catch (error) {
+    if (!isFault(error) || error.kind !== 'integrity') {
+      throw error;
+    }
+    damaged(packKey(name));
+    return undefined;
+  }
+}
+
+function covers(best: PackFooter, other: PackFooter, isDead: (slot: number) => boolean): boolean {
+  for (let slot = 0; slot < other.slots; slot++) {
+    const isThere = best.size(slot) === other.size(slot) && best.hasId(slot, other.id(slot));
+    if (other.size(slot) > 0 && !isThere && !isDead(slot)) {
+      return false;
+    }
+  }
+  return true;
+}
