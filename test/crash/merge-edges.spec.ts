@@ -16,7 +16,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { overlay as laidOver, type Extent } from '../../src/disk/extent.ts';
 import type { FrozenVm } from '../../src/engines/engine.ts';
-import type { Step } from '../../src/engines/qemu/engine-parts.ts';
+import type { Step } from '../../src/engines/qemu/vms/engine-parts.ts';
 import type { QemuEngine } from '../../src/engines/qemu/qemu-engine.ts';
 import { systemCode } from '../../src/kernel/fault.ts';
 import { VmDefinition } from '../../src/vm/definition.ts';

@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FrozenDisk, FrozenVm, UnmergedDisk } from '../../src/engines/engine.ts';
-import type { Step } from '../../src/engines/qemu/engine-parts.ts';
+import type { Step } from '../../src/engines/qemu/vms/engine-parts.ts';
 import type { QemuEngine } from '../../src/engines/qemu/qemu-engine.ts';
 import { overlay as laidOver } from '../../src/disk/extent.ts';
 import { runService, type Victims } from '../support/engine-service.ts';

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Extent } from '../../src/disk/extent.ts';
 import { QemuEngine, type QemuEngineOptions } from '../../src/engines/qemu/qemu-engine.ts';
-import { QmpClient } from '../../src/engines/qemu/qmp-client.ts';
+import { QmpClient } from '../../src/engines/qemu/qmp/qmp-client.ts';
 import { VmDefinition } from '../../src/vm/definition.ts';
 
 const MiB = 1024 * 1024;

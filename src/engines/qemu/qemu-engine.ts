@@ -14,28 +14,33 @@ import {
   type VmId,
   type VmSummary,
 } from '../engine.ts';
-import { acceptDisks } from './accept-disks.ts';
-import { addVm } from './add-vm.ts';
-import { BackgroundMerges, unlessAborted } from './background-merges.ts';
-import { DEFAULT_LIMITS, type EngineLimits, type EngineParts, type Step } from './engine-parts.ts';
-import { distrustDisk } from './distrust.ts';
-import { freezeVm } from './freeze-vm.ts';
-import { lookAtVm } from './look-at-vm.ts';
-import { Claims } from './claims.ts';
-import { damagedVm } from './damaged-vm.ts';
-import type { HeldClaim } from './held-claim.ts';
-import { knownVms, type KnownVm } from './known-vms.ts';
-import { loadVm, type ManagedVm } from './managed-vm.ts';
-import { assertOursToKill } from './ownership.ts';
-import { assertNoQuestion } from './outside-changes.ts';
-import { hasEnded, killQemu } from './qemu-process.ts';
-import { destroyVm } from './destroy-vm.ts';
-import { releaseVm } from './release-vm.ts';
-import { Sessions } from './sessions.ts';
-import { settle } from './settle.ts';
-import { launch, shutDown } from './start-stop.ts';
-import { isToMerge, mergeStopped } from './stopped-merge.ts';
-import { vmIdsIn, vmPaths, type EngineFolders, type VmPaths } from './vm-paths.ts';
+import { acceptDisks } from './lifecycle/accept-disks.ts';
+import { addVm } from './lifecycle/add-vm.ts';
+import { BackgroundMerges, unlessAborted } from './merge/background-merges.ts';
+import {
+  DEFAULT_LIMITS,
+  type EngineLimits,
+  type EngineParts,
+  type Step,
+} from './vms/engine-parts.ts';
+import { distrustDisk } from './vms/distrust.ts';
+import { freezeVm } from './freeze/freeze-vm.ts';
+import { lookAtVm } from './lifecycle/look-at-vm.ts';
+import { Claims } from './vms/claims.ts';
+import { damagedVm } from './vms/damaged-vm.ts';
+import type { HeldClaim } from './vms/held-claim.ts';
+import { knownVms, type KnownVm } from './vms/known-vms.ts';
+import { loadVm, type ManagedVm } from './vms/managed-vm.ts';
+import { assertOursToKill } from './layers/ownership.ts';
+import { assertNoQuestion } from './layers/outside-changes.ts';
+import { hasEnded, killQemu } from './process/qemu-process.ts';
+import { destroyVm } from './lifecycle/destroy-vm.ts';
+import { releaseVm } from './lifecycle/release-vm.ts';
+import { Sessions } from './process/sessions.ts';
+import { settle } from './merge/settle.ts';
+import { launch, shutDown } from './lifecycle/start-stop.ts';
+import { isToMerge, mergeStopped } from './merge/stopped-merge.ts';
+import { vmIdsIn, vmPaths, type EngineFolders, type VmPaths } from './state/vm-paths.ts';
 
 /** How long a QEMU may still run after its connection has ended. */
 const END_MS_MAX = 5_000;

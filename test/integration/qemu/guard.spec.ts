@@ -1,6 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Guard } from '../../../src/engines/qemu/guard.ts';
+import { Guard } from '../../../src/engines/qemu/process/guard.ts';
 import { FakeAgent } from '../../support/fake-agent.ts';
 
 const MiB = 1024 * 1024;

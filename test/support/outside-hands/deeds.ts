@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, renameSync, statSync, truncateSync, utimesSync } from 'node:fs';
-import type { Layer } from '../../../src/engines/qemu/vm-state.ts';
+import type { Layer } from '../../../src/engines/qemu/state/vm-state.ts';
 import { isMounted, type HandLab } from './hand-lab.ts';
 
 const KiB = 1024;

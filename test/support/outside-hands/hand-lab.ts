@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } 
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { QemuEngine } from '../../../src/engines/qemu/qemu-engine.ts';
-import { VmState, type DiskState, type Layer } from '../../../src/engines/qemu/vm-state.ts';
+import { VmState, type DiskState, type Layer } from '../../../src/engines/qemu/state/vm-state.ts';
 import { imageFacts } from '../../../src/formats/qemu-img.ts';
 import { VmDefinition } from '../../../src/vm/definition.ts';
 import { QemuLab, type LabDisk } from '../qemu-lab.ts';

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TrackingState } from '../../../src/disk/change-set.ts';
 import type { AcceptedDisk, FrozenDisk } from '../../../src/engines/engine.ts';
-import { frozenChain } from '../../../src/engines/qemu/disk-changes.ts';
+import { frozenChain } from '../../../src/engines/qemu/state/disk-changes.ts';
 import { isFault, type Fault } from '../../../src/kernel/fault.ts';
 import { seededNumbers } from '../seeded-numbers.ts';
 import { DEEDS, type Undo } from './deeds.ts';
