@@ -99,7 +99,7 @@ export default defineConfig(
         ...SYNTAX,
         {
           selector: 'CallExpression[callee.name=/^mkdir/] Property[key.name="recursive"]',
-          message: 'It may never end; use makeFolders of kernel/folders.',
+          message: 'It may never end; use makeFolders of kernel/files/folders.',
         },
       ],
     },
@@ -110,7 +110,7 @@ export default defineConfig(
     ignores: [
       '**/*.spec.ts',
       '**/*.contract.ts',
-      'src/kernel/files.ts',
+      'src/kernel/files/files.ts',
       // A log and a thread that take any failure for "it was not done".
       'src/platform/database/limited-file.ts',
       'src/vault/tasks/restore-task.ts',
@@ -121,7 +121,7 @@ export default defineConfig(
         {
           paths: ['fs', 'fs/promises', 'node:fs', 'node:fs/promises'].map((name) => ({
             name,
-            message: 'Import from kernel/files.ts: its errors are faults.',
+            message: 'Import from kernel/files/files.ts: its errors are faults.',
           })),
         },
       ],

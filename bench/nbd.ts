@@ -9,7 +9,7 @@ import type { DiskReader } from '../src/disk/disk-reader.ts';
 import type { ImageFormat } from '../src/formats/image-layer.ts';
 import { createImage, openImage } from '../src/formats/image.ts';
 import { QemuNbdServer } from '../src/formats/qemu-nbd.ts';
-import { MiB } from '../src/kernel/bytes.ts';
+import { MiB } from '../src/kernel/text/bytes.ts';
 import { NbdDiskReader } from '../src/nbd/nbd-disk-reader.ts';
 import { seededBytes } from '../test/support/seeded-bytes.ts';
 

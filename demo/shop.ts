@@ -4,7 +4,7 @@ import { Job, type BackupResult } from '../src/api/contract/jobs.ts';
 import { Vm } from '../src/api/contract/vms.ts';
 import { chooseAccelerator } from '../src/engines/qemu/process/accelerator.ts';
 import { GuestAgent } from '../src/engines/qemu/qmp/guest-agent.ts';
-import { formatBytes, GiB } from '../src/kernel/bytes.ts';
+import { formatBytes, GiB } from '../src/kernel/text/bytes.ts';
 import { VmDefinition } from '../src/vm/definition.ts';
 import { checkJournal } from '../scripts/guest/check-journal.ts';
 import { makeDataDisk, makeSystemDisk, type TestGuest } from '../scripts/guest/image.ts';

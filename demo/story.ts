@@ -1,4 +1,4 @@
-import { formatBytes } from '../src/kernel/bytes.ts';
+import { formatBytes } from '../src/kernel/text/bytes.ts';
 
 /** Tells the demo's story on standard output: chapters, the commands as typed, and figures. */
 export class Story {

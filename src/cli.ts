@@ -1,10 +1,10 @@
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { EXIT_BROKEN_PIPE, EXIT_INTERRUPTED } from './cli/fault-report.ts';
+import { EXIT_BROKEN_PIPE, EXIT_INTERRUPTED } from './cli/faults/fault-report.ts';
 import { runCli } from './cli/program.ts';
 import { SystemClock } from './kernel/clock.ts';
 import { Fault, systemCode } from './kernel/fault.ts';
-import { readFileSync } from './kernel/files.ts';
+import { readFileSync } from './kernel/files/files.ts';
 import { readClientConfig, readVaultDefaults } from './platform/config/cli-settings.ts';
 import { readConfig } from './platform/config/config.ts';
 import { endAtOnce, endIfIdle } from './platform/end-at-once.ts';

@@ -1,7 +1,7 @@
 import { glob, readdir, readFile } from 'node:fs/promises';
 import { type Command } from 'commander';
 import { Cli } from '../src/cli/cli.ts';
-import { FAULT_ADVICE } from '../src/cli/fault-advice.ts';
+import { FAULT_ADVICE } from '../src/cli/faults/fault-advice.ts';
 import { buildProgram } from '../src/cli/program.ts';
 import { EXIT_CODES, FAULTS } from '../src/kernel/fault.ts';
 import { CliVariables } from '../src/platform/config/cli-settings.ts';

@@ -4,17 +4,17 @@ import type { Server } from 'node:http';
 import { Engine } from '../engines/engine.ts';
 import { InventoryModule } from '../inventory/inventory.module.ts';
 import { Jobs } from '../jobs/jobs.ts';
-import { JobsController } from './jobs.controller.ts';
-import { OperationsController } from './operations.controller.ts';
+import { JobsController } from './controllers/jobs.controller.ts';
+import { OperationsController } from './controllers/operations.controller.ts';
 import { PointSearch } from './point-search.ts';
-import { PointsController } from './points.controller.ts';
+import { PointsController } from './controllers/points.controller.ts';
 import { ServiceStart } from './service-start.ts';
-import { ServiceController } from './service.controller.ts';
-import { RetentionController } from './retention.controller.ts';
+import { ServiceController } from './controllers/service.controller.ts';
+import { RetentionController } from './controllers/retention.controller.ts';
 import { UpkeepModule } from '../upkeep/upkeep.module.ts';
-import { UpkeepController } from './upkeep.controller.ts';
-import { VaultsController } from './vaults.controller.ts';
-import { VmsController } from './vms.controller.ts';
+import { UpkeepController } from './controllers/upkeep.controller.ts';
+import { VaultsController } from './controllers/vaults.controller.ts';
+import { VmsController } from './controllers/vms.controller.ts';
 
 /** How long requests and event streams may take to end when the service stops. */
 const CLOSE_GRACE_MS = 2000;

@@ -3,7 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import type { ServerResponse } from 'node:http';
-import { IdleMemory } from '../kernel/idle-memory.ts';
+import { IdleMemory } from '../kernel/memory/idle-memory.ts';
 import type { Log } from '../kernel/log.ts';
 import { DOCS_PATH, guarded } from './access.ts';
 import { API_PREFIX } from './contract/routes.ts';

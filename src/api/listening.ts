@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import { isIPv6, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
+import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from '../kernel/files/durable-file.ts';
 import { Fault, systemCode } from '../kernel/fault.ts';
-import { chmod, lstat, mkdir, rm } from '../kernel/files.ts';
-import { HeldFolder, ownUserId } from '../kernel/held-folder.ts';
+import { chmod, lstat, mkdir, rm } from '../kernel/files/files.ts';
+import { HeldFolder, ownUserId } from '../kernel/files/held-folder.ts';
 import { trustConnection } from './access.ts';
 import { SOCKET_FILE, SOCKET_FOLDER } from './contract/access.ts';
 

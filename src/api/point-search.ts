@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { type CataloguedPoint } from '../catalog/recovery-point.row.ts';
+import { type CataloguedPoint } from '../catalog/rows/recovery-point.row.ts';
 import { PointCatalog } from '../catalog/point-catalog.ts';
 import { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { VaultRegistration } from '../catalog/vault-registrations.ts';
@@ -7,7 +7,7 @@ import {
   ID_CHARACTERS_BESIDE_NAMES,
   ID_CHARACTERS_MIN,
   onlyStarting,
-} from '../kernel/by-prefix.ts';
+} from '../kernel/text/by-prefix.ts';
 import { Fault } from '../kernel/fault.ts';
 
 export interface FoundPoint {

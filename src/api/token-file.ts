@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { writeDurably } from '../kernel/durable-file.ts';
+import { writeDurably } from '../kernel/files/durable-file.ts';
 import { Fault, systemCode } from '../kernel/fault.ts';
-import { readFile, stat } from '../kernel/files.ts';
+import { readFile, stat } from '../kernel/files/files.ts';
 import { TOKEN_FILE } from './contract/access.ts';
 
 const TOKEN_BYTES = 32;

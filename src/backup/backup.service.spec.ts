@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { CataloguedPoint } from '../catalog/recovery-point.row.ts';
+import type { CataloguedPoint } from '../catalog/rows/recovery-point.row.ts';
 import type { FreezeOptions, FrozenVm } from '../engines/engine.ts';
 import { FakeEngine } from '../engines/fake/fake-engine.ts';
-import { MiB } from '../kernel/bytes.ts';
+import { MiB } from '../kernel/text/bytes.ts';
 import { SystemClock } from '../kernel/clock.ts';
 import { MemoryDisk } from '../disk/memory-disk.ts';
 import { SilentLog } from '../kernel/log.ts';

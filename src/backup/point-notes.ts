@@ -1,6 +1,6 @@
 import type { FullReadReason } from '../disk/change-set.ts';
 import type { FrozenVm } from '../engines/engine.ts';
-import { formatBytes } from '../kernel/bytes.ts';
+import { formatBytes } from '../kernel/text/bytes.ts';
 import type { PointDisk, RecoveryPoint } from '../vault/points/recovery-point.ts';
 import type { DiskChanges } from './disk-changes.ts';
 

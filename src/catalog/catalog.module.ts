@@ -6,12 +6,16 @@ import {
 } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Clock } from '../kernel/clock.ts';
-import { IdleMemory } from '../kernel/idle-memory.ts';
+import { IdleMemory } from '../kernel/memory/idle-memory.ts';
 import { Log } from '../kernel/log.ts';
 import { SecretStore } from '../kernel/secret-store.ts';
 import { ObjectStores } from '../vault/store/object-stores.ts';
 import type { VaultParameters } from '../vault/vault-options.ts';
-import { openCatalog, type CatalogConnection, type DatabaseHold } from './catalog-source.ts';
+import {
+  openCatalog,
+  type CatalogConnection,
+  type DatabaseHold,
+} from './database/catalog-source.ts';
 import { JobRows } from './job-rows.ts';
 import { PointCatalog } from './point-catalog.ts';
 import { PointProofs } from './point-proofs.ts';

@@ -1,6 +1,6 @@
 import { In, QueryFailedError, type DataSource } from 'typeorm';
 import { Fault } from '../kernel/fault.ts';
-import { JobRow } from './job.row.ts';
+import { JobRow } from './rows/job.row.ts';
 import { isUniqueViolation } from './vault-registrations.ts';
 
 export type StoredJob = Readonly<JobRow>;

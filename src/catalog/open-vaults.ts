@@ -1,5 +1,5 @@
-import { abortable } from '../kernel/abortable.ts';
-import { Idleness } from '../kernel/idleness.ts';
+import { abortable } from '../kernel/waiting/abortable.ts';
+import { Idleness } from '../kernel/memory/idleness.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Vault } from '../vault/vault.ts';
 import { closeAll, type OpenVault } from './stored-vaults.ts';

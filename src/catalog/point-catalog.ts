@@ -7,14 +7,14 @@ import {
   type FindOptionsWhere,
 } from 'typeorm';
 import { byContent } from '../vault/points/point-order.ts';
-import { PointProofRow } from './point-proof.row.ts';
+import { PointProofRow } from './rows/point-proof.row.ts';
 import {
   pointRow,
   RecoveryPointRow,
   type CataloguedPoint,
   type PointHold,
-} from './recovery-point.row.ts';
-import { VaultRow } from './vault.row.ts';
+} from './rows/recovery-point.row.ts';
+import { VaultRow } from './rows/vault.row.ts';
 
 export interface PointOfVault {
   readonly vaultId: string;

@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type { LastProven } from '../vault/proof/last-proven.ts';
-import { PointProofRow } from './point-proof.row.ts';
+import { PointProofRow } from './rows/point-proof.row.ts';
 
 /** When a recovery point was last known whole, and what was found since. */
 export interface PointProof {

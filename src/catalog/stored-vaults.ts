@@ -1,6 +1,6 @@
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
-import type { IdleMemory } from '../kernel/idle-memory.ts';
+import type { IdleMemory } from '../kernel/memory/idle-memory.ts';
 import type { Log } from '../kernel/log.ts';
 import type { SecretStore } from '../kernel/secret-store.ts';
 import type { Spending } from '../vault/budget/spending.ts';

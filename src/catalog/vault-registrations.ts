@@ -1,7 +1,7 @@
 import { QueryFailedError, type DataSource } from 'typeorm';
-import { findNamed } from '../kernel/by-prefix.ts';
+import { findNamed } from '../kernel/text/by-prefix.ts';
 import { Fault } from '../kernel/fault.ts';
-import { VaultRow } from './vault.row.ts';
+import { VaultRow } from './rows/vault.row.ts';
 
 /** Where a registered vault is. */
 export interface VaultRegistration {

@@ -1,5 +1,5 @@
 import { type Clock } from '../kernel/clock.ts';
-import { type Terminal } from './terminal.ts';
+import { type Terminal } from './terminal/terminal.ts';
 
 /** Which passphrase: of the vault, of its retention key, or one that is to be made. */
 export type PassphraseName = 'vault' | 'retention' | 'new';

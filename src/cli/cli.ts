@@ -1,11 +1,11 @@
 import { Fault } from '../kernel/fault.ts';
 import { type CliEnvironment } from './cli-environment.ts';
 import { type Outcome } from './outcome.ts';
-import { plainText } from './plain-text.ts';
-import { ProgressMeter } from './progress-meter.ts';
-import { askYes, canAsk } from './prompt.ts';
-import { formatTime } from './quantities.ts';
-import { ServiceClient } from './service-client.ts';
+import { plainText } from './terminal/plain-text.ts';
+import { ProgressMeter } from './terminal/progress-meter.ts';
+import { askYes, canAsk } from './terminal/prompt.ts';
+import { formatTime } from './terminal/quantities.ts';
+import { ServiceClient } from './service/service-client.ts';
 
 export interface CommonOptions {
   readonly json?: boolean;

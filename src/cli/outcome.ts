@@ -1,4 +1,4 @@
-import { type FaultReport } from './fault-report.ts';
+import { type FaultReport } from './faults/fault-report.ts';
 
 /** What a command that succeeded has to say: printed by the runner, once, at the end. */
 export interface Outcome {

@@ -8,11 +8,11 @@ import { addPointCommands } from './commands/point-commands.ts';
 import { addRetentionCommands } from './commands/retention-commands.ts';
 import { addVaultCommands } from './commands/vault-commands.ts';
 import { addVmCommands } from './commands/vm-commands.ts';
-import { reportOf } from './explain-error.ts';
-import { reportText } from './fault-report.ts';
+import { reportOf } from './faults/explain-error.ts';
+import { reportText } from './faults/fault-report.ts';
 import { FailedInPart } from './outcome.ts';
 import { addRescueCommands } from './rescue/rescue-commands.ts';
-import { withoutHarm } from './suggestion.ts';
+import { withoutHarm } from './faults/suggestion.ts';
 
 const EXIT_OK = 0;
 

@@ -1,4 +1,4 @@
-import { readFile, readFileSync } from '../kernel/files.ts';
+import { readFile, readFileSync } from '../kernel/files/files.ts';
 
 /** Owns no file on a Debian system: above the users, outside the ranges of packages and systemd. */
 export const TOOL_UID = 65533;

@@ -1,6 +1,6 @@
-import { PRIVATE_FILE_MODE } from '../kernel/durable-file.ts';
+import { PRIVATE_FILE_MODE } from '../kernel/files/durable-file.ts';
 import { Fault, systemCode } from '../kernel/fault.ts';
-import { constants, open, type FileHandle } from '../kernel/files.ts';
+import { constants, open, type FileHandle } from '../kernel/files/files.ts';
 import { onFile } from './file-fault.ts';
 import { assertImagePath } from './image-layer.ts';
 

@@ -1,6 +1,6 @@
 import { extname } from 'node:path';
 import { Fault } from '../kernel/fault.ts';
-import { constants, open, stat, type FileHandle, type Stats } from '../kernel/files.ts';
+import { constants, open, stat, type FileHandle, type Stats } from '../kernel/files/files.ts';
 import { onFile } from './file-fault.ts';
 import { assertImagePath, type ImageFormat } from './image-layer.ts';
 import {

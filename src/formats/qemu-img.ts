@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { runCommand, type CommandResult } from '../kernel/command.ts';
 import { Fault, isFault, systemCode } from '../kernel/fault.ts';
-import { access } from '../kernel/files.ts';
+import { access } from '../kernel/files/files.ts';
 import { confineReadingTool } from './confinement.ts';
 import { assertImagePath, imageGraph, type ImageLayer } from './image-layer.ts';
 import { toolFault } from './tool-fault.ts';

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { plainEnvironment, requireStart } from '../kernel/command.ts';
-import { chown, rm } from '../kernel/files.ts';
+import { chown, rm } from '../kernel/files/files.ts';
 import { confineReadingTool, confineTool } from './confinement.ts';
 import { imageGraph, type ImageLayer } from './image-layer.ts';
 import { makeSocketFolder } from './socket-folder.ts';

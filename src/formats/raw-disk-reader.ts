@@ -2,7 +2,7 @@ import { assertInside } from '../disk/bounds.ts';
 import { DiskReader } from '../disk/disk-reader.ts';
 import type { ContentExtent, Extent } from '../disk/extent.ts';
 import { Fault } from '../kernel/fault.ts';
-import { open, type FileHandle } from '../kernel/files.ts';
+import { open, type FileHandle } from '../kernel/files/files.ts';
 import { ChainReader } from './chain-reader.ts';
 import { onFile } from './file-fault.ts';
 

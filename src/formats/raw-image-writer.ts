@@ -3,7 +3,7 @@ import { DiskWriter } from '../disk/disk-writer.ts';
 import type { Extent } from '../disk/extent.ts';
 import { runCommand } from '../kernel/command.ts';
 import { isFault } from '../kernel/fault.ts';
-import type { FileHandle } from '../kernel/files.ts';
+import type { FileHandle } from '../kernel/files/files.ts';
 import { openEmptyFile } from './empty-file.ts';
 import { onFile } from './file-fault.ts';
 

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { systemCode } from '../kernel/fault.ts';
-import { readdir, rm, rmdir } from '../kernel/files.ts';
-import { HeldFolder, ownUserId } from '../kernel/held-folder.ts';
-import { makeTemporaryFolder, temporaryPlaces } from '../kernel/temporary-folder.ts';
+import { readdir, rm, rmdir } from '../kernel/files/files.ts';
+import { HeldFolder, ownUserId } from '../kernel/files/held-folder.ts';
+import { makeTemporaryFolder, temporaryPlaces } from '../kernel/files/temporary-folder.ts';
 import { TOOL_UID } from './confinement.ts';
 
 const PREFIX = 'hk-nbd-';

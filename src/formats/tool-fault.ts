@@ -1,5 +1,5 @@
 import { Fault } from '../kernel/fault.ts';
-import { plainWords } from '../kernel/plain-text.ts';
+import { plainWords } from '../kernel/text/plain-text.ts';
 
 const MESSAGE_CHARACTERS_MAX = 600;
 

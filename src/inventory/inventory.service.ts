@@ -8,7 +8,7 @@ import type {
   StopOptions,
 } from '../engines/engine.ts';
 import { wholeSectors } from '../disk/sectors.ts';
-import { findNamed } from '../kernel/by-prefix.ts';
+import { findNamed } from '../kernel/text/by-prefix.ts';
 import { Fault } from '../kernel/fault.ts';
 import { checkedDefinition } from '../vm/checked-definition.ts';
 import type { FirmwareDefinition, VmDefinition } from '../vm/definition.ts';

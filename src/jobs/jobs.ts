@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { UnstorableRow, type JobFilter } from '../catalog/job-rows.ts';
-import { abortable } from '../kernel/abortable.ts';
-import { onlyStarting } from '../kernel/by-prefix.ts';
+import { abortable } from '../kernel/waiting/abortable.ts';
+import { onlyStarting } from '../kernel/text/by-prefix.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { Progress } from '../kernel/progress.ts';
 import {

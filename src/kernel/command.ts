@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { Fault, systemCode } from './fault.ts';
-import { plainWords } from './plain-text.ts';
-import { systemFault } from './system-fault.ts';
+import { plainWords } from './text/plain-text.ts';
+import { systemFault } from './files/system-fault.ts';
 
 export interface CommandOptions {
   /**

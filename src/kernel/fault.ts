@@ -206,7 +206,7 @@ export class Fault extends Error {
   }
 }
 
-/** What a call to the operating system ended with. `kernel/files.ts` makes them. */
+/** What a call to the operating system ended with. `kernel/files/files.ts` makes them. */
 export class SystemFault extends Fault {
   /** Such as `ENOENT`. */
   readonly system: string;

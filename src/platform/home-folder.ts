@@ -1,10 +1,10 @@
 import { dirname, join } from 'node:path';
-import { PRIVATE_FOLDER_MODE } from '../kernel/durable-file.ts';
+import { PRIVATE_FOLDER_MODE } from '../kernel/files/durable-file.ts';
 import { Fault } from '../kernel/fault.ts';
-import { chmod, readdir, realpath, stat } from '../kernel/files.ts';
-import { makeFolders } from '../kernel/folders.ts';
-import { FileLock } from '../kernel/file-lock.ts';
-import { distrust, isOpenToAll, ownUserId } from '../kernel/held-folder.ts';
+import { chmod, readdir, realpath, stat } from '../kernel/files/files.ts';
+import { makeFolders } from '../kernel/files/folders.ts';
+import { FileLock } from '../kernel/files/file-lock.ts';
+import { distrust, isOpenToAll, ownUserId } from '../kernel/files/held-folder.ts';
 
 const LOCK_FILE = 'service.lock';
 const CACHE_FOLDER = 'cache';

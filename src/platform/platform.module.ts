@@ -1,7 +1,7 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { join } from 'node:path';
 import { Clock, SystemClock } from '../kernel/clock.ts';
-import { IdleMemory } from '../kernel/idle-memory.ts';
+import { IdleMemory } from '../kernel/memory/idle-memory.ts';
 import { Log } from '../kernel/log.ts';
 import { SecretStore } from '../kernel/secret-store.ts';
 import { SecretFiles } from './secrets/secret-files.ts';

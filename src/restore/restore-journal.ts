@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeDurably } from '../kernel/durable-file.ts';
+import { writeDurably } from '../kernel/files/durable-file.ts';
 import { systemCode } from '../kernel/fault.ts';
-import { readdir, readFile, rm } from '../kernel/files.ts';
-import { makeFolders } from '../kernel/folders.ts';
-import { removeLeftover } from '../kernel/leftover.ts';
-import { PART_SUFFIX } from '../kernel/part-file.ts';
+import { readdir, readFile, rm } from '../kernel/files/files.ts';
+import { makeFolders } from '../kernel/files/folders.ts';
+import { removeLeftover } from '../kernel/files/leftover.ts';
+import { PART_SUFFIX } from '../kernel/files/part-file.ts';
 
 const Note = z.strictObject({ files: z.array(z.string()) });
 const NOTE_SUFFIX = '.json';

@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { rows } from '../../bench/guest-content.ts';
 import { ensureBuild } from '../../scripts/setup/build.mjs';
 import type { Job } from '../../src/api/contract/jobs.ts';
-import type { ServiceClient } from '../../src/cli/service-client.ts';
+import type { ServiceClient } from '../../src/cli/service/service-client.ts';
 import { openS3TestServer } from '../support/minio.ts';
 import { peakMemory, residentMemory, resetPeak } from '../support/process-memory.ts';
 import { RealService } from '../support/real-service.ts';

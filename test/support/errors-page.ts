@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { FAULT_ADVICE } from '../../src/cli/fault-advice.ts';
+import { FAULT_ADVICE } from '../../src/cli/faults/fault-advice.ts';
 import { EXIT_CODES, FAULTS, type FaultCode } from '../../src/kernel/fault.ts';
 import { formatted } from './markdown.ts';
 
@@ -16,7 +16,7 @@ The kind decides the exit code of the command line: ${Object.entries(EXIT_CODES)
 What holds for all of them: a recovery point is whole or absent. Nothing half-written is ever shown as one, and what
 a stopped backup has stored is not sent again by the next one.
 
-This page is written by \`node test/support/errors-page.ts\` from \`src/cli/fault-advice/\`; \`test/docs.spec.ts\`
+This page is written by \`node test/support/errors-page.ts\` from \`src/cli/faults/advice/\`; \`test/docs.spec.ts\`
 compares.
 `;
 

@@ -4,7 +4,7 @@ import { EventEmitter, once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { isFinished, type Job } from '../../src/api/contract/jobs.ts';
-import { ServiceClient } from '../../src/cli/service-client.ts';
+import { ServiceClient } from '../../src/cli/service/service-client.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../bin/hyperkeep.mjs');
 const TAIL_CHARACTERS = 4000;

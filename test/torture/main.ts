@@ -6,7 +6,7 @@
 import './fixed-chance-at-load.ts';
 import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { GarbageRounds } from '../../src/kernel/garbage.ts';
+import { GarbageRounds } from '../../src/kernel/memory/garbage.ts';
 import { fixChance } from './fixed-chance.ts';
 import { prepareVault } from './lab.ts';
 import { MUTANTS } from './mutant-store.ts';

@@ -1,7 +1,7 @@
 import { type Command } from 'commander';
 import { EXIT_CODES, Fault, FAULTS, type FaultCode } from '../../kernel/fault.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
-import { FAULT_ADVICE } from '../fault-advice.ts';
+import { FAULT_ADVICE } from '../faults/fault-advice.ts';
 import { type Outcome } from '../outcome.ts';
 
 export function addExplainCommand(program: Command, cli: Cli): void {

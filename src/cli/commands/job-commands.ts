@@ -1,11 +1,11 @@
 import { type Command } from 'commander';
 import { type Job } from '../../api/contract/jobs.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
-import { watchJob } from '../job-watch.ts';
+import { watchJob } from '../service/job-watch.ts';
 import { type Outcome } from '../outcome.ts';
-import { plainText } from '../plain-text.ts';
-import { formatDuration } from '../quantities.ts';
-import { formatTable } from '../table.ts';
+import { plainText } from '../terminal/plain-text.ts';
+import { formatDuration } from '../terminal/quantities.ts';
+import { formatTable } from '../terminal/table.ts';
 import { jobResultText } from './job-text.ts';
 
 interface ListOptions extends CommonOptions {

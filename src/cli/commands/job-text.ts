@@ -4,9 +4,9 @@ import {
   type RestoreResult,
   type VerifyResult,
 } from '../../api/contract/jobs.ts';
-import { formatBytes } from '../../kernel/bytes.ts';
-import { plainText } from '../plain-text.ts';
-import { formatDuration } from '../quantities.ts';
+import { formatBytes } from '../../kernel/text/bytes.ts';
+import { plainText } from '../terminal/plain-text.ts';
+import { formatDuration } from '../terminal/quantities.ts';
 import { type ShowTime } from '../vault-text/show-time.ts';
 import { spendingText } from '../vault-text/spending-text.ts';
 import { upkeepText } from './upkeep-text.ts';

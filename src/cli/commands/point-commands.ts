@@ -4,8 +4,8 @@ import { type StartRestoreInput } from '../../api/contract/jobs.ts';
 import { Fault } from '../../kernel/fault.ts';
 
 import { type Cli } from '../cli.ts';
-import { limitsOf, withLimitOptions, type LimitOptions } from '../spending-limits.ts';
-import { VM_ID_OPTION, type WhichVm } from '../which-vm.ts';
+import { limitsOf, withLimitOptions, type LimitOptions } from '../options/spending-limits.ts';
+import { VM_ID_OPTION, type WhichVm } from '../options/which-vm.ts';
 import { addBackup } from './backup-command.ts';
 import { runJob, withWait, type WaitOptions } from './job-run.ts';
 

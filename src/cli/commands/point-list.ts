@@ -1,12 +1,12 @@
 import { type Point } from '../../api/contract/points.ts';
-import { formatBytes } from '../../kernel/bytes.ts';
+import { formatBytes } from '../../kernel/text/bytes.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
-import { count } from '../quantities.ts';
-import { formatTable } from '../table.ts';
-import { isVmId, noPoints } from '../choose-point.ts';
-import { vmCells } from '../vm-cells.ts';
-import { type WhichVm } from '../which-vm.ts';
+import { count } from '../terminal/quantities.ts';
+import { formatTable } from '../terminal/table.ts';
+import { isVmId, noPoints } from '../options/choose-point.ts';
+import { vmCells } from '../options/vm-cells.ts';
+import { type WhichVm } from '../options/which-vm.ts';
 import { type ShowTime } from '../vault-text/show-time.ts';
 
 export interface PointsOptions extends CommonOptions, WhichVm {

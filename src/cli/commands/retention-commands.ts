@@ -1,11 +1,11 @@
 import { type Command } from 'commander';
 import { type Point } from '../../api/contract/points.ts';
-import { choosePoint, withoutGivenUp } from '../choose-point.ts';
+import { choosePoint, withoutGivenUp } from '../options/choose-point.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
-import { plainText } from '../plain-text.ts';
-import { count } from '../quantities.ts';
-import { VM_ID_OPTION, withWhichVm } from '../which-vm.ts';
+import { plainText } from '../terminal/plain-text.ts';
+import { count } from '../terminal/quantities.ts';
+import { VM_ID_OPTION, withWhichVm } from '../options/which-vm.ts';
 import { holdsText, retiredText, retirementPlanText } from '../vault-text/retention-text.ts';
 import { findVault, findVaultOfRetired, type VaultAsked } from './find-vault.ts';
 import { endedJob, runJob } from './job-run.ts';

@@ -1,12 +1,12 @@
 import { type Point } from '../../api/contract/points.ts';
 import { type VaultSummary } from '../../api/contract/vaults.ts';
 import { type Vm } from '../../api/contract/vms.ts';
-import { formatBytes } from '../../kernel/bytes.ts';
+import { formatBytes } from '../../kernel/text/bytes.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
-import { plainText } from '../plain-text.ts';
-import { count } from '../quantities.ts';
-import { formatTable } from '../table.ts';
+import { plainText } from '../terminal/plain-text.ts';
+import { count } from '../terminal/quantities.ts';
+import { formatTable } from '../terminal/table.ts';
 import { provenText } from './point-list.ts';
 import { unmergedText } from './vm-text.ts';
 

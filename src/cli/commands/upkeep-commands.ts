@@ -1,11 +1,11 @@
 import { Option, type Command } from 'commander';
 import { resolve } from 'node:path';
 import { type CopyPlaceInput } from '../../api/contract/upkeep.ts';
-import { parseBytes, parseShare } from '../amounts.ts';
+import { parseBytes, parseShare } from '../terminal/amounts.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
-import { pruneRules, withPruneRules, type PruneRuleOptions } from '../prune-rules.ts';
-import { limitsOf, withLimitOptions, type LimitOptions } from '../spending-limits.ts';
+import { pruneRules, withPruneRules, type PruneRuleOptions } from '../options/prune-rules.ts';
+import { limitsOf, withLimitOptions, type LimitOptions } from '../options/spending-limits.ts';
 import { isWorthPruning } from '../vault-text/prune-text.ts';
 import { isWorthRepairing } from '../vault-text/repair-text.ts';
 import { endedJob, runJob, withWait, type JobCall, type WaitOptions } from './job-run.ts';

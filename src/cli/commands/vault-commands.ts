@@ -2,7 +2,7 @@ import { type Command } from 'commander';
 import { resolve } from 'node:path';
 import { type CreateVaultInput, type VaultSummary } from '../../api/contract/vaults.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { parseCount } from '../amounts.ts';
+import { parseCount } from '../terminal/amounts.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import {
@@ -10,16 +10,16 @@ import {
   generatedAdvice,
   generatePassphrase,
   newPassphrase,
-} from '../passphrase.ts';
-import { count } from '../quantities.ts';
+} from '../options/passphrase.ts';
+import { count } from '../terminal/quantities.ts';
 import {
   readRecoveryFile,
   recoveryAdvice,
   recoveryFilePath,
   RecoveryFilePlace,
-} from '../recovery-file.ts';
-import { withRetentionOptions } from '../retention-options.ts';
-import { formatTable } from '../table.ts';
+} from '../options/recovery-file.ts';
+import { withRetentionOptions } from '../options/retention-options.ts';
+import { formatTable } from '../terminal/table.ts';
 import { trialText } from '../vault-text/trial-text.ts';
 import { showVault } from './show-commands.ts';
 import { addUpkeepCommands } from './upkeep-commands.ts';

@@ -8,12 +8,12 @@ import {
   type AddVmInput,
   type Vm,
 } from '../../api/contract/vms.ts';
-import { formatBytes } from '../../kernel/bytes.ts';
+import { formatBytes } from '../../kernel/text/bytes.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
-import { readFile } from '../../kernel/files.ts';
+import { readFile } from '../../kernel/files/files.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
-import { formatTable } from '../table.ts';
+import { formatTable } from '../terminal/table.ts';
 import { showVm } from './show-commands.ts';
 import { unmergedText } from './vm-text.ts';
 

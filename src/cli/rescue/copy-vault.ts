@@ -5,8 +5,8 @@ import { VaultCopy } from '../../vault/copy/vault-copy.ts';
 import { type ObjectStore } from '../../vault/store/object-store.ts';
 import { Vault } from '../../vault/vault.ts';
 import { type Spending } from '../../vault/budget/spending.ts';
-import { parseBytes } from '../amounts.ts';
-import { pruneRules } from '../prune-rules.ts';
+import { parseBytes } from '../terminal/amounts.ts';
+import { pruneRules } from '../options/prune-rules.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import {

@@ -7,10 +7,10 @@ import { Vault } from '../../vault/vault.ts';
 import { VmName } from '../../vm/definition.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
-import { generatedAdvice, generatePassphrase, newPassphrase } from '../passphrase.ts';
-import { recoveryAdvice, recoveryFilePath, RecoveryFilePlace } from '../recovery-file.ts';
+import { generatedAdvice, generatePassphrase, newPassphrase } from '../options/passphrase.ts';
+import { recoveryAdvice, recoveryFilePath, RecoveryFilePlace } from '../options/recovery-file.ts';
 import { trialText } from '../vault-text/trial-text.ts';
-import { checkedName } from './import-plan.ts';
+import { checkedName } from './import/import-plan.ts';
 import { contactPlace, openOptions, openStore, type VaultPlace } from './vault-access.ts';
 
 export interface CreateOptions extends VaultPlace {

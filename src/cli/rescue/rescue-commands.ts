@@ -1,19 +1,19 @@
 import { Option, type Command } from 'commander';
 import { type Cli } from '../cli.ts';
-import { compressionOption } from '../compression-option.ts';
-import { withRetentionOptions } from '../retention-options.ts';
-import { VM_ID_OPTION, withWhichVm } from '../which-vm.ts';
+import { compressionOption } from '../options/compression-option.ts';
+import { withRetentionOptions } from '../options/retention-options.ts';
+import { VM_ID_OPTION, withWhichVm } from '../options/which-vm.ts';
 import { type CopyOptions } from './copy-vault.ts';
 import { type CreateOptions } from './create-vault.ts';
-import { type ImportOptions } from './import-images.ts';
-import { addKeyCommands } from './key-commands.ts';
-import { type ListOptions } from './point-list.ts';
-import { type RestoreOptions } from './restore-point.ts';
-import { addProofCommands } from './proof-commands.ts';
-import { addRetentionCommands } from './retention-commands.ts';
+import { type ImportOptions } from './import/import-images.ts';
+import { addKeyCommands } from './keys/key-commands.ts';
+import { type ListOptions } from './points/point-list.ts';
+import { type RestoreOptions } from './points/restore-point.ts';
+import { addProofCommands } from './proof/proof-commands.ts';
+import { addRetentionCommands } from './points/retention-commands.ts';
 import { withSpendingOptions, type PricesOptions } from './spending-options.ts';
 import { placeOption, vaultOptions, type AddOptions } from './vault-place-options.ts';
-import { type VerifyOptions } from './verify-points.ts';
+import { type VerifyOptions } from './points/verify-points.ts';
 
 const FORMATS = ['raw', 'qcow2'];
 
@@ -51,7 +51,7 @@ export function addRescueCommands(program: Command, cli: Cli): void {
     .option('--single-writer', 'accept a network file system or a caching store')
     .action(async (files: string[], options: ImportOptions) => {
       const diskName = (options as Partial<ImportOptions>).diskName ?? [];
-      const { importImages } = await import('./import-images.ts');
+      const { importImages } = await import('./import/import-images.ts');
       await cli.answer(options, importImages(cli, files, { ...options, diskName }));
     });
   withWhichVm(
@@ -62,7 +62,7 @@ export function addRescueCommands(program: Command, cli: Cli): void {
     ),
     'of this VM only',
   ).action(async (options: ListOptions) => {
-    const { listPoints } = await import('./point-list.ts');
+    const { listPoints } = await import('./points/point-list.ts');
     await cli.answer(options, listPoints(cli, options));
   });
   addRestore(rescue, cli, spent);
@@ -80,7 +80,7 @@ export function addRescueCommands(program: Command, cli: Cli): void {
       '3',
     )
     .action(async (point: string | undefined, options: VerifyOptions) => {
-      const { verifyPoints } = await import('./verify-points.ts');
+      const { verifyPoints } = await import('./points/verify-points.ts');
       await cli.answer(options, verifyPoints(cli, point, options));
     });
 }
@@ -152,7 +152,7 @@ function addRestore(rescue: Command, cli: Cli, spent: AddOptions): void {
     .option('--no-ids', 'a little faster: do not prove that each chunk is the one backed up')
     .option('--dry-run', 'say what would be written, and stop')
     .action(async (point: string, options: RestoreOptions) => {
-      const { restorePoint } = await import('./restore-point.ts');
+      const { restorePoint } = await import('./points/restore-point.ts');
       await cli.answer(options, restorePoint(cli, point, options));
     });
 }

@@ -7,9 +7,9 @@ import { contactStore, openObjectStore } from '../../vault/object-stores/locatio
 import { Vault } from '../../vault/vault.ts';
 import { type OpenOptions, type VaultUnlock } from '../../vault/vault-options.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
-import { existingPassphrase } from '../passphrase.ts';
-import { readRecoveryFile } from '../recovery-file.ts';
-import { TerminalLog } from '../terminal-log.ts';
+import { existingPassphrase } from '../options/passphrase.ts';
+import { readRecoveryFile } from '../options/recovery-file.ts';
+import { TerminalLog } from '../terminal/terminal-log.ts';
 import { openSpending, type SpendingOptions } from './spending-options.ts';
 
 /** Where the vault is, on every rescue command. */

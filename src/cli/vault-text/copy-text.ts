@@ -5,9 +5,9 @@ import {
   type CopyPrune,
   type CopyReport,
 } from '../../api/contract/upkeep-results.ts';
-import { formatBytes } from '../../kernel/bytes.ts';
-import { plainText } from '../plain-text.ts';
-import { count, formatDuration, formatRate } from '../quantities.ts';
+import { formatBytes } from '../../kernel/text/bytes.ts';
+import { plainText } from '../terminal/plain-text.ts';
+import { count, formatDuration, formatRate } from '../terminal/quantities.ts';
 import { costText } from './spending-text.ts';
 
 /** What a copy would send. */

@@ -1,6 +1,6 @@
 import { type KeepReport } from '../../api/contract/upkeep-results.ts';
-import { plainText } from '../plain-text.ts';
-import { count } from '../quantities.ts';
+import { plainText } from '../terminal/plain-text.ts';
+import { count } from '../terminal/quantities.ts';
 
 const SHOWN = 20;
 

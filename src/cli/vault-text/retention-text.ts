@@ -1,7 +1,7 @@
 import { type PointHold } from '../../api/contract/upkeep.ts';
 import { type RetirementPlan } from '../../api/contract/upkeep-results.ts';
-import { formatBytes } from '../../kernel/bytes.ts';
-import { formatTable } from '../table.ts';
+import { formatBytes } from '../../kernel/text/bytes.ts';
+import { formatTable } from '../terminal/table.ts';
 import { type ShowTime } from './show-time.ts';
 
 /** What giving points up would free. */

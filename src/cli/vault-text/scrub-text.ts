@@ -1,7 +1,7 @@
 import { type PointProven, type ScrubReport } from '../../api/contract/upkeep-results.ts';
-import { formatBytes } from '../../kernel/bytes.ts';
-import { plainText } from '../plain-text.ts';
-import { count } from '../quantities.ts';
+import { formatBytes } from '../../kernel/text/bytes.ts';
+import { plainText } from '../terminal/plain-text.ts';
+import { count } from '../terminal/quantities.ts';
 import { type ShowTime } from './show-time.ts';
 
 const SHOWN = 20;

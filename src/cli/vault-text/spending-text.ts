@@ -1,6 +1,6 @@
 import { type Cost, type SpendingReport, type StoreSpending } from '../../api/contract/spending.ts';
-import { formatBytes } from '../../kernel/bytes.ts';
-import { plainText } from '../plain-text.ts';
+import { formatBytes } from '../../kernel/text/bytes.ts';
+import { plainText } from '../terminal/plain-text.ts';
 
 /** What was asked of each store, and what that costs: one line each. */
 export function spendingText({ stores }: Pick<SpendingReport, 'stores'>): string {

@@ -1,6 +1,6 @@
 import { type StoreTrial } from '../../api/contract/store-trial.ts';
-import { plainText } from '../plain-text.ts';
-import { formatTable } from '../table.ts';
+import { plainText } from '../terminal/plain-text.ts';
+import { formatTable } from '../terminal/table.ts';
 
 /** What a store was seen to do. */
 export function trialText({ checks, clockSkewMs, leftovers, location }: StoreTrial): string {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describeEngine } from '../../../test/contract/engine.contract.ts';
-import { MiB } from '../../kernel/bytes.ts';
+import { MiB } from '../../kernel/text/bytes.ts';
 import { VmDefinition } from '../../vm/definition.ts';
 import { FakeEngine } from './fake-engine.ts';
 

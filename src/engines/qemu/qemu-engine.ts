@@ -1,7 +1,7 @@
 import { SystemClock, type Clock } from '../../kernel/clock.ts';
 import { isFault } from '../../kernel/fault.ts';
 import { SilentLog, type Log } from '../../kernel/log.ts';
-import { Shared } from '../../kernel/shared.ts';
+import { Shared } from '../../kernel/waiting/shared.ts';
 import { VmDefinition } from '../../vm/definition.ts';
 import {
   Engine,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Fault } from '../../kernel/fault.ts';
-import { readSecretFile } from '../../kernel/secret-file.ts';
+import { readSecretFile } from '../../kernel/files/secret-file.ts';
 import { readConfig, type EnvironmentVariables, type Owner } from './config.ts';
 
 /** Settings that only the command line reads; docs/configuration.md lists them too. */

@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MiB } from '../../kernel/bytes.ts';
+import { MiB } from '../../kernel/text/bytes.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { Environment, readConfig } from './config.ts';
 import { takePassphrase } from './passphrase.ts';

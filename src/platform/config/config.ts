@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { bytes, GiB, KiB, MiB, type Bytes } from '../../kernel/bytes.ts';
-import { readFileSync } from '../../kernel/files.ts';
+import { bytes, GiB, KiB, MiB, type Bytes } from '../../kernel/text/bytes.ts';
+import { readFileSync } from '../../kernel/files/files.ts';
 
 const SIZE_UNITS = { KiB, MiB, GiB };
 const DURATION_UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };

@@ -1,4 +1,4 @@
-import { readSecretFile } from '../../kernel/secret-file.ts';
+import { readSecretFile } from '../../kernel/files/secret-file.ts';
 
 /** Variables that hold a passphrase; each can have `_FILE` behind it and name a file instead. */
 const VARIABLES = {

@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { HeldFolder } from '../../kernel/held-folder.ts';
+import { HeldFolder } from '../../kernel/files/held-folder.ts';
 import type { Log } from '../../kernel/log.ts';
 import { KeptServer } from './kept-server.ts';
 import {

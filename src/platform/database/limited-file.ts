@@ -1,6 +1,6 @@
 import { createWriteStream, existsSync, renameSync, statSync, type WriteStream } from 'node:fs';
 import { once } from 'node:events';
-import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
+import { PRIVATE_FILE_MODE } from '../../kernel/files/durable-file.ts';
 
 /**
  * A log file of at most `bytesMax`, beside the one before it (`.1`). What cannot be written (a full

@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { plainEnvironment, runCommand } from '../../kernel/command.ts';
-import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE, writeDurably } from '../../kernel/durable-file.ts';
+import {
+  PRIVATE_FILE_MODE,
+  PRIVATE_FOLDER_MODE,
+  writeDurably,
+} from '../../kernel/files/durable-file.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { chmod, readFile, realpath, rename, rm, writeFile } from '../../kernel/files.ts';
-import { makeFolders } from '../../kernel/folders.ts';
+import { chmod, readFile, realpath, rename, rm, writeFile } from '../../kernel/files/files.ts';
+import { makeFolders } from '../../kernel/files/folders.ts';
 import {
   choosePostgresOwner,
   giveTo,

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { Fault, systemCode } from '../../kernel/fault.ts';
-import { chmod, chown, readFile, stat } from '../../kernel/files.ts';
+import { chmod, chown, readFile, stat } from '../../kernel/files/files.ts';
 
 /** Who PostgreSQL runs as. Undefined ids: like ourselves. */
 export interface PostgresOwner {

@@ -12,7 +12,7 @@ import {
   rename,
   rm,
   symlink,
-} from '../../kernel/files.ts';
+} from '../../kernel/files/files.ts';
 import { giveTo, nothingIfMissing, type PostgresOwner } from './postgres-owner.ts';
 
 /** `system`: Debian's packages only; `package`: the npm package only. */

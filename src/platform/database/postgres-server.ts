@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join, relative } from 'node:path';
-import { MiB } from '../../kernel/bytes.ts';
+import { MiB } from '../../kernel/text/bytes.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
-import { watch, readFile, readlink } from '../../kernel/files.ts';
+import { watch, readFile, readlink } from '../../kernel/files/files.ts';
 import type { Log } from '../../kernel/log.ts';
-import { plainWords } from '../../kernel/plain-text.ts';
+import { plainWords } from '../../kernel/text/plain-text.ts';
 import { LimitedFile } from './limited-file.ts';
 import { environmentIn, type Cluster } from './postgres-cluster.ts';
 import { nothingIfMissing } from './postgres-owner.ts';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { PRIVATE_FOLDER_MODE, syncFolder, writeDurably } from '../../kernel/durable-file.ts';
+import { PRIVATE_FOLDER_MODE, syncFolder, writeDurably } from '../../kernel/files/durable-file.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
-import { chmod, open, rm, type FileHandle } from '../../kernel/files.ts';
-import { makeFolders } from '../../kernel/folders.ts';
+import { chmod, open, rm, type FileHandle } from '../../kernel/files/files.ts';
+import { makeFolders } from '../../kernel/files/folders.ts';
 import { SecretStore } from '../../kernel/secret-store.ts';
 
 const HOST_KEY_FILE = 'host-key';

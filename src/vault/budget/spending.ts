@@ -1,4 +1,4 @@
-import { formatBytes } from '../../kernel/bytes.ts';
+import { formatBytes } from '../../kernel/text/bytes.ts';
 import { Fault } from '../../kernel/fault.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { MeteredObjectStore } from '../object-stores/metered.ts';

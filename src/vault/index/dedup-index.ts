@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { collectGarbage } from '../../kernel/garbage.ts';
+import { collectGarbage } from '../../kernel/memory/garbage.ts';
 import type { FooterCache } from '../packs/footer-cache.ts';
 import { idWords, IndexTable, type SlotPlace } from './index-table.ts';
 import type { IndexRuns } from './index-runs.ts';

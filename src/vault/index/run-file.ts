@@ -1,7 +1,14 @@
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { systemCode } from '../../kernel/fault.ts';
-import { open, rm, type FileHandle, closeSync, openSync, readSync } from '../../kernel/files.ts';
+import {
+  open,
+  rm,
+  type FileHandle,
+  closeSync,
+  openSync,
+  readSync,
+} from '../../kernel/files/files.ts';
 import { Malformed, require } from '../bytes/binary.ts';
 import { filterBytes, mayContain, type PlacedFilter } from './fuse-filter.ts';
 import { bucketOf, RECORD_BYTES } from './records.ts';

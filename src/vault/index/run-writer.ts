@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
+import { PRIVATE_FILE_MODE } from '../../kernel/files/durable-file.ts';
 import {
   closeSync,
   fsyncSync,
@@ -10,8 +10,8 @@ import {
   renameSync,
   rmSync,
   writeSync,
-} from '../../kernel/files.ts';
-import { makeFoldersSync } from '../../kernel/folders.ts';
+} from '../../kernel/files/files.ts';
+import { makeFoldersSync } from '../../kernel/files/folders.ts';
 import type { PackName } from '../format/object-names.ts';
 import { FuseBuilder } from './fuse-filter.ts';
 import { bucketOf, RECORD_BYTES, Records, RecordSorter } from './records.ts';

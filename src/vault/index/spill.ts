@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
-import { closeSync, openSync, rmSync, writeSync } from '../../kernel/files.ts';
-import { makeFoldersSync } from '../../kernel/folders.ts';
+import { PRIVATE_FILE_MODE } from '../../kernel/files/durable-file.ts';
+import { closeSync, openSync, rmSync, writeSync } from '../../kernel/files/files.ts';
+import { makeFoldersSync } from '../../kernel/files/folders.ts';
 import { bucketOf, RECORD_BYTES, Records, RecordSorter } from './records.ts';
 
 const SPILL_RECORDS = 2 ** 21;

@@ -1,6 +1,6 @@
 import { Fault, isFault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
-import { Shared } from '../../kernel/shared.ts';
+import { Shared } from '../../kernel/waiting/shared.ts';
 import { parseOr, require } from '../bytes/binary.ts';
 import type { FooterCache } from '../packs/footer-cache.ts';
 import { sameBytes } from '../keys/key-tree.ts';

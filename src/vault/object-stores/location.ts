@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
-import { stat, statfs } from '../../kernel/files.ts';
+import { stat, statfs } from '../../kernel/files/files.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { DirectoryObjectStore } from './folder/directory.ts';
 import { faultOfFileError } from './folder/file-fault.ts';

@@ -1,11 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
-import { opendir, readdir, readFile, rename, rm, writeFile } from '../../kernel/files.ts';
+import { PRIVATE_FILE_MODE } from '../../kernel/files/durable-file.ts';
+import { opendir, readdir, readFile, rename, rm, writeFile } from '../../kernel/files/files.ts';
 import { SilentLog, type Log } from '../../kernel/log.ts';
 import { SystemClock } from '../../kernel/clock.ts';
 import { systemCode } from '../../kernel/fault.ts';
-import { makeFolders } from '../../kernel/folders.ts';
+import { makeFolders } from '../../kernel/files/folders.ts';
 import { OptionalFolder } from '../../kernel/optional-folder.ts';
 import { PointRecord } from '../collect/roots/point-record.ts';
 import { IndexRuns } from '../index/index-runs.ts';

@@ -1,7 +1,7 @@
 import type { Fault } from '../../kernel/fault.ts';
-import { GarbageRounds } from '../../kernel/garbage.ts';
+import { GarbageRounds } from '../../kernel/memory/garbage.ts';
 import { SilentLog, type Log } from '../../kernel/log.ts';
-import { Shared } from '../../kernel/shared.ts';
+import { Shared } from '../../kernel/waiting/shared.ts';
 import type { Aliases } from './aliases.ts';
 import { parseOr } from '../bytes/binary.ts';
 import type { FooterCache, PackTail } from './footer-cache.ts';

@@ -1,4 +1,4 @@
-import { shortened } from '../../kernel/shortened.ts';
+import { shortened } from '../../kernel/text/shortened.ts';
 import { NOTE_CHARACTERS_MAX, NOTES_MAX } from '../format/limits.ts';
 
 /** Size of all notes as JSON: it leaves room for the VM's configuration in a recovery point. */

@@ -1,5 +1,5 @@
 import { isFault } from '../../kernel/fault.ts';
-import { shortened } from '../../kernel/shortened.ts';
+import { shortened } from '../../kernel/text/shortened.ts';
 import { parseJson, require } from '../bytes/binary.ts';
 import { decodeControl, encodeControl, parseControlBody } from '../control/control-object.ts';
 import { PREFIXES } from '../format/object-names.ts';

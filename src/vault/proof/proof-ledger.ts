@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { PRIVATE_FILE_MODE } from '../../kernel/durable-file.ts';
+import { PRIVATE_FILE_MODE } from '../../kernel/files/durable-file.ts';
 import { systemCode } from '../../kernel/fault.ts';
-import { readdir, readFile, rename, rm, writeFile } from '../../kernel/files.ts';
-import { makeFolders } from '../../kernel/folders.ts';
+import { readdir, readFile, rename, rm, writeFile } from '../../kernel/files/files.ts';
+import { makeFolders } from '../../kernel/files/folders.ts';
 import { parsePackKey, PREFIXES } from '../format/object-names.ts';
 import type { ObjectKey } from '../store/object-store.ts';
 import type { OptionalFolder } from '../../kernel/optional-folder.ts';

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
-import { formatBytes } from '../../kernel/bytes.ts';
+import { formatBytes } from '../../kernel/text/bytes.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
-import { statfs } from '../../kernel/files.ts';
+import { statfs } from '../../kernel/files/files.ts';
 import type { Vault } from '../vault.ts';
 import type { RestorePlan } from './restore-plan.ts';
 

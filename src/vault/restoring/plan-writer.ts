@@ -1,13 +1,13 @@
 import { dirname } from 'node:path';
 import type { DiskWriter } from '../../disk/disk-writer.ts';
-import { open } from '../../kernel/files.ts';
+import { open } from '../../kernel/files/files.ts';
 import { partOf, type ReportProgress } from '../../kernel/progress.ts';
 import type { Vault } from '../vault.ts';
 import { Losses } from '../damage/losses.ts';
 import { contentBytes, requireSpace } from './free-space.ts';
-import { NewFiles } from '../../kernel/new-files.ts';
+import { NewFiles } from '../../kernel/files/new-files.ts';
 import { filesOf, NVRAM_FILE, type ImageFormat, type RestorePlan } from './restore-plan.ts';
-import { makeFolders } from '../../kernel/folders.ts';
+import { makeFolders } from '../../kernel/files/folders.ts';
 
 /** Makes an image in an empty file. `formats/image.ts` has the real one. */
 export type CreateImage = (

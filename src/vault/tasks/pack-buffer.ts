@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { collectGarbage } from '../../kernel/garbage.ts';
+import { collectGarbage } from '../../kernel/memory/garbage.ts';
 import { HEADER_BYTES } from '../packs/pack-layout.ts';
 
 const LOCK = 0;

@@ -1,5 +1,5 @@
 import { Fault } from '../../kernel/fault.ts';
-import { closeSync, openSync, readSync } from '../../kernel/files.ts';
+import { closeSync, openSync, readSync } from '../../kernel/files/files.ts';
 import {
   cutChunks,
   cutFunction,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { parentPort } from 'node:worker_threads';
 import { Fault } from '../../kernel/fault.ts';
-import { collectGarbage, GarbageRounds } from '../../kernel/garbage.ts';
+import { collectGarbage, GarbageRounds } from '../../kernel/memory/garbage.ts';
 import type { ChunkingSecrets } from './store-task.ts';
 import { TaskRunner, type Task, type TaskResults } from './task-runner.ts';
 

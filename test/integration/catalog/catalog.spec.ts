@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
-import { openCatalog } from '../../../src/catalog/catalog-source.ts';
+import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
 import { JobRows, UnstorableRow, type StoredJob } from '../../../src/catalog/job-rows.ts';
 import { PointCatalog, type PointLeftOut } from '../../../src/catalog/point-catalog.ts';
 import { PointProofs } from '../../../src/catalog/point-proofs.ts';
-import type { CataloguedPoint } from '../../../src/catalog/recovery-point.row.ts';
+import type { CataloguedPoint } from '../../../src/catalog/rows/recovery-point.row.ts';
 import { VaultRegistrations } from '../../../src/catalog/vault-registrations.ts';
 import { createDatabase, type TestDatabase } from '../../support/database.ts';
 

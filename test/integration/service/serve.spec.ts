@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { makeOwnFolder } from '../../../src/platform/home-folder.ts';
-import { ServiceClient } from '../../../src/cli/service-client.ts';
-import { connectionInHome } from '../../../src/cli/service-connection.ts';
+import { ServiceClient } from '../../../src/cli/service/service-client.ts';
+import { connectionInHome } from '../../../src/cli/service/service-connection.ts';
 import { readConfig } from '../../../src/platform/config/config.ts';
 import { serve } from '../../../src/main.ts';
 

@@ -9,7 +9,7 @@ import { VaultCreated, VaultList } from '../../../src/api/contract/vaults.ts';
 import { Vm, VmList } from '../../../src/api/contract/vms.ts';
 import type { FreezeOptions, FrozenVm } from '../../../src/engines/engine.ts';
 import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
-import { MiB } from '../../../src/kernel/bytes.ts';
+import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { createDatabase, type TestDatabase } from '../../support/database.ts';
 import { TestService } from '../../support/service.ts';

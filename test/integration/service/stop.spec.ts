@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { ensureBuild } from '../../../scripts/setup/build.mjs';
 import type { FreezeOptions, FrozenVm } from '../../../src/engines/engine.ts';
 import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
-import { MiB } from '../../../src/kernel/bytes.ts';
+import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { runCommand } from '../../../src/kernel/command.ts';
 import { RealService } from '../../support/real-service.ts';
 import { TestService } from '../../support/service.ts';

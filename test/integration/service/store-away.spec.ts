@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Job } from '../../../src/api/contract/jobs.ts';
 import { VaultList } from '../../../src/api/contract/vaults.ts';
 import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
-import { MiB } from '../../../src/kernel/bytes.ts';
+import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { openS3TestServer, type S3TestServer } from '../../support/minio.ts';
 import { TestService } from '../../support/service.ts';
 import { TcpProxy } from '../../support/tcp-proxy.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { isFinished, Job } from '../../../src/api/contract/jobs.ts';
 import { PointList, type Point } from '../../../src/api/contract/points.ts';
 import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
-import { MiB } from '../../../src/kernel/bytes.ts';
+import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { cliRun, type CliRun } from '../../support/cli-run.ts';
 import { seededBytes } from '../../support/seeded-bytes.ts';
 import { TestService } from '../../support/service.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { PointList } from '../../../src/api/contract/points.ts';
 import { Vm } from '../../../src/api/contract/vms.ts';
 import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
-import { MiB } from '../../../src/kernel/bytes.ts';
+import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { cliRun } from '../../support/cli-run.ts';
 import { LoopMount } from '../../support/loop-mount.ts';

@@ -6,7 +6,7 @@ import { type Point } from '../../../src/api/contract/points.ts';
 import { type VaultSummary } from '../../../src/api/contract/vaults.ts';
 import { type Vm } from '../../../src/api/contract/vms.ts';
 import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
-import { MiB } from '../../../src/kernel/bytes.ts';
+import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { cliRun, type CliRun } from '../../support/cli-run.ts';
 import { seededBytes } from '../../support/seeded-bytes.ts';
 import { TestService } from '../../support/service.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { abortable } from '../../../src/kernel/abortable.ts';
+import { abortable } from '../../../src/kernel/waiting/abortable.ts';
 import { Fault } from '../../../src/kernel/fault.ts';
 import { refuseTooLarge } from '../../../src/vault/format/object-limit.ts';
 import {

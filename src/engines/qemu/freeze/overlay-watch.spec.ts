@@ -2,7 +2,7 @@ import { FakeMonitor } from '../../../../test/support/fake-monitor.ts';
 import { MemoryDisk } from '../../../disk/memory-disk.ts';
 import { SystemClock } from '../../../kernel/clock.ts';
 import { SilentLog } from '../../../kernel/log.ts';
-import { Shared } from '../../../kernel/shared.ts';
+import { Shared } from '../../../kernel/waiting/shared.ts';
 import { newDiskState } from '../state/disk-changes.ts';
 import { DEFAULT_LIMITS, type EngineParts } from '../vms/engine-parts.ts';
 import { OverlayWatch } from './overlay-watch.ts';

@@ -1,6 +1,6 @@
 import { dirname, join, resolve } from 'node:path';
 import { systemCode } from '../../../kernel/fault.ts';
-import { open, readdir, realpath } from '../../../kernel/files.ts';
+import { open, readdir, realpath } from '../../../kernel/files/files.ts';
 
 const QCOW2_MAGIC = 0x514649fb;
 const HEADER_BYTES = 20;

@@ -1,5 +1,5 @@
 import { isFault, systemCode } from '../../../kernel/fault.ts';
-import { stat } from '../../../kernel/files.ts';
+import { stat } from '../../../kernel/files/files.ts';
 import { identityOf } from '../state/file-identity.ts';
 import { baseOf, type VmState } from '../state/vm-state.ts';
 

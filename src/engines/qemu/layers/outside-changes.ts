@@ -1,7 +1,7 @@
 import { wholeSectors } from '../../../disk/sectors.ts';
 import { imageFacts } from '../../../formats/qemu-img.ts';
 import { Fault, isFault } from '../../../kernel/fault.ts';
-import { stat } from '../../../kernel/files.ts';
+import { stat } from '../../../kernel/files/files.ts';
 import { frozenChain, withNewHistory } from '../state/disk-changes.ts';
 import { identityOf, signsOf, type Sign } from '../state/file-identity.ts';
 import { FrozenChain } from './frozen-chain.ts';

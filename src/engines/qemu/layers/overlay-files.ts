@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import { createOverlay } from '../../../formats/qemu-img.ts';
-import { PRIVATE_FILE_MODE } from '../../../kernel/durable-file.ts';
+import { PRIVATE_FILE_MODE } from '../../../kernel/files/durable-file.ts';
 import { Fault, systemCode } from '../../../kernel/fault.ts';
-import { lstat, open } from '../../../kernel/files.ts';
+import { lstat, open } from '../../../kernel/files/files.ts';
 import { plannedLayer, withPlanned } from '../state/disk-changes.ts';
 import type { EngineParts } from '../vms/engine-parts.ts';
 import { diskName } from './identity-journal.ts';

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
-import { syncFolder } from '../../../kernel/durable-file.ts';
+import { syncFolder } from '../../../kernel/files/durable-file.ts';
 import { Fault, systemCode } from '../../../kernel/fault.ts';
-import { lstat, rename, stat } from '../../../kernel/files.ts';
+import { lstat, rename, stat } from '../../../kernel/files/files.ts';
 import type { AcceptedDisk, AcceptOptions } from '../../engine.ts';
 import { assertUsable } from './add-vm.ts';
 import type { EngineParts } from '../vms/engine-parts.ts';

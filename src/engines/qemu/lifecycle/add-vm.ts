@@ -1,7 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { wholeSectors } from '../../../disk/sectors.ts';
 import { imageFacts } from '../../../formats/qemu-img.ts';
-import { PRIVATE_FOLDER_MODE, syncFolder } from '../../../kernel/durable-file.ts';
+import { PRIVATE_FOLDER_MODE, syncFolder } from '../../../kernel/files/durable-file.ts';
 import { Fault, systemCode } from '../../../kernel/fault.ts';
 import {
   access,
@@ -12,14 +12,14 @@ import {
   rename,
   rm,
   stat,
-} from '../../../kernel/files.ts';
-import { makeFolders } from '../../../kernel/folders.ts';
+} from '../../../kernel/files/files.ts';
+import { makeFolders } from '../../../kernel/files/folders.ts';
 import type { VmDefinition } from '../../../vm/definition.ts';
 import { backingFileOf, backingUserOf, isSameFile } from '../layers/backing-users.ts';
 import { newDiskState } from '../state/disk-changes.ts';
 import type { EngineParts } from '../vms/engine-parts.ts';
 import { identityOf } from '../state/file-identity.ts';
-import { FileLock } from '../../../kernel/file-lock.ts';
+import { FileLock } from '../../../kernel/files/file-lock.ts';
 import type { KnownVm } from '../vms/known-vms.ts';
 import { quoted } from '../state/shell-word.ts';
 import { isMarked, markerPath } from '../merge/unmerged.ts';

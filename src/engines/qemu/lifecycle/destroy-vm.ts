@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { lstat, readFile, rm } from '../../../kernel/files.ts';
+import { lstat, readFile, rm } from '../../../kernel/files/files.ts';
 import { VmDefinition } from '../../../vm/definition.ts';
 import type { EngineParts } from '../vms/engine-parts.ts';
 import type { ManagedVm } from '../vms/managed-vm.ts';

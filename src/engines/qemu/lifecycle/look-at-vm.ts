@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { isAbort } from '../../../kernel/fault.ts';
 import type { VmId, VmStatus, VmSummary } from '../../engine.ts';
 import type { EngineParts, Said } from '../vms/engine-parts.ts';
-import { FileLock } from '../../../kernel/file-lock.ts';
+import { FileLock } from '../../../kernel/files/file-lock.ts';
 import { loadVm } from '../vms/managed-vm.ts';
 import { notOursText, whyNotOurs } from '../layers/ownership.ts';
 import { endedInOrder, isLaunching, isMaintenance, runningPid } from '../process/qemu-process.ts';

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
-import { syncFolder } from '../../../kernel/durable-file.ts';
+import { syncFolder } from '../../../kernel/files/durable-file.ts';
 import { Fault, isFault } from '../../../kernel/fault.ts';
-import { open, rm } from '../../../kernel/files.ts';
+import { open, rm } from '../../../kernel/files/files.ts';
 import { factsOf, diskFacts, removeNodes } from '../process/block-graph.ts';
 import { concludeJob, cancelJob, findJob } from '../process/block-jobs.ts';
 import { frozenLayers, withMerged, withMergeIntent } from '../state/disk-changes.ts';

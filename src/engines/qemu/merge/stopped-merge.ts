@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import { imageFacts } from '../../../formats/qemu-img.ts';
-import { formatBytes } from '../../../kernel/bytes.ts';
+import { formatBytes } from '../../../kernel/text/bytes.ts';
 import { Fault, isFault } from '../../../kernel/fault.ts';
-import { stat, statfs } from '../../../kernel/files.ts';
+import { stat, statfs } from '../../../kernel/files/files.ts';
 import { backingUserOf } from '../layers/backing-users.ts';
 import { concludeJob, waitForJob } from '../process/block-jobs.ts';
 import { withMergeIntent, withOneLayer } from '../state/disk-changes.ts';

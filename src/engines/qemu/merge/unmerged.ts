@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
-import { syncFolder, writeDurably } from '../../../kernel/durable-file.ts';
+import { syncFolder, writeDurably } from '../../../kernel/files/durable-file.ts';
 import { systemCode } from '../../../kernel/fault.ts';
-import { readFile, rm } from '../../../kernel/files.ts';
+import { readFile, rm } from '../../../kernel/files/files.ts';
 import type { VmDefinition } from '../../../vm/definition.ts';
 import type { UnmergedDisk } from '../../engine.ts';
 import type { EngineParts } from '../vms/engine-parts.ts';

@@ -1,4 +1,4 @@
-import { access, open } from '../../../kernel/files.ts';
+import { access, open } from '../../../kernel/files/files.ts';
 
 export interface AcceleratorChoice {
   readonly accelerator: 'kvm' | 'tcg';

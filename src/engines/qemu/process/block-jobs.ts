@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Fault } from '../../../kernel/fault.ts';
-import { plainWords } from '../../../kernel/plain-text.ts';
+import { plainWords } from '../../../kernel/text/plain-text.ts';
 import type { QmpClient } from '../qmp/qmp-client.ts';
 import type { QmpJob } from '../qmp/qmp-results.ts';
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { KiB } from '../../../kernel/bytes.ts';
+import { KiB } from '../../../kernel/text/bytes.ts';
 import { plainEnvironment, requireStart } from '../../../kernel/command.ts';
 import { JsonLines } from '../qmp/json-lines.ts';
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { systemCode } from '../../../kernel/fault.ts';
-import { readdir, readFile, readlink, stat } from '../../../kernel/files.ts';
+import { readdir, readFile, readlink, stat } from '../../../kernel/files/files.ts';
 
 /** Flag of a listening socket (`__SO_ACCEPTCON`) in /proc/net/unix. */
 const LISTENS = '00010000';

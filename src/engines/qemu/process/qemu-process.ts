@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { plainEnvironment, requireStart } from '../../../kernel/command.ts';
-import { PRIVATE_FOLDER_MODE } from '../../../kernel/durable-file.ts';
+import { PRIVATE_FOLDER_MODE } from '../../../kernel/files/durable-file.ts';
 import { Fault, isFault, systemCode } from '../../../kernel/fault.ts';
-import { access, chmod, readFile, rm, writeFile } from '../../../kernel/files.ts';
-import { makeFolders } from '../../../kernel/folders.ts';
-import { plainWords } from '../../../kernel/plain-text.ts';
+import { access, chmod, readFile, rm, writeFile } from '../../../kernel/files/files.ts';
+import { makeFolders } from '../../../kernel/files/folders.ts';
+import { plainWords } from '../../../kernel/text/plain-text.ts';
 import {
   commandLine,
   maintenanceCommandLine,

@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
-import { statfs } from '../../../kernel/files.ts';
+import { statfs } from '../../../kernel/files/files.ts';
 import type { Log } from '../../../kernel/log.ts';
-import { plainWords } from '../../../kernel/plain-text.ts';
-import { Shared } from '../../../kernel/shared.ts';
+import { plainWords } from '../../../kernel/text/plain-text.ts';
+import { Shared } from '../../../kernel/waiting/shared.ts';
 import { QmpClient } from '../qmp/qmp-client.ts';
 import type { QmpEvent } from '../qmp/qmp-results.ts';
 import type { VmPaths } from '../state/vm-paths.ts';

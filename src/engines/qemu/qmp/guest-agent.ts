@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { createConnection, type Socket } from 'node:net';
-import { KiB, MiB } from '../../../kernel/bytes.ts';
+import { KiB, MiB } from '../../../kernel/text/bytes.ts';
 import { Fault } from '../../../kernel/fault.ts';
-import { plainWords } from '../../../kernel/plain-text.ts';
+import { plainWords } from '../../../kernel/text/plain-text.ts';
 import { JsonLines } from './json-lines.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { createConnection, type Socket } from 'node:net';
-import { MiB } from '../../../kernel/bytes.ts';
+import { MiB } from '../../../kernel/text/bytes.ts';
 import { Fault } from '../../../kernel/fault.ts';
-import { plainWords } from '../../../kernel/plain-text.ts';
+import { plainWords } from '../../../kernel/text/plain-text.ts';
 import { JsonLines } from './json-lines.ts';
 import {
   QMP_RESULTS,

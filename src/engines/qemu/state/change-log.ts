@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { overlay, type ContentExtent } from '../../../disk/extent.ts';
-import { syncFolder, writeDurably } from '../../../kernel/durable-file.ts';
+import { syncFolder, writeDurably } from '../../../kernel/files/durable-file.ts';
 import { systemCode } from '../../../kernel/fault.ts';
-import { readdir, readFile, rm } from '../../../kernel/files.ts';
-import { makeFolders } from '../../../kernel/folders.ts';
+import { readdir, readFile, rm } from '../../../kernel/files/files.ts';
+import { makeFolders } from '../../../kernel/files/folders.ts';
 import type { ChangeRecord } from '../../change-history.ts';
 
 /** With more ranges, neighbours are joined: reading a little too much is always right. */

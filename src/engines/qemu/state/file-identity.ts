@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Fault, systemCode } from '../../../kernel/fault.ts';
-import { open, stat, type FileHandle } from '../../../kernel/files.ts';
+import { open, stat, type FileHandle } from '../../../kernel/files/files.ts';
 import type { FileIdentity, Layer } from './vm-state.ts';
 
 /** qcow2 header (docs/interop/qcow2.txt): "QFI\xfb", then big-endian fields at these bytes. */

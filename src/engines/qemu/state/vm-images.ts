@@ -1,4 +1,4 @@
-import { writeDurably } from '../../../kernel/durable-file.ts';
+import { writeDurably } from '../../../kernel/files/durable-file.ts';
 import type { VmDefinition } from '../../../vm/definition.ts';
 import { NVRAM } from './vm-state.ts';
 

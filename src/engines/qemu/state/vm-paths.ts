@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
-import { syncFolder } from '../../../kernel/durable-file.ts';
+import { syncFolder } from '../../../kernel/files/durable-file.ts';
 import { Fault, systemCode } from '../../../kernel/fault.ts';
-import { readdir, rename, rm } from '../../../kernel/files.ts';
+import { readdir, rename, rm } from '../../../kernel/files/files.ts';
 import type { VmId } from '../../engine.ts';
 
 /** `sun_path` holds 108 bytes; the rest is room for what tools append. */

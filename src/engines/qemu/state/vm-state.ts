@@ -1,9 +1,9 @@
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import { writeDurably } from '../../../kernel/durable-file.ts';
+import { writeDurably } from '../../../kernel/files/durable-file.ts';
 import { Fault, systemCode } from '../../../kernel/fault.ts';
-import { readFile } from '../../../kernel/files.ts';
-import { shortened } from '../../../kernel/shortened.ts';
+import { readFile } from '../../../kernel/files/files.ts';
+import { shortened } from '../../../kernel/text/shortened.ts';
 import { quoted } from './shell-word.ts';
 
 /** Limit for the text that says why the layers of a disk were not merged: `fittingWhy`. */

@@ -1,6 +1,6 @@
 import type { Claim, VmId } from '../../engine.ts';
 import type { EngineParts } from './engine-parts.ts';
-import { FileLock } from '../../../kernel/file-lock.ts';
+import { FileLock } from '../../../kernel/files/file-lock.ts';
 import { fenced, HeldClaim } from './held-claim.ts';
 import { busy, loadVm, ManagedVm } from './managed-vm.ts';
 import { vmPaths } from '../state/vm-paths.ts';

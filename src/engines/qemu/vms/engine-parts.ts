@@ -1,6 +1,6 @@
 import type { Clock } from '../../../kernel/clock.ts';
 import type { Log } from '../../../kernel/log.ts';
-import type { Shared } from '../../../kernel/shared.ts';
+import type { Shared } from '../../../kernel/waiting/shared.ts';
 import type { Sessions } from '../process/sessions.ts';
 import type { EngineFolders } from '../state/vm-paths.ts';
 

@@ -1,6 +1,6 @@
 import { Fault } from '../../../kernel/fault.ts';
 import type { Claim } from '../../engine.ts';
-import type { FileLock } from '../../../kernel/file-lock.ts';
+import type { FileLock } from '../../../kernel/files/file-lock.ts';
 import { busy, type ManagedVm } from './managed-vm.ts';
 
 interface ClaimFacts {

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { Fault, isFault, systemCode } from '../../../kernel/fault.ts';
-import { access, readFile } from '../../../kernel/files.ts';
+import { access, readFile } from '../../../kernel/files/files.ts';
 import { VmDefinition } from '../../../vm/definition.ts';
 import { ChangeLog } from '../state/change-log.ts';
-import { FileLock } from '../../../kernel/file-lock.ts';
+import { FileLock } from '../../../kernel/files/file-lock.ts';
 import type { VmPaths } from '../state/vm-paths.ts';
 import {
   damagedText,

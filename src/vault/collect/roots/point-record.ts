@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeDurably } from '../../../kernel/durable-file.ts';
+import { writeDurably } from '../../../kernel/files/durable-file.ts';
 import { systemCode } from '../../../kernel/fault.ts';
-import { readdir, readFile, rm } from '../../../kernel/files.ts';
-import { makeFolders } from '../../../kernel/folders.ts';
+import { readdir, readFile, rm } from '../../../kernel/files/files.ts';
+import { makeFolders } from '../../../kernel/files/folders.ts';
 import type { Log } from '../../../kernel/log.ts';
 import { parsePointKey } from '../../format/object-names.ts';
 import type { ObjectKey } from '../../store/object-store.ts';

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { SystemClock, type Clock } from '../../../kernel/clock.ts';
-import { syncFolder } from '../../../kernel/durable-file.ts';
-import { ownUserId } from '../../../kernel/held-folder.ts';
+import { syncFolder } from '../../../kernel/files/durable-file.ts';
+import { ownUserId } from '../../../kernel/files/held-folder.ts';
 import { systemCode } from '../../../kernel/fault.ts';
-import { constants, open, rm, unlink, type FileHandle } from '../../../kernel/files.ts';
+import { constants, open, rm, unlink, type FileHandle } from '../../../kernel/files/files.ts';
 import { refuseTooLarge } from '../../format/object-limit.ts';
 import {
   ObjectStore,

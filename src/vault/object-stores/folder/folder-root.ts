@@ -1,8 +1,8 @@
 import { dirname, join } from 'node:path';
-import { syncFolder } from '../../../kernel/durable-file.ts';
+import { syncFolder } from '../../../kernel/files/durable-file.ts';
 import { Fault, systemCode } from '../../../kernel/fault.ts';
-import { stat } from '../../../kernel/files.ts';
-import { makeFolders } from '../../../kernel/folders.ts';
+import { stat } from '../../../kernel/files/files.ts';
+import { makeFolders } from '../../../kernel/files/folders.ts';
 import { PREFIXES } from '../../format/object-names.ts';
 import { isMissing, readFolder } from './object-file.ts';
 

@@ -3,7 +3,7 @@ import {
   PRIVATE_FILE_MODE,
   PRIVATE_FOLDER_MODE,
   syncFolder,
-} from '../../../kernel/durable-file.ts';
+} from '../../../kernel/files/durable-file.ts';
 import { systemCode } from '../../../kernel/fault.ts';
 import {
   type Dirent,
@@ -15,7 +15,7 @@ import {
   rename,
   rm,
   type FileHandle,
-} from '../../../kernel/files.ts';
+} from '../../../kernel/files/files.ts';
 
 /** Node reads with a signed 32-bit length, and aborts the process for a longer read. */
 const READ_BYTES_MAX = 2 ** 30;

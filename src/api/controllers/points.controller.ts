@@ -1,0 +1,69 @@
+import { Controller, Get, Param, Query } from '@nestjs/common';
+import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { PointCatalog } from '../../catalog/point-catalog.ts';
+import { PointProofs } from '../../catalog/point-proofs.ts';
+import { RegisteredVaults } from '../../catalog/registered-vaults.ts';
+import { OnePointQuery, Point, PointList, PointQuery } from '../contract/points.ts';
+import { PointReference } from '../contract/references.ts';
+import { PointSearch } from '../point-search.ts';
+import { viewOfPoint } from '../point-view.ts';
+import { RequestSignal } from '../request-signal.ts';
+
+@ApiTags('points')
+@Controller('points')
+export class PointsController {
+  constructor(
+    private readonly search: PointSearch,
+    private readonly points: PointCatalog,
+    private readonly vaults: RegisteredVaults,
+    private readonly proofs: PointProofs,
+  ) {}
+
+  /** Oldest first, as the catalog knows them; `refresh=true` asks the vaults before. */
+  @Get()
+  @ApiOkResponse({ standardSchema: PointList })
+  async list(
+    @Query({ schema: PointQuery }) { vm, vmId, vault, refresh }: PointQuery,
+    @RequestSignal() signal: AbortSignal,
+  ): Promise<PointList> {
+    if (refresh === 'true') {
+      await this.search.refresh(vault, signal);
+    }
+    const names = new Map((await this.vaults.list()).map(({ id, name }) => [id, name]));
+    const vaultId = vault === undefined ? undefined : (await this.vaults.choose(vault)).id;
+    const inVault = await this.points.list(vaultId === undefined ? {} : { vaultId });
+    const vmIds = await this.search.vmIds({ vm, vmId });
+    const proofs = new Map((await this.proofs.list()).map((proof) => [proofKey(proof), proof]));
+    return {
+      points: inVault
+        .filter(({ point }) => vmIds?.includes(point.vmId) ?? true)
+        .map((listed) => {
+          const { vaultId: inId, point } = listed;
+          const proof = proofs.get(proofKey({ vaultId: inId, pointId: point.id }));
+          return viewOfPoint(listed, names, proof);
+        }),
+    };
+  }
+
+  /** One point by its id or the beginning of it. */
+  @Get(':point')
+  @ApiOkResponse({ standardSchema: Point })
+  async get(
+    @Param('point', { schema: PointReference }) asked: string,
+    @Query({ schema: OnePointQuery }) { vault }: OnePointQuery,
+    @RequestSignal() signal: AbortSignal,
+  ): Promise<Point> {
+    const found = await this.search.find({ point: asked, vault }, signal);
+    const { id: vaultId, name } = found.vault;
+    const listed = await this.points.list({ vaultId });
+    const { holds = [] } = listed.find(({ point }) => point.id === found.point.id) ?? {};
+    const wanted = proofKey({ vaultId, pointId: found.point.id });
+    const proof = (await this.proofs.list()).find((one) => proofKey(one) === wanted);
+    const point = { vaultId, point: found.point, holds };
+    return viewOfPoint(point, new Map([[vaultId, name]]), proof);
+  }
+}
+
+function proofKey({ vaultId, pointId }: { vaultId: string; pointId: string }): string {
+  return `${vaultId} ${pointId}`;
+}

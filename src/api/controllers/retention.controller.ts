@@ -1,0 +1,100 @@
+import { Body, Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { RegisteredVaults } from '../../catalog/registered-vaults.ts';
+import { PointRetention } from '../../upkeep/point-retention.ts';
+import { VaultReference } from '../contract/references.ts';
+import {
+  HoldList,
+  HoldPoint,
+  ReleasePoint,
+  RetiredList,
+  RetirePoints,
+  type PointHold,
+} from '../contract/upkeep.ts';
+import { RequestSignal } from '../request-signal.ts';
+
+/** How long recovery points are kept. */
+@ApiTags('vaults')
+@Controller('vaults/:vault')
+export class RetentionController {
+  constructor(
+    private readonly vaults: RegisteredVaults,
+    private readonly retention: PointRetention,
+  ) {}
+
+  /** Gives points up, for ever. If one is held, none is. */
+  @Post('retire')
+  @HttpCode(200)
+  @ApiOkResponse({ standardSchema: RetiredList })
+  async retire(
+    @Param('vault', { schema: VaultReference }) vault: string,
+    @Body({ schema: RetirePoints }) { points, retentionPassphrase }: RetirePoints,
+    @RequestSignal() signal: AbortSignal,
+  ): Promise<RetiredList> {
+    const { id } = await this.vaults.choose(vault);
+    return listOf(await this.retention.retire(id, points, retentionPassphrase, signal));
+  }
+
+  /** Points that were given up and that no prune has removed yet. */
+  @Get('retired')
+  @ApiOkResponse({ standardSchema: RetiredList })
+  async retired(
+    @Param('vault', { schema: VaultReference }) vault: string,
+    @RequestSignal() signal: AbortSignal,
+  ): Promise<RetiredList> {
+    const { id } = await this.vaults.choose(vault);
+    return listOf(await this.retention.retired(id, signal));
+  }
+
+  /** All holds in force. */
+  @Get('holds')
+  @ApiOkResponse({ standardSchema: HoldList })
+  async holds(
+    @Param('vault', { schema: VaultReference }) vault: string,
+    @RequestSignal() signal: AbortSignal,
+  ): Promise<HoldList> {
+    const { id } = await this.vaults.choose(vault);
+    return { holds: (await this.retention.holds(id, signal)).map(viewOfHold) };
+  }
+
+  /** Keeps a point from being given up by anybody, until it is released. */
+  @Post('hold')
+  @HttpCode(200)
+  @ApiOkResponse({ standardSchema: HoldList })
+  async hold(
+    @Param('vault', { schema: VaultReference }) vault: string,
+    @Body({ schema: HoldPoint }) { point, reason }: HoldPoint,
+    @RequestSignal() signal: AbortSignal,
+  ): Promise<HoldList> {
+    const { id } = await this.vaults.choose(vault);
+    return { holds: [viewOfHold(await this.retention.hold(id, point, reason, signal))] };
+  }
+
+  /** Ends all holds on a point. */
+  @Post('release')
+  @HttpCode(200)
+  @ApiOkResponse({ standardSchema: HoldList })
+  async release(
+    @Param('vault', { schema: VaultReference }) vault: string,
+    @Body({ schema: ReleasePoint }) { point, retentionPassphrase }: ReleasePoint,
+    @RequestSignal() signal: AbortSignal,
+  ): Promise<HoldList> {
+    const { id } = await this.vaults.choose(vault);
+    const ended = await this.retention.release(id, point, retentionPassphrase, signal);
+    return { holds: ended.map(viewOfHold) };
+  }
+}
+
+function listOf(points: readonly { readonly vmId: string; readonly id: string }[]): RetiredList {
+  return { points: points.map(({ vmId, id }) => ({ pointId: id, vmId })) };
+}
+
+function viewOfHold(hold: {
+  readonly vmId: string;
+  readonly id: string;
+  readonly atMs: number;
+  readonly reason: string;
+}): PointHold {
+  const { vmId, id, atMs, reason } = hold;
+  return { pointId: id, vmId, atMs, reason };
+}

@@ -1,0 +1,132 @@
+import { DataSource, type DataSourceOptions, type QueryRunner } from 'typeorm';
+import { databaseFault, unavailable, type DatabasePlace } from './database-fault.ts';
+import { JobRow } from '../rows/job.row.ts';
+import { FirstTables1795000000000 } from './migrations/1795000000000-first-tables.ts';
+import { PointChanges1795200000000 } from './migrations/1795200000000-point-changes.ts';
+import { VaultUpkeep1795100000000 } from './migrations/1795100000000-vault-upkeep.ts';
+import { PointProofRow } from '../rows/point-proof.row.ts';
+import { RecoveryPointRow } from '../rows/recovery-point.row.ts';
+import { VaultRow } from '../rows/vault.row.ts';
+
+/**
+ * How to reach PostgreSQL: an address, or the parts of one (a `host` that starts with `/` is a
+ * socket's folder).
+ */
+export type CatalogConnection =
+  | { readonly url: string }
+  | {
+      readonly host: string;
+      readonly port?: number;
+      readonly user: string;
+      readonly password?: string;
+      readonly database: string;
+    };
+
+const CONNECTIONS_MAX = 8;
+const CONNECT_TIMEOUT_MS = 10_000;
+const STATEMENT_TIMEOUT_MS = 60_000;
+/** For a server that stopped answering altogether; longer than a statement may take there. */
+const ANSWER_TIMEOUT_MS = 70_000;
+/** Key of the advisory lock that lets one process at a time migrate: "hyperkee" in ASCII. */
+const MIGRATION_LOCK = '7528983441892959589';
+
+/** Whether this service may use the database now. */
+export interface DatabaseHold {
+  readonly isHeld: boolean;
+  readonly place: DatabasePlace;
+}
+
+/** For who has the database to himself. */
+const UNDISPUTED: DatabaseHold = { isHeld: true, place: { name: 'of the catalog' } };
+
+/** A data source whose statements fail with Faults when the database is away or not ours. */
+class CatalogSource extends DataSource {
+  private readonly hold: DatabaseHold;
+
+  constructor(options: DataSourceOptions, hold: DatabaseHold) {
+    super(options);
+    this.hold = hold;
+  }
+
+  override createQueryRunner(mode?: 'master' | 'slave'): QueryRunner {
+    const runner = super.createQueryRunner(mode);
+    // Every statement of repositories and transactions passes here.
+    const query = runner.query.bind(runner) as (...given: unknown[]) => Promise<unknown>;
+    const guarded = async (...given: unknown[]): Promise<unknown> => {
+      if (!this.hold.isHeld) {
+        throw unavailable(this.hold.place.name, 'the connection was lost');
+      }
+      return translated(this.hold, query(...given));
+    };
+    return Object.assign(runner, { query: guarded });
+  }
+}
+
+async function translated<T>({ place }: DatabaseHold, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw databaseFault(error, place);
+  }
+}
+
+/**
+ * Connects to the catalog's database and brings its tables up to date. Close it with `destroy`.
+ * @throws Fault `database.unavailable`, `database.refused`; so does everything that uses it
+ */
+export async function openCatalog(
+  connection: CatalogConnection,
+  hold: DatabaseHold = UNDISPUTED,
+): Promise<DataSource> {
+  const source = new CatalogSource(sourceOptions(connection), hold);
+  await translated(hold, source.initialize());
+  try {
+    await migrate(source);
+  } catch (error) {
+    await source.destroy();
+    throw error;
+  }
+  return source;
+}
+
+function sourceOptions(connection: CatalogConnection): DataSourceOptions {
+  return {
+    type: 'postgres',
+    ...('url' in connection
+      ? { url: connection.url }
+      : {
+          host: connection.host,
+          port: connection.port ?? 5432,
+          username: connection.user,
+          ...(connection.password === undefined ? {} : { password: connection.password }),
+          database: connection.database,
+        }),
+    entities: [VaultRow, RecoveryPointRow, PointProofRow, JobRow],
+    migrations: [FirstTables1795000000000, VaultUpkeep1795100000000, PointChanges1795200000000],
+    migrationsTableName: 'migration',
+    migrationsTransactionMode: 'all',
+    synchronize: false,
+    installExtensions: false,
+    applicationName: 'hyperkeep',
+    poolSize: CONNECTIONS_MAX,
+    connectTimeoutMS: CONNECT_TIMEOUT_MS,
+    // Whoever needs the database is told; the loss itself is logged by who holds it.
+    poolErrorHandler: () => undefined,
+    extra: { statement_timeout: STATEMENT_TIMEOUT_MS, query_timeout: ANSWER_TIMEOUT_MS },
+  };
+}
+
+/** TypeORM does not lock; two services that start at once would run a migration twice. */
+async function migrate(source: DataSource): Promise<void> {
+  const holder = source.createQueryRunner();
+  try {
+    await holder.query(`SELECT pg_advisory_lock(${MIGRATION_LOCK})`);
+    try {
+      await source.runMigrations();
+    } finally {
+      await holder.query(`SELECT pg_advisory_unlock(${MIGRATION_LOCK})`);
+    }
+  } finally {
+    await holder.release();
+  }
+}

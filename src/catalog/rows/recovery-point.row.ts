@@ -1,0 +1,76 @@
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import type { RecoveryPoint } from '../../vault/points/recovery-point.ts';
+import { bigintColumn } from './column.ts';
+import { storableColumn } from '../database/storable.ts';
+
+/** A sealed recovery point of a vault, copied so that it can be listed while the vault is away. */
+@Entity('recovery_point')
+@Index('recovery_point_vm', ['vmId', 'id'])
+export class RecoveryPointRow {
+  @PrimaryColumn('text', { name: 'vault_id', primaryKeyConstraintName: 'recovery_point_pkey' })
+  vaultId!: string;
+
+  /** ULID. The order of points is `byContent`. */
+  @PrimaryColumn('text', { primaryKeyConstraintName: 'recovery_point_pkey' })
+  id!: string;
+
+  @Column('text', { name: 'vm_id' })
+  vmId!: string;
+
+  @Column('text', { name: 'vm_name', transformer: storableColumn })
+  vmName!: string;
+
+  @Column('bigint', { name: 'taken_at_ms', transformer: bigintColumn })
+  takenAtMs!: number;
+
+  /** The point as the vault gave it, without its configuration. */
+  @Column('jsonb', { transformer: storableColumn })
+  point!: CataloguedPoint;
+
+  /**
+   * When the row was written, counted over all points: what a listing that began before cannot
+   * know.
+   */
+  @Column('bigint', { transformer: bigintColumn })
+  changed!: number;
+
+  /** Why nobody may give it up, as the vault said; empty: somebody may. */
+  @Column('jsonb', { transformer: storableColumn })
+  holds!: readonly PointHold[];
+}
+
+export interface PointHold {
+  readonly atMs: number;
+  readonly reason: string;
+}
+
+/** What is listed of a point; the VM's definition is read from the vault when it is restored. */
+export type CataloguedPoint = Omit<RecoveryPoint, 'configuration'>;
+
+export function pointRow(
+  vaultId: string,
+  point: CataloguedPoint,
+  { changed, holds = [] }: { readonly changed: number; readonly holds?: readonly PointHold[] },
+): RecoveryPointRow {
+  const { id, vmId, vmName, takenAtMs, parentId, consistency, notes, disks, files } = point;
+  const row = new RecoveryPointRow();
+  row.vaultId = vaultId;
+  row.id = id;
+  row.vmId = vmId;
+  row.vmName = vmName;
+  row.takenAtMs = takenAtMs;
+  row.point = {
+    id,
+    vmId,
+    vmName,
+    takenAtMs,
+    ...(parentId === undefined ? {} : { parentId }),
+    consistency,
+    notes,
+    disks,
+    files,
+  };
+  row.changed = changed;
+  row.holds = holds;
+  return row;
+}

@@ -1,0 +1,98 @@
+import { randomBytes } from 'node:crypto';
+import { Fault } from '../../kernel/fault.ts';
+import { type CliEnvironment, type PassphraseName } from '../cli-environment.ts';
+import { askSecret, canAsk } from '../terminal/prompt.ts';
+
+/** Crockford's base 32: no letter that is read as a digit. */
+const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+/** 6 groups of 5 characters are 150 bits: guessing is hopeless whatever the key derivation. */
+const GROUPS = 6;
+const GROUP_CHARACTERS = 5;
+
+/** A passphrase that can be written down and typed: `7Q2MX-…`. */
+export function generatePassphrase(): string {
+  const characters = [...randomBytes(GROUPS * GROUP_CHARACTERS)].map((byte) =>
+    ALPHABET.charAt(byte % ALPHABET.length),
+  );
+  return Array.from({ length: GROUPS }, (_, group) =>
+    characters.slice(group * GROUP_CHARACTERS, (group + 1) * GROUP_CHARACTERS).join(''),
+  ).join('-');
+}
+
+/** The passphrase of a vault that exists: from the settings, or asked for. */
+export async function existingPassphrase(
+  environment: CliEnvironment,
+  signal: AbortSignal,
+): Promise<string> {
+  const given = await environment.readPassphrase();
+  if (given !== undefined) {
+    return given;
+  }
+  requireTerminal(environment);
+  return await askSecret(environment.terminal, 'Passphrase of the vault: ', signal);
+}
+
+/** What a new passphrase is for, with the words to ask for it. */
+const NEW_PASSPHRASES = {
+  vault: 'Passphrase of the new vault',
+  retention: 'Passphrase of its retention key',
+  new: 'New passphrase',
+} as const satisfies Record<PassphraseName, string>;
+
+/**
+ * A new passphrase: from the settings, or asked for twice. Undefined when the user wants one to be
+ * generated.
+ */
+export async function newPassphrase(
+  environment: CliEnvironment,
+  signal: AbortSignal,
+  which: PassphraseName = 'vault',
+): Promise<string | undefined> {
+  const given = await environment.readPassphrase(which);
+  if (given !== undefined) {
+    return given;
+  }
+  requireTerminal(environment);
+  const { terminal } = environment;
+  const first = await askSecret(
+    terminal,
+    `${NEW_PASSPHRASES[which]} (just Enter: one is generated): `,
+    signal,
+  );
+  if (first === '') {
+    return undefined;
+  }
+  const second = await askSecret(terminal, 'The same again: ', signal);
+  if (first !== second) {
+    throw new Fault('passphrase.mismatch', 'The two passphrases differ. Nothing was changed.');
+  }
+  return first;
+}
+
+/**
+ * The passphrase of a separate retention key: from the settings, or asked for. Undefined if there
+ * is nobody to ask.
+ */
+export async function retentionPassphrase(
+  environment: CliEnvironment,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const given = await environment.readPassphrase('retention');
+  return given === undefined && canAsk(environment.terminal)
+    ? await askSecret(environment.terminal, 'Passphrase of the retention key: ', signal)
+    : given;
+}
+
+/** How a generated passphrase is shown: on standard error, never in a document that may be kept. */
+export function generatedAdvice(passphrase: string, what = 'Passphrase'): string {
+  return `${what} (shown this once, write it down): ${passphrase}\n`;
+}
+
+function requireTerminal({ terminal }: CliEnvironment): void {
+  if (!canAsk(terminal)) {
+    throw new Fault(
+      'passphrase.missing',
+      'A passphrase is needed and there is no terminal to ask on. Set HYPERKEEP_PASSPHRASE_FILE or HYPERKEEP_PASSPHRASE.',
+    );
+  }
+}

@@ -1,0 +1,80 @@
+import { formatBytes } from '../../../kernel/text/bytes.ts';
+import { type RecoveryPoint } from '../../../vault/points/recovery-point.ts';
+import { type Cli } from '../../cli.ts';
+import { type Outcome } from '../../outcome.ts';
+import { plainText } from '../../terminal/plain-text.ts';
+import { formatTable } from '../../terminal/table.ts';
+import { noPoints, pointsOf } from '../../options/choose-point.ts';
+import { vmCells } from '../../options/vm-cells.ts';
+import { type WhichVm } from '../../options/which-vm.ts';
+import { withVault, type VaultKey } from '../vault-access.ts';
+
+export interface ListOptions extends VaultKey, WhichVm {}
+
+/** A recovery point as programs see it: as in the vault, with the time in words too. */
+export function pointDocument(point: RecoveryPoint): object {
+  return {
+    ...point,
+    configuration: undefined, // Long, and `restore` writes it.
+    takenAt: new Date(point.takenAtMs).toISOString(),
+  };
+}
+
+export async function listPoints(cli: Cli, options: ListOptions): Promise<Outcome> {
+  return await withVault(cli, options, async (vault) => {
+    const all = await vault.points(cli.signal);
+    const points = pointsOf(all, options);
+    if (points.length === 0 && (options.vm ?? options.vmId) !== undefined) {
+      throw noPoints(all, options);
+    }
+    return {
+      document: {
+        vault: { id: vault.id, name: vault.name },
+        points: points.map(pointDocument),
+      },
+      text:
+        points.length === 0
+          ? 'No recovery points. Make one with: hyperkeep rescue import FILE --vm NAME\n'
+          : table(cli, points) + notes(points),
+    };
+  });
+}
+
+function table(cli: Cli, points: readonly RecoveryPoint[]): string {
+  const columns = [
+    { title: 'POINT' },
+    { title: 'VM' },
+    { title: 'TAKEN' },
+    { title: 'DISKS' },
+    { title: 'READ', align: 'right' as const },
+    { title: 'STORED', align: 'right' as const },
+    { title: 'HOW' },
+  ];
+  const vmOf = vmCells(points);
+  return formatTable(
+    columns,
+    points.map((point) => [
+      point.id,
+      vmOf(point),
+      cli.time(point.takenAtMs),
+      point.disks.map(({ name, sizeBytes }) => `${name} ${formatBytes(sizeBytes)}`).join(', '),
+      formatBytes(point.disks.reduce((sum, { statistics }) => sum + statistics.readBytes, 0)),
+      formatBytes(point.disks.reduce((sum, { statistics }) => sum + statistics.storedBytes, 0)),
+      howOf(point),
+    ]),
+  );
+}
+
+/** `changes only, filesystem`: how much was read and how far the instant can be trusted. */
+function howOf({ disks, consistency }: RecoveryPoint): string {
+  const reasons = disks
+    .map(({ reason }) => reason ?? 'changes only')
+    .filter((reason) => reason !== 'imported-image');
+  return [...new Set([...reasons, consistency])].join(', ');
+}
+
+function notes(points: readonly RecoveryPoint[]): string {
+  return points
+    .flatMap(({ id, notes }) => notes.map((note) => `${id}: ${plainText(note)}\n`))
+    .join('');
+}
