@@ -1,4 +1,4 @@
-import { seededBytes } from '../test/support/seeded-bytes.ts';
+import { seededBytes } from '../test/support/random/seeded-bytes.ts';
 
 const PAGE_BYTES = 8192;
 const ROW_RANDOM_BYTES = 24;

@@ -23,7 +23,7 @@ import {
 import { cacheFolder, withLock } from '../scripts/setup/cache.mjs';
 import { systemPath } from '../scripts/setup/debian.mjs';
 import { mustRun, seconds } from '../scripts/setup/run.mjs';
-import { seededBytes } from '../test/support/seeded-bytes.ts';
+import { seededBytes } from '../test/support/random/seeded-bytes.ts';
 import { PAGE_BYTES, rows, updatedFile, updatedPage } from './guest-content.ts';
 import { recipes, type DayRecipe, type GuestRecipe } from './guest-recipes.ts';
 

@@ -1,7 +1,7 @@
 // The cost of an increment follows what changed, not the size of the disk.
 import { mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { seededBytes } from '../test/support/seeded-bytes.ts';
+import { seededBytes } from '../test/support/random/seeded-bytes.ts';
 import { compiledRun } from './compiled-run.ts';
 import { benchEnvironment } from './contenders.ts';
 import { median, measure, type Cost, type Program } from './measure.ts';

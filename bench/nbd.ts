@@ -11,7 +11,7 @@ import { createImage, openImage } from '../src/formats/image.ts';
 import { QemuNbdServer } from '../src/formats/qemu-nbd.ts';
 import { MiB } from '../src/kernel/text/bytes.ts';
 import { NbdDiskReader } from '../src/nbd/nbd-disk-reader.ts';
-import { seededBytes } from '../test/support/seeded-bytes.ts';
+import { seededBytes } from '../test/support/random/seeded-bytes.ts';
 
 const READ_BYTES = MiB;
 const READS_AT_ONCE = 16;

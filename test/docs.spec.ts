@@ -6,8 +6,8 @@ import { buildProgram } from '../src/cli/program.ts';
 import { EXIT_CODES, FAULTS } from '../src/kernel/fault.ts';
 import { CliVariables } from '../src/platform/config/cli-settings.ts';
 import { Environment } from '../src/platform/config/config.ts';
-import { cliEnvironment } from './support/cli-run.ts';
-import { errorsPage } from './support/errors-page.ts';
+import { cliEnvironment } from './support/service/cli-run.ts';
+import { errorsPage } from './support/service/errors-page.ts';
 
 const ROOT = new URL('..', import.meta.url);
 
@@ -39,7 +39,7 @@ describe('docs/errors.md', () => {
     expect(Object.keys(FAULT_ADVICE).sort()).toEqual(Object.keys(FAULTS).sort());
   });
 
-  it('is what `node test/support/errors-page.ts` writes', async () => {
+  it('is what `node test/support/service/errors-page.ts` writes', async () => {
     expect(await text('docs/errors.md')).toBe(await errorsPage());
   });
 });

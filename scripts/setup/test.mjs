@@ -115,7 +115,7 @@ async function startDatabase() {
   if (process.env.DATABASE_URL) {
     return undefined;
   }
-  const { startTestServer } = await import('../../test/support/postgres.ts');
+  const { startTestServer } = await import('../../test/support/service/postgres.ts');
   const server = await startTestServer();
   process.env.DATABASE_URL = server.url;
   return server;

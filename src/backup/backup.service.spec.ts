@@ -10,7 +10,7 @@ import type { Progress } from '../kernel/progress.ts';
 import { MemoryObjectStore } from '../vault/object-stores/memory.ts';
 import { Vault } from '../vault/vault.ts';
 import { VmDefinition } from '../vm/definition.ts';
-import { heldVault } from '../../test/support/held-vault.ts';
+import { heldVault } from '../../test/support/vault/held-vault.ts';
 import { BackupService, NVRAM_FILE } from './backup.service.ts';
 
 const { signal } = new AbortController();

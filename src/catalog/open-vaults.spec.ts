@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { createVault, openVault, signal } from '../../test/support/vault-lab.ts';
+import { createVault, openVault, signal } from '../../test/support/vault/vault-lab.ts';
 import { SilentLog } from '../kernel/log.ts';
 import { MemoryObjectStore } from '../vault/object-stores/memory.ts';
 import { StoreLayer } from '../vault/store/store-layer.ts';

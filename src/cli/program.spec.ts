@@ -1,4 +1,4 @@
-import { cliRun } from '../../test/support/cli-run.ts';
+import { cliRun } from '../../test/support/service/cli-run.ts';
 
 const folder = '/nowhere';
 

@@ -13,7 +13,7 @@ import {
   optionReply,
   simpleReply,
   structuredReply as wireReply,
-} from '../../test/support/nbd-wire.ts';
+} from '../../test/support/guest/nbd-wire.ts';
 
 const signal = AbortSignal.timeout(30_000);
 const options = { contexts: ['base:allocation'], timeoutMs: 5000 };

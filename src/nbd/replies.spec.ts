@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { simpleReply, structuredReply } from '../../test/support/nbd-wire.ts';
-import { seededBytes } from '../../test/support/seeded-bytes.ts';
+import { simpleReply, structuredReply } from '../../test/support/guest/nbd-wire.ts';
+import { seededBytes } from '../../test/support/random/seeded-bytes.ts';
 import { ByteFeed } from './byte-steps.ts';
 import { PendingRequest } from './pending-request.ts';
 import { Command } from './protocol.ts';

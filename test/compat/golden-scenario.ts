@@ -15,9 +15,9 @@ import { scrub } from '../../src/vault/proof/scrub.ts';
 import { repairVault } from '../../src/vault/repair/repair.ts';
 import { newUlid } from '../../src/vault/bytes/ulid.ts';
 import { Vault } from '../../src/vault/vault.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { changeObject, flip, keysOf } from '../support/vault-damage.ts';
-import { signal } from '../support/vault-lab.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { changeObject, flip, keysOf } from '../support/vault/vault-damage.ts';
+import { signal } from '../support/vault/vault-lab.ts';
 import {
   GoldenClock,
   goldenName,

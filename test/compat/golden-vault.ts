@@ -9,9 +9,9 @@ import { DirectoryObjectStore } from '../../src/vault/object-stores/folder/direc
 import type { RecoveryPoint } from '../../src/vault/points/recovery-point.ts';
 import type { CreateOptions } from '../../src/vault/vault-options.ts';
 import { Vault } from '../../src/vault/vault.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { keysOf } from '../support/vault-damage.ts';
-import { signal } from '../support/vault-lab.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { keysOf } from '../support/vault/vault-damage.ts';
+import { signal } from '../support/vault/vault-lab.ts';
 
 /**
  * What a golden vault is opened with. All of it is public: there is nothing secret in these vaults.

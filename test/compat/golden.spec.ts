@@ -8,8 +8,8 @@ import { DirectoryObjectStore } from '../../src/vault/object-stores/folder/direc
 import { damagedObjects } from '../../src/vault/proof/control-check.ts';
 import type { RecoveryPoint } from '../../src/vault/points/recovery-point.ts';
 import { Vault } from '../../src/vault/vault.ts';
-import { cliRun, type CliRun, type CliRunOptions } from '../support/cli-run.ts';
-import { signal } from '../support/vault-lab.ts';
+import { cliRun, type CliRun, type CliRunOptions } from '../support/service/cli-run.ts';
+import { signal } from '../support/vault/vault-lab.ts';
 import { makeGoldenVaults } from './golden-scenario.ts';
 import { objectHashes, readGolden, sha256 as hashOf, type Golden } from './golden-vault.ts';
 import { PlainReader } from './plain-reader.ts';

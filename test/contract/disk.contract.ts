@@ -3,7 +3,7 @@ import type { DiskWriter } from '../../src/disk/disk-writer.ts';
 import type { ContentExtent, Extent } from '../../src/disk/extent.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { isAbort } from '../../src/kernel/fault.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 
 const MiB = 1024 * 1024;
 const WAIT_MS = 30_000;

@@ -7,8 +7,8 @@ import { SystemClock } from '../../src/kernel/clock.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
 import { DirectoryObjectStore } from '../../src/vault/object-stores/folder/directory.ts';
 import { Vault } from '../../src/vault/vault.ts';
-import { FaultyObjectStore } from '../support/faulty-object-store.ts';
-import { heldVault } from '../support/held-vault.ts';
+import { FaultyObjectStore } from '../support/vault/faulty-object-store.ts';
+import { heldVault } from '../support/vault/held-vault.ts';
 
 /** Where the process ends: at a step of the engine, or before or after the n-th PUT. */
 export interface ChildTask {

@@ -4,8 +4,8 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GuestAgent } from '../../src/engines/qemu/qmp/guest-agent.ts';
 import type { TakenPoint } from '../../src/backup/backup.service.ts';
-import { BackupLab, type LabVault } from '../support/backup-lab.ts';
-import { checkJournal } from '../support/guest.ts';
+import { BackupLab, type LabVault } from '../support/guest/backup-lab.ts';
+import { checkJournal } from '../support/guest/guest.ts';
 import type { ChildTask } from './backup-child.ts';
 
 const TIMEOUT_MS = 900_000;

@@ -2,7 +2,7 @@
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { VaultCopy } from '../../src/vault/copy/vault-copy.ts';
 import { DirectoryObjectStore } from '../../src/vault/object-stores/folder/directory.ts';
-import { FaultyObjectStore } from '../support/faulty-object-store.ts';
+import { FaultyObjectStore } from '../support/vault/faulty-object-store.ts';
 
 export interface CopyTask {
   readonly from: string;

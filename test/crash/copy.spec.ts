@@ -7,7 +7,7 @@ import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { VaultCopy } from '../../src/vault/copy/vault-copy.ts';
 import { DirectoryObjectStore } from '../../src/vault/object-stores/folder/directory.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -15,7 +15,7 @@ import {
   openVault,
   restored,
   signal,
-} from '../support/vault-lab.ts';
+} from '../support/vault/vault-lab.ts';
 import type { CopyTask } from './copy-child.ts';
 
 const CHILD = join(import.meta.dirname, 'copy-child.ts');

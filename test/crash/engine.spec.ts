@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { ContentExtent, Extent } from '../../src/disk/extent.ts';
 import type { FrozenDisk, FrozenVm } from '../../src/engines/engine.ts';
-import { runService, type Victims } from '../support/engine-service.ts';
-import { QemuLab, type LabDisk } from '../support/qemu-lab.ts';
+import { runService, type Victims } from '../support/guest/engine-service.ts';
+import { QemuLab, type LabDisk } from '../support/guest/qemu-lab.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureBuild } from '../../scripts/setup/build.mjs';
 import { runCommand } from '../../src/kernel/command.ts';
-import { makeGuestVm, SerialLog } from '../support/guest.ts';
-import { RealService } from '../support/real-service.ts';
+import { makeGuestVm, SerialLog } from '../support/guest/guest.ts';
+import { RealService } from '../support/service/real-service.ts';
 
 const TIMEOUT_MS = 600_000;
 const { signal } = new AbortController();

@@ -20,10 +20,10 @@ import type { Step } from '../../src/engines/qemu/vms/engine-parts.ts';
 import type { QemuEngine } from '../../src/engines/qemu/qemu-engine.ts';
 import { systemCode } from '../../src/kernel/fault.ts';
 import { VmDefinition } from '../../src/vm/definition.ts';
-import { runService } from '../support/engine-service.ts';
-import { LoopMount } from '../support/loop-mount.ts';
-import { QemuLab } from '../support/qemu-lab.ts';
-import { OVMF } from '../support/uefi-guest.ts';
+import { runService } from '../support/guest/engine-service.ts';
+import { LoopMount } from '../support/guest/loop-mount.ts';
+import { QemuLab } from '../support/guest/qemu-lab.ts';
+import { OVMF } from '../support/guest/uefi-guest.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;

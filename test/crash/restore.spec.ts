@@ -6,7 +6,7 @@ import { mkdir, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCommand } from '../../src/kernel/command.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 
 const MIB = 1024 * 1024;
 const DISK_BYTES = 256 * MIB;

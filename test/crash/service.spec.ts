@@ -8,8 +8,8 @@ import type { Job } from '../../src/api/contract/jobs.ts';
 import { GuestAgent } from '../../src/engines/qemu/qmp/guest-agent.ts';
 import { runCommand } from '../../src/kernel/command.ts';
 import type { VmDefinition } from '../../src/vm/definition.ts';
-import { checkJournal, makeGuestVm, SerialLog } from '../support/guest.ts';
-import { RealService } from '../support/real-service.ts';
+import { checkJournal, makeGuestVm, SerialLog } from '../support/guest/guest.ts';
+import { RealService } from '../support/service/real-service.ts';
 
 const MIB = 1024 * 1024;
 const TIMEOUT_MS = 600_000;

@@ -5,8 +5,8 @@ import type { FrozenDisk, FrozenVm, UnmergedDisk } from '../../src/engines/engin
 import type { Step } from '../../src/engines/qemu/vms/engine-parts.ts';
 import type { QemuEngine } from '../../src/engines/qemu/qemu-engine.ts';
 import { overlay as laidOver } from '../../src/disk/extent.ts';
-import { runService, type Victims } from '../support/engine-service.ts';
-import { QemuLab, type LabDisk } from '../support/qemu-lab.ts';
+import { runService, type Victims } from '../support/guest/engine-service.ts';
+import { QemuLab, type LabDisk } from '../support/guest/qemu-lab.ts';
 
 /**
  * Exit code of `qemu-img check`: a QEMU that was killed leaves clusters that nobody uses, and no

@@ -4,7 +4,7 @@ import { collectVault } from '../../src/vault/collect/collector.ts';
 import type { CollectOptions } from '../../src/vault/collect/collect-options.ts';
 import { keepLocks } from '../../src/vault/lock/keeper.ts';
 import { openObjectStore } from '../../src/vault/object-stores/location.ts';
-import { openVault, signal } from '../support/vault-lab.ts';
+import { openVault, signal } from '../support/vault/vault-lab.ts';
 
 export type CareTask = {
   readonly vault: string;

@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto';
-import { KILL_JOBS } from '../support/kill-jobs.ts';
-import { KEY_KILL_JOBS } from '../support/kill-key-jobs.ts';
-import { KillLab } from '../support/kill-lab.ts';
-import { MEND_KILL_JOBS } from '../support/kill-mend-jobs.ts';
-import { POINT_KILL_JOBS } from '../support/kill-point-jobs.ts';
-import { KillTrials } from '../support/kill-trials.ts';
-import { seededNumbers } from '../support/seeded-numbers.ts';
+import { KILL_JOBS } from '../support/kill/kill-jobs.ts';
+import { KEY_KILL_JOBS } from '../support/kill/kill-key-jobs.ts';
+import { KillLab } from '../support/kill/kill-lab.ts';
+import { MEND_KILL_JOBS } from '../support/kill/kill-mend-jobs.ts';
+import { POINT_KILL_JOBS } from '../support/kill/kill-point-jobs.ts';
+import { KillTrials } from '../support/kill/kill-trials.ts';
+import { seededNumbers } from '../support/random/seeded-numbers.ts';
 
 const SEED = randomInt(2 ** 31);
 

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { diesAfterWrites, FaultyObjectStore } from '../support/faulty-object-store.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { diesAfterWrites, FaultyObjectStore } from '../support/vault/faulty-object-store.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -12,7 +12,7 @@ import {
   openVault,
   restored,
   signal,
-} from '../support/vault-lab.ts';
+} from '../support/vault/vault-lab.ts';
 
 /** More writes than a backup of the test has. */
 const WRITES_MAX = 60;

@@ -3,8 +3,8 @@ import { readdir, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { TakenPoint } from '../../src/backup/backup.service.ts';
 import { runCommand } from '../../src/kernel/command.ts';
-import { BackupLab, type LabVault } from '../support/backup-lab.ts';
-import { checkJournal } from '../support/guest.ts';
+import { BackupLab, type LabVault } from '../support/guest/backup-lab.ts';
+import { checkJournal } from '../support/guest/guest.ts';
 
 const CYCLES = 20;
 /** Lines that the guest writes at least between two freezes. */

@@ -5,10 +5,10 @@ import { createImage } from '../../src/formats/image.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { RestoreJournal } from '../../src/restore/restore-journal.ts';
 import { RestoreService } from '../../src/restore/restore.service.ts';
-import { BackupLab, type LabVault } from '../support/backup-lab.ts';
-import { SerialLog } from '../support/guest.ts';
-import { heldVault } from '../support/held-vault.ts';
-import { OVMF } from '../support/uefi-guest.ts';
+import { BackupLab, type LabVault } from '../support/guest/backup-lab.ts';
+import { SerialLog } from '../support/guest/guest.ts';
+import { heldVault } from '../support/vault/held-vault.ts';
+import { OVMF } from '../support/guest/uefi-guest.ts';
 
 const TIMEOUT_MS = 900_000;
 const AGENT_TIMEOUT_MS = 300_000;

@@ -25,7 +25,7 @@ import { encodeSigned } from '../../src/vault/control/signed-object.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { makeGoldenVaults } from '../compat/golden-scenario.ts';
 import { SECRETS } from '../compat/golden-vault.ts';
-import { signal } from '../support/vault-lab.ts';
+import { signal } from '../support/vault/vault-lab.ts';
 import { spoiled, spoiledJson } from './mutation.ts';
 
 /** By their numbers, from 1. */

@@ -2,7 +2,7 @@ import { readQcow2Header } from '../../src/formats/qcow2-header.ts';
 import { ByteFeed, type ByteSteps } from '../../src/nbd/byte-steps.ts';
 import { negotiate } from '../../src/nbd/negotiation.ts';
 import { readReplies } from '../../src/nbd/replies.ts';
-import { exportInfo, greeting, optionReply, structuredReply } from '../support/nbd-wire.ts';
+import { exportInfo, greeting, optionReply, structuredReply } from '../support/guest/nbd-wire.ts';
 import { spoiled } from './mutation.ts';
 import type { FuzzTarget } from './target.ts';
 

@@ -32,8 +32,8 @@ import { SlotSet } from '../../src/vault/slots/slot-set.ts';
 import { decodeSigned } from '../../src/vault/control/signed-object.ts';
 import { isUlid, newUlid, ulidBytes, ulidText, ulidTimeMs } from '../../src/vault/bytes/ulid.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { backUp, createVault, signal } from '../support/vault-lab.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { backUp, createVault, signal } from '../support/vault/vault-lab.ts';
 import { spoiled, spoiledJson } from './mutation.ts';
 import type { FuzzTarget } from './target.ts';
 

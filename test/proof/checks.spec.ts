@@ -5,8 +5,8 @@ import type { ObjectPart, ObjectRange } from '../../src/vault/store/object-store
 import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
 import { scrub, scrubWithoutKey } from '../../src/vault/proof/scrub.ts';
 import { Vault } from '../../src/vault/vault.ts';
-import { keysOf } from '../support/vault-damage.ts';
-import { signal } from '../support/vault-lab.ts';
+import { keysOf } from '../support/vault/vault-damage.ts';
+import { signal } from '../support/vault/vault-lab.ts';
 import { DAMAGES } from './damages.ts';
 import { EXPECTED } from './expected.ts';
 import { COLUMNS, ProofLab, type Judges } from './proof-lab.ts';

@@ -13,8 +13,8 @@ import { PREFIX_BYTES } from '../../src/vault/packs/pack-layout.ts';
 import type { OpenPack } from '../../src/vault/packs/packs.ts';
 import { newUlid } from '../../src/vault/bytes/ulid.ts';
 import type { Vault } from '../../src/vault/vault.ts';
-import { changeObject, type Damage } from '../support/vault-damage.ts';
-import { signal } from '../support/vault-lab.ts';
+import { changeObject, type Damage } from '../support/vault/vault-damage.ts';
+import { signal } from '../support/vault/vault-lab.ts';
 
 /**
  * What somebody does who has the master key and may put objects: every checksum and tag is right.

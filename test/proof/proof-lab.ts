@@ -24,9 +24,9 @@ import { Losses } from '../../src/vault/damage/losses.ts';
 import type { scrub, scrubWithoutKey } from '../../src/vault/proof/scrub.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import type { VerifyLevel } from '../../src/vault/vault-options.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { keysOf } from '../support/vault-damage.ts';
-import { backUp, createVault, DISK, signal, VM } from '../support/vault-lab.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { keysOf } from '../support/vault/vault-damage.ts';
+import { backUp, createVault, DISK, signal, VM } from '../support/vault/vault-lab.ts';
 
 /** What is under trial: the real modules, or the same with one check taken out. */
 export interface Judges {

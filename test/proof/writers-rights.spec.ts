@@ -7,8 +7,8 @@ import { scrub, scrubWithoutKey } from '../../src/vault/proof/scrub.ts';
 import { packDamage } from '../../src/vault/copy/pack-check.ts';
 import { repairVault } from '../../src/vault/repair/repair.ts';
 import { Vault } from '../../src/vault/vault.ts';
-import { changeObject, flip, keysOf } from '../support/vault-damage.ts';
-import { signal } from '../support/vault-lab.ts';
+import { changeObject, flip, keysOf } from '../support/vault/vault-damage.ts';
+import { signal } from '../support/vault/vault-lab.ts';
 import { DAMAGES } from './damages.ts';
 import { ProofLab, type Judges } from './proof-lab.ts';
 

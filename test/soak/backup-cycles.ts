@@ -5,8 +5,8 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { BackupLab } from '../support/backup-lab.ts';
-import { checkJournal } from '../support/guest.ts';
+import { BackupLab } from '../support/guest/backup-lab.ts';
+import { checkJournal } from '../support/guest/guest.ts';
 
 const { values } = parseArgs({ options: { minutes: { type: 'string', default: '30' } } });
 const endsAtMs = performance.now() + Number(values.minutes) * 60_000;

@@ -10,8 +10,8 @@ import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { CorruptionMatrix, corruptionPage } from '../support/corruption-matrix.ts';
-import { randomCorruptions } from '../support/random-corruptions.ts';
+import { CorruptionMatrix, corruptionPage } from '../support/vault/corruption-matrix.ts';
+import { randomCorruptions } from '../support/vault/random-corruptions.ts';
 
 const { values } = parseArgs({
   options: {

@@ -14,10 +14,10 @@ import { rows } from '../../bench/guest-content.ts';
 import { ensureBuild } from '../../scripts/setup/build.mjs';
 import type { Job } from '../../src/api/contract/jobs.ts';
 import type { ServiceClient } from '../../src/cli/service/service-client.ts';
-import { openS3TestServer } from '../support/minio.ts';
-import { peakMemory, residentMemory, resetPeak } from '../support/process-memory.ts';
-import { RealService } from '../support/real-service.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { openS3TestServer } from '../support/s3/minio.ts';
+import { peakMemory, residentMemory, resetPeak } from '../support/service/process-memory.ts';
+import { RealService } from '../support/service/real-service.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 
 const { values } = parseArgs({
   options: {

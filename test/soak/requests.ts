@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runCommand } from '../../src/kernel/command.ts';
-import { CountingProxy, type RequestCounts } from '../support/counting-proxy.ts';
-import { openS3TestServer, type S3TestServer } from '../support/minio.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { CountingProxy, type RequestCounts } from '../support/s3/counting-proxy.ts';
+import { openS3TestServer, type S3TestServer } from '../support/s3/minio.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 
 const GIB = 2 ** 30;
 const TIB = 2 ** 40;

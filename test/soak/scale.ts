@@ -28,7 +28,7 @@ import {
   syntheticPlace,
   syntheticVm,
 } from '../support/synthetic/synthetic-vault.ts';
-import { backUp, signal } from '../support/vault-lab.ts';
+import { backUp, signal } from '../support/vault/vault-lab.ts';
 
 type Report = Record<string, string>;
 

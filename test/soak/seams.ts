@@ -12,7 +12,7 @@ import assert from 'node:assert/strict';
 import { parseArgs } from 'node:util';
 import { isFault } from '../../src/kernel/fault.ts';
 import type { Vault } from '../../src/vault/vault.ts';
-import { seededNumbers } from '../support/seeded-numbers.ts';
+import { seededNumbers } from '../support/random/seeded-numbers.ts';
 import {
   isDamaging,
   lookAt,
@@ -26,7 +26,7 @@ import {
   SEAM_OPERATIONS,
   type SeamName,
   type SeamWorld,
-} from '../support/seams.ts';
+} from '../support/vault/seams.ts';
 
 const { values } = parseArgs({
   options: {

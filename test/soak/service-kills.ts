@@ -14,14 +14,14 @@ import type { Job } from '../../src/api/contract/jobs.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { inventory, requireDone, take } from '../support/kill-job.ts';
-import { copyObjects, KillLab, type KillPlace, type KillPoint } from '../support/kill-lab.ts';
-import { pointsOf, provePoints, snapshot } from '../support/kill-trials.ts';
-import { RealService } from '../support/real-service.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { seededNumbers } from '../support/seeded-numbers.ts';
-import { changeObject, keysOf, remove } from '../support/vault-damage.ts';
-import { createVault, PASSPHRASE, signal } from '../support/vault-lab.ts';
+import { inventory, requireDone, take } from '../support/kill/kill-job.ts';
+import { copyObjects, KillLab, type KillPlace, type KillPoint } from '../support/kill/kill-lab.ts';
+import { pointsOf, provePoints, snapshot } from '../support/kill/kill-trials.ts';
+import { RealService } from '../support/service/real-service.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { seededNumbers } from '../support/random/seeded-numbers.ts';
+import { changeObject, keysOf, remove } from '../support/vault/vault-damage.ts';
+import { createVault, PASSPHRASE, signal } from '../support/vault/vault-lab.ts';
 
 const { values } = parseArgs({
   options: {

@@ -4,9 +4,9 @@
 // lets another process do the job, and looks whether all points are whole, nothing was sent twice
 // and nothing is left over. --changing: not at requests that only read.
 import { parseArgs } from 'node:util';
-import { KILL_JOBS } from '../support/kill-jobs.ts';
-import { KillLab } from '../support/kill-lab.ts';
-import { KillTrials } from '../support/kill-trials.ts';
+import { KILL_JOBS } from '../support/kill/kill-jobs.ts';
+import { KillLab } from '../support/kill/kill-lab.ts';
+import { KillTrials } from '../support/kill/kill-trials.ts';
 
 const { values } = parseArgs({
   options: {

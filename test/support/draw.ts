@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { seededNumbers } from './seeded-numbers.ts';
+import { seededNumbers } from './random/seeded-numbers.ts';
 
 /** What Jest gives every module of a test. */
 interface InJest {

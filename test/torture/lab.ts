@@ -4,7 +4,7 @@ import { Log, type LogFields } from '../../src/kernel/log.ts';
 import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { Vault } from '../../src/vault/vault.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 import { SimulatedBucket } from '../support/simulated-store/bucket.ts';
 
 const { signal } = new AbortController();

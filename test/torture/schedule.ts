@@ -16,7 +16,7 @@ import { RetryingObjectStore } from '../../src/vault/object-stores/retrying.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SlotSet } from '../../src/vault/slots/slot-set.ts';
 import type { Vault } from '../../src/vault/vault.ts';
-import { seededNumbers } from '../support/seeded-numbers.ts';
+import { seededNumbers } from '../support/random/seeded-numbers.ts';
 import { NO_FAULTS, Scheduler, type FaultRates } from '../support/simulated-store/scheduler.ts';
 import { SimulatedObjectStore } from '../support/simulated-store/simulated-object-store.ts';
 import { forgePack, otherContent } from '../proof/forgery.ts';

@@ -1,7 +1,7 @@
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { changeObject, flip, keysOf, remove } from '../support/vault-damage.ts';
-import { backUp, createVault, DISK, openVault, signal } from '../support/vault-lab.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { changeObject, flip, keysOf, remove } from '../support/vault/vault-damage.ts';
+import { backUp, createVault, DISK, openVault, signal } from '../support/vault/vault-lab.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { Losses } from '../../src/vault/damage/losses.ts';
 import { surveyLoss } from '../../src/vault/repair/loss-survey.ts';

@@ -1,5 +1,5 @@
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { seededNumbers } from '../support/seeded-numbers.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { seededNumbers } from '../support/random/seeded-numbers.ts';
 import {
   backUp,
   createVault,
@@ -7,7 +7,7 @@ import {
   openVault,
   restored,
   signal,
-} from '../support/vault-lab.ts';
+} from '../support/vault/vault-lab.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { isFault } from '../../src/kernel/fault.ts';
 import { SilentLog } from '../../src/kernel/log.ts';

@@ -1,6 +1,6 @@
-import { FaultyObjectStore } from '../support/faulty-object-store.ts';
-import { faultCodeOf } from '../support/fault-code.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { FaultyObjectStore } from '../support/vault/faulty-object-store.ts';
+import { faultCodeOf } from '../support/service/fault-code.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -8,7 +8,7 @@ import {
   openVault,
   restored,
   signal,
-} from '../support/vault-lab.ts';
+} from '../support/vault/vault-lab.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { encodeControl } from '../../src/vault/control/control-object.ts';
 import { numberedKey, parsePackKey, pointKey } from '../../src/vault/format/object-names.ts';

@@ -1,4 +1,4 @@
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -6,7 +6,7 @@ import {
   openVault,
   restored,
   signal,
-} from '../support/vault-lab.ts';
+} from '../support/vault/vault-lab.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import type { RecoveryPoint } from '../../src/vault/points/recovery-point.ts';

@@ -1,5 +1,5 @@
-import { FaultyObjectStore } from '../support/faulty-object-store.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { FaultyObjectStore } from '../support/vault/faulty-object-store.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -9,7 +9,7 @@ import {
   fingerprint,
   signal,
   VM,
-} from '../support/vault-lab.ts';
+} from '../support/vault/vault-lab.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { encodeControl } from '../../src/vault/control/control-object.ts';
 import { KeyTree } from '../../src/vault/keys/key-tree.ts';

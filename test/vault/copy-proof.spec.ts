@@ -13,10 +13,10 @@ import type {
 import { DirectoryObjectStore } from '../../src/vault/object-stores/folder/directory.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { StoreLayer } from '../../src/vault/store/store-layer.ts';
-import { faultCodeOf } from '../support/fault-code.ts';
-import { FaultyObjectStore } from '../support/faulty-object-store.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { backUp, createVault, openVault, signal } from '../support/vault-lab.ts';
+import { faultCodeOf } from '../support/service/fault-code.ts';
+import { FaultyObjectStore } from '../support/vault/faulty-object-store.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { backUp, createVault, openVault, signal } from '../support/vault/vault-lab.ts';
 
 const clock = new SystemClock();
 const isPoint = (key: string): boolean => key.startsWith('s/') && !key.endsWith('.ok');

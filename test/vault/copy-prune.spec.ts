@@ -1,6 +1,6 @@
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -8,7 +8,7 @@ import {
   openVault,
   restored,
   signal,
-} from '../support/vault-lab.ts';
+} from '../support/vault/vault-lab.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
 import { packKey, randomSuffix } from '../../src/vault/format/object-names.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
-import { FaultyObjectStore } from '../support/faulty-object-store.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { FaultyObjectStore } from '../support/vault/faulty-object-store.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -10,7 +10,7 @@ import {
   openVault,
   restored,
   signal,
-} from '../support/vault-lab.ts';
+} from '../support/vault/vault-lab.ts';
 import { encodeControl } from '../../src/vault/control/control-object.ts';
 import {
   numberedKey,

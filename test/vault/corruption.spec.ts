@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { CorruptionMatrix, corruptionPage, rowsOf } from '../support/corruption-matrix.ts';
+import { CorruptionMatrix, corruptionPage, rowsOf } from '../support/vault/corruption-matrix.ts';
 import { Draw } from '../support/draw.ts';
-import { randomCorruptions } from '../support/random-corruptions.ts';
+import { randomCorruptions } from '../support/vault/random-corruptions.ts';
 
 /** All rows: npm run soak -- corruption --matrix. */
 const ROWS = 16;

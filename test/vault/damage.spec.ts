@@ -1,6 +1,6 @@
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { isFault } from '../../src/kernel/fault.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -9,7 +9,7 @@ import {
   openVault,
   restored,
   signal,
-} from '../support/vault-lab.ts';
+} from '../support/vault/vault-lab.ts';
 import { FORMAT_VERSION } from '../../src/vault/format/format-version.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -11,7 +11,7 @@ import {
   restored,
   signal,
   VM,
-} from '../support/vault-lab.ts';
+} from '../support/vault/vault-lab.ts';
 import { encodeControl } from '../../src/vault/control/control-object.ts';
 import { numberedKey, parsePackKey, PREFIXES } from '../../src/vault/format/object-names.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';

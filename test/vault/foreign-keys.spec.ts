@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { createVault, openVault, PASSPHRASE, signal } from '../support/vault-lab.ts';
+import { createVault, openVault, PASSPHRASE, signal } from '../support/vault/vault-lab.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { ByteWriter } from '../../src/vault/bytes/binary.ts';
 import { wrapWithPassphrase, wrapWithRecovery } from '../../src/vault/keys/key-object.ts';

@@ -1,6 +1,6 @@
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { changeObject, flip, keysOf, remove } from '../support/vault-damage.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { changeObject, flip, keysOf, remove } from '../support/vault/vault-damage.ts';
 import {
   backUp,
   createVault,
@@ -8,7 +8,7 @@ import {
   openVault,
   restored,
   signal,
-} from '../support/vault-lab.ts';
+} from '../support/vault/vault-lab.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { repairVault } from '../../src/vault/repair/repair.ts';
 import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';

@@ -1,6 +1,6 @@
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { keysOf } from '../support/vault-damage.ts';
-import { backUp, createVault, openVault, signal } from '../support/vault-lab.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { keysOf } from '../support/vault/vault-damage.ts';
+import { backUp, createVault, openVault, signal } from '../support/vault/vault-lab.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
 import { Holds } from '../../src/vault/points/holds.ts';

@@ -3,8 +3,8 @@ import { isFault } from '../../src/kernel/fault.ts';
 import { VaultKeys } from '../../src/vault/access/vault-keys.ts';
 import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import { diesAfterWrites, FaultyObjectStore } from '../support/faulty-object-store.ts';
-import { createVault, PASSPHRASE, signal } from '../support/vault-lab.ts';
+import { diesAfterWrites, FaultyObjectStore } from '../support/vault/faulty-object-store.ts';
+import { createVault, PASSPHRASE, signal } from '../support/vault/vault-lab.ts';
 
 const SECOND = 'the second passphrase';
 const RETENTION = 'only for the one who retires';

@@ -3,8 +3,8 @@ import { collectVault } from '../../src/vault/collect/collector.ts';
 import { sealKey } from '../../src/vault/format/object-names.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import type { PointName } from '../../src/vault/points/retirements.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { backUp, createVault, openVault, signal } from '../support/vault-lab.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { backUp, createVault, openVault, signal } from '../support/vault/vault-lab.ts';
 
 /** Every point without a seal is old enough to be given up. */
 const RULES = { youngMs: -60_000, abandonedMs: -60_000, allPointsAreListed: true };

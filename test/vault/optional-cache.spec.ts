@@ -6,7 +6,7 @@ import { Log, type LogFields } from '../../src/kernel/log.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { ledgerOf, scrubVault } from '../../src/vault/proof/scrub-vault.ts';
 import type { Vault } from '../../src/vault/vault.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -14,7 +14,7 @@ import {
   openVault,
   restored,
   signal,
-} from '../support/vault-lab.ts';
+} from '../support/vault/vault-lab.ts';
 
 const SIZE = 3_000_000;
 const ALL = { bytes: Infinity };

@@ -1,6 +1,10 @@
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { failsSometimes, FaultyObjectStore, type Failure } from '../support/faulty-object-store.ts';
-import { backUp, createVault, fingerprint, restored, signal } from '../support/vault-lab.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import {
+  failsSometimes,
+  FaultyObjectStore,
+  type Failure,
+} from '../support/vault/faulty-object-store.ts';
+import { backUp, createVault, fingerprint, restored, signal } from '../support/vault/vault-lab.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { MeteredObjectStore } from '../../src/vault/object-stores/metered.ts';

@@ -7,9 +7,9 @@ import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { broughtBackNote } from '../../src/vault/points/point-order.ts';
 import { newUlid } from '../../src/vault/bytes/ulid.ts';
 import type { Vault } from '../../src/vault/vault.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { seededNumbers } from '../support/seeded-numbers.ts';
-import { backUp, createVault, DISK, openVault, signal, VM } from '../support/vault-lab.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { seededNumbers } from '../support/random/seeded-numbers.ts';
+import { backUp, createVault, DISK, openVault, signal, VM } from '../support/vault/vault-lab.ts';
 
 const YEAR_MS = 365 * 86_400_000;
 

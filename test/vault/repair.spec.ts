@@ -5,8 +5,15 @@ import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
 import { isWorthRepairing } from '../../src/cli/vault-text/repair-text.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { changeObject, cut, flip, keysOf, remove, type Damage } from '../support/vault-damage.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import {
+  changeObject,
+  cut,
+  flip,
+  keysOf,
+  remove,
+  type Damage,
+} from '../support/vault/vault-damage.ts';
 import {
   backUp,
   createVault,
@@ -15,7 +22,7 @@ import {
   PASSPHRASE,
   restored,
   signal,
-} from '../support/vault-lab.ts';
+} from '../support/vault/vault-lab.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
 import { VaultKeys } from '../../src/vault/access/vault-keys.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
@@ -24,7 +31,7 @@ import { scrub } from '../../src/vault/proof/scrub.ts';
 import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { repairAccess } from '../../src/vault/repair/access-repair.ts';
 import { repairVault } from '../../src/vault/repair/repair.ts';
-import { diesAfterWrites, FaultyObjectStore } from '../support/faulty-object-store.ts';
+import { diesAfterWrites, FaultyObjectStore } from '../support/vault/faulty-object-store.ts';
 
 const KDF = { memoryKib: 64, passes: 1, lanes: 1 };
 const ALL = { bytes: Infinity };

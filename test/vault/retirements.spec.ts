@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { backUp, createVault, signal, VM } from '../support/vault-lab.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { backUp, createVault, signal, VM } from '../support/vault/vault-lab.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
 import { encodeControl } from '../../src/vault/control/control-object.ts';

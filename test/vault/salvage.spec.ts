@@ -9,8 +9,8 @@ import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { repairVault } from '../../src/vault/repair/repair.ts';
 import { salvagePack } from '../../src/vault/repair/salvage.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { changeObject, flip, keysOf, type Damage } from '../support/vault-damage.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { changeObject, flip, keysOf, type Damage } from '../support/vault/vault-damage.ts';
 import {
   backUp,
   createVault,
@@ -19,7 +19,7 @@ import {
   PASSPHRASE,
   restored,
   signal,
-} from '../support/vault-lab.ts';
+} from '../support/vault/vault-lab.ts';
 
 const KEPT_VERSION = 14;
 const FRAME = 300;

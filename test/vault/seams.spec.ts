@@ -6,7 +6,7 @@ import {
   SEAM_NAMES,
   type SeamName,
   type SeamWorld,
-} from '../support/seams.ts';
+} from '../support/vault/seams.ts';
 
 /** All pairs: npm run soak -- seams --pairs. */
 const ROUNDS = 2;

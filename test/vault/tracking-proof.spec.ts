@@ -1,7 +1,7 @@
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import type { Extent } from '../../src/disk/extent.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { createVault, DISK, restored, signal, VM } from '../support/vault-lab.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { createVault, DISK, restored, signal, VM } from '../support/vault/vault-lab.ts';
 import type { ChangeSet } from '../../src/disk/change-set.ts';
 import type { RecoveryPoint } from '../../src/vault/points/recovery-point.ts';
 import type { Vault } from '../../src/vault/vault.ts';

@@ -13,10 +13,10 @@ import { Packs } from '../../src/vault/packs/packs.ts';
 import { PackPresence } from '../../src/vault/presence/pack-presence.ts';
 import { newUlid } from '../../src/vault/bytes/ulid.ts';
 import type { Vault } from '../../src/vault/vault.ts';
-import { FaultyObjectStore } from '../support/faulty-object-store.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { seededNumbers } from '../support/seeded-numbers.ts';
-import { backUp, createVault, openVault, signal, VM } from '../support/vault-lab.ts';
+import { FaultyObjectStore } from '../support/vault/faulty-object-store.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { seededNumbers } from '../support/random/seeded-numbers.ts';
+import { backUp, createVault, openVault, signal, VM } from '../support/vault/vault-lab.ts';
 
 const DAY_MS = 86_400_000;
 const LEAF_BYTES = 64 * 1024 * 1024;

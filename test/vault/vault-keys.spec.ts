@@ -6,10 +6,10 @@ import {
   signal,
   PASSPHRASE,
   VM,
-} from '../support/vault-lab.ts';
-import { diesAfterWrites, FaultyObjectStore } from '../support/faulty-object-store.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { keysOf } from '../support/vault-damage.ts';
+} from '../support/vault/vault-lab.ts';
+import { diesAfterWrites, FaultyObjectStore } from '../support/vault/faulty-object-store.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { keysOf } from '../support/vault/vault-damage.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { isFault } from '../../src/kernel/fault.ts';

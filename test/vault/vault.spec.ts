@@ -3,7 +3,7 @@ import type { ContentExtent } from '../../src/disk/extent.ts';
 import { Clock } from '../../src/kernel/clock.ts';
 import { overlay } from '../../src/disk/extent.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -15,7 +15,7 @@ import {
   restored,
   signal,
   VM,
-} from '../support/vault-lab.ts';
+} from '../support/vault/vault-lab.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import type { RecoveryPoint } from '../../src/vault/points/recovery-point.ts';
 import { generatePassphrase } from '../../src/vault/keys/recovery-file.ts';

@@ -1,6 +1,6 @@
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
-import { seededBytes } from '../support/seeded-bytes.ts';
-import { backUp, createVault, openVault, signal, VM } from '../support/vault-lab.ts';
+import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { backUp, createVault, openVault, signal, VM } from '../support/vault/vault-lab.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { Log } from '../../src/kernel/log.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';

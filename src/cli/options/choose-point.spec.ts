@@ -1,5 +1,5 @@
-import { faultCode } from '../../../test/support/fault-code.ts';
-import { recoveryPoint } from '../../../test/support/points.ts';
+import { faultCode } from '../../../test/support/service/fault-code.ts';
+import { recoveryPoint } from '../../../test/support/vault/points.ts';
 import { choosePoint, withoutGivenUp } from './choose-point.ts';
 
 const A = recoveryPoint({ id: '01KAPX0000000000000000000A' });

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cliRun } from '../../../test/support/cli-run.ts';
+import { cliRun } from '../../../test/support/service/cli-run.ts';
 import { type Job } from '../../api/contract/jobs.ts';
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;

@@ -2,7 +2,7 @@ import { chmod, chown, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'no
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cliRun } from '../../../test/support/cli-run.ts';
+import { cliRun } from '../../../test/support/service/cli-run.ts';
 import { listeners } from './loopback-owner.ts';
 
 const NOBODY = 65_534;

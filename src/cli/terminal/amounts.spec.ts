@@ -1,4 +1,4 @@
-import { faultCode } from '../../../test/support/fault-code.ts';
+import { faultCode } from '../../../test/support/service/fault-code.ts';
 import { parseShare } from './amounts.ts';
 
 describe('parseShare', () => {

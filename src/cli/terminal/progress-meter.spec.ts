@@ -1,4 +1,4 @@
-import { TextBuffer } from '../../../test/support/terminal-buffers.ts';
+import { TextBuffer } from '../../../test/support/service/terminal-buffers.ts';
 import { MiB } from '../../kernel/text/bytes.ts';
 import { Clock } from '../../kernel/clock.ts';
 import { ProgressMeter } from './progress-meter.ts';

@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import { TextBuffer, TypedInput } from '../../../test/support/terminal-buffers.ts';
+import { TextBuffer, TypedInput } from '../../../test/support/service/terminal-buffers.ts';
 import { askSecret, askYes } from './prompt.ts';
 
 const signal = new AbortController().signal;

@@ -1,4 +1,4 @@
-import { TextBuffer } from '../../../test/support/terminal-buffers.ts';
+import { TextBuffer } from '../../../test/support/service/terminal-buffers.ts';
 import { TerminalLog } from './terminal-log.ts';
 
 describe('TerminalLog', () => {

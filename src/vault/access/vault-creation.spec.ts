@@ -1,5 +1,5 @@
-import { faultCodeOf } from '../../../test/support/fault-code.ts';
-import { createVault } from '../../../test/support/vault-lab.ts';
+import { faultCodeOf } from '../../../test/support/service/fault-code.ts';
+import { createVault } from '../../../test/support/vault/vault-lab.ts';
 import { PREFIXES } from '../format/object-names.ts';
 import { Vault } from '../vault.ts';
 import { MemoryObjectStore } from '../object-stores/memory.ts';

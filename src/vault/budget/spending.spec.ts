@@ -1,6 +1,6 @@
-import { faultCode, faultCodeOf } from '../../../test/support/fault-code.ts';
+import { faultCode, faultCodeOf } from '../../../test/support/service/fault-code.ts';
 import { MemoryDisk } from '../../disk/memory-disk.ts';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -8,7 +8,7 @@ import {
   signal,
   fingerprint,
   restored,
-} from '../../../test/support/vault-lab.ts';
+} from '../../../test/support/vault/vault-lab.ts';
 import { MemoryObjectStore } from '../object-stores/memory.ts';
 import type { Vault } from '../vault.ts';
 import { DEFAULT_PRICES, parsePrices, pricesAt } from './prices.ts';

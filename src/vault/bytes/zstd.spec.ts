@@ -1,5 +1,5 @@
 import { zstdDecompressSync } from 'node:zlib';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import {
   compress,
   compressBound,

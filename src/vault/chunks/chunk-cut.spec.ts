@@ -1,4 +1,4 @@
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { cutChunks, cutFunction, SECTOR_BYTES } from './chunk-cut.ts';
 
 const KEY = seededBytes('cut key', 132);

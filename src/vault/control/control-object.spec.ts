@@ -1,4 +1,4 @@
-import { faultCode } from '../../../test/support/fault-code.ts';
+import { faultCode } from '../../../test/support/service/fault-code.ts';
 import { decodeControl, encodeControl } from './control-object.ts';
 import { FORMAT_VERSION } from '../format/format-version.ts';
 import { KeyTree } from '../keys/key-tree.ts';

@@ -1,5 +1,5 @@
-import { faultCode } from '../../../test/support/fault-code.ts';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { faultCode } from '../../../test/support/service/fault-code.ts';
+import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { MemoryDisk } from '../../disk/memory-disk.ts';
 import {
   backUp,
@@ -9,7 +9,7 @@ import {
   PASSPHRASE,
   restored,
   signal,
-} from '../../../test/support/vault-lab.ts';
+} from '../../../test/support/vault/vault-lab.ts';
 import { SystemClock } from '../../kernel/clock.ts';
 import { VaultCopy } from '../copy/vault-copy.ts';
 import { encodeControl } from './control-object.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { faultCode } from '../../../test/support/fault-code.ts';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { faultCode } from '../../../test/support/service/fault-code.ts';
+import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { encodeAliases, readAliases } from '../packs/aliases.ts';
 import { readHold, readHoldEnd } from '../points/holds.ts';
 import { decodeControl, encodeControl } from '../control/control-object.ts';

@@ -1,5 +1,11 @@
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
-import { backUp, createVault, openVault, signal, VM } from '../../../test/support/vault-lab.ts';
+import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
+import {
+  backUp,
+  createVault,
+  openVault,
+  signal,
+  VM,
+} from '../../../test/support/vault/vault-lab.ts';
 import { MemoryDisk } from '../../disk/memory-disk.ts';
 import { SystemClock } from '../../kernel/clock.ts';
 import { Holds } from '../points/holds.ts';

@@ -1,4 +1,4 @@
-import { seededNumbers } from '../../../test/support/seeded-numbers.ts';
+import { seededNumbers } from '../../../test/support/random/seeded-numbers.ts';
 import { filterBytes, FuseBuilder, mayContain, type PlacedFilter } from './fuse-filter.ts';
 
 function keys(seed: number, count: number): { high: Uint32Array; low: Uint32Array } {

@@ -1,8 +1,8 @@
 import { mkdtemp, open, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { seededNumbers } from '../../../test/support/seeded-numbers.ts';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { seededNumbers } from '../../../test/support/random/seeded-numbers.ts';
+import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import type { PackName } from '../format/object-names.ts';
 import { newUlid } from '../bytes/ulid.ts';
 import { openRun, RunReader, type OpenedRun, type RunMemory } from './run-file.ts';

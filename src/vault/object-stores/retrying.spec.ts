@@ -5,7 +5,7 @@ import {
   failsSometimes,
   FaultyObjectStore,
   type FailureScript,
-} from '../../../test/support/faulty-object-store.ts';
+} from '../../../test/support/vault/faulty-object-store.ts';
 import { Clock } from '../../kernel/clock.ts';
 import { MemoryObjectStore } from './memory.ts';
 import { RetryingObjectStore } from './retrying.ts';

@@ -1,5 +1,5 @@
 import zstd from 'zstd-codec';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { packFrame } from './frame.ts';
 
 /** The part of zstd-codec that is used; the package has no types. */

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { faultCode } from '../../../test/support/fault-code.ts';
+import { faultCode } from '../../../test/support/service/fault-code.ts';
 import { packKey, type PackName } from '../format/object-names.ts';
 import { encodeRunPack } from '../index/run-format.ts';
 import { PackNumbers } from './pack-numbers.ts';

@@ -1,4 +1,4 @@
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { isFault } from '../../kernel/fault.ts';
 import { packFrame } from './frame.ts';
 import { HEADER_BYTES } from './pack-layout.ts';

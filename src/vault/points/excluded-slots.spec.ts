@@ -1,5 +1,5 @@
-import { FaultyObjectStore } from '../../../test/support/faulty-object-store.ts';
-import { createVault, signal } from '../../../test/support/vault-lab.ts';
+import { FaultyObjectStore } from '../../../test/support/vault/faulty-object-store.ts';
+import { createVault, signal } from '../../../test/support/vault/vault-lab.ts';
 import { SilentLog } from '../../kernel/log.ts';
 import { encodeControl } from '../control/control-object.ts';
 import { ExcludedSlots } from './excluded-slots.ts';

@@ -1,6 +1,6 @@
-import { backUp, createVault, openVault, signal } from '../../../test/support/vault-lab.ts';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
-import { LeavingOutStore } from '../../../test/support/leaving-out-store.ts';
+import { backUp, createVault, openVault, signal } from '../../../test/support/vault/vault-lab.ts';
+import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
+import { LeavingOutStore } from '../../../test/support/vault/leaving-out-store.ts';
 import { MemoryDisk } from '../../disk/memory-disk.ts';
 import { Log, type LogFields } from '../../kernel/log.ts';
 import { pointKey, sealKey } from '../format/object-names.ts';

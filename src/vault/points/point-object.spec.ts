@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { faultCode } from '../../../test/support/fault-code.ts';
+import { faultCode } from '../../../test/support/service/fault-code.ts';
 import { KeyTree } from '../keys/key-tree.ts';
 import { decodePoint, encodePoint, type PointDocument } from './point-object.ts';
 import { newUlid } from '../bytes/ulid.ts';

@@ -1,5 +1,5 @@
-import { backUp, createVault, signal } from '../../../test/support/vault-lab.ts';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { backUp, createVault, signal } from '../../../test/support/vault/vault-lab.ts';
+import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { MemoryDisk } from '../../disk/memory-disk.ts';
 import { SilentLog } from '../../kernel/log.ts';
 import { MemoryObjectStore } from '../object-stores/memory.ts';

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createVault, signal } from '../../../test/support/vault-lab.ts';
+import { createVault, signal } from '../../../test/support/vault/vault-lab.ts';
 import { SystemClock } from '../../kernel/clock.ts';
 import type { ObjectEntry, ObjectRange } from '../store/object-store.ts';
 import { DirectoryObjectStore } from '../object-stores/folder/directory.ts';

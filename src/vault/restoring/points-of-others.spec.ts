@@ -1,5 +1,5 @@
-import { faultCode } from '../../../test/support/fault-code.ts';
-import { pointDisk, recoveryPoint } from '../../../test/support/points.ts';
+import { faultCode } from '../../../test/support/service/fault-code.ts';
+import { pointDisk, recoveryPoint } from '../../../test/support/vault/points.ts';
 import { VmDefinition } from '../../vm/definition.ts';
 import { filesOf, planDisk, planVm, type VmPlace } from './restore-plan.ts';
 

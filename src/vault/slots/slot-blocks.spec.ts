@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { seededNumbers } from '../../../test/support/seeded-numbers.ts';
+import { seededNumbers } from '../../../test/support/random/seeded-numbers.ts';
 import { SlotBits } from './slot-bits.ts';
 import { SlotBlocks } from './slot-blocks.ts';
 

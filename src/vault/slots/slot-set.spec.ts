@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { seededNumbers } from '../../../test/support/seeded-numbers.ts';
+import { seededNumbers } from '../../../test/support/random/seeded-numbers.ts';
 import { ByteWriter, Malformed } from '../bytes/binary.ts';
 import { SLOTS_MAX } from '../format/limits.ts';
 import { SlotSet, SlotUnion, type SlotRange } from './slot-set.ts';

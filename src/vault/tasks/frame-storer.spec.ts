@@ -1,4 +1,4 @@
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
+import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
 import { frameRoom, openFrame } from '../packs/frame.ts';
 import { FrameStorer } from './frame-storer.ts';

@@ -1,6 +1,6 @@
 import { MemoryDisk } from '../../disk/memory-disk.ts';
-import { seededBytes } from '../../../test/support/seeded-bytes.ts';
-import { backUp, createVault, restored, signal } from '../../../test/support/vault-lab.ts';
+import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
+import { backUp, createVault, restored, signal } from '../../../test/support/vault/vault-lab.ts';
 import { fragmented } from './fragmented-ranges.ts';
 
 const SECTOR = 4096;

@@ -6,7 +6,7 @@ import { PointCatalog, type PointLeftOut } from '../../../src/catalog/point-cata
 import { PointProofs } from '../../../src/catalog/point-proofs.ts';
 import type { CataloguedPoint } from '../../../src/catalog/rows/recovery-point.row.ts';
 import { VaultRegistrations } from '../../../src/catalog/vault-registrations.ts';
-import { createDatabase, type TestDatabase } from '../../support/database.ts';
+import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
 
 let database: TestDatabase;
 let source: DataSource;

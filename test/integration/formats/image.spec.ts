@@ -12,7 +12,7 @@ import { QemuNbdServer } from '../../../src/formats/qemu-nbd.ts';
 import { runCommand } from '../../../src/kernel/command.ts';
 import { NbdDiskWriter } from '../../../src/nbd/nbd-disk-writer.ts';
 import { describeDiskReader, describeDiskWriter } from '../../contract/disk.contract.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
 
 const MiB = 1024 * 1024;
 const signal = AbortSignal.timeout(280_000);

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import type { ImageFormat } from '../../../src/formats/image-layer.ts';
 import { createImage, openImage } from '../../../src/formats/image.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
-import { backUp, createVault, DISK } from '../../support/vault-lab.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
+import { backUp, createVault, DISK } from '../../support/vault/vault-lab.ts';
 
 const MIB = 2 ** 20;
 const TIB = 2 ** 40;

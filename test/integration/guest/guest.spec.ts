@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { systemPath } from '../../../scripts/setup/debian.mjs';
 import { GuestAgent } from '../../../src/engines/qemu/qmp/guest-agent.ts';
 import type { VmDefinition } from '../../../src/vm/definition.ts';
-import { SerialLog, checkJournal, makeGuestVm } from '../../support/guest.ts';
+import { SerialLog, checkJournal, makeGuestVm } from '../../support/guest/guest.ts';
 
 const SIGNAL = new AbortController().signal;
 const AGENT_MS = 30_000;

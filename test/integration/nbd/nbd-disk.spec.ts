@@ -15,7 +15,7 @@ import type { NbdOptions } from '../../../src/nbd/connection-pool.ts';
 import { NbdDiskReader } from '../../../src/nbd/nbd-disk-reader.ts';
 import { NbdDiskWriter } from '../../../src/nbd/nbd-disk-writer.ts';
 import { describeDiskReader, describeDiskWriter } from '../../contract/disk.contract.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
 
 const MiB = 1024 * 1024;
 const signal = AbortSignal.timeout(280_000);

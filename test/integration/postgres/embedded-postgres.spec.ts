@@ -12,7 +12,7 @@ import {
   startEmbeddedPostgres,
   type EmbeddedPostgres,
 } from '../../../src/platform/database/embedded-postgres.ts';
-import { createDatabase } from '../../support/database.ts';
+import { createDatabase } from '../../support/service/database.ts';
 
 const LOG = new SilentLog();
 const SIGNAL = new AbortController().signal;
@@ -97,7 +97,7 @@ describe('a PostgreSQL of our own', () => {
 
   /** The server of a process that started it and was killed: its number. */
   async function abandonedServer(): Promise<number> {
-    const url = new URL('../../support/embedded-postgres.main.ts', import.meta.url);
+    const url = new URL('../../support/service/embedded-postgres.main.ts', import.meta.url);
     const file = fileURLToPath(url);
     const owner = spawn(process.execPath, [file, home], { stdio: ['ignore', 'pipe', 'inherit'] });
     const [pid] = (await once(owner.stdout, 'data')) as [Buffer];

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { QemuLab } from '../../support/qemu-lab.ts';
+import { QemuLab } from '../../support/guest/qemu-lab.ts';
 
 const { signal } = new AbortController();
 const ENGINE = new URL('../../../src/engines/qemu/qemu-engine.ts', import.meta.url).href;

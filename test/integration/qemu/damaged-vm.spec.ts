@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { QemuEngine } from '../../../src/engines/qemu/qemu-engine.ts';
 import { VmDefinition } from '../../../src/vm/definition.ts';
-import { QemuLab } from '../../support/qemu-lab.ts';
+import { QemuLab } from '../../support/guest/qemu-lab.ts';
 
 const { signal } = new AbortController();
 const job = { jobToken: 'job', crashConsistent: true };

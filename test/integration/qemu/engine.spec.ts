@@ -1,5 +1,5 @@
 import { describeEngine } from '../../contract/engine.contract.ts';
-import { QemuLab } from '../../support/qemu-lab.ts';
+import { QemuLab } from '../../support/guest/qemu-lab.ts';
 
 describeEngine('QemuEngine', async () => {
   const lab = await QemuLab.create();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { GuestAgent } from '../../../src/engines/qemu/qmp/guest-agent.ts';
 import { QemuEngine } from '../../../src/engines/qemu/qemu-engine.ts';
 import { QmpClient } from '../../../src/engines/qemu/qmp/qmp-client.ts';
-import { checkJournal, makeGuestVm, SerialLog } from '../../support/guest.ts';
+import { checkJournal, makeGuestVm, SerialLog } from '../../support/guest/guest.ts';
 
 const MiB = 1024 * 1024;
 const { signal } = new AbortController();

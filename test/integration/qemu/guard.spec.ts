@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Guard } from '../../../src/engines/qemu/process/guard.ts';
-import { FakeAgent } from '../../support/fake-agent.ts';
+import { FakeAgent } from '../../support/guest/fake-agent.ts';
 
 const MiB = 1024 * 1024;
 const THAW = 'guest-fsfreeze-thaw';

@@ -6,12 +6,14 @@ import type { FrozenVm } from '../../../src/engines/engine.ts';
 import { GuestAgent } from '../../../src/engines/qemu/qmp/guest-agent.ts';
 import { QemuEngine } from '../../../src/engines/qemu/qemu-engine.ts';
 import type { VmDefinition } from '../../../src/vm/definition.ts';
-import type { EngineService } from '../../support/engine-service.main.ts';
-import { checkJournal, makeGuestVm, SerialLog } from '../../support/guest.ts';
+import type { EngineService } from '../../support/guest/engine-service.main.ts';
+import { checkJournal, makeGuestVm, SerialLog } from '../../support/guest/guest.ts';
 
 const MiB = 1024 * 1024;
 const { signal } = new AbortController();
-const program = fileURLToPath(new URL('../../support/engine-service.main.ts', import.meta.url));
+const program = fileURLToPath(
+  new URL('../../support/guest/engine-service.main.ts', import.meta.url),
+);
 
 /** A real guest with its writer, booted once for all tests. */
 describe('QemuEngine with a guest that writes', () => {

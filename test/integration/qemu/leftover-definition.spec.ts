@@ -1,7 +1,7 @@
 import { existsSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { VmDefinition } from '../../../src/vm/definition.ts';
-import { QemuLab } from '../../support/qemu-lab.ts';
+import { QemuLab } from '../../support/guest/qemu-lab.ts';
 
 const { signal } = new AbortController();
 

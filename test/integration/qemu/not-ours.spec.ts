@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { VmDefinition } from '../../../src/vm/definition.ts';
 import { HandLab } from '../../support/outside-hands/hand-lab.ts';
-import { QemuLab } from '../../support/qemu-lab.ts';
+import { QemuLab } from '../../support/guest/qemu-lab.ts';
 
 const MiB = 1024 * 1024;
 const { signal } = new AbortController();

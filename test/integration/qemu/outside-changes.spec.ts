@@ -17,7 +17,7 @@ import {
 import { join } from 'node:path';
 import type { FrozenVm } from '../../../src/engines/engine.ts';
 import type { QemuEngine } from '../../../src/engines/qemu/qemu-engine.ts';
-import { QemuLab } from '../../support/qemu-lab.ts';
+import { QemuLab } from '../../support/guest/qemu-lab.ts';
 
 const MiB = 1024 * 1024;
 const { signal } = new AbortController();

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { VmDefinition } from '../../../src/vm/definition.ts';
-import { QemuLab } from '../../support/qemu-lab.ts';
+import { QemuLab } from '../../support/guest/qemu-lab.ts';
 
 const MiB = 1024 * 1024;
 const A = { offset: MiB, length: 64 * 1024 };

@@ -12,8 +12,8 @@ import type { TrackingState } from '../../../src/disk/change-set.ts';
 import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
 import type { FrozenDisk, FrozenVm } from '../../../src/engines/engine.ts';
 import { VmDefinition } from '../../../src/vm/definition.ts';
-import { QemuLab, type LabDisk } from '../../support/qemu-lab.ts';
-import { seededNumbers } from '../../support/seeded-numbers.ts';
+import { QemuLab, type LabDisk } from '../../support/guest/qemu-lab.ts';
+import { seededNumbers } from '../../support/random/seeded-numbers.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;

@@ -3,7 +3,7 @@ import { symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { VmDefinition } from '../../../src/vm/definition.ts';
-import { QemuLab } from '../../support/qemu-lab.ts';
+import { QemuLab } from '../../support/guest/qemu-lab.ts';
 
 const { signal } = new AbortController();
 const LOOK_MS = 20;

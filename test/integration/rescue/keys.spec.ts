@@ -1,4 +1,4 @@
-import { cliRun, type CliRun, type CliRunOptions } from '../../support/cli-run.ts';
+import { cliRun, type CliRun, type CliRunOptions } from '../../support/service/cli-run.ts';
 import { MIB, PASSPHRASE, RescueLab } from './rescue-lab.ts';
 
 const NEW = 'another passphrase for tests';

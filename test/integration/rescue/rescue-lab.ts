@@ -4,8 +4,8 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCommand } from '../../../src/kernel/command.ts';
-import { cliRun, type CliRun } from '../../support/cli-run.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
+import { cliRun, type CliRun } from '../../support/service/cli-run.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
 
 export const MIB = 1024 * 1024;
 const COMMAND_TIMEOUT_MS = 100_000;

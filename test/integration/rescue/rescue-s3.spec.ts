@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdir, writeFile } from 'node:fs/promises';
 import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
 import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
-import { openS3TestServer, type S3TestServer } from '../../support/minio.ts';
+import { openS3TestServer, type S3TestServer } from '../../support/s3/minio.ts';
 import { MIB, PASSPHRASE, RescueLab } from './rescue-lab.ts';
 
 const CLI = new URL('../../../src/cli.ts', import.meta.url).pathname;

@@ -6,8 +6,8 @@ import { type RecoveryPoint } from '../../../src/vault/points/recovery-point.ts'
 import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
 import { DirectoryObjectStore } from '../../../src/vault/object-stores/folder/directory.ts';
 import { Vault } from '../../../src/vault/vault.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
-import { backUp } from '../../support/vault-lab.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
+import { backUp } from '../../support/vault/vault-lab.ts';
 import { MIB, PASSPHRASE, RescueLab } from './rescue-lab.ts';
 
 type Point = RecoveryPoint & { readonly takenAt: string };

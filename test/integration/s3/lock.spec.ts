@@ -6,8 +6,8 @@ import { FirstVersionStore } from '../../../src/vault/store/first-versions.ts';
 import { DAY_MS } from '../../../src/vault/store/lock-times.ts';
 import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
 import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
-import { openS3TestServer, type S3TestServer } from '../../support/minio.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
+import { openS3TestServer, type S3TestServer } from '../../support/s3/minio.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -15,7 +15,7 @@ import {
   openVault,
   restored,
   signal,
-} from '../../support/vault-lab.ts';
+} from '../../support/vault/vault-lab.ts';
 
 const DAYS = 7;
 const AHEAD_MS = 10 * 60_000;

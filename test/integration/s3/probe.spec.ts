@@ -3,7 +3,7 @@ import { SystemClock } from '../../../src/kernel/clock.ts';
 import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
 import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
 import { probeStore } from '../../../src/vault/probe/store-probe.ts';
-import { openS3TestServer, type S3TestServer } from '../../support/minio.ts';
+import { openS3TestServer, type S3TestServer } from '../../support/s3/minio.ts';
 
 const signal = new AbortController().signal;
 const options = { clock: new SystemClock(), largeBytes: 64 * 1024 * 1024, lockMs: 4000 };

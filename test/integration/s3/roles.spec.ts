@@ -12,8 +12,8 @@ import { VaultKeys } from '../../../src/vault/access/vault-keys.ts';
 import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
 import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
 import { Vault } from '../../../src/vault/vault.ts';
-import { assumeRole, policyOf } from '../../support/s3-role.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
+import { assumeRole, policyOf } from '../../support/s3/s3-role.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -22,7 +22,7 @@ import {
   PASSPHRASE,
   restored,
   signal,
-} from '../../support/vault-lab.ts';
+} from '../../support/vault/vault-lab.ts';
 
 const RETENTION = 'only for the one who retires';
 const byPassphrase = { kind: 'passphrase', passphrase: PASSPHRASE } as const;

@@ -4,9 +4,9 @@ import { openObjectStore } from '../../../src/vault/object-stores/location.ts';
 import { connectS3, type S3Options } from '../../../src/vault/object-stores/s3/client.ts';
 import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
 import { describeObjectStore } from '../../contract/object-store.contract.ts';
-import { openS3TestServer, type S3TestServer } from '../../support/minio.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
-import { TcpProxy } from '../../support/tcp-proxy.ts';
+import { openS3TestServer, type S3TestServer } from '../../support/s3/minio.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
+import { TcpProxy } from '../../support/s3/tcp-proxy.ts';
 
 const { signal } = new AbortController();
 

@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
-import { TestService } from '../../support/service.ts';
+import { TestService } from '../../support/service/service.ts';
 
 let service: TestService;
 beforeAll(async () => {

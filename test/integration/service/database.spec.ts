@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { serve } from '../../../src/main.ts';
 import { readConfig } from '../../../src/platform/config/config.ts';
-import { createDatabase, type TestDatabase } from '../../support/database.ts';
-import { DatabaseWire } from '../../support/database-wire.ts';
+import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
+import { DatabaseWire } from '../../support/service/database-wire.ts';
 
 const RUNNING_JOB = `INSERT INTO job (id, kind, state, subject, parameters, created_at_ms)
   VALUES ('11111111-1111-4111-8111-111111111111', 'backup', 'running', '{}', '{}', 1)`;

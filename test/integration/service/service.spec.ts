@@ -11,9 +11,9 @@ import type { FreezeOptions, FrozenVm } from '../../../src/engines/engine.ts';
 import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
-import { createDatabase, type TestDatabase } from '../../support/database.ts';
-import { TestService } from '../../support/service.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
+import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
+import { TestService } from '../../support/service/service.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
 
 const { signal } = new AbortController();
 const DISK_BYTES = 24 * MiB;

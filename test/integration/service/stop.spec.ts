@@ -10,8 +10,8 @@ import type { FreezeOptions, FrozenVm } from '../../../src/engines/engine.ts';
 import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { runCommand } from '../../../src/kernel/command.ts';
-import { RealService } from '../../support/real-service.ts';
-import { TestService } from '../../support/service.ts';
+import { RealService } from '../../support/service/real-service.ts';
+import { TestService } from '../../support/service/service.ts';
 
 const TIMEOUT_MS = 300_000;
 const { signal } = new AbortController();
@@ -122,7 +122,7 @@ describe('the process of the service', () => {
   it('is gone when its time is over, although a thread of it hangs', async () => {
     const pipe = join(folder, 'pipe');
     await runCommand('mkfifo', [pipe], signal);
-    const url = new URL('../../support/stuck-process.main.ts', import.meta.url);
+    const url = new URL('../../support/service/stuck-process.main.ts', import.meta.url);
     const child = spawn(process.execPath, [fileURLToPath(url), pipe], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });

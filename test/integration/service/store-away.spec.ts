@@ -5,9 +5,9 @@ import { Job } from '../../../src/api/contract/jobs.ts';
 import { VaultList } from '../../../src/api/contract/vaults.ts';
 import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
-import { openS3TestServer, type S3TestServer } from '../../support/minio.ts';
-import { TestService } from '../../support/service.ts';
-import { TcpProxy } from '../../support/tcp-proxy.ts';
+import { openS3TestServer, type S3TestServer } from '../../support/s3/minio.ts';
+import { TestService } from '../../support/service/service.ts';
+import { TcpProxy } from '../../support/s3/tcp-proxy.ts';
 
 const TIMEOUT_MS = 120_000;
 const KEYS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'] as const;

@@ -5,9 +5,9 @@ import { isFinished, Job } from '../../../src/api/contract/jobs.ts';
 import { PointList, type Point } from '../../../src/api/contract/points.ts';
 import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
-import { cliRun, type CliRun } from '../../support/cli-run.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
-import { TestService } from '../../support/service.ts';
+import { cliRun, type CliRun } from '../../support/service/cli-run.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
+import { TestService } from '../../support/service/service.ts';
 
 const DISK_BYTES = 24 * MiB;
 const PASSPHRASE = 'correct horse battery staple';

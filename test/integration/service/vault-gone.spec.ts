@@ -6,10 +6,10 @@ import { Vm } from '../../../src/api/contract/vms.ts';
 import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
-import { cliRun } from '../../support/cli-run.ts';
-import { LoopMount } from '../../support/loop-mount.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
-import { TestService } from '../../support/service.ts';
+import { cliRun } from '../../support/service/cli-run.ts';
+import { LoopMount } from '../../support/guest/loop-mount.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
+import { TestService } from '../../support/service/service.ts';
 
 const PASSPHRASE = 'correct horse battery staple';
 const DISK_BYTES = 8 * MiB;

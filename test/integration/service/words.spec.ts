@@ -7,9 +7,9 @@ import { type VaultSummary } from '../../../src/api/contract/vaults.ts';
 import { type Vm } from '../../../src/api/contract/vms.ts';
 import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
-import { cliRun, type CliRun } from '../../support/cli-run.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
-import { TestService } from '../../support/service.ts';
+import { cliRun, type CliRun } from '../../support/service/cli-run.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
+import { TestService } from '../../support/service/service.ts';
 
 const PASSPHRASE = 'correct horse battery staple';
 

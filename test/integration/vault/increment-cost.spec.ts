@@ -2,8 +2,8 @@ import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
 import type { ChangeSet } from '../../../src/disk/change-set.ts';
 import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
 import { MeteredObjectStore, type StoreTraffic } from '../../../src/vault/object-stores/metered.ts';
-import { backUp, createVault, DISK } from '../../support/vault-lab.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
+import { backUp, createVault, DISK } from '../../support/vault/vault-lab.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runCommand } from '../../../src/kernel/command.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../support/main-thread.main.ts', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../support/vault/main-thread.main.ts', import.meta.url));
 /** CPU time, not time on the clock: other programs do not count. */
 const LIMIT_MS = 20;
 /** Garbage collection and cold code can make one turn longer; not the same one every time. */

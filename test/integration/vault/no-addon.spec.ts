@@ -7,8 +7,8 @@ import { promisify } from 'node:util';
 import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
 import { openObjectStore } from '../../../src/vault/object-stores/location.ts';
 import type { VerifyReport } from '../../../src/vault/vault-options.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
-import { backUp, createVault, signal } from '../../support/vault-lab.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
+import { backUp, createVault, signal } from '../../support/vault/vault-lab.ts';
 
 describe('a machine on which the BLAKE3 add-on does not load', () => {
   it('proves everything up to level 2, says that it stopped there, and restores', async () => {
@@ -20,7 +20,9 @@ describe('a machine on which the BLAKE3 add-on does not load', () => {
       disk.write(0, seededBytes('no add-on', 300_000));
       const point = await backUp(vault, disk);
       await vault.close();
-      const program = fileURLToPath(new URL('../../support/verify-vault.main.ts', import.meta.url));
+      const program = fileURLToPath(
+        new URL('../../support/vault/verify-vault.main.ts', import.meta.url),
+      );
 
       const { stdout } = await promisify(execFile)(process.execPath, [
         '--no-addons',

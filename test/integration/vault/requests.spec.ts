@@ -1,10 +1,10 @@
 import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
 import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
 import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
-import { CountingProxy } from '../../support/counting-proxy.ts';
-import { openS3TestServer } from '../../support/minio.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
-import { backUp, createVault, signal } from '../../support/vault-lab.ts';
+import { CountingProxy } from '../../support/s3/counting-proxy.ts';
+import { openS3TestServer } from '../../support/s3/minio.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
+import { backUp, createVault, signal } from '../../support/vault/vault-lab.ts';
 
 const MIB = 1024 * 1024;
 const TIB = 2 ** 40;

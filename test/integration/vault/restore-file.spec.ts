@@ -6,8 +6,8 @@ import { createImage } from '../../../src/formats/image.ts';
 import type { ObjectKey } from '../../../src/vault/store/object-store.ts';
 import { DirectoryObjectStore } from '../../../src/vault/object-stores/folder/directory.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
-import { backUp, createVault, DISK, signal } from '../../support/vault-lab.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
+import { backUp, createVault, DISK, signal } from '../../support/vault/vault-lab.ts';
 
 const SIZE_BYTES = 70_000_001;
 const WRITTEN = [0, 1_000_000, 40_000_000, 66_900_000, SIZE_BYTES - 300_000];

@@ -1,8 +1,8 @@
 import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
 import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
 import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
-import { openS3TestServer } from '../../support/minio.ts';
-import { seededBytes } from '../../support/seeded-bytes.ts';
+import { openS3TestServer } from '../../support/s3/minio.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -10,7 +10,7 @@ import {
   openVault,
   restored,
   signal,
-} from '../../support/vault-lab.ts';
+} from '../../support/vault/vault-lab.ts';
 
 describe('a vault on S3', () => {
   it('takes packs straight from the memory the workers share, and gives the disk back', async () => {

@@ -8,7 +8,7 @@ import type { QemuEngine } from '../../../src/engines/qemu/qemu-engine.ts';
 import { VmState, type DiskState, type Layer } from '../../../src/engines/qemu/state/vm-state.ts';
 import { imageFacts } from '../../../src/formats/qemu-img.ts';
 import { VmDefinition } from '../../../src/vm/definition.ts';
-import { QemuLab, type LabDisk } from '../qemu-lab.ts';
+import { QemuLab, type LabDisk } from '../guest/qemu-lab.ts';
 
 const run = promisify(execFile);
 const MiB = 1024 * 1024;

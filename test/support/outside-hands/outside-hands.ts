@@ -5,7 +5,7 @@ import type { TrackingState } from '../../../src/disk/change-set.ts';
 import type { AcceptedDisk, FrozenDisk } from '../../../src/engines/engine.ts';
 import { frozenChain } from '../../../src/engines/qemu/state/disk-changes.ts';
 import { isFault, type Fault } from '../../../src/kernel/fault.ts';
-import { seededNumbers } from '../seeded-numbers.ts';
+import { seededNumbers } from '../random/seeded-numbers.ts';
 import { DEEDS, type Undo } from './deeds.ts';
 import { HandLab } from './hand-lab.ts';
 

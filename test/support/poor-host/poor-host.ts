@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { seededBytes } from '../seeded-bytes.ts';
+import { seededBytes } from '../random/seeded-bytes.ts';
 import { COMMANDS, type Surrounding } from './surroundings.ts';
 import {
   OUTPUT_CHARACTERS_MAX,

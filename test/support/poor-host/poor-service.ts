@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { seededBytes } from '../seeded-bytes.ts';
+import { seededBytes } from '../random/seeded-bytes.ts';
 import { OUTPUT_CHARACTERS_MAX, PASSPHRASE, PROGRAM, wrongIn, type Trial } from './trial.ts';
 
 const START_MS_MAX = 5 * 60 * 1000;

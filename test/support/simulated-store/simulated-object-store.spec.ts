@@ -1,5 +1,5 @@
 import { describeObjectStore } from '../../contract/object-store.contract.ts';
-import { seededNumbers } from '../seeded-numbers.ts';
+import { seededNumbers } from '../random/seeded-numbers.ts';
 import { SimulatedBucket } from './bucket.ts';
 import { NO_FAULTS, Scheduler, type FaultRates } from './scheduler.ts';
 import { SimulatedObjectStore } from './simulated-object-store.ts';

@@ -12,7 +12,7 @@ import { MemoryProofLedger } from '../../../src/vault/proof/proof-ledger.ts';
 import { scrubVault } from '../../../src/vault/proof/scrub-vault.ts';
 import type { CreateOptions } from '../../../src/vault/vault-options.ts';
 import { repairVault } from '../../../src/vault/repair/repair.ts';
-import { seededBytes } from '../seeded-bytes.ts';
+import { seededBytes } from '../random/seeded-bytes.ts';
 import {
   backUp,
   createVault,
@@ -22,7 +22,7 @@ import {
   restored,
   signal,
   VM,
-} from '../vault-lab.ts';
+} from '../vault/vault-lab.ts';
 
 const clock = new SystemClock();
 const KDF = { memoryKib: 64, passes: 1, lanes: 1 };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { keepLocks } from '../../../src/vault/lock/keeper.ts';
 import type { ObjectKey } from '../../../src/vault/store/object-store.ts';
-import { openVault, signal } from '../vault-lab.ts';
+import { openVault, signal } from '../vault/vault-lab.ts';
 import type { Command } from './commands.ts';
 
 const DAY_MS = 86_400_000;

@@ -2,7 +2,7 @@ import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
 import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
 import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
 import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
-import { signal } from '../vault-lab.ts';
+import { signal } from '../vault/vault-lab.ts';
 import { PLAIN_KINDS, type Liar, type RequestKind } from './bucket-requests.ts';
 import { BucketServer } from './bucket-server.ts';
 import { COMMANDS, newWorld, type Command, type Places, type World } from './commands.ts';

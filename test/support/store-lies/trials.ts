@@ -1,8 +1,8 @@
 import { isFault } from '../../../src/kernel/fault.ts';
 import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
 import { Vault } from '../../../src/vault/vault.ts';
-import { seededNumbers } from '../seeded-numbers.ts';
-import { PASSPHRASE, signal } from '../vault-lab.ts';
+import { seededNumbers } from '../random/seeded-numbers.ts';
+import { PASSPHRASE, signal } from '../vault/vault-lab.ts';
 import type { BucketRequest } from './bucket-requests.ts';
 import type { Command, Places } from './commands.ts';
 import { allLies, areaOf, liarOf, type Plan } from './lies.ts';

@@ -3,7 +3,7 @@ import { chmod, chown, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/pr
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RealService } from '../real-service.ts';
+import { RealService } from '../service/real-service.ts';
 import { Stranger, STRANGER } from './stranger.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../../bin/hyperkeep.mjs');

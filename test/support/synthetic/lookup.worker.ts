@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { parentPort, workerData } from 'node:worker_threads';
 import { ChunkLookup, type LookupMemory } from '../../../src/vault/index/chunk-lookup.ts';
 import { idWords } from '../../../src/vault/index/index-table.ts';
-import { seededNumbers } from '../seeded-numbers.ts';
+import { seededNumbers } from '../random/seeded-numbers.ts';
 import { CHUNK_SECTORS, PACK_SLOTS, syntheticIds } from './synthetic-store.ts';
 
 export interface LookupOrder {

@@ -1,7 +1,7 @@
 import { createCipheriv } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createVault, DISK, signal } from '../vault-lab.ts';
+import { createVault, DISK, signal } from '../vault/vault-lab.ts';
 import {
   collapseFragments,
   contentMac,

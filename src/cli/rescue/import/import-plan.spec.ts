@@ -1,5 +1,5 @@
-import { faultCode } from '../../../../test/support/fault-code.ts';
-import { pointDisk, recoveryPoint } from '../../../../test/support/points.ts';
+import { faultCode } from '../../../../test/support/service/fault-code.ts';
+import { pointDisk, recoveryPoint } from '../../../../test/support/vault/points.ts';
 import { imageRequests, planImport } from './import-plan.ts';
 
 const OLD = '01KAPX0000000000000000000A';

@@ -1,4 +1,4 @@
-import { FakeMonitor } from '../../../../test/support/fake-monitor.ts';
+import { FakeMonitor } from '../../../../test/support/guest/fake-monitor.ts';
 import { MemoryDisk } from '../../../disk/memory-disk.ts';
 import { SystemClock } from '../../../kernel/clock.ts';
 import { SilentLog } from '../../../kernel/log.ts';

@@ -1,4 +1,4 @@
-import { FakeMonitor } from '../../../../test/support/fake-monitor.ts';
+import { FakeMonitor } from '../../../../test/support/guest/fake-monitor.ts';
 import { SilentLog } from '../../../kernel/log.ts';
 import { Sessions } from './sessions.ts';
 import { vmPaths } from '../state/vm-paths.ts';

@@ -1,4 +1,4 @@
-import { FakeMonitor } from '../../../../test/support/fake-monitor.ts';
+import { FakeMonitor } from '../../../../test/support/guest/fake-monitor.ts';
 import { QmpClient } from './qmp-client.ts';
 
 const { signal } = new AbortController();

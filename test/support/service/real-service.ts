@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { isFinished, type Job } from '../../../src/api/contract/jobs.ts';
+import { ServiceClient } from '../../../src/cli/service/service-client.ts';
+
+const PROGRAM = join(import.meta.dirname, '../../../bin/hyperkeep.mjs');
+const TAIL_CHARACTERS = 4000;
+
+/** The built `hyperkeep serve` as a process of its own, with a PostgreSQL of its own. */
+export class RealService {
+  readonly client: ServiceClient;
+  readonly pid: number;
+  private readonly child: ChildProcess;
+
+  /** Of each event of the log when it was last said, by `performance.now`. */
+  private readonly saidAt = new Map<string, number>();
+  private readonly events = new EventEmitter();
+
+  private constructor(child: ChildProcess, client: ServiceClient) {
+    assert(child.pid !== undefined && child.stderr !== null);
+    this.pid = child.pid;
+    this.child = child;
+    this.client = client;
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      const event = /"event":"([^"]+)"/.exec(line)?.[1];
+      if (event !== undefined) {
+        this.saidAt.set(event, performance.now());
+        this.events.emit(event);
+      }
+    });
+  }
+
+  /** Returns when the log has had an event of this name since then. */
+  async logs(event: string, sinceMs: number, signal: AbortSignal): Promise<void> {
+    while ((this.saidAt.get(event) ?? -Infinity) < sinceMs) {
+      await once(this.events, event, { signal });
+    }
+  }
+
+  /** Returns when the service in `home` answers. @param more added to its environment */
+  static async start(
+    home: string,
+    signal: AbortSignal,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<RealService> {
+    const child = spawn(process.execPath, [PROGRAM, 'serve'], {
+      env: {
+        PATH: process.env['PATH'],
+        HOME: home,
+        XDG_CACHE_HOME: join(home, 'cache'),
+        HYPERKEEP_HOME: home,
+        VAULT_PACK_SIZE: '16MiB',
+        ...more,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // A group of its own, as a supervisor or a terminal gives it.
+      detached: true,
+    });
+    let said = '';
+    const listens = Promise.withResolvers<undefined>();
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        said = (said + text).slice(-TAIL_CHARACTERS);
+        if (said.includes('listens at')) {
+          listens.resolve(undefined);
+        }
+      });
+    }
+    child.once('close', () => {
+      listens.reject(new Error(`The service ended:\n${said}`));
+    });
+    await listens.promise;
+    return new RealService(child, await ServiceClient.locate({ homeFolder: home }, signal));
+  }
+
+  /** The job when it has ended. */
+  async ended({ id }: Pick<Job, 'id'>, signal: AbortSignal): Promise<Job> {
+    let last: Job | undefined;
+    for await (const job of this.client.jobEvents(id, signal)) {
+      last = job;
+    }
+    if (last === undefined || !isFinished(last)) {
+      throw new Error(`the events of ${id} ended before the job did`);
+    }
+    return last;
+  }
+
+  /** Ends it like the kernel's OOM killer does. */
+  async kill(): Promise<void> {
+    this.shoot();
+    await this.gone();
+  }
+
+  /** Sends the signal and does not wait. */
+  shoot(): void {
+    this.child.kill('SIGKILL');
+  }
+
+  /** Sends the signal to the service and everything that runs in its group. */
+  signalGroup(name: NodeJS.Signals): void {
+    process.kill(-(this.child.pid ?? 0), name);
+  }
+
+  get exitCode(): number | null {
+    return this.child.exitCode;
+  }
+
+  async gone(): Promise<void> {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      await once(this.child, 'exit');
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.child.kill('SIGTERM');
+    await once(this.child, 'close');
+  }
+}
