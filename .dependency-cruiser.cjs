@@ -13,6 +13,38 @@ const PLAIN = RINGS.slice(0, 3).flat();
 /** Folders of one ring that must not know each other. */
 const STRANGERS = [['formats', 'vault'], ['nbd', 'vault'], RINGS[3], RINGS[5]];
 
+/** The folders of src/vault from the inside out. Those of one ring do not know each other. */
+const VAULT = [
+  ['bytes', 'store'],
+  ['format'],
+  ['object-stores'],
+  ['budget', 'slots', 'keys'],
+  ['chunks'],
+  ['control'],
+  ['packs'],
+  ['maps'],
+  ['points'],
+  ['damage', 'index'],
+  ['tasks', 'presence'],
+  ['proof'],
+  ['writing', 'restoring'],
+  ['collect'],
+  ['lock', 'probe'],
+  ['access'],
+  ['repair', 'copy'],
+];
+/** The folders of src/engines/qemu from the inside out. */
+const QEMU = [
+  ['qmp'],
+  ['state'],
+  ['process'],
+  ['vms'],
+  ['layers'],
+  ['merge'],
+  ['freeze'],
+  ['lifecycle'],
+];
+
 /** One home per outside dependency. */
 const HOMES = {
   '@nestjs/typeorm|typeorm|pg': ['catalog', 'platform'],
@@ -26,6 +58,39 @@ const src = (...folders) => `^src/(${folders.join('|')})/`;
 const WIRING = '[.]module[.]ts$|^src/(main|cli|app[.]module)[.]ts$';
 const TESTS = '[.]spec[.]ts$|^test/';
 const forbid = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
+
+/** Rules that keep the rooms of `house` in the order of `rings`; `front` is what stands on them all. */
+const rooms = (house, rings, front) => [
+  ...rings.slice(0, -1).map((ring, depth) =>
+    forbid(
+      `rooms-of-${house}-${ring[0]}`,
+      `${ring.join(', ')} must not know the rings of ${house} around it.`,
+      { path: `^src/${house}/(${ring.join('|')})/`, pathNot: TESTS },
+      {
+        path: `^src/${house}/(${rings
+          .slice(depth + 1)
+          .flat()
+          .join('|')})/`,
+      },
+    ),
+  ),
+  ...rings
+    .filter((ring) => ring.length > 1)
+    .map((ring) =>
+      forbid(
+        `strangers-in-${house}-${ring[0]}`,
+        `${ring.join(', ')} do not know each other.`,
+        { path: `^src/${house}/(${ring.join('|')})/`, pathNot: TESTS },
+        { path: `^src/${house}/(${ring.join('|')})/`, pathNot: `^src/${house}/$1/` },
+      ),
+    ),
+  forbid(
+    `front-of-${house}`,
+    `The parts of ${house} do not know what is made of them.`,
+    { path: `^src/${house}/[^/]+/`, pathNot: TESTS },
+    { path: `^src/${house}/(${front})[.]ts$` },
+  ),
+];
 
 module.exports = {
   forbidden: [
@@ -59,6 +124,8 @@ module.exports = {
         { path: src(...ring), pathNot: '^src/$1/' },
       ),
     ),
+    ...rooms('vault', VAULT, 'vault'),
+    ...rooms('engines/qemu', QEMU, 'qemu-engine'),
     forbid(
       'nbd-knows-no-formats',
       'formats reads images through qemu-nbd and so stands on nbd, not the other way round.',

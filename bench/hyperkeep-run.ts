@@ -15,7 +15,7 @@ import type * as LocationCode from '../src/vault/object-stores/location.ts';
 import type * as MeteredCode from '../src/vault/object-stores/metered.ts';
 import type * as VaultModule from '../src/vault/vault.ts';
 import type { Vault as OpenVault } from '../src/vault/vault.ts';
-import type { NewPoint } from '../src/vault/vault-options.ts';
+import type { NewPoint } from '../src/vault/writing/new-point.ts';
 
 interface ProductCode {
   readonly image: typeof ImageCode;

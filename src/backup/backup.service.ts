@@ -6,7 +6,7 @@ import { isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { partOf, type ReportProgress } from '../kernel/progress.ts';
 import type { PointDisk, RecoveryPoint } from '../vault/points/recovery-point.ts';
-import type { NewPoint } from '../vault/vault-options.ts';
+import type { NewPoint } from '../vault/writing/new-point.ts';
 import type { PointWriter, Vault } from '../vault/vault.ts';
 import type { CompressionLevel } from '../vault/bytes/zstd.ts';
 import { changesSince, type DiskChanges } from './disk-changes.ts';

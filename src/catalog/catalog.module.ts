@@ -10,7 +10,7 @@ import { IdleMemory } from '../kernel/memory/idle-memory.ts';
 import { Log } from '../kernel/log.ts';
 import { SecretStore } from '../kernel/secret-store.ts';
 import { ObjectStores } from '../vault/store/object-stores.ts';
-import type { VaultParameters } from '../vault/vault-options.ts';
+import type { VaultParameters } from '../vault/access/vault-options.ts';
 import {
   openCatalog,
   type CatalogConnection,

@@ -5,7 +5,7 @@ import type { LockPolicy } from '../vault/store/locking-store.ts';
 import type { StorePlace } from '../vault/store/object-stores.ts';
 import { placeKey } from '../vault/store/store-health.ts';
 import type { Capabilities } from '../vault/probe/capabilities.ts';
-import type { VaultUnlock } from '../vault/vault-options.ts';
+import type { VaultUnlock } from '../vault/keys/vault-unlock.ts';
 import { Vault } from '../vault/vault.ts';
 import { OpenVaults, type HeldVault } from './open-vaults.ts';
 import { generatePassphrase } from './generated-passphrase.ts';

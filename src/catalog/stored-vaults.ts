@@ -6,7 +6,7 @@ import type { SecretStore } from '../kernel/secret-store.ts';
 import type { Spending } from '../vault/budget/spending.ts';
 import type { ObjectStore } from '../vault/store/object-store.ts';
 import type { ObjectStores } from '../vault/store/object-stores.ts';
-import type { OpenOptions, VaultParameters } from '../vault/vault-options.ts';
+import type { OpenOptions, VaultParameters } from '../vault/access/vault-options.ts';
 import { Vault } from '../vault/vault.ts';
 import type { VaultRegistration } from './vault-registrations.ts';
 

@@ -27,3 +27,9 @@ export function partOf(
     });
   };
 }
+
+/** What long operations get besides their input. */
+export interface Running {
+  readonly signal: AbortSignal;
+  readonly report?: ReportProgress;
+}

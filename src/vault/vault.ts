@@ -28,45 +28,22 @@ import { PackPresence } from './presence/pack-presence.ts';
 import type { RecoveryPoint } from './points/recovery-point.ts';
 import type { Losses } from './damage/losses.ts';
 import { writableStore } from './access/read-back-store.ts';
-import { restoreDisk } from './restoring/disk-restore.ts';
+import { restoreDisk, type RestoreStatistics } from './restoring/disk-restore.ts';
 import { chunkingSecrets, unlockVault } from './access/unlock.ts';
 import { createVault } from './access/vault-creation.ts';
 import { VaultDisk } from './restoring/vault-disk.ts';
-import type {
-  CreateOptions,
-  NewPoint,
-  OpenOptions,
-  RestoreStatistics,
-  Running,
-  VaultUnlock,
-  VerifyLevel,
-  VerifyReport,
-} from './vault-options.ts';
+import type { VaultInside, VaultParts } from './vault-inside.ts';
+import type { CreateOptions, OpenOptions } from './access/vault-options.ts';
+import type { NewPoint } from './writing/new-point.ts';
+import type { Running } from '../kernel/progress.ts';
+import type { VaultUnlock } from './keys/vault-unlock.ts';
+import type { VerifyLevel, VerifyReport } from './proof/verify-report.ts';
 import { Verification } from './proof/verification.ts';
 import { WorkerPool } from './tasks/worker-pool.ts';
 
 export type { PointWriter } from './writing/point-writer.ts';
 
 const WORKERS = 2;
-
-interface VaultParts {
-  readonly base: VaultBase;
-  readonly opened: OpenedVault;
-  readonly format: VaultFormat;
-  readonly pool: WorkerPool;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly cache?: FooterCache;
-  readonly indexEntries?: number;
-}
-
-/** For work on a whole vault: proof, repair, collection, copies. */
-export interface VaultInside extends VaultParts {
-  readonly packs: Packs;
-  readonly nodes: MapNodes;
-  readonly points: PointStore;
-  readonly excluded: ExcludedSlots;
-}
 
 /**
  * A vault with recovery points. Everything is in the object store, encrypted; this object only has

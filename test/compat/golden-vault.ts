@@ -7,7 +7,7 @@ import { FORMAT_VERSION } from '../../src/vault/format/format-version.ts';
 import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { DirectoryObjectStore } from '../../src/vault/object-stores/folder/directory.ts';
 import type { RecoveryPoint } from '../../src/vault/points/recovery-point.ts';
-import type { CreateOptions } from '../../src/vault/vault-options.ts';
+import type { CreateOptions } from '../../src/vault/access/vault-options.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { seededBytes } from '../support/random/seeded-bytes.ts';
 import { keysOf } from '../support/vault/vault-damage.ts';

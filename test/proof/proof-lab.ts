@@ -23,7 +23,7 @@ import type { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
 import { Losses } from '../../src/vault/damage/losses.ts';
 import type { scrub, scrubWithoutKey } from '../../src/vault/proof/scrub.ts';
 import type { Vault } from '../../src/vault/vault.ts';
-import type { VerifyLevel } from '../../src/vault/vault-options.ts';
+import type { VerifyLevel } from '../../src/vault/proof/verify-report.ts';
 import { seededBytes } from '../support/random/seeded-bytes.ts';
 import { keysOf } from '../support/vault/vault-damage.ts';
 import { backUp, createVault, DISK, signal, VM } from '../support/vault/vault-lab.ts';

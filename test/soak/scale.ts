@@ -12,7 +12,7 @@ import { planPrune } from '../../src/vault/collect/plans/prune-plan.ts';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { LEAF_BYTES } from '../../src/vault/maps/map-node.ts';
 import { MeteredObjectStore } from '../../src/vault/object-stores/metered.ts';
-import type { OpenOptions } from '../../src/vault/vault-options.ts';
+import type { OpenOptions } from '../../src/vault/access/vault-options.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { IndexLab, type IndexPlace } from '../support/synthetic/index-lab.ts';
 import { RandomDisk } from '../support/synthetic/random-disk.ts';

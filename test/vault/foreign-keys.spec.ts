@@ -2,12 +2,16 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createVault, openVault, PASSPHRASE, signal } from '../support/vault/vault-lab.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { ByteWriter } from '../../src/vault/bytes/binary.ts';
-import { wrapWithPassphrase, wrapWithRecovery } from '../../src/vault/keys/key-object.ts';
+import {
+  wrapWithPassphrase,
+  wrapWithRecovery,
+  type KdfCost,
+} from '../../src/vault/keys/key-object.ts';
 import { VaultKeys } from '../../src/vault/access/vault-keys.ts';
 import { numberedKey, PREFIXES } from '../../src/vault/format/object-names.ts';
 import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
-import type { KdfCost, VaultUnlock } from '../../src/vault/vault-options.ts';
+import type { VaultUnlock } from '../../src/vault/keys/vault-unlock.ts';
 import { Vault } from '../../src/vault/vault.ts';
 
 describe('key objects that somebody else put', () => {

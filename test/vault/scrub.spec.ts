@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { MemoryDisk } from '../../src/disk/memory-disk.ts';
 import { Clock } from '../../src/kernel/clock.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
-import { OptionalFolder } from '../../src/kernel/optional-folder.ts';
+import { OptionalFolder } from '../../src/kernel/files/optional-folder.ts';
 import { FaultyObjectStore } from '../support/vault/faulty-object-store.ts';
 import { seededBytes } from '../support/random/seeded-bytes.ts';
 import { backUp, createVault, signal } from '../support/vault/vault-lab.ts';

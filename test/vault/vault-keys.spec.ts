@@ -16,7 +16,7 @@ import { isFault } from '../../src/kernel/fault.ts';
 import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { Vault } from '../../src/vault/vault.ts';
-import type { VaultUnlock } from '../../src/vault/vault-options.ts';
+import type { VaultUnlock } from '../../src/vault/keys/vault-unlock.ts';
 import { VaultKeys, type KeepRecoveryFile } from '../../src/vault/access/vault-keys.ts';
 
 const clock = new SystemClock();

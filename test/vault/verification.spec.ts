@@ -11,7 +11,7 @@ import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
 import { mapRoot, pointerDocument } from '../../src/vault/points/point-maps.ts';
 import type { PointDocument } from '../../src/vault/points/point-object.ts';
 import { newUlid } from '../../src/vault/bytes/ulid.ts';
-import type { VaultInside } from '../../src/vault/vault.ts';
+import type { VaultInside } from '../../src/vault/vault-inside.ts';
 
 async function setUp() {
   const store = new MemoryObjectStore();

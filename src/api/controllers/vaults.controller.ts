@@ -4,7 +4,7 @@ import { PointCatalog } from '../../catalog/point-catalog.ts';
 import { RegisteredVaults, type RegisterVault } from '../../catalog/registered-vaults.ts';
 import type { VaultRegistration } from '../../catalog/vault-registrations.ts';
 import { Fault } from '../../kernel/fault.ts';
-import type { VaultUnlock } from '../../vault/vault-options.ts';
+import type { VaultUnlock } from '../../vault/keys/vault-unlock.ts';
 import { storeTrial } from '../../vault/probe/store-trial.ts';
 import { VaultReference } from '../contract/references.ts';
 import { CreateVault, VaultCreated, VaultList, VaultSummary } from '../contract/vaults.ts';

@@ -12,7 +12,7 @@ import { KEY_COST_MAX, KEY_OBJECTS_MAX } from '../format/limits.ts';
 import { getOrDamage } from '../format/object-limit.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { parseRecoveryFile } from '../keys/recovery-file.ts';
-import type { VaultUnlock } from '../vault-options.ts';
+import type { VaultUnlock } from '../keys/vault-unlock.ts';
 
 /** Eight times the cost in a new vault; more expensive objects wait until all others were tried. */
 const KEY_COST_USUAL = 8 * KDF_DEFAULT.memoryKib * KDF_DEFAULT.passes;

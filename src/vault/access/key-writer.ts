@@ -4,6 +4,7 @@ import {
   wrapWithRecovery,
   type KeyObject,
   type Wrapping,
+  type KdfCost,
 } from '../keys/key-object.ts';
 import { sameBytes } from '../keys/key-tree.ts';
 import { PREFIXES } from '../format/object-names.ts';
@@ -11,7 +12,7 @@ import { nextNumbered } from '../format/numbered-objects.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { parseRecoveryFile } from '../keys/recovery-file.ts';
 import { keyObjects, readKeyObject, unwrap } from './key-search.ts';
-import type { KdfCost, VaultUnlock } from '../vault-options.ts';
+import type { VaultUnlock } from '../keys/vault-unlock.ts';
 
 /** Label of the objects that a recovery file opens. */
 export const RECOVERY_LABEL = 'recovery file';

@@ -13,7 +13,7 @@ import { PREFIXES } from '../format/object-names.ts';
 import { newestNumbered } from '../format/numbered-objects.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import type { ChunkingSecrets } from '../tasks/store-task.ts';
-import type { VaultUnlock } from '../vault-options.ts';
+import type { VaultUnlock } from '../keys/vault-unlock.ts';
 
 export interface UnlockedVault {
   readonly keys: KeyTree;

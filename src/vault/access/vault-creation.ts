@@ -19,7 +19,7 @@ import { newRecoveryFile, refuseWeakPassphrase } from '../keys/recovery-file.ts'
 import { RetentionKey, SEED_BYTES } from '../keys/retention-key.ts';
 import { CreationAttempt } from './creation-attempt.ts';
 import { unlockVault } from './unlock.ts';
-import type { CreateOptions, VaultParameters } from '../vault-options.ts';
+import type { CreateOptions, VaultParameters } from './vault-options.ts';
 
 const DEFAULTS: VaultParameters = {
   minSectors: 2,

@@ -3,7 +3,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import { Fault, isFault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { VaultFormat } from '../control/format-object.ts';
-import { KDF_DEFAULT, refuseLongLabel, type KeyPurpose } from '../keys/key-object.ts';
+import { KDF_DEFAULT, refuseLongLabel, type KeyPurpose, type KdfCost } from '../keys/key-object.ts';
 import { KEY_BYTES, KeyTree } from '../keys/key-tree.ts';
 import { locking } from '../store/locking-store.ts';
 import { numberOf, PREFIXES } from '../format/object-names.ts';
@@ -13,7 +13,6 @@ import { newRecoveryFile, refuseWeakPassphrase } from '../keys/recovery-file.ts'
 import { SEED_BYTES } from '../keys/retention-key.ts';
 import { keyObjects, readKeyObject } from './key-search.ts';
 import { unlockVault, type UnlockedVault, type Unlocks } from './unlock.ts';
-import type { KdfCost } from '../vault-options.ts';
 import { changeFormat, keysChanged } from './format-change.ts';
 import {
   refuseAnotherRetention,

@@ -1,5 +1,5 @@
 import { ID_BYTES } from './chunk-id.ts';
-import type { SlotPlace } from '../index/index-table.ts';
+import type { SlotPlace } from '../slots/slot-place.ts';
 
 /** A range of a disk, and the slot that has its content. */
 export interface PlacedChunk extends Readonly<SlotPlace> {

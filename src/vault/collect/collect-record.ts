@@ -2,7 +2,7 @@ import { isFault } from '../../kernel/fault.ts';
 import { packKey, pointKey, sealKey } from '../format/object-names.ts';
 import type { ObjectKey } from '../store/object-store.ts';
 import type { PointName } from '../points/retirements.ts';
-import type { Running } from '../vault-options.ts';
+import type { Running } from '../../kernel/progress.ts';
 import type {
   CollectOptions,
   CollectParts,

@@ -8,7 +8,7 @@ import type { Packs } from '../packs/packs.ts';
 import type { PointName } from '../points/retirements.ts';
 import { SlotUnion } from '../slots/slot-set.ts';
 import { ulidTimeMs, type Ulid } from '../bytes/ulid.ts';
-import type { Running } from '../vault-options.ts';
+import type { Running } from '../../kernel/progress.ts';
 import { collectRules, markingBytes, refuseUncollectable } from './collect-options.ts';
 import type { CollectOptions, CollectReport, CollectRules } from './collect-options.ts';
 import type { RemovingParts } from './collect-options.ts';

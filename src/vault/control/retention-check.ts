@@ -2,7 +2,8 @@ import { Fault } from '../../kernel/fault.ts';
 import { claimedVault, decodeFormat } from './format-object.ts';
 import { PREFIXES } from '../format/object-names.ts';
 import { newestNumbered } from '../format/numbered-objects.ts';
-import type { VaultBase } from '../packs/packs.ts';
+import type { KeyTree } from '../keys/key-tree.ts';
+import type { ObjectStore } from '../store/object-store.ts';
 
 /**
  * Checks that what was signed so far counts. If the retention key was replaced since the vault was
@@ -11,7 +12,7 @@ import type { VaultBase } from '../packs/packs.ts';
  * @throws Fault `vault.key-outdated`
  */
 export async function requireCurrentRetention(
-  { store, keys }: Pick<VaultBase, 'store' | 'keys'>,
+  { store, keys }: { readonly store: ObjectStore; readonly keys: KeyTree },
   signal: AbortSignal,
 ): Promise<void> {
   const key = await newestNumbered(store, PREFIXES.format, signal);

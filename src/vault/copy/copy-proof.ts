@@ -2,7 +2,7 @@ import { Fault, isFault } from '../../kernel/fault.ts';
 import { PREFIXES } from '../format/object-names.ts';
 import { getOrDamage, isSame } from '../format/object-limit.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
-import { Parallel } from '../../kernel/parallel.ts';
+import { Parallel } from '../../kernel/waiting/parallel.ts';
 import { keysOf, vaultAt } from './copy-place.ts';
 import { notKept } from './object-sender.ts';
 import type { PackRoll } from './pack-roll.ts';

@@ -16,7 +16,7 @@ import {
 import { MapNodes } from '../maps/map-tree.ts';
 import type { ObjectEntry, ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { Packs, type OpenPack } from '../packs/packs.ts';
-import type { Running } from '../vault-options.ts';
+import type { Running } from '../../kernel/progress.ts';
 import { keysOf } from './copy-place.ts';
 import { pairedListing } from './paired-listing.ts';
 

@@ -1,5 +1,5 @@
 import type { ObjectKey } from '../store/object-store.ts';
-import type { Running } from '../vault-options.ts';
+import type { Running } from '../../kernel/progress.ts';
 import type { CopyAmount } from './copy-report.ts';
 import type { ObjectSender, Sent } from './object-sender.ts';
 import type { PairedEntry } from './paired-listing.ts';

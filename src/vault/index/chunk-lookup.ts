@@ -1,5 +1,6 @@
 import { byteSwapped } from '../bytes/binary.ts';
-import { IndexTable, type SlotPlace } from './index-table.ts';
+import { IndexTable } from './index-table.ts';
+import type { SlotPlace } from '../slots/slot-place.ts';
 import { PACK_USABLE } from '../packs/pack-numbers.ts';
 import { ArenaView } from './footer-arena.ts';
 import { RunReader, type RunMemory } from './run-file.ts';

@@ -1,8 +1,11 @@
+import { join } from 'node:path';
+import { SystemClock } from '../../kernel/clock.ts';
 import { setImmediate } from 'node:timers/promises';
 import { collectGarbage } from '../../kernel/memory/garbage.ts';
 import type { FooterCache } from '../packs/footer-cache.ts';
-import { idWords, IndexTable, type SlotPlace } from './index-table.ts';
-import type { IndexRuns } from './index-runs.ts';
+import { idWords, IndexTable } from './index-table.ts';
+import type { SlotPlace } from '../slots/slot-place.ts';
+import { IndexRuns } from './index-runs.ts';
 import { draftPack, draftTable } from './run-draft.ts';
 import type { RunsMemory } from './chunk-lookup.ts';
 import { KnownPacks } from './known-packs.ts';
@@ -26,6 +29,7 @@ const PACK_ENTRIES_EXPECTED = 1024;
  * does not know is stored again, which costs bytes and never correctness.
  */
 export class DedupIndex {
+  readonly #clock = new SystemClock();
   readonly #base: VaultBase;
   readonly #known: KnownPacks;
   readonly #cache: FooterCache | undefined;
@@ -190,7 +194,7 @@ export class DedupIndex {
     const isMany = packs.length * PACK_ENTRIES_EXPECTED > this.#entriesMax;
     const runs = isMany ? this.#runs : undefined;
     const toRun = async (): Promise<void> => this.#fill(packs, { excluded, runs }, signal);
-    if (runs === undefined || (await this.#cache?.useRuns(toRun)) !== true) {
+    if (runs === undefined || !(await this.#withRuns(toRun))) {
       await this.#fill(packs, { excluded, runs: undefined }, signal);
     }
   }
@@ -232,7 +236,19 @@ export class DedupIndex {
 
   async #openRuns(): Promise<void> {
     const { numbers } = this.#base;
-    this.#runs = await this.#cache?.openRuns(numbers);
+    const folder = this.#cache?.folder;
+    this.#runs = await folder?.use(undefined, async () =>
+      IndexRuns.open(join(folder.path, 'runs'), numbers, this.#clock.nowMs()),
+    );
+  }
+
+  /** @returns false if the cache took no change of the runs; the log says why */
+  async #withRuns(change: () => Promise<void>): Promise<boolean> {
+    const done = await this.#cache?.folder.use(false, async () => {
+      await change();
+      return true;
+    });
+    return done === true;
   }
 
   /** Uses packs in runs, which need no loading. @returns the other packs */
@@ -286,7 +302,7 @@ export class DedupIndex {
     const runs = this.#runs;
     if (runs !== undefined && this.#table.capacity >= this.#entriesMax * 2) {
       // If this fails, the table grows.
-      await this.#cache?.useRuns(async () => this.#moveToRun(runs));
+      await this.#withRuns(async () => this.#moveToRun(runs));
       if (this.#table.hasRoomFor(count)) {
         return;
       }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { ID_BYTES } from '../chunks/chunk-id.ts';
 import { PACK_USABLE } from '../packs/pack-numbers.ts';
+import type { SlotPlace } from '../slots/slot-place.ts';
 
 /**
  * Maps chunk ids to slots, by open addressing in shared memory. One thread inserts; all threads
@@ -14,11 +15,6 @@ const WORDS = 6;
 const REMOVED = 0x100;
 const SECTORS_MASK = 0xff;
 const LOAD_MAX = 0.7;
-
-export interface SlotPlace {
-  pack: number;
-  slot: number;
-}
 
 export function idWords(id: Uint8Array): Uint32Array {
   const words = new Uint32Array(4);

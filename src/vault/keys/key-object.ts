@@ -14,8 +14,14 @@ import {
   KEY_VERSIONS_MAX,
 } from '../format/limits.ts';
 import type { ObjectKey } from '../store/object-store.ts';
-import type { KdfCost } from '../vault-options.ts';
 import { schemaProblem } from '../format/schema-problem.ts';
+
+/** Cost of turning a passphrase into a key. */
+export interface KdfCost {
+  readonly memoryKib: number;
+  readonly passes: number;
+  readonly lanes: number;
+}
 
 /** Wrapped master keys: docs/vault-format.md, section 4.2. */
 

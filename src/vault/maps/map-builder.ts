@@ -20,9 +20,15 @@ import {
 } from './map-node.ts';
 import type { MapNodes, MapRoot, MapTree } from './map-tree.ts';
 import { sameBytes } from '../keys/key-tree.ts';
-import type { Healing } from '../writing/healing.ts';
 import type { MetadataWriter } from './metadata-writer.ts';
 import type { BuiltOn } from './built-on.ts';
+
+/** Nodes of earlier maps that are damaged and to be stored again. */
+interface LostNodes {
+  isLost(node: NodePointer): boolean;
+  /** @param mac content MAC of the node */
+  stored(mac: Uint8Array, node: NodePointer): void;
+}
 
 export interface MapBuilderParts {
   readonly nodes: MapNodes;
@@ -35,7 +41,7 @@ export interface MapBuilderParts {
   /** Filled with what the map refers to and was there before. */
   readonly builtOn: BuiltOn;
   /** Damage in the vault: lost nodes are written anew. */
-  readonly healing?: Healing;
+  readonly healing?: LostNodes;
 }
 
 /**

@@ -22,7 +22,7 @@ import {
 } from './map-node.ts';
 import type { PackFooter } from '../packs/pack-layout.ts';
 import { Packs, type OpenPack, type VaultBase } from '../packs/packs.ts';
-import { Recent } from '../../kernel/lru.ts';
+import { Recent } from '../../kernel/memory/lru.ts';
 
 const NODES_BYTES_MAX = 32 * 1024 * 1024;
 const WALK_BYTES_MAX = 16 * 1024 * 1024;

@@ -3,16 +3,11 @@ import { join } from 'node:path';
 import { PRIVATE_FILE_MODE } from '../../kernel/files/durable-file.ts';
 import { opendir, readdir, readFile, rename, rm, writeFile } from '../../kernel/files/files.ts';
 import { SilentLog, type Log } from '../../kernel/log.ts';
-import { SystemClock } from '../../kernel/clock.ts';
 import { systemCode } from '../../kernel/fault.ts';
 import { makeFolders } from '../../kernel/files/folders.ts';
-import { OptionalFolder } from '../../kernel/optional-folder.ts';
-import { PointRecord } from '../collect/roots/point-record.ts';
-import { IndexRuns } from '../index/index-runs.ts';
+import { OptionalFolder } from '../../kernel/files/optional-folder.ts';
 import { parsePackKey, type PackName } from '../format/object-names.ts';
 import type { ObjectKey } from '../store/object-store.ts';
-import type { PackNumbers } from './pack-numbers.ts';
-import { FolderProofLedger } from '../proof/proof-ledger.ts';
 
 /** The end of a pack from its footer on, and the size of the whole pack. */
 export interface PackTail {
@@ -32,8 +27,6 @@ const LISTED = 'listed';
 export class FooterCache {
   readonly #folder: string;
   readonly #place: OptionalFolder;
-
-  readonly #clock = new SystemClock();
 
   private constructor(place: OptionalFolder) {
     this.#place = place;
@@ -137,29 +130,9 @@ export class FooterCache {
     return async () => this.#place.use(undefined, async () => rm(path, { force: true }));
   }
 
-  /** Opens the sorted ids of most of the packs that have numbers. */
-  async openRuns(numbers: PackNumbers): Promise<IndexRuns | undefined> {
-    return this.#place.use(undefined, async () =>
-      IndexRuns.open(join(this.#folder, 'runs'), numbers, this.#clock.nowMs()),
-    );
-  }
-
-  /** Runs a change of the runs. @returns false if it failed, after saying why */
-  async useRuns(change: () => Promise<void>): Promise<boolean> {
-    return this.#place.use(false, async () => {
-      await change();
-      return true;
-    });
-  }
-
-  /** The points that the vault had when this machine last looked. */
-  pointRecord(log: Log): PointRecord {
-    return new PointRecord(this.#folder, log, this.#place);
-  }
-
-  /** What this machine has checked of the vault, and when. */
-  get ledger(): FolderProofLedger {
-    return new FolderProofLedger(this.#place);
+  /** The folder of the vault in the cache, for what else this machine keeps of the vault. */
+  get folder(): OptionalFolder {
+    return this.#place;
   }
 
   #path(key: ObjectKey, part = 'footers'): string {

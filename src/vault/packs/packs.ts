@@ -20,7 +20,7 @@ import {
 } from './pack-layout.ts';
 import type { PackNumbers } from './pack-numbers.ts';
 import { openEnd, packKeys, placeFooter } from './pack-tail.ts';
-import { Recent } from '../../kernel/lru.ts';
+import { Recent } from '../../kernel/memory/lru.ts';
 import { SlotPlaces } from './slot-places.ts';
 
 export type { OpenPack, PlacedSlot, SlotReference } from './open-pack.ts';

@@ -7,7 +7,7 @@ import type { KeyTree } from '../keys/key-tree.ts';
 import type { OpenPack, PlacedSlot, SlotReference } from './open-pack.ts';
 import { corrupt, integrityOrThrow, missing } from './pack-faults.ts';
 import type { PackNumbers } from './pack-numbers.ts';
-import { Recent } from '../../kernel/lru.ts';
+import { Recent } from '../../kernel/memory/lru.ts';
 
 /** Limit for footers of objects other than the one that usually serves their pack. */
 const OTHER_FOOTERS_BYTES_MAX = 8 * 1024 * 1024;

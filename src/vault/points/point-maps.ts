@@ -1,4 +1,3 @@
-import type { FullReadReason } from '../../disk/change-set.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { depthFor, type NodePointer } from '../maps/map-node.ts';
 import type { MapNodes, MapRoot } from '../maps/map-tree.ts';
@@ -7,7 +6,6 @@ import { METADATA_FRAME_BYTES } from '../packs/pack-layout.ts';
 import type { PackNumbers } from '../packs/pack-numbers.ts';
 import type { PointDocument, PointerDocument } from './point-object.ts';
 import type { PointDisk } from './recovery-point.ts';
-import type { DiskSource } from '../vault-options.ts';
 
 /** A disk that was stored and is not yet part of a point. */
 export interface StoredDisk {
@@ -58,14 +56,6 @@ export function pointerDocument(
 ): PointerDocument {
   const { ulid, generation, rand } = numbers.name(pack);
   return { pack: { ulid, generation, rand }, slot, mac: mac.toString('hex') };
-}
-
-/** Returns why the whole disk was read, whether or not only its changes were asked for. */
-export function fullReason(source: DiskSource, hasMap: boolean): FullReadReason {
-  if (source.changes.method === 'full') {
-    return source.changes.reason;
-  }
-  return hasMap ? 'change-log-gap' : 'first-backup';
 }
 
 /** Stores small files of a point in slots of metadata packs. */

@@ -12,7 +12,7 @@ import type { VaultBase } from '../packs/packs.ts';
 import { listPointNames, onlySeal } from './point-names.ts';
 import { byContent } from './point-order.ts';
 import type { OpenedVault } from '../control/opened-vault.ts';
-import { Recent } from '../../kernel/lru.ts';
+import { Recent } from '../../kernel/memory/lru.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
 import type { Ulid } from '../bytes/ulid.ts';
 import { Retirements, type PointName, type Standing } from './retirements.ts';

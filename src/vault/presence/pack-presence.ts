@@ -3,7 +3,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import { isFault } from '../../kernel/fault.ts';
 import { packKey, parsePackKey, PREFIXES, type PackKind } from '../format/object-names.ts';
 import type { Packs } from '../packs/packs.ts';
-import { Parallel } from '../../kernel/parallel.ts';
+import { Parallel } from '../../kernel/waiting/parallel.ts';
 import type { Ulid } from '../bytes/ulid.ts';
 
 /** Keys in one answer to a LIST. */

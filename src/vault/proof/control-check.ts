@@ -7,7 +7,7 @@ import { pointKey, PREFIXES } from '../format/object-names.ts';
 import { getOrDamage } from '../format/object-limit.ts';
 import type { ObjectKey } from '../store/object-store.ts';
 import { openSigned } from '../control/signed-object.ts';
-import type { VaultInside } from '../vault.ts';
+import type { VaultInside } from '../vault-inside.ts';
 
 /** Prefixes of all small objects except points. */
 const PREFIXES_CHECKED = [

@@ -3,7 +3,7 @@ import { parsePackKey, type PackName } from '../format/object-names.ts';
 import type { ObjectKey } from '../store/object-store.ts';
 import type { RecoveryPoint } from '../points/recovery-point.ts';
 import type { Ulid } from '../bytes/ulid.ts';
-import type { VaultInside } from '../vault.ts';
+import type { VaultInside } from '../vault-inside.ts';
 import { pointPacks, slotsOfPacks } from './point-packs.ts';
 import type { PackProof } from './proof-ledger.ts';
 

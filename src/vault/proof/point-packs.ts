@@ -5,7 +5,7 @@ import { mapRoot, nodePointer } from '../points/point-maps.ts';
 import type { PointDocument } from '../points/point-object.ts';
 import type { SlotReference } from '../packs/packs.ts';
 import type { Ulid } from '../bytes/ulid.ts';
-import type { VaultInside } from '../vault.ts';
+import type { VaultInside } from '../vault-inside.ts';
 
 /**
  * Returns all packs that a point needs, by the keys in its map. Reads the map, but no footers of

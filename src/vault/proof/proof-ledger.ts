@@ -7,7 +7,7 @@ import { readdir, readFile, rename, rm, writeFile } from '../../kernel/files/fil
 import { makeFolders } from '../../kernel/files/folders.ts';
 import { parsePackKey, PREFIXES } from '../format/object-names.ts';
 import type { ObjectKey } from '../store/object-store.ts';
-import type { OptionalFolder } from '../../kernel/optional-folder.ts';
+import type { OptionalFolder } from '../../kernel/files/optional-folder.ts';
 
 /** What a check covers: the checksums, each frame with the key, or also the id of each chunk. */
 export const PROOF_DEPTHS = ['crc', 'frames', 'ids'] as const;

@@ -1,12 +1,12 @@
 import { Fault, isFault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import { folderOfVault } from '../packs/footer-cache.ts';
-import { OptionalFolder } from '../../kernel/optional-folder.ts';
+import { OptionalFolder } from '../../kernel/files/optional-folder.ts';
 import type { RecoveryPoint } from '../points/recovery-point.ts';
 import { findSuspects } from './suspects.ts';
 import { SlotSet } from '../slots/slot-set.ts';
-import type { VaultInside } from '../vault.ts';
-import type { Running } from '../vault-options.ts';
+import type { VaultInside } from '../vault-inside.ts';
+import type { Running } from '../../kernel/progress.ts';
 import { DamagedSlots } from '../damage/damaged-slots.ts';
 import { lastProven, type LastProven } from './last-proven.ts';
 import { FolderProofLedger, MemoryProofLedger, type ProofLedger } from './proof-ledger.ts';
@@ -22,7 +22,7 @@ export type PointProven = LastProven & { readonly pointId: string; readonly vmNa
 
 /** Opens the ledger of this machine for an open vault. */
 export function ledgerOf({ cache }: Pick<VaultInside, 'cache'>): ProofLedger {
-  return cache?.ledger ?? new MemoryProofLedger();
+  return cache === undefined ? new MemoryProofLedger() : new FolderProofLedger(cache.folder);
 }
 
 /**

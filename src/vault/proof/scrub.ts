@@ -5,7 +5,7 @@ import { parsePackKey, type PackName } from '../format/object-names.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { Packs, type VaultBase } from '../packs/packs.ts';
 import { SlotSet } from '../slots/slot-set.ts';
-import type { Running } from '../vault-options.ts';
+import type { Running } from '../../kernel/progress.ts';
 import type { WorkerPool } from '../tasks/worker-pool.ts';
 import type { PointStore } from '../points/point-store.ts';
 import { damagedObjects } from './control-check.ts';

@@ -6,7 +6,7 @@ import { Packs } from '../packs/packs.ts';
 import type { DamagedSlots } from '../damage/damaged-slots.ts';
 import { pointPacks } from './point-packs.ts';
 import type { Ulid } from '../bytes/ulid.ts';
-import type { VaultInside } from '../vault.ts';
+import type { VaultInside } from '../vault-inside.ts';
 import { MergedStore } from '../store/merged-store.ts';
 import type { PackId } from './pack-generations.ts';
 

@@ -15,9 +15,10 @@ import {
   type PlacedSlot,
   type SlotReference,
 } from '../packs/packs.ts';
-import { Parallel } from '../../kernel/parallel.ts';
+import { Parallel } from '../../kernel/waiting/parallel.ts';
 import type { Ulid } from '../bytes/ulid.ts';
-import type { Running, VerifyLevel, VerifyProblem, VerifyReport } from '../vault-options.ts';
+import type { Running } from '../../kernel/progress.ts';
+import type { VerifyLevel, VerifyProblem, VerifyReport } from './verify-report.ts';
 import { checkFrames, isNode } from './frame-check.ts';
 import { integrityFault } from './pack-check.ts';
 

@@ -6,7 +6,7 @@ import { getOrDamage, isSame } from '../format/object-limit.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { verifies } from '../proof/control-check.ts';
 import { unlockVault } from '../access/unlock.ts';
-import type { VaultUnlock } from '../vault-options.ts';
+import type { VaultUnlock } from '../keys/vault-unlock.ts';
 import type { ObjectRepair, ObjectRepairOptions } from './object-repair.ts';
 import { isRecovery, keysAt, lacksRecovery, type KeyThere } from './recovery-keys.ts';
 

@@ -6,7 +6,7 @@ import { MapTree } from '../maps/map-tree.ts';
 import { mapRoot } from '../points/point-maps.ts';
 import { DamagedSlots } from '../damage/damaged-slots.ts';
 import type { RecoveryPoint } from '../points/recovery-point.ts';
-import type { VaultInside } from '../vault.ts';
+import type { VaultInside } from '../vault-inside.ts';
 import { orLost, Losses } from '../damage/losses.ts';
 import { lossyLeafContents } from '../damage/lossy-map.ts';
 

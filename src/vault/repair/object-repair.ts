@@ -10,7 +10,7 @@ import { Packs } from '../packs/packs.ts';
 import { PointStore } from '../points/point-store.ts';
 import { verifies } from '../proof/control-check.ts';
 import { pointPacks } from '../proof/point-packs.ts';
-import type { VaultInside } from '../vault.ts';
+import type { VaultInside } from '../vault-inside.ts';
 import { MergedStore } from '../store/merged-store.ts';
 import { lostRecoveryKeys } from './recovery-keys.ts';
 

@@ -2,7 +2,7 @@ import { isFault } from '../../kernel/fault.ts';
 import type { KeyObject } from '../keys/key-object.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { keyObjects, readKeyObject } from '../access/key-search.ts';
-import type { VaultInside } from '../vault.ts';
+import type { VaultInside } from '../vault-inside.ts';
 
 export type KeyThere = KeyObject & { readonly key: ObjectKey };
 

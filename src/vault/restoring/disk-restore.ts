@@ -8,11 +8,22 @@ import type { MapTree } from '../maps/map-tree.ts';
 import type { OpenPack, SlotReference } from '../packs/packs.ts';
 import { orLost, type Losses } from '../damage/losses.ts';
 import { leafContents, lossyLeafContents } from '../damage/lossy-map.ts';
-import { Parallel } from '../../kernel/parallel.ts';
+import { Parallel } from '../../kernel/waiting/parallel.ts';
 import type { Part } from '../tasks/restore-task.ts';
 import { RestoreTarget, type NeededFrame } from './restore-target.ts';
 import { SteadyFlush } from './steady-flush.ts';
-import type { RestoreStatistics, Running } from '../vault-options.ts';
+import type { Running } from '../../kernel/progress.ts';
+
+export interface RestoreStatistics {
+  readonly sizeBytes: number;
+  /** Bytes written to the disk; the rest are zeroes that were left out. */
+  readonly writtenBytes: number;
+  /** Bytes read from the store. */
+  readonly fetchedBytes: number;
+  readonly requests: number;
+  /** Whether every chunk was proven to be the one that the point was made of. */
+  readonly idsChecked: boolean;
+}
 
 /** Ranged reads at once: enough to use a store that is far away. */
 const REQUESTS_AT_ONCE = 16;

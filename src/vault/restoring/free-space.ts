@@ -2,12 +2,12 @@ import { dirname } from 'node:path';
 import { formatBytes } from '../../kernel/text/bytes.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
 import { statfs } from '../../kernel/files/files.ts';
-import type { Vault } from '../vault.ts';
+import type { VaultToRead } from './vault-to-read.ts';
 import type { RestorePlan } from './restore-plan.ts';
 
 /** Returns the bytes of content in the disks of the plan: what their files take, without holes. */
 export async function contentBytes(
-  vault: Pick<Vault, 'openDisk'>,
+  vault: Pick<VaultToRead, 'openDisk'>,
   { point, disks }: RestorePlan,
   signal: AbortSignal,
 ): Promise<number> {

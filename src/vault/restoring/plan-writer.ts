@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import type { DiskWriter } from '../../disk/disk-writer.ts';
 import { open } from '../../kernel/files/files.ts';
 import { partOf, type ReportProgress } from '../../kernel/progress.ts';
-import type { Vault } from '../vault.ts';
+import type { VaultToRead } from './vault-to-read.ts';
 import { Losses } from '../damage/losses.ts';
 import { contentBytes, requireSpace } from './free-space.ts';
 import { NewFiles } from '../../kernel/files/new-files.ts';
@@ -16,9 +16,6 @@ export type CreateImage = (
   sizeBytes: number,
   signal: AbortSignal,
 ) => Promise<DiskWriter>;
-
-/** What the plan needs of a vault. */
-export type VaultToRead = Pick<Vault, 'openDisk' | 'restoreDisk' | 'readFile'>;
 
 interface Running {
   readonly signal: AbortSignal;

@@ -8,7 +8,7 @@ import type { Fragment } from '../maps/leaf-fragments.ts';
 import { LEAF_BYTES, LEAF_SECTORS, leafCount } from '../maps/map-node.ts';
 import type { MapTree } from '../maps/map-tree.ts';
 import { wrongSlot, type PlacedSlot } from '../packs/packs.ts';
-import { Recent } from '../../kernel/lru.ts';
+import { Recent } from '../../kernel/memory/lru.ts';
 
 const FRAMES_BYTES_MAX = 32 * 1024 * 1024;
 const LEAVES_MAX = 8;

@@ -15,7 +15,8 @@ import {
 import type { FrameKeys } from '../packs/frame.ts';
 import { FrameStorer, type FreshChunk } from './frame-storer.ts';
 import { ChunkLookup, type NeedFooter, type RunsMemory } from '../index/chunk-lookup.ts';
-import { idWords, type SlotPlace } from '../index/index-table.ts';
+import { idWords } from '../index/index-table.ts';
+import type { SlotPlace } from '../slots/slot-place.ts';
 import type { PackMemory } from './pack-buffer.ts';
 import type { FrameEntry } from '../packs/pack-layout.ts';
 import {

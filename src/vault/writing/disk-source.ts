@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Fault } from '../../kernel/fault.ts';
 import { NAME_CHARACTERS_MAX, POINT_DISKS_MAX, POINT_FILES_MAX } from '../format/limits.ts';
-import type { DiskSource } from '../vault-options.ts';
+import type { DiskSource } from './new-point.ts';
 
 /** docs/vault-format.md, section 7. */
 const DISK_BYTES_MAX = 2 ** 50;

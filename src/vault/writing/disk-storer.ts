@@ -19,7 +19,8 @@ import type { Healing } from './healing.ts';
 import type { SlotBitmap } from '../slots/used-slots.ts';
 import type { SlotLookup } from '../slots/slot-set.ts';
 import type { Piece, StoreResult } from '../tasks/store-task.ts';
-import type { DiskSource, Running } from '../vault-options.ts';
+import type { DiskSource } from './new-point.ts';
+import type { Running } from '../../kernel/progress.ts';
 import type { WorkerPool } from '../tasks/worker-pool.ts';
 
 const READS_AT_ONCE = 16;

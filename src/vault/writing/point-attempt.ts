@@ -1,17 +1,19 @@
+import type { FullReadReason } from '../../disk/change-set.ts';
 import { isFault, type Fault } from '../../kernel/fault.ts';
 import { DiskStorer } from './disk-storer.ts';
 import { MapTree, type MapRoot } from '../maps/map-tree.ts';
 import { MetadataWriter } from '../maps/metadata-writer.ts';
 import type { NewestPoint } from '../points/newest-point.ts';
 import type { PackAssembly } from './pack-assembly.ts';
-import { fullReason, mapRoot, type StoredDisk } from '../points/point-maps.ts';
+import { mapRoot, type StoredDisk } from '../points/point-maps.ts';
 import type { StoredPoint } from '../points/point-store.ts';
 import { BuiltOn } from '../maps/built-on.ts';
 import type { PointDisk } from '../points/recovery-point.ts';
 import type { Healing } from './healing.ts';
 import { SlotBitmap } from '../slots/used-slots.ts';
 import { trustedSource } from './trusted-changes.ts';
-import type { DiskSource, Running } from '../vault-options.ts';
+import type { DiskSource } from './new-point.ts';
+import type { Running } from '../../kernel/progress.ts';
 import type { WriterParts } from './writer-parts.ts';
 
 /** What the disks of a point build on. */
@@ -146,4 +148,12 @@ export class PointAttempt {
 /** Whether the error means that the parent's disk cannot be used. */
 function isParentLost({ kind, code }: Fault): boolean {
   return kind === 'integrity' || code === 'store.denied';
+}
+
+/** Why the whole disk was read although, perhaps, only its changes were asked for. */
+function fullReason(source: DiskSource, hasMap: boolean): FullReadReason {
+  if (source.changes.method === 'full') {
+    return source.changes.reason;
+  }
+  return hasMap ? 'change-log-gap' : 'first-backup';
 }

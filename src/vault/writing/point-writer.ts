@@ -12,7 +12,8 @@ import { needsLostPacks } from '../presence/lost-packs.ts';
 import type { PointDisk, RecoveryPoint } from '../points/recovery-point.ts';
 import { Healing } from './healing.ts';
 import { newUlid, ulidTimeMs, type Ulid } from '../bytes/ulid.ts';
-import type { DiskSource, PointFacts, Running } from '../vault-options.ts';
+import type { DiskSource, PointFacts } from './new-point.ts';
+import type { Running } from '../../kernel/progress.ts';
 import type { WriterParts } from './writer-parts.ts';
 
 /** docs/vault-format.md, section 10. */

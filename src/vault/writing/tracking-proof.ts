@@ -5,7 +5,8 @@ import { cutOut, type Fragment, type SectorRange } from '../maps/leaf-fragments.
 import { LEAF_SECTORS } from '../maps/map-node.ts';
 import type { MapTree } from '../maps/map-tree.ts';
 import { overlapping } from '../maps/overlapping-ranges.ts';
-import type { DiskSource, Running } from '../vault-options.ts';
+import type { DiskSource } from './new-point.ts';
+import type { Running } from '../../kernel/progress.ts';
 import type { WorkerPool } from '../tasks/worker-pool.ts';
 
 /** Sectors read and compared at once; a leaf has a whole number of such windows. */

@@ -2,7 +2,8 @@ import type { Log } from '../../kernel/log.ts';
 import { fragmentedRanges } from './fragmented-ranges.ts';
 import type { MapTree } from '../maps/map-tree.ts';
 import { proveTracking } from './tracking-proof.ts';
-import type { DiskSource, Running } from '../vault-options.ts';
+import type { DiskSource } from './new-point.ts';
+import type { Running } from '../../kernel/progress.ts';
 import type { WorkerPool } from '../tasks/worker-pool.ts';
 
 /**

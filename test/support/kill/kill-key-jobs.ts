@@ -8,7 +8,7 @@ import { VaultKeys } from '../../../src/vault/access/vault-keys.ts';
 import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
 import { keyObjects, readKeyObject } from '../../../src/vault/access/key-search.ts';
-import type { VaultUnlock } from '../../../src/vault/vault-options.ts';
+import type { VaultUnlock } from '../../../src/vault/keys/vault-unlock.ts';
 import { Vault } from '../../../src/vault/vault.ts';
 import { rescue, take, type BeginJob, type KillJob, type Remains } from './kill-job.ts';
 import type { KillLab, KillPlace, Program } from './kill-lab.ts';

@@ -10,7 +10,7 @@ import { DamagedSlots } from '../../../src/vault/damage/damaged-slots.ts';
 import { FolderProofLedger, MemoryProofLedger } from '../../../src/vault/proof/proof-ledger.ts';
 import { scrubVault } from '../../../src/vault/proof/scrub-vault.ts';
 import { folderOfVault } from '../../../src/vault/packs/footer-cache.ts';
-import { OptionalFolder } from '../../../src/kernel/optional-folder.ts';
+import { OptionalFolder } from '../../../src/kernel/files/optional-folder.ts';
 import { StoreLayer } from '../../../src/vault/store/store-layer.ts';
 import {
   inventory,

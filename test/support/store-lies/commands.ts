@@ -10,7 +10,7 @@ import { VaultKeys } from '../../../src/vault/access/vault-keys.ts';
 import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
 import { MemoryProofLedger } from '../../../src/vault/proof/proof-ledger.ts';
 import { scrubVault } from '../../../src/vault/proof/scrub-vault.ts';
-import type { CreateOptions } from '../../../src/vault/vault-options.ts';
+import type { CreateOptions } from '../../../src/vault/access/vault-options.ts';
 import { repairVault } from '../../../src/vault/repair/repair.ts';
 import { seededBytes } from '../random/seeded-bytes.ts';
 import {

@@ -1,7 +1,7 @@
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
 import { connectS3, type S3Options } from '../../../src/vault/object-stores/s3/client.ts';
 import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
-import { Parallel } from '../../../src/kernel/parallel.ts';
+import { Parallel } from '../../../src/kernel/waiting/parallel.ts';
 import { openS3TestServer, type S3TestServer } from '../s3/minio.ts';
 import { signal } from '../vault/vault-lab.ts';
 import { REQUEST_KINDS, type Liar } from './bucket-requests.ts';

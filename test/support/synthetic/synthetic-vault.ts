@@ -20,7 +20,8 @@ import { MetadataWriter } from '../../../src/vault/maps/metadata-writer.ts';
 import { DirectoryObjectStore } from '../../../src/vault/object-stores/folder/directory.ts';
 import { diskDocument } from '../../../src/vault/points/point-maps.ts';
 import { newUlid } from '../../../src/vault/bytes/ulid.ts';
-import type { Vault, VaultInside } from '../../../src/vault/vault.ts';
+import type { Vault } from '../../../src/vault/vault.ts';
+import type { VaultInside } from '../../../src/vault/vault-inside.ts';
 import type { IndexPlace } from './index-lab.ts';
 import {
   CHUNK_SECTORS,

@@ -7,10 +7,10 @@ import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
 import type { RecoveryPoint } from '../../../src/vault/points/recovery-point.ts';
 import type {
   CreateOptions,
-  NewPoint,
   OpenOptions,
   VaultParameters,
-} from '../../../src/vault/vault-options.ts';
+} from '../../../src/vault/access/vault-options.ts';
+import type { NewPoint } from '../../../src/vault/writing/new-point.ts';
 import { Vault, type PointWriter } from '../../../src/vault/vault.ts';
 
 export const signal = new AbortController().signal;

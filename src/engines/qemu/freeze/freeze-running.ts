@@ -6,7 +6,7 @@ import { identityOf } from '../state/file-identity.ts';
 import { diskName } from '../layers/identity-journal.ts';
 import { startGuard, whileFrozen, whyNoAgent, type GuestPart } from './guest-freeze.ts';
 import type { ManagedVm } from '../vms/managed-vm.ts';
-import { removeLeftovers } from '../merge/merge.ts';
+import { removeLeftovers } from '../layers/layer-files.ts';
 import { nodeName } from '../process/node-graph.ts';
 import { makeOverlays, type PlannedOverlay } from '../layers/overlay-files.ts';
 import type { QmpClient } from '../qmp/qmp-client.ts';

@@ -9,7 +9,7 @@ import { freezeRunning, type Instant } from './freeze-running.ts';
 import { freezeStopped } from '../layers/freeze-stopped.ts';
 import type { HeldClaim } from '../vms/held-claim.ts';
 import { ManagedVm } from '../vms/managed-vm.ts';
-import { removeLeftovers } from '../merge/merge.ts';
+import { removeLeftovers } from '../layers/layer-files.ts';
 import { frozenNvram } from '../layers/nvram-image.ts';
 import { assertNoQuestion, assertUnwritten } from '../layers/outside-changes.ts';
 import { assertRoom } from '../layers/overlay-files.ts';

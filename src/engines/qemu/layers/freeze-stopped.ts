@@ -3,7 +3,7 @@ import { withFrozenTop } from '../state/disk-changes.ts';
 import type { EngineParts } from '../vms/engine-parts.ts';
 import { identityOf } from '../state/file-identity.ts';
 import type { ManagedVm } from '../vms/managed-vm.ts';
-import { makeDurable } from '../merge/merge.ts';
+import { makeDurable } from './layer-files.ts';
 import { topOf, type DiskState } from '../state/vm-state.ts';
 
 /**

@@ -7,7 +7,7 @@ import { plannedLayer, withPlanned } from '../state/disk-changes.ts';
 import type { EngineParts } from '../vms/engine-parts.ts';
 import { diskName } from './identity-journal.ts';
 import type { ManagedVm } from '../vms/managed-vm.ts';
-import { makeDurable } from '../merge/merge.ts';
+import { makeDurable } from './layer-files.ts';
 import { freeBytes } from '../process/sessions.ts';
 import { topOf, type DiskState, type Layer } from '../state/vm-state.ts';
 

@@ -5,7 +5,7 @@ import { GuestAgent } from '../qmp/guest-agent.ts';
 import { withIdentities, withWarnings } from '../layers/identity-journal.ts';
 import type { ManagedVm } from '../vms/managed-vm.ts';
 import { hasEnded, launchQemu, quitQemu, removeRunFolder } from '../process/qemu-process.ts';
-import { removeLeftovers } from '../merge/merge.ts';
+import { removeLeftovers } from '../layers/layer-files.ts';
 import type { Session } from '../process/sessions.ts';
 import { ownerOf } from '../merge/settle.ts';
 import { imageFacts } from '../../../formats/qemu-img.ts';

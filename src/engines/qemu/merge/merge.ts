@@ -1,15 +1,12 @@
-import { dirname } from 'node:path';
-import { syncFolder } from '../../../kernel/files/durable-file.ts';
 import { Fault, isFault } from '../../../kernel/fault.ts';
-import { open, rm } from '../../../kernel/files/files.ts';
 import { factsOf, diskFacts, removeNodes } from '../process/block-graph.ts';
 import { concludeJob, cancelJob, findJob } from '../process/block-jobs.ts';
 import { frozenLayers, withMerged, withMergeIntent } from '../state/disk-changes.ts';
 import type { EngineParts } from '../vms/engine-parts.ts';
 import { identityOf, signsOf } from '../state/file-identity.ts';
-import { isOverlayOfOurs } from '../layers/leftover-proof.ts';
 import type { ManagedVm } from '../vms/managed-vm.ts';
 import { nodeName } from '../process/node-graph.ts';
+import { makeDurable, removeLeftovers } from '../layers/layer-files.ts';
 import { questionOf } from '../layers/outside-changes.ts';
 import type { QmpClient } from '../qmp/qmp-client.ts';
 import { baseOf, topOf, type DiskState, type Layer } from '../state/vm-state.ts';
@@ -147,32 +144,4 @@ export async function isReplaced(base: Layer): Promise<boolean> {
 
 export function replacedText({ path }: Layer): string {
   return `${path} was replaced meanwhile; all layers are kept`;
-}
-
-/** Flushes the file, including what other processes wrote to it. */
-export async function makeDurable(path: string): Promise<void> {
-  {
-    await using file = await open(path, 'r');
-    await file.datasync();
-  }
-  await syncFolder(dirname(path));
-}
-
-/** Removes files that are no longer layers, or never were. */
-export async function removeLeftovers(vm: ManagedVm): Promise<void> {
-  if (vm.state.leftovers.length === 0) {
-    return;
-  }
-  const inUse = new Set(vm.state.disks.flatMap(({ layers }) => layers.map(({ path }) => path)));
-  const folders = new Set<string>();
-  for (const path of vm.state.leftovers) {
-    if (!inUse.has(path) && (await isOverlayOfOurs(path, vm.state))) {
-      await rm(path, { force: true });
-      folders.add(dirname(path));
-    }
-  }
-  for (const folder of folders) {
-    await syncFolder(folder);
-  }
-  await vm.save({ leftovers: [] });
 }

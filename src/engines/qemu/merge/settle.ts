@@ -7,7 +7,8 @@ import { GuestAgent } from '../qmp/guest-agent.ts';
 import { diskName, withIdentities, withWarnings } from '../layers/identity-journal.ts';
 import { logFrozenLayers } from '../layers/layer-changes.ts';
 import type { ManagedVm } from '../vms/managed-vm.ts';
-import { mergeFrozenLayers, removeLeftovers } from './merge.ts';
+import { mergeFrozenLayers } from './merge.ts';
+import { removeLeftovers } from '../layers/layer-files.ts';
 import { adoptUnexpected, assertOurs } from '../layers/ownership.ts';
 import {
   lookForOutsideChanges,

@@ -1,5 +1,5 @@
 import { Fault } from '../../../kernel/fault.ts';
-import type { VaultInside } from '../../vault.ts';
+import type { VaultInside } from '../../vault-inside.ts';
 import { Holds, type Hold } from '../../points/holds.ts';
 import { listPoints, type ListedPoint } from '../roots/root-points.ts';
 

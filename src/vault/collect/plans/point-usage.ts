@@ -9,7 +9,7 @@ import type { PointDocument } from '../../points/point-object.ts';
 import { byContent } from '../../points/point-order.ts';
 import type { PointName } from '../../points/retirements.ts';
 import { ulidTimeMs } from '../../bytes/ulid.ts';
-import type { Running } from '../../vault-options.ts';
+import type { Running } from '../../../kernel/progress.ts';
 import type { CollectParts } from '../collect-options.ts';
 import { LiveSlots } from '../slots/live-slots.ts';
 import { walkPoint, type MapVisitor } from '../../points/map-walk.ts';

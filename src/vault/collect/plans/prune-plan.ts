@@ -4,7 +4,7 @@ import type { PackFooter } from '../../packs/pack-layout.ts';
 import { pointKey } from '../../format/object-names.ts';
 import type { PointName } from '../../points/retirements.ts';
 import { ulidTimeMs } from '../../bytes/ulid.ts';
-import type { Running } from '../../vault-options.ts';
+import type { Running } from '../../../kernel/progress.ts';
 import {
   collectRules,
   markingBytes,

@@ -1,6 +1,6 @@
 import { pointKey } from '../../format/object-names.ts';
 import type { RecoveryPoint } from '../../points/recovery-point.ts';
-import type { Running } from '../../vault-options.ts';
+import type { Running } from '../../../kernel/progress.ts';
 import type { CollectParts } from '../collect-options.ts';
 import { planPrune } from './prune-plan.ts';
 

@@ -2,7 +2,7 @@ import { Fault } from '../../../kernel/fault.ts';
 import { pointKey } from '../../format/object-names.ts';
 import { requireCurrentRetention } from '../../control/retention-check.ts';
 import type { PointName } from '../../points/retirements.ts';
-import type { Running } from '../../vault-options.ts';
+import type { Running } from '../../../kernel/progress.ts';
 import type { CollectParts } from '../collect-options.ts';
 import { Holds } from '../../points/holds.ts';
 

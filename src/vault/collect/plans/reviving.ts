@@ -10,7 +10,7 @@ import type { RecoveryPoint } from '../../points/recovery-point.ts';
 import type { PointName } from '../../points/retirements.ts';
 import type { SlotSet } from '../../slots/slot-set.ts';
 import { newUlid, ulidTimeMs } from '../../bytes/ulid.ts';
-import type { Running } from '../../vault-options.ts';
+import type { Running } from '../../../kernel/progress.ts';
 import type { OpenedVault } from '../../control/opened-vault.ts';
 import { PackPresence } from '../../presence/pack-presence.ts';
 import type { CollectParts } from '../collect-options.ts';

@@ -8,7 +8,7 @@ import { makeFolders } from '../../../kernel/files/folders.ts';
 import type { Log } from '../../../kernel/log.ts';
 import { parsePointKey } from '../../format/object-names.ts';
 import type { ObjectKey } from '../../store/object-store.ts';
-import { OptionalFolder } from '../../../kernel/optional-folder.ts';
+import { OptionalFolder } from '../../../kernel/files/optional-folder.ts';
 
 const PointKeys = z.array(z.string().refine((key) => parsePointKey(key)?.isSeal === false));
 const Remembered = z.object({

@@ -13,7 +13,7 @@ import type { ObjectKey } from '../../store/object-store.ts';
 import type { PointDocument } from '../../points/point-object.ts';
 import type { PointName } from '../../points/retirements.ts';
 import { ABSENCE } from './absence-rules.ts';
-import type { PointRecord, Remembered } from './point-record.ts';
+import { PointRecord, type Remembered } from './point-record.ts';
 
 const NOTHING: Remembered = {
   points: new Set(),
@@ -48,7 +48,8 @@ export class ProvenPoints {
     this.#parts = parts;
     this.#options = options;
     this.#signal = signal;
-    this.#record = parts.cache?.pointRecord(parts.log);
+    const folder = parts.cache?.folder;
+    this.#record = folder && new PointRecord(folder.path, parts.log, folder);
   }
 
   /**

@@ -3,7 +3,7 @@ import { pointKey } from '../../format/object-names.ts';
 import type { MapNodes } from '../../maps/map-tree.ts';
 import type { PointDocument } from '../../points/point-object.ts';
 import type { PointName } from '../../points/retirements.ts';
-import type { Running } from '../../vault-options.ts';
+import type { Running } from '../../../kernel/progress.ts';
 import type { Aliases } from '../../packs/aliases.ts';
 import type { ProvenPoints } from './proven-points.ts';
 import type { ObjectKey } from '../../store/object-store.ts';

@@ -1,6 +1,6 @@
-import { SystemFault } from './fault.ts';
-import type { Log } from './log.ts';
-import { systemFault } from './files/system-fault.ts';
+import { SystemFault } from '../fault.ts';
+import type { Log } from '../log.ts';
+import { systemFault } from './system-fault.ts';
 
 /**
  * A folder on this machine that saves work but is never needed. Once the system refuses something

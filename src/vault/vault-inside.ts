@@ -1,0 +1,30 @@
+import type { Clock } from '../kernel/clock.ts';
+import type { Log } from '../kernel/log.ts';
+import type { VaultFormat } from './control/format-object.ts';
+import type { OpenedVault } from './control/opened-vault.ts';
+import type { MapNodes } from './maps/map-tree.ts';
+import type { FooterCache } from './packs/footer-cache.ts';
+import type { Packs, VaultBase } from './packs/packs.ts';
+import type { ExcludedSlots } from './points/excluded-slots.ts';
+import type { PointStore } from './points/point-store.ts';
+import type { WorkerPool } from './tasks/worker-pool.ts';
+
+/** What an open vault is made of. */
+export interface VaultParts {
+  readonly base: VaultBase;
+  readonly opened: OpenedVault;
+  readonly format: VaultFormat;
+  readonly pool: WorkerPool;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly cache?: FooterCache;
+  readonly indexEntries?: number;
+}
+
+/** For what works on a vault as a whole: proof, repair, collection, copies. */
+export interface VaultInside extends VaultParts {
+  readonly packs: Packs;
+  readonly nodes: MapNodes;
+  readonly points: PointStore;
+  readonly excluded: ExcludedSlots;
+}
