@@ -114,7 +114,7 @@ export class CorruptionMatrix {
 
 const HEAD = `# What damage does, what notices it, what mends it
 
-Written by \`node test/support/vault/corruption-matrix.ts\`; \`test/vault/corruption.spec.ts\` compares some of the
+Written by \`node test/support/vault/corruption-matrix.ts\`; \`test/integration/vault/corruption.spec.ts\` compares some of the
 rows, others in each run. Each row is one object of a small vault with two points, damaged in one way; the columns are
 what the real code answered.
 
