@@ -59,7 +59,7 @@ const WIRING = '[.]module[.]ts$|^src/(main|cli|app[.]module)[.]ts$';
 const TESTS = '[.]spec[.]ts$|^test/';
 const forbid = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
 
-/** Rules that keep the rooms of `house` in the order of `rings`; `front` is what stands on them all. */
+/** Keeps the rooms of `house` in the order of `rings`. `front` is the file that uses them all. */
 const rooms = (house, rings, front) => [
   ...rings.slice(0, -1).map((ring, depth) =>
     forbid(

@@ -17,8 +17,9 @@ function quote(path) {
 /** A regular expression over absolute paths. Every spec file belongs to exactly one part. */
 export function partPattern(root, part) {
   const under = {
-    unit: 'src/|test/[^/]+$',
-    integration: 'test/(?!crash/|e2e/|soak/)[^/]+/',
+    // A spec of a whole vault stands beside its subject and is called *.long.spec.ts.
+    unit: 'src/(?!.*[.]long[.]spec)|test/[^/]+$',
+    integration: 'src/.*[.]long[.]spec|test/(?!crash/|e2e/|soak/)[^/]+/',
     crash: 'test/crash/',
     e2e: 'test/e2e/',
   };
