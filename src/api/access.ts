@@ -2,21 +2,23 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import { sendProblem } from './problem-response.ts';
 
-/** Where the OpenAPI page is. It shows the contract and no data of this host. */
+/** Path of the OpenAPI page. It shows the contract, and no data of this host. */
 export const DOCS_PATH = '/api/docs';
 
-/** Names under which the loopback interface is reached. */
+/** Host names of the loopback interface. */
 const LOOPBACK_NAMES = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
-/** Connections over the socket in the home. Whatever is not in here came over a network. */
+/** Connections over the socket in the home. All others came over a network. */
 const local = new WeakSet<object>();
 
-/** The file system let this connection in: it asks for no token and no name. */
+/** Trusts a connection that the file system let in: it needs no token and no host name. */
 export function trustConnection(socket: object): void {
   local.add(socket);
 }
 
-/** Lets in what came over the socket of the home, and else asks for a right name and the token. */
+/**
+ * Lets in what came over the socket of the home; all else needs a right host name and the token.
+ */
 export function guarded(token: string | undefined): RequestHandler[] {
   return [namesOnly, tokenRequired(token)].map(
     (guard): RequestHandler =>
@@ -31,8 +33,8 @@ export function guarded(token: string | undefined): RequestHandler[] {
 }
 
 /**
- * Refuses requests whose Host header is neither a loopback name nor the address that they came to:
- * a page in the operator's browser that points its own name here gets no further.
+ * Refuses requests whose Host header is neither a loopback name nor the address that they came to,
+ * so that a page in the operator's browser that points its own name here gets no further.
  */
 function namesOnly(request: Request, response: Response, next: NextFunction): void {
   const host = (request.headers.host ?? '').replace(/:\d{1,5}$/, '').toLowerCase();
@@ -52,8 +54,8 @@ function namesOnly(request: Request, response: Response, next: NextFunction): vo
 }
 
 /**
- * Asks for the token: `Authorization: Bearer TOKEN`. The OpenAPI page takes it as the password of a
- * browser's login box too (any user name), but only to be looked at.
+ * Requires the token: `Authorization: Bearer TOKEN`. For viewing only, the OpenAPI page also takes
+ * it as the password of a browser's login box (any user name).
  */
 function tokenRequired(token: string | undefined): RequestHandler {
   const expected = token === undefined ? undefined : digest(token);
@@ -97,7 +99,7 @@ function isDocs({ method, path }: Request): boolean {
   return method === 'GET' && (path === DOCS_PATH || path.startsWith(`${DOCS_PATH}/`));
 }
 
-/** Digests have one length, so that comparing takes the same time for every token. */
+/** Digests have one length, so comparing takes the same time for every token. */
 function digest(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }

@@ -4,7 +4,10 @@ import { isAbort, isFault, type FaultKind } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { sendProblem } from './problem-response.ts';
 
-/** 5xx is for what the service itself lacks at the moment: never for what was named or found. */
+/**
+ * 5xx only if the service itself lacks something at the moment, never for what the request named or
+ * found.
+ */
 const STATUS: Readonly<Record<FaultKind, number>> = {
   invalid: 400,
   denied: 403,
@@ -16,14 +19,13 @@ const STATUS: Readonly<Record<FaultKind, number>> = {
   integrity: 422,
 };
 
-/** A database or a store that restarts is back within seconds. */
+/** A database or store that restarts is back within seconds. */
 const RETRY_AFTER_S = 5;
 const STATUS_NOT_FOUND = 404;
 const STATUS_TOO_LARGE = 413;
 
 /**
- * Turns whatever a request ended with into a problem document. The only place that maps faults to
- * HTTP.
+ * Turns any error of a request into a problem document. The only place that maps faults to HTTP.
  */
 @Catch()
 export class FaultFilter implements ExceptionFilter {
@@ -32,8 +34,7 @@ export class FaultFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const response = host.switchToHttp().getResponse<Response>();
     if (response.headersSent || response.destroyed) {
-      // The client is gone, or has begun to read a stream that now ends: there is no answer to
-      // give.
+      // The client is gone, or is reading a stream that now ends: no answer is possible.
       response.end();
       return;
     }

@@ -10,17 +10,17 @@ import { API_PREFIX } from './contract/routes.ts';
 import { FaultFilter } from './fault.filter.ts';
 import { validationPipe } from './validation.ts';
 
-/** A definition of 24 disks is 10 KB; nothing that is asked for is larger. */
+/** A definition of 24 disks is 10 KB; no body is larger. */
 const BODY_LIMIT = '256kb';
 
 export interface HttpSettings {
-  /** What requests over TCP carry; without one none is let in. */
+  /** Token of requests over TCP; without one none is let in. */
   readonly token?: string;
   readonly version: string;
   readonly log: Log;
 }
 
-/** Access is checked before a body is read. */
+/** Checks access before reading a body. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- Nest declares its options as a class
 export const APPLICATION_OPTIONS = {
   logger: false,
@@ -32,7 +32,7 @@ export async function createHttp(service: DynamicModule): Promise<NestExpressApp
   return NestFactory.create<NestExpressApplication>(service, APPLICATION_OPTIONS);
 }
 
-/** Access first, then everything else. The application is created with APPLICATION_OPTIONS. */
+/** Sets access up first, then everything else. Create the application with APPLICATION_OPTIONS. */
 export function configureHttp(
   app: NestExpressApplication,
   { token, version, log }: HttpSettings,

@@ -2,7 +2,7 @@ import type { Job } from '../jobs/job.ts';
 import { Job as JobView } from './contract/jobs.ts';
 
 /**
- * A job as the contract shows it. Its JSON was written by this service; a result of an older
+ * Returns a job in the form of the contract. This service wrote its JSON; a result of an older
  * version is left out.
  */
 export function viewOfJob(job: Job): JobView {

@@ -13,20 +13,20 @@ import { SOCKET_FILE, SOCKET_FOLDER } from './contract/access.ts';
 export interface TcpPlace {
   /** An address of this host. */
   readonly host: string;
-  /** 0 for any free one. */
+  /** 0 for any free port. */
   readonly port: number;
 }
 
 export interface Listening extends AsyncDisposable {
-  /** What to tell people. */
+  /** Address for people. */
   readonly address: string;
 }
 
 /**
- * Listens on the socket of the home, which the caller holds alone: what an earlier service left
- * there goes. Dispose it after the application is closed.
+ * Listens on the socket of the home, which only the caller holds; removes what an earlier service
+ * left there. Dispose of it after the application is closed.
  *
- * @throws Fault `service.home-shared` when the folder of the socket is not ours
+ * @throws Fault `service.home-shared` if the folder of the socket is not ours
  */
 export async function listenInHome(app: NestExpressApplication, home: string): Promise<Listening> {
   const path = join(home, SOCKET_FOLDER);
@@ -35,7 +35,7 @@ export async function listenInHome(app: NestExpressApplication, home: string): P
     const socket = folder.inside(SOCKET_FILE);
     await rm(socket, { force: true });
     app.getHttpServer().on('connection', trustConnection);
-    // Between this and the next line the folder alone keeps others away.
+    // Until the next line only the folder keeps others away.
     await app.listen(socket);
     await chmod(socket, PRIVATE_FILE_MODE);
   } catch (error) {
@@ -50,7 +50,7 @@ export async function listenInHome(app: NestExpressApplication, home: string): P
   };
 }
 
-/** The folder, private and made by us or by an earlier service of ours. */
+/** Opens the folder: private, and made by us or by an earlier service of ours. */
 async function ownFolder(path: string): Promise<HeldFolder> {
   await mkdir(path, { mode: PRIVATE_FOLDER_MODE }).catch((error: unknown) => {
     if (systemCode(error) !== 'EEXIST') {
@@ -71,10 +71,10 @@ async function ownFolder(path: string): Promise<HeldFolder> {
 }
 
 /**
- * Listens on a TCP port too; who comes that way needs the token.
+ * Also listens on a TCP port; clients there need the token.
  *
- * @throws Fault `service.already-running` when the port is taken, `request.invalid` when the
- *   address is not one of this host
+ * @throws Fault `service.already-running` if the port is taken, `request.invalid` if the address is
+ *   not one of this host
  */
 export async function listenOnTcp(
   app: NestExpressApplication,

@@ -19,7 +19,7 @@ interface Asked {
   readonly vault?: string | undefined;
   readonly point?: string | undefined;
   readonly vm?: string | undefined;
-  /** Means an id, whatever VMs are called. */
+  /** Always an id, whatever VMs are called. */
   readonly vmId?: string | undefined;
 }
 
@@ -32,8 +32,9 @@ export class PointSearch {
   ) {}
 
   /**
-   * The point with this id or whose id begins so, or the newest of a VM. A point that the catalog
-   * does not know is looked for in the vaults, because somebody else may have made it.
+   * Finds the point with this id or the only one whose id begins so, or the newest of a VM. Looks
+   * in the vaults for a point that the catalog does not know, because another program may have made
+   * it.
    * @throws Fault `point.unknown`, `vm.ambiguous`
    */
   async find(asked: Asked, signal: AbortSignal): Promise<FoundPoint> {
@@ -66,7 +67,9 @@ export class PointSearch {
     }
   }
 
-  /** The VM ids that are meant among the points: an id, or a name that VMs had. */
+  /**
+   * Returns the ids of the VMs that are meant: those with this id, or with this name in any point.
+   */
   async vmIds({ vm: idOrName, vmId }: Pick<Asked, 'vm' | 'vmId'>): Promise<string[] | undefined> {
     if (vmId !== undefined) {
       return this.vmIdsStarting(vmId, ID_CHARACTERS_MIN);
@@ -80,7 +83,7 @@ export class PointSearch {
       : this.vmIdsStarting(idOrName.toLowerCase(), ID_CHARACTERS_BESIDE_NAMES);
   }
 
-  /** @throws Fault `request.invalid` when several begin so */
+  /** @throws Fault `request.invalid` if several ids begin so */
   private async vmIdsStarting(prefix: string, charactersMin: number): Promise<string[]> {
     const ids = (await this.points.vmIdsStarting(prefix)).map((id) => ({ id }));
     return [onlyStarting(ids, prefix, charactersMin)?.id ?? prefix];

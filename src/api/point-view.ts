@@ -2,7 +2,7 @@ import type { ListedPoint } from '../catalog/point-catalog.ts';
 import type { PointProof } from '../catalog/point-proofs.ts';
 import type { Point } from './contract/points.ts';
 
-/** A recovery point as the contract shows it. */
+/** Returns a recovery point in the form of the contract. */
 export function viewOfPoint(
   { vaultId, point, holds }: ListedPoint,
   vaultNames: ReadonlyMap<string, string>,

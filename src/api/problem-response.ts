@@ -2,7 +2,7 @@ import type { Response } from 'express';
 import type { FaultContext } from '../kernel/fault.ts';
 import type { Problem } from './contract/problem.ts';
 
-/** Answers with a problem document (RFC 9457). */
+/** Sends a problem document (RFC 9457). */
 export function sendProblem(
   response: Response,
   problem: {
@@ -10,7 +10,7 @@ export function sendProblem(
     readonly title: string;
     readonly detail: string;
     readonly context?: FaultContext;
-    /** When it is worth another attempt. */
+    /** When another attempt is worthwhile. */
     readonly retryAfterS?: number | undefined;
   },
 ): void {

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Engine } from '../engines/engine.ts';
 import { Jobs } from '../jobs/jobs.ts';
 
-/** What has to be in order before the first request is answered. */
+/** Does what must be in order before the first request is answered. */
 @Injectable()
 export class ServiceStart {
   /** What was repaired, for people. */
@@ -14,7 +14,7 @@ export class ServiceStart {
     readonly version: string,
   ) {}
 
-  /** Ends the jobs of an earlier process and repairs what a crash left of its VMs. */
+  /** Ends the jobs of an earlier process, and repairs what a crash left of its VMs. */
   async run(signal: AbortSignal): Promise<void> {
     await this.jobs.recover();
     this.repaired = await this.engine.reconcile(signal);

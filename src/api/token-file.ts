@@ -9,8 +9,8 @@ const TOKEN_BYTES = 32;
 const OTHERS = 0o077;
 
 /**
- * The token that every request over TCP carries: made at the first start, mode 0600. Remove the
- * file and restart for a new one.
+ * Returns the token that every request over TCP carries. It is made at the first start, mode 0600;
+ * remove the file and restart for a new one.
  */
 export async function readOrMakeToken(home: string): Promise<string> {
   const path = join(home, TOKEN_FILE);

@@ -1,10 +1,12 @@
 import { StandardSchemaValidationPipe } from '@nestjs/common';
 import { Fault } from '../kernel/fault.ts';
 
-/** More than this many problems of one request help nobody. */
+/** More problems of one request help nobody. */
 const PROBLEMS_MAX = 8;
 
-/** Checks bodies, queries and parameters against their zod schema; the first problems are named. */
+/**
+ * Checks bodies, queries and parameters against their zod schemas, and names the first problems.
+ */
 export function validationPipe(): StandardSchemaValidationPipe {
   return new StandardSchemaValidationPipe({
     exceptionFactory: (issues) => {

@@ -27,19 +27,19 @@ export class Cli {
     });
   }
 
-  /** Prints what a command has to say: one document, or lines for people. */
+  /** Prints the result of a command: one document, or lines for people. */
   async answer(options: CommonOptions, work: Promise<Outcome>): Promise<void> {
     const { document, text } = await work;
     const { output } = this.environment.terminal;
     output.write(options.json === true ? `${JSON.stringify(document, undefined, 2)}\n` : text);
   }
 
-  /** A sentence for the person in front, on standard error. */
+  /** Prints a sentence for the user on standard error. */
   say(sentence: string): void {
     this.environment.terminal.errors.write(`${plainText(sentence)}\n`);
   }
 
-  /** Several lines, as they are: only for text of our own. */
+  /** Prints lines as they are; only for our own text. */
   sayLines(text: string): void {
     this.environment.terminal.errors.write(text);
   }
@@ -52,7 +52,7 @@ export class Cli {
     return formatTime(timeMs, this.environment.timeZone);
   }
 
-  /** Asks before something that cannot be undone, unless `--yes` said so already. */
+  /** Asks before something that cannot be undone, unless `--yes` answered already. */
   async confirm(question: string, options: { readonly yes?: boolean }): Promise<void> {
     if (options.yes === true) {
       return;

@@ -1,6 +1,6 @@
 import { type FaultReport } from './faults/fault-report.ts';
 
-/** What a command that succeeded has to say: printed by the runner, once, at the end. */
+/** The result of a command that succeeded: the runner prints it once, at the end. */
 export interface Outcome {
   /** The answer for programs: printed with `--json`, as one document. */
   readonly document: unknown;
@@ -8,13 +8,11 @@ export interface Outcome {
   readonly text: string;
 }
 
-/**
- * Some of several things that were asked for failed: one report for all, and what became of each.
- */
+/** Some of several requested things failed: one report for all, and how each ended. */
 export class FailedInPart extends Error {
   override readonly name = 'FailedInPart';
   readonly report: FaultReport;
-  /** Beside `error` in the document. */
+  /** Added to the document beside `error`. */
   readonly document: object;
 
   constructor(report: FaultReport, document: object) {

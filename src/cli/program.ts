@@ -17,8 +17,8 @@ import { withoutHarm } from './faults/suggestion.ts';
 const EXIT_OK = 0;
 
 /**
- * Runs one command to its end and answers the exit code. Never throws: what goes wrong is
- * reported on standard error and, with `--json`, also as the document on standard output.
+ * Runs one command and returns its exit code. Never throws: failures are reported on standard error
+ * and, with `--json`, also as the document on standard output.
  */
 export async function runCli(
   parameters: readonly string[],
@@ -48,12 +48,12 @@ export async function runCli(
   }
 }
 
-/** Commander has printed the help of a command that needs a subcommand: that says enough. */
+/** Commander has printed the help of a command that needs a subcommand, which is enough. */
 function isHelp(error: unknown): boolean {
   return error instanceof CommanderError && error.code === 'commander.help';
 }
 
-/** Every command there is. */
+/** Makes the program with every command. */
 export function buildProgram(cli: Cli): Command {
   const { terminal } = cli.environment;
   const program = new Command('hyperkeep')
@@ -62,7 +62,7 @@ export function buildProgram(cli: Cli): Command {
     .configureOutput({
       writeOut: (text) => terminal.output.write(text),
       writeErr: (text) => terminal.errors.write(text),
-      // Mistakes are reported by runCli, once.
+      // runCli reports mistakes, once.
       outputError: () => undefined,
     })
     .exitOverride()
@@ -100,7 +100,7 @@ function addJsonOption(command: Command): void {
   }
 }
 
-/** The command that the user was typing, with those that it is part of. */
+/** Returns the command that the user was typing, and those that it is part of. */
 function typed(program: Command, parameters: readonly string[]): Command[] {
   const path = [program];
   for (const word of parameters) {

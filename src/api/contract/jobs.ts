@@ -26,20 +26,20 @@ import {
   UsageResult,
 } from './upkeep-results.ts';
 
-/** How hard to compress, from 1 (fast) to 7 (small). */
+/** Compression levels, from 1 (fast) to 7 (small). */
 export { COMPRESSION_LEVELS, type CompressionLevel };
 
 /** POST /api/v1/backups, answered 202 with the Job. */
 export const StartBackup = z
   .strictObject({
     vm: VmReference,
-    /** May be left out when exactly one vault is registered. */
+    /** Optional if exactly one vault is registered. */
     vault: VaultReference.optional(),
-    /** Do not ask the guest agent to freeze file systems. */
+    /** Does not ask the guest agent to freeze file systems. */
     crashConsistent: z.boolean().default(false),
-    /** Read every disk whole, whatever tracking says. */
+    /** Reads every disk whole, whatever change tracking says. */
     full: z.boolean().default(false),
-    /** 1 (fast) to 7 (small). Left out: as hard as does not slow the backup. */
+    /** 1 (fast) to 7 (small). Default: the highest that does not slow the backup. */
     compressionLevel: z.literal(COMPRESSION_LEVELS).optional(),
   })
   .meta({ id: 'StartBackup' });
@@ -51,7 +51,7 @@ const pointOf = {
   point: PointReference.optional(),
   /** Instead of `point`: the newest recovery point of this VM. */
   vm: VmReference.optional(),
-  /** The VM by its id alone, where two have one name. */
+  /** The VM by its id alone, if two have one name. */
   vmId: VmIdReference.optional(),
 };
 
@@ -59,19 +59,19 @@ const RestoreVm = z.strictObject({
   kind: z.literal('vm'),
   ...pointOf,
   /**
-   * Name of the new VM, which then gets new ids and MAC addresses. Left out: it comes back as it
-   * was, and the original must be gone.
+   * Name of the new VM, which then gets new ids and MAC addresses. Without it the VM comes back as
+   * it was, and the original must be gone.
    */
   name: VmName.optional(),
   /**
-   * Folder on the server's host for the disks; created, must hold none of the files. Default: under
-   * the service's home.
+   * Folder on the server's host for the disks; created, and must hold none of the files. Default:
+   * under the service's home.
    */
   folder: HostPath.optional(),
   format: z.enum(['qcow2', 'raw']).default('qcow2'),
   /**
-   * Files of the server's host that the VM boots from; paths in a recovery point are never used.
-   * May be left out when the VM boots by BIOS or when a VM of this host boots from the same files.
+   * Files on the server's host that the VM boots from; paths in a recovery point are never used.
+   * Optional if the VM boots by BIOS, or if a VM of this host boots from the same files.
    */
   bootFiles: z
     .strictObject({
@@ -80,18 +80,18 @@ const RestoreVm = z.strictObject({
       initrdPath: HostPath.optional(),
     })
     .default({}),
-  /** Add the VM to the engine when its disks are there. */
+  /** Adds the VM to the engine once its disks are there. */
   add: z.boolean().default(true),
-  /** Start it afterwards; needs `add`. */
+  /** Starts it afterwards; needs `add`. */
   start: z.boolean().default(false),
 });
 
 const RestoreDisk = z.strictObject({
   kind: z.literal('disk'),
   ...pointOf,
-  /** Name or id of the disk in the recovery point. May be left out when there is one. */
+  /** Name or id of the disk in the recovery point. Optional if there is only one. */
   disk: z.string().min(1).max(64).optional(),
-  /** File on the server's host; must not exist. */
+  /** File on the server's host, which must not exist. */
   file: HostPath,
   format: z.enum(['qcow2', 'raw']).default('raw'),
 });
@@ -108,8 +108,8 @@ export const StartVerification = z
   .strictObject({
     ...pointOf,
     /**
-     * 0: packs are there with their lengths; 1: also maps, seals and the link to the parent;
-     * 2: also every byte, decrypted; 3: also every chunk id.
+     * 0: packs are there with their lengths; 1: also maps, seals and the link to the parent; 2:
+     * also every byte, decrypted; 3: also every chunk id.
      */
     level: z.literal([0, 1, 2, 3]).default(3),
     limits: SpendingLimits.default({}),
@@ -120,7 +120,7 @@ export type StartVerification = z.infer<typeof StartVerification>;
 const JobKind = z.enum([...DATA_KINDS, ...UPKEEP_KINDS]);
 export type JobKind = z.infer<typeof JobKind>;
 
-/** `interrupted`: the service stopped while it ran; start it again, nothing is sent twice. */
+/** `interrupted`: the service stopped while it ran. Start it again: nothing is sent twice. */
 const JobState = z.enum(['queued', 'running', 'succeeded', 'failed', 'cancelled', 'interrupted']);
 export type JobState = z.infer<typeof JobState>;
 
@@ -128,14 +128,14 @@ const JobProgress = z
   .object({
     phase: z.string(),
     doneBytes: ByteCount,
-    /** May grow while it is being found out. */
+    /** May grow during the job. */
     totalBytes: ByteCount,
     /** What is counted instead of bytes: `points`. */
     counted: z.string().optional(),
-    /** Why it does not go on now, as a sentence for people. */
+    /** Why it makes no progress now, as a sentence for people. */
     trouble: z.string().optional(),
     rateBytesPerSecond: z.number().nonnegative(),
-    /** Undefined while nothing can be said. */
+    /** Undefined if there is no estimate. */
     secondsLeft: z.number().nonnegative().optional(),
   })
   .meta({ id: 'JobProgress' });
@@ -195,7 +195,7 @@ export const VerifyResult = z
   .object({
     kind: z.literal('verify'),
     pointId: PointId,
-    /** What was proven; 2 instead of 3 where this host cannot compute the vault's chunk ids. */
+    /** What was proven; 2 instead of 3 if this host cannot compute the vault's chunk ids. */
     level: z.int().min(0).max(3),
     packs: z.int().nonnegative(),
     frames: z.int().nonnegative(),
@@ -204,7 +204,7 @@ export const VerifyResult = z
     verifiedBytes: ByteCount,
     durationMs: z.number().nonnegative(),
     notes: z.array(z.string()),
-    /** What is not whole, at most 1000; then the job has failed with `point.damaged`. */
+    /** What is damaged, at most 1000; the job has then failed with `point.damaged`. */
     problems: z
       .array(z.object({ code: z.string(), message: z.string(), diskId: z.string().optional() }))
       .readonly()
@@ -216,7 +216,7 @@ export type VerifyResult = z.infer<typeof VerifyResult>;
 
 const JobFault = z
   .object({
-    /** A fault code of docs/errors.md, `cancelled`, or `internal` for a bug of ours. */
+    /** A fault code of docs/errors.md, `cancelled`, or `internal` for a bug. */
     code: z.string(),
     message: z.string(),
     context: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
@@ -225,8 +225,8 @@ const JobFault = z
 export type JobFault = z.infer<typeof JobFault>;
 
 /**
- * 202 of every start, 200 of GET /api/v1/jobs/:id and of POST /api/v1/jobs/:id/cancel, and each
- * event's data.
+ * 202 of every start, 200 of GET /api/v1/jobs/:id and of POST /api/v1/jobs/:id/cancel, and the data
+ * of each event.
  */
 export const Job = z
   .object({
@@ -240,11 +240,11 @@ export const Job = z
     createdAtMs: TimeMs,
     startedAtMs: TimeMs.optional(),
     finishedAtMs: TimeMs.optional(),
-    /** The last report; kept when the job has ended. */
+    /** The last report; kept after the end of the job. */
     progress: JobProgress.optional(),
-    /** Set when the job failed, was cancelled or was interrupted. */
+    /** Set if the job failed, was cancelled or was interrupted. */
     fault: JobFault.optional(),
-    /** Set when the job succeeded, or failed because of what it found. */
+    /** Set if the job succeeded, or failed because of what it found. */
     result: z
       .discriminatedUnion('kind', [
         BackupResult,
@@ -279,7 +279,7 @@ export type JobQuery = z.infer<typeof JobQuery>;
 export const JobList = z.object({ jobs: z.array(Job) }).meta({ id: 'JobList' });
 export type JobList = z.infer<typeof JobList>;
 
-/** True when the job will not change any more. */
+/** True if the job will not change any more. */
 export function isFinished(job: Pick<Job, 'state'>): boolean {
   return job.state !== 'queued' && job.state !== 'running';
 }

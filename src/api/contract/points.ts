@@ -14,7 +14,7 @@ const PointDisk = z
     diskId: z.string(),
     name: z.string(),
     sizeBytes: ByteCount,
-    /** How its bytes were obtained. */
+    /** How the bytes of the disk were obtained. */
     method: z.enum(['changed-extents', 'full']),
     /** Why the whole disk was read; undefined for `changed-extents`. */
     reason: z.string().optional(),
@@ -35,14 +35,14 @@ export const Point = z
     takenAtMs: TimeMs,
     parentId: z.string().optional(),
     consistency: z.enum(['filesystem', 'crash', 'powered-off', 'imported']),
-    /** Sentences for people: what went on although something was missing. */
+    /** Sentences for people: what was done although something was missing. */
     notes: z.array(z.string()),
     disks: z.array(PointDisk),
-    /** When all its content was last found whole, by a verification or by scrubs. */
+    /** When a verification or scrubs last found all its content whole. */
     provenAtMs: TimeMs.optional(),
-    /** A verification found it damaged, and none has found it whole since. */
+    /** When a verification found it damaged, if none has found it whole since. */
     damagedAtMs: TimeMs.optional(),
-    /** How far scrubs have come: its packs, those found whole, those found damaged. */
+    /** How far scrubs have come: all of its packs, those found whole, those found damaged. */
     scrub: z
       .object({
         packs: z.int().nonnegative(),
@@ -51,7 +51,8 @@ export const Point = z
       })
       .optional(),
     /**
-     * Why nobody may give it up; empty when somebody may. As the vault said when it was last asked.
+     * Why nobody may give it up, according to the vault when it was last asked; empty if somebody
+     * may.
      */
     holds: z.array(z.object({ atMs: TimeMs, reason: z.string() })).readonly(),
   })
@@ -61,12 +62,12 @@ export type Point = z.infer<typeof Point>;
 /** GET /api/v1/points */
 export const PointQuery = z
   .strictObject({
-    /** A VM that is gone may still be named: its recovery points keep its name and id. */
+    /** May name a VM that is gone: its recovery points keep its name and id. */
     vm: VmReference.optional(),
-    /** The VM by its id alone, where two have one name. */
+    /** The VM by its id alone, if two have one name. */
     vmId: VmIdReference.optional(),
     vault: VaultReference.optional(),
-    /** `true` brings the catalog up to date with the vaults first. */
+    /** `true` first brings the catalog up to date with the vaults. */
     refresh: z.enum(['true', 'false']).default('false'),
   })
   .meta({ id: 'PointQuery' });
@@ -75,7 +76,7 @@ export type PointQuery = z.infer<typeof PointQuery>;
 /** GET /api/v1/points/:point */
 export const OnePointQuery = z
   .strictObject({
-    /** Needed where a point was copied to several vaults, and one of them is meant. */
+    /** Needed if the point was copied to several vaults, to choose one. */
     vault: VaultReference.optional(),
   })
   .meta({ id: 'OnePointQuery' });

@@ -3,9 +3,9 @@ import { z } from 'zod';
 /** What every failed request answers (RFC 9457, `application/problem+json`). */
 export const Problem = z
   .object({
-    /** Where the fault is explained: `/docs/errors#vault.unknown`. */
+    /** Link to the explanation of the fault: `/docs/errors#vault.unknown`. */
     type: z.string(),
-    /** The fault's code, or `internal` for a bug of ours. */
+    /** Code of the fault, or `internal` for a bug. */
     title: z.string(),
     status: z.int(),
     /** A sentence for people that names what is wrong and the next step. */

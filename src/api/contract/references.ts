@@ -19,7 +19,7 @@ export const VaultReference = z.union([VaultId, VaultName]);
 /** A recovery point's ULID. */
 export const PointId = z.string().regex(/^[0-9A-HJKMNP-TV-Z]{26}$/, 'a recovery point id (ULID)');
 
-/** A recovery point by its id, or by the beginning of it that no other has. */
+/** A recovery point by its id, or by a beginning of it that no other id has. */
 export const PointReference = z
   .string()
   .toUpperCase()
@@ -31,7 +31,7 @@ export const VmIdReference = z
   .toLowerCase()
   .regex(/^[0-9a-f-]{4,36}$/, 'the id of a VM or the beginning of one');
 
-/** A path on the server's host, where disks are read from or written to. */
+/** A path on the server's host, for reading or writing disks. */
 export const HostPath = z
   .string()
   .max(1024)
@@ -45,8 +45,8 @@ export const TimeMs = z.int().nonnegative();
 export const ByteCount = z.int().nonnegative();
 
 /**
- * Where objects are: `s3://bucket/prefix` or an absolute folder of the server's host. The service
- * stands in another folder than who asks, so a relative one would mean something else to it.
+ * Where objects are: `s3://bucket/prefix` or an absolute folder on the server's host. The service
+ * runs in another folder than the client, so a relative one would mean something else to it.
  */
 export const StoreLocation = z
   .string()

@@ -19,16 +19,15 @@ import {
 import { CreateVault, VaultCreated, VaultList, VaultSummary } from './vaults.ts';
 import { AcceptDisks, AcceptedDisks, AddVm, StopVm, Vm, VmList, VmReleased } from './vms.ts';
 
-/** Every path starts with this. Requests over TCP carry `Authorization: Bearer TOKEN`. */
+/** Prefix of every path. Requests over TCP carry `Authorization: Bearer TOKEN`. */
 export const API_PREFIX = '/api/v1';
 
 /** Server-sent events of one job: event `job`, data a Job; the stream ends after the last state. */
 export const jobEventsPath = (jobId: string): string => `${API_PREFIX}/jobs/${jobId}/events`;
 
 /**
- * Every route: method, path under API_PREFIX, the JSON body it takes and what a success answers.
- * Queries are PointQuery and JobQuery; DestroyVm is a query too. A `:vm` or `:vault` is an id or a
- * name.
+ * Every route: method, path under API_PREFIX, JSON body, and answer on success. Queries are
+ * PointQuery and JobQuery; DestroyVm is a query too. A `:vm` or `:vault` is an id or a name.
  */
 export const ROUTES = {
   service: { method: 'GET', path: '/service', answer: ServiceStatus },

@@ -6,7 +6,7 @@ export const ServiceStatus = z
     version: z.string(),
     /** Kind of the engine that runs the VMs: `qemu`. */
     engine: z.string(),
-    /** What was repaired after the last start; empty when nothing had to be. */
+    /** What was repaired after the last start; empty if there was nothing to repair. */
     repaired: z.array(z.string()),
   })
   .meta({ id: 'ServiceStatus' });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ByteCount } from './references.ts';
 
-/** How much a job may use before it stops cleanly; what was done until then stays. */
+/** How much a job may use before it stops cleanly; what it did until then stays. */
 export const SpendingLimits = z
   .strictObject({
     requests: z.int().positive().optional(),
@@ -27,12 +27,12 @@ export const Traffic = z
   .meta({ id: 'Traffic' });
 export type Traffic = z.infer<typeof Traffic>;
 
-/** By list prices; the bill decides. */
+/** By list prices; only the bill is binding. */
 export const Cost = z
   .object({
     amount: z.number().nonnegative(),
     currency: z.string(),
-    /** Whose prices, and of when. */
+    /** Name and date of the price list. */
     prices: z.string(),
     asOf: z.string(),
   })
@@ -43,12 +43,12 @@ export const StoreSpending = Traffic.extend({
   location: z.string(),
   /** By the first part of the key: `d/`, `s/`. */
   byPrefix: z.record(z.string(), Traffic),
-  /** Left out where the prices are not known. */
+  /** Missing if the prices are not known. */
   cost: Cost.optional(),
 }).meta({ id: 'StoreSpending' });
 export type StoreSpending = z.infer<typeof StoreSpending>;
 
-/** What a job took at its stores. */
+/** What a job used at its stores. */
 export const SpendingReport = z
   .object({
     requests: Count,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { TimeMs } from './references.ts';
 
-/** What a store was seen to do. What is not `yes` is not relied upon. */
+/** What a store was seen to do. Only what is `yes` is relied upon. */
 export const StoreTrial = z
   .object({
     atMs: TimeMs,
@@ -12,7 +12,7 @@ export const StoreTrial = z
           check: z.string(),
           title: z.string(),
           verdict: z.enum(['yes', 'no', 'unknown']),
-          /** Who relies on it. */
+          /** What relies on it. */
           neededFor: z.string(),
           seen: z.string().optional(),
         }),

@@ -3,7 +3,9 @@ import { ByteCount, TimeMs } from './references.ts';
 import { Cost, SpendingReport, Traffic } from './spending.ts';
 import { StoreTrial } from './store-trial.ts';
 
-/* What jobs that care for a vault say at their end. */
+/*
+ * Results of jobs that care for a vault.
+ */
 
 const Count = z.int().nonnegative();
 const spending = SpendingReport;
@@ -17,9 +19,9 @@ export type ProbeResult = z.infer<typeof ProbeResult>;
 
 const Ratios = z.object({
   logicalBytes: ByteCount,
-  /** Content that is there once, before compression. */
+  /** Content counted once, before compression. */
   uniqueBytes: ByteCount,
-  /** The same as it is stored. */
+  /** The same content, as stored. */
   storedBytes: z.number().nonnegative(),
   dedupRatio: z.number(),
   compressionRatio: z.number(),
@@ -33,23 +35,23 @@ export const VaultUsage = z
           vmName: z.string(),
           takenAtMs: TimeMs,
           sizeBytes: ByteCount,
-          /** Content of its disks that is not zero. */
+          /** Content of its disks other than zeroes. */
           logicalBytes: ByteCount,
-          /** What the vault would get back if this point alone were given up. */
+          /** What the vault would get back if only this point were given up. */
           exclusiveBytes: ByteCount,
         }),
       )
       .readonly(),
     vms: z.array(Ratios.extend({ vmId: z.string(), vmName: z.string(), points: Count })).readonly(),
     total: Ratios,
-    /** What all points need of the packs: content and maps. */
+    /** Bytes in packs that points need: content and maps. */
     neededBytes: ByteCount,
-    /** All packs with what is dead in them. */
+    /** Size of all packs, dead content included. */
     objectBytes: ByteCount,
     objects: Count,
-    /** Bytes of packs by the month in which they were written. */
+    /** Bytes of packs by the month they were written in. */
     months: z.array(z.object({ month: z.string(), bytes: ByteCount })).readonly(),
-    /** Left out for a vault younger than a week. */
+    /** Missing for a vault younger than a week. */
     growthPerMonthBytes: z.number().optional(),
   })
   .meta({ id: 'VaultUsage' });
@@ -64,11 +66,11 @@ export const RetirementPlan = z
     points: z
       .array(PointName.extend({ vmName: z.string(), takenAtMs: TimeMs, exclusiveBytes: ByteCount }))
       .readonly(),
-    /** What prunes give back of all of them together, with what was given up before. */
+    /** What prunes give back for all of these points, including points given up before. */
     freedBytes: z.int(),
-    /** Of that, what is in packs of the last day, which the next prune leaves alone. */
+    /** The part of that in packs of the last day, which the next prune leaves alone. */
     youngBytes: ByteCount,
-    /** What nothing needs then and stays all the same, in packs that are mostly needed. */
+    /** What nothing needs then and still stays, because its packs are mostly needed. */
     keptBytes: ByteCount,
   })
   .meta({ id: 'RetirementPlan' });
@@ -81,7 +83,7 @@ export const RetirementPlanResult = z
 export const ReviveResult = z
   .object({
     kind: z.literal('revive'),
-    /** The new point, and the one it was made of. */
+    /** The new point, and the one it was made from. */
     pointId: z.string(),
     revived: z.string(),
     spending,
@@ -90,12 +92,12 @@ export const ReviveResult = z
 export type ReviveResult = z.infer<typeof ReviveResult>;
 
 const standing = {
-  /** Points that count, and of how many VMs. */
+  /** How many points count, and how many VMs they belong to. */
   standingPoints: Count,
   vms: Count,
   /**
-   * Nothing is removed before then, because the points have not been known for a day; `never` where
-   * nothing can be remembered.
+   * Nothing is removed before then, because the points have not been known for a day; `never` if
+   * this host cannot remember them.
    */
   waitsUntilMs: z.union([z.number(), z.literal('never')]).optional(),
 };
@@ -111,7 +113,7 @@ export const PrunePlan = z
     writtenBytes: ByteCount,
     readBytes: ByteCount,
     deadBytesLeft: ByteCount,
-    /** Of those, what goes when its packs are not young any more. */
+    /** The part of `deadBytesLeft` that goes once its packs are no longer young. */
     youngBytes: ByteCount,
     requests: z.object({ get: Count, put: Count, remove: Count }),
   })
@@ -130,15 +132,15 @@ export const PruneReport = z
     writtenBytes: ByteCount,
     deadBytesLeft: ByteCount,
     damagedPacks: z.array(z.string()).readonly(),
-    /** Objects that the store did not let go. */
+    /** Objects that the store refused to remove. */
     refusedRemovals: Count,
-    /** The store was full, so packs that are needed in part were not written anew. */
+    /** The store was full, so packs that are needed in part were not rewritten. */
     noRoomToRewrite: z.boolean(),
   })
   .meta({ id: 'PruneReport' });
 export type PruneReport = z.infer<typeof PruneReport>;
 
-/** A plan alone (`dryRun`), or what was done. */
+/** Only a plan (`dryRun`), or what was done. */
 export const PruneResult = z
   .object({
     kind: z.literal('prune'),
@@ -170,7 +172,7 @@ export const ScrubReport = z
       )
       .readonly(),
     damagedObjects: z.array(z.string()).readonly(),
-    /** The list of damaged slots that was written into the vault. */
+    /** The list of damaged slots that was written to the vault. */
     list: z.string().optional(),
   })
   .meta({ id: 'ScrubReport' });
@@ -188,7 +190,7 @@ export const PointProven = z
   .meta({ id: 'PointProven' });
 export type PointProven = z.infer<typeof PointProven>;
 
-/** Also of a job that failed with `vault.damage-found`. */
+/** Also the result of a job that failed with `vault.damage-found`. */
 export const ScrubResult = z
   .object({
     kind: z.literal('scrub'),
@@ -218,7 +220,7 @@ export const RepairReport = z
         z.object({
           pack: z.string(),
           outcome: z.enum(['whole', 'copied', 'rewritten', 'lost']),
-          /** The object that was written, or would be. */
+          /** Object that was written, or would be. */
           key: z.string().optional(),
           bytes: ByteCount,
           healedSlots: Count,
@@ -227,7 +229,7 @@ export const RepairReport = z
       )
       .readonly(),
     writtenBytes: ByteCount,
-    /** Lists of damage of which something can be read again, and is noted so. */
+    /** How many lists of damage got a note that slots are readable again. */
     healedLists: Count.default(0),
     unreadablePoints: z.array(z.string()).readonly(),
   })
@@ -257,19 +259,22 @@ export const CopyReport = z
   .meta({ id: 'CopyReport' });
 export type CopyReport = z.infer<typeof CopyReport>;
 
-/** What the vault has removed and the copy had, or has, too. */
+/** What the vault has removed and the copy had, or still has. */
 export const CopyPrune = z
   .object({
     points: Count,
     packs: Count,
     bytes: ByteCount,
-    /** That the vault no longer has and something of the copy may need. */
+    /** Packs that the vault no longer has and that a point of the copy may need. */
     keptPacks: Count,
   })
   .meta({ id: 'CopyPrune' });
 export type CopyPrune = z.infer<typeof CopyPrune>;
 
-/** A plan alone (`dryRun`), or what was done; also of a job that failed with `copy.damaged`. */
+/**
+ * Only a plan (`dryRun`), or what was done; also the result of a job that failed with
+ * `copy.damaged`.
+ */
 export const CopyResult = z
   .object({
     kind: z.literal('copy'),
@@ -291,7 +296,7 @@ export const KeepReport = z
     needed: Count,
     extended: Count,
     refused: z.array(z.string()).readonly(),
-    /** Written over or removed by somebody; their first versions are kept. */
+    /** Objects that somebody has overwritten or removed; their first versions are kept. */
     tampered: z.array(z.string()).readonly(),
     unsure: z.boolean(),
     requests: z.object({ lists: Count, gets: Count, locks: Count }),

@@ -3,12 +3,15 @@ import { HOLD_REASON_CHARACTERS_MAX } from '../../vault/format/limits.ts';
 import { ByteCount, PointId, PointReference, StoreLocation, TimeMs } from './references.ts';
 import { SpendingLimits } from './spending.ts';
 
-/* Bodies of what cares for a vault: POST /api/v1/vaults/:vault/…, most answered 202 with a Job. */
+/*
+ * Bodies of requests that care for a vault: POST /api/v1/vaults/:vault/…, most answered 202 with a
+ * Job.
+ */
 
 const limits = SpendingLimits.default({});
-/** Says what would be done, and changes nothing. */
+/** Only says what would be done, and changes nothing. */
 const dryRun = z.boolean();
-/** Opens the retention key of a vault that has one of its own. Used once, kept nowhere. */
+/** Opens the retention key of a vault that has one of its own. Used once, stored nowhere. */
 const retentionPassphrase = z.string().min(1).max(1024).optional();
 const points = z.array(PointId).min(1).max(1000);
 
@@ -24,21 +27,22 @@ export const StartPrune = z
   .strictObject({
     dryRun,
     limits,
-    /** Packs that are younger are left alone. Default a day. */
+    /** Younger packs are left alone. Default a day. */
     youngMs: z.number().nonnegative().optional(),
-    /** To wait before anything is removed. Default 0. */
+    /** Wait before anything is removed. Default 0. */
     graceMs: z.number().nonnegative().optional(),
-    /** Packs of which a smaller share is needed are written anew. Default 0.6. */
+    /** A pack with a smaller share of needed bytes is rewritten. Default 0.6. */
     liveShare: z.number().min(0).max(1).optional(),
-    /** What that may read. Default 16 GiB. */
+    /** Limit for what rewriting reads. Default 16 GiB. */
     rewriteBytes: ByteCount.optional(),
-    /** Points that should be in the vault and are gone for good: without them it goes on. */
+    /** Points that should be in the vault and are gone for good: the prune goes on without them. */
     gonePoints: z.array(PointId).max(1000).optional(),
-    /** Aliases and holds, by their names: the same. */
+    /** Names of aliases and holds that should be there and are gone for good. */
     goneObjects: z.array(GoneObject).max(1000).optional(),
     /**
-     * All points that should be there are listed, somebody has looked: then nothing waits until the
-     * service has known them for a day. If that is wrong, what the lists leave out is lost.
+     * The caller asserts that all points that should be there are listed. Nothing then waits until
+     * the service has known them for a day. If the assertion is wrong, the data of unlisted points
+     * is lost.
      */
     allPointsAreListed: z.boolean().optional(),
   })
@@ -49,11 +53,11 @@ export type StartPrune = z.infer<typeof StartPrune>;
 export const StartScrub = z
   .strictObject({
     limits,
-    /** Of the vault, from 0 to 1. Default 1/30. */
+    /** Share of the vault, 0 to 1. Default 1/30. */
     share: z.number().positive().max(1).optional(),
     /** Bytes to read, instead of a share. */
     budgetBytes: z.int().positive().optional(),
-    /** `frames`: decrypt all; `ids`: also compute every chunk id. */
+    /** `frames` decrypts all; `ids` also computes every chunk id. */
     depth: z.enum(['frames', 'ids']).default('ids'),
   })
   .meta({ id: 'StartScrub' });
@@ -68,9 +72,9 @@ export const CopyPlace = z
       .string()
       .regex(/^[a-z0-9-]{1,64}$/)
       .optional(),
-    /** Profile of the AWS settings of the service's user. */
+    /** Profile in the AWS settings of the service's user. */
     profile: z.string().min(1).max(128).optional(),
-    /** Accept a network file system or a caching store. */
+    /** Accepts a network file system or a caching store. */
     singleWriter: z.boolean().default(false),
   })
   .meta({ id: 'CopyPlace' });
@@ -83,15 +87,15 @@ export const StartCopy = z
     dryRun,
     limits,
     to: CopyPlace,
-    /** On average. */
+    /** Average rate. */
     bytesPerSecond: z.int().positive().optional(),
     /** Reads every object back from the copy and compares it. */
     readBack: z.boolean().default(false),
-    /** Afterwards remove from the copy what a prune has removed from the vault. */
+    /** Afterwards removes from the copy what a prune has removed from the vault. */
     prune: z.boolean().default(false),
-    /** Points that should be in the copy and are gone for good: without them `prune` goes on. */
+    /** Points that should be in the copy and are gone for good: `prune` goes on without them. */
     gonePoints: z.array(PointId).max(1000).optional(),
-    /** Aliases and holds, by their names: the same. */
+    /** Names of aliases and holds that should be there and are gone for good. */
     goneObjects: z.array(GoneObject).max(1000).optional(),
   })
   .meta({ id: 'StartCopy' });
@@ -102,9 +106,9 @@ export const StartRepair = z
   .strictObject({
     dryRun,
     limits,
-    /** What is missing comes from here. */
+    /** Where missing objects come from. */
     copy: CopyPlace.optional(),
-    /** Write over damaged small objects; packs are never written over. */
+    /** Overwrites damaged small objects; packs are never overwritten. */
     overwrite: z.boolean().default(false),
   })
   .meta({ id: 'StartRepair' });
@@ -114,25 +118,25 @@ export type StartRepair = z.infer<typeof StartRepair>;
 export const StartKeep = z
   .strictObject({
     limits,
-    /** Extend what is needed also if it is not due. */
+    /** Extends everything that is needed, due or not. */
     everything: z.boolean().default(false),
   })
   .meta({ id: 'StartKeep' });
 export type StartKeep = z.infer<typeof StartKeep>;
 
-/** POST …/retirement-plan: what giving points up would free. Nothing is changed. */
+/** POST …/retirement-plan: what giving points up would free. Changes nothing. */
 export const StartRetirementPlan = z
   .strictObject({ points, limits })
   .meta({ id: 'StartRetirementPlan' });
 export type StartRetirementPlan = z.infer<typeof StartRetirementPlan>;
 
-/** POST …/retire: gives points up, for ever. All or, if one is held, none. */
+/** POST …/retire: gives points up for good; all of them or, if one is held, none. */
 export const RetirePoints = z
   .strictObject({ points, retentionPassphrase })
   .meta({ id: 'RetirePoints' });
 export type RetirePoints = z.infer<typeof RetirePoints>;
 
-/** POST …/revive: brings a point back that was given up, as a new one. */
+/** POST …/revive: brings a point that was given up back as a new one. */
 export const StartRevive = z
   .strictObject({ point: PointReference, limits })
   .meta({ id: 'StartRevive' });
@@ -142,7 +146,7 @@ export type StartRevive = z.infer<typeof StartRevive>;
 export const HoldPoint = z
   .strictObject({
     point: PointId,
-    /** Why, for those who come later. */
+    /** Why the point is held, for those who come later. */
     reason: z.string().max(HOLD_REASON_CHARACTERS_MAX).default(''),
   })
   .meta({ id: 'HoldPoint' });
@@ -159,11 +163,11 @@ export const PointHold = z
   .meta({ id: 'PointHold' });
 export type PointHold = z.infer<typeof PointHold>;
 
-/** 200 of POST …/hold, of POST …/release (those that ended), and of GET …/holds. */
+/** 200 of POST …/hold, of POST …/release (the holds that ended), and of GET …/holds. */
 export const HoldList = z.object({ holds: z.array(PointHold).readonly() }).meta({ id: 'HoldList' });
 export type HoldList = z.infer<typeof HoldList>;
 
-/** 200 of POST …/retire, and of GET …/retired: given up, and not yet removed by a prune. */
+/** 200 of POST …/retire, and of GET …/retired: points given up that no prune has removed yet. */
 export const RetiredList = z
   .object({
     points: z.array(z.object({ pointId: z.string(), vmId: z.string() })).readonly(),

@@ -15,27 +15,27 @@ export const CreateVault = z
       .regex(/^[a-z0-9-]{1,64}$/)
       .optional(),
     /**
-     * Opens the vault's master key. Never stored; the service keeps the master key itself, wrapped
-     * by the host's key. Left out when creating: the service generates one and answers it once.
+     * Opens the vault's master key. Never stored; the service keeps the master key, wrapped with
+     * the host's key. If it is missing when a vault is created, the service generates one and
+     * returns it once.
      */
     passphrase: z.string().min(8).max(1024).optional(),
     /** Content of the recovery file, instead of the passphrase; only with `existing`. */
     recoveryFile: z.string().max(16_384).optional(),
-    /** True registers a vault that is already there; its recovery points appear. Default false. */
+    /** True registers an existing vault, whose recovery points then appear. Default false. */
     existing: z.boolean().default(false),
-    /** Accept a store that other writers may cache; this host is its only writer. Default false. */
+    /**
+     * Accepts a store that other writers may cache; this host is its only writer. Default false.
+     */
     singleWriter: z.boolean().default(false),
-    /** Locks every object of a new vault as it is put; the store must be able to. */
+    /** Locks every object of a new vault when it is put; the store must be able to. */
     lock: z
       .strictObject({
         mode: z.enum(['governance', 'compliance']),
         days: z.int().min(1).max(LOCK_DAYS_MAX).default(30),
       })
       .optional(),
-    /**
-     * Makes a retention key of its own for a new vault: points are given up with this passphrase
-     * only.
-     */
+    /** Makes a separate retention key for a new vault: only this passphrase can give points up. */
     retentionPassphrase: z.string().min(8).max(1024).optional(),
   })
   .meta({ id: 'CreateVault' });
@@ -48,27 +48,28 @@ export const VaultSummary = z
     name: z.string(),
     location: z.string(),
     createdAtMs: TimeMs,
-    /** Recovery points of the vault that the catalog knows. */
+    /** How many recovery points of the vault the catalog knows. */
     points: z.int().nonnegative(),
     /**
-     * When the catalog was last brought up to date with the vault; undefined: not since
+     * When the catalog was last brought up to date with the vault; undefined if not since
      * registration.
      */
     syncedAtMs: TimeMs.optional(),
-    /** Why the vault cannot be used now, for people. Undefined when all is well. */
+    /** Why the vault cannot be used now, for people. Undefined if all is well. */
     problem: z.string().optional(),
   })
   .meta({ id: 'VaultSummary' });
 export type VaultSummary = z.infer<typeof VaultSummary>;
 
-/** 201 of POST /api/v1/vaults. The secrets are shown once and kept nowhere. */
+/** 201 of POST /api/v1/vaults. The secrets are shown once and stored nowhere. */
 export const VaultCreated = z
   .object({
     vault: VaultSummary,
-    /** Only when the service generated it. */
+    /** Only if the service generated it. */
     passphrase: z.string().optional(),
     /**
-     * Content of the recovery file: opens the vault without the passphrase. Only for a new vault.
+     * Content of the recovery file, which opens the vault without the passphrase. Only for a new
+     * vault.
      */
     recoveryFile: z.string().optional(),
     /** What the store was seen to do when a new vault was made; kept in the vault. */

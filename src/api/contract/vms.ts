@@ -4,13 +4,13 @@ import { HostPath } from './references.ts';
 
 const { machine, cpuModel, cpus, memoryMib, guestAgent } = VmDefinition.shape;
 
-/** A disk as a person describes it; what is left out is minted or measured by the service. */
+/** A disk as a person describes it; the service makes or measures what is missing. */
 const NewDisk = z.strictObject({
   id: z.uuid().optional(),
   name: VmName,
   path: HostPath,
   format: z.enum(['raw', 'qcow2']),
-  /** Must equal the image's size when given. */
+  /** If given, it must equal the image's size. */
   sizeBytes: z.int().positive().optional(),
   bus: z.enum(['virtio-blk']).default('virtio-blk'),
   excluded: z.boolean().default(false),
@@ -25,7 +25,7 @@ const NewNic = z.strictObject({
   network: z.enum(['none', 'user', 'user-isolated']).default('user'),
 });
 
-/** POST /api/v1/vms. A whole VmDefinition fits too, so a restored one can be added as it is. */
+/** POST /api/v1/vms. A whole VmDefinition fits too, so a restored one can be added unchanged. */
 export const AddVm = z
   .strictObject({
     version: z.literal(1).default(1),
@@ -62,10 +62,10 @@ const UnmergedDisk = z
     path: z.string(),
     /** All files of the disk, lowest first. */
     files: z.array(z.string()),
-    /** They are being made one file now. */
+    /** Whether they are being merged into one file now. */
     isMerging: z.boolean(),
     why: z.string(),
-    /** Copies the whole disk to the file COPY.qcow2. */
+    /** Command that copies the whole disk to the file COPY.qcow2. */
     copyCommand: z.string(),
   })
   .meta({ id: 'UnmergedDisk' });
@@ -75,11 +75,11 @@ export const Vm = z
     id: z.uuid(),
     name: z.string(),
     status: VmStatus,
-    /** Left out when it cannot be read; the name is the id then. */
+    /** Missing if it cannot be read; the name is the id then. */
     definition: VmDefinition.optional(),
-    /** What an operator should know; empty when all is well. */
+    /** What an operator should know; empty if all is well. */
     warnings: z.array(z.string()),
-    /** Disks of a VM that is off whose image is not the whole disk yet; empty when all are. */
+    /** Disks of a powered-off VM whose image is not the whole disk yet; empty if all are. */
     unmerged: z.array(UnmergedDisk),
   })
   .meta({ id: 'Vm' });
@@ -93,25 +93,30 @@ export type VmList = z.infer<typeof VmList>;
 export const StopVm = z
   .strictObject({
     force: z.boolean().default(false),
-    /** Answers when the image of each disk is the whole disk, or cannot become it now. */
+    /** Answers once the image of each disk is the whole disk, or cannot become it now. */
     wait: z.boolean().default(false),
   })
   .meta({ id: 'StopVm' });
 export type StopVm = z.infer<typeof StopVm>;
 
-/** POST /api/v1/vms/:vm/accept: what disks are whose image was changed under their overlays. */
+/**
+ * POST /api/v1/vms/:vm/accept: decides what disks are whose image was changed under their overlays.
+ */
 export const AcceptDisks = z
   .strictObject({
-    /** `image`: as it is now, overlays are set aside; `chain`: the image with its overlays. */
+    /**
+     * `image` keeps the image as it is and sets overlays aside; `chain` keeps the image with its
+     * overlays.
+     */
     keep: z.enum(['image', 'chain']).optional(),
-    /** Only say what there is to decide. */
+    /** Only returns what there is to decide. */
     dryRun: z.boolean().default(false),
   })
   .refine(({ keep, dryRun }) => keep !== undefined || dryRun, 'say what to keep, or dryRun')
   .meta({ id: 'AcceptDisks' });
 export type AcceptDisks = z.infer<typeof AcceptDisks>;
 
-/** 200 of POST /api/v1/vms/:vm/accept; empty when there was nothing to decide. */
+/** 200 of POST /api/v1/vms/:vm/accept; empty if there was nothing to decide. */
 export const AcceptedDisks = z
   .object({
     dryRun: z.boolean(),
@@ -130,10 +135,10 @@ export const AcceptedDisks = z
   .meta({ id: 'AcceptedDisks' });
 export type AcceptedDisks = z.infer<typeof AcceptedDisks>;
 
-/** DELETE /api/v1/vms/:vm?confirm=NAME: the VM goes with its disks, so its name is asked for. */
+/** DELETE /api/v1/vms/:vm?confirm=NAME: the name is required, because the disks go with the VM. */
 export const DestroyVm = z.strictObject({ confirm: VmName }).meta({ id: 'DestroyVm' });
 export type DestroyVm = z.infer<typeof DestroyVm>;
 
-/** 200 of POST /api/v1/vms/:vm/release: the plain VM, as it can be started without Hyperkeep. */
+/** 200 of POST /api/v1/vms/:vm/release: the plain VM, which starts without Hyperkeep. */
 export const VmReleased = z.object({ definition: VmDefinition }).meta({ id: 'VmReleased' });
 export type VmReleased = z.infer<typeof VmReleased>;

@@ -51,7 +51,7 @@ export class JobsController {
     return viewOfJob(await this.jobs.cancel(id));
   }
 
-  /** Every change of the job as server-sent events; ends after its last state. */
+  /** Sends every change of the job as a server-sent event; ends after its last state. */
   @Sse(':job/events')
   async events(
     @Param('job', { schema: JobReference }) asked: string,
@@ -65,7 +65,7 @@ export class JobsController {
         }
       };
       const stop = this.jobs.watch(id, show);
-      // Watching began first, so a change in between is shown twice rather than never.
+      // Watching began before, so a change in between is shown twice rather than never.
       this.jobs.get(id).then(show, (error: unknown) => {
         subscriber.error(error);
       });

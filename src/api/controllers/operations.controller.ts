@@ -12,7 +12,7 @@ import { viewOfJob } from '../job-view.ts';
 import { PointSearch, type FoundPoint } from '../point-search.ts';
 import { RequestSignal } from '../request-signal.ts';
 
-/** Starts what takes long: each answers with a job to follow. */
+/** Starts long operations; each answer is a job to follow. */
 @ApiTags('operations')
 @Controller()
 export class OperationsController {
@@ -23,7 +23,7 @@ export class OperationsController {
     private readonly points: PointSearch,
   ) {}
 
-  /** Takes a recovery point. A second one of the same VM at once is refused. */
+  /** Takes a recovery point. A second one of the same VM at the same time is refused. */
   @Post('backups')
   @HttpCode(202)
   @ApiAcceptedResponse({ standardSchema: Job })
@@ -60,7 +60,7 @@ export class OperationsController {
     );
   }
 
-  /** Checks a point without restoring it; by default reads and authenticates every byte. */
+  /** Checks a point without restoring it; by default it reads and authenticates every byte. */
   @Post('verifications')
   @HttpCode(202)
   @ApiAcceptedResponse({ standardSchema: Job })

@@ -19,7 +19,7 @@ export class PointsController {
     private readonly proofs: PointProofs,
   ) {}
 
-  /** Oldest first, as the catalog knows them; `refresh=true` asks the vaults before. */
+  /** Lists the catalog's points, oldest first; `refresh=true` asks the vaults before. */
   @Get()
   @ApiOkResponse({ standardSchema: PointList })
   async list(
@@ -45,7 +45,7 @@ export class PointsController {
     };
   }
 
-  /** One point by its id or the beginning of it. */
+  /** Returns one point by its id or the beginning of it. */
   @Get(':point')
   @ApiOkResponse({ standardSchema: Point })
   async get(

@@ -22,7 +22,7 @@ export class RetentionController {
     private readonly retention: PointRetention,
   ) {}
 
-  /** Gives points up, for ever. If one is held, none is. */
+  /** Gives points up for good. If one is held, gives up none. */
   @Post('retire')
   @HttpCode(200)
   @ApiOkResponse({ standardSchema: RetiredList })
@@ -35,7 +35,7 @@ export class RetentionController {
     return listOf(await this.retention.retire(id, points, retentionPassphrase, signal));
   }
 
-  /** Points that were given up and that no prune has removed yet. */
+  /** Lists points that were given up and that no prune has removed yet. */
   @Get('retired')
   @ApiOkResponse({ standardSchema: RetiredList })
   async retired(
@@ -46,7 +46,7 @@ export class RetentionController {
     return listOf(await this.retention.retired(id, signal));
   }
 
-  /** All holds in force. */
+  /** Lists all holds in force. */
   @Get('holds')
   @ApiOkResponse({ standardSchema: HoldList })
   async holds(
@@ -57,7 +57,7 @@ export class RetentionController {
     return { holds: (await this.retention.holds(id, signal)).map(viewOfHold) };
   }
 
-  /** Keeps a point from being given up by anybody, until it is released. */
+  /** Prevents everybody from giving a point up until it is released. */
   @Post('hold')
   @HttpCode(200)
   @ApiOkResponse({ standardSchema: HoldList })

@@ -12,7 +12,7 @@ export class ServiceController {
     private readonly start: ServiceStart,
   ) {}
 
-  /** What runs here, and what was repaired when it started. */
+  /** Returns what runs here, and what was repaired when it started. */
   @Get()
   @ApiOkResponse({ standardSchema: ServiceStatus })
   status(): ServiceStatus {

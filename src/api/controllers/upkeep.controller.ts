@@ -18,7 +18,7 @@ import {
 } from '../contract/upkeep.ts';
 import { viewOfJob } from '../job-view.ts';
 
-/** Starts what cares for a vault: each answers with a job to follow. */
+/** Starts jobs that care for a vault; each answer is a job to follow. */
 @ApiTags('vaults')
 @Controller('vaults/:vault')
 export class UpkeepController {
@@ -27,7 +27,7 @@ export class UpkeepController {
     private readonly vaults: RegisteredVaults,
   ) {}
 
-  /** Tries what the store can do, and keeps it with the vault. */
+  /** Tries what the store can do, and keeps the result with the vault. */
   @Post('probe')
   @HttpCode(202)
   @ApiAcceptedResponse({ standardSchema: Job })
@@ -38,7 +38,7 @@ export class UpkeepController {
     return this.start('probe', vault, body);
   }
 
-  /** What points take and would free, ratios, growth. */
+  /** Measures what points take and would free, ratios, and growth. */
   @Post('usage')
   @HttpCode(202)
   @ApiAcceptedResponse({ standardSchema: Job })
@@ -49,9 +49,7 @@ export class UpkeepController {
     return this.start('usage', vault, body);
   }
 
-  /**
-   * Gives back the space of points that were given up; with `dryRun` only says what that would be.
-   */
+  /** Frees the space of points that were given up; `dryRun` only says what it would free. */
   @Post('prune')
   @HttpCode(202)
   @ApiAcceptedResponse({ standardSchema: Job })
@@ -62,7 +60,7 @@ export class UpkeepController {
     return this.start('prune', vault, { dryRun, limits, rules: withoutUndefined(rules) });
   }
 
-  /** Reads a share of the vault, longest unchecked first, and proves it. */
+  /** Reads and proves a share of the vault, longest unchecked first. */
   @Post('scrub')
   @HttpCode(202)
   @ApiAcceptedResponse({ standardSchema: Job })
@@ -75,7 +73,7 @@ export class UpkeepController {
     return this.start('scrub', vault, { ...rest, ...(isGiven ? { budget } : {}) });
   }
 
-  /** Mends what is damaged or missing; with `dryRun` only says what that would be. */
+  /** Mends what is damaged or missing; `dryRun` only says what it would do. */
   @Post('repair')
   @HttpCode(202)
   @ApiAcceptedResponse({ standardSchema: Job })
@@ -86,7 +84,7 @@ export class UpkeepController {
     return this.start('repair', vault, body);
   }
 
-  /** Makes or refreshes a copy at another place; with `dryRun` only says what would be sent. */
+  /** Makes or refreshes a copy at another place; `dryRun` only says what it would send. */
   @Post('copy')
   @HttpCode(202)
   @ApiAcceptedResponse({ standardSchema: Job })
@@ -108,7 +106,7 @@ export class UpkeepController {
     return this.start('keep', vault, body);
   }
 
-  /** What giving points up would free. Nothing is changed. */
+  /** Returns what giving points up would free. Changes nothing. */
   @Post('retirement-plan')
   @HttpCode(202)
   @ApiAcceptedResponse({ standardSchema: Job })
@@ -119,7 +117,7 @@ export class UpkeepController {
     return this.start('retirement-plan', vault, { pointIds, limits });
   }
 
-  /** Brings a point back that was given up, as a new one. */
+  /** Brings a point that was given up back as a new one. */
   @Post('revive')
   @HttpCode(202)
   @ApiAcceptedResponse({ standardSchema: Job })
@@ -149,7 +147,7 @@ export class UpkeepController {
 
 type Defined<Fields> = { [Name in keyof Fields]: Exclude<Fields[Name], undefined> };
 
-/** Rules that were left out are left out, and not given as undefined. */
+/** Drops undefined fields: a rule that was left out must stay left out. */
 function withoutUndefined<Fields extends object>(fields: Fields): Defined<Fields> {
   return Object.fromEntries(
     Object.entries(fields).filter(([, value]) => value !== undefined),

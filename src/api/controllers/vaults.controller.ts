@@ -31,7 +31,7 @@ export class VaultsController {
     return this.view(await this.vaults.choose(idOrName));
   }
 
-  /** Makes a vault, or registers one that is there. The secrets in the answer are shown once. */
+  /** Makes a vault, or registers an existing one. The secrets in the answer are shown once. */
   @Post()
   @ApiCreatedResponse({ standardSchema: VaultCreated })
   async create(

@@ -20,7 +20,7 @@ import { RequestSignal } from '../request-signal.ts';
 export class VmsController {
   constructor(private readonly inventory: InventoryService) {}
 
-  /** By name. */
+  /** Lists the VMs by name. */
   @Get()
   @ApiOkResponse({ standardSchema: VmList })
   async list(@RequestSignal() signal: AbortSignal): Promise<VmList> {
@@ -37,7 +37,7 @@ export class VmsController {
     return view(await this.inventory.find(idOrName, signal));
   }
 
-  /** Takes a VM over. Its images are examined; nothing on them changes. */
+  /** Takes a VM over. Examines its images and changes nothing on them. */
   @Post()
   @ApiCreatedResponse({ standardSchema: Vm })
   async add(
@@ -57,7 +57,7 @@ export class VmsController {
     return view(await this.inventory.start(idOrName, signal));
   }
 
-  /** Answers when the VM is off, or with `wait` when its disks are one file each. */
+  /** Answers once the VM is off or, with `wait`, once each of its disks is one file. */
   @Post(':vm/stop')
   @HttpCode(200)
   @ApiOkResponse({ standardSchema: Vm })
@@ -89,7 +89,7 @@ export class VmsController {
     };
   }
 
-  /** Gives the VM back as plain disks; answers what is needed to start it without Hyperkeep. */
+  /** Turns the VM back into plain disks; returns what is needed to start it without Hyperkeep. */
   @Post(':vm/release')
   @HttpCode(200)
   @ApiOkResponse({ standardSchema: VmReleased })

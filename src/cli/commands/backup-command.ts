@@ -82,7 +82,7 @@ function callFor(vm: string, options: BackupOptions): JobCall {
   };
 }
 
-/** What became of the backup of one VM. */
+/** How the backup of one VM ended. */
 interface Ended {
   readonly vm: string;
   readonly job?: Job;
@@ -91,7 +91,7 @@ interface Ended {
 
 /**
  * Starts all jobs at once, so that the service runs as many as it may, and follows them one after
- * the other. One that fails does not keep the others.
+ * the other. A failing job does not stop the others.
  *
  * @throws FailedInPart with the exit code of the worst
  */
@@ -133,7 +133,7 @@ async function follow(cli: Cli, { vm, job, error }: Ended): Promise<Ended> {
   return { ...end, job: await last.catch(() => job) };
 }
 
-/** A failure is told at once. Ctrl-C ends everything. */
+/** Reports a failure at once. Ctrl-C ends everything. */
 async function attempt(cli: Cli, vm: string, work: () => Promise<Job>): Promise<Ended> {
   try {
     return { vm, job: await work() };
@@ -147,7 +147,7 @@ async function attempt(cli: Cli, vm: string, work: () => Promise<Job>): Promise<
   }
 }
 
-/** Somebody wanted a job to end: no failure of ours is less grave. */
+/** Ranks failures by exit code. A job that somebody ended ranks lowest. */
 function gravity({ exitCode }: FaultReport): number {
   return exitCode === EXIT_INTERRUPTED ? 0 : exitCode;
 }

@@ -15,7 +15,7 @@ interface Kept {
 }
 
 /**
- * The vault that is meant: the one that was named, the only one there is, or the only one with the
+ * Finds the vault that is meant: the one that was named, the only one, or the only one with the
  * points that were asked for.
  *
  * @param asked ids, their beginnings, or `latest`
@@ -36,7 +36,7 @@ export async function findVault(
   });
 }
 
-/** The same for points that were given up: the catalog does not know them, their vaults do. */
+/** Finds the vault of points that were given up: only the vaults know them, not the catalog. */
 export async function findVaultOfRetired(
   cli: Cli,
   which: VaultAsked,
@@ -102,7 +102,7 @@ function notTold(
   );
 }
 
-/** Names of the vaults with a point for every word. */
+/** Returns the names of the vaults with a point for every word. */
 function withAll(
   vaults: readonly VaultSummary[],
   asked: readonly string[],

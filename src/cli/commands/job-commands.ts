@@ -65,7 +65,7 @@ async function listJobs(cli: Cli, { state, kind, limit }: ListOptions): Promise<
   };
 }
 
-/** What only said what it would do is told apart from what did it. */
+/** Distinguishes a dry run from a run. */
 function kindOf({ kind, result }: Job): string {
   const isPlan =
     (result?.kind === 'repair' && result.dryRun) ||

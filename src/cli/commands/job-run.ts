@@ -51,13 +51,13 @@ export async function runJob(
   return { document: job, text: jobResultText(job, (timeMs) => cli.time(timeMs)) };
 }
 
-/** The job when it has succeeded. @throws its fault when it did not */
+/** Returns the job once it has succeeded. @throws its fault if it did not */
 export async function endedJob(cli: Cli, call: JobCall): Promise<Job> {
   const started = await startJob(cli, call);
   return await watchJob(cli, await cli.service(), started);
 }
 
-/** Starts a job and does not wait for it. */
+/** Starts a job without waiting for it. */
 export async function startJob(cli: Cli, { route, vault, body }: JobCall): Promise<Job> {
   const service = await cli.service();
   const path = vault === undefined ? {} : { path: { vault } };

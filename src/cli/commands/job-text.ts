@@ -11,7 +11,7 @@ import { type ShowTime } from '../vault-text/show-time.ts';
 import { spendingText } from '../vault-text/spending-text.ts';
 import { upkeepText } from './upkeep-text.ts';
 
-/** What a job did, as lines for people. */
+/** Returns what a job did, as lines for people. */
 export function jobResultText(job: Job, time: ShowTime): string {
   const { result } = job;
   if (result === undefined) {
@@ -44,7 +44,7 @@ function backupText(result: BackupResult, { vmName, vaultName }: Job): string {
   ].join('\n');
 }
 
-/** How long the guest was held; nothing for one that did not run. */
+/** Returns how long the guest was held; nothing for a VM that did not run. */
 function heldText({ guestFrozenMs, transactionMs }: BackupResult): string {
   if (transactionMs === 0) {
     return '';

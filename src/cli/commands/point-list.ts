@@ -71,7 +71,7 @@ function pointTable(points: readonly Point[], time: ShowTime): string {
   return formatTable(columns, points.map(row));
 }
 
-/** When the point was last known whole, as one cell. */
+/** Returns when the point was last known whole, as one cell. */
 export function provenText(
   { provenAtMs, damagedAtMs, scrub }: Pick<Point, 'provenAtMs' | 'damagedAtMs' | 'scrub'>,
   time: ShowTime,

@@ -18,7 +18,7 @@ interface WhichOptions extends CommonOptions, VaultAsked {
 
 const LISTED_BY = 'hyperkeep points';
 
-/** The list of recovery points, and how long each is kept. */
+/** Adds the commands that list recovery points and say how long each is kept. */
 export function addRetentionCommands(program: Command, cli: Cli): void {
   const points = program
     .command('points')
@@ -158,7 +158,7 @@ async function revive(cli: Cli, asked: string | undefined, options: VaultAsked):
   return await runJob(cli, { route: 'revivePoint', vault, body }, { wait: true });
 }
 
-/** The points of a vault as they are now. */
+/** Returns the present points of a vault. */
 async function pointsIn(cli: Cli, vault: string): Promise<readonly Point[]> {
   const query = { vault, refresh: 'true' };
   const { points } = await (await cli.service()).call('listPoints', { query }, cli.signal);

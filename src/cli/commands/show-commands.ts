@@ -10,10 +10,10 @@ import { formatTable } from '../terminal/table.ts';
 import { provenText } from './point-list.ts';
 import { unmergedText } from './vm-text.ts';
 
-/** Points that are shown with a VM or a vault; the list has them all. */
+/** How many points are shown with a VM or vault; the list has all. */
 const POINTS_SHOWN = 5;
 
-/** All that is known of one VM, with its newest recovery points. */
+/** Shows all that is known of one VM, with its newest recovery points. */
 export async function showVm(cli: Cli, asked: string): Promise<Outcome> {
   const service = await cli.service();
   const vm = await service.call('getVm', { path: { vm: asked } }, cli.signal);
@@ -28,7 +28,9 @@ export async function showVm(cli: Cli, asked: string): Promise<Outcome> {
   return { document: { vm, points }, text: text.join('') };
 }
 
-/** All that is known of one vault without asking its store, with its newest recovery points. */
+/**
+ * Shows all that is known of one vault without asking its store, with its newest recovery points.
+ */
 export async function showVault(cli: Cli, asked: string): Promise<Outcome> {
   const service = await cli.service();
   const vault = await service.call('getVault', { path: { vault: asked } }, cli.signal);
@@ -40,7 +42,7 @@ export async function showVault(cli: Cli, asked: string): Promise<Outcome> {
   return { document: { vault, points }, text: text.join('') };
 }
 
-/** All that is known of one recovery point. */
+/** Shows all that is known of one recovery point. */
 export async function showPoint(
   cli: Cli,
   asked: string,

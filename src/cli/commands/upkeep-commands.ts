@@ -50,7 +50,7 @@ interface RepairOptions extends PlannedOptions {
   readonly overwrite?: boolean;
 }
 
-/** The care of a vault, as jobs of the service. */
+/** Adds the commands that care for a vault by jobs of the service. */
 export function addUpkeepCommands(vault: Command, cli: Cli): void {
   const job = (name: string, description: string): Command =>
     withWait(
@@ -205,7 +205,7 @@ interface Step {
   readonly isWorth: (plan: Awaited<ReturnType<typeof endedJob>>) => boolean;
 }
 
-/** Plans first and prints it; carries it out when somebody says yes. */
+/** Plans first and prints the plan; carries it out after a yes. */
 async function planned(
   cli: Cli,
   { body, ...call }: JobCall,
@@ -234,7 +234,7 @@ function scrubRequest(options: ScrubOptions): object {
   };
 }
 
-/** Folders are meant from where the user stands; the service stands elsewhere. */
+/** Resolves a folder from the user's working folder, because the service runs in another. */
 function placeOf(cli: Cli, location: string, options: PlaceOptions): CopyPlaceInput {
   const { endpoint, region, profile, singleWriter } = options;
   return {

@@ -12,7 +12,7 @@ import { usageText } from '../vault-text/usage-text.ts';
 type Result = NonNullable<Job['result']>;
 export type UpkeepResult = Exclude<Result, { kind: 'backup' | 'restore' | 'verify' }>;
 
-/** What a job that cares for a vault did, as lines for people. */
+/** Returns what a job that cares for a vault did, as lines for people. */
 export function upkeepText(result: UpkeepResult, time: ShowTime): string {
   switch (result.kind) {
     case 'probe':

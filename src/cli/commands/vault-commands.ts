@@ -135,7 +135,10 @@ async function createVault(cli: Cli, name: string, options: CreateOptions): Prom
   };
 }
 
-/** The passphrase of a retention key of its own, if one is wanted; the service does not keep it. */
+/**
+ * Returns the passphrase for a separate retention key, if one is wanted; the service does not keep
+ * it.
+ */
 async function retentionOf(
   { environment, signal }: Cli,
   { separateRetentionKey }: CreateOptions,
@@ -181,7 +184,7 @@ function vaultRequest(cli: Cli, name: string, options: LocationOptions): CreateV
   };
 }
 
-/** Folders are meant from where the user stands; the service stands elsewhere. */
+/** Resolves a folder from the user's working folder, because the service runs in another. */
 function absoluteLocation(location: string, workingFolder: string): string {
   return /^[a-z0-9]+:\/\//.test(location) ? location : resolve(workingFolder, location);
 }

@@ -19,7 +19,7 @@ import { unmergedText } from './vm-text.ts';
 
 const DEFINITION_BYTES_MAX = 1024 * 1024;
 
-/** How often it is looked whether the layers of a VM are merged. */
+/** How often to check whether the layers of a VM are merged. */
 const MERGE_LOOK_MS = 500;
 
 type StopOptions = CommonOptions & { readonly force?: boolean; readonly wait?: boolean };
@@ -108,7 +108,7 @@ async function startVm(cli: Cli, nameOrFile: string): Promise<Outcome> {
   return { document: started, text: vmText(`VM ${started.name} is ${started.status}`, started) };
 }
 
-/** Asks again and again instead of waiting for one answer: a merge may take hours. */
+/** Asks again and again instead of waiting for one answer, because a merge may take hours. */
 async function stopVm(cli: Cli, name: string, { force, wait }: StopOptions): Promise<Outcome> {
   const service = await cli.service();
   const call = { path: { vm: name }, body: { force: force === true } };

@@ -1,6 +1,6 @@
 import { type Vm } from '../../api/contract/vms.ts';
 
-/** Which images are not the whole disk, and how to copy the disk. */
+/** Returns which images are not the whole disk, and how to copy the disk. */
 export function unmergedText(vms: readonly Vm[]): string {
   return vms
     .flatMap(({ name: vm, unmerged }) => unmerged.map((disk) => ({ vm, ...disk })))

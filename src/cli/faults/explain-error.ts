@@ -4,7 +4,7 @@ import { EXIT_BUG, EXIT_INTERRUPTED, type FaultReport } from './fault-report.ts'
 import { FailedInPart } from '../outcome.ts';
 import { ServiceProblem } from '../service/service-problem.ts';
 
-/** Says what `error` means; a stack only for what is a bug. */
+/** Explains `error`; with a stack only for a bug. */
 export function reportOf(error: unknown): FaultReport {
   if (error instanceof Fault) {
     const { data, next } = adviceFor(error.code, error.kind);

@@ -7,7 +7,7 @@ import { KEY_ADVICE } from './advice/key-advice.ts';
 import { SERVICE_ADVICE } from './advice/service-advice.ts';
 import { VAULT_ADVICE } from './advice/vault-advice.ts';
 
-/** What a fault means to the person who meets it. Three sentences or so each. */
+/** What a fault means to the person who gets it, in about three sentences. */
 export interface FaultAdvice {
   /** What happened. */
   readonly happened: string;
@@ -31,7 +31,7 @@ export const FAULT_ADVICE: Partial<Record<FaultCode, FaultAdvice>> = {
   ...FILE_ADVICE,
 };
 
-/** For a code without a row: what follows from the kind alone. */
+/** For a code without a row: what follows from its kind. */
 const BY_KIND: Readonly<Record<FaultKind, Omit<FaultAdvice, 'happened'>>> = {
   invalid: { data: 'Nothing was changed.', next: 'Correct the request and run it again.' },
   denied: { data: 'Nothing was changed.', next: 'Use the right credentials and run it again.' },

@@ -1,14 +1,14 @@
 import { type FaultContext } from '../../kernel/fault.ts';
 import { plainText } from '../terminal/plain-text.ts';
 
-/** A bug of ours (sysexits.h EX_SOFTWARE). */
+/** Exit code for a bug (sysexits.h EX_SOFTWARE). */
 export const EXIT_BUG = 70;
 /** 128 + SIGINT, as shells report it. */
 export const EXIT_INTERRUPTED = 130;
-/** 128 + SIGPIPE: whoever read our output went away. */
+/** 128 + SIGPIPE: the reader of our output went away. */
 export const EXIT_BROKEN_PIPE = 141;
 
-/** A failure as the user sees it, on standard error and, with `--json`, as the document. */
+/** A failure as the user sees it: on standard error and, with `--json`, as the document. */
 export interface FaultReport {
   readonly code: string;
   readonly message: string;
@@ -20,7 +20,7 @@ export interface FaultReport {
   readonly exitCode: number;
 }
 
-/** The report as lines for people. */
+/** Returns the report as lines for people. */
 export function reportText({ code, message, meaning, next }: FaultReport): string {
   const lines = message.split('\n').map(plainText).join('\n');
   return `error ${plainText(code)}: ${lines}\n  Your data: ${meaning}\n  Next step: ${next}\n`;

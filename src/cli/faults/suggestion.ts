@@ -1,11 +1,12 @@
 import { type Command } from 'commander';
 
-/** These stop something without a question. */
+/** Commands that stop something without asking. */
 const STOPPING = ['stop', 'cancel'];
 
 /**
- * Takes out of Commander's "(Did you mean …?)" every command that stops or removes something: it
- * may be typed without a look. Those that remove ask first, so they have the option `--yes`.
+ * Removes from Commander's "(Did you mean …?)" every command that stops or removes something,
+ * because users may type a suggestion without a second look. Commands that remove ask first, so
+ * they have the option `--yes`.
  *
  * @param commands among which the user was choosing
  */

@@ -2,7 +2,7 @@ import { ID_CHARACTERS_MIN } from '../../kernel/text/by-prefix.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { vmText, type WhichVm } from './which-vm.ts';
 
-/** What a point must say of itself to be chosen. */
+/** What a point must have to be chosen. */
 export interface Choosable {
   readonly id: string;
   readonly vmId: string;
@@ -14,7 +14,7 @@ export interface Choice extends WhichVm {
   readonly listedBy?: string;
 }
 
-/** The points of one VM, or of all that have one name; all of them when no VM is named. */
+/** Returns the points of one VM, or of all VMs with one name; all points if no VM is named. */
 export function pointsOf<Point extends Choosable>(
   points: readonly Point[],
   { vm, vmId }: WhichVm,
@@ -23,7 +23,10 @@ export function pointsOf<Point extends Choosable>(
   return points.filter((point) => (vm === undefined || point.vmName === vm) && isOfId(point));
 }
 
-/** Whether a point is of the VM with that id, or whose id begins so; of every VM without one. */
+/**
+ * Returns a test for points of the VM with that id, or whose id begins so; without one, for all
+ * points.
+ */
 export function isVmId(asked: string | undefined): (point: Pick<Choosable, 'vmId'>) => boolean {
   if (asked === undefined) {
     return () => true;
@@ -34,7 +37,7 @@ export function isVmId(asked: string | undefined): (point: Pick<Choosable, 'vmId
 }
 
 /**
- * The point that the user means: `latest`, an id, or the beginning of one.
+ * Returns the point that the user means: `latest`, an id, or the beginning of one.
  *
  * @param points oldest content first, as vault and service list them
  * @throws Fault `point.unknown`; `vm.ambiguous` for the latest of several VMs
@@ -54,8 +57,8 @@ export function choosePoint<Point extends Choosable>(
 }
 
 /**
- * Takes out of what was asked the points that were given up before: whoever repeats a command that
- * was stopped half way types the same ids.
+ * Removes ids of points that were given up before: repeating an interrupted command repeats its
+ * ids.
  */
 export function withoutGivenUp(
   asked: readonly string[],
@@ -70,7 +73,7 @@ export function withoutGivenUp(
   return { left: asked.filter((one) => !before.includes(one)), before };
 }
 
-/** That there is nothing to do anything with: who named a VM, or meant all points, is told so. */
+/** Fault for an empty selection. It says whether a VM was named. */
 export function noPoints(
   points: readonly Choosable[],
   { listedBy = 'hyperkeep rescue points', ...which }: Choice,
@@ -99,7 +102,7 @@ function latest<Point extends Choosable>(candidates: readonly Point[]): Point {
   return point;
 }
 
-/** `db, web (id 1b4e…), web (id 9c2a…)`: ids only where a name does not tell. */
+/** Returns `db, web (id 1b4e…), web (id 9c2a…)`: ids only for names that repeat. */
 export function vmsText(vms: ReadonlyMap<string, string>): string {
   const repeated = repeatedNames(vms);
   return [...vms]

@@ -3,13 +3,13 @@ import { Fault } from '../../kernel/fault.ts';
 import { type CliEnvironment, type PassphraseName } from '../cli-environment.ts';
 import { askSecret, canAsk } from '../terminal/prompt.ts';
 
-/** Crockford's base 32: no letter that is read as a digit. */
+/** Crockford's base 32: no letter looks like a digit. */
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 /** 6 groups of 5 characters are 150 bits: guessing is hopeless whatever the key derivation. */
 const GROUPS = 6;
 const GROUP_CHARACTERS = 5;
 
-/** A passphrase that can be written down and typed: `7Q2MX-…`. */
+/** Makes a passphrase that can be written down and typed: `7Q2MX-…`. */
 export function generatePassphrase(): string {
   const characters = [...randomBytes(GROUPS * GROUP_CHARACTERS)].map((byte) =>
     ALPHABET.charAt(byte % ALPHABET.length),
@@ -19,7 +19,7 @@ export function generatePassphrase(): string {
   ).join('-');
 }
 
-/** The passphrase of a vault that exists: from the settings, or asked for. */
+/** Returns the passphrase of an existing vault: from the settings, or by asking. */
 export async function existingPassphrase(
   environment: CliEnvironment,
   signal: AbortSignal,
@@ -32,7 +32,7 @@ export async function existingPassphrase(
   return await askSecret(environment.terminal, 'Passphrase of the vault: ', signal);
 }
 
-/** What a new passphrase is for, with the words to ask for it. */
+/** What a new passphrase is for, and the words to ask for it. */
 const NEW_PASSPHRASES = {
   vault: 'Passphrase of the new vault',
   retention: 'Passphrase of its retention key',
@@ -40,8 +40,8 @@ const NEW_PASSPHRASES = {
 } as const satisfies Record<PassphraseName, string>;
 
 /**
- * A new passphrase: from the settings, or asked for twice. Undefined when the user wants one to be
- * generated.
+ * Returns a new passphrase: from the settings, or by asking twice. Undefined if the user wants one
+ * to be generated.
  */
 export async function newPassphrase(
   environment: CliEnvironment,
@@ -70,8 +70,8 @@ export async function newPassphrase(
 }
 
 /**
- * The passphrase of a separate retention key: from the settings, or asked for. Undefined if there
- * is nobody to ask.
+ * Returns the passphrase of a separate retention key: from the settings, or by asking. Undefined if
+ * there is nobody to ask.
  */
 export async function retentionPassphrase(
   environment: CliEnvironment,
@@ -83,7 +83,10 @@ export async function retentionPassphrase(
     : given;
 }
 
-/** How a generated passphrase is shown: on standard error, never in a document that may be kept. */
+/**
+ * Returns the text that shows a generated passphrase: for standard error, never for a document that
+ * may be kept.
+ */
 export function generatedAdvice(passphrase: string, what = 'Passphrase'): string {
   return `${what} (shown this once, write it down): ${passphrase}\n`;
 }

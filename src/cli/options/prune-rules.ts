@@ -7,7 +7,7 @@ import { parseBytes } from '../terminal/amounts.ts';
 const HOUR_MS = 3_600_000;
 const PERCENT = 100;
 
-/** How a collection decides, as it is typed. */
+/** Rules of a collection, as typed. */
 export interface PruneRuleOptions {
   readonly young?: string;
   readonly grace?: string;
@@ -69,7 +69,7 @@ export function pruneRules(options: PruneRuleOptions): PruneRules {
   };
 }
 
-/** Whole ids: what is lost for good is not named by a beginning. */
+/** Only whole ids: a beginning must not name what is lost for good. */
 function pointId(text: string): string {
   const id = text.toUpperCase();
   if (!PointId.safeParse(id).success) {

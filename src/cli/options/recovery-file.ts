@@ -6,8 +6,8 @@ import { makeFolders } from '../../kernel/files/folders.ts';
 import { isExposed } from '../../kernel/files/secret-file.ts';
 
 /**
- * The place for a recovery file, taken before the vault is created so that a full disk or a
- * missing right shows early. Dispose without `write` and nothing is left.
+ * The place for a recovery file, taken before the vault is created, so that a full disk or a
+ * missing right shows early. Disposing of it without `write` leaves nothing.
  */
 export class RecoveryFilePlace implements AsyncDisposable {
   readonly path: string;
@@ -18,8 +18,8 @@ export class RecoveryFilePlace implements AsyncDisposable {
   }
 
   /**
-   * @param option what names the place on the command line
-   * @throws Fault `target.exists`: a recovery file is never overwritten.
+   * @param option option that names the place on the command line
+   * @throws Fault `target.exists`: a recovery file is never overwritten
    */
   static async reserve(path: string, option = '--recovery-file'): Promise<RecoveryFilePlace> {
     await makeFolders(dirname(path));
@@ -59,8 +59,8 @@ export class RecoveryFilePlace implements AsyncDisposable {
 }
 
 /**
- * Where the recovery file goes: the asked path, or the working folder. Never inside the vault it
- * opens: whoever has the vault must not have its key.
+ * Returns where the recovery file goes: the requested path, or the working folder. Never inside the
+ * vault it opens: whoever has the vault must not have its key.
  */
 export function recoveryFilePath(
   vault: { readonly name: string; readonly location: string },
@@ -82,8 +82,8 @@ export function recoveryFilePath(
 }
 
 /**
- * The content of a recovery file that the user named. One that others may read is used and said: it
- * may come from a medium that knows no modes, and this may be the day of the disaster.
+ * Reads a recovery file that the user named. If others may read it, uses it all the same and says
+ * so: it may be on a medium without modes, and this may be the day of the disaster.
  */
 export async function readRecoveryFile(
   path: string,
@@ -116,7 +116,7 @@ export async function readRecoveryFile(
 
 const RECOVERY_FILE_BYTES_MAX = 64 * 1024;
 
-/** What to tell the user after the file was written. */
+/** Returns what to tell the user after the file was written. */
 export function recoveryAdvice(path: string): string {
   return (
     `Recovery file: ${path}\n` +

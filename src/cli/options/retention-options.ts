@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 
-/** How a new vault keeps what it has: who may give points up, and locks. */
+/** Adds the options of a new vault that say who may give points up, and what is locked. */
 export function withRetentionOptions(command: Command): Command {
   return command
     .option('--separate-retention-key', 'give points up only with a passphrase of its own')

@@ -2,7 +2,7 @@ import { type Command } from 'commander';
 import { type SpendingLimits } from '../../api/contract/spending.ts';
 import { parseBytes, parseCount, parseMoney } from '../terminal/amounts.ts';
 
-/** What a job may use before it stops cleanly, as it is typed. */
+/** What a job may use before it stops cleanly, as typed. */
 export interface LimitOptions {
   readonly maxRequests?: string;
   readonly maxBytes?: string;

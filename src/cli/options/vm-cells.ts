@@ -1,6 +1,6 @@
 import { repeatedNames, type Choosable } from './choose-point.ts';
 
-/** How a table shows the VM of a point: its name, with the id where two VMs have that name. */
+/** Returns how a table shows the VM of a point: its name, with the id if two VMs have that name. */
 export function vmCells(
   points: readonly Choosable[],
 ): (point: Pick<Choosable, 'vmId' | 'vmName'>) => string {

@@ -5,7 +5,7 @@ import {
   type CheckName,
 } from '../../vault/probe/capabilities.ts';
 
-/** What a store was seen to do, as a column of docs/s3-conformance.md. */
+/** Returns what a store was seen to do, as a column of docs/s3-conformance.md. */
 export function capabilityMarkdown(capabilities: Capabilities): string {
   const cell = (name: CheckName): string => {
     const finding = capabilities.findings[name];

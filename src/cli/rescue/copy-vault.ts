@@ -39,10 +39,10 @@ export interface CopyOptions extends CommonOptions, SpendingOptions {
 }
 
 /**
- * Makes or refreshes a copy of a vault at another place. No passphrase is needed or asked for.
+ * Makes or refreshes a copy of a vault at another place, without a passphrase.
  *
- * @throws Fault `copy.damaged` after everything was copied, when some of it does not match its
- * checksums
+ * @throws Fault `copy.damaged` after everything was copied, if some of it does not match its
+ *   checksums
  */
 export async function copyVault(cli: Cli, options: CopyOptions): Promise<Outcome> {
   const { clock } = cli.environment;
@@ -84,8 +84,8 @@ export async function copyVault(cli: Cli, options: CopyOptions): Promise<Outcome
 }
 
 /**
- * Removes from the copy what the source has removed; asks first, and with `--dry-run` only says
- * what it would be.
+ * Removes from the copy what the source has removed. Asks first; with `--dry-run` only says what it
+ * would remove.
  */
 async function pruned(
   cli: Cli,

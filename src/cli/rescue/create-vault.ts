@@ -81,7 +81,7 @@ export async function createVault(cli: Cli, options: CreateOptions): Promise<Out
   };
 }
 
-/** The last part of the location, if that can be a name. @throws Fault `request.invalid` */
+/** Returns the last part of the location, if that can be a name. @throws Fault `request.invalid` */
 function nameOf(location: string): string {
   const last = basename(location);
   const { data, error } = VmName.safeParse(last);

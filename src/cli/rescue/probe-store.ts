@@ -12,7 +12,7 @@ export interface ProbeOptions extends VaultKey {
   readonly save?: boolean;
 }
 
-/** Tries what a store can do; with `--save` the vault that is there remembers it. */
+/** Tries what a store can do; `--save` keeps the result in the vault there. */
 export async function probeStore(cli: Cli, options: ProbeOptions): Promise<Outcome> {
   const unlocked = options.save === true ? await unlock(cli, options) : undefined;
   await using resources = new AsyncDisposableStack();

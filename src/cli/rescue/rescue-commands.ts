@@ -17,9 +17,11 @@ import { type VerifyOptions } from './points/verify-points.ts';
 
 const FORMATS = ['raw', 'qcow2'];
 
-/* What a command needs is loaded when it runs: the S3 client alone takes half a second. */
+/*
+ * Each command loads what it needs when it runs: the S3 client alone takes half a second.
+ */
 
-/** Commands that need the vault and its passphrase, and nothing else: no service, no database. */
+/** Adds commands that need only the vault and its passphrase: no service, no database. */
 export function addRescueCommands(program: Command, cli: Cli): void {
   const { at, opened, spent } = vaultOptions(cli.environment.vaultDefaults ?? {});
   const rescue = program

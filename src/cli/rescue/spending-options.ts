@@ -10,7 +10,7 @@ import { count } from '../terminal/quantities.ts';
 import { limitsOf, withLimitOptions, type LimitOptions } from '../options/spending-limits.ts';
 import { spendingText } from '../vault-text/spending-text.ts';
 
-/** What a job may use, and what that costs. */
+/** What a job may use, and what prices apply. */
 export interface SpendingOptions extends LimitOptions {
   readonly prices?: string;
 }
@@ -43,7 +43,7 @@ async function readPrices(cli: Cli, file: string): Promise<PriceTable> {
   }
 }
 
-/** The outcome, and what it took. */
+/** Returns the outcome together with what it used. */
 export function withSpending(outcome: Outcome, { report }: Spending): Outcome {
   return {
     document: { ...(outcome.document as object), spending: report },
@@ -51,7 +51,7 @@ export function withSpending(outcome: Outcome, { report }: Spending): Outcome {
   };
 }
 
-/** The price table in use, ready to be changed and given to `--prices`. */
+/** Shows the price table in use, for editing and passing to `--prices`. */
 export async function showPrices(cli: Cli, options: PricesOptions): Promise<Outcome> {
   const table =
     options.prices === undefined ? DEFAULT_PRICES : await readPrices(cli, options.prices);

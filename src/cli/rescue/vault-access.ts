@@ -13,27 +13,30 @@ import { readRecoveryFile } from '../options/recovery-file.ts';
 import { TerminalLog } from '../terminal/terminal-log.ts';
 import { openSpending, type SpendingOptions } from './spending-options.ts';
 
-/** Where the vault is, on every rescue command. */
+/** Where the vault is; options of every rescue command. */
 export interface VaultPlace extends CommonOptions, SpendingOptions {
   readonly vault: string;
   readonly endpoint?: string;
   readonly region?: string;
   readonly profile?: string;
   readonly singleWriter?: boolean;
-  /** Looks at the first version of each object: past what somebody wrote over it. */
+  /** Uses the first version of each object, past whatever somebody wrote over it. */
   readonly firstVersion?: boolean;
 }
 
 export interface VaultKey extends VaultPlace {
   readonly recoveryFile?: string;
-  /** Of the key object to be opened. */
+  /** Id of the key object to open. */
   readonly key?: string;
 }
 
-/** Somebody sits in front: after this long a store that does not answer is given up. */
+/** A person is waiting: a store that does not answer is given up after this time. */
 const PATIENCE_MS = 2 * 60_000;
 
-/** Of the client below what tries for two minutes: each takes a minute when a server is silent. */
+/**
+ * Attempts of the client below the layer that repeats for two minutes: each takes a minute when a
+ * server is silent.
+ */
 const ATTEMPTS = 2;
 
 export async function openStore(
@@ -43,7 +46,7 @@ export async function openStore(
 ): Promise<ObjectStore> {
   const { region, profile, singleWriter, firstVersion } = place;
   const vault = locationOf(cli, place.vault);
-  // The settings may name the endpoint of another vault.
+  // The endpoint in the settings may belong to another vault.
   const endpoint = vault.startsWith('s3://') ? place.endpoint : undefined;
   let said = false;
   const store = await openObjectStore(
@@ -71,9 +74,7 @@ export async function openStore(
   return firstVersion === true ? new FirstVersionStore(store) : store;
 }
 
-/**
- * Fails within seconds if there is no store at the place; for who is about to make a vault there.
- */
+/** Fails within seconds if there is no store at the place. Call it before making a vault there. */
 export async function contactPlace(cli: Cli, place: VaultPlace): Promise<void> {
   const { endpoint, region, profile, singleWriter } = place;
   const options = {
@@ -85,7 +86,7 @@ export async function contactPlace(cli: Cli, place: VaultPlace): Promise<void> {
   await contactStore(locationOf(cli, place.vault), options, cli.signal);
 }
 
-/** Folders are meant from where the user stands. */
+/** Resolves a folder from the user's working folder. */
 function locationOf(cli: Cli, vault: string): string {
   return vault.includes('://') ? vault : resolve(cli.environment.workingFolder, vault);
 }
@@ -100,8 +101,8 @@ export function openOptions(cli: Cli): OpenOptions {
 }
 
 /**
- * Opens the vault with its passphrase or its recovery file, which is all that is needed, runs
- * `work` on it, and closes it.
+ * Opens the vault with its passphrase or its recovery file, which is all that it needs, runs `work`
+ * on it, and closes it.
  */
 export async function withVault<Result>(
   cli: Cli,
@@ -116,7 +117,10 @@ export async function withVault<Result>(
   return await work(vault, spending);
 }
 
-/** With its retention key too, if the settings have the passphrase of a separate one. */
+/**
+ * Opens the vault, with its retention key too if the settings have the passphrase of a separate
+ * one.
+ */
 async function openVault(cli: Cli, store: ObjectStore, unlocked: VaultUnlock): Promise<Vault> {
   const passphrase = await cli.environment.readPassphrase('retention');
   const retention = passphrase === undefined ? undefined : { kind: 'passphrase', passphrase };

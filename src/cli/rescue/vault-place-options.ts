@@ -8,8 +8,8 @@ export type AddOptions = (command: Command) => Command;
 type VaultDefaults = NonNullable<CliEnvironment['vaultDefaults']>;
 
 /**
- * Options of the commands that open a vault: `at` says where it is, `opened` also what opens it,
- * `spent` also what may be used for it.
+ * Returns functions that add the options of commands that open a vault: `at` says where it is,
+ * `opened` also what opens it, `spent` also what it may use.
  */
 export function vaultOptions({
   vault,
@@ -35,7 +35,7 @@ export function vaultOptions({
   return { at, opened, spent: (command) => withSpendingOptions(opened(command)) };
 }
 
-/** An option that has to be given unless the settings say it. */
+/** Makes an option that is required unless the settings have it. */
 export function placeOption(flags: string, text: string, given: string | undefined): Option {
   const option = new Option(flags, text);
   return given === undefined ? option.makeOptionMandatory() : option.default(given);

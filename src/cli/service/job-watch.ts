@@ -12,10 +12,9 @@ const ATTEMPTS_MAX = 60;
 const ATTEMPT_PAUSE_MS = 250;
 
 /**
- * Follows a job to its end, showing its progress. Ctrl-C stops the watching, not the job, and says
- * so.
+ * Follows a job to its end and shows its progress. Ctrl-C stops watching, not the job, and says so.
  *
- * @throws the job's fault when it did not succeed
+ * @throws the job's fault if it did not succeed
  */
 export async function watchJob(cli: Cli, service: ServiceClient, job: Job): Promise<Job> {
   try {
@@ -70,7 +69,7 @@ async function follow(
   return job;
 }
 
-/** A service that does not answer may be restarting; a stream that breaks is asked for again. */
+/** A service that does not answer may be restarting; a broken stream is requested again. */
 function mayComeBack(error: unknown, signal: AbortSignal): boolean {
   if (signal.aborted || isAbort(error)) {
     return false;

@@ -9,10 +9,10 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 /**
  * Requires that only we and root listen at a port of this host: any user can take a port that a
- * service has left, and would be told the token and passphrases.
+ * service has left, and would receive the token and passphrases.
  *
- * @throws Fault `request.denied` when somebody else listens there, `service.unreachable` when
- *   nobody does, `request.invalid` when the address is not of this host
+ * @throws Fault `request.denied` if somebody else listens there, `service.unreachable` if nobody
+ *   does, `request.invalid` if the address is not of this host
  */
 export async function requireOwnListener(url: URL, port: number): Promise<void> {
   if (!LOOPBACK.test(url.hostname)) {
@@ -37,7 +37,7 @@ export async function requireOwnListener(url: URL, port: number): Promise<void> 
   }
 }
 
-/** Users that listen at a port, whatever the address. */
+/** Returns the users that listen at a port, on any address. */
 export function listeners(list: string, port: number): number[] {
   return list.split('\n').flatMap((line) => {
     const [, local = '', , state, , , , uid = ''] = line.trim().split(/\s+/);
@@ -46,7 +46,7 @@ export function listeners(list: string, port: number): number[] {
   });
 }
 
-/** A kernel without IPv6 has one list only. */
+/** A kernel without IPv6 has only one list. */
 async function readList(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');

@@ -23,7 +23,7 @@ interface Call {
   readonly body?: unknown;
 }
 
-/** More than this is not an answer of the service. */
+/** A larger answer does not come from the service. */
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
 interface Sending {
@@ -38,16 +38,13 @@ export class ServiceClient {
 
   private readonly say: (sentence: string) => void;
 
-  /** @param say tells the person in front that an answer takes long */
+  /** @param say tells the user that an answer takes long */
   constructor(connection: ServiceConnection, say: (sentence: string) => void = () => undefined) {
     this.connection = connection;
     this.say = say;
   }
 
-  /**
-   * Finds the service by the settings and connects once, so that no secret is asked for when there
-   * is nobody to tell it to.
-   */
+  /** Finds the service by the settings and connects once, before the user is asked for a secret. */
   static async locate(
     settings: ServiceSettings,
     signal: AbortSignal,
@@ -60,7 +57,7 @@ export class ServiceClient {
     return new ServiceClient(connection, say);
   }
 
-  /** @throws what the service answered, as the Fault it had there. */
+  /** @throws the service's fault, as the same Fault */
   async call<Name extends RouteName>(
     name: Name,
     call: Call,
@@ -101,7 +98,7 @@ export class ServiceClient {
     return this.parsed<unknown>(route.answer, text, response) as Answer<Name>;
   }
 
-  /** A job each time it changes, until the service ends the stream. */
+  /** Yields a job each time it changes, until the service ends the stream. */
   async *jobEvents(jobId: string, signal: AbortSignal): AsyncIterable<Job> {
     const response = await this.send(
       jobEventsPath(jobId),
@@ -190,7 +187,7 @@ export class ServiceClient {
     return remoteError({ code: title, message: detail, context });
   }
 
-  /** The service ended, or was ended, before it had answered. */
+  /** Fault for a service that ended, or was ended, before it answered. */
   private silent(cause: unknown): Fault {
     const { name } = this.connection;
     return new Fault(
@@ -221,7 +218,7 @@ function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // Whoever asked checks the shape, and `undefined` has none.
+    // The caller checks the shape, and `undefined` has none.
     return undefined;
   }
 }

@@ -8,23 +8,23 @@ import { stat } from '../../kernel/files/files.ts';
 import { distrust, HeldFolder, type Rights } from '../../kernel/files/held-folder.ts';
 import { requireOwnListener } from './loopback-owner.ts';
 
-/** A way to a service that is known to be the one that was meant, before anything is sent. */
+/** A way to a service that is proven to be the intended one before anything is sent. */
 export interface ServiceConnection {
   /** For people, in messages. */
   readonly name: string;
-  /** What requests say in `Host`. */
+  /** `Host` header of requests. */
   readonly host: string;
-  /** What requests carry; the socket of a home asks for none. */
+  /** Token of requests; the socket of a home needs none. */
   readonly token?: string;
-  /** @throws Fault `service.unreachable`, `request.denied` when it is somebody else's */
+  /** @throws Fault `service.unreachable`, `request.denied` if the service is somebody else's */
   open(signal: AbortSignal): Promise<Socket>;
 }
 
 type Explanation = (home: string) => [FaultCode, string];
 
 /**
- * The service of a home, over its socket. Only our own user and root can have made it: the folder
- * is looked at through the descriptor through which it is then used.
+ * Connects to the service of a home over its socket. Only our own user and root can have made it:
+ * the folder is checked through the descriptor that is then used.
  */
 export function connectionInHome(home: string): ServiceConnection {
   return {
@@ -40,7 +40,10 @@ export function connectionInHome(home: string): ServiceConnection {
   };
 }
 
-/** A service that HYPERKEEP_URL names: proven by its certificate, or on this host by its user. */
+/**
+ * Connects to the service that HYPERKEEP_URL names: its certificate proves it or, on this host, its
+ * user.
+ */
 export function connectionTo(address: string, token: string): ServiceConnection {
   const url = new URL(address);
   return {
@@ -77,7 +80,7 @@ async function openTo(url: URL, signal: AbortSignal): Promise<Socket> {
   await requireOwnListener(url, port);
   const socket = await connected(connect({ host, port }), 'connect', signal);
   try {
-    // Who listens may have changed before we were connected.
+    // Another process may have begun to listen before we were connected.
     await requireOwnListener(url, port);
     return socket;
   } catch (error) {
@@ -129,7 +132,7 @@ const notAFolder: Explanation = (home) => [
   'request.denied',
   `${join(home, SOCKET_FOLDER)} is not the folder of a service. Nothing was sent. Find out who made it, and remove it.`,
 ];
-/** By the error of the system. */
+/** By the code of the system error. */
 const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   ENOENT: notRunning,
   ECONNREFUSED: notRunning,

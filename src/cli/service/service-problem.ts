@@ -7,7 +7,10 @@ import {
 } from '../../kernel/fault.ts';
 import { EXIT_BUG, EXIT_INTERRUPTED, type FaultReport } from '../faults/fault-report.ts';
 
-/** What the service reported under a code that this version of the command line does not know. */
+/**
+ * A problem that the service reported under a code that this version of the command line does not
+ * know.
+ */
 export class ServiceProblem extends Error {
   override readonly name = 'ServiceProblem';
   readonly report: FaultReport;
@@ -24,7 +27,7 @@ interface RemoteFault {
   readonly context: FaultContext;
 }
 
-/** The service's failure as an error of ours: a Fault where the code is known. */
+/** Converts the service's failure to an error: a Fault if the code is known. */
 export function remoteError({ code, message, context }: RemoteFault): Error {
   if (Object.hasOwn(FAULTS, code)) {
     return new Fault(code as FaultCode, message, context);

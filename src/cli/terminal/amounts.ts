@@ -3,7 +3,7 @@ import { Fault } from '../../kernel/fault.ts';
 const BYTES = /^(\d{1,15}(?:[.]\d{1,6})?)\s*([KMGTP]?)(?:i?B)?$/i;
 const POWERS = ['', 'K', 'M', 'G', 'T', 'P'];
 
-/** `500`, `64M`, `1.5 GiB`: units are powers of 1024. @throws Fault `request.invalid` */
+/** Parses `500`, `64M`, `1.5 GiB`: units are powers of 1024. @throws Fault `request.invalid` */
 export function parseBytes(option: string, text: string): number {
   const [, number = '', unit = ''] = BYTES.exec(text.trim()) ?? [];
   const bytes = Math.floor(Number(number) * 1024 ** POWERS.indexOf(unit.toUpperCase()));
@@ -30,7 +30,7 @@ export function parseMoney(option: string, text: string): number {
   return Number(text);
 }
 
-/** `1/30`, `10%`, `0.1`: a part of the whole. @throws Fault `request.invalid` */
+/** Parses `1/30`, `10%`, `0.1` as a share of the whole. @throws Fault `request.invalid` */
 export function parseShare(option: string, text: string): number {
   const [, amount = '', rest = ''] =
     /^(\d{1,6}(?:[.]\d{1,6})?)(|%|\/\d{1,6})$/.exec(text.trim()) ?? [];

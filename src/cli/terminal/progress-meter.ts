@@ -5,12 +5,12 @@ import { plainText } from './plain-text.ts';
 import { formatDuration, formatRate } from './quantities.ts';
 import { type TextSink } from './terminal.ts';
 
-/** What takes less than this shows no progress. */
+/** Shorter operations show no progress. */
 const QUIET_MS = 2000;
 const REDRAW_MS = 250;
-/** A log gets a line this often, a terminal a redraw every `REDRAW_MS`. */
+/** A log gets a line this often; a terminal a redraw every `REDRAW_MS`. */
 const LINE_MS = 5000;
-/** The rate is that of the last ten seconds: it follows a network that gets slower. */
+/** The rate is that of the last ten seconds, so that it follows a network that slows down. */
 const RATE_WINDOW_MS = 10_000;
 const BAR_CELLS_MIN = 8;
 const BAR_CELLS_MAX = 24;
@@ -23,8 +23,8 @@ interface Sample {
 }
 
 /**
- * Shows how far an operation is, how fast, and how long it will still take: one line drawn over on
- * a terminal, a line every few seconds elsewhere. Dispose of it when the operation is over.
+ * Shows how far an operation is, its rate, and the time left: redraws one line on a terminal, and
+ * prints a line every few seconds elsewhere. Dispose of it when the operation is over.
  */
 export class ProgressMeter implements Disposable {
   private readonly sink: TextSink;
@@ -46,7 +46,7 @@ export class ProgressMeter implements Disposable {
     this.timer.unref();
   }
 
-  /** Takes note; cheap enough for every batch of data. */
+  /** Notes the progress; cheap enough for every batch of data. */
   readonly report = (progress: Progress): void => {
     if (this.latest?.phase !== progress.phase) {
       this.samples = [];
@@ -54,7 +54,7 @@ export class ProgressMeter implements Disposable {
     this.latest = progress;
   };
 
-  /** Draws if it is time to. Called by a timer. */
+  /** Draws if it is time to. A timer calls it. */
   tick(): void {
     const nowMs = this.clock.monotonicMs();
     if (this.latest === undefined) {
@@ -67,7 +67,7 @@ export class ProgressMeter implements Disposable {
     }
     this.drawnMs = nowMs;
     if (this.sink.isTTY === true) {
-      const columns = (this.sink.columns ?? DEFAULT_COLUMNS) - 1; // The last one would wrap.
+      const columns = (this.sink.columns ?? DEFAULT_COLUMNS) - 1; // The last column would wrap.
       this.sink.write(`${CLEAR_LINE}${this.line(this.latest, columns).slice(0, columns)}`);
       this.drawn = true;
     } else {
@@ -75,7 +75,7 @@ export class ProgressMeter implements Disposable {
     }
   }
 
-  /** Takes the line off the terminal. */
+  /** Removes the line from the terminal. */
   [Symbol.dispose](): void {
     clearInterval(this.timer);
     if (this.drawn) {

@@ -8,7 +8,7 @@ const CTRL_D = '\u0004';
 const CTRL_U = '\u0015';
 const ESCAPE_SEQUENCE = /\u001b\[[0-9;]*[A-Za-z~]/g; // eslint-disable-line no-control-regex -- arrow keys
 
-/** True when there is somebody to ask. */
+/** True if there is somebody to ask. */
 export function canAsk({ input, errors }: Terminal): boolean {
   return input.isTTY === true && errors.isTTY === true;
 }
@@ -28,7 +28,7 @@ export async function askSecret(
   }
 }
 
-/** Asks a question that has to be answered with `yes`. */
+/** Asks a question; only `yes` agrees. */
 export async function askYes(
   terminal: Terminal,
   question: string,
@@ -38,7 +38,7 @@ export async function askYes(
   return answer.trim().toLowerCase() === 'yes';
 }
 
-/** Reads up to the end of the line; what was pasted behind it is left for the next question. */
+/** Reads to the end of the line; pasted text after it is left for the next question. */
 async function readLine(
   { errors, input }: Terminal,
   question: string,
@@ -84,11 +84,11 @@ async function readLine(
   }
 }
 
-/** A line being typed in raw mode: the editing that the terminal no longer does. */
+/** A line typed in raw mode, with the editing that the terminal then does not do. */
 class TypedLine {
   text = '';
 
-  /** Takes what was typed. Returns what follows the end of the line, or undefined before it. */
+  /** Takes typed characters. Returns what follows the end of the line; undefined before it. */
   type(typed: string): string | undefined {
     const characters = Array.from(typed.replace(ESCAPE_SEQUENCE, ''));
     for (const [index, character] of characters.entries()) {

@@ -6,7 +6,7 @@ const HOUR_S = 60 * MINUTE_S;
 const DAY_S = 24 * HOUR_S;
 
 /**
- * A length of time for people, in its two largest units: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10
+ * Returns a duration for people, in its two largest units: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10
  * min`.
  */
 export function formatDuration(durationMs: number): string {
@@ -39,7 +39,9 @@ export function formatRate(bytesPerSecond: number): string {
   return `${formatBytes(Math.round(bytesPerSecond))}/s`;
 }
 
-/** A moment in `timeZone` (IANA name; the user's own if left out): `2026-11-22 14:05:33 GMT+1`. */
+/**
+ * Returns a time in `timeZone` (IANA name; default: the user's own): `2026-11-22 14:05:33 GMT+1`.
+ */
 export function formatTime(timeMs: number, timeZone?: string): string {
   const parts = new Intl.DateTimeFormat('en-GB', {
     year: 'numeric',
@@ -58,7 +60,7 @@ export function formatTime(timeMs: number, timeZone?: string): string {
   return `${date} ${part('hour')}:${part('minute')}:${part('second')} ${part('timeZoneName')}`;
 }
 
-/** `1 disk`, `2 disks`. */
+/** Returns `1 disk`, `2 disks`. */
 export function count(amount: number, singular: string, plural = `${singular}s`): string {
   return `${String(amount)} ${amount === 1 ? singular : plural}`;
 }

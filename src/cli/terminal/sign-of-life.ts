@@ -4,7 +4,9 @@ import { formatDuration } from './quantities.ts';
 const QUIET_MS = 2000;
 const REMIND_MS = 30_000;
 
-/** Says after two seconds, and every half minute, that an answer is waited for. */
+/**
+ * Says after two seconds, and then every half minute, that the command is waiting for an answer.
+ */
 export async function withSignOfLife<T>(
   work: Promise<T>,
   say: (sentence: string) => void,

@@ -5,7 +5,7 @@ export interface Column {
   readonly align?: 'left' | 'right';
 }
 
-/** Rows under their titles, columns as wide as their widest cell, no trailing blanks. */
+/** Formats rows under their titles: columns as wide as their widest cell, no trailing blanks. */
 export function formatTable(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],

@@ -2,9 +2,9 @@ import { Log, type LogFields } from '../../kernel/log.ts';
 import { plainText } from './plain-text.ts';
 import { type TextSink } from './terminal.ts';
 
-/** Tells the user what a log would keep: warnings and errors, one line each. */
+/** Shows the user what a log would keep: warnings and errors, one line each. */
 export class TerminalLog extends Log {
-  /** What was told on a terminal: a command that opens a vault twice tells nothing twice. */
+  /** What each terminal was shown: a command that opens a vault twice says nothing twice. */
   private static readonly told = new WeakMap<TextSink, Set<string>>();
   private readonly sink: TextSink;
 
@@ -17,7 +17,7 @@ export class TerminalLog extends Log {
     this.warn(event, fields);
   }
 
-  /** `vault.point-damaged` becomes `note: vault point damaged (code vault.point-corrupt)`. */
+  /** Shows `vault.point-damaged` as `note: vault point damaged (code vault.point-corrupt)`. */
   override warn(event: string, fields: LogFields = {}): void {
     const facts = Object.entries(fields).map(([name, value]) => `${name} ${String(value)}`);
     const words = event.replace(/[.-]/g, ' ');
@@ -30,10 +30,10 @@ export class TerminalLog extends Log {
   }
 
   override info(): void {
-    // Nobody asked.
+    // Not for users.
   }
 
   override debug(): void {
-    // Nobody asked.
+    // Not for users.
   }
 }

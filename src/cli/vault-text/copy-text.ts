@@ -10,7 +10,7 @@ import { plainText } from '../terminal/plain-text.ts';
 import { count, formatDuration, formatRate } from '../terminal/quantities.ts';
 import { costText } from './spending-text.ts';
 
-/** What a copy would send. */
+/** Returns what a copy would send. */
 export function copyPlanText(
   { missing, present, points, pointsBeyond }: CopyPlan,
   estimate: CopyEstimate,
@@ -24,7 +24,7 @@ export function copyPlanText(
   ].join('');
 }
 
-/** What a copy sent. */
+/** Returns what a copy sent. */
 export function copyReportText(to: string, report: CopyReport, durationMs: number): string {
   const { sent, points, pointsBeyond } = report;
   const rate = formatRate((sent.bytes * 1000) / Math.max(1, durationMs));
@@ -34,14 +34,14 @@ export function copyReportText(to: string, report: CopyReport, durationMs: numbe
   ].join('');
 }
 
-/** What goes from a copy, without the verb. */
+/** Returns what a prune removes from a copy, without the verb. */
 export function copyPruneText({ points, packs, bytes }: CopyPrune): string {
   return points + packs === 0
     ? 'nothing'
     : `${count(points, 'recovery point')} that were given up and ${count(packs, 'pack')}, ${formatBytes(bytes)}`;
 }
 
-/** What was removed, or would be, from a copy. */
+/** Returns what was removed, or would be removed, from a copy. */
 export function copyPrunedText(verb: 'Would remove' | 'Removed', prune: CopyPrune): string {
   const { keptPacks } = prune;
   const kept =

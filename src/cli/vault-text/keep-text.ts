@@ -4,7 +4,7 @@ import { count } from '../terminal/quantities.ts';
 
 const SHOWN = 20;
 
-/** What became of the locks of what is needed. */
+/** Returns how the locks of needed objects were extended. */
 export function keepText(report: KeepReport): string {
   const { needed, extended, refused, tampered, unsure, requests } = report;
   const lines = [

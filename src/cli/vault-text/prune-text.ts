@@ -5,7 +5,7 @@ import { count } from '../terminal/quantities.ts';
 import { type ShowTime } from './show-time.ts';
 import { costText } from './spending-text.ts';
 
-/** What a collection would do. */
+/** Returns what a collection would do. */
 export function prunePlanText(plan: PrunePlan, cost: Cost | undefined, time: ShowTime): string {
   const { get, put, remove } = plan.requests;
   const money = cost === undefined ? '' : `; about ${costText(cost)}`;
@@ -18,7 +18,7 @@ export function prunePlanText(plan: PrunePlan, cost: Cost | undefined, time: Sho
   ].join('');
 }
 
-/** Parts of one sum. */
+/** The parts add up to the sum. */
 function leftText({ deadBytesLeft, youngBytes }: PrunePlan): string {
   const old = deadBytesLeft - youngBytes;
   const parts = [
@@ -30,13 +30,13 @@ function leftText({ deadBytesLeft, youngBytes }: PrunePlan): string {
     : '';
 }
 
-/** For people who know how many there should be. */
+/** Returns the number of points and VMs, for people who know how many there should be. */
 function standingText({ standingPoints, vms }: PrunePlan | PruneReport): string {
   const verb = standingPoints === 1 ? 'stands' : 'stand';
   return `${count(standingPoints, 'recovery point')} of ${count(vms, 'VM')} ${verb}`;
 }
 
-/** Why nothing is removed yet, and what makes it go. */
+/** Returns why nothing is removed yet, and what will change that. */
 function waitingText({ waitsUntilMs }: PrunePlan | PruneReport, time: ShowTime): string {
   if (waitsUntilMs === undefined) {
     return '';
@@ -60,7 +60,7 @@ export function isWorthPruning({
   return waitsUntilMs === undefined && changes > 0;
 }
 
-/** What a collection did. */
+/** Returns what a collection did. */
 export function pruneReportText(report: PruneReport, time: ShowTime): string {
   if (report.waitsUntilMs !== undefined) {
     return `Nothing was removed; ${standingText(report)}.\n${waitingText(report, time)}`;

@@ -8,7 +8,10 @@ const SHOWN = 50;
 type ObjectRepair = RepairReport['objects'][number];
 type PackRepair = RepairReport['packs'][number];
 
-/** What a repair wrote, or would write. @param scrub the command that looks for damage */
+/**
+ * Returns what a repair wrote, or would write.
+ * @param scrub the command that looks for damage
+ */
 export function repairText(report: RepairReport, verb: 'would be' | 'was', scrub: string): string {
   const { objects, packs, unreadablePoints, writtenBytes } = report;
   if (objects.length + packs.length + unreadablePoints.length === 0) {
@@ -23,10 +26,10 @@ export function repairText(report: RepairReport, verb: 'would be' | 'was', scrub
   ].join('');
 }
 
-/** True if carrying it out would write anything. */
+/** True if the repair would write anything. */
 export function isWorthRepairing({ objects, packs, healedLists }: RepairReport): boolean {
   return (
-    // A repair that was stopped has written packs and noted nothing of it.
+    // An interrupted repair has written packs and not yet noted them.
     healedLists > 0 ||
     packs.some(({ key }) => key !== undefined) ||
     objects.some(({ outcome }) => outcome !== 'left')

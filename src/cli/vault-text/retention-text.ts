@@ -4,7 +4,7 @@ import { formatBytes } from '../../kernel/text/bytes.ts';
 import { formatTable } from '../terminal/table.ts';
 import { type ShowTime } from './show-time.ts';
 
-/** What giving points up would free. */
+/** Returns what giving points up would free. */
 export function retirementPlanText({ points, ...sums }: RetirementPlan, time: ShowTime): string {
   const table = formatTable(
     [
@@ -23,7 +23,7 @@ export function retirementPlanText({ points, ...sums }: RetirementPlan, time: Sh
   return table + sumsText(sums);
 }
 
-/** The parts add up to the sum: all are bytes as they are stored. */
+/** The parts add up to the sum: all are stored bytes. */
 function sumsText({ freedBytes, youngBytes, keptBytes }: Omit<RetirementPlan, 'points'>): string {
   const part = (bytes: number, what: string): string =>
     bytes > 0 ? `  ${formatBytes(bytes)} ${what}\n` : '';
@@ -35,14 +35,14 @@ function sumsText({ freedBytes, youngBytes, keptBytes }: Omit<RetirementPlan, 'p
   ].join('');
 }
 
-/** Which points are held, since when and why. */
+/** Returns which points are held, since when and why. */
 export function holdsText(holds: readonly PointHold[], time: ShowTime): string {
   const columns = ['POINT', 'VM ID', 'SINCE', 'REASON'].map((title) => ({ title }));
   const rows = holds.map(({ pointId, vmId, atMs, reason }) => [pointId, vmId, time(atMs), reason]);
   return holds.length === 0 ? 'No recovery point is held.\n' : formatTable(columns, rows);
 }
 
-/** Points that were given up and are still there. */
+/** Returns the points that were given up and are still there. */
 export function retiredText(
   points: readonly { readonly pointId: string; readonly vmId: string }[],
 ): string {

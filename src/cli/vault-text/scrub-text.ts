@@ -12,7 +12,7 @@ const PROVED = {
   ids: 'every frame decrypted, every chunk id computed',
 } as const;
 
-/** What a scrub found damaged; empty if all was whole. */
+/** Returns what a scrub found damaged; empty if all was whole. */
 export function damageText({ damaged, damagedObjects }: ScrubReport): string {
   const packs = damaged.slice(0, SHOWN).map(({ key, why, lostSlots }) => {
     const lost =
@@ -25,7 +25,7 @@ export function damageText({ damaged, damagedObjects }: ScrubReport): string {
   return [...packs, ...objects].map((line) => `${plainText(line)}\n`).join('');
 }
 
-/** What a scrub proved, and of each point when it was last proven. */
+/** Returns what a scrub proved, and when each point was last proven. */
 export function scrubText(
   report: ScrubReport,
   points: readonly PointProven[],

@@ -1,2 +1,2 @@
-/** A moment in the zone of whoever looks. */
+/** Formats a time in the user's time zone. */
 export type ShowTime = (timeMs: number) => string;

@@ -2,7 +2,7 @@ import { type Cost, type SpendingReport, type StoreSpending } from '../../api/co
 import { formatBytes } from '../../kernel/text/bytes.ts';
 import { plainText } from '../terminal/plain-text.ts';
 
-/** What was asked of each store, and what that costs: one line each. */
+/** Returns what was requested from each store and what that costs, one line each. */
 export function spendingText({ stores }: Pick<SpendingReport, 'stores'>): string {
   return stores.map((store) => `${storeText(store)}\n`).join('');
 }
@@ -20,7 +20,7 @@ function storeText(store: StoreSpending): string {
   return `${plainText(store.location)}: ${requests}; ${bytes}${price}`;
 }
 
-/** `0.012 USD (Amazon S3, prices of 2026-05; check your bill)`. */
+/** Returns `0.012 USD (Amazon S3, prices of 2026-05; check your bill)`. */
 export function costText({ amount, currency, prices, asOf }: Cost): string {
   const digits = amount >= 1 ? amount.toFixed(2) : amount.toPrecision(2);
   return `${digits} ${currency} (${plainText(prices)}, prices of ${asOf}; check your bill)`;

@@ -2,7 +2,7 @@ import { type StoreTrial } from '../../api/contract/store-trial.ts';
 import { plainText } from '../terminal/plain-text.ts';
 import { formatTable } from '../terminal/table.ts';
 
-/** What a store was seen to do. */
+/** Returns what a store was seen to do. */
 export function trialText({ checks, clockSkewMs, leftovers, location }: StoreTrial): string {
   const table = formatTable(
     ['THE STORE', 'DOES', 'NEEDED FOR', 'SEEN'].map((title) => ({ title })),
@@ -16,7 +16,7 @@ export function trialText({ checks, clockSkewMs, leftovers, location }: StoreTri
   return `${table}${skew}${left}`;
 }
 
-/** Stores say their time in whole seconds, so a smaller difference is none that was seen. */
+/** Stores give their time in whole seconds, so a smaller difference means nothing. */
 function skewText(clockSkewMs: number): string {
   const seconds = Math.round(Math.abs(clockSkewMs) / 1000);
   return seconds <= 1

@@ -6,7 +6,7 @@ import { type ShowTime } from './show-time.ts';
 
 const right = 'right' as const;
 
-/** What recovery points take and would free, ratios, and how fast the vault grows. */
+/** Returns what recovery points take and would free, ratios, and how fast the vault grows. */
 export function usageText({ points, vms, total, ...vault }: VaultUsage, time: ShowTime): string {
   const pointTable = formatTable(
     [

@@ -5,15 +5,15 @@ import { askYes, canAsk } from '../../terminal/prompt.ts';
 import { count } from '../../terminal/quantities.ts';
 import { type ImageRequest, type ImageToRead } from './import-plan.ts';
 
-/** Also how a raw disk starts whose guest encrypts it whole. */
+/** A raw disk that its guest encrypts whole begins like this too. */
 const ALSO_RAW = ['LUKS'];
 
 /**
- * Decides how each image is read. What was given with `--format` holds. Else the content is looked
- * at, and where it contradicts the name somebody is asked: cloud images named `.img` are often
- * qcow2, and a guest can write the header of any format into its raw disk.
+ * Decides how each image is read. `--format` counts if given. Otherwise the content is checked, and
+ * if it contradicts the file's name the user is asked: cloud images named `.img` are often qcow2,
+ * and a guest can write the header of any format to its raw disk.
  *
- * @throws Fault `request.invalid` where nobody can be asked, `formats.*`
+ * @throws Fault `request.invalid` if there is nobody to ask, `formats.*`
  */
 export async function settleFormats(
   cli: Cli,
@@ -65,7 +65,7 @@ function contradicts(path: string, what: string): Fault {
   );
 }
 
-/** What of the images is not in the recovery point, as sentences for it. */
+/** Returns which parts of the images are not in the recovery point, as sentences for it. */
 export async function leftOutOf(
   images: readonly ImageToRead[],
   signal: AbortSignal,

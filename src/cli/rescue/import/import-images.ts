@@ -44,8 +44,8 @@ interface OpenedDisk extends PlannedDisk {
 }
 
 /**
- * Makes a recovery point of image files: what is allocated in them is read, chunks that the vault
- * has are not stored again.
+ * Makes a recovery point of image files: reads what is allocated in them, and stores only chunks
+ * that the vault lacks.
  */
 export async function importImages(
   cli: Cli,
@@ -86,7 +86,7 @@ export async function importImages(
   });
 }
 
-/** The name that was typed says the format; read is the file that it leads to. */
+/** The typed name decides the format; the file that it leads to is read. */
 async function requestedImages(
   cli: Cli,
   files: readonly string[],
@@ -100,7 +100,7 @@ async function requestedImages(
   return await settleFormats(cli, found, format !== undefined);
 }
 
-/** The file itself: a link may be changed while it is read. */
+/** Resolves links, because a link may be changed while it is read. */
 async function imagePath(path: string): Promise<string> {
   try {
     return await realpath(path);
@@ -158,9 +158,8 @@ async function writePoint(
 }
 
 /**
- * The definition given, the one of the point before, or a plain one; with the disks of this import.
- * Checked before anything is stored.
- *
+ * Returns the given definition, that of the last point, or a plain one, with the disks of this
+ * import. Checks it before anything is stored.
  * @throws Fault `vm.definition-invalid`
  */
 function definitionOf(
@@ -185,9 +184,7 @@ function definitionOf(
   return checkedDefinition(definition, 'No definition can be made for these images');
 }
 
-/**
- * Where the image lay, for people: a restore never uses it, and engines take no such characters.
- */
+/** Where the image was, for people: a restore never uses it, and engines refuse such characters. */
 function remark(path: string): string {
   return path.toWellFormed().replace(/[\p{Cc},]/gu, '_');
 }

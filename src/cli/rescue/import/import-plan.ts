@@ -9,15 +9,15 @@ import { type WhichVm } from '../../options/which-vm.ts';
 
 export type ImageFormat = 'raw' | 'qcow2';
 
-/** An image as somebody asked for it. */
+/** An image as the user named it. */
 export interface ImageRequest {
   readonly path: string;
-  /** What was said, or what the file's name says; undefined if that says nothing. */
+  /** The given format, or the one that the file's name implies; undefined if neither says. */
   readonly format: ImageFormat | undefined;
   readonly name: string;
 }
 
-/** An image that will be read in a known way. */
+/** An image that will be read in a known format. */
 export interface ImageToRead extends ImageRequest {
   readonly format: ImageFormat;
 }
@@ -44,7 +44,7 @@ const FORMATS: Readonly<Record<string, ImageFormat>> = {
 };
 const DISKS_MAX = 24;
 
-/** What the user asked to import. */
+/** Returns what the user asked to import. */
 export function imageRequests(
   files: readonly string[],
   options: { readonly diskNames: readonly string[]; readonly format?: ImageFormat },
@@ -68,7 +68,7 @@ export function imageRequests(
   return requests;
 }
 
-/** A VM or disk name as the user typed it. */
+/** Checks a VM or disk name that the user typed. */
 export function checkedName(name: string): string {
   const parsed = VmName.safeParse(name);
   if (!parsed.success) {
@@ -81,17 +81,17 @@ export function checkedName(name: string): string {
   return parsed.data;
 }
 
-/** A new name for a VM. */
+/** Checks a new name for a VM. */
 export function checkedVmName(name: string): string {
   refuseIdAsName(name);
   return checkedName(name);
 }
 
 /**
- * Gives VM and disks the ids they had in the newest point of that VM, and new ones to the rest.
+ * Gives VM and disks the ids from the newest point of that VM, and new ids to the rest.
  *
- * @param idOf the id of what is new: the same for the same words, so that two first imports of one
- *   name that run at once import one VM
+ * @param idOf returns the id of something new: the same for the same words, so that two first
+ *   imports of one name that run at once import one VM
  */
 export function planImport(
   which: WhichVm,
@@ -122,7 +122,7 @@ export function planImport(
   };
 }
 
-/** A VM that was renamed keeps the id it got by its first name. */
+/** A renamed VM keeps the id of its first name. */
 function newVmId(
   vmName: string,
   points: readonly RecoveryPoint[],

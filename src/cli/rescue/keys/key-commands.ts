@@ -7,7 +7,7 @@ import { type ProbeOptions } from '../probe-store.ts';
 import { type KeysOptions } from './vault-keys.ts';
 
 /**
- * Commands for who can open a vault, what its store can do, and its locks.
+ * Adds the commands for the keys of a vault, for what its store can do, and for its locks.
  *
  * @param opened adds the options that say which vault and what opens it
  */
@@ -90,7 +90,7 @@ function fresh(command: Command): Command {
     .option('--generate-passphrase', 'generate a strong passphrase and show it once');
 }
 
-/** Before the vault is unlocked. */
+/** Checks the label before the vault is unlocked. */
 function labelOf(text: string): string {
   if (text.length > KEY_LABEL_CHARACTERS_MAX) {
     throw new InvalidArgumentError(`It has at most ${KEY_LABEL_CHARACTERS_MAX} characters`);

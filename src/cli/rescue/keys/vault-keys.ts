@@ -189,7 +189,10 @@ async function freshPassphrase(cli: Cli, options: KeysOptions): Promise<string> 
   return passphrase;
 }
 
-/** A new one if the settings have it, else the one that opened the vault; and those in files. */
+/**
+ * Returns a new passphrase if the settings have one, else the one that opened the vault; and those
+ * in files.
+ */
 async function passphrasesToKeep(
   cli: Cli,
   options: KeysOptions,

@@ -11,7 +11,7 @@ import { withVault, type VaultKey } from '../vault-access.ts';
 
 export interface ListOptions extends VaultKey, WhichVm {}
 
-/** A recovery point as programs see it: as in the vault, with the time in words too. */
+/** Returns a recovery point for programs: as in the vault, and with the time in words. */
 export function pointDocument(point: RecoveryPoint): object {
   return {
     ...point,
@@ -65,7 +65,7 @@ function table(cli: Cli, points: readonly RecoveryPoint[]): string {
   );
 }
 
-/** `changes only, filesystem`: how much was read and how far the instant can be trusted. */
+/** Returns `changes only, filesystem`: how much was read, and the consistency. */
 function howOf({ disks, consistency }: RecoveryPoint): string {
   const reasons = disks
     .map(({ reason }) => reason ?? 'changes only')

@@ -25,7 +25,7 @@ export interface HoldOptions extends VaultKey, WhichVm {
   readonly yes?: boolean;
 }
 
-/** Gives recovery points up. Their space comes back with the next `prune`. */
+/** Gives recovery points up. The next `prune` frees their space. */
 export async function retire(
   cli: Cli,
   asked: readonly string[],
@@ -65,7 +65,7 @@ function beforeText(before: readonly string[]): string {
   return before.length === 0 ? '' : `Given up before: ${plainText(before.join(', '))}\n`;
 }
 
-/** Holds a point, releases it, or without a point says which are held. */
+/** Holds a point or releases it; without a point lists those that are held. */
 export async function hold(
   cli: Cli,
   asked: string | undefined,
@@ -113,7 +113,7 @@ async function release(
   return { document: { released: found }, text: `${[...ids].join('')} is not held any more.\n` };
 }
 
-/** Brings a retired point back, as a new one. Without a point: says which can be tried. */
+/** Brings a retired point back as a new one. Without a point lists those that can be tried. */
 export async function revive(
   cli: Cli,
   asked: string | undefined,

@@ -39,7 +39,7 @@ export interface RestoreOptions extends VaultKey, WhichVm {
   readonly initrd?: string;
   readonly acceptLoss?: boolean;
   readonly dryRun?: boolean;
-  /** False: chunks are not compared with their ids. */
+  /** If false, chunks are not compared with their ids. */
   readonly ids: boolean;
 }
 
@@ -70,7 +70,7 @@ export async function restorePoint(
 }
 
 /**
- * Without `--accept-loss` nothing of a point is restored of which something is lost.
+ * Restores a point. Without `--accept-loss` it restores nothing if any part of the point is lost.
  *
  * @throws Fault `vault.data-lost` with disks and ranges
  */
@@ -111,7 +111,7 @@ function lossesOf({ disks }: RestorePlan, losses: ReadonlyMap<string, Losses>): 
   });
 }
 
-/** `disk root: 128 KiB lost, at byte 4096 (8192 bytes), …` */
+/** Returns `disk root: 128 KiB lost, at byte 4096 (8192 bytes), …`. */
 function lossText({ name, bytes, ranges }: DiskLoss): string {
   const shown = ranges
     .slice(0, RANGES_SHOWN)

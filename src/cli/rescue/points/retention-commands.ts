@@ -7,9 +7,9 @@ import { type VaultKey } from '../vault-access.ts';
 import { type PruneOptions } from './vault-space.ts';
 
 /**
- * Commands that give points up, keep them, and get space back.
+ * Adds the commands that give points up, keep them, and free space.
  *
- * `opened` adds the options that say which vault and what opens it, `spent` also what it may use.
+ * `opened` adds the options that say which vault and what opens it; `spent` also what it may use.
  */
 export function addRetentionCommands(
   rescue: Command,

@@ -15,7 +15,7 @@ export interface PruneOptions extends VaultKey, PruneRuleOptions {
   readonly yes?: boolean;
 }
 
-/** Gives the space of retired points back. */
+/** Frees the space of retired points. */
 export async function prune(cli: Cli, options: PruneOptions): Promise<Outcome> {
   const rules = pruneRules(options);
   return await withVault(cli, options, async (vault, spending) => {
@@ -38,7 +38,7 @@ export async function prune(cli: Cli, options: PruneOptions): Promise<Outcome> {
   });
 }
 
-/** What recovery points take, what they would free, and how fast the vault grows. */
+/** Shows what recovery points take, what they would free, and how fast the vault grows. */
 export async function usage(cli: Cli, options: VaultKey): Promise<Outcome> {
   return await withVault(cli, options, async (vault, spending) => {
     using meter = cli.meter();

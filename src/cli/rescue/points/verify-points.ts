@@ -32,10 +32,10 @@ const PROVED: Readonly<Record<VerifyLevel, string>> = {
 };
 
 /**
- * Checks recovery points without restoring them: one, or all of them.
+ * Checks recovery points, one or all, without restoring them.
  *
- * @throws Fault `point.damaged` when one is not whole, after all were looked at; `point.unknown`
- * when there is none
+ * @throws Fault `point.damaged` if one is damaged, after all were checked; `point.unknown` if there
+ *   is none
  */
 export async function verifyPoints(
   cli: Cli,
@@ -87,8 +87,8 @@ async function verifyEach(
 }
 
 /**
- * Points that no list shows because they cannot be read themselves. Of which VM they were may not
- * be known by its name any more; then they count.
+ * Returns points that no list shows because they cannot be read. A point whose VM has no known name
+ * counts as one of the VM that was asked for.
  */
 async function unreadPoints(
   cli: Cli,

@@ -4,14 +4,15 @@ import { type RepairCommandOptions } from './repair-vault.ts';
 import { type ScrubCommandOptions } from './scrub-vault.ts';
 
 /**
- * Adds the options that say which vault (`at`), and what opens it and what it may use (`spent`).
+ * Add the options that say which vault (`at`), and also what opens it and what it may use
+ * (`spent`).
  */
 export interface VaultOptions {
   readonly at: (command: Command) => Command;
   readonly spent: (command: Command) => Command;
 }
 
-/** Commands that look for damage and mend it. */
+/** Adds the commands that look for damage and mend it. */
 export function addProofCommands(rescue: Command, cli: Cli, { spent }: VaultOptions): void {
   spent(rescue.command('scrub').description('read packs, longest unchecked first, and prove them'))
     .option('--budget <amount>', 'bytes to read; default: a 30th of the vault')

@@ -24,7 +24,7 @@ export interface RepairCommandOptions extends VaultKey {
 
 const SCRUB = 'hyperkeep rescue scrub';
 
-/** Mends a vault: first says what it would do, then asks, then does it. */
+/** Mends a vault: says what it would do, asks, and then does it. */
 export async function repairVault(cli: Cli, options: RepairCommandOptions): Promise<Outcome> {
   const { signal } = cli;
   await using resources = new AsyncDisposableStack();

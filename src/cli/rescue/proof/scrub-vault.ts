@@ -29,8 +29,7 @@ export interface ScrubCommandOptions extends VaultKey {
 }
 
 /**
- * Reads a share of the vault and proves it. Damage is written down in the vault.
- *
+ * Reads a share of the vault and proves it. Writes damage to the vault.
  * @throws Fault `vault.damage-found` after the whole share was read
  */
 export async function scrubVault(cli: Cli, options: ScrubCommandOptions): Promise<Outcome> {
