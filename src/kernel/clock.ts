@@ -1,4 +1,4 @@
-/** The time of day. Tests pass a standing one. */
+/** The time of day. Tests use a clock that stands still. */
 export abstract class Clock {
   /** Milliseconds since the Unix epoch, UTC. May step back. */
   abstract nowMs(): number;

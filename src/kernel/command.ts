@@ -6,19 +6,19 @@ import { systemFault } from './files/system-fault.ts';
 
 export interface CommandOptions {
   /**
-   * Replaces the environment of the child. Default: PATH, HOME, LANG=C and TZ only, so secrets
+   * Replaces the environment of the child. Default: only PATH, HOME, LANG=C and TZ, so that secrets
    * never leak.
    */
   readonly environment?: Readonly<Record<string, string>>;
   readonly workingFolder?: string;
-  /** Runs the child as this user and group; root only. Supplementary groups are dropped. */
+  /** Runs the child as this user and group; only root can. Drops supplementary groups. */
   readonly uid?: number;
   readonly gid?: number;
   /** Written to the child's standard input, which is closed afterwards. */
   readonly input?: string | Uint8Array;
   /** More output than this ends the child. Default 16 MiB. */
   readonly outputBytesMax?: number;
-  /** Exit codes that are a result and not a failure. Default: 0 only. */
+  /** Exit codes that are a result and not a failure. Default: only 0. */
   readonly accept?: readonly number[];
 }
 
@@ -29,10 +29,10 @@ export interface CommandResult {
 }
 
 const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
-/** As much of standard error as an error message can carry. */
+/** How much of standard error an error message can carry. */
 const MESSAGE_CHARACTERS_MAX = 600;
 
-/** The environment children get: enough to run a tool, nothing that could be a secret. */
+/** Returns the environment for children: enough to run a tool, nothing that could be a secret. */
 export function plainEnvironment(): Record<string, string> {
   // eslint-disable-next-line no-restricted-properties -- the one place that hands an environment to children
   const { PATH = '/usr/sbin:/usr/bin:/sbin:/bin', HOME = '/', TZ } = process.env;
@@ -40,10 +40,10 @@ export function plainEnvironment(): Record<string, string> {
 }
 
 /**
- * Right after a spawn. A child that was not started may lack its streams too.
+ * Checks a child right after its spawn. A child that was not started may lack its streams too.
  *
- * @param file what people know the program as
- * @throws Fault `command.missing` when there is no such program, else what the system says
+ * @param file name of the program for people
+ * @throws Fault `command.missing` if there is no such program, otherwise the system's error
  */
 export async function requireStart(child: ChildProcess, file: string): Promise<void> {
   if (child.pid !== undefined) {
@@ -63,9 +63,9 @@ export async function requireStart(child: ChildProcess, file: string): Promise<v
 /**
  * Runs a program to its end and returns what it printed.
  *
- * @throws Fault `command.missing` when there is no such program, `command.failed` when it exits
- *   with a code that is not accepted or prints too much, `file.denied`, `host.limit-reached` when
- *   the system does not start it; AbortError when `signal` fires (the child is killed first).
+ * @throws Fault `command.missing` if there is no such program, `command.failed` if it exits with a
+ *   code that is not accepted or prints too much, `file.denied`, `host.limit-reached` if the system
+ *   does not start it; AbortError if `signal` fires (the child is killed first)
  */
 export async function runCommand(
   file: string,
@@ -81,7 +81,7 @@ export async function runCommand(
     gid: options.gid,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  // At once otherwise: an abort is not to be missed.
+  // Awaited only without a pid: a wait in every case could miss an abort.
   if (child.pid === undefined) {
     await requireStart(child, file);
   }

@@ -1,4 +1,4 @@
-/** What the caller can do about it. HTTP status and exit code follow from this alone. */
+/** What the caller can do about it. It alone decides HTTP status and exit code. */
 export type FaultKind =
   | 'invalid'
   | 'denied'
@@ -9,12 +9,12 @@ export type FaultKind =
   | 'unavailable'
   | 'integrity';
 
-/** How the same operation should be repeated: `later` may heal by itself, `never` will not. */
+/** Whether to repeat the operation: `later` may succeed by itself, `never` will not. */
 type Retry = 'later' | 'never';
 
 /**
- * Every way an operation can fail, in one table. Adding a code means adding its row to
- * docs/errors.md; test/docs.spec.ts compares the two.
+ * Every way in which an operation can fail. A new code needs its row in docs/errors.md;
+ * test/docs.spec.ts compares the two.
  */
 export const FAULTS = {
   'request.invalid': { kind: 'invalid', retry: 'never' },
@@ -162,10 +162,10 @@ export const FAULTS = {
 
 export type FaultCode = keyof typeof FAULTS;
 
-/** Facts for the log and the API; values that may be secret never go in. */
+/** Facts for the log and the API, never values that may be secret. */
 export type FaultContext = Readonly<Record<string, string | number | boolean>>;
 
-/** Process exit code of the command line, by kind of fault; 70 is a bug of ours. */
+/** Exit code of the command line by kind of fault; 70 is a bug. */
 export const EXIT_CODES: Readonly<Record<FaultKind, number>> = {
   invalid: 2,
   denied: 3,
@@ -206,7 +206,7 @@ export class Fault extends Error {
   }
 }
 
-/** What a call to the operating system ended with. `kernel/files/files.ts` makes them. */
+/** A failed call to the operating system. `kernel/files/files.ts` makes these. */
 export class SystemFault extends Fault {
   /** Such as `ENOENT`. */
   readonly system: string;
@@ -222,17 +222,17 @@ interface SystemFacts {
   readonly system: string;
 }
 
-/** True for faults, and with `code` for that fault only. */
+/** True for faults; with `code` only for that fault. */
 export function isFault(error: unknown, code?: FaultCode): error is Fault {
   return error instanceof Fault && (code === undefined || error.code === code);
 }
 
-/** True when `error` says that an AbortSignal fired. */
+/** True if `error` says that an AbortSignal fired. */
 export function isAbort(error: unknown): boolean {
   return Error.isError(error) && error.name === 'AbortError';
 }
 
-/** The code of the system call that failed, such as `ENOENT`, if `error` tells of one. */
+/** Returns the code of the system call that failed, such as `ENOENT`, if `error` has one. */
 export function systemCode(error: unknown): string | undefined {
   if (error instanceof Fault) {
     return error instanceof SystemFault ? error.system : undefined;

@@ -1,7 +1,7 @@
-/** Values that may stand in a log line; units in the keys (`durationMs`, `readBytes`). */
+/** Values for a log line, with units in the keys (`durationMs`, `readBytes`). */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** Where events go: a static event name and facts as fields, never secrets. */
+/** Takes events: a static event name, and facts as fields, never secrets. */
 export abstract class Log {
   /** Data or a promise at risk, or a bug. */
   abstract error(event: string, fields?: LogFields): void;

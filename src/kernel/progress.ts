@@ -1,19 +1,21 @@
-/** How far a long operation is. `totalBytes` may grow while it is being found out. */
+/** Progress of a long operation. `totalBytes` may grow during it. */
 export interface Progress {
-  /** What is being done, one word or two: `reading`, `sealing`. */
+  /** What is being done, in one or two words: `reading`, `sealing`. */
   readonly phase: string;
   readonly doneBytes: number;
   readonly totalBytes: number;
   /** What is counted instead of bytes, in the plural: `points`. */
   readonly counted?: string;
-  /** Why it does not go on now, as a sentence for people. */
+  /** Why it makes no progress now, as a sentence for people. */
   readonly trouble?: string;
 }
 
 /** Called often and synchronously; must be cheap. */
 export type ReportProgress = (progress: Progress) => void;
 
-/** Reports one part of a whole: what is done before it and what comes after it is added. */
+/**
+ * Returns a report for one part of a whole: adds what is done before it and what comes after it.
+ */
 export function partOf(
   report: ReportProgress,
   around: { readonly beforeBytes: number; readonly afterBytes: number },

@@ -6,15 +6,15 @@ import { open, rename, rm, type FileHandle } from './files.ts';
 export const PRIVATE_FILE_MODE = 0o600;
 export const PRIVATE_FOLDER_MODE = 0o700;
 
-/** Makes the names in `folder` durable: entries added or removed before survive a power loss. */
+/** Makes the names in `folder` durable: entries added or removed so far survive a power loss. */
 export async function syncFolder(folder: string): Promise<void> {
   await using handle = await open(folder, 'r');
   await handle.sync();
 }
 
 /**
- * Replaces `path` with `content` so that a reader, or the next start after a crash, sees the old
- * content or the new one and never a part. Durable when it returns. Mode 0600.
+ * Replaces `path` with `content` so that a reader, or the next start after a crash, sees the old or
+ * the new content and never a part. Durable when it returns. Mode 0600.
  */
 export async function writeDurably(path: string, content: Uint8Array | string): Promise<void> {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;

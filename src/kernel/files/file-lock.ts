@@ -5,16 +5,16 @@ import { PRIVATE_FILE_MODE } from './durable-file.ts';
 import { Fault, systemCode } from '../fault.ts';
 import { open, stat, type FileHandle } from './files.ts';
 
-/** Exit code of flock(1) when somebody else holds the lock. */
+/** Exit code of flock(1) if somebody else holds the lock. */
 const LOCK_TAKEN = 1;
 
 /**
- * An exclusive lock on an open file, which the kernel gives back when its holder dies in any way.
+ * An exclusive lock on an open file, which the kernel frees when its holder dies in any way.
  *
  * Node has no fcntl, so flock(1) locks the file description that we opened and share with it: the
- * lock belongs to the description, stays when flock has exited, and goes when our descriptor is
- * closed. No other child inherits the descriptor (Node opens with O_CLOEXEC). It excludes other
- * processes and other holders in this one alike.
+ * lock belongs to the description, stays when flock exits, and goes when our descriptor is closed.
+ * No other child inherits the descriptor (Node opens with O_CLOEXEC). It excludes other processes
+ * and other holders in this process alike.
  */
 export class FileLock implements AsyncDisposable {
   private file: FileHandle | undefined;
@@ -24,9 +24,9 @@ export class FileLock implements AsyncDisposable {
   }
 
   /**
-   * Takes the lock within `waitMs`, or returns undefined when another holder kept it.
+   * Takes the lock within `waitMs`; returns undefined if another holder kept it.
    *
-   * @throws ENOENT when its folder is not there, or went away while we waited
+   * @throws ENOENT if its folder is missing, or vanished during the wait
    */
   static async take(
     path: string,
@@ -44,7 +44,7 @@ export class FileLock implements AsyncDisposable {
         if (await isFileOf(path, file)) {
           return new FileLock(file);
         }
-        // Its holder removed it while we waited: it locks nobody out any more.
+        // Its holder removed the file meanwhile: a lock on it excludes nobody any more.
         await file.close();
       } catch (error) {
         await file.close();
@@ -53,7 +53,7 @@ export class FileLock implements AsyncDisposable {
     }
   }
 
-  /** Whether somebody holds the lock now; keeps nobody from taking it. */
+  /** Whether somebody holds the lock now; does not block anybody from taking it. */
   static async isTaken(path: string, signal: AbortSignal): Promise<boolean> {
     signal.throwIfAborted();
     const file = await open(path, 'r').catch((error: unknown) => {
@@ -80,7 +80,7 @@ export class FileLock implements AsyncDisposable {
   }
 }
 
-/** @throws ENOENT when there is no such file any more, nor a folder for it */
+/** @throws ENOENT if the file is gone and its folder too */
 async function isFileOf(path: string, file: FileHandle): Promise<boolean> {
   const [now, ours] = await Promise.all([stat(path), file.stat()]);
   return now.dev === ours.dev && now.ino === ours.ino;
@@ -93,7 +93,7 @@ async function lockDescription(
   kind: '--exclusive' | '--shared' = '--exclusive',
 ): Promise<boolean> {
   const patience = waitMs > 0 ? ['--timeout', String(waitMs / 1000)] : ['--nonblock'];
-  // The child sees the description as its descriptor 3.
+  // The child has the description as its descriptor 3.
   const child = spawn('flock', [kind, ...patience, '3'], {
     env: plainEnvironment(),
     stdio: ['ignore', 'ignore', 'ignore', fd],

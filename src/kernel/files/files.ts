@@ -3,9 +3,9 @@ import * as files from 'node:fs/promises';
 import { systemFault } from './system-fault.ts';
 
 /*
- * The calls of `node:fs` that the product uses, under their names. What the system refuses is a
- * `SystemFault` that names the file, what is wrong and the next step; `systemCode` tells which
- * error it was. Lint keeps the modules of Node out of all other files.
+ * The calls of `node:fs` that the product uses, under their own names. If the system refuses one,
+ * it throws a `SystemFault` that names the file, what is wrong and the next step; `systemCode`
+ * returns the error's code. Lint keeps Node's own modules out of all other files.
  */
 
 export { constants, type Dirent, type Stats } from 'node:fs';
@@ -13,7 +13,7 @@ export type { FileHandle } from 'node:fs/promises';
 
 type Call = (...values: never[]) => unknown;
 
-/** Of two paths, as `rename` and `link` take, Node names both in its message; the first is ours. */
+/** Node's message names both paths of `rename` and `link`; the first is ours. */
 function pathOf([first]: readonly unknown[]): string | undefined {
   return typeof first === 'string' ? first : undefined;
 }
@@ -56,7 +56,7 @@ const HANDLE_CALLS = [
 
 export const open = translated(async (...values: Parameters<typeof files.open>) => {
   const handle = await files.open(...values);
-  // The errors of a handle do not say which file it is.
+  // Errors of a handle do not name its file.
   const path = pathOf(values);
   for (const name of HANDLE_CALLS) {
     const call: Call = handle[name].bind(handle);
@@ -87,7 +87,9 @@ export const symlink = translated(files.symlink);
 export const unlink = translated(files.unlink);
 export const writeFile = translated(files.writeFile);
 
-/* For threads of their own, where nobody else waits, and for the first lines of a program. */
+/*
+ * For threads of their own, where nobody else waits, and for the first lines of a program.
+ */
 
 export const closeSync = translatedSync(sync.closeSync);
 export const fstatSync = translatedSync(sync.fstatSync);

@@ -4,17 +4,16 @@ import { systemCode } from '../fault.ts';
 import { mkdir, mkdirSync, stat, statSync } from './files.ts';
 
 /*
- * The recursive mkdir of Node never ends where a folder exists in which nothing can be made
- * (/proc): there the system says ENOENT about the new name, and Node makes the folder above it,
- * again and again. Here each folder is tried once more after those above it are there, and that is
- * all.
+ * Node's recursive mkdir never ends in a folder in which nothing can be made (/proc): the system
+ * says ENOENT about the new name, and Node makes the folder above it, again and again. Here each
+ * folder is tried only once more after those above it exist.
  */
 
 /**
- * Makes the folder and those above it that are missing, 0700. Returns the outermost that was made,
- * nothing if all were there.
+ * Makes the folder and missing folders above it, mode 0700.
  *
  * @param path absolute
+ * @returns the outermost folder that was made; undefined if all existed
  * @throws the system error, ENOENT where nothing can be made
  */
 export async function makeFolders(path: string): Promise<string | undefined> {
@@ -30,7 +29,7 @@ export async function makeFolders(path: string): Promise<string | undefined> {
   return outermost ?? made;
 }
 
-/** The same for code that must not give way, such as that of worker threads. */
+/** The same, synchronously, for code that must not yield, such as that of worker threads. */
 export function makeFoldersSync(path: string): string | undefined {
   try {
     return makeOneSync(path);
@@ -49,8 +48,7 @@ async function makeOne(path: string): Promise<string | undefined> {
     await mkdir(path, { mode: PRIVATE_FOLDER_MODE });
     return path;
   } catch (error) {
-    // Whatever else may stand in the way of a folder that is there: a file system that is read
-    // only.
+    // An existing folder can fail with other errors: on a read-only file system.
     if (isWorthALook(error) && (await isFolder(path))) {
       return undefined;
     }
@@ -77,7 +75,7 @@ function isWorthALook(error: unknown): boolean {
 async function isFolder(path: string): Promise<boolean> {
   return stat(path).then(
     (facts) => facts.isDirectory(),
-    // What stood in the way of making it is the error to tell.
+    // The error of making it is the one to report.
     () => false,
   );
 }

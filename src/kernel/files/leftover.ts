@@ -5,8 +5,8 @@ import { ownUserId } from './held-folder.ts';
 const OTHERS = 0o077;
 
 /**
- * Removes a file that an attempt of ours, since stopped, can have left under this name: a plain
- * file of our user that nobody else has any right to. Anything else stays.
+ * Removes a file that a stopped attempt of ours may have left under this name: a plain file of our
+ * user to which nobody else has any right. Anything else stays.
  */
 export async function removeLeftover(path: string): Promise<'removed' | 'absent' | 'not-ours'> {
   try {

@@ -4,21 +4,21 @@ import { PRIVATE_FILE_MODE, syncFolder } from './durable-file.ts';
 import { Fault, systemCode } from '../fault.ts';
 import { link, lstat, open, rename, rm, stat, type FileHandle } from './files.ts';
 
-/** What a file is called until it is whole. */
+/** Suffix of a file until it is whole. */
 export const PART_SUFFIX = '.part';
 
-/** File systems that know no second name for a file. */
+/** Errors of file systems that allow no second name for a file. */
 const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 
 /**
- * A file under a temporary name beside the one that it will get. Nobody ever sees half of it under
- * its name, and no file that has the name is overwritten.
+ * A file under a temporary name beside its final one. Nobody ever sees half of it under its name,
+ * and no existing file is overwritten.
  */
 export class PartFile {
   /** Where the file is now. */
   readonly path: string;
   private readonly target: string;
-  /** Open until the end: the inode's number is not given to another file meanwhile. */
+  /** Open until the end, so that no other file gets the inode's number meanwhile. */
   private readonly file: FileHandle;
 
   private constructor(target: string, path: string, file: FileHandle) {
@@ -28,15 +28,15 @@ export class PartFile {
   }
 
   /**
-   * Makes the file, empty and private. What a stopped attempt has left there goes.
+   * Makes the file, empty and private. Removes what a stopped attempt has left there.
    *
-   * @throws Fault `target.exists`, also when what is there is not ours; `target.replaced` when
-   *   somebody else begins it at this moment
+   * @throws Fault `target.exists`, also if what is there is not ours; `target.replaced` if somebody
+   *   else begins the file at the same time
    */
   static async create(target: string): Promise<PartFile> {
     await PartFile.refuseExisting(target);
     const path = `${target}${PART_SUFFIX}`;
-    // If its writer still lives it fails when it publishes: the inode is not its own any more.
+    // If its writer is still alive, its publish fails: the inode is not its own any more.
     if ((await removeLeftover(path)) === 'not-ours') {
       throw new Fault(
         'target.exists',
@@ -59,10 +59,10 @@ export class PartFile {
   }
 
   /**
-   * Makes the content durable and gives the file its name. Nobody writes it any more.
+   * Makes the content durable and gives the file its name. Nobody may write it any more.
    *
-   * @throws Fault `target.exists` when there is a file of that name by now, `target.replaced` when
-   *   somebody else began the same file
+   * @throws Fault `target.exists` if a file has that name by now, `target.replaced` if somebody
+   *   else began the same file
    */
   async publish(): Promise<void> {
     await this.requireOurs();
@@ -74,7 +74,7 @@ export class PartFile {
       if (!NO_LINKS.has(systemCode(error) ?? '')) {
         throw systemCode(error) === 'EEXIST' ? taken(this.target) : error;
       }
-      // FAT, some network file systems: the name was free a moment ago.
+      // FAT, and some network file systems: the name was free a moment ago.
       await PartFile.refuseExisting(this.target);
       await rename(this.path, this.target);
     }
@@ -82,7 +82,7 @@ export class PartFile {
     await this.file.close();
   }
 
-  /** @throws Fault `target.replaced` when somebody else began the same file */
+  /** @throws Fault `target.replaced` if somebody else began the same file */
   async requireOurs(): Promise<void> {
     if (!(await this.isOurs())) {
       throw replaced(this.target);

@@ -5,11 +5,11 @@ const SECRET_BYTES_MAX = 64 * 1024;
 const OTHERS = 0o077;
 
 /**
- * The first line of a file that holds a secret: a passphrase, a token.
+ * Reads the first line of a file with a secret: a passphrase, a token.
  *
  * @param setting what named the file, for people
- * @throws Fault `secret.exposed` when others may read it, `request.invalid` when it is missing,
- *   empty, too large or not readable
+ * @throws Fault `secret.exposed` if others may read it, `request.invalid` if it is missing, empty,
+ *   too large or unreadable
  */
 export function readSecretFile(path: string, setting: string): string {
   const [line = ''] = readSecretText(path, setting).split(/\r?\n/, 1);
@@ -23,7 +23,7 @@ export function readSecretFile(path: string, setting: string): string {
   return line;
 }
 
-/** The whole text of such a file. A pipe belongs to who made it and is read as it is. */
+/** Reads the whole text of such a file. A pipe belongs to its maker and is read as it is. */
 function readSecretText(path: string, setting: string): string {
   let file: number | undefined;
   try {
@@ -51,7 +51,7 @@ function readSecretText(path: string, setting: string): string {
   }
 }
 
-/** Whether group or others have any right to a file. */
+/** Whether the group or others have any right to a file. */
 export function isExposed(mode: number): boolean {
   return (mode & OTHERS) !== 0;
 }

@@ -37,7 +37,7 @@ const unfit = (what: string): Meaning => ({
   words: (path) => `${path} ${what}. Name another place.`,
 });
 
-/** What errors of the system mean; every other is `file.failed`. errno(3). */
+/** Meanings of system errors; every other code is `file.failed`. See errno(3). */
 const MEANINGS: Readonly<Partial<Record<string, Meaning>>> = {
   ENOSPC: FULL,
   EDQUOT: FULL,
@@ -78,10 +78,10 @@ const FAILED: Meaning = {
     `${path} cannot be read or written now. Look at the disk and at the kernel's log, and repeat.`,
 };
 
-/** POSIX codes, and those that Node has for what it refuses itself. */
+/** POSIX codes, and codes of Node for what it refuses itself. */
 const SYSTEM_CODE = /^E[A-Z0-9]+$|^ERR_FS_/;
 
-/** The fault for an error of the system; anything else, faults too, comes back as it is. */
+/** Returns the fault for a system error; anything else, faults too, is returned as it is. */
 export function systemFault(error: unknown, path?: string): unknown {
   const system = systemCode(error);
   if (isFault(error) || system === undefined || !SYSTEM_CODE.test(system)) {

@@ -5,16 +5,15 @@ import { chmod, mkdtemp } from './files.ts';
 import { isOpenToAll } from './held-folder.ts';
 import { PRIVATE_FOLDER_MODE } from './durable-file.ts';
 
-/** Where short-lived files may go, the place that the environment names first. */
+/** Returns places for short-lived files, the one in the environment first. */
 export function temporaryPlaces(): string[] {
   return [...new Set([tmpdir(), '/tmp', '/var/tmp', '/dev/shm'])];
 }
 
 /**
- * Makes a private folder for a short time, in the first place that takes one and where it stays
- * ours: none of them is needed.
+ * Makes a private folder for a short time, in the first place that accepts one and keeps it ours.
  *
- * @throws Fault what the first place said, if none takes it
+ * @throws Fault of the first place, if none accepts it
  */
 export async function makeTemporaryFolder(
   prefix: string,

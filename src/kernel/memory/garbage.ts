@@ -6,10 +6,10 @@ type Collect = (options: { type: 'minor' | 'major'; flavor?: 'last-resort' }) =>
 let collect: Collect | undefined;
 
 /**
- * Takes dead objects away now: `young` ones in 1 ms, or all of them in 3 ms and more. The engine
- * counts small objects and hardly what hangs on them: behind a buffer of 100 bytes there are
- * megabytes that are needed no more. With `room`, in 50 to 100 ms, the engine also gives the room
- * back that it has no use for now: it keeps what it once needed.
+ * Collects dead objects now: `young` ones in 1 ms, or all of them in 3 ms and more. The engine
+ * counts small objects and hardly what they hold: a buffer of 100 bytes may keep megabytes that
+ * nobody needs. With `room`, in 50 to 100 ms, the engine also returns memory that it has no use for
+ * now; otherwise it keeps what it once needed.
  */
 export function collectGarbage(which: 'young' | 'all' | 'room'): void {
   if (collect === undefined) {
@@ -23,14 +23,14 @@ export function collectGarbage(which: 'young' | 'all' | 'room'): void {
   }
 }
 
-/** Collects garbage once in so many turns of a loop that leaves buffers behind. */
+/** Collects garbage at intervals in a loop that leaves buffers behind. */
 export class GarbageRounds {
   readonly #young: number;
   readonly #all: number;
   readonly #room: number;
   #turns = 0;
 
-  /** @param rounds turns between two collections of what is young, of all, and of room */
+  /** @param rounds turns between two collections of young objects, of all, and of room */
   constructor(rounds: { readonly young: number; readonly all: number; readonly room?: number }) {
     this.#young = rounds.young;
     this.#all = rounds.all;

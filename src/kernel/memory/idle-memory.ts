@@ -2,14 +2,14 @@ import { collectGarbage } from './garbage.ts';
 import { Idleness } from './idleness.ts';
 import type { Log } from '../log.ts';
 
-/** Work that comes at once after other work finds threads and caches as that left them. */
+/** Work that follows sooner finds threads and caches as the last work left them. */
 const REST_MS = 5000;
-/** Less than this is not worth the 0.1 s that collecting takes. */
+/** Less is not worth the 0.1 s that collecting takes. */
 const GROWTH_BYTES_MIN = 8 * 1024 * 1024;
 
 /**
- * Gives back what the process needs only while it works. The engine looks at memory when it is
- * asked for more, so a process that has nothing to do would keep what its last work left behind.
+ * Returns memory that the process needs only while it works. The engine checks memory only when it
+ * allocates, so an idle process would keep what its last work left behind.
  */
 export class IdleMemory {
   readonly #log: Log;
@@ -22,17 +22,20 @@ export class IdleMemory {
     this.#idleness = new Idleness(restMs, () => void this.#rest());
   }
 
-  /** Called when nobody has worked for a while; returns when what it gives up is garbage. */
+  /**
+   * Sets what to call when nobody has worked for a while; when it returns, what it gave up is
+   * garbage.
+   */
   onRest(rest: () => Promise<void>): void {
     this.#rests.push(rest);
   }
 
-  /** Somebody works, until the answer is disposed of. */
+  /** Marks work until the returned object is disposed of. */
   enter(): Disposable {
     return this.#idleness.enter();
   }
 
-  /** Something small was done, which leaves garbage too. */
+  /** Notes small work, which leaves garbage too. */
   touch(): void {
     this.#idleness.touch();
   }

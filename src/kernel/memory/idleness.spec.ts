@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Idleness } from './idleness.ts';
 
-/** Counts what is said, and waits for it. */
+/** Counts the calls, and waits for them. */
 class Listener {
   readonly #waiting: (() => void)[] = [];
   said = 0;
@@ -18,7 +18,7 @@ class Listener {
   }
 }
 
-/** Timers of so many milliseconds or less that were set before are over then. */
+/** Waits until earlier timers of up to this many milliseconds have fired. */
 async function timersUpTo(ms: number): Promise<void> {
   await pause(ms);
   await pause(1);

@@ -1,6 +1,5 @@
 /**
- * Counts who is busy, and says when nobody has been for a while: once, and again after more was
- * done.
+ * Counts who is busy, and reports once when nobody has been for a while; again after more was done.
  */
 export class Idleness {
   #afterMs: number;
@@ -17,7 +16,10 @@ export class Idleness {
     return this.#busy > 0;
   }
 
-  /** Busy until the answer is disposed of; a second time has no effect. Keeps no process alive. */
+  /**
+   * Marks somebody as busy until the returned object is disposed of; disposing twice has no effect.
+   * Keeps no process alive.
+   */
   enter(): Disposable {
     this.stop();
     this.#busy += 1;
@@ -34,7 +36,8 @@ export class Idleness {
   }
 
   /**
-   * Something was done. It puts off nothing: what is done all the time does not keep anybody busy.
+   * Notes that something was done. It postpones nothing: frequent small work does not count as
+   * busy.
    */
   touch(): void {
     if (this.#busy === 0 && this.#timer === undefined) {
@@ -45,14 +48,14 @@ export class Idleness {
     }
   }
 
-  /** From now on it is said as soon as nobody is busy. */
+  /** From now on reports as soon as nobody is busy. */
   hurry(): void {
     this.stop();
     this.#afterMs = 0;
     this.touch();
   }
 
-  /** Says nothing until somebody was busy again. */
+  /** Reports nothing until somebody has been busy again. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

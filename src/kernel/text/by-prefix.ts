@@ -1,8 +1,8 @@
 import { Fault } from '../fault.ts';
 
-/** Fewer characters of an id name nothing. */
+/** Fewer characters of an id match nothing. */
 export const ID_CHARACTERS_MIN = 4;
-/** The same where the word may be a name as well: `db01` must not find the VM of another id. */
+/** The minimum where the word may be a name as well: `db01` must not find the VM of another id. */
 export const ID_CHARACTERS_BESIDE_NAMES = 6;
 
 interface Named {
@@ -11,9 +11,9 @@ interface Named {
 }
 
 /**
- * What has this name or this id, or the only one whose id begins so.
+ * Returns the thing with this name or id, or the only one whose id begins so.
  *
- * @throws Fault `request.invalid` when several begin so
+ * @throws Fault `request.invalid` if several ids begin so
  */
 export function findNamed<Thing extends Named>(
   things: readonly Thing[],
@@ -24,9 +24,9 @@ export function findNamed<Thing extends Named>(
 }
 
 /**
- * The only one whose id begins so; letters count in either case.
+ * Returns the only thing whose id begins so; upper and lower case are equal.
  *
- * @throws Fault `request.invalid` when several begin so
+ * @throws Fault `request.invalid` if several ids begin so
  */
 export function onlyStarting<Thing extends { readonly id: string }>(
   things: readonly Thing[],

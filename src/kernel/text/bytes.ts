@@ -17,7 +17,7 @@ export function bytes(count: number): Bytes {
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
-/** `count` for people: three significant digits and a binary unit, `1.50 GiB`. */
+/** Formats `count` for people: three significant digits and a binary unit, `1.50 GiB`. */
 export function formatBytes(count: number): string {
   let value = count;
   let index = 0;

@@ -1,7 +1,7 @@
 const MARK = ' […]';
 
 /**
- * A text that is too long, cut behind a whole character and marked so. `charactersMax` counts
+ * Cuts a text that is too long after a whole character, and marks the cut. `charactersMax` counts
  * UTF-16 code units.
  */
 export function shortened(text: string, charactersMax: number): string {

@@ -1,4 +1,4 @@
-/** Waits for `promise`, but no longer than until `signal` fires; the work itself goes on. */
+/** Waits for `promise`, but only until `signal` fires; the work itself goes on. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   let stop: (() => void) | undefined;

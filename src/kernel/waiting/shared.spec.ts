@@ -2,7 +2,7 @@ import { Shared } from './shared.ts';
 
 const { signal } = new AbortController();
 
-/** Work that ends when it is told to, and as it is told to. */
+/** Work that ends when and as the test says. */
 function work() {
   const done = Promise.withResolvers<string>();
   const runs: AbortSignal[] = [];

@@ -7,8 +7,8 @@ interface Work<V> {
 }
 
 /**
- * Work that several callers may want at once and that is done once: whoever asks while it is under
- * way waits for the same result. A caller who leaves ends nothing for the others; the work is
+ * Work that several callers may want at once and that is done once: a caller that asks while it
+ * runs waits for the same result. A caller that leaves ends nothing for the others; the work is
  * stopped when nobody waits for it any more. Results are not kept.
  */
 export class Shared<K, V> {
@@ -38,12 +38,12 @@ export class Shared<K, V> {
     const forget = () => {
       this.#forget(key, work);
     };
-    // Also when everybody has left: then nobody else takes note of how it ends.
+    // Needed if every caller has left: then nobody else handles the result.
     result.then(forget, forget);
     return work;
   }
 
-  /** Whoever asks from now on begins anew. */
+  /** The next caller begins the work again. */
   #forget(key: K, work: Work<V>): void {
     if (this.#underWay.get(key) === work) {
       this.#underWay.delete(key);
