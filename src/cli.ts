@@ -15,15 +15,14 @@ import {
   type PassphraseName,
 } from './platform/config/passphrase.ts';
 
-/* The entry of the command line: binds commands to this process. */
+/*
+ * The entry point of the command line: binds commands to this process.
+ */
 
 /** 128 + SIGTERM, as shells report it. */
 const EXIT_TERMINATED = 143;
 
-/**
- * Supervisors kill after 90 s or 10 s; what is not in order by then is put in order by the next
- * start.
- */
+/** Supervisors kill after 90 s or 10 s; the next start repairs what is not finished by then. */
 const STOP_MS_MAX = 9000;
 
 function readVersion(): string {
@@ -33,7 +32,7 @@ function readVersion(): string {
   return version;
 }
 
-/** A mistake in a setting or in the passphrase file is the user's to correct, not a bug. */
+/** Runs `read`. Wrong settings or a wrong passphrase file are the user's to correct, and no bug. */
 function corrected<Value>(read: () => Value): Value {
   try {
     return read();
@@ -46,7 +45,7 @@ function corrected<Value>(read: () => Value): Value {
   }
 }
 
-/** Settings are read, and secrets taken out of the environment, before anything else runs. */
+/** Reads settings, and removes secrets from the environment, before anything else runs. */
 function readPassphrasesOnce(): (which?: PassphraseName) => Promise<string | undefined> {
   const taken = new Map(PASSPHRASE_NAMES.map((name) => [name, takenOnce(name)]));
   return async (which = 'vault') => taken.get(which)?.();
@@ -64,7 +63,7 @@ function takenOnce(name: PassphraseName): () => string | undefined {
   }
 }
 
-/** The first signal asks commands to stop; the second does not wait for them. */
+/** The first signal asks commands to stop; the second ends them at once. */
 function stopSignal(): { signal: AbortSignal; exitCode: () => number | undefined } {
   const controller = new AbortController();
   let exitCode: number | undefined;
@@ -113,9 +112,9 @@ async function main(): Promise<void> {
       readPassphrase,
       serve: async (signal) => {
         const config = corrected(() => readConfig(variables, owner));
-        // What is made for a while, sockets too, goes where nobody else gets.
+        // Temporary files, sockets too, go to a folder that nobody else can enter.
         variables['TMPDIR'] = config.runFolder;
-        const { serve } = await import('./main.ts'); // Nest and all: only the service needs it.
+        const { serve } = await import('./main.ts'); // All of Nest: only for the service.
         ran.service = true;
         const { stdout: output, stderr: errors } = process;
         const deadline = new StopDeadline(signal, STOP_MS_MAX, endAtOnce);
@@ -124,7 +123,7 @@ async function main(): Promise<void> {
     },
     stop.signal,
   );
-  // A service that was asked to stop and did so in order has succeeded.
+  // A service that was asked to stop, and did so in order, has succeeded.
   process.exitCode = code === EXIT_INTERRUPTED ? (stop.exitCode() ?? code) : code;
   if (ran.service) {
     endIfIdle();

@@ -20,19 +20,19 @@ import { PinoLog } from './platform/logging/pino-log.ts';
 export interface ServeOptions {
   readonly config: Config;
   readonly version: string;
-  /** Where people are told what to know; the log goes to `errors` as JSON lines. */
+  /** For people; the log goes to `errors` as JSON lines. */
   readonly output: { write(text: string): unknown };
   readonly errors: { write(text: string): unknown };
-  /** Left out where the process goes on without the service. */
+  /** Undefined if the process goes on after the service. */
   readonly deadline?: StopDeadline;
 }
 
 /**
- * Runs the service until `signal` fires; returns when everything has stopped in order. VMs go on
+ * Runs the service until `signal` fires; resolves when everything has stopped in order. VMs go on
  * running.
  *
- * @throws Fault `service.already-running` when another service has this home or port,
- *   `database.in-use` when one has this database, or took it while it was away
+ * @throws Fault `service.already-running` if another service has this home or port,
+ *   `database.in-use` if one has this database, or took it while it was away
  */
 export async function serve(options: ServeOptions, asked: AbortSignal): Promise<void> {
   const { config, version, output, errors, deadline } = options;
@@ -70,7 +70,7 @@ export async function serve(options: ServeOptions, asked: AbortSignal): Promise<
       ...(tcp && { http: tcp.address }),
       home: config.home,
     });
-    // Else both are done at the end, where they would take longer than the rest of the stop.
+    // Otherwise both happen at the end, where they would take longer than the rest of the stop.
     void checkpoint();
     flushCompileCache();
     if (!signal.aborted) {
@@ -84,7 +84,7 @@ export async function serve(options: ServeOptions, asked: AbortSignal): Promise<
   hold.lost.throwIfAborted();
 }
 
-/** What people need to know to come over TCP. */
+/** Returns what people need to know to connect over TCP. */
 function onTcp(tcp: Listening | undefined, home: string): string {
   return tcp === undefined
     ? ''
@@ -98,7 +98,7 @@ interface Database extends AsyncDisposable {
   readonly checkpoint: () => Promise<void>;
 }
 
-/** The PostgreSQL that was named, or one of our own under the home. */
+/** Opens the PostgreSQL in the settings, or starts our own under the home. */
 async function openDatabase(config: Config, log: Log, signal: AbortSignal): Promise<Database> {
   const { url } = config.database;
   if (url !== undefined) {

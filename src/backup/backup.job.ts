@@ -13,12 +13,12 @@ export const BackupParameters = z.strictObject({
 });
 export type BackupParameters = z.infer<typeof BackupParameters>;
 
-/** Unfinished backups with this key: at most one per VM. */
+/** Key that only one unfinished backup per VM can have. */
 export function backupKey(vmId: string): string {
   return `backup ${vmId}`;
 }
 
-/** How jobs of the kind `backup` run. Their result is what the API shows as BackupResult. */
+/** Returns how jobs of the kind `backup` run. The API shows their result as BackupResult. */
 export function backupJob(backups: Pick<BackupService, 'takeRecoveryPoint'>): RunJob {
   return async (parameters: unknown, run: JobRun) => {
     const request = BackupParameters.parse(parameters);

@@ -31,7 +31,7 @@ export class BackupModule implements OnModuleInit {
 
   onModuleInit(): void {
     this.jobs.register('backup', backupJob(this.backups));
-    // A job waits for the merge of what it froze, which may take hours.
+    // Jobs wait for merges of what they froze, which may take hours.
     this.jobs.closing.addEventListener('abort', () => {
       this.engine.giveUpMerges();
     });

@@ -29,7 +29,7 @@ class RememberingEngine extends FakeEngine {
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** Stands at a day after which all of a small disk is checked. */
+/** Set to a day after which a small disk is checked whole. */
 class SetClock extends SystemClock {
   ms = (30 * 700 + 28) * DAY_MS;
 
@@ -38,7 +38,7 @@ class SetClock extends SystemClock {
   }
 }
 
-/** A running VM with two disks, an empty vault and the service between them. */
+/** Makes a running VM with two disks, an empty vault, and the service between them. */
 async function setUp() {
   const clock = new SetClock();
   const engine = new RememberingEngine(clock);

@@ -20,11 +20,11 @@ export const NVRAM_FILE = 'nvram';
 export interface BackupRequest {
   readonly vmId: string;
   readonly vaultId: string;
-  /** Do not ask the guest agent to freeze file systems. */
+  /** Does not ask the guest agent to freeze file systems. */
   readonly crashConsistent: boolean;
-  /** Read every disk whole, whatever tracking says. */
+  /** Reads every disk whole, whatever change tracking says. */
   readonly full: boolean;
-  /** By default as hard as does not slow the backup. */
+  /** Default: the highest that does not slow the backup. */
   readonly compressionLevel?: CompressionLevel | undefined;
 }
 
@@ -48,12 +48,12 @@ export interface BackupCollaborators {
   readonly points: Pick<PointCatalog, 'newestOf' | 'put'>;
 }
 
-/** What a point is taken with. */
+/** What taking a point needs. */
 interface Taking {
   readonly vault: Vault;
   readonly writer: PointWriter;
   readonly claim: Claim;
-  /** Oldest generation of each disk that a vault still builds on. */
+  /** By disk: the oldest generation that a vault still builds on. */
   readonly needed: Readonly<Record<string, number>>;
   readonly startedMs: number;
 }
@@ -66,11 +66,11 @@ interface Writing extends AsyncDisposable {
 
 interface Storing {
   readonly nowMs: number;
-  /** Called with each disk before the next one is read, and before the point is sealed. */
+  /** Called with each disk before the next one is read, and so before the point is sealed. */
   readonly onStored: (disk: PointDisk) => Promise<void>;
 }
 
-/** Writing a state file. */
+/** Enough to write a state file. */
 const DISTRUST_MS_MAX = 60_000;
 
 /** Takes recovery points. */
@@ -86,13 +86,13 @@ export class BackupService {
   }
 
   /**
-   * Takes a recovery point of a VM: freezes all its disks at one instant and stores what changed
-   * since the newest point of the VM in this vault.
+   * Takes a recovery point of a VM: freezes all its disks at one instant, and stores what changed
+   * since the VM's newest point in this vault.
    *
-   * The vault is asked first, so a store that is away costs the VM nothing. The VM stays frozen
-   * (its guest runs on) until the point is sealed: `commit` may have to read again. Any failure
+   * Opens the vault first, so a store that is away costs the VM nothing. The VM stays frozen (its
+   * guest runs on) until the point is sealed, because `commit` may have to read again. Any failure
    * before that gives the frozen layers up and leaves no point; the engine still knows the changes,
-   * and what was uploaded is not sent again by the next run.
+   * and the next run does not send again what was uploaded.
    */
   async takeRecoveryPoint(request: BackupRequest, running: Running): Promise<TakenPoint> {
     const { engine, points } = this.collaborators;
@@ -137,7 +137,7 @@ export class BackupService {
     };
   }
 
-  /** Opens the vault anew when its keys or its format were changed since it was opened. */
+  /** Opens the vault again if its keys or format changed since it was opened. */
   private async begin(vaultId: string, vm: NewPoint, signal: AbortSignal): Promise<Writing> {
     try {
       return await this.beginOnce(vaultId, vm, signal);
@@ -166,7 +166,7 @@ export class BackupService {
     const distrusted = new Set<string>();
     const distrust = async ({ diskId, reason }: PointDisk): Promise<void> => {
       if (reason === 'tracking-wrong' && !distrusted.has(diskId)) {
-        // With a signal of its own: what a job found out is not lost when it is cancelled.
+        // With a signal of its own, so that cancelling the job does not lose what it found out.
         const own = AbortSignal.timeout(DISTRUST_MS_MAX);
         await this.collaborators.engine.distrust(request.vmId, diskId, own, claim);
         distrusted.add(diskId);
@@ -205,8 +205,7 @@ export class BackupService {
     try {
       await this.collaborators.points.put(vaultId, point);
     } catch (error) {
-      // The point is sealed; the catalog is a copy that the next look at the vault brings up to
-      // date.
+      // The point is sealed, and the catalog is a copy: the next look at the vault updates it.
       this.log.warn('catalog.point-not-written', { vaultId, pointId: point.id, error });
     }
   }

@@ -4,7 +4,7 @@ import { changesSince } from './disk-changes.ts';
 
 const TRACKING = { id: 'tracking', generation: 4 };
 
-/** A frozen disk that says what it was asked. */
+/** Makes a frozen disk that records what it was asked. */
 function frozenDisk(diskId: string): { disk: FrozenDisk; asked: unknown[] } {
   const asked: unknown[] = [];
   const disk = {

@@ -6,13 +6,13 @@ import type { RecoveryPoint } from '../vault/points/recovery-point.ts';
 export interface DiskChanges {
   readonly disk: FrozenDisk;
   readonly changes: ChangeSet;
-  /** An upper bound of what has to be read, for progress. */
+  /** Upper bound for the bytes to read, for progress. */
   readonly readBytesMax: number;
 }
 
 /**
- * What each disk has to send, relative to the point that the new one follows in this vault. A disk
- * that the parent does not have is new to the vault, whatever its tracking says.
+ * Returns what each disk has to send, relative to the point that the new one follows in this vault.
+ * A disk that the parent does not have is new to the vault, whatever its tracking says.
  */
 export async function changesSince(
   parent: RecoveryPoint | undefined,

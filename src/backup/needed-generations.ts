@@ -1,11 +1,11 @@
 import type { PointOfVault } from '../catalog/point-catalog.ts';
 
 /**
- * The oldest generation of each disk's change log that the next incremental into some vault starts
- * from: the smallest one of the vaults' newest points. A generation of an earlier tracking id
- * counts too; it can only keep more than is needed.
+ * Returns, for each disk, the oldest generation of its change log from which the next incremental
+ * backup to some vault starts: the smallest one in the vaults' newest points. Generations of an
+ * earlier tracking id count too; they can only keep more than is needed.
  *
- * @param newest the newest recovery point of the VM in each vault that has one
+ * @param newest the VM's newest recovery point in each vault that has one
  */
 export function neededGenerations(newest: readonly PointOfVault[]): Record<string, number> {
   const needed: Record<string, number> = {};

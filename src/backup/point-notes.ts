@@ -8,13 +8,13 @@ const POINTS_NAMED_MAX = 3;
 
 /** Why a disk was read whole although it was in the vault already. */
 const REASONS: Readonly<Record<FullReadReason, string | undefined>> = {
-  // Not worth a note: there was nothing to compare with, or somebody asked for it.
+  // No note: there was nothing to compare with, or the user asked for it.
   'first-backup': undefined,
   requested: undefined,
   'tracking-unavailable': 'the point before does not know its place in the change log',
   'tracking-replaced': 'it was changed outside Hyperkeep, or taken anew, since the point before',
   'change-log-gap': 'its change log has a gap since the point before',
-  // Found while the disk is stored: the note names the points that may be wrong.
+  // Found while the disk is stored: its note names the points that may be wrong.
   'tracking-wrong': undefined,
   'parent-damaged':
     'what the vault keeps of the point before is damaged; verify tells which points are affected',
@@ -23,7 +23,7 @@ const REASONS: Readonly<Record<FullReadReason, string | undefined>> = {
   'imported-image': 'it was imported from an image',
 };
 
-/** Sentences for people: what went on although something was missing or unusual. */
+/** Returns sentences for people: what was done although something was missing or unusual. */
 export function pointNotes(
   frozen: Pick<
     FrozenVm,
@@ -52,8 +52,8 @@ export function pointNotes(
 }
 
 /**
- * What it means that change tracking missed something: all points since the disk was last read
- * whole may lack changes.
+ * Returns what it means that change tracking missed something: all points since the disk was last
+ * read whole may lack changes.
  * @param earlier points of the VM in this vault, oldest first
  */
 export function missedChangesNote(
@@ -68,7 +68,7 @@ export function missedChangesNote(
   return `Disk ${name}: change tracking missed changes, so the disk was read whole and is tracked anew. ${which}`;
 }
 
-/** Few by name; of many the first, the last and how many: notes have an end. */
+/** Names a few points; of many the first, the last and the number, because notes have a limit. */
 function affectedPoints(ids: readonly string[]): string {
   const [first, last] = [ids[0], ids.at(-1)];
   if (first === undefined || last === undefined) {

@@ -1,17 +1,17 @@
 import type { Extent } from '../disk/extent.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** The whole disk is checked once in so many days with backups. */
+/** Number of days with backups in which the whole disk is checked once. */
 const SLICES = 30;
 /**
- * Of days without a backup at most so many are made up for: one backup must not read a whole disk.
+ * At most this many days without a backup are made up for: one backup must not read a whole disk.
  */
 const SLICES_AT_ONCE = 3;
 const ALIGNMENT_BYTES = 4 * 1024 * 1024;
 
 /**
- * The part of a disk in which a backup checks change tracking itself: for each day since the backup
- * before one slice, a thirtieth of the disk; for a second backup of the same day nothing.
+ * Returns the part of a disk in which a backup checks change tracking: one slice, a thirtieth of
+ * the disk, for each day since the last backup; nothing for a second backup on the same day.
  */
 export function proofRanges(
   sizeBytes: number,

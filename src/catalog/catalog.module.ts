@@ -24,14 +24,14 @@ import { VaultRegistrations } from './vault-registrations.ts';
 
 export interface CatalogSettings {
   readonly connection: CatalogConnection;
-  /** Left out by who has the database to himself. */
+  /** Undefined for a process that has the database to itself. */
   readonly hold?: DatabaseHold | undefined;
-  /** Folder of what may be deleted at any time. */
+  /** Folder that may be deleted at any time. */
   readonly cacheFolder: string;
   readonly vaultParameters: Partial<VaultParameters>;
 }
 
-/** What is known of vaults, points and jobs. Vaults close before the database does. */
+/** Vaults, points and jobs in the database. Closes the vaults before the database. */
 @Module({})
 export class CatalogModule implements BeforeApplicationShutdown, OnApplicationShutdown {
   constructor(

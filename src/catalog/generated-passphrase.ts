@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 const CHARACTERS = 'abcdefghijkmnpqrstuvwxyz23456789';
 const GROUPS = [5, 5, 5, 5, 6];
 
-/** A passphrase that can be written down and typed. */
+/** Makes a passphrase that can be written down and typed. */
 export function generatePassphrase(): string {
   return GROUPS.map((length) =>
     // 32 characters: the low five bits of a random byte choose one evenly.

@@ -15,14 +15,14 @@ const UNFINISHED = ['queued', 'running'];
 /** Classes of SQLSTATE: data exception, program limit exceeded. The same row fails again. */
 const UNSTORABLE = /^(22|54)/;
 
-/** A row whose content the database does not take: trying again does not help. */
+/** The database does not accept the row's content: trying again does not help. */
 export class UnstorableRow extends Error {}
 
 /** The runs of operations, as rows. */
 export class JobRows {
   constructor(private readonly source: DataSource) {}
 
-  /** @throws Fault `job.conflict` when an unfinished job has the same exclusive key */
+  /** @throws Fault `job.conflict` if an unfinished job has the same exclusive key */
   async add(job: StoredJob): Promise<void> {
     try {
       await this.source.getRepository(JobRow).insert(job as object);
@@ -40,8 +40,7 @@ export class JobRows {
   }
 
   /**
-   * Changes what is given of a job.
-   *
+   * Changes the given columns of a job.
    * @throws UnstorableRow
    */
   async update(id: string, change: Partial<Omit<StoredJob, 'id'>>): Promise<void> {
@@ -58,7 +57,7 @@ export class JobRows {
     return (await this.source.getRepository(JobRow).findOneBy({ id })) ?? undefined;
   }
 
-  /** Two at most: whose id begins so. @param prefix of hex digits and dashes */
+  /** Returns at most two jobs whose id begins so. @param prefix hex digits and dashes */
   async starting(prefix: string): Promise<StoredJob[]> {
     return this.source
       .getRepository(JobRow)
@@ -68,7 +67,7 @@ export class JobRows {
       .getMany();
   }
 
-  /** Newest first. */
+  /** Lists jobs, newest first. */
   async list({ state, kind, limit }: JobFilter): Promise<StoredJob[]> {
     return this.source.getRepository(JobRow).find({
       where: { ...(state === undefined ? {} : { state }), ...(kind === undefined ? {} : { kind }) },
@@ -78,8 +77,8 @@ export class JobRows {
   }
 
   /**
-   * Marks every unfinished job; for the start of the service, when none can be running. Returns
-   * their ids.
+   * Ends every unfinished job; for the start of the service, when none can be running. @returns
+   * their ids
    */
   async endUnfinished(state: string, fault: unknown, finishedAtMs: number): Promise<string[]> {
     const rows = this.source.getRepository(JobRow);

@@ -7,7 +7,7 @@ import { OpenVaults } from './open-vaults.ts';
 
 const LONG_MS = 2 ** 30;
 
-/** Tells when it was closed, and can be made to say that it is another one by now. */
+/** Reports when it was closed, and can be made to say that its place has changed. */
 class WatchedStore extends StoreLayer {
   readonly #closed = Promise.withResolvers<undefined>();
   readonly closed = this.#closed.promise;

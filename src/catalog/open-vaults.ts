@@ -5,7 +5,7 @@ import type { Vault } from '../vault/vault.ts';
 import { closeAll, type OpenVault } from './stored-vaults.ts';
 
 /**
- * A vault that several use at once. It stays open until all have disposed of it, and a while
+ * A vault that several callers use. It stays open until all have disposed of it, and a while
  * longer.
  */
 export interface HeldVault extends Disposable {
@@ -17,22 +17,22 @@ interface Entry {
   readonly holders: Idleness;
 }
 
-/** The vaults that are open for everybody, each until nobody has used it for a while. */
+/** The vaults that are open for all callers, each until nobody has used it for a while. */
 export class OpenVaults {
-  /** What is given out. */
+  /** Entries for new callers. */
   private readonly current = new Map<string, Entry>();
-  /** Those, and what was given up and is still used. */
+  /** These entries, and those that were given up and are still used. */
   private readonly open = new Set<Entry>();
   private readonly closing = new Set<Promise<void>>();
 
-  /** @param openVault called when there is none to give out */
+  /** @param openVault called if the vault is not open */
   constructor(
     private readonly openVault: (vaultId: string) => Promise<OpenVault>,
     private readonly unusedMs: number,
     private readonly log: Log,
   ) {}
 
-  /** One that turned out not to be what its store holds now is opened anew. */
+  /** Opens the vault again if it turned out to differ from what its store holds now. */
   async hold(vaultId: string, signal: AbortSignal): Promise<HeldVault> {
     const entry = this.current.get(vaultId) ?? this.begin(vaultId);
     const holder = entry.holders.enter();
@@ -51,13 +51,13 @@ export class OpenVaults {
     return this.hold(vaultId, signal);
   }
 
-  /** Takes over what was opened elsewhere. */
+  /** Takes over a vault that was opened elsewhere. */
   adopt(vaultId: string, open: OpenVault): void {
     const entry = this.add(vaultId, Promise.resolve(open));
     entry.holders.enter()[Symbol.dispose]();
   }
 
-  /** Threads that have nothing to do end. */
+  /** Ends the idle threads of all vaults. */
   async rest(): Promise<void> {
     for (const { opening } of this.open) {
       const open = await opening.catch(() => undefined);
@@ -65,7 +65,7 @@ export class OpenVaults {
     }
   }
 
-  /** Whoever uses the vault now fails. */
+  /** Closes a vault; whoever is using it fails. */
   async close(vaultId: string): Promise<void> {
     const entry = this.current.get(vaultId);
     if (entry !== undefined) {
@@ -73,7 +73,7 @@ export class OpenVaults {
     }
   }
 
-  /** Whoever uses one of them now fails. */
+  /** Closes all vaults; whoever is using one fails. */
   async closeAll(): Promise<void> {
     this.current.clear();
     await Promise.allSettled([...this.open].map(async (entry) => this.end('', entry)));
@@ -82,7 +82,7 @@ export class OpenVaults {
 
   private begin(vaultId: string): Entry {
     const entry = this.add(vaultId, this.openVault(vaultId));
-    // Who waits is told; the next one tries anew.
+    // Rejects everyone who is waiting; the next call opens it again.
     entry.opening.catch(() => {
       this.giveUp(vaultId, entry);
     });

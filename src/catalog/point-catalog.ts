@@ -30,7 +30,7 @@ export interface PointFilter {
   readonly vmId?: string;
 }
 
-/** A vault as it was listed. */
+/** The points of a vault as listed. */
 export interface ListedVault {
   /** When the listing began. */
   readonly listing: number;
@@ -45,21 +45,15 @@ export interface PointLeftOut {
 
 /** Rows per INSERT; PostgreSQL takes at most 65,535 parameters. */
 const BATCH_ROWS = 1000;
-/**
- * Columns that are renewed when the row is there: what the point says, and what the vault says of
- * it.
- */
+/** Columns to update if the row exists: what the point says, and what the vault says of it. */
 const OF_POINT = ['vm_id', 'vm_name', 'taken_at_ms', 'point', 'changed'];
 const RENEWED = [...OF_POINT, 'holds'];
 
-/** What the vaults hold, as it was when they were last asked. A cache: vaults are the truth. */
+/** The points of the vaults as last listed. A cache: the vaults have the truth. */
 export class PointCatalog {
   constructor(private readonly source: DataSource) {}
 
-  /**
-   * Adds a point, or renews what is known of it; what holds it stays as it is. Nothing of a vault
-   * that was forgotten.
-   */
+  /** Adds or updates a point, but not its holds. Ignores points of a vault that was forgotten. */
   async put(vaultId: string, point: CataloguedPoint): Promise<void> {
     await this.source.transaction(async (transaction) => {
       if ((await lockVault(transaction, vaultId)) !== undefined) {
@@ -69,16 +63,16 @@ export class PointCatalog {
     });
   }
 
-  /** Before a vault is listed: what is written from now on the listing may not know. */
+  /** Call it before a vault is listed: the listing may not show what is written from now on. */
   async beginListing(): Promise<number> {
     return nextChange(this.source.manager);
   }
 
   /**
-   * Makes the catalog's points of a vault exactly those of a listing, but for what was written
-   * since the listing began; or leaves it as it is when a later listing was written already. Two at
-   * once wait for each other. A point that the database does not take is left out.
-   * @returns those that were left out
+   * Makes the catalog's points of a vault exactly those of a listing, except points that were
+   * written since the listing began. Does nothing if a later listing was written already. Two calls
+   * at once wait for each other. Leaves out points that the database does not accept.
+   * @returns the points left out
    */
   async replace(vaultId: string, listed: ListedVault): Promise<PointLeftOut[]> {
     return this.source.transaction(async (transaction) => {
@@ -100,8 +94,8 @@ export class PointCatalog {
   }
 
   /**
-   * Everything that is known of the vault's points goes, also when they were proven: another place
-   * may be registered.
+   * Removes everything about the vault's points, also their proofs: another place may be
+   * registered.
    */
   async forget(vaultId: string): Promise<void> {
     await this.source.transaction(async (transaction) => {
@@ -110,7 +104,7 @@ export class PointCatalog {
     });
   }
 
-  /** In the order in which their contents were taken, also when a clock was set back. */
+  /** Lists points in the order in which their content was taken, even if a clock was set back. */
   async list(filter: PointFilter): Promise<ListedPoint[]> {
     const where: FindOptionsWhere<RecoveryPointRow> = {
       ...(filter.vaultId === undefined ? {} : { vaultId: filter.vaultId }),
@@ -124,7 +118,7 @@ export class PointCatalog {
       .sort((a, b) => byContent(a.point, b.point));
   }
 
-  /** Where the points are whose id begins so; one may be in several vaults, when it was copied. */
+  /** Finds points whose id begins so. A point may be in several vaults, if it was copied. */
   async find(prefix: string): Promise<PointOfVault[]> {
     const rows = await this.source
       .getRepository(RecoveryPointRow)
@@ -132,13 +126,13 @@ export class PointCatalog {
     return rows.map(({ vaultId, point }) => ({ vaultId, point }));
   }
 
-  /** The point of a VM with the newest content, in each vault that has one. */
+  /** Returns the VM's point with the newest content, for each vault that has one. */
   async newestOf(vmId: string): Promise<PointOfVault[]> {
     const listed = await this.list({ vmId });
     return [...new Map(listed.map(({ vaultId, point }) => [vaultId, { vaultId, point }])).values()];
   }
 
-  /** Ids of VMs with points that begin so. */
+  /** Returns ids of VMs with points that begin so. */
   async vmIdsStarting(prefix: string): Promise<string[]> {
     const rows = await this.source
       .getRepository(RecoveryPointRow)
@@ -146,7 +140,7 @@ export class PointCatalog {
     return [...new Set(rows.map(({ vmId }) => vmId))];
   }
 
-  /** Ids of VMs that had this name when a point was taken. */
+  /** Returns ids of VMs that had this name when a point was taken. */
   async vmIdsNamed(name: string): Promise<string[]> {
     const rows = await this.source
       .getRepository(RecoveryPointRow)
@@ -159,7 +153,9 @@ export class PointCatalog {
   }
 }
 
-/** Waits for whoever changes the points of the vault. @returns undefined if it is not registered */
+/**
+ * Waits for other changes of the vault's points. @returns undefined if the vault is not registered
+ */
 async function lockVault(
   transaction: EntityManager,
   vaultId: string,
@@ -181,7 +177,7 @@ async function rowsOf(
   { points, holds = [] }: ListedVault,
   known: readonly Pick<RecoveryPointRow, 'id' | 'changed'>[],
 ): Promise<RecoveryPointRow[]> {
-  // What a listing finds again is no newer than it was: a later listing without it may remove it.
+  // A listed point keeps its number: a later listing without it may remove it.
   const before = new Map(known.map(({ id, changed }) => [id, changed]));
   const held = Map.groupBy(holds, ({ id }) => id);
   const changed = await nextChange(transaction);
@@ -191,7 +187,7 @@ async function rowsOf(
   });
 }
 
-/** All at once; if the database does not take that, one by one. */
+/** Writes all rows at once; if the database does not accept that, one by one. */
 async function writeEach(
   transaction: EntityManager,
   rows: readonly RecoveryPointRow[],
@@ -210,9 +206,7 @@ async function writeEach(
   return left;
 }
 
-/**
- * @returns why the rows are not text that the database can keep; undefined when they were written
- */
+/** @returns why the database cannot keep the rows' text; undefined if they were written */
 async function refusal(
   transaction: EntityManager,
   rows: readonly RecoveryPointRow[],

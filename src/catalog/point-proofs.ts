@@ -8,7 +8,7 @@ export interface PointProof {
   readonly pointId: string;
   /** The later of the last verification of all its content and the oldest scrub of its packs. */
   readonly provenAtMs?: number;
-  /** Found damaged by a verification, and not found whole since. */
+  /** When a verification found it damaged, if it was not found whole since. */
   readonly damagedAtMs?: number;
   /** How far scrubs have come. */
   readonly scrub?: Pick<LastProven, 'packs' | 'proven' | 'damaged'>;
@@ -16,7 +16,7 @@ export interface PointProof {
 
 const KEY = ['vaultId', 'pointId'];
 
-/** What verifications and scrubs of this host say of recovery points. */
+/** What verifications and scrubs of this host found out about recovery points. */
 export class PointProofs {
   constructor(private readonly source: DataSource) {}
 
@@ -24,7 +24,7 @@ export class PointProofs {
     return (await this.source.getRepository(PointProofRow).find()).map(fromRow);
   }
 
-  /** A verification that read all content found the point whole. */
+  /** Notes that a verification read all content of the point and found it whole. */
   async verified(vaultId: string, pointId: string, verifiedAtMs: number): Promise<void> {
     await this.put({ vaultId, pointId, verifiedAtMs, damagedAtMs: null });
   }
@@ -40,7 +40,7 @@ export class PointProofs {
     await this.put({ vaultId, pointId, ...counts, scrubbedAtMs });
   }
 
-  /** Forgets what is known of points that are there no more. */
+  /** Forgets points that no longer exist. */
   async keep(vaultId: string, pointIds: readonly string[]): Promise<void> {
     const rows = this.source.getRepository(PointProofRow);
     const there = new Set(pointIds);

@@ -26,36 +26,39 @@ export interface RegisterVault extends StorePlace {
   readonly name: string;
 }
 
-/** What a new vault has that an old one cannot be given by registering it. */
+/** Secrets for a new vault; registering an existing one cannot set them. */
 export interface NewVaultSecrets {
   /** Generated if left out. */
   readonly passphrase?: string | undefined;
-  /** Makes a retention key of its own, which this host does not keep. */
+  /** Makes a separate retention key, which this host does not keep. */
   readonly retentionPassphrase?: string | undefined;
   readonly lock?: LockPolicy | undefined;
 }
 
 export interface CreatedVault {
   readonly registration: VaultRegistration;
-  /** Only when it was generated here. Shown once, kept nowhere. */
+  /** Only if it was generated here. Shown once, stored nowhere. */
   readonly passphrase?: string;
-  /** Opens the vault without the passphrase. Shown once, kept nowhere. */
+  /** Opens the vault without the passphrase. Shown once, stored nowhere. */
   readonly recoveryFile: string;
-  /** What the store was seen to do; kept in the vault, too. */
+  /** What the store was seen to do; the vault keeps it too. */
   readonly capabilities?: Capabilities;
 }
 
-/**
- * A vault that nobody has used for so long is closed: opening one of 10 TiB anew takes 2 to 3 s.
- */
+/** Closes vaults unused for this long; reopening one of 10 TiB takes 2 to 3 s. */
 const UNUSED_MS = 600_000;
 
-/** Opens the registered vaults, keeps their keys on this host and their points in the catalog. */
+/**
+ * Opens the registered vaults, and keeps their keys on this host and their points in the catalog.
+ */
 export class RegisteredVaults {
   private readonly opened: OpenVaults;
-  /** Why a vault could not be opened the last time. */
+  /** Why a vault could not be opened at the last attempt. */
   private readonly problems = new Map<string, string>();
-  /** Opening serves everybody who waits, so it ends with the service and not with one job. */
+  /**
+   * Opening serves every waiting caller, so the end of the service stops it, and not that of one
+   * job.
+   */
   private readonly closing = new AbortController();
 
   constructor(
@@ -103,7 +106,7 @@ export class RegisteredVaults {
     };
   }
 
-  /** Registers a vault that is already there; its points appear in the catalog. */
+  /** Registers an existing vault; its points appear in the catalog. */
   async add(
     request: RegisterVault,
     unlock: VaultUnlock,
@@ -125,7 +128,7 @@ export class RegisteredVaults {
   }
 
   /**
-   * The vault of this id or name; without one, the only vault there is.
+   * Returns the vault with this id or name; without one, the only vault.
    * @throws Fault `vault.unknown`, `vault.not-chosen`
    */
   async choose(idOrName: string | undefined): Promise<VaultRegistration> {
@@ -146,9 +149,7 @@ export class RegisteredVaults {
     return only;
   }
 
-  /**
-   * The vault itself, kept open for the next one who asks. Whoever asked disposes of what he holds.
-   */
+  /** Returns the vault, which stays open for the next caller. The caller disposes of its hold. */
   async open(vaultId: string, signal: AbortSignal): Promise<HeldVault> {
     using held = new DisposableStack();
     held.use(this.environment.memory.enter());
@@ -167,7 +168,7 @@ export class RegisteredVaults {
     }
   }
 
-  /** The vault for one job, with a store of its own. The job disposes of it. */
+  /** Opens the vault for one job, with a store of its own. The job disposes of it. */
   async openApart(
     vaultId: string,
     options: ApartOptions,
@@ -182,7 +183,10 @@ export class RegisteredVaults {
     return Object.assign(held.move(), { ...open, registration, cacheFolder });
   }
 
-  /** Why the vault cannot be used now, or could not be opened the last time, for people. */
+  /**
+   * Returns why the vault cannot be used now, or could not be opened at the last attempt, for
+   * people.
+   */
   problemOf(vault: VaultRegistration): string | undefined {
     return this.environment.stores.health.troubleOf(vault)?.text ?? this.problems.get(vault.id);
   }
@@ -206,15 +210,15 @@ export class RegisteredVaults {
 
   /**
    * Makes the catalog show exactly the points that the vault has now.
-   * @throws Fault `vault.list-incomplete` if the vault lists fewer than it has: the catalog stays
-   * as it is
+   * @throws Fault `vault.list-incomplete` if the vault lists fewer points than it has: the catalog
+   *   stays as it is then
    */
   async sync(vaultId: string, signal: AbortSignal): Promise<void> {
     using held = await this.open(vaultId, signal);
     const { vault } = held;
     const listing = await this.points.beginListing();
-    // Before the vault is asked: what is in here then was sealed, and a list that begins now has to
-    // show it.
+    // Read before the vault is listed: these points were sealed, so a listing that begins now must
+    // show them.
     const known = (await this.points.list({ vaultId })).map(({ point }) => point);
     const points = await vault.points(signal);
     const { base, log, points: inVault } = vault.inside;
@@ -245,7 +249,7 @@ export class RegisteredVaults {
     await this.opened.closeAll();
   }
 
-  /** The key first: a row without a key would be a vault that cannot be opened. */
+  /** Stores the key first: a row without a key would be a vault that cannot be opened. */
   private async register(request: RegisterVault, open: OpenVault): Promise<VaultRegistration> {
     const { vault } = open;
     const registration: VaultRegistration = {

@@ -15,29 +15,29 @@ export interface VaultsEnvironment {
   readonly stores: ObjectStores;
   readonly clock: Clock;
   readonly log: Log;
-  /** Rests when no vault is used. */
+  /** Collects garbage when no vault is used. */
   readonly memory: IdleMemory;
-  /** For every vault that is opened: where its footers are cached, how many workers. */
+  /** Options for every vault: where its footers are cached, how many workers. */
   readonly openOptions: OpenOptions;
   readonly parameters: Partial<VaultParameters>;
 }
 
-/** An open vault and the store it reads, which is ours to close. */
+/** An open vault and its store, which the owner closes too. */
 export interface OpenVault {
   readonly vault: Vault;
   readonly store: ObjectStore;
 }
 
-/** A vault opened for one job alone: what the job asks of the store is counted apart. */
+/** A vault opened for one job only: the job's requests are counted apart. */
 export interface VaultApart extends OpenVault, AsyncDisposable {
   readonly registration: VaultRegistration;
-  /** Where this host keeps what may be deleted at any time. */
+  /** Folder on this host that may be deleted at any time. */
   readonly cacheFolder: string | undefined;
 }
 
 export interface ApartOptions {
   readonly spending: Spending;
-  /** Opens the separate retention key of a vault that has one. */
+  /** Opens the separate retention key, if the vault has one. */
   readonly retentionPassphrase?: string | undefined;
 }
 
@@ -71,7 +71,7 @@ export async function openStored(
   return { vault, store };
 }
 
-/** Under which name the key of a vault is kept on this host. */
+/** Returns the name under which this host keeps the key of a vault. */
 export function secretName(vaultId: string): string {
   return `vault-${vaultId}`;
 }

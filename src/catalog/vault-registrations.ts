@@ -11,10 +11,10 @@ export interface VaultRegistration {
   readonly location: string;
   readonly endpoint?: string | undefined;
   readonly region?: string | undefined;
-  /** Only this host writes: its store may be one whose LIST lags for others. */
+  /** Only this host writes, so the store may be one whose LIST lags for others. */
   readonly singleWriter: boolean;
   readonly createdAtMs: number;
-  /** When its points were last copied into the catalog. */
+  /** When its points were last copied to the catalog. */
   readonly syncedAtMs?: number;
 }
 
@@ -25,7 +25,7 @@ const UNIQUE_VIOLATION = '23505';
 export class VaultRegistrations {
   constructor(private readonly source: DataSource) {}
 
-  /** @throws Fault `vault.name-taken` when the name or the vault itself is registered already */
+  /** @throws Fault `vault.name-taken` if the name or the vault is registered already */
   async add(registration: VaultRegistration): Promise<void> {
     const row = new VaultRow();
     row.id = registration.id;
@@ -52,15 +52,15 @@ export class VaultRegistrations {
     }
   }
 
-  /** By name. */
+  /** Lists the vaults by name. */
   async list(): Promise<VaultRegistration[]> {
     const rows = await this.source.getRepository(VaultRow).find({ order: { name: 'ASC' } });
     return rows.map(fromRow);
   }
 
   /**
-   * The vault of this name or id, or of the id that begins so.
-   * @throws Fault `vault.unknown`, `request.invalid` when several begin so
+   * Returns the vault with this name or id, or the only one whose id begins so.
+   * @throws Fault `vault.unknown`, `request.invalid` if several ids begin so
    */
   async get(idOrName: string): Promise<VaultRegistration> {
     const all = await this.list();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Extent } from './extent.ts';
 
-/** A range that leaves its disk is a bug of the caller. */
+/** Checks that a range is inside its disk; anything else is a bug in the caller. */
 export function assertInside({ offset, length }: Extent, size: number): void {
   assert(
     Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0,

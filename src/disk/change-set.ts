@@ -1,15 +1,15 @@
 import type { ContentExtent } from './extent.ts';
 
 /**
- * Where a disk's content came from in one line of history: the id is minted when the disk is taken
- * and again after any mistrust; every freeze raises the generation by one.
+ * A state of a disk in one history. The id is made when the disk is taken over, and again after any
+ * mistrust; every freeze increases the generation by one.
  */
 export interface TrackingState {
   readonly id: string;
   readonly generation: number;
 }
 
-/** Why a disk has to be read whole; kept in the recovery point and shown. */
+/** Why a disk had to be read whole; stored in the recovery point, and shown. */
 export type FullReadReason =
   | 'first-backup'
   | 'tracking-unavailable'
@@ -22,9 +22,9 @@ export type FullReadReason =
   | 'requested';
 
 /**
- * What changed in a disk since a state that a recovery point holds: the ranges to read (`data`) and
- * those known to be zero, ascending and disjoint; everything else is as it was. Or that nothing is
- * known, and why.
+ * What changed in a disk since the state in a recovery point: the ranges to read (`data`) and those
+ * known to be zero, ascending and disjoint; the rest is unchanged. Or that nothing is known, and
+ * why.
  */
 export type ChangeSet =
   | { readonly method: 'changed-extents'; readonly extents: readonly ContentExtent[] }

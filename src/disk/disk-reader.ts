@@ -1,26 +1,26 @@
 import type { ContentExtent, Extent } from './extent.ts';
 
 /**
- * A disk that does not change while it is being read: a frozen layer chain, an image file, a
- * recovery point.
+ * A disk that does not change while it is read: a frozen layer chain, an image file, a recovery
+ * point.
  *
  * An implementation promises, and test/contract/disk.contract.ts proves:
- * - `extents` covers exactly the asked range, ascending and without gaps; what it calls `zero`
+ * - `extents` covers exactly the requested range, ascending and without gaps; what it calls `zero`
  *   reads as zeroes;
  * - `read` fills the whole target or throws; several reads may run at once;
- * - after `close` no file, socket or process of it is left.
+ * - after `close` none of its files, sockets or processes is left.
  */
 export abstract class DiskReader implements AsyncDisposable {
   /** Length of the disk in bytes; not always a multiple of the sector size. */
   abstract readonly size: number;
 
-  /** Path of a raw image with the same content that worker threads may open, if there is one. */
+  /** Path of a raw image with the same content, if there is one that worker threads may open. */
   readonly rawFile?: string;
 
   /** Fills `target` from `offset`. The target may live in a SharedArrayBuffer. */
   abstract read(offset: number, target: Uint8Array, signal: AbortSignal): Promise<void>;
 
-  /** What the ranges of `within` hold; the whole disk if it is left out. */
+  /** Yields what the ranges of `within` hold; default: the whole disk. */
   abstract extents(signal: AbortSignal, within?: Extent): AsyncIterable<ContentExtent>;
 
   abstract close(): Promise<void>;

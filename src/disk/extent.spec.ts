@@ -22,7 +22,7 @@ const layer = fc
     { maxLength: 12 },
   )
   .map((writes) => {
-    // Reading the painted cells back gives a layer that is ascending and disjoint.
+    // Reading the painted cells back gives an ascending, disjoint layer.
     const painted = paint(
       writes.map((write) => ({ ...write, length: Math.min(write.length, DISK - write.offset) })),
     );

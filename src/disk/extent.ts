@@ -14,7 +14,9 @@ export interface ContentExtent extends Extent {
   readonly content: Content;
 }
 
-/** Merges overlapping and touching ranges: ascending, disjoint, no empty ones. */
+/**
+ * Merges overlapping and touching ranges. The result is ascending and disjoint, without empty ones.
+ */
 export function mergeExtents(extents: Iterable<Extent>): Extent[] {
   const sorted = [...extents]
     .filter(({ length }) => length > 0)
@@ -41,8 +43,8 @@ export function totalLength(extents: Iterable<Extent>): number {
 }
 
 /**
- * Lays `newer` over `older` (both ascending and disjoint): where they overlap the newer content
- * holds; touching ranges of one content are joined. Gaps stay gaps (nothing known there).
+ * Lays `newer` over `older` (both ascending and disjoint): where they overlap, newer content wins;
+ * touching ranges of one content are joined. Gaps, where nothing is known, stay gaps.
  */
 export function overlay(
   older: readonly ContentExtent[],

@@ -4,18 +4,18 @@ import { DiskReader } from './disk-reader.ts';
 import { DiskWriter } from './disk-writer.ts';
 import type { Content, ContentExtent, Extent } from './extent.ts';
 
-/** What is known to be zero is known in pages of this many bytes. */
+/** Zeroes are tracked in pages of this many bytes. */
 const PAGE_BYTES = 4096;
 
 type Pages = ReadonlyMap<number, Uint8Array>;
 
 /**
- * A disk in memory, sparse: only pages that hold data take space. The model that tests compare
- * real disks with, and the source and target of tests that need no real one.
+ * A sparse disk in memory: only pages with data take space. Tests compare real disks with it, and
+ * use it as source and target if they need no real disk.
  */
 export class MemoryDisk {
   readonly size: number;
-  /** Pages are replaced, never changed, so that a reader keeps what it was opened on. */
+  /** Pages are replaced, never changed, so a reader keeps the content it was opened on. */
   private pages = new Map<number, Uint8Array>();
 
   constructor(size: number) {
@@ -23,7 +23,7 @@ export class MemoryDisk {
     this.size = size;
   }
 
-  /** A disk with the content of `bytes`; pages that are all zero are holes. */
+  /** Returns a disk with the content of `bytes`; pages of zeroes are holes. */
   static of(bytes: Uint8Array): MemoryDisk {
     const disk = new MemoryDisk(bytes.length);
     for (let offset = 0; offset < bytes.length; offset += PAGE_BYTES) {
@@ -64,14 +64,14 @@ export class MemoryDisk {
     readPages(this.pages, this.size, offset, target);
   }
 
-  /** The whole content. Only for disks that fit in memory. */
+  /** Returns the whole content. Only for disks that fit in memory. */
   toBytes(): Uint8Array {
     const bytes = new Uint8Array(this.size);
     this.read(0, bytes);
     return bytes;
   }
 
-  /** A reader of the content as it is now; later writes do not show in it. */
+  /** Returns a reader of the present content; it does not see later writes. */
   reader(): DiskReader {
     return new MemoryDiskReader(new Map(this.pages), this.size);
   }
@@ -157,7 +157,7 @@ interface PagePart {
   /** Where the part starts inside its page. */
   readonly start: number;
   readonly length: number;
-  /** How much of the range lies before the part. */
+  /** Bytes of the range before the part. */
   readonly done: number;
 }
 
@@ -182,7 +182,7 @@ function readPages(pages: Pages, size: number, offset: number, target: Uint8Arra
   }
 }
 
-/** The runs of pages that hold data, cut to `within`. */
+/** Yields the runs of pages with data, cut to `within`. */
 function* dataRuns(pages: Pages, within: Extent): Generator<Extent> {
   const end = within.offset + within.length;
   const starts = [...pages.keys()]

@@ -1,7 +1,7 @@
-/** What QEMU and qcow2 count disks in. */
+/** Unit in which QEMU and qcow2 count disks. */
 const SECTOR_BYTES = 512;
 
-/** The size that a virtual machine sees of a disk image of so many bytes. */
+/** Returns the disk size that a virtual machine sees for an image of so many bytes. */
 export function wholeSectors(bytes: number): number {
   return Math.ceil(bytes / SECTOR_BYTES) * SECTOR_BYTES;
 }

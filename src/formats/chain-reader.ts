@@ -4,7 +4,7 @@ import { NbdDiskReader } from '../nbd/nbd-disk-reader.ts';
 import type { ImageLayer } from './image-layer.ts';
 import { QemuNbdServer } from './qemu-nbd.ts';
 
-/** Layers of images read as one disk, through a qemu-nbd of their own. */
+/** Reads layers of images as one disk, through a qemu-nbd of its own. */
 export class ChainReader extends DiskReader {
   override readonly size: number;
   private readonly disk: NbdDiskReader;
@@ -17,7 +17,7 @@ export class ChainReader extends DiskReader {
     this.server = server;
   }
 
-  /** The layers must have been inspected. Base first. */
+  /** Opens layers, base first, which must have been inspected. */
   static async open(
     layers: readonly [ImageLayer, ...ImageLayer[]],
     signal: AbortSignal,
@@ -40,9 +40,7 @@ export class ChainReader extends DiskReader {
     return this.disk.extents(signal, within);
   }
 
-  /**
-   * What was written or zeroed in the last layer; what is missing is as the layers below have it.
-   */
+  /** Yields what was written or zeroed in the last layer; elsewhere the layers below count. */
   layerExtents(signal: AbortSignal, within?: Extent): AsyncIterable<ContentExtent> {
     return this.disk.layerExtents(signal, within);
   }

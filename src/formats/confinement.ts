@@ -13,18 +13,18 @@ const CAP_SETUID = 7n;
 const CAP_SETPCAP = 8n;
 const CAP_CHOWN = 0n;
 
-/** A program to run in place of a tool: same tool, fewer rights. */
+/** A program to run in place of a tool: the same tool with fewer rights. */
 export interface ConfinedTool {
   readonly file: string;
   readonly parameters: readonly string[];
-  /** The user it runs as, if not ours: folders it writes into must be given to it. */
+  /** User that it runs as, if not ours: give it the folders that it writes to. */
   readonly uid?: number;
 }
 
 /**
  * Wraps a tool that reads untrusted images: bounded memory and files, no new rights, and it dies
- * with us. Where we are root it runs as a user of its own that may read every file (images are
- * 0600 of root) and write none.
+ * with us. If we are root, it runs as a separate user that may read every file (images are 0600 of
+ * root) and write none.
  */
 export async function confineReadingTool(
   file: string,
@@ -42,7 +42,7 @@ export async function confineReadingTool(
   return { ...confined, uid: TOOL_UID };
 }
 
-/** Wraps a tool that writes images of ours: the same limits, as the user we are. */
+/** Wraps a tool that writes images of ours: the same limits, as our user. */
 export function confineTool(
   file: string,
   parameters: readonly string[],
@@ -66,17 +66,14 @@ export function confineTool(
   };
 }
 
-/**
- * A limit of ours that is lower already cannot be raised, not by every root either. proc(5): soft,
- * then hard.
- */
+/** Returns at most our own limit: not even every root can raise it. proc(5): soft, then hard. */
 function atMost(wanted: number, limits: string, name: string): number {
   const line = limits.split('\n').find((one) => one.startsWith(name)) ?? '';
   const hard = Number(line.slice(name.length).trim().split(/\s+/)[1]);
   return hard < wanted ? hard : wanted;
 }
 
-/** Containers often lack some of root's rights. */
+/** Whether we may change the user: containers often lack some of root's rights. */
 async function canChangeUser(): Promise<boolean> {
   const status = await readFile('/proc/self/status', 'utf8');
   const held = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];

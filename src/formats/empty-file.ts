@@ -7,11 +7,10 @@ import { assertImagePath } from './image-layer.ts';
 const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
 
 /**
- * Opens an empty file to be filled, and makes it if there is none. A symbolic link is not followed:
- * in a folder that others may write it can lead anywhere, also to where there is no file yet.
+ * Opens an empty file for filling, and makes it if it is missing. Does not follow a symbolic link:
+ * in a folder that others may write it can lead anywhere, even to where no file is yet.
  *
- * @throws Fault `formats.image-exists` when there is something in it, or the name is not that of a
- * file
+ * @throws Fault `formats.image-exists` if the file is not empty, or the name is not that of a file
  */
 export async function openEmptyFile(path: string): Promise<FileHandle> {
   assertImagePath(path);

@@ -2,7 +2,7 @@ import { Fault, systemCode, SystemFault } from '../kernel/fault.ts';
 
 const ABSENT = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
 
-/** What is said of an image where it is more than what is said of any file. */
+/** Returns the fault for an error of an image, if it means more than for any other file. */
 function imageFault(path: string, error: unknown): unknown {
   const code = systemCode(error);
   if (!(error instanceof SystemFault) || code === undefined) {
@@ -24,7 +24,7 @@ function imageFault(path: string, error: unknown): unknown {
     : error;
 }
 
-/** Runs an operation on a file; its errors come out as faults. */
+/** Runs an operation on a file; turns its errors into faults. */
 export async function onFile<Result>(path: string, run: Promise<Result>): Promise<Result> {
   return run.catch((error: unknown) => {
     throw imageFault(path, error);

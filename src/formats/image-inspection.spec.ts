@@ -21,7 +21,7 @@ describe('inspectImage', () => {
     return path;
   }
 
-  /** A VHD footer of a type: 2 fixed, 3 dynamic, 4 differencing. */
+  /** Returns a VHD footer with a type: 2 fixed, 3 dynamic, 4 differencing. */
   function vhdFooter(type: number): Buffer {
     const footer = Buffer.alloc(512);
     footer.write('conectix');

@@ -10,18 +10,21 @@ import {
   type Qcow2Header,
 } from './qcow2-header.ts';
 
-/** What our own code found out about an image before any tool touches it. */
+/** What our own code found out about an image before any tool opens it. */
 export type ImageInspection =
   | { readonly format: 'raw'; readonly virtualSize: number; readonly fileSize: number }
   | ({ readonly format: 'qcow2'; readonly fileSize: number } & Qcow2Header);
 
 const FOOTER_BYTES = 512;
 const VHD_COOKIE = 'conectix';
-/** Offset and value of a big-endian number in a VHD footer: the disk needs its parent. */
+/**
+ * Offset and value of the big-endian type in a VHD footer which says that the disk needs its
+ * parent.
+ */
 const VHD_TYPE_OFFSET = 60;
 const VHD_TYPE_DIFFERENCING = 4;
 
-/** How foreign formats start. */
+/** First bytes of foreign formats. */
 const FOREIGN_STARTS = [
   { name: 'VHDX', offset: 0, bytes: 'vhdxfile' },
   { name: 'VMDK', offset: 0, bytes: 'KDMV' },
@@ -33,12 +36,11 @@ const FOREIGN_STARTS = [
 ] as const;
 
 /**
- * Looks at an image without believing it.
+ * Inspects an image without trusting it.
  *
  * Without a `format` the file's name decides (`.qcow2`, `.raw`), because a guest can write any
- * header into its own raw disk. Only a file whose name says nothing and whose content is like no
- * known format is taken for raw.
- *
+ * header to its own raw disk. A file counts as raw only if its name says nothing and its content
+ * looks like no known format.
  * @throws Fault `formats.image-missing`, `formats.image-invalid`, `formats.image-unsupported`,
  *   `formats.outside-reference`
  */
@@ -64,9 +66,8 @@ export async function inspectImage(
 }
 
 /**
- * The format that the start of an image looks like: `qcow2`, or the name of one that is not read
- * here. A hint and no more, because a guest can write any header into its own raw disk.
- *
+ * Returns the format that an image begins like: `qcow2`, or the name of one that we do not read.
+ * This is only a hint, because a guest can write any header to its own raw disk.
  * @throws Fault `formats.image-missing`, `formats.image-unsupported`
  */
 export async function looksLike(path: string, signal: AbortSignal): Promise<string | undefined> {
@@ -91,7 +92,7 @@ async function openFile(path: string, signal: AbortSignal): Promise<OpenedFile> 
   return { file, facts, [Symbol.asyncDispose]: async () => file.close() };
 }
 
-/** @throws Fault `formats.outside-reference` when the image is only a layer over another one */
+/** @throws Fault `formats.outside-reference` if the image is only a layer over another */
 export function assertStandsAlone(path: string, inspection: ImageInspection): void {
   if (inspection.format === 'qcow2' && inspection.backingFile !== undefined) {
     throw new Fault(
@@ -134,13 +135,16 @@ function startsLike(start: Uint8Array): string | undefined {
   )?.name;
 }
 
-/** A raw disk never starts with a VHD footer; where one stands at the end a name has to decide. */
+/**
+ * Refuses an image with a VHD footer. A raw disk never starts with one; with one at the end, a name
+ * must decide the format.
+ */
 function assertNoVhd(path: string, bytes: Uint8Array, where: 'start' | 'end'): void {
   const footer = Buffer.from(bytes.subarray(0, FOOTER_BYTES));
   if (footer.length < FOOTER_BYTES || footer.toString('latin1', 0, 8) !== VHD_COOKIE) {
     return;
   }
-  // QEMU opens a differencing VHD and silently leaves its parent out.
+  // QEMU opens a differencing VHD and silently ignores its parent.
   throw footer.readUInt32BE(VHD_TYPE_OFFSET) === VHD_TYPE_DIFFERENCING
     ? new Fault(
         'formats.outside-reference',

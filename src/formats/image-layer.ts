@@ -3,14 +3,17 @@ import { Fault } from '../kernel/fault.ts';
 
 export type ImageFormat = 'raw' | 'qcow2';
 
-/** One file of a chain of images. What its header says about other files is never believed. */
+/** One file of a chain of images. What its header says about other files is never trusted. */
 export interface ImageLayer {
   /** Absolute. */
   readonly path: string;
   readonly format: ImageFormat;
 }
 
-/** A relative name would mean different files to different processes; a NUL ends a name early. */
+/**
+ * Checks a path: a relative name would mean different files to different processes, and a NUL ends
+ * a name early.
+ */
 export function assertImagePath(path: string): void {
   if (!isAbsolute(path) || path.includes('\0')) {
     throw new Fault('formats.image-unsupported', `Give the image as an absolute path: ${path}`, {
@@ -20,8 +23,8 @@ export function assertImagePath(path: string): void {
 }
 
 /**
- * The graph of `layers` (base first) as a file name that QEMU's tools take. Every driver and every
- * backing file is given, so nothing is probed and no reference in a header is followed.
+ * Returns the graph of `layers` (base first) as a file name for QEMU's tools. Every driver and
+ * backing file is explicit, so the tools probe nothing and follow no reference in a header.
  */
 export function imageGraph(
   layers: readonly [ImageLayer, ...ImageLayer[]],
@@ -38,7 +41,7 @@ export function imageGraph(
       ...discard,
       ...zeroes,
       file: { driver: 'file', filename: path, ...discard },
-      // A raw image knows no backing file, not even that it has none.
+      // A raw image takes no backing file, not even null.
       ...(format === 'raw' ? {} : { backing: graph }),
     };
   }

@@ -9,9 +9,8 @@ import { RawDiskReader } from './raw-disk-reader.ts';
 import { RawImageWriter } from './raw-image-writer.ts';
 
 /**
- * Opens an image that stands alone. While it is open QEMU's lock on it is held: a VM that writes
- * it cannot start, and an image of a running VM is refused.
- *
+ * Opens a standalone image. While it is open, it holds QEMU's lock: a VM that writes the image
+ * cannot start, and the image of a running VM is refused.
  * @param format undefined: see `inspectImage`
  * @throws Fault `formats.*`
  */
@@ -28,10 +27,9 @@ export async function openImage(
 }
 
 /**
- * Makes a new image in an empty file, or in one that is not there yet; a file with something in it
- * is never touched. It is whole when it was closed after a `flush` that nothing was written after.
- * Who gives it a name that others believe waits for that: see `NewFiles`.
- *
+ * Makes a new image in an empty or missing file; never touches a file with content. The image is
+ * whole once it was closed after a `flush` with no later writes. Give it a name that others trust
+ * only then: see `NewFiles`.
  * @throws Fault `formats.image-exists`, `host.disk-full`, `formats.*`
  */
 export async function createImage(

@@ -3,8 +3,7 @@ import { Fault } from '../kernel/fault.ts';
 /** "QFI\xfb". Numbers and names follow docs/interop/qcow2.txt of QEMU. */
 export const QCOW2_MAGIC = 0x514649fb;
 /**
- * As much of the start of a file as is read: the header and its extensions are in the first
- * cluster.
+ * How much of the start of a file is read: the header and its extensions are in the first cluster.
  */
 export const HEADER_BYTES_MAX = 64 * 1024;
 
@@ -13,7 +12,7 @@ const V3_BYTES = 104;
 const BACKING_NAME_BYTES_MAX = 1023;
 const CLUSTER_BITS_MIN = 9;
 const CLUSTER_BITS_MAX = 21;
-/** Far beyond any disk; a header that claims more is not from a real image. */
+/** Far beyond any disk: a header that claims more is not from a real image. */
 const VIRTUAL_SIZE_MAX = 256n * 1024n ** 4n;
 
 const Incompatible = {
@@ -27,14 +26,14 @@ const KNOWN_FEATURES = Object.values(Incompatible).reduce((all, bit) => all | bi
 
 const ExtensionType = { backingFormat: 0xe2792aca, dataFile: 0x44415441 } as const;
 
-/** What the header of a qcow2 image says, checked as far as that is possible without its tables. */
+/** What the header of a qcow2 image says, checked as far as possible without its tables. */
 export interface Qcow2Header {
   readonly version: 2 | 3;
   readonly virtualSize: number;
   readonly clusterSize: number;
-  /** Allocation is known for 32nds of a cluster. */
+  /** Whether allocation is known for 32nds of a cluster. */
   readonly extendedL2: boolean;
-  /** The image was not closed; its reference counts are repaired when it is opened for writing. */
+  /** Whether the image was not closed; opening it for writing repairs its reference counts. */
   readonly isDirty: boolean;
   readonly snapshotCount: number;
   readonly backingFile?: string;
@@ -42,9 +41,9 @@ export interface Qcow2Header {
 }
 
 /**
- * Reads a header as the hostile input that it is.
+ * Parses a header, treating it as hostile.
  *
- * @param start the first bytes of the file, up to HEADER_BYTES_MAX of them
+ * @param start first bytes of the file, up to HEADER_BYTES_MAX
  * @throws Fault `formats.image-invalid`, `formats.image-unsupported`, `formats.outside-reference`
  */
 export function readQcow2Header(start: Uint8Array, path: string): Qcow2Header {
@@ -140,7 +139,7 @@ function readBackingFile(path: string, view: DataView): { name?: string; offset:
   return { name, offset: Number(offset) };
 }
 
-/** Walks the extensions and returns the format of the backing file, if one is given. */
+/** Walks the extensions and returns the format of the backing file, if they name one. */
 function readExtensions(
   path: string,
   view: DataView,

@@ -8,11 +8,11 @@ import { QemuNbdServer } from './qemu-nbd.ts';
 
 /** A new qcow2 image, written through a qemu-nbd of its own. */
 export class Qcow2ImageWriter extends DiskWriter {
-  /** As asked for; the image itself is rounded up to a sector. */
+  /** The requested size; the image itself is rounded up to a sector. */
   override readonly size: number;
   private readonly server: QemuNbdServer;
   private readonly disk: NbdDiskWriter;
-  /** Nothing was written since the last flush. */
+  /** Whether nothing was written since the last flush. */
   private isFlushed = false;
   private closing: Promise<void> | undefined;
 
@@ -67,7 +67,7 @@ export class Qcow2ImageWriter extends DiskWriter {
     if (this.isFlushed) {
       await this.server.close();
     } else {
-      // The image was given up; how its server ends says nothing that the caller does not know.
+      // The image was given up; the caller learns nothing from how its server ends.
       await this.server.close().catch(() => undefined);
     }
   }

@@ -6,17 +6,17 @@ import { confineReadingTool } from './confinement.ts';
 import { assertImagePath, imageGraph, type ImageLayer } from './image-layer.ts';
 import { toolFault } from './tool-fault.ts';
 
-/** 4 KiB granularity of changes at little metadata: 128 KiB clusters of 32 subclusters. */
+/** Tracks changes in units of 4 KiB with little metadata: 128 KiB clusters of 32 subclusters. */
 const OVERLAY_OPTIONS = 'cluster_size=128k,extended_l2=on';
 
 export interface NewOverlay {
   readonly path: string;
-  /** What the header will name; QEMU does not look at it. */
+  /** What the header will name; QEMU does not open it. */
   readonly backing: ImageLayer;
   readonly sizeBytes: number;
 }
 
-/** Makes an empty differencing disk. The backing image is not opened, so it may be in use. */
+/** Makes an empty overlay. The backing image is not opened, so it may be in use. */
 export async function createOverlay(overlay: NewOverlay, signal: AbortSignal): Promise<void> {
   assertImagePath(overlay.path);
   assertImagePath(overlay.backing.path);
@@ -56,12 +56,12 @@ export interface ImageFacts {
   readonly virtualSize: number;
   /** Bytes that the file takes on its host. */
   readonly allocatedSize: number;
-  /** As it stands in the header; nobody has looked whether it is there. */
+  /** The name in the header; whether the file exists was not checked. */
   readonly backingFile?: string;
   readonly backingFormat?: string;
 }
 
-/** What qemu-img says about one file, without opening its backing file. */
+/** Returns what qemu-img says about one file, without opening its backing file. */
 export async function imageFacts(layer: ImageLayer, signal: AbortSignal): Promise<ImageFacts> {
   await assertThere(layer.path);
   const { stdout } = await readingQemuImg(['info', '--output=json', imageGraph([layer])], signal);
@@ -76,7 +76,7 @@ export async function imageFacts(layer: ImageLayer, signal: AbortSignal): Promis
   };
 }
 
-/** The tool would say so too, in words about its own arguments. */
+/** Throws for a missing file: the tool's message would be about its own arguments. */
 async function assertThere(path: string): Promise<void> {
   await access(path).catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT') {
@@ -87,7 +87,7 @@ async function assertThere(path: string): Promise<void> {
         { cause: error },
       );
     }
-    // Whatever else is wrong with it, the tool knows better.
+    // The tool reports any other error better.
   });
 }
 
@@ -95,7 +95,7 @@ async function qemuImg(parameters: readonly string[], signal: AbortSignal): Prom
   return translated(runCommand('qemu-img', parameters, signal));
 }
 
-/** For images that others made: the tool gets as few rights as possible. */
+/** Runs qemu-img, with as few rights as possible, on images that others made. */
 async function readingQemuImg(
   parameters: readonly string[],
   signal: AbortSignal,

@@ -13,25 +13,25 @@ import { toolFault } from './tool-fault.ts';
 export interface QemuNbdOptions {
   /** Base first. Only the last one is written, and only if `writable`. */
   readonly layers: readonly [ImageLayer, ...ImageLayer[]];
-  /** Default false: the image cannot be changed and its allocation depth is told. */
+  /** Default false: the image cannot be changed, and the server reports allocation depth. */
   readonly writable?: boolean;
   /** Connections at a time. Default 16. */
   readonly connectionsMax?: number;
 }
 
 const CONNECTIONS_MAX = 16;
-/** `sun_path` has 108 bytes; QEMU and ours both need some room. */
+/** `sun_path` has 108 bytes; QEMU's paths and ours both need some room. */
 const SOCKET_PATH_BYTES_MAX = 100;
 const START_MS_MAX = 30_000;
 const FIRST_LOOK_MS = 2;
 const LOOK_MS_MAX = 50;
-/** What a clean end may take: a written image is flushed and its tables stored. */
+/** Time for a clean end: a written image is flushed, and its tables are stored. */
 const STOP_MS_MAX = 30_000;
 const MESSAGE_BYTES_MAX = 16 * 1024;
 
 /**
  * A qemu-nbd that serves an explicit chain of images on a unix socket in a folder of its own. It
- * takes QEMU's image locks (never `-U`): a merge into an image that is being read fails cleanly.
+ * takes QEMU's image locks (never `-U`), so a merge into an image that is being read fails cleanly.
  * The export's name is empty. It ends with `close`, and at the latest with this process.
  */
 export class QemuNbdServer implements AsyncDisposable {
@@ -41,13 +41,13 @@ export class QemuNbdServer implements AsyncDisposable {
   private readonly folder: string;
   private readonly writable: boolean;
   private readonly messages: () => string;
-  /** Exited, and everything it said has arrived. */
+  /** Resolves once it has exited and all its output has arrived. */
   private readonly closed: Promise<unknown>;
   private closing: Promise<void> | undefined;
 
   private constructor(child: ChildProcess, folder: string, writable: boolean) {
     this.child = child;
-    this.pid = child.pid ?? 0; // Without a pid it was not spawned, and nobody gets it.
+    this.pid = child.pid ?? 0; // Without a pid it was not spawned, and no caller gets it.
     this.folder = folder;
     this.socketPath = socketPathIn(folder);
     this.writable = writable;
@@ -56,9 +56,9 @@ export class QemuNbdServer implements AsyncDisposable {
   }
 
   /**
-   * Returns when the server listens.
+   * Resolves once the server listens.
    *
-   * @throws Fault `formats.image-in-use` when another program writes the image,
+   * @throws Fault `formats.image-in-use` if another program writes the image,
    *   `formats.image-missing`, `formats.tool-failed`, `command.missing`
    */
   static async start(options: QemuNbdOptions, signal: AbortSignal): Promise<QemuNbdServer> {
@@ -79,9 +79,9 @@ export class QemuNbdServer implements AsyncDisposable {
   }
 
   /**
-   * Ends the server; for a written image after its tables are stored.
+   * Ends the server; that of a written image after its tables are stored.
    *
-   * @throws Fault `formats.tool-failed` when a server that writes did not end cleanly
+   * @throws Fault `formats.tool-failed` if a server that writes did not end cleanly
    */
   async close(): Promise<void> {
     this.closing ??= this.stop('SIGTERM').then((clean) => {
@@ -123,7 +123,7 @@ export class QemuNbdServer implements AsyncDisposable {
     return this.child.exitCode !== null || this.child.signalCode !== null;
   }
 
-  /** qemu-nbd says nothing when it is ready; it is when it greets. */
+  /** Waits for the greeting: qemu-nbd does not report that it is ready. */
   private async listening(signal: AbortSignal): Promise<void> {
     const started = performance.now();
     for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(2 * waitMs, LOOK_MS_MAX)) {
@@ -165,7 +165,7 @@ function socketPathIn(folder: string): string {
   return join(folder, 'nbd.sock');
 }
 
-/** Whether the server greets: its socket takes connections before the image is open. */
+/** Whether the server greets: its socket accepts connections before the image is open. */
 async function greets(path: string, signal: AbortSignal): Promise<boolean> {
   const socket = connect({ path, signal });
   socket.setTimeout(START_MS_MAX, () => socket.destroy());
@@ -174,7 +174,8 @@ async function greets(path: string, signal: AbortSignal): Promise<boolean> {
       socket.once('data', () => {
         resolve(true);
       });
-      // Not there, not listening yet or ended: the caller looks again or finds the exit.
+      // The server is missing, not listening yet or ended: the caller tries again, or finds the
+      // exit.
       socket.once('error', () => undefined);
       socket.once('close', () => {
         resolve(false);

@@ -7,7 +7,7 @@ import { ChainReader } from './chain-reader.ts';
 import { onFile } from './file-fault.ts';
 
 /**
- * A raw image, read directly. Node cannot ask a file for its holes, so a qemu-nbd tells them; it
+ * A raw image, read directly. Node cannot find the holes of a file, so a qemu-nbd reports them; it
  * also holds the lock that keeps writers away.
  */
 export class RawDiskReader extends DiskReader {
@@ -28,7 +28,7 @@ export class RawDiskReader extends DiskReader {
     this.chain = opened.chain;
   }
 
-  /** The image must have been inspected. */
+  /** Opens an image, which must have been inspected. */
   static async open(path: string, signal: AbortSignal): Promise<RawDiskReader> {
     const chain = await ChainReader.open([{ path, format: 'raw' }], signal);
     let file: FileHandle | undefined;

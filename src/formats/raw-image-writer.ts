@@ -7,9 +7,9 @@ import type { FileHandle } from '../kernel/files/files.ts';
 import { openEmptyFile } from './empty-file.ts';
 import { onFile } from './file-fault.ts';
 
-/** Written ranges are remembered this coarsely, to know where a new file is still a hole. */
+/** Granularity of the record of written ranges, which tells where a new file still has holes. */
 const REGION_BYTES = 1024 * 1024;
-/** Below this, writing zeroes is cheaper than the program that punches a hole. */
+/** Below this size, writing zeroes is cheaper than the program that punches a hole. */
 const PUNCH_BYTES_MIN = 256 * 1024;
 const ZEROES = new Uint8Array(REGION_BYTES);
 
@@ -80,7 +80,7 @@ export class RawImageWriter extends DiskWriter {
     await this.closing;
   }
 
-  /** The longest range from `offset` on of which all or nothing was written. */
+  /** Returns the longest range from `offset` on of which all or nothing was written. */
   private runFrom(offset: number, end: number): { isWritten: boolean; end: number } {
     let region = Math.floor(offset / REGION_BYTES);
     const state = this.written[region];
@@ -100,7 +100,9 @@ export class RawImageWriter extends DiskWriter {
     }
   }
 
-  /** Node has no call for it. Returns whether the file system could. */
+  /**
+   * Punches a hole with a program, because Node has no call for it. @returns whether that worked
+   */
   private async punch({ offset, length }: Extent, signal: AbortSignal): Promise<boolean> {
     const range = ['--offset', String(offset), '--length', String(length)];
     try {
@@ -108,7 +110,7 @@ export class RawImageWriter extends DiskWriter {
       return true;
     } catch (error) {
       if (isFault(error, 'command.failed') || isFault(error, 'command.missing')) {
-        // Not every file system has holes; zeroes are as right, only larger.
+        // Not every file system has holes; zeroes are correct too, only larger.
         return false;
       }
       throw error;

@@ -10,14 +10,14 @@ import { TOOL_UID } from './confinement.ts';
 const PREFIX = 'hk-nbd-';
 const RANDOM_CHARACTERS = 'XXXXXX';
 const OTHERS = 0o077;
-/** Who owns the folders that we make: root gives them to the user of confined tools. */
+/** Owners of the folders that we make: root gives them to the user of confined tools. */
 const MAKERS = ownUserId() === 0 ? [0, TOOL_UID] : [ownUserId()];
 
 /**
- * Makes a private folder for one socket. Its name carries our process id, so that what a killed
- * process left is known: such folders go when the next one is made.
+ * Makes a private folder for one socket. Its name has our process id, so that folders of killed
+ * processes can be recognized: making a folder removes them.
  *
- * @param fits whether sockets in a folder of that path stay within the limit of their length
+ * @param fits whether the paths of sockets in such a folder are short enough
  */
 export async function makeSocketFolder(fits: (folder: string) => boolean): Promise<string> {
   const prefix = `${PREFIX}${String(process.pid)}-`;
@@ -31,22 +31,22 @@ export async function makeSocketFolder(fits: (folder: string) => boolean): Promi
 }
 
 /**
- * Removes the folders of our processes that are gone with the sockets that nobody listens on any
- * more; whatever holds another file stays, and so does what somebody else made under such a name.
+ * Removes folders of our dead processes, with sockets on which nobody listens. A folder with any
+ * other file stays, and so does one that somebody else made under such a name.
  */
 async function sweep(parent: string): Promise<void> {
-  // A place that cannot be read is none of ours.
+  // A place that cannot be read is not ours.
   for (const name of await readdir(parent).catch(() => [])) {
     const owner = /^hk-nbd-(\d+)-/.exec(name)?.[1];
     if (owner !== undefined && !isAlive(Number(owner))) {
-      // In use after all, not ours, or gone already: none of it matters to us.
+      // The folder is in use after all, not ours, or already gone: all fine.
       await removeDead(join(parent, name)).catch(() => undefined);
     }
   }
 }
 
 /**
- * Looks and removes through the descriptor: a folder that is exchanged meanwhile is not touched.
+ * Checks and removes through the descriptor: a folder that was exchanged meanwhile is not touched.
  */
 async function removeDead(path: string): Promise<void> {
   await using folder = await HeldFolder.open(path);
@@ -63,7 +63,7 @@ async function removeDead(path: string): Promise<void> {
   await rmdir(path);
 }
 
-/** True when the server of a socket is gone. */
+/** Whether the server of a socket is gone. */
 async function isDeaf(path: string): Promise<boolean> {
   const socket = connect({ path });
   try {

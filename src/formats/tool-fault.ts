@@ -3,9 +3,9 @@ import { plainWords } from '../kernel/text/plain-text.ts';
 
 const MESSAGE_CHARACTERS_MAX = 600;
 
-/** What the messages of QEMU's tools mean. The tools run in the C locale. */
+/** Meanings of the messages of QEMU's tools, which run in the C locale. */
 const MEANINGS = [
-  // setpriv, which starts the tool.
+  // From setpriv, which starts the tool.
   { pattern: /failed to execute .*No such file/, code: 'command.missing' },
   { pattern: /Failed to get .*lock/, code: 'formats.image-in-use' },
   { pattern: /No space left on device/, code: 'host.disk-full' },
@@ -23,7 +23,7 @@ const ADVICE = {
   'formats.tool-failed': 'Check the image with qemu-img check.',
 } as const;
 
-/** The fault that stands for a tool's last words. */
+/** Returns the fault for a tool's last message. */
 export function toolFault(tool: string, said: string, options?: ErrorOptions): Fault {
   const code =
     MEANINGS.find(({ pattern }) => pattern.test(said))?.code ?? ('formats.tool-failed' as const);

@@ -11,7 +11,7 @@ function setUp() {
   return { engine, inventory: new InventoryService(engine, async () => SIZE) };
 }
 
-/** A VM as a person writes it down, with the defaults filled in. */
+/** Returns a VM as a person describes it, with the defaults filled in. */
 function newVm(name = 'web', change: Partial<NewVm> = {}): NewVm {
   const whole = VmDefinition.parse({
     id: randomUUID(),

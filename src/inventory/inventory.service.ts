@@ -14,7 +14,7 @@ import { checkedDefinition } from '../vm/checked-definition.ts';
 import type { FirmwareDefinition, VmDefinition } from '../vm/definition.ts';
 import { refuseIdAsName } from '../vm/new-name.ts';
 
-/** A VM as a person describes it: ids, sizes and MAC addresses may be left out. */
+/** A VM as a person describes it: ids, sizes and MAC addresses are optional. */
 export interface NewVm extends Omit<VmDefinition, 'id' | 'disks' | 'nics' | 'firmware'> {
   readonly id?: string | undefined;
   readonly firmware: FirmwareDefinition;
@@ -28,16 +28,16 @@ type NewDisk = Omit<VmDefinition['disks'][number], 'id' | 'sizeBytes'> & {
 };
 type NewNic = Omit<VmDefinition['nics'][number], 'mac'> & { readonly mac?: string | undefined };
 
-/** The size of the virtual disk that an image holds, in bytes. */
+/** Returns the size of the virtual disk in an image, in bytes. */
 export type MeasureImage = (
   image: { readonly path: string; readonly format: 'raw' | 'qcow2' },
   signal: AbortSignal,
 ) => Promise<number>;
 
-/** First bytes of a MAC address of QEMU; the rest is random. */
+/** First bytes of QEMU's MAC addresses; the rest is random. */
 const MAC_PREFIX = [0x52, 0x54, 0x00];
 
-/** The VMs on this host. The engine knows them; this gives them names and ids to go by. */
+/** The VMs on this host: the engine knows them, this finds them by name and id. */
 @Injectable()
 export class InventoryService {
   constructor(
@@ -51,8 +51,8 @@ export class InventoryService {
   }
 
   /**
-   * The VM of this name or id, or of the id that begins so.
-   * @throws Fault `engine.vm-not-found`, `request.invalid` when several begin so
+   * Returns the VM with this name or id, or the only one whose id begins so.
+   * @throws Fault `engine.vm-not-found`, `request.invalid` if several ids begin so
    */
   async find(idOrName: string, signal: AbortSignal): Promise<VmSummary> {
     const vms = await this.engine.list(signal);
@@ -67,7 +67,7 @@ export class InventoryService {
     return found;
   }
 
-  /** Takes a VM over: mints what was left out and measures its disks. */
+  /** Takes a VM over: makes the ids that are missing, and measures its disks. */
   async add(vm: NewVm, signal: AbortSignal): Promise<VmSummary> {
     refuseIdAsName(vm.name);
     const disks = [];
@@ -99,7 +99,7 @@ export class InventoryService {
     return this.engine.get(id, signal);
   }
 
-  /** Answers what is asked about disks that were changed from outside under their overlays. */
+  /** Decides about disks that were changed from outside under their overlays. */
   async accept(
     idOrName: string,
     options: AcceptOptions,
@@ -109,7 +109,7 @@ export class InventoryService {
     return this.engine.accept(id, options, signal);
   }
 
-  /** Gives the VM back as plain disks that need no Hyperkeep. */
+  /** Turns the VM back into plain disks that need no Hyperkeep. */
   async release(idOrName: string, signal: AbortSignal): Promise<VmDefinition> {
     const { id } = await this.find(idOrName, signal);
     return this.engine.release(id, signal);
@@ -139,7 +139,7 @@ export class InventoryService {
         { disk: disk.name, imageBytes: measured },
       );
     }
-    // The engine says what is wrong with an image that is no whole sectors.
+    // The engine reports what is wrong with an image that has no whole number of sectors.
     return wholeSectors(measured);
   }
 }

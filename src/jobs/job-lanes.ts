@@ -11,7 +11,7 @@ function laneOf(kind: JobKind): LaneName {
   return UPKEEP.has(kind) ? 'upkeep' : 'data';
 }
 
-/** Jobs that wait for room, in order; each lane has room of its own. */
+/** Jobs waiting for room, in order; each lane has its own room. */
 export class JobLanes<Item extends { readonly job: { readonly kind: JobKind } }> {
   private readonly waiting: Item[] = [];
   private readonly running: Record<LaneName, number> = { data: 0, upkeep: 0 };
@@ -26,7 +26,7 @@ export class JobLanes<Item extends { readonly job: { readonly kind: JobKind } }>
     this.waiting.push(item);
   }
 
-  /** True if it was waiting. */
+  /** Removes a job. @returns whether it was waiting */
   remove(item: Item): boolean {
     const at = this.waiting.indexOf(item);
     if (at >= 0) {
@@ -35,7 +35,7 @@ export class JobLanes<Item extends { readonly job: { readonly kind: JobKind } }>
     return at >= 0;
   }
 
-  /** The next job for which there is room; it counts as running until `ended`. */
+  /** Returns the next job for which there is room; it counts as running until `ended`. */
   next(): Item | undefined {
     const at = this.waiting.findIndex(({ job }) => {
       const lane = laneOf(job.kind);

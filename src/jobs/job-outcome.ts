@@ -21,7 +21,7 @@ const CANCELLED: JobFault = {
 };
 
 /**
- * What a thrown error makes of a job. An integrity fault is told even if the job was being
+ * Returns what a thrown error makes of a job. An integrity fault counts even if the job was being
  * cancelled.
  */
 export function outcomeOf(
@@ -45,7 +45,7 @@ export function outcomeOf(
   return { state: 'failed', fault: { code: 'internal', message, context: {} } };
 }
 
-/** An end of which the row keeps only what this program itself says. */
+/** Returns an end of which the row keeps only this program's own text. */
 export function withoutDetails({ state, fault, finishedAtMs }: JobChange): JobChange {
   const message = 'What happened could not be stored; the service log has it.';
   return {
@@ -55,7 +55,7 @@ export function withoutDetails({ state, fault, finishedAtMs }: JobChange): JobCh
   };
 }
 
-/** A report with the trouble that there is now, and without one that is over. */
+/** Returns a report with the present trouble, and without one that is over. */
 export function troubled<P extends Progress>(progress: P, trouble: string | undefined): P {
   const told: P & { trouble?: string } = { ...progress };
   delete told.trouble;

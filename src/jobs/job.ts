@@ -1,9 +1,9 @@
 import type { Fault, FaultContext } from '../kernel/fault.ts';
 import type { Progress, ReportProgress } from '../kernel/progress.ts';
 
-/** What people wait for: backups and restores never stand behind the care of a vault. */
+/** Jobs that people wait for: backups and restores never queue behind the care of a vault. */
 export const DATA_KINDS = ['backup', 'restore', 'verify'] as const;
-/** The care of vaults: may take days, and waits for nobody but its own. */
+/** Jobs that care for vaults: they may take days, and queue only behind each other. */
 export const UPKEEP_KINDS = [
   'probe',
   'usage',
@@ -23,13 +23,13 @@ export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelle
 
 export interface JobProgress extends Progress {
   readonly rateBytesPerSecond: number;
-  /** Undefined while nothing can be said. */
+  /** Undefined if there is no estimate. */
   readonly secondsLeft?: number;
 }
 
 /** Why a job did not succeed. */
 export interface JobFault {
-  /** A fault code, `cancelled`, or `internal` for a bug of ours. */
+  /** A fault code, `cancelled`, or `internal` for a bug. */
   readonly code: string;
   readonly message: string;
   readonly context: FaultContext;
@@ -52,7 +52,7 @@ export interface Job {
   readonly createdAtMs: number;
   readonly startedAtMs?: number;
   readonly finishedAtMs?: number;
-  /** The last report; kept when the job has ended. */
+  /** The last report; kept after the end of the job. */
   readonly progress?: JobProgress;
   readonly fault?: JobFault;
   /** What the operation returned, or found before it failed: JSON. */
@@ -62,9 +62,9 @@ export interface Job {
 export interface JobRequest {
   readonly kind: JobKind;
   readonly subject: JobSubject;
-  /** What the operation is told: JSON, without secrets, because it is stored. */
+  /** Input of the operation: JSON, without secrets, because it is stored. */
   readonly parameters: unknown;
-  /** Of the unfinished jobs with one key there is at most one: `backup VM-ID`. */
+  /** Only one unfinished job can have a key: `backup VM-ID`. */
   readonly exclusiveKey?: string;
 }
 
@@ -76,8 +76,8 @@ export interface JobRun {
 }
 
 /**
- * Work that was done and found something wrong: the job fails with the fault and keeps what was
- * found.
+ * Thrown by work that was done and found something wrong: the job fails with the fault, and keeps
+ * what was found.
  */
 export class FailedWith extends Error {
   override readonly name = 'FailedWith';
@@ -91,10 +91,10 @@ export class FailedWith extends Error {
   }
 }
 
-/** Carries an operation out. What it returns becomes the job's result, so it must be JSON. */
+/** Carries an operation out. Its return value becomes the job's result, so it must be JSON. */
 export type RunJob = (parameters: unknown, run: JobRun) => Promise<object>;
 
-/** True when the job will not change any more. */
+/** True if the job will not change any more. */
 export function isFinished({ state }: Pick<Job, 'state'>): boolean {
   return state !== 'queued' && state !== 'running';
 }

@@ -5,7 +5,10 @@ import { Log } from '../kernel/log.ts';
 import { Jobs } from './jobs.ts';
 import type { JobsOptions } from './live-job.ts';
 
-/** Runs jobs; stops them first when the service stops, while all they need is still there. */
+/**
+ * Runs jobs. When the service stops, it stops them first, while everything they need is still
+ * there.
+ */
 @Module({})
 export class JobsModule implements OnModuleDestroy {
   constructor(private readonly jobs: Jobs) {}

@@ -12,9 +12,9 @@ class JobsInMemory implements JobStorage {
   readonly rows = new Map<string, StoredJob>();
   readonly changes = new EventEmitter();
   broken = false;
-  /** Ids whose results and faults the database does not take. */
+  /** Ids whose results and faults the database does not accept. */
   readonly unstorable = new Set<string>();
-  /** What an INSERT waits for. */
+  /** An INSERT waits for this. */
   beforeAdd = async (): Promise<void> => undefined;
 
   async add(job: StoredJob): Promise<void> {
@@ -51,7 +51,7 @@ class JobsInMemory implements JobStorage {
     return this.rows.get(id);
   }
 
-  /** When the row has this state. */
+  /** Resolves when the row has this state. */
   async updated(id: string, state: string): Promise<void> {
     while (this.rows.get(id)?.state !== state) {
       await once(this.changes, 'update');
@@ -74,7 +74,7 @@ class JobsInMemory implements JobStorage {
 const isOpen = (state: string) => state === 'queued' || state === 'running';
 const BACKUP = { kind: 'backup', subject: { vmName: 'web' }, parameters: {} } as const;
 
-/** Jobs whose runs end when the test says so: `finish(jobId)`. Each can be aborted. */
+/** Makes jobs whose runs end when the test says so: `finish(jobId)`. Each can be aborted. */
 function setUp(concurrency = 2) {
   const storage = new JobsInMemory();
   const jobs = new Jobs(

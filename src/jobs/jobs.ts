@@ -20,30 +20,30 @@ import type { JobsEnvironment, JobsOptions, JobStorage, LiveJob } from './live-j
 import { ProgressRate } from './progress-rate.ts';
 import { fromStored, toStored, unknownJob } from './stored-job.ts';
 
-/** Watchers hear of progress this often at most. */
+/** Watchers get progress at most this often. */
 const NOTIFY_MS = 250;
-/** Progress reaches the row this often at most; a crash loses no more of it. */
+/** Progress is written to the row at most this often; a crash loses no more of it. */
 const SAVE_MS = 2000;
 /** Jobs that care for vaults and run at once, beside the others. */
 const UPKEEP_CONCURRENCY = 2;
 const REWRITE_MS = 5000;
 const END_MS_MAX = 4000;
-/** More jobs waiting than this is a caller out of control. */
+/** More waiting jobs mean a caller out of control. */
 const QUEUE_MAX = 1000;
 
 const UUID_CHARACTERS = 36;
 
 /**
- * Runs operations inside this process, with a row for each. A row is written before the operation
- * starts, and a service that starts marks what an earlier one left unfinished, so every job that
- * was ever accepted ends in a state that says what happened.
+ * Runs operations in this process, with a row for each. The row is written before the operation
+ * starts, and a starting service marks the unfinished rows of an earlier one, so every accepted job
+ * ends in a state that says what happened.
  */
 export class Jobs {
   private readonly runners = new Map<JobKind, RunJob>();
   private readonly live = new Map<string, LiveJob>();
   private readonly changes = new EventEmitter().setMaxListeners(0);
   private readonly lanes: JobLanes<LiveJob>;
-  /** Ends that could not be written yet; their jobs stay alive for those who ask. */
+  /** Ends that could not be written yet; `get` still finds their jobs. */
   private readonly unwritten = new Map<string, JobChange>();
   private rewriting: NodeJS.Timeout | undefined;
   /** Jobs whose first row is being written. */
@@ -62,13 +62,13 @@ export class Jobs {
     this.lanes = new JobLanes({ data: concurrency, upkeep: UPKEEP_CONCURRENCY });
   }
 
-  /** Says how jobs of a kind are carried out. Once per kind, before the first job. */
+  /** Sets how jobs of a kind are carried out. Call it once per kind, before the first job. */
   register(kind: JobKind, run: RunJob): void {
     assert(!this.runners.has(kind), `${kind} is registered twice`);
     this.runners.set(kind, run);
   }
 
-  /** At the start of the service: what is unfinished was interrupted. Returns the ids. */
+  /** Marks unfinished jobs as interrupted, at the start of the service. @returns their ids */
   async recover(): Promise<string[]> {
     const ids = await this.storage.endUnfinished(
       'interrupted',
@@ -82,8 +82,8 @@ export class Jobs {
   }
 
   /**
-   * Accepts a job; it runs as soon as there is room.
-   * @throws Fault `job.conflict` when an unfinished job has the same exclusive key
+   * Accepts a job, which runs as soon as there is room.
+   * @throws Fault `job.conflict` if an unfinished job has the same exclusive key
    */
   async start(request: JobRequest): Promise<Job> {
     if (this.closingNow.signal.aborted || this.lanes.length >= QUEUE_MAX) {
@@ -124,8 +124,8 @@ export class Jobs {
   }
 
   /**
-   * The job of this id, or of the id that begins so.
-   * @throws Fault `job.unknown`, `request.invalid` when several begin so
+   * Returns the job with this id, or the only one whose id begins so.
+   * @throws Fault `job.unknown`, `request.invalid` if several ids begin so
    */
   async find(idOrPrefix: string): Promise<Job> {
     if (idOrPrefix.length === UUID_CHARACTERS) {
@@ -151,13 +151,13 @@ export class Jobs {
     return fromStored(row);
   }
 
-  /** Newest first. */
+  /** Lists jobs, newest first. */
   async list(filter: JobFilter): Promise<Job[]> {
     const rows = await this.storage.list(filter);
     return rows.map((row) => this.live.get(row.id)?.job ?? fromStored(row));
   }
 
-  /** Asks a job to stop and returns when it has. A finished job stays as it is. */
+  /** Asks a job to stop, and resolves when it has. A finished job stays as it is. */
   async cancel(id: string): Promise<Job> {
     const live = this.live.get(id);
     if (live !== undefined) {
@@ -167,8 +167,8 @@ export class Jobs {
   }
 
   /**
-   * Calls `listener` with every change of an unfinished job, the last one included; never for a
-   * job that has ended. Returns the way to stop listening.
+   * Calls `listener` with every change of an unfinished job, the last one included; never for a job
+   * that has ended. @returns a function that stops it
    */
   watch(id: string, listener: (job: Job) => void): () => void {
     this.changes.on(id, listener);
@@ -178,16 +178,17 @@ export class Jobs {
   }
 
   /**
-   * Fires when all are told to stop because the service does: what they only wait for gives way.
+   * Fires when all jobs are told to stop because the service stops: they give up what they only
+   * wait for.
    */
   get closing(): AbortSignal {
     return this.closingNow.signal;
   }
 
   /**
-   * Stops every job and returns when all have ended and their rows say so. A job that was being
-   * accepted meanwhile never runs and ends like the others. One that does not end in time is left
-   * alone, and its row says that it was interrupted.
+   * Stops every job, and resolves when all have ended and their rows say so. A job that is being
+   * accepted meanwhile never runs, and ends like the others. One that does not end in time is
+   * abandoned, and its row says that it was interrupted.
    */
   async close(): Promise<void> {
     this.closingNow.abort();
@@ -257,7 +258,7 @@ export class Jobs {
       log.info('job.succeeded', { jobId, kind, result });
       await this.end(live, { state: 'succeeded', result });
     } catch (error) {
-      // The job's row and the log say what happened; nobody else waits for this promise.
+      // The job's row and the log say what happened; nobody else awaits this promise.
       const outcome = outcomeOf(error, live.stop);
       const fields = { jobId, kind, code: outcome.fault.code, error };
       if (outcome.state === 'failed') {
@@ -269,7 +270,7 @@ export class Jobs {
     }
   }
 
-  /** For all jobs on a vault whose store went away, or is back (`undefined`). */
+  /** Tells all jobs on a vault that its store went away, or is back (`undefined`). */
   tell(vaultId: string, trouble: string | undefined): void {
     for (const live of this.live.values()) {
       if (live.job.subject.vaultId === vaultId && live.job.state === 'running') {
@@ -313,13 +314,15 @@ export class Jobs {
     this.changes.emit(live.job.id, live.job);
   }
 
-  /** Writes the ends that were not written yet. One that cannot be written is in nobody's way. */
+  /**
+   * Writes the ends that were not written yet. One that cannot be written does not stop the others.
+   */
   private async writeUnwritten(): Promise<void> {
     for (const [id, end] of this.unwritten) {
       try {
         await this.writeEnd(id, end);
       } catch (error) {
-        // The operation is over and those who ask are told; it is tried again soon.
+        // The operation is over, and watchers were told; the write is repeated soon.
         this.environment.log.error('job.row-not-written', { jobId: id, error });
         continue;
       }
@@ -329,7 +332,7 @@ export class Jobs {
     this.writeAgainLater();
   }
 
-  /** The database may be away; it is no job's business to wait for it. */
+  /** In the background: the database may be away, and no job should wait for it. */
   private writeAgainLater(): void {
     clearTimeout(this.rewriting);
     if (this.unwritten.size === 0 || this.closingNow.signal.aborted) {
@@ -363,7 +366,7 @@ export class Jobs {
     live.saving = live.saving
       .then(() => this.storage.update(live.job.id, change))
       .catch((error: unknown) => {
-        // The operation goes on: the row is a report about it, and its end is written again.
+        // The operation goes on: the row only reports it, and its end is written again.
         this.environment.log.error('job.row-not-written', { jobId: live.job.id, error });
       });
   }

@@ -12,7 +12,7 @@ export interface LiveJob {
   readonly abort: AbortController;
   readonly rate: ProgressRate;
   stop?: StopReason;
-  /** Why it does not go on now. */
+  /** Why it makes no progress now. */
   trouble?: string | undefined;
   notifiedMs: number;
   savedMs: number;
@@ -22,21 +22,21 @@ export interface LiveJob {
 }
 
 export interface JobsOptions {
-  /** Backups, restores and verifications that run at once; more wait in order. */
+  /** Backups, restores and verifications that run at once; others wait in order. */
   readonly concurrency: number;
-  /** How long after an end could not be written it is tried again. */
+  /** When to repeat writing an end that could not be written. */
   readonly rewriteMs?: number;
   /** How long jobs may take to end when the service stops. */
   readonly endMsMax?: number;
 }
 
-/** Where jobs are stored; what tests stand in for. */
+/** Where jobs are stored; tests replace it. */
 export type JobStorage = Pick<
   JobRows,
   'add' | 'update' | 'get' | 'starting' | 'list' | 'endUnfinished'
 >;
 
-/** Where time and events go. */
+/** Time, and where events go. */
 export interface JobsEnvironment {
   readonly clock: Clock;
   readonly log: Log;

@@ -4,7 +4,7 @@ import type { JobProgress } from './job.ts';
 /** The rate is that of the last ten seconds: calm enough to read, quick enough to show a stall. */
 const WINDOW_MS = 10_000;
 const SAMPLE_MS = 250;
-/** Less history than this says nothing about the time left. */
+/** A shorter history does not tell the time left. */
 const HISTORY_MS_MIN = 1000;
 
 interface Sample {

@@ -2,7 +2,7 @@ import type { StoredJob } from '../catalog/job-rows.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { Job, JobFault, JobKind, JobProgress, JobState } from './job.ts';
 
-/** Row to job. The JSON was written by this service alone. */
+/** Converts a row to a job. Only this service wrote the JSON. */
 export function fromStored(row: StoredJob): Job {
   return {
     id: row.id,
@@ -18,7 +18,7 @@ export function fromStored(row: StoredJob): Job {
   };
 }
 
-/** Job to row. */
+/** Converts a job to a row. */
 export function toStored(
   job: Job,
   request: { readonly parameters: unknown; readonly exclusiveKey?: string },

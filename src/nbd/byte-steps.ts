@@ -1,17 +1,17 @@
 /**
- * The next piece of a stream that a step waits for. `target` may be taken away while it is being
+ * The next piece of a stream, for which a step waits. `target` may be withdrawn while it is being
  * filled, unless it is lent: the rest is then skipped.
  */
 export interface Fill {
-  /** Undefined: skip the bytes. */
+  /** Undefined to skip the bytes. */
   target: Uint8Array | undefined;
   readonly length: number;
-  /** Set while the system may write into the target at any time; called when it cannot any more. */
+  /** Set while the system may write to the target at any time; called when it no longer can. */
   returned?: (() => void) | undefined;
 }
 
 /**
- * Code that reads a stream top-down: it yields what it waits for and goes on when that is there.
+ * Code that reads a stream top-down: it yields what it waits for, and goes on once that is there.
  */
 export type ByteSteps<Result> = Generator<Fill, Result, undefined>;
 
@@ -22,21 +22,21 @@ export function* takeBytes(length: number): ByteSteps<Uint8Array> {
   return target;
 }
 
-/** A view on bytes, for numbers. */
+/** Returns a view on bytes, for reading numbers. */
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** From here on bytes are received where they belong instead of being copied there. */
+/** From this size on, bytes are received where they belong instead of being copied there. */
 const LEND_BYTES_MIN = 32 * 1024;
-/** What is received in between: heads of answers, and as little of their content as possible. */
+/** Size of other receives: heads of answers, with as little of their content as possible. */
 const HEAD_BYTES = 4 * 1024;
 const SKIP_BYTES = 256 * 1024;
 
 /**
- * Feeds a stream to its steps as it comes. Copying into shared memory is slow in V8 (1.5 GB/s when
- * the addresses differ in their last bits), so long pieces are received in place: whoever reads the
- * stream asks for `nextBuffer`, lets the system write there, and says how much came.
+ * Feeds a stream to its steps as it arrives. Copying to shared memory is slow in V8 (1.5 GB/s if
+ * the addresses differ in their last bits), so long pieces are received in place: the reader of the
+ * stream gets `nextBuffer`, lets the system write there, and reports how much came.
  */
 export class ByteFeed {
   private readonly steps: ByteSteps<void>;
@@ -50,7 +50,7 @@ export class ByteFeed {
     this.advance();
   }
 
-  /** Where the next bytes of the stream go. */
+  /** Returns where the next bytes of the stream go. */
   nextBuffer(): Uint8Array {
     const target = this.fill?.target;
     if (this.fill === undefined || target === undefined) {
@@ -65,8 +65,8 @@ export class ByteFeed {
   }
 
   /**
-   * `count` bytes are in the buffer that was given out last. Whatever the steps throw comes out
-   * here; the feed is of no use afterwards.
+   * Call it with the number of bytes in the last buffer. Throws what the steps throw; do not use
+   * the feed afterwards.
    */
   received(count: number): void {
     const { lent } = this;

@@ -5,9 +5,9 @@ import { ALLOCATION_DEPTH, BASE_ALLOCATION, ExportFlag } from './protocol.ts';
 import { Slots } from './slots.ts';
 
 export interface NbdOptions {
-  /** Connections, where the server allows several. Default 4. */
+  /** Number of connections, if the server allows several. Default 4. */
   readonly connections?: number;
-  /** Requests on the way at a time, over all connections. Default 16. */
+  /** Unanswered requests at a time, over all connections. Default 16. */
   readonly requestsMax?: number;
   /** Silence of the server that counts as failure while it owes an answer. Default 120 s. */
   readonly timeoutMs?: number;
@@ -39,7 +39,7 @@ export class ConnectionPool {
       timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
     };
     const first = await NbdConnection.open(address, connectionOptions, signal);
-    // Without multi-conn a flush on one connection says nothing about writes on another.
+    // Without multi-conn a flush on one connection does not cover writes on another.
     const canShare = (first.facts.flags & (ExportFlag.canMultiConn | ExportFlag.readOnly)) !== 0;
     const more = canShare ? (options.connections ?? CONNECTIONS) - 1 : 0;
     const opened = await Promise.allSettled(
@@ -65,7 +65,7 @@ export class ConnectionPool {
     }
   }
 
-  /** Like `request`, but the status comes by the name of the context. */
+  /** Like `request`, but returns the status by the name of the context. */
   async status(
     request: NbdRequest,
     signal: AbortSignal,
@@ -95,12 +95,12 @@ export class ConnectionPool {
     return (this.facts.flags & flag) !== 0;
   }
 
-  /** Ends all connections; requests on the way fail. Returns when the sockets are closed. */
+  /** Ends all connections; unanswered requests fail. Resolves when the sockets are closed. */
   async close(): Promise<void> {
     await Promise.all(this.connections.map((connection) => connection.close()));
   }
 
-  /** A connection that is over is as good as any: its failure says what happened. */
+  /** A connection that has ended counts too: its failure says what happened. */
   private leastBusy(): NbdConnection {
     return this.connections.reduce((best, next) =>
       next.waitingBytes < best.waitingBytes ? next : best,

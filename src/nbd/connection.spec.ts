@@ -32,7 +32,7 @@ interface Request {
 }
 type Answer = (request: Request, socket: Socket) => Uint8Array | undefined;
 
-/** What a server says, in place of what it should. */
+/** What a server sends instead of what it should. */
 interface Script {
   readonly greeting?: Uint8Array;
   readonly structured?: boolean;
@@ -69,7 +69,7 @@ async function serve(script: Script): Promise<string> {
   return socketPath;
 }
 
-/** Goes through the handshake and then answers requests as the script says. */
+/** Does the handshake, and then answers requests as the script says. */
 function speak(socket: Socket, script: Script): void {
   let received = Buffer.alloc(0);
   let isServing = false;
@@ -135,7 +135,7 @@ async function codeOf(running: Promise<unknown>): Promise<string> {
   );
 }
 
-/** The outcome of a read of 8 bytes at 0 when it is answered like this. */
+/** Returns the outcome of a read of 8 bytes at 0 that is answered like this. */
 async function readOf(answer: Answer, structured = true): Promise<string> {
   const socketPath = await serve({ structured, answer });
   const connection = await NbdConnection.open({ socketPath }, options, signal);

@@ -24,8 +24,8 @@ const GOODBYE_MS_MAX = 1000;
 const COOKIE_MAX = 0xffff_ffff;
 
 /**
- * One connection to an NBD server. Requests may be sent while others wait. When the server breaks
- * the protocol, is silent or goes away, all that wait fail and the connection is over.
+ * One connection to an NBD server. Requests may be sent while others wait. If the server breaks the
+ * protocol, is silent or goes away, all waiting requests fail and the connection has ended.
  */
 export class NbdConnection {
   private readonly socket: Socket;
@@ -54,12 +54,12 @@ export class NbdConnection {
       },
     });
     this.gone = new Promise((resolve) => this.socket.once('close', resolve));
-    // Handled by whoever opens; a failure after that shows in the requests.
+    // `open` handles it; a later failure shows in the requests.
     this.agreed.promise.catch(() => undefined);
     this.watch(address);
   }
 
-  /** @throws Fault `nbd.*` when the server is not there, refuses or lacks the export */
+  /** @throws Fault `nbd.*` if the server is not there, refuses, or lacks the export */
   static async open(
     address: NbdAddress,
     options: ConnectionOptions,
@@ -88,7 +88,7 @@ export class NbdConnection {
     return this.agreedFacts;
   }
 
-  /** How busy the connection is. */
+  /** Bytes that waiting requests carry: how busy the connection is. */
   get waitingBytes(): number {
     return this.bytesWaiting;
   }
@@ -98,8 +98,8 @@ export class NbdConnection {
   }
 
   /**
-   * Sends one request and waits for its answer. When `signal` fires, the target is not written to
-   * any more and the data is not read any more once the promise has been rejected.
+   * Sends one request and waits for its answer. If `signal` fires, then once the promise has
+   * rejected, the target is no longer written and the data no longer read.
    */
   async request(request: NbdRequest, signal: AbortSignal): Promise<StatusReply> {
     signal.throwIfAborted();
@@ -111,7 +111,7 @@ export class NbdConnection {
     const waiting = new PendingRequest(request);
     const sent = this.send(this.newCookie(waiting), request);
     const onAbort = (): void => {
-      // Bytes that are still queued would be read from the caller's buffer later.
+      // Bytes still queued would be read from the caller's buffer later.
       void sent.then(() => {
         waiting.abandon(signal.reason);
       });
@@ -222,9 +222,7 @@ export class NbdConnection {
     return this.lastCookie;
   }
 
-  /**
-   * Resolves when the system has taken all bytes, or the socket is closed and none will be taken.
-   */
+  /** Resolves when the system has taken all bytes, or the socket is closed and takes no more. */
   private async send(cookie: number, request: NbdRequest): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<undefined>();
     const done = (): void => {

@@ -19,7 +19,7 @@ export class NbdDiskReader extends DiskReader {
     this.size = pool.facts.size;
   }
 
-  /** @throws Fault `nbd.*` when the server is not there, refuses or lacks the export */
+  /** @throws Fault `nbd.*` if the server is not there, refuses, or lacks the export */
   static async open(
     address: NbdAddress,
     signal: AbortSignal,
@@ -61,11 +61,11 @@ export class NbdDiskReader extends DiskReader {
   }
 
   /**
-   * The ranges that were written or zeroed in the top layer of the chain that is exported; what
-   * is missing is as the layers below have it.
+   * Yields the ranges that were written or zeroed in the top layer of the exported chain; elsewhere
+   * the layers below count.
    *
-   * @throws Fault `nbd.unsupported` when the server does not tell the allocation depth
-   *   (qemu-nbd without -A)
+   * @throws Fault `nbd.unsupported` if the server does not report the allocation depth (qemu-nbd
+   *   without -A)
    */
   async *layerExtents(
     signal: AbortSignal,
@@ -100,14 +100,14 @@ export class NbdDiskReader extends DiskReader {
       within,
       signal,
     )) {
-      // 0 is allocated nowhere, 2 and more further down: neither was touched in the top layer.
+      // 0 is allocated nowhere, 2 and more further down: the top layer changed neither.
       if (flags[0] === 1) {
         yield { offset, length, content: contentOf(flags[1]) };
       }
     }
   }
 
-  /** For servers with blocks: reads whole ones and keeps the part that was asked for. */
+  /** Reads whole blocks and keeps the requested part, for servers with blocks. */
   private async readAround(offset: number, target: Uint8Array, signal: AbortSignal): Promise<void> {
     const unit = this.pool.facts.blockBytesMin;
     const start = offset - (offset % unit);
@@ -125,7 +125,7 @@ export class NbdDiskReader extends DiskReader {
   }
 }
 
-/** A hole that is not said to be zero may hold anything. */
+/** A hole that is not reported as zero may hold anything. */
 function contentOf(flags: number | undefined): Content {
   return ((flags ?? 0) & AllocationFlag.zero) === 0 ? 'data' : 'zero';
 }

@@ -7,7 +7,7 @@ import type { NbdAddress } from './connection.ts';
 import { cut, settleAll } from './pieces.ts';
 import { Command, ExportFlag } from './protocol.ts';
 
-/** Zeroing carries no bytes; servers do it in one step whatever the length. */
+/** Zeroing sends no data; servers do it in one step whatever the length. */
 const ZERO_BYTES_MAX = 256 * 1024 * 1024;
 
 /** A disk that an NBD server lets us write. */
@@ -21,7 +21,7 @@ export class NbdDiskWriter extends DiskWriter {
     this.size = pool.facts.size;
   }
 
-  /** @throws Fault `nbd.*` when the server is not there, refuses, or exports read-only */
+  /** @throws Fault `nbd.*` if the server is not there, refuses, or exports read-only */
   static async open(
     address: NbdAddress,
     signal: AbortSignal,
@@ -77,7 +77,7 @@ export class NbdDiskWriter extends DiskWriter {
     await this.pool.close();
   }
 
-  /** Reading the rest of a block and writing it back would undo another write to it. */
+  /** Refuses parts of blocks: reading and rewriting a block would undo another write to it. */
   private assertWholeBlocks({ offset, length }: Extent): void {
     const unit = this.pool.facts.blockBytesMin;
     if (offset % unit !== 0 || (length % unit !== 0 && offset + length !== this.size)) {

@@ -3,7 +3,7 @@ import { WireError } from './protocol.ts';
 
 const TEXT_CHARACTERS_MAX = 200;
 
-/** The server does what the protocol forbids: nothing more of it can be believed. */
+/** The server did what the protocol forbids: nothing it sends can be trusted any more. */
 export function protocolFault(what: string): Fault {
   return new Fault(
     'nbd.protocol-broken',
@@ -11,7 +11,7 @@ export function protocolFault(what: string): Fault {
   );
 }
 
-/** What a server's text looks like when it is safe to show. */
+/** Returns a server's text in a form that is safe to show. */
 export function shownText(bytes: Uint8Array): string {
   return Buffer.from(bytes)
     .toString('utf8')
@@ -19,7 +19,7 @@ export function shownText(bytes: Uint8Array): string {
     .slice(0, TEXT_CHARACTERS_MAX);
 }
 
-/** The fault for an error number in a reply. `text` is what the server says about it. */
+/** Returns the fault for an error number in a reply. `text` is the server's explanation. */
 export function requestFault(command: string, error: number, text: string): Fault {
   const said = text === '' ? '' : `: ${text}`;
   const context = { command, error };

@@ -11,10 +11,10 @@ import {
   OptionReply,
 } from './protocol.ts';
 
-/** What the client asks for. */
+/** What the client requests. */
 export interface ExportWishes {
   readonly exportName: string;
-  /** Meta contexts, if the server has them. */
+  /** Meta contexts to use if the server has them. */
   readonly contexts: readonly string[];
 }
 
@@ -28,17 +28,17 @@ export interface ExportFacts {
   readonly blockBytesMin: number;
   /** Longest read or write. */
   readonly requestBytesMax: number;
-  /** Name by the id that this connection uses for it. */
+  /** Names by the id that this connection uses for them. */
   readonly contexts: ReadonlyMap<number, string>;
 }
 
 const NAME_BYTES_MAX = 4096;
 const OPTION_REPLY_BYTES_MAX = 64 * 1024;
 const OPTION_REPLIES_MAX = 64;
-/** What the specification lets a client assume of a server that says nothing. */
+/** What the specification lets a client assume if the server does not say. */
 const REQUEST_BYTES_DEFAULT = 32 * 1024 * 1024;
 const BLOCK_BYTES_MAX = 64 * 1024;
-/** Past 2^53 − 1 a position is no longer exact. */
+/** Beyond 2^53 − 1 a position is not exact. */
 const SIZE_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 
 interface Reply {
@@ -46,7 +46,7 @@ interface Reply {
   readonly payload: Uint8Array;
 }
 
-/** The fixed newstyle handshake up to the point where requests may be sent. */
+/** Does the fixed newstyle handshake, up to the point where requests may be sent. */
 export function* negotiate(
   wishes: ExportWishes,
   send: (bytes: Uint8Array) => void,
@@ -108,7 +108,7 @@ function* chooseContexts(
       throw protocolFault('a meta context without an id');
     }
     const name = Buffer.from(reply.payload.subarray(4)).toString('utf8');
-    // A server may answer a query with more than was asked for; only what we know is of use.
+    // A server may answer a query with more than was asked; only contexts that we know are of use.
     if (wishes.contexts.includes(name)) {
       chosen.set(viewOf(reply.payload).getUint32(0), name);
     }
@@ -222,7 +222,7 @@ function optionRequest(option: number, payload: Uint8Array): Uint8Array {
   return Buffer.concat([header, payload]);
 }
 
-/** A name with its length before it. */
+/** Returns a name preceded by its length. */
 function named(name: string): [Uint8Array, Uint8Array] {
   const bytes = Buffer.from(name, 'utf8');
   if (bytes.length > NAME_BYTES_MAX) {

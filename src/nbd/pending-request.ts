@@ -3,26 +3,26 @@ import type { Fill } from './byte-steps.ts';
 import { protocolFault } from './nbd-fault.ts';
 import { Command } from './protocol.ts';
 
-/** `length` bytes from where the one before ended hold what `flags` says. */
+/** `length` bytes from the end of the previous run, with the content that `flags` says. */
 export interface StatusRun {
   readonly length: number;
   readonly flags: number;
 }
 
-/** Runs by the id of their meta context, each from the start of what was asked. */
+/** Runs by the id of their meta context, each from the start of the requested range. */
 export type StatusReply = ReadonlyMap<number, readonly StatusRun[]>;
 
 export interface NbdRequest {
   readonly command: Command;
   readonly offset: number;
   readonly length: number;
-  /** What is written; exactly `length` bytes. Must not change until the request has settled. */
+  /** Data of a write, exactly `length` bytes. Must not change until the request has settled. */
   readonly data?: Uint8Array;
-  /** Where a read goes; exactly `length` bytes. */
+  /** Where a read goes, exactly `length` bytes. */
   readonly target?: Uint8Array;
 }
 
-/** Servers cut replies at the borders of extents, which are sectors at the least. */
+/** Servers cut replies at borders of extents, which are at least sectors. */
 const PIECE_BYTES_MIN = 512;
 const REPLIES_SPARE = 64;
 const CONTEXTS_MAX = 8;
@@ -52,8 +52,8 @@ export class PendingRequest {
   }
 
   /**
-   * Nobody waits any more: the rest of the answer is skipped and nothing is written to the target.
-   * While the target is lent to the system that is so when the next bytes come.
+   * Nobody waits any more: skips the rest of the answer, and no longer writes to the target; while
+   * the target is lent to the system, this takes effect with the next bytes.
    */
   abandon(reason: unknown): void {
     if (this.filling?.returned === undefined) {
@@ -65,7 +65,7 @@ export class PendingRequest {
     };
   }
 
-  /** Like `abandon`, when the socket is gone and so cannot write any more. */
+  /** Like `abandon`, for a socket that is gone and so cannot write any more. */
   giveUp(reason: unknown): void {
     this.target = undefined;
     if (this.filling !== undefined) {
@@ -81,7 +81,7 @@ export class PendingRequest {
     }
   }
 
-  /** Where the next `length` bytes of a read go, which start at `offset` of the disk. */
+  /** Returns where the next `length` bytes of a read go, which start at `offset` of the disk. */
   fillAt(offset: number, length: number): Fill {
     const start = this.cover(offset, length);
     this.filling = { target: this.target?.subarray(start, start + length), length };
@@ -122,7 +122,7 @@ export class PendingRequest {
     this.fulfil(this.status);
   }
 
-  /** Notes that a part of a read has come and returns where in the target it starts. */
+  /** Notes that a part of a read has come. @returns where it starts in the target */
   private cover(offset: number, length: number): number {
     const start = offset - this.request.offset;
     const end = start + length;
@@ -134,7 +134,7 @@ export class PendingRequest {
     return start;
   }
 
-  /** Keeps the covered parts ascending and joined: one in the end, few on the way. */
+  /** Keeps the covered parts ascending and joined: one at the end, few meanwhile. */
   private insert(start: number, end: number): void {
     let index = this.covered.length;
     while (index > 0 && (this.covered[index - 1]?.end ?? 0) > start) {

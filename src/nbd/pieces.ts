@@ -4,7 +4,7 @@ import type { ExportFacts } from './negotiation.ts';
 /** Large enough for few requests, small enough to spread one read over all connections. */
 const PIECE_BYTES = 512 * 1024;
 
-/** Cuts a range that is read or written into requests that the server takes. */
+/** Cuts a range into requests that the server accepts. */
 export function cut(
   extent: Extent,
   facts: Pick<ExportFacts, 'requestBytesMax' | 'blockBytesMin'>,
@@ -20,10 +20,7 @@ export function cut(
   return pieces;
 }
 
-/**
- * Waits for all, then throws the first failure: when it returns none of them touches its buffer
- * any more.
- */
+/** Waits for all, then throws the first failure: afterwards none of them touches its buffer. */
 export async function settleAll(running: readonly Promise<void>[]): Promise<void> {
   const outcomes = await Promise.allSettled(running);
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');

@@ -61,10 +61,10 @@ export const ReplyType = {
   error: 0x8001,
   errorOffset: 0x8002,
 } as const;
-/** Set in the type of every reply that says that something failed. */
+/** Set in the type of every error reply. */
 export const REPLY_TYPE_ERROR_BIT = 0x8000;
 
-/** Errors as they travel, whatever the numbers of the system. */
+/** Error numbers of the protocol, which may differ from the system's. */
 export const WireError = {
   notPermitted: 1,
   noSpace: 28,
@@ -76,7 +76,7 @@ export const WireError = {
 export const AllocationFlag = { hole: 1, zero: 2 } as const;
 
 export const BASE_ALLOCATION = 'base:allocation';
-/** 0: allocated nowhere, 1: in the top layer, 2 and more: further down. */
+/** 0: allocated nowhere; 1: in the top layer; 2 and more: further down. */
 export const ALLOCATION_DEPTH = 'qemu:allocation-depth';
 
 export const REQUEST_HEADER_BYTES = 28;

@@ -20,7 +20,7 @@ const pieces = fc
     ),
   );
 
-/** Answers to three reads and one status request, mixed, with the bytes that they carry. */
+/** Mixed answers to three reads and one status request, with the bytes that they carry. */
 const conversation = fc
   .tuple(
     fc.array(

@@ -10,7 +10,7 @@ import {
   STRUCTURED_REPLY_MAGIC,
 } from './protocol.ts';
 
-/** The requests that wait for an answer, by their cookie. */
+/** The requests that wait for an answer, by their cookies. */
 export type PendingRequests = Map<number, PendingRequest>;
 
 const ERROR_BYTES_MAX = 8 * 1024;
@@ -24,7 +24,10 @@ interface Chunk {
   readonly cookie: number;
 }
 
-/** Reads answers for ever and settles the requests they belong to. Throws at the first nonsense. */
+/**
+ * Reads answers for ever, and settles the requests they belong to. Throws at the first protocol
+ * error.
+ */
 export function* readReplies(pending: PendingRequests, structured: boolean): ByteSteps<void> {
   const header = new Uint8Array(20);
   const view = viewOf(header);

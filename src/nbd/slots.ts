@@ -1,4 +1,6 @@
-/** Lets at most `count` through at a time; the others wait in the order in which they came. */
+/**
+ * Lets at most `count` callers through at a time; the others wait in the order in which they came.
+ */
 export class Slots {
   private free: number;
   private readonly waiting = new Set<() => void>();
@@ -7,7 +9,7 @@ export class Slots {
     this.free = count;
   }
 
-  /** Returns when there is a slot; every slot taken is given back with `release`. */
+  /** Resolves once there is a slot. Give every slot back with `release`. */
   async take(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.free > 0) {
@@ -19,7 +21,7 @@ export class Slots {
       resolve(undefined);
     };
     const onAbort = (): void => {
-      // A slot that was handed over in the same moment stays taken; its owner releases it.
+      // A slot that was handed over at the same moment stays taken; its owner releases it.
       if (this.waiting.delete(go)) {
         reject(signal.reason as Error);
       }

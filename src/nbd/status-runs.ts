@@ -6,16 +6,16 @@ import { Command } from './protocol.ts';
 
 /** What several contexts say about one range. */
 export interface ContextRun extends Extent {
-  /** In the order in which the contexts were asked for. */
+  /** In the order of the requested contexts. */
   readonly flags: readonly number[];
 }
 
-/** One question; between two of them a caller can stop. */
+/** Size of one query; a caller can stop between two. */
 const ASK_BYTES_MAX = 1024 ** 3;
 
 /**
- * Asks what `within` holds, in all `contexts` at once. Answers may cover less than was asked and
- * each context may be cut elsewhere: ranges come in pieces on which all contexts agree.
+ * Queries what `within` holds, in all `contexts` at once. Answers may cover less than was
+ * requested, and each context may be cut differently: yields pieces on which all contexts agree.
  */
 export async function* contextRuns(
   pool: ConnectionPool,
@@ -25,7 +25,7 @@ export async function* contextRuns(
 ): AsyncGenerator<ContextRun> {
   const unit = pool.facts.blockBytesMin;
   const end = within.offset + within.length;
-  // A server with large blocks takes no question that starts or ends inside one.
+  // A server with large blocks refuses queries that start or end inside a block.
   let position = within.offset - (within.offset % unit);
   const last = Math.min(Math.ceil(end / unit) * unit, pool.facts.size);
   while (position < last) {
@@ -47,7 +47,7 @@ export async function* contextRuns(
   }
 }
 
-/** Cuts runs at each other's borders, up to where the shortest list ends. */
+/** Cuts runs at each other's borders, up to the end of the shortest list. */
 function* intersect(
   lists: readonly (readonly StatusRun[])[],
   asked: Extent,
@@ -59,7 +59,7 @@ function* intersect(
   let offset = asked.offset;
   const end = asked.offset + asked.length;
   while (offset < end && cursors.every(({ left }) => left > 0)) {
-    // The last run may go on behind what was asked.
+    // The last run may extend beyond the requested range.
     const length = Math.min(end - offset, ...cursors.map(({ left }) => left));
     yield { offset, length, flags: cursors.map(({ runs, index }) => runs[index]?.flags ?? 0) };
     offset += length;

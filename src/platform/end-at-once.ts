@@ -6,13 +6,14 @@ export function endAtOnce(): void {
   process.kill(process.pid, 'SIGKILL');
 }
 
-/** What nothing can hang in; the names are those of Node. */
+/** Resources in which nothing can hang, by Node's names. */
 const HARMLESS =
   /^(Timeout|Immediate|PipeWrap|TTYWrap|TCPSocketWrap|TCPServerWrap|ProcessWrap|SignalWrap)$/;
 
 /**
- * Ends this process with its exit code when all that it still has is of no use to anybody: closing
- * it piece by piece takes as long as the rest of the stop. While a thread works it ends by itself.
+ * Ends this process with its exit code if nothing that it still has is of any use: closing it piece
+ * by piece takes as long as the rest of the stop. If a thread is working, the process ends by
+ * itself.
  */
 export function endIfIdle(): void {
   if (process.getActiveResourcesInfo().every((name) => HARMLESS.test(name))) {

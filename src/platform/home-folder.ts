@@ -10,9 +10,8 @@ const LOCK_FILE = 'service.lock';
 const CACHE_FOLDER = 'cache';
 
 /**
- * Makes the folder for us alone, or takes one that is there if nobody else could put anything into
- * it or into its place.
- *
+ * Makes the folder for our user only, or accepts an existing one if nobody else could put anything
+ * into it or in its place.
  * @throws Fault `service.home-shared`
  */
 export async function makeOwnFolder(path: string): Promise<void> {
@@ -37,8 +36,8 @@ export async function makeOwnFolder(path: string): Promise<void> {
 }
 
 /**
- * Whether the folder holds nothing but what Hyperkeep puts there, so that others lose nothing when
- * they may not look into it any more. What starts the command line may have made it for its cache.
+ * Whether the folder has nothing but Hyperkeep's own files, so that others lose nothing if they may
+ * no longer enter. The start of the command line may have made it for its cache.
  */
 async function isOfTheService(path: string): Promise<boolean> {
   const names = await readdir(path);
@@ -54,9 +53,8 @@ function shared(path: string, reason: string): Fault {
 }
 
 /**
- * Holds the home folder for this process. The kernel gives the lock back when the process dies in
- * whatever way, and only who may open the file can take it.
- *
+ * Holds the home folder for this process. The kernel frees the lock however the process dies, and
+ * only users who may open the file can take it.
  * @throws Fault `service.already-running`
  */
 export async function holdHome(home: string, signal: AbortSignal): Promise<AsyncDisposable> {

@@ -6,7 +6,7 @@ import { Log } from '../kernel/log.ts';
 import { SecretStore } from '../kernel/secret-store.ts';
 import { SecretFiles } from './secrets/secret-files.ts';
 
-/** Binds the kernel's ports: time, log and secrets; and what gives memory back. */
+/** Binds the kernel's ports: time, log, secrets and idle memory. */
 @Module({})
 export class PlatformModule {
   static with({ home, log }: { readonly home: string; readonly log: Log }): DynamicModule {

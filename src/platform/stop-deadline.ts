@@ -1,6 +1,6 @@
 /**
- * What a process that was asked to stop must have done. The timer holds nothing open: a process
- * that has nothing left to do ends before.
+ * Limits how long a process may take to stop. The timer keeps nothing open: a process with nothing
+ * left to do ends before.
  */
 export class StopDeadline {
   private readonly lastActs: (() => void)[] = [];
@@ -26,7 +26,7 @@ export class StopDeadline {
     }
   }
 
-  /** Done when the time is over, before the end; must not wait for anything. */
+  /** Adds something to do when the time is over, before the end. It must not wait for anything. */
   before(act: () => void): void {
     this.lastActs.push(act);
   }

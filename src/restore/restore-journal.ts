@@ -12,12 +12,13 @@ const Note = z.strictObject({ files: z.array(z.string()) });
 const NOTE_SUFFIX = '.json';
 
 /**
- * The files that restores of this service are writing: what a service that is killed leaves behind.
+ * Records the files that restores of this service are writing, which a killed service leaves
+ * behind.
  */
 export class RestoreJournal {
   constructor(private readonly folder: string) {}
 
-  /** Notes the files of a restore before the first of them is made. Disposing forgets them. */
+  /** Records the files of a restore before the first of them is made. Disposing forgets them. */
   async begin(files: readonly string[]): Promise<AsyncDisposable> {
     await makeFolders(this.folder);
     const path = join(this.folder, `${randomUUID()}${NOTE_SUFFIX}`);
@@ -30,10 +31,10 @@ export class RestoreJournal {
   }
 
   /**
-   * Before the first restore: removes what restores of an earlier service left half-written. Files
-   * that have their names are whole and stay.
+   * Removes what restores of an earlier service left half-written. Call it before the first
+   * restore. Files with their final names are whole and stay.
    *
-   * @returns the half-written files that there were
+   * @returns the half-written files that were found
    */
   async removeLeftovers(): Promise<string[]> {
     const removed: string[] = [];
@@ -42,7 +43,7 @@ export class RestoreJournal {
       if (name.endsWith(NOTE_SUFFIX)) {
         removed.push(...(await removeParts(filesOf(await readFile(path, 'utf8')))));
       }
-      // Anything else is a note that was not finished: its restore had not begun.
+      // Anything else is an unfinished note: its restore had not begun.
       await rm(path);
     }
     return removed;
@@ -58,7 +59,7 @@ export class RestoreJournal {
   }
 }
 
-/** A note that is damaged names nothing; it must not keep the service from starting. */
+/** A damaged note names no files; it must not keep the service from starting. */
 function filesOf(note: string): readonly string[] {
   try {
     return Note.parse(JSON.parse(note)).files;

@@ -31,7 +31,7 @@ export const RestoreParameters = z.discriminatedUnion('kind', [
 ]);
 export type RestoreParameters = z.infer<typeof RestoreParameters>;
 
-/** How jobs of the kind `restore` run. Their result is what the API shows as RestoreResult. */
+/** Returns how jobs of the kind `restore` run. The API shows their result as RestoreResult. */
 export function restoreJob(restores: Pick<RestoreService, 'restoreVm' | 'restoreDisk'>): RunJob {
   return async (parameters: unknown, run: JobRun) => {
     const request = RestoreParameters.parse(parameters);

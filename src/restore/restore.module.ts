@@ -23,8 +23,8 @@ export class RestoreModule implements OnModuleInit {
   ) {}
 
   /**
-   * @param settings.folder where VMs are restored to when nobody says where
-   * @param settings.journalFolder where files are noted while they are written
+   * @param settings.folder where VMs are restored to by default
+   * @param settings.journalFolder where files are recorded while they are written
    */
   static with(settings: {
     readonly folder: string;

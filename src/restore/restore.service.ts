@@ -27,9 +27,12 @@ export interface PointReference {
 }
 
 export interface RestoreVm extends PointReference {
-  /** Brings new ids and MAC addresses. Undefined: the VM as it was, which must be gone. */
+  /**
+   * Gives the VM new ids and MAC addresses. Undefined: restores the VM as it was, and the original
+   * must be gone.
+   */
   readonly newName?: string | undefined;
-  /** Default: a folder of the VM's name under the service's home. */
+  /** Default: a folder with the VM's name under the service's home. */
   readonly folder?: string | undefined;
   readonly format: ImageFormat;
   readonly bootFiles: BootFiles;
@@ -64,11 +67,11 @@ export interface RestoreCollaborators {
   readonly vaults: Pick<RegisteredVaults, 'open'>;
   readonly createImage: CreateImage;
   readonly journal: Pick<RestoreJournal, 'begin'>;
-  /** Where VMs are restored to when nobody says where. */
+  /** Where VMs are restored to by default. */
   readonly folder: string;
 }
 
-/** Brings recovery points back. */
+/** Restores recovery points. */
 @Injectable()
 export class RestoreService {
   constructor(
@@ -76,7 +79,7 @@ export class RestoreService {
     private readonly clock: Clock,
   ) {}
 
-  /** Restores a whole VM to new files, and hands it to the engine if asked to. */
+  /** Restores a whole VM to new files, and adds it to the engine if requested. */
   async restoreVm(request: RestoreVm, running: Running): Promise<Restored> {
     const { engine, vaults } = this.collaborators;
     const { signal } = running;
@@ -158,7 +161,7 @@ function notesOf({ notes }: RestorePlan, idsChecked: boolean): readonly string[]
       ];
 }
 
-/** A VM comes back under a name and with ids that nobody here has. */
+/** Refuses a name or ids that a VM here has. */
 function refuseTaken(
   vms: readonly VmSummary[],
   stored: VmDefinition,

@@ -15,7 +15,7 @@ export const VerifyParameters = z.strictObject({
 });
 export type VerifyParameters = z.infer<typeof VerifyParameters>;
 
-/** How jobs of the kind `verify` run. Their result is what the API shows as VerifyResult. */
+/** Returns how jobs of the kind `verify` run. The API shows their result as VerifyResult. */
 export function verifyJob(verifications: Pick<VerifyService, 'verify'>): RunJob {
   return async (parameters: unknown, run: JobRun) => {
     const verified = await verifications.verify(VerifyParameters.parse(parameters), run);

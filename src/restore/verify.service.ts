@@ -25,7 +25,7 @@ export interface Verified {
 /** From this level on all content is read. */
 const CONTENT_LEVEL = 2;
 
-/** Proves that recovery points can be brought back. */
+/** Proves that recovery points can be restored. */
 @Injectable()
 export class VerifyService {
   constructor(
@@ -35,8 +35,8 @@ export class VerifyService {
   ) {}
 
   /**
-   * Checks a point without writing it anywhere, as deep as asked. Damage is a fault beside the
-   * report; whether the point was found whole or damaged is kept in the catalog.
+   * Checks a point to the given level without writing it anywhere. Damage is a fault beside the
+   * report; the catalog keeps whether the point was found whole or damaged.
    */
   async verify(
     { vaultId, pointId, level, limits }: VerifyPoint,

@@ -14,7 +14,7 @@ import type { PointName } from '../vault/points/retirements.ts';
 import type { Vault } from '../vault/vault.ts';
 import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
 
-/** How long points are kept: giving them up, holding them, bringing them back. */
+/** Decides how long points are kept: gives them up, holds them, brings them back. */
 @Injectable()
 export class PointRetention {
   constructor(
@@ -22,7 +22,7 @@ export class PointRetention {
     private readonly log: Log,
   ) {}
 
-  /** What giving points up would free. Nothing is changed. */
+  /** Returns what giving points up would free. Changes nothing. */
   async plan(
     { pointIds, ...request }: UpkeepRequest & { readonly pointIds: readonly string[] },
     running: Running,
@@ -35,8 +35,9 @@ export class PointRetention {
   }
 
   /**
-   * Gives points up, for ever; their space comes back with the next prune. If one is held, none is.
-   * What was given up before is left out: a request that nobody heard the end of may be repeated.
+   * Gives points up for good; the next prune frees their space. If one is held, gives up none.
+   * Skips points that were given up before, so that a request whose answer was lost can be
+   * repeated.
    * @throws Fault `vault.point-held`, `vault.retention-key-missing`, `vault.point-not-found`
    */
   async retire(
@@ -53,13 +54,13 @@ export class PointRetention {
     return names;
   }
 
-  /** Given up, and not yet removed by a collection. */
+  /** Lists points that were given up and that no collection has removed yet. */
   async retired(vaultId: string, signal: AbortSignal): Promise<PointName[]> {
     using held = await this.vaults.open(vaultId, signal);
     return await retiredPoints(held.vault.inside, signal);
   }
 
-  /** Brings a point back that was given up, as a new one. @throws Fault `vault.point-condemned` */
+  /** Brings a point that was given up back as a new one. @throws Fault `vault.point-condemned` */
   async revive(
     { prefix, ...request }: UpkeepRequest & { readonly prefix: string },
     running: Running,
@@ -79,7 +80,10 @@ export class PointRetention {
     return await new Holds(base, log).list(signal);
   }
 
-  /** Nobody gives the point up until the hold is released. @throws Fault `vault.point-retired` */
+  /**
+   * Holds a point: nobody can give it up until the hold is released. @throws Fault
+   * `vault.point-retired`
+   */
   async hold(vaultId: string, pointId: string, reason: string, signal: AbortSignal): Promise<Hold> {
     using held = await this.vaults.open(vaultId, signal);
     const { vault } = held;
@@ -123,14 +127,13 @@ export class PointRetention {
     try {
       await this.vaults.sync(vaultId, signal);
     } catch (error) {
-      // It is done in the vault; the catalog is a copy that the next look at the vault brings up to
-      // date.
+      // The vault has the change, and the catalog is a copy: the next look at the vault updates it.
       this.log.warn('catalog.not-synced', { vaultId, error });
     }
   }
 }
 
-/** Those that were not given up. @throws Fault `vault.point-not-found` */
+/** Returns the points that were not given up. @throws Fault `vault.point-not-found` */
 async function standing(
   vault: Vault,
   pointIds: readonly string[],

@@ -5,16 +5,16 @@ import { storeTrial } from '../vault/probe/store-trial.ts';
 import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
 
 export interface KeepRequest extends UpkeepRequest {
-  /** Extend what is needed also if it is not due. */
+  /** Extends everything that is needed, due or not. */
   readonly everything: boolean;
 }
 
-/** What a vault asks of its store: what it can do, and its locks. */
+/** Checks what the store of a vault can do, and extends its locks. */
 @Injectable()
 export class StoreCare {
   constructor(private readonly vaults: Pick<RegisteredVaults, 'openApart'>) {}
 
-  /** Tries what the store can do, and keeps it with the vault. */
+  /** Tries what the store can do, and keeps the result with the vault. */
   async probe(request: UpkeepRequest, running: Running): Promise<object> {
     return onVault(this.vaults, request, running, async ({ vault }) => {
       running.report({ phase: 'trying the store', doneBytes: 0, totalBytes: 0 });

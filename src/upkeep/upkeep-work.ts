@@ -7,7 +7,7 @@ import { Spending, type SpendingLimits } from '../vault/budget/spending.ts';
 
 export interface UpkeepRequest {
   readonly vaultId: string;
-  /** What the job may ask of the store before it stops. */
+  /** What the job may use at the store before it stops. */
   readonly limits: SpendingLimits;
 }
 
@@ -16,13 +16,13 @@ export interface Running {
   readonly report: ReportProgress;
 }
 
-/** What work ended with: the fault says that it was done, and that something was found wrong. */
+/** Result of work; the fault says that it was done and found something wrong. */
 export interface Worked {
   readonly result: object;
   readonly fault?: Fault | undefined;
 }
 
-/** Opens a vault for one job, and adds to the result what the job took at its stores. */
+/** Opens a vault for one job, and adds to the result what the job used at its stores. */
 export async function onVault(
   vaults: Pick<RegisteredVaults, 'openApart'>,
   { vaultId, limits }: UpkeepRequest,

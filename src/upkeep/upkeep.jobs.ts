@@ -74,7 +74,7 @@ export interface UpkeepServices {
   readonly retention: PointRetention;
 }
 
-/** How jobs that care for vaults run. Their results are what the API shows. */
+/** Returns how jobs that care for vaults run. The API shows their results. */
 export function upkeepJobs(services: UpkeepServices): Record<UpkeepKind, RunJob> {
   const { space, proof, copies, store, retention } = services;
   return {
@@ -101,9 +101,9 @@ function runs<Kind extends UpkeepKind>(
 }
 
 /**
- * Of the unfinished jobs with one key there is at most one. The vault itself takes any number of
- * collections at once, here and elsewhere; a second one of this service would only do the same work
- * again.
+ * Returns a key that only one unfinished job can have. The vault itself accepts any number of
+ * collections at once, here and elsewhere, but a second one of this service would only repeat the
+ * work.
  */
 export function upkeepKey(
   kind: UpkeepKind,

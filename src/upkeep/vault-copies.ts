@@ -13,14 +13,14 @@ import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
 export interface CopyRequest extends UpkeepRequest {
   readonly dryRun: boolean;
   readonly to: StorePlace;
-  /** On average. */
+  /** Average rate. */
   readonly bytesPerSecond?: number | undefined;
   readonly readBack: boolean;
-  /** Afterwards remove from the copy what the vault has given up and collected. */
+  /** Afterwards removes from the copy what the vault has given up and collected. */
   readonly prune: boolean;
   /** Points of the copy that are gone for good. */
   readonly gonePoints?: readonly string[];
-  /** Aliases and holds of the copy, the same. */
+  /** Aliases and holds of the copy that are gone for good. */
   readonly goneObjects?: readonly string[];
 }
 
@@ -36,7 +36,8 @@ export class VaultCopies {
   constructor(private readonly collaborators: CopyCollaborators) {}
 
   /**
-   * Sends what the copy lacks, or says what that would be. Stopped anywhere, the next one goes on.
+   * Sends what the copy lacks, or returns what it would send. If it is stopped, the next run goes
+   * on.
    */
   async copy(request: CopyRequest, running: Running): Promise<object> {
     const { vaults, stores, clock } = this.collaborators;
@@ -63,7 +64,7 @@ export class VaultCopies {
           spending.costOf(estimate.source, source.location),
           spending.costOf(estimate.target, target.location),
         ].filter((cost) => cost !== undefined);
-        // In a place where nothing is yet, nothing can go.
+        // Nothing can be removed from an empty place.
         const isDue = prune && plan.present.objects > 0;
         const pruned = isDue ? await pruneCopy(opened, { target, request }, running) : undefined;
         return { result: { ...facts(), plan, estimate, costs, ...(pruned && { prune: pruned }) } };
@@ -80,7 +81,7 @@ export class VaultCopies {
 }
 
 /**
- * Removes from the copy what the vault has removed, and nothing that a point of the copy needs.
+ * Removes from the copy what the vault has removed, unless a point of the copy needs it.
  * @returns how much
  */
 async function pruneCopy(

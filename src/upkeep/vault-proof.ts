@@ -41,9 +41,9 @@ export class VaultProof {
   constructor(private readonly collaborators: ProofCollaborators) {}
 
   /**
-   * Reads a share of the vault, longest unchecked first, and says of each point when it was last
-   * proven. Stopped, it keeps what it has proven. Damage fails the job, after all of the share was
-   * read.
+   * Reads a share of the vault, longest unchecked first, and returns when each point was last
+   * proven. If it is stopped, it keeps what it has proven. Damage fails the job, after the whole
+   * share was read.
    */
   async scrub({ budget, depth, ...request }: ScrubRequest, running: Running): Promise<object> {
     return onVault(this.collaborators.vaults, request, running, async (opened) => {
@@ -57,8 +57,8 @@ export class VaultProof {
   }
 
   /**
-   * Mends what is damaged or missing, from the vault itself and from a copy; or says what it would
-   * do.
+   * Mends what is damaged or missing, from the vault itself and from a copy; or returns what it
+   * would do.
    */
   async repair(request: RepairRequest, running: Running): Promise<object> {
     const { dryRun, copy, overwrite } = request;
@@ -85,7 +85,7 @@ export class VaultProof {
     });
   }
 
-  /** Of each point when it was last proven; kept in the catalog, so that lists can show it. */
+  /** Returns when each point was last proven, and keeps it in the catalog for lists. */
   private async proven(
     { vault }: VaultApart,
     ledger: ProofLedger,
@@ -108,13 +108,13 @@ export class VaultProof {
       if (!isFault(error, 'budget.reached')) {
         throw error;
       }
-      // What was read is proven and kept; which points it completes is said by the next scrub.
+      // What was read is proven and kept; the next scrub says which points it completes.
       return [];
     }
   }
 }
 
-/** Without what only the repair itself needs. */
+/** Drops what only the repair itself needs. */
 function documentOf({ packs, ...report }: RepairReport): object {
   return {
     ...report,

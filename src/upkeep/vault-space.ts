@@ -9,7 +9,7 @@ import { planPrune } from '../vault/collect/plans/prune-plan.ts';
 import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
 
 export interface PruneRequest extends UpkeepRequest {
-  /** Only say what would be done. */
+  /** Only returns what would be done. */
   readonly dryRun: boolean;
   readonly rules: Pick<
     CollectOptions,
@@ -23,7 +23,7 @@ export interface PruneRequest extends UpkeepRequest {
   >;
 }
 
-/** What vaults hold, and the space of what was given up. */
+/** Measures what vaults hold, and frees the space of what was given up. */
 @Injectable()
 export class VaultSpace {
   constructor(
@@ -31,7 +31,10 @@ export class VaultSpace {
     private readonly points: Pick<PointCatalog, 'list'>,
   ) {}
 
-  /** What points take and would free, ratios, growth. @throws Fault `vault.collect-unsure` */
+  /**
+   * Measures what points take and would free, ratios, and growth. @throws Fault
+   * `vault.collect-unsure`
+   */
   async measure(request: UpkeepRequest, running: Running): Promise<object> {
     return onVault(this.vaults, request, running, async ({ vault }) => ({
       result: { kind: 'usage', usage: await measureVault(vault.inside, running) },
@@ -39,17 +42,17 @@ export class VaultSpace {
   }
 
   /**
-   * Plans a collection, or carries one out. Collections may run anywhere else at the same time; one
-   * that is stopped is gone on with by the next.
+   * Plans a collection, or carries one out. Other collections may run anywhere at the same time;
+   * the next one continues an interrupted one.
    * @throws Fault `vault.collect-unsure`, `vault.list-incomplete`, `vault.points-missing`,
-   *   `vault.collect-unproven`: then nothing was removed
+   *   `vault.collect-unproven`: nothing was removed then
    */
   async prune(
     { dryRun, rules: asked, ...request }: PruneRequest,
     running: Running,
   ): Promise<object> {
     const catalogued = await this.points.list({ vaultId: request.vaultId });
-    // The lists of the vault are not believed alone.
+    // The vault's own lists are not enough to be believed.
     const knownPoints = catalogued.map(({ point: { vmId, id } }) => ({ vmId, id }));
     const rules = { ...asked, knownPoints };
     return onVault(this.vaults, request, running, async ({ vault, store }, spending) => {

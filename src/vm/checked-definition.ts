@@ -4,10 +4,10 @@ import { VmDefinition } from './definition.ts';
 const PROBLEMS_MAX = 3;
 
 /**
- * A definition made of what somebody typed or chose on this host.
+ * Checks a definition made from what somebody typed or chose on this host.
  *
  * @param what begins the message: `The VM cannot be restored there`
- * @throws Fault `vm.definition-invalid` that names the fields
+ * @throws Fault `vm.definition-invalid`, which names the fields
  */
 export function checkedDefinition(definition: unknown, what: string): VmDefinition {
   const parsed = VmDefinition.safeParse(definition);
@@ -17,7 +17,7 @@ export function checkedDefinition(definition: unknown, what: string): VmDefiniti
   return parsed.data;
 }
 
-/** `disks.0.path: an absolute path without commas or line breaks; …` */
+/** Returns `disks.0.path: an absolute path without commas or line breaks; …`. */
 export function definitionProblems(error: {
   readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[];
 }): string {

@@ -18,7 +18,7 @@ const AbsolutePath = z
  * image.
  */
 export const DiskDefinition = z.strictObject({
-  /** UUID minted by Hyperkeep; the same through all recovery points. */
+  /** UUID made by Hyperkeep; the same through all recovery points. */
   id: z.uuid(),
   /** Name inside the VM, also the device id: `system`, `data`. */
   name: VmName,
@@ -61,13 +61,13 @@ export const FirmwareDefinition = z.discriminatedUnion('kind', [
 export type FirmwareDefinition = z.infer<typeof FirmwareDefinition>;
 
 /**
- * A VM that Hyperkeep runs: everything that is needed to start it again, and nothing that is chosen
- * by the host (sockets, accelerator). It travels in recovery points, so it is parsed as hostile
- * input: no raw engine arguments, no relative paths.
+ * A VM that Hyperkeep runs: everything needed to start it again, and nothing that the host chooses
+ * (sockets, accelerator). It travels in recovery points, so it is parsed as hostile input: no raw
+ * engine arguments, no relative paths.
  */
 export const VmDefinition = z.strictObject({
   version: z.literal(1).default(1),
-  /** UUID minted by Hyperkeep. */
+  /** UUID made by Hyperkeep. */
   id: z.uuid(),
   name: VmName,
   machine: z

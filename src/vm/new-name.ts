@@ -4,8 +4,7 @@ import { Fault } from '../kernel/fault.ts';
 const Id = z.uuid();
 
 /**
- * A name that looks like an id would make two VMs answer to one word.
- *
+ * Refuses a name that looks like an id: two VMs would then answer to one word.
  * @throws Fault `request.invalid`
  */
 export function refuseIdAsName(name: string): void {

@@ -4,7 +4,7 @@ import { wholeSectors } from '../disk/sectors.ts';
 import { checkedDefinition, definitionProblems } from './checked-definition.ts';
 import { VmDefinition, type DiskDefinition, type FirmwareDefinition } from './definition.ts';
 
-/** Files of this host that a VM starts from: never taken from a recovery point. */
+/** Files of this host that a VM starts from, never taken from a recovery point. */
 export interface BootFiles {
   readonly codePath?: string;
   readonly kernelPath?: string;
@@ -13,16 +13,18 @@ export interface BootFiles {
 
 export interface RestoredPlace {
   readonly name: string;
-  /** New ids and MAC addresses, so that original and restored VM can run side by side. */
+  /**
+   * Gives new ids and MAC addresses, so that the original and the restored VM can run side by side.
+   */
   readonly newIdentity: boolean;
   readonly format: 'raw' | 'qcow2';
-  /** Where each restored disk lies, by its id in the recovery point. Others are left out. */
+  /** Where each restored disk is, by its id in the recovery point. Other disks are left out. */
   readonly diskPaths: ReadonlyMap<string, string>;
   readonly nvramPath?: string;
   readonly bootFiles: BootFiles;
 }
 
-/** The definition that a recovery point carries. It is hostile input. */
+/** Returns the definition in a recovery point, checked as hostile input. */
 export function storedDefinition(configuration: unknown): VmDefinition {
   const parsed = VmDefinition.safeParse(configuration);
   if (!parsed.success) {
@@ -35,10 +37,9 @@ export function storedDefinition(configuration: unknown): VmDefinition {
 }
 
 /**
- * `stored` at its new place: every path is local, nothing of the old host is left.
+ * Returns `stored` at its new place: every path is local, and nothing of the old host is left.
  *
- * @throws Fault `vm.definition-invalid` when the place is none for a VM,
- * `restore.firmware-not-chosen`
+ * @throws Fault `vm.definition-invalid` if no VM can be at the place, `restore.firmware-not-chosen`
  */
 export function restoredDefinition(stored: VmDefinition, place: RestoredPlace): VmDefinition {
   const { newIdentity } = place;

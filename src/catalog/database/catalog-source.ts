@@ -9,8 +9,8 @@ import { RecoveryPointRow } from '../rows/recovery-point.row.ts';
 import { VaultRow } from '../rows/vault.row.ts';
 
 /**
- * How to reach PostgreSQL: an address, or the parts of one (a `host` that starts with `/` is a
- * socket's folder).
+ * How to reach PostgreSQL: an address, or the parts of one (a `host` that starts with `/` is the
+ * folder of a socket).
  */
 export type CatalogConnection =
   | { readonly url: string }
@@ -25,7 +25,7 @@ export type CatalogConnection =
 const CONNECTIONS_MAX = 8;
 const CONNECT_TIMEOUT_MS = 10_000;
 const STATEMENT_TIMEOUT_MS = 60_000;
-/** For a server that stopped answering altogether; longer than a statement may take there. */
+/** Detects a server that stopped answering altogether; longer than a statement may take there. */
 const ANSWER_TIMEOUT_MS = 70_000;
 /** Key of the advisory lock that lets one process at a time migrate: "hyperkee" in ASCII. */
 const MIGRATION_LOCK = '7528983441892959589';
@@ -36,10 +36,10 @@ export interface DatabaseHold {
   readonly place: DatabasePlace;
 }
 
-/** For who has the database to himself. */
+/** For a process that has the database to itself. */
 const UNDISPUTED: DatabaseHold = { isHeld: true, place: { name: 'of the catalog' } };
 
-/** A data source whose statements fail with Faults when the database is away or not ours. */
+/** A data source whose statements fail with Faults if the database is away or not ours. */
 class CatalogSource extends DataSource {
   private readonly hold: DatabaseHold;
 
@@ -71,8 +71,9 @@ async function translated<T>({ place }: DatabaseHold, work: Promise<T>): Promise
 }
 
 /**
- * Connects to the catalog's database and brings its tables up to date. Close it with `destroy`.
- * @throws Fault `database.unavailable`, `database.refused`; so does everything that uses it
+ * Connects to the catalog's database and migrates its tables. Close it with `destroy`.
+ * @throws Fault `database.unavailable`, `database.refused`; everything that uses the source throws
+ *   these too
  */
 export async function openCatalog(
   connection: CatalogConnection,
@@ -110,13 +111,13 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
     applicationName: 'hyperkeep',
     poolSize: CONNECTIONS_MAX,
     connectTimeoutMS: CONNECT_TIMEOUT_MS,
-    // Whoever needs the database is told; the loss itself is logged by who holds it.
+    // Statements fail if the connection is lost; the holder of the claim logs it.
     poolErrorHandler: () => undefined,
     extra: { statement_timeout: STATEMENT_TIMEOUT_MS, query_timeout: ANSWER_TIMEOUT_MS },
   };
 }
 
-/** TypeORM does not lock; two services that start at once would run a migration twice. */
+/** TypeORM does not lock: two services that start at the same time would run a migration twice. */
 async function migrate(source: DataSource): Promise<void> {
   const holder = source.createQueryRunner();
   try {

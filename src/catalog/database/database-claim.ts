@@ -11,16 +11,15 @@ const CLAIM_LOCK = '7524157559220888946';
 const CONNECT_TIMEOUT_MS = 10_000;
 const QUERY_TIMEOUT_MS = 15_000;
 /**
- * PostgreSQL notices within milliseconds that a process has died; one that stops in order takes
- * seconds.
+ * PostgreSQL notices within milliseconds that a process has died; an orderly stop takes seconds.
  */
 const OTHERS_PATIENCE_MS = 3000;
 const OTHERS_POLL_MS = 200;
 const FIRST_DELAY_MS = 100;
 const DELAY_MS_MAX = 2000;
-/** While the database is away this is said again so often. */
+/** How often to log again that the database is away. */
 const REMIND_MS = 30_000;
-/** A host that is gone without a word gives its claim back after about half a minute. */
+/** A host that vanishes loses its claim after about half a minute. */
 const SESSION_SETTINGS = `SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
   SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'`;
 const HOLDER = `SELECT application_name AS name, a.pid AS pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
@@ -29,17 +28,17 @@ const HOLDER = `SELECT application_name AS name, a.pid AS pid FROM pg_locks l JO
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
 
 export interface ClaimOptions {
-  /** Whose the claim is, for who finds it held. */
+  /** Home of this service, for another one that finds the claim held. */
   readonly home: string;
   readonly log: Log;
-  /** Where people are told why it takes so long. */
+  /** Tells people why the start takes so long. */
   readonly say: (sentence: string) => void;
 }
 
 /**
- * This service's right to the database: a session of its own holds an advisory lock, which
- * PostgreSQL gives back when the process dies in whatever way. Waits for a database that is away,
- * without a limit, and makes the claim anew when the database has been away meanwhile.
+ * This service's right to the database: its own session holds an advisory lock, which PostgreSQL
+ * frees however the process dies. Waits without a limit for a database that is away, and renews the
+ * claim after the database has been away.
  */
 export class DatabaseClaim implements AsyncDisposable {
   readonly place: DatabasePlace;
@@ -65,7 +64,7 @@ export class DatabaseClaim implements AsyncDisposable {
   }
 
   /**
-   * Returns when the database answers and nobody else's service uses it.
+   * Makes the claim once the database answers and no other service uses it.
    * @throws Fault `database.in-use`, `database.refused`
    */
   static async make(
@@ -78,12 +77,12 @@ export class DatabaseClaim implements AsyncDisposable {
     return claim;
   }
 
-  /** False while the database is away: nothing is written then that another service may see. */
+  /** False while the database is away: the service then writes nothing that another one may see. */
   get isHeld(): boolean {
     return this.client !== undefined;
   }
 
-  /** Fires with a Fault when another service took the database while it was away. */
+  /** Fires with a Fault if another service took the database while it was away. */
   get lost(): AbortSignal {
     return this.taken.signal;
   }
@@ -139,7 +138,7 @@ export class DatabaseClaim implements AsyncDisposable {
 
   private async connect(): Promise<Client> {
     const client = new Client(this.config);
-    // The end of the connection is what counts; it follows.
+    // Only the end of the connection counts, and it follows.
     client.on('error', () => undefined);
     try {
       await client.connect();
@@ -189,7 +188,8 @@ export class DatabaseClaim implements AsyncDisposable {
     this.say = () => undefined;
     this.options.log.warn('database.lost', { database: this.place.name });
     const { signal } = this.closing;
-    // Somebody may be putting it back from a dump: what was right once is right again.
+    // Somebody may be restoring it from a dump: a refusal can be temporary, because the settings
+    // worked before.
     this.renewing = this.acquire(signal, ['database.unavailable', 'database.refused']).then(
       () => {
         this.options.log.info('database.claimed-again', { database: this.place.name });
@@ -216,7 +216,7 @@ class Reminder {
     this.place = place;
   }
 
-  /** True if it is time to say so. */
+  /** Returns true if it is time to log. */
   failed({ context }: Fault): boolean {
     if (performance.now() - this.saidMs < REMIND_MS) {
       return false;
@@ -234,11 +234,11 @@ class Reminder {
   }
 }
 
-/** Host, port and database; of an address never the user and the password. */
+/** Returns host, port and database of an address, never the user and the password. */
 function placeOf(connection: CatalogConnection): DatabasePlace {
   if (!('url' in connection)) {
     const { host, database } = connection;
-    // A folder with a socket is where we run it ourselves.
+    // A folder with a socket means that we run the database ourselves.
     return { name: host.startsWith('/') ? `${database} (embedded)` : `${database} at ${host}` };
   }
   const { host, pathname, searchParams } = new URL(connection.url);

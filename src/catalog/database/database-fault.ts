@@ -1,31 +1,31 @@
 import { QueryFailedError, QueryRunnerAlreadyReleasedError } from 'typeorm';
 import { Fault, isFault, systemCode } from '../../kernel/fault.ts';
 
-/** System errors of a connection that cannot be made, or that broke. */
+/** System errors of a connection that could not be made, or that broke. */
 const AWAY = new Set([
   ...['ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT', 'ENOENT', 'ENOTCONN'],
   ...['ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ENETDOWN'],
 ]);
 /**
- * Of SQLSTATE: connection lost; ended by its operator, by a crash, or starting; too slow; no more
- * connections, memory or space; input and output errors; a standby that only reads.
+ * SQLSTATE codes: connection lost; ended by its operator or a crash, or starting; too slow; out of
+ * connections, memory or space; input and output errors; a read-only standby.
  */
 const AWAY_STATES = /^(08...|57P0[1-5]|57014|53...|58...|25006)$/;
 /** Wrong user or password, no such database, no rights in it. */
 const REFUSED_STATES = /^(28...|3D000|42501)$/;
-/** What the driver says without a code. */
+/** Messages of the driver that have no code. */
 const AWAY_WORDS =
   /Connection terminated|connection error|not queryable|timeout exceeded when trying to connect|Query read timeout|timeout expired|after calling end on the pool/i;
 
-/** How the database is called in messages: never with a password. */
+/** Name of the database in messages, never with a password. */
 export interface DatabasePlace {
   readonly name: string;
 }
 
 /**
- * What an error of the database means for who needed it.
+ * Converts an error of the database.
  *
- * @returns Fault `database.unavailable` or `database.refused`; other errors as they are
+ * @returns Fault `database.unavailable` or `database.refused`; any other error as it is
  */
 export function databaseFault(error: unknown, { name }: DatabasePlace): unknown {
   if (isFault(error)) {
@@ -55,10 +55,12 @@ export function unavailable(name: string, reason: string, cause?: unknown): Faul
   );
 }
 
-/** A code or a few words; undefined if the error says nothing about the database being away. */
+/**
+ * Returns a code or a few words; undefined if the error does not mean that the database is away.
+ */
 function reasonOf(thrown: unknown): string | undefined {
   if (thrown instanceof QueryRunnerAlreadyReleasedError) {
-    // Its connection broke between two statements of a transaction.
+    // The connection broke between two statements of a transaction.
     return 'the connection was lost';
   }
   const error: unknown = thrown instanceof QueryFailedError ? thrown.driverError : thrown;

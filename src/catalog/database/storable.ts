@@ -1,9 +1,9 @@
 /**
- * `value` as PostgreSQL can keep it: in every text, NUL and halves of surrogate pairs, which
- * neither `text` nor `jsonb` take, become U+FFFD. Texts of guests, programs and vaults end up in
- * rows.
+ * Returns `value` as PostgreSQL can keep it: replaces NUL and halves of surrogate pairs in every
+ * text with U+FFFD, because neither `text` nor `jsonb` accept them. Texts of guests, programs and
+ * vaults end up in rows.
  *
- * @param value what `JSON.stringify` can write
+ * @param value anything that `JSON.stringify` can write
  */
 export function storable<T>(value: T): T;
 export function storable(value: unknown): unknown {
@@ -21,7 +21,7 @@ export function storable(value: unknown): unknown {
   return value;
 }
 
-/** For every column whose text does not come from this program alone. */
+/** For every column with text from outside this program. */
 export const storableColumn = {
   to: (value: unknown): unknown => storable(value),
   from: (value: unknown): unknown => value,

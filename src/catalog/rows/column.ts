@@ -1,7 +1,4 @@
-/**
- * PostgreSQL's bigint arrives as a string; ours are all safe integers. Converted here and only
- * here.
- */
+/** Converts PostgreSQL's bigint, which arrives as a string; ours are all safe integers. */
 export const bigintColumn = {
   to: (value: number | null): number | null => value,
   from: (value: string | null): number | null => (value === null ? null : Number(value)),

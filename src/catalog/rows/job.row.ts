@@ -2,7 +2,7 @@ import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { bigintColumn } from './column.ts';
 import { storableColumn } from '../database/storable.ts';
 
-/** One run of an operation. What its JSON means is said in jobs/job.ts. */
+/** One run of an operation. jobs/job.ts explains its JSON. */
 @Entity('job')
 @Index('job_created', ['createdAtMs'])
 @Index('job_exclusive', ['exclusiveKey'], {
@@ -19,11 +19,11 @@ export class JobRow {
   @Column('text')
   state!: string;
 
-  /** Of the unfinished jobs with one key there is at most one. */
+  /** Only one unfinished job can have this key. */
   @Column('text', { name: 'exclusive_key', nullable: true })
   exclusiveKey!: string | null;
 
-  /** Names and ids of what it works on, for lists. */
+  /** Names and ids of what the job works on, for lists. */
   @Column('jsonb', { transformer: storableColumn })
   subject!: Readonly<Record<string, string>>;
 

@@ -1,7 +1,7 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { bigintColumn } from './column.ts';
 
-/** What this host found out about a recovery point; lost, it is found out again. */
+/** What this host found out about a recovery point. If it is lost, it is found out again. */
 @Entity('point_proof')
 export class PointProofRow {
   @PrimaryColumn('text', { name: 'vault_id', primaryKeyConstraintName: 'point_proof_pkey' })
@@ -10,15 +10,15 @@ export class PointProofRow {
   @PrimaryColumn('text', { name: 'point_id', primaryKeyConstraintName: 'point_proof_pkey' })
   pointId!: string;
 
-  /** The last verification that read all content of the point (level 2 or 3) and found it whole. */
+  /** Time of the last verification that read all content (level 2 or 3) and found it whole. */
   @Column('bigint', { name: 'verified_at_ms', nullable: true, transformer: bigintColumn })
   verifiedAtMs!: number | null;
 
-  /** The last verification, at any level, if it found damage. */
+  /** Time of the last verification, at any level, if it found damage. */
   @Column('bigint', { name: 'damaged_at_ms', nullable: true, transformer: bigintColumn })
   damagedAtMs!: number | null;
 
-  /** What scrubs say: packs of the point, and how many of them were found whole and damaged. */
+  /** According to scrubs: packs of the point, and how many were found whole and damaged. */
   @Column('integer', { nullable: true })
   packs!: number | null;
 
@@ -28,7 +28,7 @@ export class PointProofRow {
   @Column('integer', { name: 'damaged_packs', nullable: true })
   damagedPacks!: number | null;
 
-  /** The oldest proof among its packs, if all are whole. */
+  /** Time of the oldest proof among its packs, if all are whole. */
   @Column('bigint', { name: 'scrubbed_at_ms', nullable: true, transformer: bigintColumn })
   scrubbedAtMs!: number | null;
 }

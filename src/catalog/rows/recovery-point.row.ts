@@ -28,13 +28,13 @@ export class RecoveryPointRow {
   point!: CataloguedPoint;
 
   /**
-   * When the row was written, counted over all points: what a listing that began before cannot
-   * know.
+   * Number of the write, counted over all points: a listing that began before it cannot show the
+   * point.
    */
   @Column('bigint', { transformer: bigintColumn })
   changed!: number;
 
-  /** Why nobody may give it up, as the vault said; empty: somebody may. */
+  /** Why nobody may give it up, according to the vault; empty if somebody may. */
   @Column('jsonb', { transformer: storableColumn })
   holds!: readonly PointHold[];
 }
@@ -44,7 +44,7 @@ export interface PointHold {
   readonly reason: string;
 }
 
-/** What is listed of a point; the VM's definition is read from the vault when it is restored. */
+/** The listed part of a point; restores read the VM's definition from the vault. */
 export type CataloguedPoint = Omit<RecoveryPoint, 'configuration'>;
 
 export function pointRow(

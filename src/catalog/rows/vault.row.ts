@@ -1,11 +1,11 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { bigintColumn } from './column.ts';
 
-/** A registered vault: where it is. Its key is in the secret store, its points are in itself. */
+/** Where a registered vault is. The secret store has its key; the vault itself has its points. */
 @Entity('vault')
 @Index('vault_name', ['name'], { unique: true })
 export class VaultRow {
-  /** The vault's own id, as its format object says. */
+  /** The vault's own id, from its format object. */
   @PrimaryColumn('text', { primaryKeyConstraintName: 'vault_pkey' })
   id!: string;
 
@@ -29,8 +29,8 @@ export class VaultRow {
   createdAtMs!: number;
 
   /**
-   * When the listing began that the points of the vault were last made to agree with, counted as
-   * their changes are.
+   * Number of the last listing to which the vault's points were matched, counted like their
+   * changes.
    */
   @Column('bigint', { transformer: bigintColumn })
   listed!: number;

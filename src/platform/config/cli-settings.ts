@@ -12,13 +12,14 @@ export const CliVariables = z.object({
 });
 
 export interface ClientConfig {
-  /** The service's home: its socket is there. */
+  /** Home of the service, with its socket. */
   readonly homeFolder: string;
   readonly remote?: { readonly url: string; readonly token: string };
 }
 
 /**
- * What the command line needs to find the service. Wrong settings are reported as by `readConfig`.
+ * Reads what the command line needs to find the service. Reports wrong settings as `readConfig`
+ * does.
  */
 export function readClientConfig(environment: EnvironmentVariables, owner: Owner): ClientConfig {
   const { home: homeFolder } = readConfig(environment, owner);
@@ -39,13 +40,13 @@ export function readClientConfig(environment: EnvironmentVariables, owner: Owner
   return { homeFolder, remote: { url, token } };
 }
 
-/** Where the vault of `rescue` is when the command line does not say it. */
+/** Where the vault of `rescue` is if the command line does not say. */
 export interface VaultDefaults {
   readonly vault?: string;
   readonly endpoint?: string;
 }
 
-/** Empty values count as none. */
+/** Empty values count as missing. */
 export function readVaultDefaults(environment: EnvironmentVariables): VaultDefaults {
   const { HYPERKEEP_VAULT: vault = '', HYPERKEEP_ENDPOINT: endpoint = '' } = environment;
   return {

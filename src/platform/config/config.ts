@@ -6,7 +6,7 @@ import { readFileSync } from '../../kernel/files/files.ts';
 const SIZE_UNITS = { KiB, MiB, GiB };
 const DURATION_UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-/** A size such as `64MiB`, as bytes. */
+/** Parses a size such as `64MiB`, to bytes. */
 const Size = z
   .string()
   .regex(/^[1-9]\d{0,5}(KiB|MiB|GiB)$/, 'a size such as 64MiB')
@@ -15,7 +15,7 @@ const Size = z
     return bytes(Number.parseInt(text, 10) * SIZE_UNITS[unit]);
   });
 
-/** A duration such as `30s`, as milliseconds. */
+/** Parses a duration such as `30s`, to milliseconds. */
 const Duration = z
   .string()
   .regex(/^[1-9]\d{0,5}(ms|s|m|h)$/, 'a duration such as 30s')
@@ -30,7 +30,7 @@ const DEFAULT_PORT = 8480;
 const Folder = z.string().regex(/^\/[^\0\n]*$/, 'an absolute path');
 
 /**
- * Every setting there is. docs/configuration.md lists the same names; config.spec.ts checks.
+ * Every setting. docs/configuration.md lists the same names; config.spec.ts checks it.
  * HYPERKEEP_PASSPHRASE is not here: see passphrase.ts.
  */
 export const Environment = z.object({
@@ -49,30 +49,30 @@ export const Environment = z.object({
 });
 
 export interface Config {
-  /** Folder of everything the service keeps on this host. */
+  /** Folder for everything the service keeps on this host. */
   readonly home: string;
-  /** Folder of sockets; short, because socket paths are limited to about 100 bytes. */
+  /** Folder for sockets; short, because socket paths are limited to about 100 bytes. */
   readonly runFolder: string;
-  /** Undefined: nothing listens on a network, the command line comes over a socket in the home. */
+  /** Undefined: nothing listens on a network, and the command line uses the socket in the home. */
   readonly http?: { readonly host: string; readonly port: number };
-  /** `url` undefined: the service runs a PostgreSQL of its own. */
+  /** Without `url` the service runs a PostgreSQL of its own. */
   readonly database: { readonly url?: string };
   readonly log: { readonly level: 'error' | 'warn' | 'info' | 'debug' };
   readonly jobs: { readonly concurrency: number };
   readonly vault: { readonly storePatienceMs: number; readonly packSize: Bytes };
 }
 
-/** Whose settings these are: root's service lives in /var/lib, a person's in the home folder. */
+/** Whose settings these are: root's service is in /var/lib, a person's in the home folder. */
 export interface Owner {
   readonly userId: number;
   readonly homeFolder: string;
 }
 
-/** Environment variables as the process has them. */
+/** Environment variables of the process. */
 export type EnvironmentVariables = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads the settings once, at start. Reports every wrong setting together, by name and never by
+ * Reads the settings once, at start. Reports all wrong settings together, by name and never by
  * value, because a value may be a secret.
  */
 export function readConfig(environment: EnvironmentVariables, owner: Owner): Config {
@@ -96,7 +96,7 @@ export function readConfig(environment: EnvironmentVariables, owner: Owner): Con
   };
 }
 
-/** Either setting asks for HTTP over TCP. */
+/** Returns the TCP address if either setting asks for one. */
 function httpOf({
   HTTP_HOST: host,
   HTTP_PORT: port,
@@ -106,7 +106,7 @@ function httpOf({
     : { http: { host: host ?? DEFAULT_HOST, port: port ?? DEFAULT_PORT } };
 }
 
-/** `DATABASE_URL_FILE` names a file that holds DATABASE_URL, as Docker mounts secrets. */
+/** Supports `DATABASE_URL_FILE`, which names a file with DATABASE_URL, as Docker mounts secrets. */
 function withFiles(environment: EnvironmentVariables): Record<string, string> {
   const values: Record<string, string> = {};
   for (const [name, value] of Object.entries(environment)) {

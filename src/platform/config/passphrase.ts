@@ -1,6 +1,6 @@
 import { readSecretFile } from '../../kernel/files/secret-file.ts';
 
-/** Variables that hold a passphrase; each can have `_FILE` behind it and name a file instead. */
+/** Variables with a passphrase. With `_FILE` at its end, each names a file instead. */
 const VARIABLES = {
   vault: 'HYPERKEEP_PASSPHRASE',
   retention: 'HYPERKEEP_RETENTION_PASSPHRASE',
@@ -10,10 +10,9 @@ export type PassphraseName = keyof typeof VARIABLES;
 export const PASSPHRASE_NAMES = Object.keys(VARIABLES) as PassphraseName[];
 
 /**
- * Takes a passphrase out of the environment: HYPERKEEP_PASSPHRASE, or the first line of the
- * file that HYPERKEEP_PASSPHRASE_FILE names. Both variables are gone afterwards, so that no child
- * process and no crash dump of the environment has them. `undefined` when neither is set.
- *
+ * Removes a passphrase from the environment and returns it: HYPERKEEP_PASSPHRASE, or the first line
+ * of the file that HYPERKEEP_PASSPHRASE_FILE names. Both variables are gone afterwards, so that no
+ * child process and no crash dump has them. Returns `undefined` if neither is set.
  * @throws Fault `request.invalid`, `secret.exposed`
  */
 export function takePassphrase(

@@ -17,7 +17,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 
 export interface EmbeddedPostgresOptions {
   /**
-   * Our own folder, held by this process. Gets `postgres/`, `postgres.password` and `postgres.log`.
+   * Our own folder, held by this process, for `postgres/`, `postgres.password` and `postgres.log`.
    */
   readonly home: string;
   /** Which programs may be used. Default: any. */
@@ -39,19 +39,18 @@ export interface PostgresConnection {
 export interface EmbeddedPostgres extends AsyncDisposable {
   readonly connection: PostgresConnection;
   readonly major: number;
-  /** Another one after a restart. */
+  /** Changes with a restart. */
   readonly pid: number;
   /** Ends it at once, without waiting; the next start recovers. */
   abandon(): void;
-  /** Writes down what is only in its log, so that a stop has less to do. Does not fail. */
+  /** Writes a checkpoint, so that a stop has less to do. Does not fail. */
   checkpoint(): Promise<void>;
 }
 
 /**
- * Starts the PostgreSQL of this home, making its cluster first if there is none: unix socket only,
- * password (scram) in a 0600 file, data checksums. After a kill -9 of it or of us the next start
- * recovers; a server that outlived us is stopped first.
- *
+ * Starts the PostgreSQL of this home, after making its cluster if there is none: only a unix
+ * socket, a password (scram) in a 0600 file, data checksums. If it or this process was killed with
+ * -9, the next start recovers; a server that outlived its service is stopped first.
  * @throws Fault `database.programs-missing`, `database.folder-closed`, `database.start-failed`
  */
 export async function startEmbeddedPostgres(
@@ -127,7 +126,7 @@ async function withClient(
     database: 'postgres',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
   });
-  // Who waits for an answer is told.
+  // Waiting queries get the error.
   client.on('error', () => undefined);
   await client.connect();
   try {

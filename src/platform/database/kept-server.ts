@@ -4,10 +4,10 @@ import type { Server } from './postgres-server.ts';
 
 const FIRST_DELAY_MS = 100;
 const DELAY_MS_MAX = 30_000;
-/** A server that lived this long and ended had another reason than the time before. */
+/** A server that ends after living this long has another reason than the time before. */
 const STEADY_MS = 60_000;
 
-/** A database server that is started again whenever it ends before it was told to. */
+/** A database server that is started again whenever it ends without being told to. */
 export class KeptServer {
   private server: Server;
   private readonly startServer: (signal: AbortSignal) => Promise<Server>;
@@ -30,11 +30,11 @@ export class KeptServer {
     this.stopping.abort();
     await this.server.stop();
     await this.keeping;
-    // It may have been started again just then.
+    // It may just have been started again.
     await this.server.stop();
   }
 
-  /** Ends it without a checkpoint and does not wait; the next start recovers. */
+  /** Ends it without a checkpoint and without waiting; the next start recovers. */
   abandon(): void {
     this.stopping.abort();
     this.server.abandon();
@@ -54,7 +54,7 @@ export class KeptServer {
       try {
         failures = await this.startAgain(failures, signal);
       } catch (error) {
-        // It is being stopped; everything else was logged and tried again.
+        // The server is being stopped; any other error was logged and the start repeated.
         this.log.debug('database.restart-given-up', { error });
         return;
       }

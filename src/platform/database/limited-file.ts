@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { PRIVATE_FILE_MODE } from '../../kernel/files/durable-file.ts';
 
 /**
- * A log file of at most `bytesMax`, beside the one before it (`.1`). What cannot be written (a full
- * disk) is dropped: a log must not stop what it tells about.
+ * A log file of at most `bytesMax`, and the one before it (`.1`). What cannot be written (the disk
+ * is full) is dropped: a log must not stop the program that logs.
  */
 export class LimitedFile {
   private stream: WriteStream;

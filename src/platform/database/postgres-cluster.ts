@@ -18,18 +18,18 @@ import {
 } from './postgres-owner.ts';
 import type { PostgresPrograms } from './postgres-programs.ts';
 
-/** The database's superuser; has nothing to do with users of the host. */
+/** The database's superuser, unrelated to users of the host. */
 export const DATABASE_USER = 'hyperkeep';
 
-/** Where one database server keeps its things. */
+/** Where one database server keeps its files. */
 export interface Cluster {
   readonly home: string;
-  /** Belongs to PostgreSQL's user; everything below too. */
+  /** Belongs to PostgreSQL's user, with everything below. */
   readonly folder: string;
   readonly data: string;
   /**
-   * Where its socket is, beside the data. The path may be longer than those of sockets may be: the
-   * server knows it from its data folder, clients through a descriptor.
+   * Folder of its socket, beside the data. The path may exceed the limit for sockets: the server
+   * finds it from its data folder, clients through a descriptor.
    */
   readonly socket: string;
   readonly owner: PostgresOwner;
@@ -72,7 +72,9 @@ export async function majorOfCluster({ data }: Cluster): Promise<number | undefi
   return text === undefined ? undefined : Number(text);
 }
 
-/** Makes the cluster beside its place and moves it there when it is whole. Returns the password. */
+/**
+ * Makes the cluster beside its place, and moves it there once it is whole. @returns the password
+ */
 export async function makeCluster(
   { home, folder, data, owner }: Cluster,
   programs: PostgresPrograms,

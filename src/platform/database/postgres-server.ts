@@ -11,14 +11,15 @@ import { nothingIfMissing } from './postgres-owner.ts';
 import type { PostgresPrograms } from './postgres-programs.ts';
 
 const LOG_BYTES_MAX = 8 * MiB;
-/** Recovery after a power cut replays at most max_wal_size; a slow disk needs a while for that. */
+/** Recovery after a power cut replays at most max_wal_size, which takes a while on a slow disk. */
 const READY_TIMEOUT_MS = 120_000;
 /**
- * A fast stop writes a checkpoint; after this long it is stopped without one and recovers later.
+ * A fast stop writes a checkpoint; after this time the server is stopped without one and recovers
+ * later.
  */
 const STOP_TIMEOUT_MS = 30_000;
 const EXIT_POLL_MS = 50;
-/** As much of what PostgreSQL said as an error message can carry. */
+/** How much of PostgreSQL's output an error message can carry. */
 const MESSAGE_CHARACTERS_MAX = 600;
 
 const SETTINGS = {
@@ -30,19 +31,19 @@ const SETTINGS = {
   logging_collector: 'off',
   log_destination: 'stderr',
   log_checkpoints: 'off',
-  // Statements carry values; they stay out of the log.
+  // Statements contain values, which must stay out of the log.
   log_min_error_statement: 'panic',
   log_line_prefix: '%m ',
 };
 
-/** The process in postmaster.pid, if it is alive and really the server of this cluster. */
+/** Returns the process in postmaster.pid, if it is alive and really the server of this cluster. */
 async function survivor({ data }: Cluster): Promise<number | undefined> {
   const text = await readFile(join(data, 'postmaster.pid'), 'utf8').catch(nothingIfMissing);
   const pid = Number.parseInt(text ?? '', 10);
   if (!Number.isSafeInteger(pid) || pid <= 1) {
     return undefined;
   }
-  // A number that was given to another process since: the server works in its data folder.
+  // Another process may have this number since: the server's working folder is its data folder.
   const folder = await readlink(`/proc/${String(pid)}/cwd`).catch((error: unknown) => {
     if (!['ENOENT', 'EACCES', 'ESRCH'].includes(systemCode(error) ?? '')) {
       throw error;
@@ -61,7 +62,7 @@ export async function stopSurvivor(cluster: Cluster, log: Log, signal: AbortSign
   log.warn('database.found-running', { pid });
   const deadlineMs = performance.now() + STOP_TIMEOUT_MS;
   send(pid, 'SIGINT');
-  // Not our child, so nothing tells when it ends.
+  // It is not our child, so nothing reports its end.
   while ((await survivor(cluster)) === pid) {
     signal.throwIfAborted();
     if (performance.now() > deadlineMs) {
@@ -75,7 +76,7 @@ function send(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch (error) {
-    // Gone already, which is what we want.
+    // It has already ended, as intended.
     if (systemCode(error) !== 'ESRCH') {
       throw error;
     }
@@ -85,10 +86,10 @@ function send(pid: number, signal: NodeJS.Signals): void {
 /** A server process that accepts connections. */
 export interface Server {
   readonly pid: number;
-  /** When it has ended, for whatever reason: the last that it said. */
+  /** Resolves when it has ended, for whatever reason, with its last output. */
   readonly ended: Promise<string>;
   stop(): Promise<void>;
-  /** Ends it without a checkpoint and does not wait. */
+  /** Ends it without a checkpoint and without waiting. */
   abandon(): void;
 }
 
@@ -107,7 +108,7 @@ export async function startServer(
       cwd: cluster.folder,
       env: environmentIn(cluster.folder),
       stdio: ['ignore', 'ignore', 'pipe'],
-      // Ctrl-C on a terminal goes to the whole group; we decide when the database stops.
+      // Ctrl-C on a terminal goes to the whole group, but we decide when the database stops.
       detached: true,
       ...cluster.owner.ids,
     },
@@ -156,7 +157,8 @@ export async function startServer(
 }
 
 async function stopChild(child: ChildProcess, ended: Promise<void>): Promise<void> {
-  // Fast stop: ends sessions, writes a checkpoint. Then without checkpoint.
+  // A fast stop ends sessions and writes a checkpoint. If it takes too long, stops without a
+  // checkpoint.
   child.kill('SIGINT');
   const impatient = setTimeout(() => child.kill('SIGQUIT'), STOP_TIMEOUT_MS);
   await ended;
@@ -165,7 +167,7 @@ async function stopChild(child: ChildProcess, ended: Promise<void>): Promise<voi
 
 class NotReady extends Error {}
 
-/** The server writes its state into postmaster.pid: line 1 its process, line 8 `ready`. */
+/** The server writes its state to postmaster.pid: line 1 its process, line 8 `ready`. */
 async function isReady({ data }: Cluster, pid: number | undefined): Promise<boolean> {
   const text = await readFile(join(data, 'postmaster.pid'), 'utf8').catch(nothingIfMissing);
   const lines = (text ?? '').split('\n');

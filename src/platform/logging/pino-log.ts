@@ -4,8 +4,8 @@ import { Log, type LogFields } from '../../kernel/log.ts';
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
 /**
- * Fields that must not be shown, at the top and one level down. A second net: code does not log
- * them.
+ * Fields that must not be shown, at the top and one level down. Only a second net: code does not
+ * log them.
  */
 const SECRET_FIELDS = [
   'authorization',

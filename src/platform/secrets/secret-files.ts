@@ -11,16 +11,16 @@ const HOST_KEY_FILE = 'host-key';
 const HOST_KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-/** First bytes of a wrapped secret: format and its version. */
+/** First bytes of a wrapped secret: format and version. */
 const MAGIC = Buffer.from('HKSEC001');
 const SECRET_BYTES_MAX = 64 * 1024;
 const OTHERS = 0o077;
 
 /**
- * Secrets as files of mode 0600 in one folder, each encrypted (AES-256-GCM, its name as associated
- * data) with the host's key, which lies beside them and is made at the first use. The wrapping
- * keeps a single copied file worthless and shows any change; it does not protect against somebody
- * who reads the whole folder.
+ * Keeps secrets as files of mode 0600 in one folder, each encrypted (AES-256-GCM, its name as
+ * associated data) with the host's key, which is beside them and is made at the first use. The
+ * encryption makes a single copied file worthless and reveals any change; it does not protect
+ * against somebody who reads the whole folder.
  */
 export class SecretFiles extends SecretStore {
   private hostKey: Promise<Buffer> | undefined;
@@ -72,7 +72,7 @@ export class SecretFiles extends SecretStore {
     return join(this.folder, name);
   }
 
-  /** One reading for all: two first uses at once must not make two keys. */
+  /** Reads the key once for all: two first uses at the same time must not make two keys. */
   private async key(): Promise<Buffer> {
     this.hostKey ??= this.readOrMakeHostKey();
     return this.hostKey;
@@ -105,7 +105,7 @@ function unreadable(name: string, cause?: unknown): Fault {
   );
 }
 
-/** The whole file, refused when group or others may open it. */
+/** Reads the whole file; refuses it if the group or others may open it. */
 async function readPrivate(path: string): Promise<Buffer | undefined> {
   let handle: FileHandle;
   try {
