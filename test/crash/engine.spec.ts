@@ -1,9 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { ContentExtent, Extent } from '../../src/disk/extent.ts';
 import type { FrozenDisk, FrozenVm } from '../../src/engines/engine.ts';
+import { Draw } from '../support/draw.ts';
 import { runService, type Victims } from '../support/guest/engine-service.ts';
 import { QemuLab, type LabDisk } from '../support/guest/qemu-lab.ts';
 
+const draw = new Draw('cut off engine');
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const { signal } = new AbortController();
@@ -139,64 +141,88 @@ const MERGE_STEPS = [
   'merge-closed',
 ];
 
+const WITH_QEMU = [
+  'overlays-made',
+  'announced',
+  'pivoted',
+  'frozen-saved',
+  ...MERGE_STEPS.slice(1, 4),
+];
+const QEMU_ALONE = [
+  'overlays-added',
+  'announced',
+  'frozen-saved',
+  'merge-started',
+  'merge-committed',
+];
+
 describe('A backup that is cut off', () => {
-  it.each([...FREEZE_STEPS, ...MERGE_STEPS])(
+  it.each([...draw.some(FREEZE_STEPS, 2), ...draw.some(MERGE_STEPS, 2)])(
     'leaves nothing behind when the service is killed at %s',
     async (step) => cutOff(step, ['service']),
   );
 
-  it.each(['overlays-made', 'announced', 'pivoted', 'frozen-saved', ...MERGE_STEPS.slice(1, 4)])(
+  it.each(draw.some(WITH_QEMU, 2))(
     'leaves nothing behind when QEMU and the service are killed at %s',
     async (step) => cutOff(step, ['qemu', 'service']),
   );
 
-  it.each(['overlays-added', 'announced', 'frozen-saved', 'merge-started', 'merge-committed'])(
+  it.each(draw.some(QEMU_ALONE, 1))(
     'leaves nothing behind when QEMU is killed at %s and the service lives',
     async (step) => cutOff(step, ['qemu']),
   );
 });
 
 describe('A backup of a powered-off VM that is cut off', () => {
-  it.each(['frozen-saved', 'changes-logged'])('at %s loses no change', async (step) => {
-    await using lab = await QemuLab.create(DISKS);
-    const before = lab.engine();
-    await before.add(lab.definition, signal);
-    await before.start(lab.vm, signal);
-    await lab.fill('data', A, 1);
-    const first = await before.freeze(lab.vm, { jobToken: 'first', crashConsistent: true }, signal);
-    await first[Symbol.asyncDispose]();
-    await lab.fill('data', B, 2);
-    await before.stop(lab.vm, { force: true, wait: true }, signal);
-    await before.close();
+  it.each(draw.some(['frozen-saved', 'changes-logged'], 1))(
+    'at %s loses no change',
+    async (step) => {
+      await using lab = await QemuLab.create(DISKS);
+      const before = lab.engine();
+      await before.add(lab.definition, signal);
+      await before.start(lab.vm, signal);
+      await lab.fill('data', A, 1);
+      const first = await before.freeze(
+        lab.vm,
+        { jobToken: 'first', crashConsistent: true },
+        signal,
+      );
+      await first[Symbol.asyncDispose]();
+      await lab.fill('data', B, 2);
+      await before.stop(lab.vm, { force: true, wait: true }, signal);
+      await before.close();
 
-    expect(await runService(lab, { killAt: step, kill: ['service'] })).toContain('reached');
+      expect(await runService(lab, { killAt: step, kill: ['service'] })).toContain('reached');
 
-    const engine = lab.engine();
-    await engine.reconcile(signal);
-    expect(await engine.reconcile(signal)).toEqual([]);
-    await engine.start(lab.vm, signal);
-    await lab.fill('data', C, 3);
-    const next = await engine.freeze(lab.vm, { jobToken: 'next', crashConsistent: true }, signal);
-    const disk = diskOf(next, 'data');
-    const changes = await disk.changedSince(diskOf(first, 'data').tracking);
-    const extents = changes.method === 'full' ? [] : changes.extents;
-    expect([A, B, C].map((range) => covers(extents, range))).toEqual([false, true, true]);
-    expect([await byteIn(disk, A), await byteIn(disk, B), await byteIn(disk, C)]).toEqual([
-      1, 2, 3,
-    ]);
-    await next[Symbol.asyncDispose]();
-    await expectSteadyState(lab);
-  });
+      const engine = lab.engine();
+      await engine.reconcile(signal);
+      expect(await engine.reconcile(signal)).toEqual([]);
+      await engine.start(lab.vm, signal);
+      await lab.fill('data', C, 3);
+      const next = await engine.freeze(lab.vm, { jobToken: 'next', crashConsistent: true }, signal);
+      const disk = diskOf(next, 'data');
+      const changes = await disk.changedSince(diskOf(first, 'data').tracking);
+      const extents = changes.method === 'full' ? [] : changes.extents;
+      expect([A, B, C].map((range) => covers(extents, range))).toEqual([false, true, true]);
+      expect([await byteIn(disk, A), await byteIn(disk, B), await byteIn(disk, C)]).toEqual([
+        1, 2, 3,
+      ]);
+      await next[Symbol.asyncDispose]();
+      await expectSteadyState(lab);
+    },
+  );
 });
 
+const START_STEPS = [
+  ['overlays-planned', 'stopped'],
+  ['overlays-made', 'stopped'],
+  ['layers-put', 'stopped'],
+  ['start-announced', 'stopped'],
+  ['launched', 'running'],
+] as const;
+
 describe('A start that is cut off', () => {
-  it.each([
-    ['overlays-planned', 'stopped'],
-    ['overlays-made', 'stopped'],
-    ['layers-put', 'stopped'],
-    ['start-announced', 'stopped'],
-    ['launched', 'running'],
-  ])('at %s is a VM that is %s', async (step, status) => {
+  it.each(draw.some(START_STEPS, 2))('at %s is a VM that is %s', async (step, status) => {
     await using lab = await QemuLab.create(DISKS);
     const before = lab.engine();
     await before.add(lab.definition, signal);

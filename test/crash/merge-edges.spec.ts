@@ -20,11 +20,13 @@ import type { Step } from '../../src/engines/qemu/vms/engine-parts.ts';
 import type { QemuEngine } from '../../src/engines/qemu/qemu-engine.ts';
 import { systemCode } from '../../src/kernel/fault.ts';
 import { VmDefinition } from '../../src/vm/definition.ts';
+import { Draw } from '../support/draw.ts';
 import { runService } from '../support/guest/engine-service.ts';
 import { LoopMount } from '../support/guest/loop-mount.ts';
 import { QemuLab } from '../support/guest/qemu-lab.ts';
 import { OVMF } from '../support/guest/uefi-guest.ts';
 
+const draw = new Draw('merge edges');
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const { signal } = new AbortController();
@@ -141,7 +143,7 @@ describe('The merge of a stopped VM without room for all of it', () => {
     ),
   );
 
-  ifMounted.each(CASES)('leaves a %s disk whole that %s', async (format, next) => {
+  ifMounted.each(draw.some(CASES, 1))('leaves a %s disk whole that %s', async (format, next) => {
     const place = typeof mount === 'string' ? '' : mount.path;
     await using lab = await QemuLab.create([{ name: 'system', format, place }]);
     const image = lab.image('system');
@@ -181,10 +183,44 @@ describe('The merge of a stopped VM without room for all of it', () => {
   });
 });
 
+const CHANGES = [
+  [
+    'raw',
+    'cut short',
+    (image: string) => {
+      truncateSync(image, 4 * MiB);
+    },
+  ],
+  [
+    'raw',
+    'made longer',
+    (image: string) => {
+      truncateSync(image, 9 * MiB);
+    },
+  ],
+  [
+    'qcow2',
+    'given a snapshot',
+    (image: string) => {
+      qemuImg('snapshot', '-c', 'x', image);
+    },
+  ],
+  [
+    'qcow2',
+    'written over by another image',
+    (image: string) => {
+      const other = `${image}.other`;
+      qemuImg('create', '-q', '-f', 'qcow2', '-o', 'cluster_size=128k', other, '8M');
+      copyFileSync(other, image);
+      rmSync(other);
+    },
+  ],
+] as const;
+
 describe('An image that is exchanged while layers are merged into it', () => {
   const STOPPED: readonly Step[] = ['stopped-merge-started', 'stopped-merge-committed'];
 
-  it.each(STOPPED)('costs no layer of a stopped VM at %s', async (exchangeAt) => {
+  it.each(draw.some(STOPPED, 1))('costs no layer of a stopped VM at %s', async (exchangeAt) => {
     await using lab = await QemuLab.create([{ name: 'system', format: 'raw' }]);
     const image = lab.image('system');
     const older = join(lab.folder, 'older.raw');
@@ -241,39 +277,7 @@ describe('An image that is exchanged while layers are merged into it', () => {
     expect(whole.equals(now)).toBe(true);
   });
 
-  it.each([
-    [
-      'raw',
-      'cut short',
-      (image: string) => {
-        truncateSync(image, 4 * MiB);
-      },
-    ],
-    [
-      'raw',
-      'made longer',
-      (image: string) => {
-        truncateSync(image, 9 * MiB);
-      },
-    ],
-    [
-      'qcow2',
-      'given a snapshot',
-      (image: string) => {
-        qemuImg('snapshot', '-c', 'x', image);
-      },
-    ],
-    [
-      'qcow2',
-      'written over by another image',
-      (image: string) => {
-        const other = `${image}.other`;
-        qemuImg('create', '-q', '-f', 'qcow2', '-o', 'cluster_size=128k', other, '8M');
-        copyFileSync(other, image);
-        rmSync(other);
-      },
-    ],
-  ] as const)(
+  it.each(draw.some(CHANGES, 2))(
     'is asked about when a %s one was %s after the merge was cut off',
     async (format, _, change) => {
       await using lab = await QemuLab.create([{ name: 'system', format }]);

@@ -15,7 +15,7 @@ const MIB = 1024 * 1024;
 const TIMEOUT_MS = 600_000;
 const AGENT_TIMEOUT_MS = 60_000;
 /** Enough for several packs of 16 MiB, so that the first one is not the end. */
-const BALLAST_MIB = 64;
+const BALLAST = ['if=/dev/urandom', 'of=/data/ballast', 'bs=1M', 'count=40', 'conv=fsync'];
 const { signal } = new AbortController();
 
 describe('A service that is killed in the middle of a job', () => {
@@ -107,7 +107,7 @@ describe('A service that is killed in the middle of a job', () => {
     async () => {
       const before = await points();
       await agent(async (connection) =>
-        connection.run('/bin/fill', ['ballast', String(BALLAST_MIB)], AGENT_TIMEOUT_MS, signal),
+        connection.run('/bin/dd', BALLAST, AGENT_TIMEOUT_MS, signal),
       );
 
       const killed = await dieWhen(join(folder, 'vault/d'), backUp);

@@ -5,9 +5,11 @@ import type { FrozenDisk, FrozenVm, UnmergedDisk } from '../../src/engines/engin
 import type { Step } from '../../src/engines/qemu/vms/engine-parts.ts';
 import type { QemuEngine } from '../../src/engines/qemu/qemu-engine.ts';
 import { overlay as laidOver } from '../../src/disk/extent.ts';
+import { Draw } from '../support/draw.ts';
 import { runService, type Victims } from '../support/guest/engine-service.ts';
 import { QemuLab, type LabDisk } from '../support/guest/qemu-lab.ts';
 
+const draw = new Draw('stopped merges');
 /**
  * Exit code of `qemu-img check`: a QEMU that was killed leaves clusters that nobody uses, and no
  * damage.
@@ -146,8 +148,10 @@ const KILLS: [Step, Victims][] = [
   ...WITH_QEMU.map((step): [Step, Victims] => [step, ['qemu', 'service']]),
 ];
 
+const DRAWN = draw.some(KILLS, 4);
+
 describe('The merge of a stopped VM', () => {
-  it.each(KILLS)('that is cut off at %s (killed: %s) loses nothing', async (killAt, kill) => {
+  it.each(DRAWN)('that is cut off at %s (killed: %s) loses nothing', async (killAt, kill) => {
     await using lab = await QemuLab.create(DISKS);
     const before = lab.engine();
     const story = await ranOn(lab, before);
@@ -175,7 +179,7 @@ describe('The merge of a stopped VM', () => {
     expect(unmerged.every(({ files }) => files.length > 1)).toBe(true);
   });
 
-  it.each(STEPS.slice(2))('makes room for a start at %s', async (step) => {
+  it.each(draw.some(STEPS.slice(2), 2))('makes room for a start at %s', async (step) => {
     await using lab = await QemuLab.create(DISKS);
     let start: (() => void) | undefined;
     const started = new Promise<void>((resolve, reject) => {

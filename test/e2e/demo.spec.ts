@@ -1,16 +1,20 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCommand } from '../../src/kernel/command.ts';
+import { Draw } from '../support/draw.ts';
 
+const draw = new Draw('demo');
 const ROOT = join(import.meta.dirname, '../..');
 const TIMEOUT_MS = 900_000;
 const { signal } = new AbortController();
 
+const PLACES = [
+  { title: 'a folder', words: [] },
+  { title: 'a bucket of a MinIO server', words: ['--s3'] },
+];
+
 describe('The demo', () => {
-  it.each([
-    { title: 'a folder', words: [] },
-    { title: 'a bucket of a MinIO server', words: ['--s3'] },
-  ])(
+  it.each(draw.some(PLACES, 1))(
     'loses a VM and brings it back from $title, and leaves nothing behind',
     async ({ words }) => {
       const { stdout } = await runCommand(

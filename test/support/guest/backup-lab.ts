@@ -16,6 +16,7 @@ import { DirectoryObjectStore } from '../../../src/vault/object-stores/folder/di
 import type { RecoveryPoint } from '../../../src/vault/points/recovery-point.ts';
 import { Vault } from '../../../src/vault/vault.ts';
 import type { VmDefinition } from '../../../src/vm/definition.ts';
+import { contentHash } from './content-hash.ts';
 import { FaultyObjectStore } from '../vault/faulty-object-store.ts';
 import { makeGuestVm, SerialLog, type GuestVmOptions } from './guest.ts';
 import { heldVault } from '../vault/held-vault.ts';
@@ -40,7 +41,7 @@ export class BackupLab implements AsyncDisposable {
   readonly definition: VmDefinition;
   readonly signal = new AbortController().signal;
   readonly vaults: LabVault[] = [];
-  /** SHA-256 of each frozen disk as qemu-img reads it, by job token and disk name. */
+  /** Content hash of each frozen disk as qemu-img reads it, by job token and disk name. */
   readonly frozenHashes = new Map<string, Readonly<Record<string, string>>>();
   /** The disks whose frozen states are hashed. */
   hashedDisks: ReadonlySet<string> = new Set(['system', 'data']);
@@ -167,8 +168,7 @@ export class BackupLab implements AsyncDisposable {
   }
 
   async hash(rawFile: string): Promise<string> {
-    const { stdout } = await runCommand('sha256sum', [rawFile], this.signal);
-    return stdout.slice(0, 64);
+    return contentHash(rawFile, this.signal);
   }
 
   /** The files of each disk, base first, as the engine's state file names them. */
