@@ -86,6 +86,27 @@ async function perform(
   }
 }
 
+/**
+ * How much more of a figure one program takes for a step than another: the median of what each run
+ * shows side by side, not a ratio of medians, because the machine changes between runs. NaN when
+ * they did not run together.
+ */
+export function ratio(
+  measurements: readonly Measurement[],
+  step: Step,
+  [upper, lower]: readonly [string, string],
+  figure: (one: Measurement) => number = ({ wallS }) => wallS,
+): number {
+  const ofStep = measurements.filter((one) => one.step === step);
+  const shown = ofStep
+    .filter(({ program }) => program === upper)
+    .flatMap((above) => {
+      const below = ofStep.find(({ run, program }) => run === above.run && program === lower);
+      return below === undefined ? [] : [figure(above) / figure(below)];
+    });
+  return median(shown);
+}
+
 /** Medians over the runs. */
 export function summarize(measurements: readonly Measurement[]): Summary[] {
   const programs = [...new Set(measurements.map(({ program }) => program))];

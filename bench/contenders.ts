@@ -2,7 +2,9 @@
 import { mkdir, open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findProgram } from '../scripts/setup/debian.mjs';
-import { compiledRun } from './compiled-run.ts';
+import { mustRun } from '../scripts/setup/run.mjs';
+import { findRestic, RESTIC_VERSION } from '../scripts/setup/restic.mjs';
+import { compiledRun, ROOT } from './compiled-run.ts';
 import { measure, stored, type Cost, type Program, type Stored } from './measure.ts';
 
 /** One program with an empty target of its own. */
@@ -21,9 +23,8 @@ export interface Contender {
 const PASSPHRASE = 'only for measuring';
 
 /** What `hyperkeep-run.ts` reads. */
-export function benchEnvironment(cacheFolder: string): Record<string, string> {
+export function benchEnvironment(cacheFolder: string, root = ROOT): Record<string, string> {
   const { BENCH_SOURCE = '', BENCH_LEVEL = '' } = process.env;
-  const root = join(import.meta.dirname, '..');
   return {
     BENCH_PASSPHRASE: PASSPHRASE,
     BENCH_CACHE: cacheFolder,
@@ -43,36 +44,47 @@ function program(name: string): string {
 
 /** What `--only` calls Hyperkeep with its fast level. */
 export const FAST = 'hyperkeep-fast';
+/** What `--only` calls Debian's restic, and the one of today. */
+export const RESTIC_OF_DEBIAN = 'restic';
+export const RESTIC_OF_TODAY = `restic-${RESTIC_VERSION}`;
+
+/** How Hyperkeep is run: from this checkout or another, with a profile, at a level. */
+export interface HyperkeepOptions {
+  readonly name?: string;
+  readonly root?: string;
+  readonly profileFolder?: string | undefined;
+  readonly level?: number;
+}
 
 /** `bench/hyperkeep-run.ts` as people run the product: compiled. */
 export function hyperkeepProgram(
   folder: string,
   parameters: readonly string[],
-  { profileFolder, level }: { profileFolder?: string | undefined; level?: number | undefined } = {},
+  { root = ROOT, profileFolder, level }: HyperkeepOptions = {},
 ): Program {
   return {
     file: process.execPath,
     parameters: [
       '--disable-warning=ExperimentalWarning',
       ...(profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]),
-      compiledRun(folder),
+      compiledRun(folder, root),
       ...parameters,
     ],
     environment: {
       HOME: folder,
-      ...benchEnvironment(join(folder, 'cache')),
+      ...benchEnvironment(join(folder, 'cache'), root),
       ...(level === undefined ? {} : { BENCH_LEVEL: String(level) }),
     },
   };
 }
 
 /** Hyperkeep as a command: each step is a process of its own. */
-export function hyperkeep(folder: string, profileFolder?: string, level?: number): Contender {
+export function hyperkeep(folder: string, options: HyperkeepOptions = {}): Contender {
   const target = join(folder, 'vault');
   const run = (parameters: readonly string[]): Program =>
-    hyperkeepProgram(folder, parameters, { profileFolder, level });
+    hyperkeepProgram(folder, parameters, options);
   return {
-    name: level === undefined ? 'hyperkeep' : FAST,
+    name: options.name ?? 'hyperkeep',
     prepare: async () => {
       await mkdir(folder, { recursive: true });
       await measure(run(['create', target]));
@@ -83,26 +95,52 @@ export function hyperkeep(folder: string, profileFolder?: string, level?: number
   };
 }
 
-export function restic(folder: string): Contender {
+export function resticOfDebian(folder: string): Contender {
+  return restic(RESTIC_OF_DEBIAN, {
+    folder,
+    file: () => program('restic'),
+    restoring: [],
+  });
+}
+
+/** Undefined where set-up could not build it, which it said. */
+export function resticOfToday(folder: string): Contender | undefined {
+  const file = findRestic() as string | undefined;
+  return file === undefined
+    ? undefined
+    : // The one of Debian has no such option and writes all zeroes of the disk.
+      restic(RESTIC_OF_TODAY, { folder, file: () => file, restoring: ['--sparse'] });
+}
+
+interface Restic {
+  readonly folder: string;
+  readonly file: () => string;
+  /** Options of its `restore`. */
+  readonly restoring: readonly string[];
+}
+
+function restic(name: string, { folder, file, restoring }: Restic): Contender {
   const target = join(folder, 'repository');
   const run = (...parameters: string[]): Program => ({
-    file: program('restic'),
+    file: file(),
     parameters: ['--quiet', '--repo', target, '--cache-dir', join(folder, 'cache'), ...parameters],
     environment: { HOME: folder, RESTIC_PASSWORD: PASSPHRASE },
   });
   return {
-    name: 'restic',
+    name,
     prepare: async () => {
       await mkdir(folder, { recursive: true });
       await measure(run('init'));
     },
     // --force reads the file although its time and size are those of the last run.
     backUp: (image, vm) => measure(run('backup', '--force', '--host', vm, image)),
-    restore: async (image, vm, file) => {
-      const out = `${file}.restic`;
+    restore: async (image, vm, to) => {
+      const out = `${to}.restic`;
       const include = ['--host', vm, '--path', image, '--include', image];
-      const cost = await measure(run('restore', 'latest', ...include, '--target', out));
-      await rename(join(out, image), file);
+      const cost = await measure(
+        run('restore', 'latest', ...restoring, ...include, '--target', out),
+      );
+      await rename(join(out, image), to);
       return cost;
     },
     stored: () => stored(target),
@@ -148,6 +186,23 @@ export function borg(folder: string): Contender {
     },
     stored: () => stored(target),
   };
+}
+
+/** Versions of the programs of others, as they say them. */
+export async function versionsOfOthers(): Promise<string[]> {
+  const programs = [
+    [findProgram('restic'), 'version'],
+    [findRestic(), 'version'],
+    [findProgram('borg'), '--version'],
+  ] as const;
+  const versions = [];
+  for (const [file, parameter] of programs) {
+    if (file !== undefined) {
+      const { text } = await mustRun(file as string, [parameter], { output: 'keep' });
+      versions.push(text.trim().replace(/ compiled with.*/, ''));
+    }
+  }
+  return versions;
 }
 
 /** Reads a file once so that the first program does not pay for a cold disk. */

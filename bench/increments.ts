@@ -2,7 +2,7 @@
 import { mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { seededBytes } from '../test/support/random/seeded-bytes.ts';
-import { compiledRun } from './compiled-run.ts';
+import { compiledRun, ROOT } from './compiled-run.ts';
 import { benchEnvironment } from './contenders.ts';
 import { median, measure, type Cost, type Program } from './measure.ts';
 import { rows } from './guest-content.ts';
@@ -44,15 +44,21 @@ interface Answer {
 }
 
 /** Backs up both disks, changes the same 64 MiB in both, and measures the increments in turn. */
-export async function measureIncrements(under: string): Promise<IncrementReport> {
+export async function measureIncrements(
+  under: string,
+  { rounds = ROUNDS, root = ROOT }: { readonly rounds?: number; readonly root?: string } = {},
+): Promise<IncrementReport> {
   const folder = await mkdtemp(join(under, 'hyperkeep-bench-'));
   try {
     const beds = [];
     for (const { name, sizeBytes } of DISKS) {
-      beds.push(await prepare(join(folder, name.replace(' ', '-')), name, sizeBytes));
+      const place = join(folder, name.replace(' ', '-'));
+      const bed = { name, folder: place, image: `${place}.raw`, root };
+      await prepare(bed, sizeBytes);
+      beds.push(bed);
     }
     const measured = new Map<string, IncrementFigures[]>(DISKS.map(({ name }) => [name, []]));
-    for (let round = 1; round <= ROUNDS; round += 1) {
+    for (let round = 1; round <= rounds; round += 1) {
       for (const bed of beds) {
         measured.get(bed.name)?.push(await increment(bed, round));
       }
@@ -67,17 +73,17 @@ interface Bed {
   readonly name: string;
   readonly folder: string;
   readonly image: string;
+  /** The checkout that is measured. */
+  readonly root: string;
 }
 
-async function prepare(folder: string, name: string, sizeBytes: number): Promise<Bed> {
-  const image = `${folder}.raw`;
+async function prepare(bed: Bed, sizeBytes: number): Promise<void> {
+  const { folder, image } = bed;
   await writeFile(image, '', { mode: 0o600 });
   await truncate(image, sizeBytes);
   await write(image, 0);
-  const bed = { name, folder, image };
   await run(bed, ['create', folder]);
   await run(bed, ['back-up', folder, image, 'vm']);
-  return bed;
 }
 
 /** New content at all places, half of it text and half of it incompressible. */
@@ -117,10 +123,10 @@ async function run(bed: Bed, parameters: readonly string[]): Promise<[Cost, stri
     file: process.execPath,
     parameters: [
       '--disable-warning=ExperimentalWarning',
-      compiledRun(dirname(bed.folder)),
+      compiledRun(dirname(bed.folder), bed.root),
       ...parameters,
     ],
-    environment: benchEnvironment(`${bed.folder}.cache`),
+    environment: benchEnvironment(`${bed.folder}.cache`, bed.root),
     output: output.fd,
   };
   return [await measure(program), await readFile(answer, 'utf8')];

@@ -1,4 +1,5 @@
-// The floor of a full backup: what must be done to every byte, and nothing else.
+// One thread of machine-best.ts, the best of a full backup: what must be done to every byte, and
+// nothing else.
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { openSync, readSync } from 'node:fs';

@@ -1,5 +1,7 @@
 import { cpus, totalmem } from 'node:os';
-import { STEPS, type Summary } from './comparison.ts';
+import { ratio, STEPS, type Measurement, type Summary } from './comparison.ts';
+import { SERVICE } from './service.ts';
+import { versionsOfOthers } from './contenders.ts';
 import type { IncrementReport } from './increments.ts';
 import type { LinkFigures } from './links.ts';
 import type { MachineBest } from './machine-best.ts';
@@ -10,16 +12,18 @@ export interface Report {
   readonly images: string;
   readonly runs: number;
   readonly summaries: readonly Summary[];
+  readonly measurements: readonly Measurement[];
   readonly best: Readonly<Record<string, MachineBest>>;
   readonly increments: IncrementReport | undefined;
   readonly links: readonly LinkFigures[] | undefined;
   readonly targets: readonly Target[];
 }
 
-export function machineFacts(): string {
+export async function machineFacts(): Promise<string> {
   const [first] = cpus();
   const memory = `${(totalmem() / 2 ** 30).toFixed(0)} GiB`;
-  return `${String(cpus().length)} x ${first?.model ?? 'unknown CPU'}, ${memory}, Node ${process.version}`;
+  const others = (await versionsOfOthers()).join(', ');
+  return `${String(cpus().length)} x ${first?.model ?? 'unknown CPU'}, ${memory}, Node ${process.version}; ${others}`;
 }
 
 const mb = (bytes: number): string => (bytes / 1e6).toFixed(0);
@@ -32,20 +36,23 @@ function line(...cells: readonly string[]): string {
 /** The figures for people; MB are 10^6 bytes as others count them. */
 export function printReport(report: Report): void {
   console.log(`\n${report.machine}; ${report.images} disks, median of ${String(report.runs)}\n`);
-  console.log(line('step', 'program', 'wall s', 'cpu s', 'peak MiB', 'stored MB', 'objects', 'x'));
+  const heads = ['wall s', 'cpu s', 'peak MiB', 'stored MB', 'objects', 'x command', 'x service'];
+  console.log(line('step', 'program', ...heads));
   for (const step of STEPS) {
     const ofStep = report.summaries.filter((one) => one.step === step);
-    const ours = ofStep.find(({ program }) => program === 'hyperkeep');
     for (const { program, wallS, cpuS, peakMemoryBytes, stored } of ofStep) {
-      const times = ours === undefined ? '' : (wallS / ours.wallS).toFixed(2);
+      const times = ['hyperkeep', SERVICE].map((ours) => {
+        const times = ratio(report.measurements, step, [program, ours]);
+        return Number.isNaN(times) ? '' : times.toFixed(2);
+      });
       const memory = (peakMemoryBytes / 2 ** 20).toFixed(0);
       const cells = [wallS.toFixed(2), cpuS.toFixed(2), memory, mb(stored.bytes)];
-      console.log(line(step, program, ...cells, String(stored.objects), times));
+      console.log(line(step, program, ...cells, String(stored.objects), ...times));
     }
   }
   for (const [name, best] of Object.entries(report.best)) {
     const cells = [best.wallS.toFixed(2), best.cpuS.toFixed(2), '', mb(best.storedBytes)];
-    console.log(line('full', `at best *`, ...cells, name));
+    console.log(line('full', 'at best *', ...cells, name));
   }
   console.log(
     '* hash, zstd, AES-GCM and the way back over what the first disk holds; two threads, no files written\n',

@@ -6,7 +6,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { systemPath } from '../scripts/setup/debian.mjs';
-import { hyperkeep, hyperkeepProgram, type Contender } from './contenders.ts';
+import {
+  hyperkeep,
+  hyperkeepProgram,
+  type Contender,
+  type HyperkeepOptions,
+} from './contenders.ts';
 import { stored, type Cost } from './measure.ts';
 
 /** What `--only` calls it. */
@@ -17,8 +22,9 @@ class Serving {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   readonly #answers: AsyncIterator<string>;
 
-  constructor(folder: string, target: string) {
-    const { file, parameters, environment } = hyperkeepProgram(folder, ['serve', target]);
+  constructor(folder: string, target: string, options: HyperkeepOptions) {
+    const program = hyperkeepProgram(folder, ['serve', target], options);
+    const { file, parameters, environment } = program;
     this.#child = spawn(file, parameters, {
       env: { PATH: systemPath(), LANG: 'C', ...environment },
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -48,7 +54,7 @@ class Serving {
 }
 
 /** As `hyperkeep`, without the start of a process and the unlocking of the vault in each step. */
-export function hyperkeepService(folder: string): Contender {
+export function hyperkeepService(folder: string, options: HyperkeepOptions = {}): Contender {
   const target = join(folder, 'vault');
   let serving: Serving | undefined;
   const perform = async (...command: readonly string[]): Promise<Cost> => {
@@ -56,10 +62,10 @@ export function hyperkeepService(folder: string): Contender {
     return serving.perform(...command);
   };
   return {
-    name: SERVICE,
+    name: options.name ?? SERVICE,
     prepare: async () => {
-      await hyperkeep(folder).prepare();
-      serving = new Serving(folder, target);
+      await hyperkeep(folder, options).prepare();
+      serving = new Serving(folder, target, options);
       await serving.answer();
     },
     backUp: (image, vm) => perform('back-up', image, vm),

@@ -11,6 +11,7 @@ import { ensureDependencies } from './setup/dependencies.mjs';
 import { beginMinio } from './setup/minio.mjs';
 import { runChecks } from './setup/check.mjs';
 import { findNode, isNewEnough } from './setup/node.mjs';
+import { ensureRestic } from './setup/restic.mjs';
 import { SetupError, run, seconds } from './setup/run.mjs';
 import { runTests } from './setup/test.mjs';
 
@@ -64,6 +65,9 @@ async function setUp(command) {
     done.push((await ensureTestGuest()).wasBuilt);
     if (command === 'test' && !process.env.S3_TEST_ENDPOINT) {
       begun.minio = beginMinio();
+    }
+    if (command === 'bench') {
+      done.push(await ensureRestic());
     }
   }
   if (done.includes(true)) {

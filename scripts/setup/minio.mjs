@@ -2,14 +2,15 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cacheFolder, withLock } from './cache.mjs';
 import { findProgram } from './debian.mjs';
-import { EXIT_NEEDS_PERSON, SetupError, mustRun, seconds } from './run.mjs';
+import { findGo, goInstall } from './go.mjs';
+import { EXIT_NEEDS_PERSON, SetupError, seconds } from './run.mjs';
 
 /**
  * The last version with security fixes (tag RELEASE.2025-10-15T17-29-55Z and later), as the Go
@@ -17,12 +18,13 @@ import { EXIT_NEEDS_PERSON, SetupError, mustRun, seconds } from './run.mjs';
  */
 const MODULE = 'github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c';
 
-/** Go installed from its own archive is often not on PATH. */
-const GO = ['go', '/usr/local/go/bin/go', '/usr/lib/go/bin/go'];
-
 const HEALTH_POLL_MS = 50;
 const HEALTH_POLLS_MAX = 1200;
 const PORTS_TRIED_MAX = 5;
+
+function cachedPath() {
+  return join(cacheFolder('bin'), 'minio');
+}
 
 /**
  * Path of a MinIO server program: on PATH, from the cache, or built now with Go (some minutes,
@@ -31,7 +33,7 @@ const PORTS_TRIED_MAX = 5;
  * @returns {Promise<string>}
  */
 export async function ensureMinio() {
-  const cached = join(cacheFolder('bin'), 'minio');
+  const cached = cachedPath();
   const found = findProgram('minio') ?? findProgram(cached);
   if (found !== undefined) {
     return found;
@@ -46,21 +48,21 @@ export async function ensureMinio() {
  * @throws SetupError at once when it cannot be built here
  */
 export function beginMinio() {
-  if (findProgram('minio') ?? findProgram(join(cacheFolder('bin'), 'minio'))) {
+  if (findProgram('minio') ?? findProgram(cachedPath())) {
     return undefined;
   }
-  findGo();
+  needGo();
   const ready = ensureMinio();
   // Who waits for it is told; until then it is nobody's.
   ready.catch(() => undefined);
   return ready;
 }
 
-function findGo() {
-  const go = GO.map(findProgram).find((path) => path !== undefined);
+function needGo() {
+  const go = findGo();
   if (go === undefined) {
     throw new SetupError(
-      `No S3 server was found. Put a minio program on PATH or at ${target}; with Go (1.21 or newer) this line builds it:\n\n` +
+      `No S3 server was found. Put a minio program on PATH or at ${cachedPath()}; with Go (1.21 or newer) this line builds it:\n\n` +
         `  GOBIN=${cacheFolder('bin')} go install ${MODULE}\n\n` +
         'or name a server of your own with S3_TEST_ENDPOINT and the AWS_* settings.',
       EXIT_NEEDS_PERSON,
@@ -70,17 +72,10 @@ function findGo() {
 }
 
 async function build(target) {
-  const go = findGo();
+  const go = needGo();
   console.log(`Building the S3 server for tests (${MODULE}), once, for some minutes`);
   const started = performance.now();
-  const folder = mkdtempSync(join(cacheFolder('bin'), 'build-'));
-  try {
-    const env = { ...process.env, GOBIN: folder, GOFLAGS: '-trimpath' };
-    await mustRun(go, ['install', MODULE], { output: 'keep', env });
-    renameSync(join(folder, 'minio'), target);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  await goInstall(go, MODULE, target);
   console.log(`S3 server ready (${seconds(started)})`);
   return target;
 }

@@ -18,7 +18,6 @@ import {
 } from '../../test/support/vault/vault-lab.ts';
 import { MemoryObjectStore } from './object-stores/memory.ts';
 import type { RecoveryPoint } from './points/recovery-point.ts';
-import { generatePassphrase } from './keys/recovery-file.ts';
 import { Vault } from './vault.ts';
 import type { CompressionLevel } from './bytes/zstd.ts';
 
@@ -327,7 +326,7 @@ describe('Vault', () => {
       code: 'vault.weak-passphrase',
     });
 
-    await createVault(store, { passphrase: generatePassphrase() });
+    await createVault(store);
 
     await expect(createVault(store)).rejects.toMatchObject({ code: 'vault.not-empty' });
   });

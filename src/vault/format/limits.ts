@@ -25,6 +25,7 @@ export const METADATA_FRAME_RAW_BYTES_MAX = MEBIBYTE;
 
 // Maps: section 7.
 export const DEPTH_MAX = 3;
+/** @public Held by the limit of a metadata frame, which is the same. */
 export const NODE_BYTES_MAX = MEBIBYTE;
 export const NODE_CHILDREN_MAX = 256;
 export const LEAF_EXTENTS_MAX = 16_384;

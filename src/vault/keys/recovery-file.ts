@@ -7,8 +7,6 @@ const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const FIRST_LINE = 'Hyperkeep recovery file 1';
 const SECRET_BYTES = 32;
 const CHECK_BYTES = 4;
-/** 125 bits. */
-const PASSPHRASE_DIGITS = 25;
 const PASSPHRASE_CHARACTERS_MIN = 10;
 const PASSPHRASE_DISTINCT_MIN = 5;
 
@@ -51,12 +49,6 @@ export function parseRecoveryFile(content: string): Buffer {
     );
   }
   return key;
-}
-
-/** Makes a passphrase: 125 random bits in five groups. */
-export function generatePassphrase(): string {
-  const text = base32(randomBytes(16)).slice(0, PASSPHRASE_DIGITS);
-  return groups(text, 5).toLowerCase();
 }
 
 /** @throws Fault `vault.weak-passphrase` */
