@@ -13,7 +13,7 @@ import { RealService } from '../support/service/real-service.ts';
 
 const MIB = 1024 * 1024;
 const TIMEOUT_MS = 600_000;
-const AGENT_TIMEOUT_MS = 60_000;
+const AGENT_TIMEOUT_MS = 300_000;
 /** Enough for several packs of 16 MiB, so that the first one is not the end. */
 const BALLAST = ['if=/dev/urandom', 'of=/data/ballast', 'bs=1M', 'count=40', 'conv=fsync'];
 const { signal } = new AbortController();

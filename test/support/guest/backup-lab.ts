@@ -21,7 +21,7 @@ import { FaultyObjectStore } from '../vault/faulty-object-store.ts';
 import { makeGuestVm, SerialLog, type GuestVmOptions } from './guest.ts';
 import { heldVault } from '../vault/held-vault.ts';
 
-const AGENT_TIMEOUT_MS = 60_000;
+const AGENT_TIMEOUT_MS = 300_000;
 /** Cheap keys: the tests are not about passphrases. */
 const KDF = { memoryKib: 64, passes: 1, lanes: 1 };
 

@@ -14,7 +14,7 @@ describe('chooseAccelerator', () => {
   ])('when %s', async (_, files, architecture, accelerator) => {
     const root = await mkdtemp('/tmp/hk-root-');
     for (const file of files) {
-      await mkdir(join(root, file, '../..'), { recursive: true });
+      await mkdir(join(root, file, '..'), { recursive: true });
       await writeFile(join(root, file), '');
     }
 
