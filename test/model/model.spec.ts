@@ -7,7 +7,6 @@ import type { Question } from './model.worker.ts';
 import { MUTANTS, PROGRESS } from './mutants.ts';
 import { RULES, without, type Rule } from './rules.ts';
 
-/** All of it: npm run soak -- gc-model --small. */
 const NAMES_DRAWN = 5;
 const MUTANTS_DRAWN = 9;
 const STATES_MAX = 8_000_000;

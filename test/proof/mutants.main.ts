@@ -1,5 +1,5 @@
-// node test/proof/mutants.main.ts: takes one check after the other out of the code and says, as
-// JSON, which kinds of damage were told from the others all the same.
+// node test/proof/mutants.main.ts N…: takes the checks of these numbers out of the code, one after
+// the other, and says, as JSON, which kinds of damage were told from the others all the same.
 import { registerHooks } from 'node:module';
 import { DAMAGES } from './damages.ts';
 import { EXPECTED } from './expected.ts';
@@ -61,7 +61,9 @@ async function judgesOf(mutant: number): Promise<Judges> {
 
 const lab = await ProofLab.create();
 const survivors: string[] = [];
-for (const [index, { name, killedBy }] of MUTANTS.entries()) {
+const places = process.argv.slice(2).map(Number);
+for (const index of places) {
+  const { name, killedBy } = MUTANTS[index] ?? { name: `${index}?`, killedBy: '' };
   const store = await lab.clone();
   await DAMAGES[killedBy]?.(lab, store);
   const said = asText(await lab.judge(await judgesOf(index), store));
@@ -69,4 +71,4 @@ for (const [index, { name, killedBy }] of MUTANTS.entries()) {
     survivors.push(name);
   }
 }
-console.log(JSON.stringify({ mutants: MUTANTS.length, survivors }));
+console.log(JSON.stringify({ mutants: places.length, survivors }));

@@ -1,7 +1,4 @@
 // npm run soak -- seams [--minutes N] [--seed N] [--operations N]
-// npm run soak -- seams --pairs
-//
-// With --pairs every operation after every other, each once: `npm test` draws from them. Else:
 //
 // Random operations on a vault, one after the other, each by a process that may have opened the
 // vault before the ones before it: rotation, repair, copies, healing, collections. After each,
@@ -18,7 +15,6 @@ import {
   lookAt,
   newWorld,
   openWorld,
-  problemsAfter,
   problemsOf,
   sameWorld,
   SEAM_MENDS,
@@ -33,13 +29,8 @@ const { values } = parseArgs({
     operations: { type: 'string', default: '4' },
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    pairs: { type: 'boolean', default: false },
   },
 });
-if (values.pairs) {
-  await allPairs();
-  process.exit();
-}
 const endsAtMs = performance.now() + Number(values.minutes) * 60_000;
 console.log(`seed ${values.seed}`);
 const number = seededNumbers(Number(values.seed));
@@ -53,17 +44,6 @@ while (performance.now() < endsAtMs) {
 console.log(`${rounds} rounds of ${values.operations} operations, nothing lost`);
 for (const [what, count] of refused) {
   console.log(`refused by a process that had opened the vault before: ${what}, ${count} times`);
-}
-
-async function allPairs(): Promise<void> {
-  const begin = await newWorld();
-  for (const first of SEAM_NAMES) {
-    for (const second of SEAM_NAMES) {
-      const problems = await problemsAfter(await sameWorld(begin), [first, second]);
-      assert.deepEqual(problems, [], `${first}, then ${second}`);
-    }
-  }
-  console.log(`${SEAM_NAMES.length ** 2} pairs, nothing lost`);
 }
 
 async function round(world: SeamWorld): Promise<void> {

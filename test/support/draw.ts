@@ -9,7 +9,10 @@ interface InJest {
 /** All draws of a run follow from it: `npm test -- --seed N`. Jest prints it at the end. */
 const RUN_SEED = (import.meta as InJest).jest?.getSeed() ?? 0;
 
-/** The part that one test file tries of what is too much for every run. A soak tries all of it. */
+/** `npm run soak -- drawn`: nothing is left out. */
+const ALL = process.env['HYPERKEEP_DRAW'] === 'all';
+
+/** The part that one test file tries of what is too much for every run. */
 export class Draw {
   readonly seed: number;
   readonly number: (limit: number) => number;
@@ -28,9 +31,14 @@ export class Draw {
     return all.flatMap(() => left.splice(this.number(left.length), 1));
   }
 
+  /** So many of so many. */
+  count(count: number, all: number): number {
+    return ALL ? all : Math.min(count, all);
+  }
+
   /** So many of them, none twice, in the order they have. */
   some<T>(all: readonly T[], count: number): T[] {
-    const places = new Set(this.shuffled([...all.keys()]).slice(0, count));
+    const places = new Set(this.shuffled([...all.keys()]).slice(0, this.count(count, all.length)));
     return all.filter((_, place) => places.has(place));
   }
 }

@@ -3,7 +3,6 @@ import { CorruptionMatrix, corruptionPage, rowsOf } from '../../support/vault/co
 import { Draw } from '../../support/draw.ts';
 import { randomCorruptions } from '../../support/vault/random-corruptions.ts';
 
-/** All rows: npm run soak -- corruption --matrix. */
 const ROWS = 16;
 /** More: npm run soak -- corruption. */
 const BYTES = 100;

@@ -8,9 +8,8 @@ import {
   type SeamWorld,
 } from '../../support/vault/seams.ts';
 
-/** All pairs: npm run soak -- seams --pairs. */
-const ROUNDS = 2;
 const draw = new Draw('seams');
+const ROUNDS = draw.count(2, SEAM_NAMES.length);
 
 /** Each operation before two others and after two others, which are drawn. */
 function pairs(): [SeamName, SeamName][] {
