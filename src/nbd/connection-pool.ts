@@ -1,8 +1,8 @@
+import { Semaphore } from '../kernel/waiting/semaphore.ts';
 import { NbdConnection, type NbdAddress } from './connection.ts';
 import type { ExportFacts } from './negotiation.ts';
 import type { NbdRequest, StatusReply } from './pending-request.ts';
 import { ALLOCATION_DEPTH, BASE_ALLOCATION, ExportFlag } from './protocol.ts';
-import { Slots } from './slots.ts';
 
 export interface NbdOptions {
   /** Number of connections, if the server allows several. Default 4. */
@@ -21,12 +21,15 @@ const TIMEOUT_MS = 120_000;
 export class ConnectionPool {
   readonly facts: ExportFacts;
   private readonly connections: readonly NbdConnection[];
-  private readonly slots: Slots;
+  private readonly requests: Semaphore;
 
-  private constructor(connections: readonly [NbdConnection, ...NbdConnection[]], slots: Slots) {
+  private constructor(
+    connections: readonly [NbdConnection, ...NbdConnection[]],
+    requests: Semaphore,
+  ) {
     this.connections = connections;
     this.facts = connections[0].facts;
-    this.slots = slots;
+    this.requests = requests;
   }
 
   static async open(
@@ -51,17 +54,17 @@ export class ConnectionPool {
       await Promise.all([first, ...others].map((connection) => connection.close()));
       throw failed.reason;
     }
-    const slots = new Slots(options.requestsMax ?? REQUESTS_MAX);
-    return new ConnectionPool([first, ...others], slots);
+    const requests = new Semaphore(options.requestsMax ?? REQUESTS_MAX);
+    return new ConnectionPool([first, ...others], requests);
   }
 
   /** Runs a request on the connection with the least to do. */
   async request(request: NbdRequest, signal: AbortSignal): Promise<StatusReply> {
-    await this.slots.take(signal);
+    await this.requests.take(signal);
     try {
       return await this.leastBusy().request(request, signal);
     } finally {
-      this.slots.release();
+      this.requests.release();
     }
   }
 
@@ -70,7 +73,7 @@ export class ConnectionPool {
     request: NbdRequest,
     signal: AbortSignal,
   ): Promise<(context: string) => readonly { length: number; flags: number }[]> {
-    await this.slots.take(signal);
+    await this.requests.take(signal);
     try {
       const connection = this.leastBusy();
       const reply = await connection.request(request, signal);
@@ -83,7 +86,7 @@ export class ConnectionPool {
         return [];
       };
     } finally {
-      this.slots.release();
+      this.requests.release();
     }
   }
 

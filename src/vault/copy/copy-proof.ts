@@ -2,7 +2,7 @@ import { Fault, isFault } from '../../kernel/fault.ts';
 import { PREFIXES } from '../format/object-names.ts';
 import { getOrDamage, isSame } from '../format/object-limit.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
-import { Parallel } from '../../kernel/waiting/parallel.ts';
+import { mapAtOnce } from '../../kernel/waiting/map-at-once.ts';
 import { keysOf, vaultAt } from './copy-place.ts';
 import { notKept } from './object-sender.ts';
 import type { PackRoll } from './pack-roll.ts';
@@ -75,26 +75,18 @@ export class CopyProof {
   async differing(keys: Iterable<ObjectKey>, signal: AbortSignal): Promise<ObjectKey[]> {
     const { source, target } = this.#parts;
     const differing: ObjectKey[] = [];
-    const lane = new Parallel(ASKED_AT_ONCE);
-    try {
-      for (const key of keys) {
-        await lane.add(async () => {
-          const here = await getOrDamage(source, key, signal);
-          const there = await getOrDamage(target, key, signal);
-          if (isFault(here)) {
-            // Too large for an object of a vault; it was not copied.
-            differing.push(key);
-          } else if (here !== undefined && there === undefined) {
-            throw notKept(key, target);
-          } else if (here !== undefined && !isSame(there, here)) {
-            differing.push(key);
-          }
-        });
+    await mapAtOnce(keys, ASKED_AT_ONCE, async (key) => {
+      const here = await getOrDamage(source, key, signal);
+      const there = await getOrDamage(target, key, signal);
+      if (isFault(here)) {
+        // Too large for an object of a vault; it was not copied.
+        differing.push(key);
+      } else if (here !== undefined && there === undefined) {
+        throw notKept(key, target);
+      } else if (here !== undefined && !isSame(there, here)) {
+        differing.push(key);
       }
-      await lane.end();
-    } finally {
-      await lane.settle();
-    }
+    });
     return differing.sort();
   }
 

@@ -9,7 +9,7 @@ import { MapNodes } from '../maps/map-tree.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { PackNumbers } from '../packs/pack-numbers.ts';
 import { Packs } from '../packs/packs.ts';
-import { Parallel } from '../../kernel/waiting/parallel.ts';
+import { mapAtOnce } from '../../kernel/waiting/map-at-once.ts';
 import { PointStore } from '../points/point-store.ts';
 import type { Running } from '../../kernel/progress.ts';
 import { FirstVersionStore, type FirstVersion } from '../store/first-versions.ts';
@@ -208,15 +208,7 @@ class Keeper {
   }
 
   async #extendAll(versions: readonly FirstVersion[]): Promise<void> {
-    const parallel = new Parallel(REQUESTS_AT_ONCE);
-    try {
-      for (const version of versions) {
-        await parallel.add(async () => this.#extend(version));
-      }
-      await parallel.end();
-    } finally {
-      await parallel.settle();
-    }
+    await mapAtOnce(versions, REQUESTS_AT_ONCE, async (version) => this.#extend(version));
   }
 
   async #extend(version: FirstVersion): Promise<void> {

@@ -1,3 +1,4 @@
+import { mapAtOnce } from '../../kernel/waiting/map-at-once.ts';
 import { Fault, isFault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import { Shared } from '../../kernel/waiting/shared.ts';
@@ -151,22 +152,17 @@ export class MapNodes {
   /** Returns the footers of the packs of a leaf that are there. */
   async #footers(leaf: Leaf, signal: AbortSignal): Promise<Map<number, PackFooter>> {
     const footers = new Map<number, PackFooter>();
-    const needed = [...new Set(leaf.extents.map(({ pack }) => pack))];
-    for (let at = 0; at < needed.length; at += FOOTERS_AT_ONCE) {
-      const some = needed.slice(at, at + FOOTERS_AT_ONCE);
-      await Promise.all(
-        some.map(async (pack) => {
-          try {
-            footers.set(pack, (await this.packs.open(pack, signal)).footer);
-          } catch (error) {
-            if (!isFault(error) || error.kind !== 'integrity') {
-              throw error;
-            }
-            // The slots may be elsewhere; if they are not, the fault comes again.
-          }
-        }),
-      );
-    }
+    const needed = new Set(leaf.extents.map(({ pack }) => pack));
+    await mapAtOnce(needed, FOOTERS_AT_ONCE, async (pack) => {
+      try {
+        footers.set(pack, (await this.packs.open(pack, signal)).footer);
+      } catch (error) {
+        if (!isFault(error) || error.kind !== 'integrity') {
+          throw error;
+        }
+        // The slots may be elsewhere; if they are not, the fault comes again.
+      }
+    });
     return footers;
   }
 

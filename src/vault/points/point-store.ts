@@ -1,3 +1,4 @@
+import { mapAtOnce } from '../../kernel/waiting/map-at-once.ts';
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -93,22 +94,15 @@ export class PointStore {
       this.#skip(name, onlySeal(name));
     }
     const names = [...sealed.filter(({ id }) => !retired.has(id)), ...there];
-    const points: RecoveryPoint[] = [];
-    for (let at = 0; at < names.length; at += POINTS_AT_ONCE) {
-      const some = names.slice(at, at + POINTS_AT_ONCE);
-      const loaded = await Promise.all(
-        some.map(async (name) => {
-          try {
-            return (await this.load(name, signal)).point;
-          } catch (error) {
-            this.#skip(name, error);
-            return undefined;
-          }
-        }),
-      );
-      points.push(...loaded.filter((point) => point !== undefined));
-    }
-    return points.sort(byContent);
+    const points = await mapAtOnce(names, POINTS_AT_ONCE, async (name) => {
+      try {
+        return (await this.load(name, signal)).point;
+      } catch (error) {
+        this.#skip(name, error);
+        return undefined;
+      }
+    });
+    return points.filter((point) => point !== undefined).sort(byContent);
   }
 
   /**

@@ -1,3 +1,4 @@
+import { mapAtOnce } from '../../kernel/waiting/map-at-once.ts';
 import { z } from 'zod';
 import { Fault, isFault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
@@ -73,13 +74,10 @@ export class Retirements {
 
   async names(signal: AbortSignal, vmId?: string): Promise<PointName[]> {
     const names = (await this.#listed(parseRetireKey, signal, vmId)).map(({ name }) => name);
-    const retired: PointName[] = [];
-    for (let at = 0; at < names.length; at += OBJECTS_AT_ONCE) {
-      const some = names.slice(at, at + OBJECTS_AT_ONCE);
-      const standings = await Promise.all(some.map((name) => this.standing(name, signal)));
-      retired.push(...some.filter((_, index) => standings[index] === 'retired'));
-    }
-    return retired;
+    const standings = await mapAtOnce(names, OBJECTS_AT_ONCE, async (name) =>
+      this.standing(name, signal),
+    );
+    return names.filter((_, index) => standings[index] === 'retired');
   }
 
   /** Gives a point up for good. @throws Fault `vault.retention-key-missing` */

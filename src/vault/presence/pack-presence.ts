@@ -3,7 +3,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import { isFault } from '../../kernel/fault.ts';
 import { packKey, parsePackKey, PREFIXES, type PackKind } from '../format/object-names.ts';
 import type { Packs } from '../packs/packs.ts';
-import { Parallel } from '../../kernel/waiting/parallel.ts';
+import { mapAtOnce } from '../../kernel/waiting/map-at-once.ts';
 import type { Ulid } from '../bytes/ulid.ts';
 
 /** Keys in one answer to a LIST. */
@@ -156,19 +156,11 @@ export class PackPresence {
   ): Promise<Set<number>> {
     const { numbers } = this.#packs.base;
     const missing = new Set<number>();
-    const asking = new Parallel(ASKED_AT_ONCE);
-    try {
-      for (const pack of packs) {
-        await asking.add(async () => {
-          if (!(await isThere(numbers.name(pack).ulid))) {
-            missing.add(pack);
-          }
-        });
+    await mapAtOnce(packs, ASKED_AT_ONCE, async (pack) => {
+      if (!(await isThere(numbers.name(pack).ulid))) {
+        missing.add(pack);
       }
-      await asking.end();
-    } finally {
-      await asking.settle();
-    }
+    });
     return missing.size === 0 ? missing : this.#withoutMerged(kind, missing, signal);
   }
 

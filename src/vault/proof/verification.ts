@@ -15,7 +15,7 @@ import {
   type PlacedSlot,
   type SlotReference,
 } from '../packs/packs.ts';
-import { Parallel } from '../../kernel/waiting/parallel.ts';
+import { mapAtOnce } from '../../kernel/waiting/map-at-once.ts';
 import type { Ulid } from '../bytes/ulid.ts';
 import type { Running } from '../../kernel/progress.ts';
 import type { VerifyLevel, VerifyProblem, VerifyReport } from './verify-report.ts';
@@ -206,15 +206,8 @@ export class Verification {
     );
     this.#chunks += slots.size;
     this.#progress.totalBytes += fresh.reduce((sum, { sealedBytes }) => sum + sealedBytes, 0);
-    const parallel = new Parallel(REQUESTS_AT_ONCE);
-    try {
-      for (const request of this.#fetcher.requests(fresh)) {
-        await parallel.add(async () => this.#request(open, request));
-      }
-      await parallel.end();
-    } finally {
-      await parallel.settle();
-    }
+    const requests = this.#fetcher.requests(fresh);
+    await mapAtOnce(requests, REQUESTS_AT_ONCE, async (request) => this.#request(open, request));
     for (const [slot, reference] of slots) {
       await this.#slot(diskId, { open, slot }, reference);
     }

@@ -1,3 +1,4 @@
+import { mapAtOnce } from '../../kernel/waiting/map-at-once.ts';
 import type { DiskReader } from '../../disk/disk-reader.ts';
 import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
 import type { DedupIndex } from '../index/dedup-index.ts';
@@ -297,11 +298,10 @@ export class DiskStorer {
       target.fill(0, wanted);
       return { offset, target: target.subarray(0, wanted) };
     });
-    for (let next = 0; next < reads.length; next += READS_AT_ONCE) {
-      const some = reads.slice(next, next + READS_AT_ONCE);
-      const { signal } = this.#running;
-      await Promise.all(some.map(({ offset, target }) => reader.read(offset, target, signal)));
-    }
+    const { signal } = this.#running;
+    await mapAtOnce(reads, READS_AT_ONCE, async ({ offset, target }) =>
+      reader.read(offset, target, signal),
+    );
     return { view: bytes.subarray(0, at), whole };
   }
 }

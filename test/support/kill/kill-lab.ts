@@ -1,4 +1,5 @@
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
+import { mapAtOnce } from '../../../src/kernel/waiting/map-at-once.ts';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -184,13 +185,9 @@ export interface KillPlace {
 
 export async function copyObjects(from: ObjectStore, to: ObjectStore): Promise<void> {
   const entries = await Array.fromAsync(from.list('', signal));
-  for (let at = 0; at < entries.length; at += UPLOADS_AT_ONCE) {
-    await Promise.all(
-      entries.slice(at, at + UPLOADS_AT_ONCE).map(async ({ key }) => {
-        await to.put(key, (await from.get(key, signal)) ?? new Uint8Array(), signal);
-      }),
-    );
-  }
+  await mapAtOnce(entries, UPLOADS_AT_ONCE, async ({ key }) => {
+    await to.put(key, (await from.get(key, signal)) ?? new Uint8Array(), signal);
+  });
 }
 
 export async function entriesOf(store: ObjectStore): Promise<ObjectEntry[]> {

@@ -1,7 +1,7 @@
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
 import { connectS3, type S3Options } from '../../../src/vault/object-stores/s3/client.ts';
 import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
-import { Parallel } from '../../../src/kernel/waiting/parallel.ts';
+import { mapAtOnce } from '../../../src/kernel/waiting/map-at-once.ts';
 import { openS3TestServer, type S3TestServer } from '../s3/minio.ts';
 import { signal } from '../vault/vault-lab.ts';
 import { REQUEST_KINDS, type Liar } from './bucket-requests.ts';
@@ -63,14 +63,12 @@ export class RealScene implements Scene {
     await this.#close();
     this.#trial += 1;
     const truth = await this.truth();
-    const lane = new Parallel(AT_ONCE);
-    for (const [key, content] of this.start) {
+    await mapAtOnce(this.start, AT_ONCE, async ([key, content]) => {
       const store = key.startsWith('vault/') ? truth.vault : truth.copy;
       // Locks that are about to run out: what the keeper is for.
       const lock = { mode: LOCK.mode, untilMs: Date.now() + HOUR_MS };
-      await lane.add(() => store.put(key.slice(key.indexOf('/') + 1), content, signal, { lock }));
-    }
-    await lane.end();
+      await store.put(key.slice(key.indexOf('/') + 1), content, signal, { lock });
+    });
     const { server, proxy } = this.#parts;
     return this.#places({ ...server.options, endpoint: proxy.endpoint });
   }

@@ -1,7 +1,7 @@
 /**
  * Lets at most `count` callers through at a time; the others wait in the order in which they came.
  */
-export class Slots {
+export class Semaphore {
   private free: number;
   private readonly waiting = new Set<() => void>();
 
@@ -9,7 +9,7 @@ export class Slots {
     this.free = count;
   }
 
-  /** Resolves once there is a slot. Give every slot back with `release`. */
+  /** Resolves once there is room. Each `take` that resolved needs one `release`. */
   async take(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.free > 0) {
@@ -21,7 +21,7 @@ export class Slots {
       resolve(undefined);
     };
     const onAbort = (): void => {
-      // A slot that was handed over at the same moment stays taken; its owner releases it.
+      // Room that was handed over at the same moment stays taken; its owner releases it.
       if (this.waiting.delete(go)) {
         reject(signal.reason as Error);
       }
