@@ -9,7 +9,7 @@ import type { ExcludedSlots } from './points/excluded-slots.ts';
 import type { PointStore } from './points/point-store.ts';
 import type { WorkerPool } from './tasks/worker-pool.ts';
 
-/** What an open vault is made of. */
+/** The parts of an open vault. */
 export interface VaultParts {
   readonly base: VaultBase;
   readonly opened: OpenedVault;
@@ -21,7 +21,7 @@ export interface VaultParts {
   readonly indexEntries?: number;
 }
 
-/** For what works on a vault as a whole: proof, repair, collection, copies. */
+/** For work on a whole vault: proof, repair, collection, copies. */
 export interface VaultInside extends VaultParts {
   readonly packs: Packs;
   readonly nodes: MapNodes;

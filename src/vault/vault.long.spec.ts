@@ -30,7 +30,7 @@ interface Change {
   readonly seed: number;
 }
 
-/** Copies a disk into one of another size: what is cut off is lost, what is added is zero. */
+/** Copies a disk into one of another size: cut-off content is lost, added content is zero. */
 function resized(disk: MemoryDisk, size: number): MemoryDisk {
   const next = new MemoryDisk(size);
   const kept = new Uint8Array(Math.min(size, disk.size));
@@ -140,7 +140,7 @@ describe('Vault', () => {
           next.write(at, page);
         }
       }
-      // What lay behind 1 MiB is gone in this history: it was discarded.
+      // Content beyond 1 MiB is gone in this history: it was discarded.
       const discarded = { offset: MIB, length: size - MIB, content: 'zero' } as const;
       const change = seededBytes(`b${size}`, 50_000);
       next.write(offset, change);
@@ -192,9 +192,9 @@ describe('Vault', () => {
     const scan = await backUp(vault, disk);
 
     expect(small.disks[0]?.statistics.readBytes).toBe(3 * 4096);
-    // Only the cut-off head and tail of the old chunk are stored as chunks of their own; of two, if
-    // the change lies across their border. Where chunks end depends on the key, which is another
-    // one each time.
+    // Only the cut-off head and tail of the old chunk are stored as chunks of their own, or those
+    // of two if the change crosses their border. The key, which differs each time, decides where
+    // chunks end.
     expect(scan.disks[0]?.statistics.newBytes).toBeLessThanOrEqual(2 * 31 * 4096);
     expect(await fingerprint((await restored(vault, scan, disk.size)).reader())).toBe(
       await fingerprint(disk.reader()),

@@ -86,7 +86,7 @@ describe('key objects that somebody else put', () => {
   it('wait until all others were tried when they are dear', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);
-    // Trying a single one would take a GiB of memory and a minute.
+    // Trying one of them would take a GiB of memory and a minute.
     const dear = { memoryKib: 1_048_576, passes: 64, lanes: 1 };
     const key = numberedKey(PREFIXES.keys, 900_000);
     const facts = {

@@ -27,7 +27,7 @@ const CHANGES: Readonly<Record<string, Change>> = {
     keys.separateRetention({ passphrase: RETENTION, label: '' }, keep, signal),
 };
 
-/** By whatever opens it now. */
+/** Opens the keys with whatever opens them now. */
 async function openKeys(store: ObjectStore): Promise<VaultKeys> {
   const by = (passphrase: string) => ({ kind: 'passphrase', passphrase }) as const;
   const retention = by(RETENTION);
@@ -52,7 +52,9 @@ async function orNone<T>(opening: Promise<T>): Promise<T | undefined> {
   });
 }
 
-/** What opens the vault after a change that was killed after so many writes and then made again. */
+/**
+ * Returns what opens the vault after a change that was killed after some writes and then repeated.
+ */
 async function keysAfter(
   change: Change,
   writes: number,

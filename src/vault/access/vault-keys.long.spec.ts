@@ -48,7 +48,7 @@ async function open(
   return Vault.open(store, unlock, { workers: 0, ...(retention && { retention }) }, signal);
 }
 
-/** Keeps recovery files in memory. */
+/** Returns a keeper of recovery files in memory. */
 function keeper(): { files: string[]; keep: KeepRecoveryFile } {
   const files: string[] = [];
   const keep: KeepRecoveryFile = async (content) => {
@@ -64,7 +64,7 @@ function diskOf(seed: string): MemoryDisk {
   return disk;
 }
 
-/** A key object that is whole and opens nothing under another name. */
+/** Returns a whole key object, which opens nothing under another name. */
 async function anotherKeyObject(store: ObjectStore): Promise<Uint8Array> {
   const [first] = await Array.fromAsync(store.list('keys/', signal));
   return (await store.get(first?.key ?? '', signal)) ?? new Uint8Array();
@@ -80,8 +80,8 @@ async function opens(store: ObjectStore, unlock: VaultUnlock): Promise<boolean> 
 }
 
 /**
- * What opens the vault after something was killed: always a passphrase and a recovery file, for
- * reading and writing.
+ * Returns what opens the vault after something was killed, for reading and writing: always a
+ * passphrase and a recovery file.
  */
 async function workingWays(
   store: ObjectStore,
@@ -160,7 +160,7 @@ describe('the keys of a vault', () => {
 
     const labels = (await (await openKeys(store)).list(signal)).map(({ label }) => label);
     expect(labels).toEqual(['', 'recovery file', 'anna']);
-    // The one that opened the vault is not the one that takes its place.
+    // The key that opened the vault is not the one that replaces it.
     const same = await openKeys(store, byPassphrase('the third passphrase'));
     await same.changePassphrase('the third passphrase', signal);
     expect(await opens(store, byPassphrase('the third passphrase'))).toBe(true);
@@ -241,8 +241,7 @@ describe('the keys of a vault', () => {
     for (const point of [first, again, third]) {
       expect(await fresh.verify(point.id, 3, { signal })).toMatchObject({ ok: true });
     }
-    // Who has only the key of before can read what was there before, and nothing of what came
-    // later.
+    // The old key alone reads what was there before, and nothing that came later.
     const leaked = await open(store, { kind: 'master-key', key: later.exportKey() });
     await leaked.retire(first.id, signal);
     expect((await later.points(signal)).map(({ id }) => id)).toEqual([again.id, third.id]);
@@ -298,7 +297,7 @@ describe('the keys of a vault', () => {
           // Killed: what is in the store counts.
         }
         const working = await workingWays(inner, [recoveryFile, ...files], point.id);
-        // And the change can be made after all.
+        // The change can still be made.
         await change(await openKeys(inner, working[0]), keep).catch((error: unknown) => {
           expect(['request.invalid', 'vault.retention-key-missing']).toContain(
             isFault(error) ? error.code : error,
@@ -353,8 +352,8 @@ describe('a separate retention key', () => {
     const ids = async (of: Vault): Promise<string[]> =>
       (await of.points(signal)).map(({ id }) => id);
     expect(await ids(await open(store))).toEqual([second.id]);
-    // A host that knows the derived key of before still signs with it: nobody believes it, and it
-    // is told so.
+    // A host with the old derived key still signs with it: nobody accepts that, and the host gets a
+    // fault.
     await expect(vault.retire(second.id, signal)).rejects.toMatchObject({
       code: 'vault.key-outdated',
     });

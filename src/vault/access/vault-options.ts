@@ -6,31 +6,36 @@ import type { LockPolicy } from '../store/locking-store.ts';
 import type { ProbeOptions } from '../probe/store-probe.ts';
 
 export interface OpenOptions {
-  /** Opens the separate retention key of a vault that has one: to retire points. */
+  /** Opens the separate retention key, if the vault has one, for retiring points. */
   readonly retention?: VaultUnlock;
   /**
-   * Where footers are kept between runs; disposable. Without it every run learns the packs by LIST.
+   * Disposable folder that keeps footers between runs. Without it every run learns the packs by
+   * LIST.
    */
   readonly cacheFolder?: string;
   /**
-   * Chunks whose places are kept in memory; the others are looked up in files of the cache folder.
+   * How many chunks' places are kept in memory; others are looked up in files of the cache folder.
    */
   readonly indexEntries?: number;
   /**
-   * Worker threads; default 2. With 0 the work runs in the calling thread: for small tests only.
+   * Number of worker threads; default 2. With 0 the calling thread does the work: only for small
+   * tests.
    */
   readonly workers?: number;
-  /** Starts the worker threads while the keys are being read: for whoever will store or restore. */
+  /**
+   * Starts the worker threads while the keys are being read; for callers that will store or
+   * restore.
+   */
   readonly warm?: boolean;
   readonly clock?: Clock;
   readonly log?: Log;
 }
 
-/** Written to the vault at creation; the defaults are right outside tests. */
+/** Written to the vault at creation. Only tests need other values than the defaults. */
 export interface VaultParameters {
   readonly minSectors: number;
   readonly maxSectors: number;
-  /** A cut happens after one sector in 2^cutBits. */
+  /** A cut follows one sector in 2^cutBits. */
   readonly cutBits: number;
   readonly packBytes: number;
   readonly chunkId: 'blake3' | 'hmac-sha256';
@@ -38,16 +43,16 @@ export interface VaultParameters {
 }
 
 export interface CreateOptions extends OpenOptions {
-  /** For people; stands in the vault in clear. */
+  /** For people. Stored in clear. */
   readonly name: string;
   readonly passphrase: string;
-  /** Makes a retention key that this passphrase opens, and not the other one. */
+  /** Makes a retention key that this passphrase opens and the other one does not. */
   readonly retentionPassphrase?: string;
-  /** Locks every object against removal; needs `probe`, which shows whether the store does so. */
+  /** Locks every object against removal. Needs `probe`, which shows whether the store does so. */
   readonly lock?: LockPolicy;
-  /** Tries what the store can do, and refuses one that the vault could not rely on. */
+  /** Tries what the store can do, and refuses a store that the vault could not rely on. */
   readonly probe?: Omit<ProbeOptions, 'clock'>;
-  /** Only one machine writes: allows stores whose LIST lags for other clients. */
+  /** Only one machine writes, so stores whose LIST lags for other clients are allowed. */
   readonly singleWriter?: boolean;
   readonly parameters?: Partial<VaultParameters>;
 }

@@ -59,7 +59,7 @@ export interface CollectOptions {
    */
   readonly abandonedMs?: number;
   /**
-   * A pack with a smaller share of needed bytes is written anew without the others. Default 0.6.
+   * A pack with a smaller share of needed bytes is rewritten without the others. Default 0.6.
    */
   readonly liveShare?: number;
   /**
@@ -128,7 +128,7 @@ export interface CollectReport {
   readonly damagedPacks: readonly ObjectKey[];
   /** Objects that the store refused to remove: under object lock, or for lack of a permission. */
   readonly refusedRemovals: number;
-  /** The store was full, so packs that are needed in part were not written anew. */
+  /** The store was full, so packs that are needed in part were not rewritten. */
   readonly noRoomToRewrite: boolean;
 }
 

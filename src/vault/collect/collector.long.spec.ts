@@ -159,7 +159,7 @@ describe('collecting', () => {
 
     expect(await keysOf(store, 'd/', 'm/', 's/')).toEqual([]);
     expect(await vault.points(signal)).toEqual([]);
-    // A second one has nothing to do and writes nothing.
+    // A second collection has nothing to do and writes nothing.
     const keys = await keysOf(store, '');
     expect(await collect(vault)).toMatchObject({ removedPacks: 0, condemnedLists: [] });
     expect(await keysOf(store, '')).toEqual(keys);
@@ -182,7 +182,7 @@ describe('collecting', () => {
     const generations = (await keysOf(store, 'd/')).map((key) => key.split('.')[1]);
     expect(generations.sort()).toEqual(['0', '1']);
     await expectWhole(store, second, disk);
-    // Also for a process that knows the old generation.
+    // A process that knows the old generation restores too.
     const back = await restored(vault, second, disk.size);
     expect(await fingerprint(back.reader())).toBe(await fingerprint(disk.reader()));
   });
@@ -211,8 +211,7 @@ describe('collecting', () => {
       const report = await collect(vault, options);
       expect(report.compactedPacks).toBe(round < 3 ? 1 : 0);
       expect(await condemned()).toBe(Math.min(3, round + 1));
-      // Where chunks end follows from the vault's key: a chunk more or less at both ends of what
-      // changed.
+      // The vault's key decides where chunks end: a chunk more or less at both ends of the change.
       expect(report.deadBytesLeft).toBeGreaterThan(left * 0.4);
       expect(report.deadBytesLeft).toBeLessThan(left * 2);
     }
@@ -246,7 +245,7 @@ describe('collecting', () => {
       const back = await restored(vault, point, content.size);
       expect(await fingerprint(back.reader())).toBe(await fingerprint(content.reader()));
     }
-    // The next backup builds on them, and when all is retired nothing is left.
+    // The next backup builds on them; when everything is retired, nothing is left.
     const last = await backUp(vault, disk);
     expect(last.disks[0]?.statistics.newBytes).toBe(0);
     for (const { point } of [...points, { point: last }]) {

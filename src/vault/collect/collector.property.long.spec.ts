@@ -26,7 +26,7 @@ const DISK_BYTES = 400_000;
 const STEPS = 30;
 const PERMANENT = /^(fmt|keys|retire|gc|alias|hold)\//;
 
-/** The death of a process: nothing catches it. */
+/** Death of a process: nothing catches it. */
 class Died extends Error {}
 
 interface Kept {
@@ -34,7 +34,7 @@ interface Kept {
   readonly print: string;
 }
 
-/** A vault, two hosts that know it from different times, and what must come back out of it. */
+/** A vault, two hosts that know it from different times, and what must be restored from it. */
 class World {
   readonly store = new MemoryObjectStore();
   readonly hosts: Vault[] = [];
@@ -65,7 +65,7 @@ class World {
     const vmId = this.pick(VMS) ?? '';
     const disk = this.disks.get(vmId) ?? failed();
     for (let i = this.random(3); i >= 0; i--) {
-      // From a few seeds: the same content comes again at other places and in the other VM.
+      // From a few seeds, so that the same content recurs at other places and in the other VM.
       const content = seededBytes(`content ${this.random(6)}`, 20_000 + this.random(100_000));
       disk.write(this.random((DISK_BYTES - content.length) / 4096) * 4096, content);
     }
@@ -115,7 +115,7 @@ class World {
       if (!isFault(error, 'vault.point-condemned') && !isFault(error, 'vault.point-not-found')) {
         throw error;
       }
-      // A collection was faster.
+      // A collection removed it first.
       this.retired.delete(id);
     }
   }
@@ -129,7 +129,7 @@ class World {
       mergeCount: 2 + this.random(4),
       smallPackBytes: 64 * 1024,
       liveShare: this.random(2) === 0 ? 0.6 : 0.95,
-      // In as many shares as there may be.
+      // In as many shares as possible.
       ...(this.random(3) === 0 ? { markingBytes: 0 } : {}),
       onStep: async () => {
         step += 1;
@@ -164,8 +164,8 @@ class World {
   }
 
   /**
-   * Every point that was not given up comes back, for a new process and for those that know the
-   * vault.
+   * Checks that every point that was not given up is restored, by a new process and by those that
+   * know the vault.
    */
   async check(): Promise<void> {
     const fresh = await openVault(this.store);
@@ -199,7 +199,7 @@ describe('collections, backups, merges and deaths in any order', () => {
         throw new Error(`after ${done.join(', ')}`, { cause: error });
       }
     }
-    // Nothing is left when nothing is wanted.
+    // Nothing is left once nothing is needed.
     const [host = failed()] = world.hosts;
     const holds = new Holds(host.inside.base, new SilentLog());
     for (const hold of world.holds) {

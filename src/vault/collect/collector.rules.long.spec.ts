@@ -24,7 +24,9 @@ import { Marking } from './roots/marking.ts';
 import { RootMarking } from './roots/root-marking.ts';
 import { revivePoint } from './plans/reviving.ts';
 
-/* Each rule of docs/vault-format.md, section 10.1, with what goes wrong without it. */
+/*
+ * Each rule of docs/vault-format.md, section 10.1, with what goes wrong without it.
+ */
 
 const ALL: CollectOptions = {
   youngMs: 0,
@@ -41,7 +43,7 @@ async function collect(vault: Vault, options: CollectOptions = {}): Promise<Coll
   return collectVault(vault.inside, { ...ALL, ...options }, { signal });
 }
 
-/** Does something the first time a step is reached. */
+/** Does something the first time that a step is reached. */
 function at(wanted: CollectStep, what: (key: string) => Promise<void>): CollectOptions {
   let isDone = false;
   return {
@@ -136,7 +138,7 @@ describe('a collection', () => {
     const [pack = ''] = await keysOf(store, 'm/');
     await store.remove(pack, signal);
 
-    // While it is sealed it may be damaged: nothing is removed.
+    // A sealed point may only be damaged, so nothing is removed.
     expect(await faultCodeOf(collect(await openVault(store)))).toBe('vault.collect-unsure');
     await store.remove(`${pointKey(vmId, id)}.ok`, signal);
     const report = await collect(await openVault(store));
@@ -248,7 +250,7 @@ describe('a collection', () => {
     const key = pointKey('again', gone.id);
     await store.remove(`${key}.ok`, signal);
 
-    // The child has the map of the point that goes.
+    // The child uses the map of the point that is removed.
     const giveUp = async ({ id }: { readonly id: string }): Promise<boolean> => {
       expect(id).toBe(gone.id);
       await store.remove(key, signal);
@@ -344,7 +346,7 @@ describe('what others know', () => {
     await vault.retire(gone.id, signal);
     const other = await openVault(store);
     await collect(other);
-    // It notices that the generation it knows is gone, and learns the footer of the next.
+    // It notices that the generation it knows is gone, and reads the footer of the next.
     await restored(vault, kept, disk.size);
 
     const again = await backUp(vault, diskOf('x', 'y', 'z'), { vm: vm('again') });
@@ -374,7 +376,7 @@ describe('what others know', () => {
 
     expect(await faultCodeOf(reviving)).toBe('vault.point-condemned');
     expect(await vault.points(signal)).toEqual([]);
-    // What it put is retired: the next collection leaves nothing.
+    // What it put is retired, so the next collection leaves nothing.
     await collect(vault);
     expect(await keysOf(store, 'd/')).toEqual([]);
   });

@@ -16,13 +16,13 @@ import type { CollectOptions, CollectStep } from './collect-options.ts';
 import { collectVault } from './collector.ts';
 
 const draw = new Draw('collector steps');
-/** Of the thirteen kinds of steps, in each test. */
+/** Kinds of steps tried in each test, of thirteen. */
 const KINDS = 4;
 const SMALL = { vmId: 'small', vmName: 'small' };
 const LARGE = { vmId: 'large', vmName: 'large' };
 const GONE = { vmId: 'gone', vmName: 'gone' };
 const PERMANENT = /^(fmt|keys|retire|gc|alias|hold)\//;
-/** Everything that can be tidied is. */
+/** Tidies everything that can be tidied. */
 const ALL: CollectOptions = {
   youngMs: 0,
   mergeCount: 3,
@@ -43,7 +43,7 @@ interface Scene {
 /** Made once; every test works on a copy. */
 let first: Promise<Scene> | undefined;
 
-/** A vault in which a collection removes, compacts and merges. */
+/** Makes a vault in which a collection removes, compacts and merges. */
 async function scene(): Promise<Scene> {
   const { store, kept, goneDisk } = await (first ??= build());
   const copy = new MemoryObjectStore();
@@ -93,7 +93,7 @@ async function expectWhole({ store, vault, kept }: Scene): Promise<void> {
   }
 }
 
-/** Everything is given up, and nothing may be left. */
+/** Gives everything up, and expects that nothing is left. */
 async function expectEmptiable({ store, kept }: Scene): Promise<void> {
   const vault = await openVault(store);
   for (const { point } of kept) {
@@ -115,7 +115,7 @@ async function steps(): Promise<CollectStep[]> {
   return seen;
 }
 
-/** Where some kinds of step come first. */
+/** Returns where some kinds of step come first. */
 async function kinds(): Promise<number[]> {
   const all = await steps();
   return draw.some([...new Set(all)], KINDS).map((step) => all.indexOf(step));
@@ -224,7 +224,7 @@ describe('at each step of a collection', () => {
       const point = await backUp(host, disk, {
         vm: { vmId: 'again', vmName: 'again' },
         beforeCommit: async () => {
-          // The whole collection up to this step; it goes on when the point was put and sealed.
+          // The whole collection up to this step; it continues after the point was put and sealed.
           isDone = true;
           await new Promise<void>((resolve, reject) => {
             const stop = async (): Promise<void> => {

@@ -21,9 +21,9 @@ const isSeal = (key: string): boolean => key.startsWith('s/') && key.endsWith('.
 class TroubledStore extends StoreLayer {
   /** Awaited before each put. */
   beforePut: (key: ObjectKey) => Promise<void> = async () => undefined;
-  /** What is said to be stored and is not. */
+  /** Keys that are reported as stored and are not. */
   swallows: (key: ObjectKey) => boolean = () => false;
-  /** What lists do not show. */
+  /** Keys that lists do not show. */
   hides: (key: ObjectKey) => boolean = () => false;
 
   override async put(
@@ -71,7 +71,7 @@ async function empty(store: ObjectStore): Promise<void> {
   }
 }
 
-/** Every point that counts there is whole. */
+/** Expects that every point that counts there is whole. */
 async function expectWhole(store: ObjectStore, count: number): Promise<void> {
   const vault = await openVault(store);
   const points = await vault.points(signal);
@@ -82,7 +82,7 @@ async function expectWhole(store: ObjectStore, count: number): Promise<void> {
   await vault.close();
 }
 
-/** Does it once, before the first put of such a key. */
+/** Does something once, before the first put of such a key. */
 function once(
   is: (key: ObjectKey) => boolean,
   event: () => Promise<void>,
@@ -118,7 +118,7 @@ describe('before a point of a copy counts', () => {
   it('packs that vanish again and again end the copy without it', async () => {
     const { source } = await twoPoints();
     const target = new TroubledStore(new MemoryObjectStore());
-    // A list of a while ago is no better than packs that are gone.
+    // An old listing proves no more than missing packs would.
     const [newest = ''] = (await keysOf(source, 'd/')).reverse();
     target.hides = (key) => key === newest;
 
@@ -205,7 +205,7 @@ describe('before a point of a copy counts', () => {
     const inner = new MemoryObjectStore();
     const target = new TroubledStore(inner);
     target.swallows = (key) => key === first;
-    // Of the right size: only what is in it tells.
+    // It has the right size: only its content shows the difference.
     target.beforePut = once(isPoint, async () => inner.put(first, bytes, signal));
 
     const report = await copy(source, target);

@@ -25,10 +25,7 @@ async function keys(store: MemoryObjectStore, prefix: string): Promise<string[]>
 }
 
 describe('CopyPruning', () => {
-  /**
-   * A vault with points of which the oldest were given up and collected, and a copy from before
-   * that.
-   */
+  /** Makes a vault whose oldest points were given up and collected, and a copy from before that. */
   const collected = async () => {
     const source = new MemoryObjectStore();
     const { vault } = await createVault(source);
@@ -89,7 +86,7 @@ describe('CopyPruning', () => {
 
   it('keeps what a point of the copy itself needs, and what its writers are about to use', async () => {
     const { source, target, disk, left } = await collected();
-    // Its parent is a point that the source has; most of its content only the copy has.
+    // Its parent is a point that the source has; only the copy has most of its content.
     const own = await openVault(target);
     disk.write(1_000_000, seededBytes('round 0', 600_000));
     const point = await backUp(own, disk);
@@ -113,7 +110,7 @@ describe('CopyPruning', () => {
     expect(newer.length).toBeGreaterThan(0);
     for (const key of newer) {
       const bytes = Buffer.from((await target.get(key, signal)) ?? '');
-      // In the first frame, which has what is needed: what was not was left out.
+      // In the first frame, which has the needed slots: the others were left out.
       bytes[200] = (bytes[200] ?? 0) ^ 1;
       await target.put(key, bytes, signal);
     }

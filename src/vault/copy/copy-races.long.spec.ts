@@ -32,9 +32,7 @@ const SIZE = 300_000;
 const PAGE_ENTRIES = 3;
 const RUNS = 60;
 
-/**
- * Something happens in the vault before some of the requests that go through; lists come in pages.
- */
+/** Something happens in the vault before some of the requests; lists come in pages. */
 class EventfulStore extends FaultyObjectStore {
   readonly #inner: MemoryObjectStore;
   readonly #before: () => Promise<void>;
@@ -46,7 +44,7 @@ class EventfulStore extends FaultyObjectStore {
     this.#before = before;
   }
 
-  /** One after another: several requests may be on their way at once. */
+  /** One after another, because several requests may run at once. */
   async #happens(): Promise<void> {
     this.#turn = this.#turn.then(this.#before);
     await this.#turn;
@@ -106,7 +104,7 @@ class Owner {
     }
   }
 
-  /** G0 to G4 and the removal of dead points, with nobody else at work meanwhile. */
+  /** Does G0 to G4 and removes dead points, while nobody else works. */
   async collect(): Promise<void> {
     const { base } = this.#vault.inside;
     const live = await livePacks(this.#vault);
@@ -163,7 +161,7 @@ async function expectAllRestore(store: MemoryObjectStore, is: ReadonlyMap<string
   const points = await vault.points(signal);
   for (const { id } of points) {
     const back = await restored(vault, { id }, SIZE);
-    // A point that the source gave up meanwhile is whole all the same, or not shown.
+    // A point that the source gave up meanwhile is either whole or not shown.
     const expected = is.get(id);
     if (expected !== undefined) {
       expect(await fingerprint(back.reader())).toBe(expected);

@@ -158,7 +158,7 @@ describe('VaultCopy', () => {
 
     const report = await copy(source, new MemoryObjectStore());
     expect(report.damaged).toEqual([key]);
-    // Cut short it differs in size, too.
+    // If it is cut short, its size differs too.
     await source.put(key, bytes.subarray(0, -10), signal);
     const again = await copy(source, whole);
     expect(again).toMatchObject({ damaged: [key], sent: { objects: 0 } });

@@ -19,7 +19,7 @@ import { SlotSet } from '../slots/slot-set.ts';
 import type { Vault } from '../vault.ts';
 
 const SIZE = 6_000_000;
-/** So few that everything goes to runs, and a table of the least capacity. */
+/** So few that everything goes to runs, and a table with the smallest capacity. */
 const FEW = { indexEntries: 2 ** 8, workers: 1 };
 const OTHER = { vmId: '22222222-2222-4333-8444-555555555555', vmName: 'other' };
 
@@ -59,7 +59,7 @@ describe('an index that does not fit into memory', () => {
     return total;
   };
 
-  /** A vault with a point, opened again by somebody who knows no more than the cache. */
+  /** Makes a vault with a point, and opens it with nothing known but the cache. */
   const filled = async () => {
     const { vault } = await createVault(store, { parameters: { packBytes: 256 * 1024 } });
     const disk = new MemoryDisk(SIZE);
@@ -92,7 +92,7 @@ describe('an index that does not fit into memory', () => {
     open.push(vault);
     const disk = new MemoryDisk(60_000_000);
     disk.write(0, seededBytes('first half', 28_000_000));
-    // The same once more: found in runs that were made meanwhile, or in the table.
+    // Found again: in runs that were made meanwhile, or in the table.
     disk.write(30_000_000 - (30_000_000 % 4_194_304), seededBytes('first half', 28_000_000));
     const point = await backUp(vault, disk);
 
@@ -134,7 +134,7 @@ describe('an index that does not fit into memory', () => {
     const point = await backUp(vault, disk, { vm: { ...OTHER, vmId: 'third' } });
     const { newBytes = 0 } = point.disks[0]?.statistics ?? {};
     expect(newBytes).toBeGreaterThan(2_000_000);
-    // The first pack, of 4 MiB, and three chunks of the second, as long as chunks can be.
+    // The first pack, of 4 MiB, and three chunks of the second, of the largest size.
     expect(newBytes).toBeLessThanOrEqual(4 * 1024 * 1024 + 3 * 32 * 4096);
     for (const { pack, slot } of await usedSlots(vault, point.id)) {
       expect(slots.has(pack, slot)).toBe(false);

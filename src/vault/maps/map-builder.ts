@@ -40,7 +40,7 @@ export interface MapBuilderParts {
   readonly similar?: MapTree;
   /** Filled with what the map refers to and was there before. */
   readonly builtOn: BuiltOn;
-  /** Damage in the vault: lost nodes are written anew. */
+  /** Damage in the vault: lost nodes are rewritten. */
   readonly healing?: LostNodes;
 }
 

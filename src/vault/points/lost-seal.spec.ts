@@ -22,7 +22,7 @@ async function threePoints() {
   return { store, points };
 }
 
-/** Takes the seal away, collects, and puts it back. */
+/** Removes the seal, collects, and puts it back. */
 async function collectWithout(
   store: MemoryObjectStore,
   { vmId, id }: PointName,

@@ -14,9 +14,7 @@ import { encodeRetired } from './retirements.ts';
 import { RetentionKey } from '../keys/retention-key.ts';
 import { encodeSigned } from '../control/signed-object.ts';
 
-/**
- * A vault with one sealed point, seen by somebody with the retention key and by somebody without.
- */
+/** Makes a vault with one sealed point, opened with and without the retention key. */
 async function setUp() {
   const store = new MemoryObjectStore();
   const { vault } = await createVault(store);

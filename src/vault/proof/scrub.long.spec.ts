@@ -37,7 +37,7 @@ class StandingClock extends Clock {
 
 const ALL = { bytes: Infinity };
 
-/** A vault with several packs, and nothing wrong with it. */
+/** Makes an undamaged vault with several packs. */
 async function setUp() {
   const store = new MemoryObjectStore();
   const { vault } = await createVault(store, { parameters: { packBytes: 64 * 1024 } });

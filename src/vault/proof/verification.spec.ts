@@ -43,7 +43,7 @@ async function problemsOf(
   return report.problems.map(({ code }) => code);
 }
 
-/** What is said aloud. */
+/** Keeps what is logged. */
 class Heard extends Log {
   readonly events: string[] = [];
 
@@ -56,11 +56,11 @@ class Heard extends Log {
   }
 
   override info(): void {
-    // Not said aloud.
+    // Not kept.
   }
 
   override debug(): void {
-    // Not said aloud.
+    // Not kept.
   }
 }
 

@@ -13,9 +13,9 @@ export interface VerifyProblem {
 
 export interface VerifyReport {
   readonly pointId: string;
-  /** The level reached: 2 instead of 3 when this machine cannot compute the vault's chunk ids. */
+  /** The level reached: 2 instead of 3 if this machine cannot compute the vault's chunk ids. */
   readonly level: VerifyLevel;
-  /** Why the level reached is not the one that was asked for. */
+  /** Why a lower level than the requested one was reached. */
   readonly stoppedBy?: 'vault.chunk-id-unavailable';
   readonly ok: boolean;
   readonly packs: number;

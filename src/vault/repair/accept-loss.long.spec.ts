@@ -26,7 +26,7 @@ async function setUp() {
 type Made = Awaited<ReturnType<typeof setUp>>;
 
 /**
- * Restores and compares: which bytes are as they were, and whether all others are zero and
+ * Restores and compares: returns which bytes are as before, and whether all others are zero and
  * reported.
  */
 async function restoreLossy({ store, disk, point }: Made) {

@@ -13,7 +13,7 @@ import {
 import { FORMAT_VERSION } from '../format/format-version.ts';
 import { MemoryObjectStore } from '../object-stores/memory.ts';
 
-/** What is done to the bytes of an object; undefined removes it. */
+/** Changes the bytes of an object; undefined removes it. */
 type Damage = (bytes: Uint8Array) => Uint8Array | undefined;
 
 const flip =
@@ -49,7 +49,7 @@ async function damageObject(store: MemoryObjectStore, key: string, damage: Damag
   }
 }
 
-/** A vault with one point; the same bytes every time but for keys and names. */
+/** Makes a vault with one point; the same bytes every time, except keys and names. */
 async function setUp() {
   const store = new MemoryObjectStore();
   const { vault } = await createVault(store);
@@ -60,7 +60,8 @@ async function setUp() {
 }
 
 /**
- * Opens the vault anew and restores; the code of the fault, or `same` if the disk came back whole.
+ * Opens the vault again and restores. @returns the code of the fault, or `same` if the disk is
+ * whole
  */
 async function outcome({ store, disk, point }: Awaited<ReturnType<typeof setUp>>): Promise<string> {
   try {

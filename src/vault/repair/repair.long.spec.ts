@@ -65,7 +65,7 @@ async function setUp(cacheFolder?: string) {
 
 type Made = Awaited<ReturnType<typeof setUp>>;
 
-/** What a new machine finds: verified at level 3, and restored. */
+/** Whether a new machine finds the point whole: verified at level 3, and restored. */
 async function isWhole({ store, point, disk, expected }: Made): Promise<boolean> {
   const vault = await openVault(store);
   const report = await vault.verify(point.id, 3, { signal });

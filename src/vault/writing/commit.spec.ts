@@ -31,7 +31,7 @@ async function packsOf(store: ObjectStore): Promise<string[]> {
   return entries.map(({ key }) => parsePackKey(key)?.ulid ?? '');
 }
 
-/** What a collector does in G1: condemns packs. */
+/** Condemns packs, as a collector does in G1. */
 async function condemn(
   store: ObjectStore,
   vault: Vault,
@@ -65,7 +65,7 @@ describe('committing a recovery point', () => {
     const point = await backUp(vault, disk, { changes: { method: 'changed-extents', extents } });
 
     expect(requests.filter((kind) => kind === 'put')).toHaveLength(4);
-    // Of fmt/, gc/, bad/, s/ of the VM; m/ and d/ once, because that proves all packs; gc/ again.
+    // fmt/, gc/, bad/, s/ of the VM; m/ and d/ once, because that proves all packs; gc/ again.
     expect(requests.filter((kind) => kind === 'list')).toHaveLength(7);
     expect(requests.length).toBeLessThanOrEqual(16);
     expect(point.disks[0]?.statistics.readBytes).toBe(8192);
@@ -229,7 +229,7 @@ describe('committing a recovery point', () => {
 
     await expect(backUp(vault, diskOf('a'))).rejects.toMatchObject({ code: 'vault.point-retired' });
 
-    // Nobody retires what is sealed.
+    // Nobody retires a sealed point.
     expect(await points.answerRequests(1, signal)).toEqual([]);
   });
 

@@ -150,7 +150,7 @@ function isParentLost({ kind, code }: Fault): boolean {
   return kind === 'integrity' || code === 'store.denied';
 }
 
-/** Why the whole disk was read although, perhaps, only its changes were asked for. */
+/** Returns why the whole disk was read, whether or not only its changes were asked for. */
 function fullReason(source: DiskSource, hasMap: boolean): FullReadReason {
   if (source.changes.method === 'full') {
     return source.changes.reason;

@@ -37,14 +37,14 @@ export interface PrunePlan {
   readonly vms: number;
   /** When something can be removed; `CollectReport` says why not before. */
   readonly waitsUntilMs?: number | 'never';
-  /** Packs in which nothing is needed, and those that would be written anew. */
+  /** Packs in which nothing is needed, and those that would be rewritten. */
   readonly removedPacks: number;
   readonly compactedPacks: number;
   readonly deadSlots: number;
   /** Bytes of the objects that go, and of those written in their place. Estimates. */
   readonly removedBytes: number;
   readonly writtenBytes: number;
-  /** Bytes of the packs that are read to be written anew. */
+  /** Bytes of the packs that are read to be rewritten. */
   readonly readBytes: number;
   /** Bytes that nothing needs and that stay, because their packs are young or mostly needed. */
   readonly deadBytesLeft: number;

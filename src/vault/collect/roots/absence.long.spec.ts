@@ -31,11 +31,11 @@ import { MemoryObjectStore } from '../../object-stores/memory.ts';
 import type { Vault } from '../../vault.ts';
 
 const draw = new Draw('absence');
-/** Of those that can be left out, in each of three steps. */
+/** How many of the keys that can be left out are tried in each of three steps. */
 const KEYS = 4;
 const PREFIXES = ['s/', 's/chain/', 'hold/', 'hold/held/', 'alias/', 'retire/', 'd/', 'm/'];
 const DAY_MS = 86_400_000;
-/** Everything that can be tidied is. */
+/** Tidies everything that can be tidied. */
 const RULES: CollectOptions = {
   youngMs: 0,
   mergeCount: 3,
@@ -64,7 +64,7 @@ afterAll(async () => {
   }
 });
 
-/** A machine with a cache of its own. */
+/** Makes a machine with a cache of its own. */
 async function newMachine(): Promise<{ cacheFolder: string; clock: MovedClock }> {
   const cacheFolder = await mkdtemp(join(tmpdir(), 'hyperkeep-absence-'));
   folders.push(cacheFolder);
@@ -103,7 +103,7 @@ function vm(name: string): { vmId: string; vmName: string } {
 
 interface Scene {
   readonly store: MemoryObjectStore;
-  /** What a machine that has looked at it remembers. */
+  /** What a machine remembers that has listed the vault. */
   readonly remembered: Remembered;
   /** Points that stand. */
   readonly ids: readonly string[];
@@ -111,8 +111,8 @@ interface Scene {
 }
 
 /**
- * A chain whose first point is given up, merged packs with aliases, a held point that was retired
- * all the same.
+ * A chain whose first point is given up, merged packs with aliases, and a held point that was
+ * retired all the same.
  */
 async function build(): Promise<Scene> {
   const store = new MemoryObjectStore();
@@ -160,7 +160,7 @@ beforeAll(async () => {
   scene = await build();
 });
 
-/** A machine that has known the points for two days, before a store of its own. */
+/** A machine that has known the points for two days, with a store of its own. */
 async function knowingMachine(): Promise<{
   inner: MemoryObjectStore;
   store: LeavingOutStore;
@@ -177,7 +177,7 @@ async function knowingMachine(): Promise<{
   return { inner, store, vault, cacheFolder };
 }
 
-/** What stands is whole, and what is held can be had back. */
+/** Expects that points that stand are whole, and that held points can be revived. */
 async function expectWhole(store: ObjectStore): Promise<void> {
   const vault = await openVault(store);
   expect((await vault.points(signal)).map(({ id }) => id)).toEqual(scene.ids);
@@ -266,7 +266,7 @@ describe('a store whose lists leave something out', () => {
   });
 });
 
-/** All that says what is needed, and one of each other kind. */
+/** Returns all keys that say what is needed, and one of each other kind. */
 async function keysToLeaveOut(): Promise<string[]> {
   const keys = await keysOf(scene.store);
   const others = ['d/', 'm/', 'gc/', 'retire/'].map((prefix) =>
