@@ -19,6 +19,10 @@ function checks(root) {
       parameters: bin('dependency-cruiser/bin/dependency-cruiser.mjs', 'src', 'test', '--config'),
     },
     { name: 'dead code', parameters: bin('knip/bin/knip.js') },
+    {
+      name: 'only tests use',
+      parameters: bin('knip/bin/knip.js', '--production', '--config', 'knip.production.json'),
+    },
     { name: 'unit tests', parameters: jestParameters(root, partPattern(root, 'unit')) },
   ];
 }

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { CataloguedPoint } from '../catalog/rows/recovery-point.row.ts';
 import type { FreezeOptions, FrozenVm } from '../engines/engine.ts';
-import { FakeEngine } from '../engines/fake/fake-engine.ts';
+import { FakeEngine } from '../../test/support/fake-engine/fake-engine.ts';
 import { MiB } from '../kernel/text/bytes.ts';
 import { SystemClock } from '../kernel/clock.ts';
-import { MemoryDisk } from '../disk/memory-disk.ts';
+import { MemoryDisk } from '../../test/support/disk/memory-disk.ts';
 import { SilentLog } from '../kernel/log.ts';
 import type { Progress } from '../kernel/progress.ts';
-import { MemoryObjectStore } from '../vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../../test/support/vault/memory-object-store.ts';
 import { Vault } from '../vault/vault.ts';
 import { VmDefinition } from '../vm/definition.ts';
 import { heldVault } from '../../test/support/vault/held-vault.ts';

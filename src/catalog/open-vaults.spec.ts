@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { createVault, openVault, signal } from '../../test/support/vault/vault-lab.ts';
 import { SilentLog } from '../kernel/log.ts';
-import { MemoryObjectStore } from '../vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../../test/support/vault/memory-object-store.ts';
 import { StoreLayer } from '../vault/store/store-layer.ts';
 import { OpenVaults } from './open-vaults.ts';
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { FakeEngine } from '../engines/fake/fake-engine.ts';
+import { FakeEngine } from '../../test/support/fake-engine/fake-engine.ts';
 import { VmDefinition } from '../vm/definition.ts';
 import { InventoryService, type NewVm } from './inventory.service.ts';
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { ContentExtent } from '../disk/extent.ts';
 import { Clock } from '../kernel/clock.ts';
 import { overlay } from '../disk/extent.ts';
-import { MemoryDisk } from '../disk/memory-disk.ts';
+import { MemoryDisk } from '../../test/support/disk/memory-disk.ts';
 import { seededBytes } from '../../test/support/random/seeded-bytes.ts';
 import {
   backUp,
@@ -16,7 +16,7 @@ import {
   signal,
   VM,
 } from '../../test/support/vault/vault-lab.ts';
-import { MemoryObjectStore } from './object-stores/memory.ts';
+import { MemoryObjectStore } from '../../test/support/vault/memory-object-store.ts';
 import type { RecoveryPoint } from './points/recovery-point.ts';
 import { Vault } from './vault.ts';
 import type { CompressionLevel } from './bytes/zstd.ts';

@@ -19,7 +19,7 @@ import {
 } from '../../src/vault/format/object-names.ts';
 import { contentMac } from '../../src/vault/maps/leaf-fragments.ts';
 import { encodeInner, encodeLeaf } from '../../src/vault/maps/map-node.ts';
-import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../support/vault/memory-object-store.ts';
 import { encodeFooter } from '../../src/vault/packs/pack-layout.ts';
 import { PackNumbers } from '../../src/vault/packs/pack-numbers.ts';
 import { packKeys } from '../../src/vault/packs/pack-tail.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../support/disk/memory-disk.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
 import { Holds } from '../../src/vault/points/holds.ts';

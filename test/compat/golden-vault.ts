@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../support/disk/memory-disk.ts';
 import { Clock } from '../../src/kernel/clock.ts';
 import { FORMAT_VERSION } from '../../src/vault/format/format-version.ts';
 import type { ObjectStore } from '../../src/vault/store/object-store.ts';

@@ -1,7 +1,7 @@
 import type { DiskReader } from '../../src/disk/disk-reader.ts';
 import type { DiskWriter } from '../../src/disk/disk-writer.ts';
 import type { ContentExtent, Extent } from '../../src/disk/extent.ts';
-import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../support/disk/memory-disk.ts';
 import { isAbort } from '../../src/kernel/fault.ts';
 import { seededBytes } from '../support/random/seeded-bytes.ts';
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../support/disk/memory-disk.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { VaultCopy } from '../../src/vault/copy/vault-copy.ts';
 import { DirectoryObjectStore } from '../../src/vault/object-stores/folder/directory.ts';

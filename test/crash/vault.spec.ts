@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MemoryDisk } from '../../src/disk/memory-disk.ts';
-import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { MemoryDisk } from '../support/disk/memory-disk.ts';
+import { MemoryObjectStore } from '../support/vault/memory-object-store.ts';
 import { diesAfterWrites, FaultyObjectStore } from '../support/vault/faulty-object-store.ts';
 import { seededBytes } from '../support/random/seeded-bytes.ts';
 import {

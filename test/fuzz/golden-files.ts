@@ -16,7 +16,7 @@ import { packDamage } from '../../src/vault/copy/pack-check.ts';
 import { FORMAT_VERSION } from '../../src/vault/format/format-version.ts';
 import type { KeyTree } from '../../src/vault/keys/key-tree.ts';
 import { KeepLog } from '../../src/vault/lock/keep-log.ts';
-import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../support/vault/memory-object-store.ts';
 import { newestCapabilities } from '../../src/vault/probe/probe-object.ts';
 import { damagedObjects } from '../../src/vault/proof/control-check.ts';
 import { DamagedSlots } from '../../src/vault/damage/damaged-slots.ts';

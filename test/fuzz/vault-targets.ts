@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
-import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../support/vault/memory-object-store.ts';
 import { seal } from '../../src/vault/bytes/aead.ts';
 import { decodeAliases, encodeAliases } from '../../src/vault/packs/aliases.ts';
 import { ByteWriter, Malformed } from '../../src/vault/bytes/binary.ts';
@@ -31,7 +31,7 @@ import { newRecoveryFile, parseRecoveryFile } from '../../src/vault/keys/recover
 import { SlotSet } from '../../src/vault/slots/slot-set.ts';
 import { decodeSigned } from '../../src/vault/control/signed-object.ts';
 import { isUlid, newUlid, ulidBytes, ulidText, ulidTimeMs } from '../../src/vault/bytes/ulid.ts';
-import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../support/disk/memory-disk.ts';
 import { seededBytes } from '../support/random/seeded-bytes.ts';
 import { backUp, createVault, signal } from '../support/vault/vault-lab.ts';
 import { spoiled, spoiledJson } from './mutation.ts';

@@ -1,6 +1,6 @@
 import { Aliases } from '../../src/vault/packs/aliases.ts';
 import { parsePackKey, sealKey } from '../../src/vault/format/object-names.ts';
-import type { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import type { MemoryObjectStore } from '../support/vault/memory-object-store.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
 import { changeObject, cut, flip, keysOf, remove } from '../support/vault/vault-damage.ts';
 import { signal, VM } from '../support/vault/vault-lab.ts';

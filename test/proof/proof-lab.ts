@@ -1,14 +1,14 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../support/disk/memory-disk.ts';
 import { RawImageWriter } from '../../src/formats/raw-image-writer.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { isFault } from '../../src/kernel/fault.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
 import { parsePackKey, pointKey, sealKey } from '../../src/vault/format/object-names.ts';
 import { MapTree } from '../../src/vault/maps/map-tree.ts';
-import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../support/vault/memory-object-store.ts';
 import { idFunctionOf } from '../../src/vault/tasks/open-task.ts';
 import { mapRoot } from '../../src/vault/points/point-maps.ts';
 import { PointStore } from '../../src/vault/points/point-store.ts';

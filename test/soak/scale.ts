@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { planPrune } from '../../src/vault/collect/plans/prune-plan.ts';
-import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../support/disk/memory-disk.ts';
 import { LEAF_BYTES } from '../../src/vault/maps/map-node.ts';
 import { MeteredObjectStore } from '../../src/vault/object-stores/metered.ts';
 import type { OpenOptions } from '../../src/vault/access/vault-options.ts';

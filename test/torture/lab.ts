@@ -1,8 +1,8 @@
-import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../support/disk/memory-disk.ts';
 import { Clock } from '../../src/kernel/clock.ts';
 import { Log, type LogFields } from '../../src/kernel/log.ts';
 import type { ObjectStore } from '../../src/vault/store/object-store.ts';
-import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../support/vault/memory-object-store.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { seededBytes } from '../support/random/seeded-bytes.ts';
 import { SimulatedBucket } from '../support/simulated-store/bucket.ts';

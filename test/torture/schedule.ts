@@ -11,9 +11,9 @@ import {
   retireKey,
 } from '../../src/vault/format/object-names.ts';
 import type { ObjectStore } from '../../src/vault/store/object-store.ts';
-import { MemoryObjectStore } from '../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../support/vault/memory-object-store.ts';
 import { RetryingObjectStore } from '../../src/vault/object-stores/retrying.ts';
-import { MemoryDisk } from '../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../support/disk/memory-disk.ts';
 import { SlotSet } from '../../src/vault/slots/slot-set.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import { seededNumbers } from '../support/random/seeded-numbers.ts';

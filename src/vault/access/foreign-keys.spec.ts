@@ -11,7 +11,7 @@ import { wrapWithPassphrase, wrapWithRecovery, type KdfCost } from '../keys/key-
 import { VaultKeys } from './vault-keys.ts';
 import { numberedKey, PREFIXES } from '../format/object-names.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import type { VaultUnlock } from '../keys/vault-unlock.ts';
 import { Vault } from '../vault.ts';
 

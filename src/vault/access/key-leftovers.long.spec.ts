@@ -2,7 +2,7 @@ import { SystemClock } from '../../kernel/clock.ts';
 import { isFault } from '../../kernel/fault.ts';
 import { VaultKeys } from './vault-keys.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import {
   diesAfterWrites,
   FaultyObjectStore,

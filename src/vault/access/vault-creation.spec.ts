@@ -2,7 +2,7 @@ import { faultCodeOf } from '../../../test/support/service/fault-code.ts';
 import { createVault } from '../../../test/support/vault/vault-lab.ts';
 import { PREFIXES } from '../format/object-names.ts';
 import { Vault } from '../vault.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import type { ObjectEntry, ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { StoreLayer } from '../store/store-layer.ts';
 

@@ -13,11 +13,11 @@ import {
 } from '../../../test/support/vault/faulty-object-store.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { keysOf } from '../../../test/support/vault/vault-damage.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { SystemClock } from '../../kernel/clock.ts';
 import { isFault } from '../../kernel/fault.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { Vault } from '../vault.ts';
 import type { VaultUnlock } from '../keys/vault-unlock.ts';
 import { VaultKeys, type KeepRecoveryFile } from './vault-keys.ts';

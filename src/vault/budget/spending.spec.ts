@@ -1,5 +1,5 @@
 import { faultCode, faultCodeOf } from '../../../test/support/service/fault-code.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import {
   backUp,
@@ -9,7 +9,7 @@ import {
   fingerprint,
   restored,
 } from '../../../test/support/vault/vault-lab.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import type { Vault } from '../vault.ts';
 import { DEFAULT_PRICES, parsePrices, pricesAt } from './prices.ts';
 import { Spending } from './spending.ts';

@@ -8,11 +8,11 @@ import {
   restored,
   signal,
 } from '../../../test/support/vault/vault-lab.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { isFault } from '../../kernel/fault.ts';
 import { SilentLog } from '../../kernel/log.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import type { RecoveryPoint } from '../points/recovery-point.ts';
 import type { Vault } from '../vault.ts';
 import type { CollectOptions } from './collect-options.ts';

@@ -9,11 +9,11 @@ import {
   restored,
   signal,
 } from '../../../test/support/vault/vault-lab.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { encodeControl } from '../control/control-object.ts';
 import { numberedKey, parsePackKey, pointKey } from '../format/object-names.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { SlotSet } from '../slots/slot-set.ts';
 import type { Vault } from '../vault.ts';
 import type { CollectOptions, CollectReport, CollectStep } from './collect-options.ts';

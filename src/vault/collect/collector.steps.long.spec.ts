@@ -8,8 +8,8 @@ import {
   restored,
   signal,
 } from '../../../test/support/vault/vault-lab.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import type { RecoveryPoint } from '../points/recovery-point.ts';
 import type { Vault } from '../vault.ts';
 import type { CollectOptions, CollectStep } from './collect-options.ts';

@@ -1,6 +1,6 @@
 import { faultCode } from '../../../test/support/service/fault-code.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import {
   backUp,
   createVault,
@@ -17,7 +17,7 @@ import { decodeFormat } from './format-object.ts';
 import { VaultKeys } from '../access/vault-keys.ts';
 import { FORMAT_VERSION, refuseOtherVersion } from '../format/format-version.ts';
 import { KeyTree } from '../keys/key-tree.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { unlockVault, vaultIdAt } from '../access/unlock.ts';
 
 const clock = new SystemClock();

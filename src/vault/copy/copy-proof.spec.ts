@@ -1,12 +1,12 @@
 import { mkdtempDisposable, readdir, rename } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { SystemClock } from '../../kernel/clock.ts';
 import { VaultCopy } from './vault-copy.ts';
 import type { ObjectEntry, ObjectKey, ObjectStore, PutOptions } from '../store/object-store.ts';
 import { DirectoryObjectStore } from '../object-stores/folder/directory.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { StoreLayer } from '../store/store-layer.ts';
 import { faultCodeOf } from '../../../test/support/service/fault-code.ts';
 import { FaultyObjectStore } from '../../../test/support/vault/faulty-object-store.ts';

@@ -1,4 +1,4 @@
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { SystemClock } from '../../kernel/clock.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import {
@@ -11,7 +11,7 @@ import {
 } from '../../../test/support/vault/vault-lab.ts';
 import { collectVault } from '../collect/collector.ts';
 import { packKey, randomSuffix } from '../format/object-names.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { newUlid } from '../bytes/ulid.ts';
 import { CopyPruning } from './copy-prune.ts';
 import { VaultCopy } from './vault-copy.ts';

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { SystemClock } from '../../kernel/clock.ts';
 import { FaultyObjectStore } from '../../../test/support/vault/faulty-object-store.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
@@ -20,7 +20,7 @@ import {
   PREFIXES,
 } from '../format/object-names.ts';
 import type { ObjectEntry, ObjectPart, ObjectRange } from '../store/object-store.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { mapRoot } from '../points/point-maps.ts';
 import { MapTree } from '../maps/map-tree.ts';
 import { SlotSet } from '../slots/slot-set.ts';

@@ -1,4 +1,4 @@
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { SystemClock } from '../../kernel/clock.ts';
 import { faultCodeOf } from '../../../test/support/service/fault-code.ts';
 import {
@@ -15,7 +15,7 @@ import {
   signal,
 } from '../../../test/support/vault/vault-lab.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { MeteredObjectStore } from '../object-stores/metered.ts';
 import { VaultCopy } from './vault-copy.ts';
 

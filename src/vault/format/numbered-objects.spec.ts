@@ -1,6 +1,6 @@
 import { newestNumbered, nextNumbered } from './numbered-objects.ts';
 import { numberOf } from './object-names.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 
 const RAND = 'ab'.repeat(16);
 const { signal } = new AbortController();

@@ -6,13 +6,13 @@ import {
   signal,
   VM,
 } from '../../../test/support/vault/vault-lab.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { SystemClock } from '../../kernel/clock.ts';
 import { Holds } from '../points/holds.ts';
 import { VaultCopy } from '../copy/vault-copy.ts';
 import { holdKey, numberedKey, pointKey, PREFIXES, retireKey, sealKey } from './object-names.ts';
 import { objectBytesMax } from './object-limit.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 
 /** One byte more than an object of that key may have. */
 function oversized(key: string): Uint8Array {

@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import {
   backUp,
@@ -14,7 +14,7 @@ import {
 } from '../../../test/support/vault/vault-lab.ts';
 import { encodeControl } from '../control/control-object.ts';
 import { numberedKey, parsePackKey, PREFIXES } from '../format/object-names.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { SlotSet } from '../slots/slot-set.ts';
 import type { Vault } from '../vault.ts';
 

@@ -1,7 +1,7 @@
 import { encodeControl } from '../control/control-object.ts';
 import { KeyTree } from '../keys/key-tree.ts';
 import { numberedKey, PREFIXES } from '../format/object-names.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { KeepLog } from './keep-log.ts';
 
 const { signal } = new AbortController();

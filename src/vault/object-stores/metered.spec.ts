@@ -1,5 +1,5 @@
 import { describeObjectStore } from '../../../test/contract/object-store.contract.ts';
-import { MemoryObjectStore } from './memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { MeteredObjectStore } from './metered.ts';
 
 const { signal } = new AbortController();

@@ -7,7 +7,7 @@ import {
   type FailureScript,
 } from '../../../test/support/vault/faulty-object-store.ts';
 import { Clock } from '../../kernel/clock.ts';
-import { MemoryObjectStore } from './memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { RetryingObjectStore } from './retrying.ts';
 
 const { signal } = new AbortController();

@@ -1,10 +1,10 @@
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { keysOf } from '../../../test/support/vault/vault-damage.ts';
 import { backUp, createVault, openVault, signal } from '../../../test/support/vault/vault-lab.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { SilentLog } from '../../kernel/log.ts';
 import { Holds } from './holds.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { StoreLayer } from '../store/store-layer.ts';
 
 async function setUp() {

@@ -1,7 +1,7 @@
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { collectVault } from '../collect/collector.ts';
 import { sealKey } from '../format/object-names.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import type { PointName } from './retirements.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { backUp, createVault, openVault, signal } from '../../../test/support/vault/vault-lab.ts';

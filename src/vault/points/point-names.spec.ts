@@ -1,10 +1,10 @@
 import { backUp, createVault, openVault, signal } from '../../../test/support/vault/vault-lab.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { LeavingOutStore } from '../../../test/support/vault/leaving-out-store.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { Log, type LogFields } from '../../kernel/log.ts';
 import { pointKey, sealKey } from '../format/object-names.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { pointNamed } from './point-named.ts';
 import { damagedObjects } from '../proof/control-check.ts';
 

@@ -1,8 +1,8 @@
 import { backUp, createVault, signal } from '../../../test/support/vault/vault-lab.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { SilentLog } from '../../kernel/log.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { MeteredObjectStore } from '../object-stores/metered.ts';
 import { PointStore } from './point-store.ts';
 

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { backUp, createVault, signal, VM } from '../../../test/support/vault/vault-lab.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { SilentLog } from '../../kernel/log.ts';
 import { encodeControl } from '../control/control-object.ts';
 import { KeyTree } from '../keys/key-tree.ts';
 import { retireKey, sealKey } from '../format/object-names.ts';
 import { newestPoint } from './newest-point.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { PackNumbers } from '../packs/pack-numbers.ts';
 import { PointStore } from './point-store.ts';
 import { encodeRetired } from './retirements.ts';

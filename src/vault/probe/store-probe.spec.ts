@@ -5,7 +5,7 @@ import { createVault, signal } from '../../../test/support/vault/vault-lab.ts';
 import { SystemClock } from '../../kernel/clock.ts';
 import type { ObjectEntry, ObjectRange } from '../store/object-store.ts';
 import { DirectoryObjectStore } from '../object-stores/folder/directory.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { CHECKS, type CheckName } from './capabilities.ts';
 import { probeStore } from './store-probe.ts';
 

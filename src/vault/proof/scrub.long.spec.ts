@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { Clock } from '../../kernel/clock.ts';
 import { SilentLog } from '../../kernel/log.ts';
 import { OptionalFolder } from '../../kernel/files/optional-folder.ts';
@@ -9,7 +9,7 @@ import { FaultyObjectStore } from '../../../test/support/vault/faulty-object-sto
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { backUp, createVault, signal } from '../../../test/support/vault/vault-lab.ts';
 import { changeObject, flip, keysOf } from '../../../test/support/vault/vault-damage.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { Packs } from '../packs/packs.ts';
 import { packKey, parsePackKey } from '../format/object-names.ts';
 import { collectVault } from '../collect/collector.ts';

@@ -1,4 +1,4 @@
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import {
   backUp,
@@ -13,7 +13,7 @@ import { collectVault } from '../collect/collector.ts';
 import { retireKey } from '../format/object-names.ts';
 import { decodeLeaf, encodeLeaf } from '../maps/map-node.ts';
 import { MetadataWriter } from '../maps/metadata-writer.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { mapRoot, pointerDocument } from '../points/point-maps.ts';
 import type { PointDocument } from '../points/point-object.ts';
 import { newUlid } from '../bytes/ulid.ts';

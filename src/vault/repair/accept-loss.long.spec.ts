@@ -1,4 +1,4 @@
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { changeObject, flip, keysOf, remove } from '../../../test/support/vault/vault-damage.ts';
 import {
@@ -8,7 +8,7 @@ import {
   openVault,
   signal,
 } from '../../../test/support/vault/vault-lab.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { Losses } from '../damage/losses.ts';
 import { surveyLoss } from './loss-survey.ts';
 

@@ -1,4 +1,4 @@
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { isFault } from '../../kernel/fault.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import {
@@ -11,7 +11,7 @@ import {
   signal,
 } from '../../../test/support/vault/vault-lab.ts';
 import { FORMAT_VERSION } from '../format/format-version.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 
 /** Changes the bytes of an object; undefined removes it. */
 type Damage = (bytes: Uint8Array) => Uint8Array | undefined;

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { SystemClock } from '../../kernel/clock.ts';
 import { SilentLog } from '../../kernel/log.ts';
 import { isWorthRepairing } from '../../cli/vault-text/repair-text.ts';
@@ -25,7 +25,7 @@ import {
 } from '../../../test/support/vault/vault-lab.ts';
 import { collectVault } from '../collect/collector.ts';
 import { VaultKeys } from '../access/vault-keys.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { MemoryProofLedger } from '../proof/proof-ledger.ts';
 import { scrub } from '../proof/scrub.ts';
 import type { ObjectStore } from '../store/object-store.ts';

@@ -1,5 +1,5 @@
 import type { DiskWriter } from '../../disk/disk-writer.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { SteadyFlush } from './steady-flush.ts';
 
 const MIB = 1024 * 1024;

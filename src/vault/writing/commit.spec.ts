@@ -10,12 +10,12 @@ import {
   signal,
   VM,
 } from '../../../test/support/vault/vault-lab.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { encodeControl } from '../control/control-object.ts';
 import { KeyTree } from '../keys/key-tree.ts';
 import { numberedKey, parsePackKey } from '../format/object-names.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import { MemoryObjectStore } from '../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { encodeSigned } from '../control/signed-object.ts';
 import { SlotSet } from '../slots/slot-set.ts';
 import type { Vault } from '../vault.ts';

@@ -1,4 +1,4 @@
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { backUp, createVault, restored, signal } from '../../../test/support/vault/vault-lab.ts';
 import { fragmented } from './fragmented-ranges.ts';

@@ -1,4 +1,4 @@
-import { MemoryDisk } from '../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import type { Extent } from '../../disk/extent.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { createVault, DISK, restored, signal, VM } from '../../../test/support/vault/vault-lab.ts';

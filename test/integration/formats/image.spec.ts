@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DiskReader } from '../../../src/disk/disk-reader.ts';
 import type { DiskWriter } from '../../../src/disk/disk-writer.ts';
-import type { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import type { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { ChainReader } from '../../../src/formats/chain-reader.ts';
 import { imageGraph, type ImageFormat } from '../../../src/formats/image-layer.ts';
 import { createImage, openImage } from '../../../src/formats/image.ts';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { DiskReader } from '../../../src/disk/disk-reader.ts';
 import type { ContentExtent, Extent } from '../../../src/disk/extent.ts';
-import type { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import type { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { createOverlay, createQcow2 } from '../../../src/formats/qemu-img.ts';
 import { QemuNbdServer, type QemuNbdOptions } from '../../../src/formats/qemu-nbd.ts';
 import { runCommand } from '../../../src/kernel/command.ts';

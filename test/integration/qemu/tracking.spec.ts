@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { TrackingState } from '../../../src/disk/change-set.ts';
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import type { FrozenDisk, FrozenVm } from '../../../src/engines/engine.ts';
 import { VmDefinition } from '../../../src/vm/definition.ts';
 import { QemuLab, type LabDisk } from '../../support/guest/qemu-lab.ts';

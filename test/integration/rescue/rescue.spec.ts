@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from
 import { join } from 'node:path';
 import { VmDefinition } from '../../../src/vm/definition.ts';
 import { type RecoveryPoint } from '../../../src/vault/points/recovery-point.ts';
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { DirectoryObjectStore } from '../../../src/vault/object-stores/folder/directory.ts';
 import { Vault } from '../../../src/vault/vault.ts';
 import { seededBytes } from '../../support/random/seeded-bytes.ts';

@@ -1,5 +1,5 @@
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { SystemClock, type Clock } from '../../../src/kernel/clock.ts';
 import { keepLocks } from '../../../src/vault/lock/keeper.ts';
 import { FirstVersionStore } from '../../../src/vault/store/first-versions.ts';

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startMinio } from '../../../scripts/setup/minio.mjs';
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { collectVault } from '../../../src/vault/collect/collector.ts';
 import { FirstVersionStore } from '../../../src/vault/store/first-versions.ts';

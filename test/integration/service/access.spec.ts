@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
+import { FakeEngine } from '../../support/fake-engine/fake-engine.ts';
 import { TestService } from '../../support/service/service.ts';
 
 let service: TestService;

@@ -8,7 +8,7 @@ import { PointList } from '../../../src/api/contract/points.ts';
 import { VaultCreated, VaultList } from '../../../src/api/contract/vaults.ts';
 import { Vm, VmList } from '../../../src/api/contract/vms.ts';
 import type { FreezeOptions, FrozenVm } from '../../../src/engines/engine.ts';
-import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
+import { FakeEngine } from '../../support/fake-engine/fake-engine.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { createDatabase, type TestDatabase } from '../../support/service/database.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureBuild } from '../../../scripts/setup/build.mjs';
 import type { FreezeOptions, FrozenVm } from '../../../src/engines/engine.ts';
-import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
+import { FakeEngine } from '../../support/fake-engine/fake-engine.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { runCommand } from '../../../src/kernel/command.ts';
 import { RealService } from '../../support/service/real-service.ts';

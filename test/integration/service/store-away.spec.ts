@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Job } from '../../../src/api/contract/jobs.ts';
 import { VaultList } from '../../../src/api/contract/vaults.ts';
-import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
+import { FakeEngine } from '../../support/fake-engine/fake-engine.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { openS3TestServer, type S3TestServer } from '../../support/s3/minio.ts';
 import { TestService } from '../../support/service/service.ts';

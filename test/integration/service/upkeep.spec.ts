@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isFinished, Job } from '../../../src/api/contract/jobs.ts';
 import { PointList, type Point } from '../../../src/api/contract/points.ts';
-import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
+import { FakeEngine } from '../../support/fake-engine/fake-engine.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { cliRun, type CliRun } from '../../support/service/cli-run.ts';
 import { seededBytes } from '../../support/random/seeded-bytes.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PointList } from '../../../src/api/contract/points.ts';
 import { Vm } from '../../../src/api/contract/vms.ts';
-import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
+import { FakeEngine } from '../../support/fake-engine/fake-engine.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { cliRun } from '../../support/service/cli-run.ts';

@@ -5,7 +5,7 @@ import { type Job } from '../../../src/api/contract/jobs.ts';
 import { type Point } from '../../../src/api/contract/points.ts';
 import { type VaultSummary } from '../../../src/api/contract/vaults.ts';
 import { type Vm } from '../../../src/api/contract/vms.ts';
-import { FakeEngine } from '../../../src/engines/fake/fake-engine.ts';
+import { FakeEngine } from '../../support/fake-engine/fake-engine.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { cliRun, type CliRun } from '../../support/service/cli-run.ts';
 import { seededBytes } from '../../support/random/seeded-bytes.ts';

@@ -1,6 +1,6 @@
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import type { ChangeSet } from '../../../src/disk/change-set.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../../support/vault/memory-object-store.ts';
 import { MeteredObjectStore, type StoreTraffic } from '../../../src/vault/object-stores/metered.ts';
 import { backUp, createVault, DISK } from '../../support/vault/vault-lab.ts';
 import { seededBytes } from '../../support/random/seeded-bytes.ts';

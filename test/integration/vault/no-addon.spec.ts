@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { openObjectStore } from '../../../src/vault/object-stores/location.ts';
 import type { VerifyReport } from '../../../src/vault/proof/verify-report.ts';
 import { seededBytes } from '../../support/random/seeded-bytes.ts';

@@ -1,9 +1,9 @@
 import { mkdtemp, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { Log, type LogFields } from '../../../src/kernel/log.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../../support/vault/memory-object-store.ts';
 import { ledgerOf, scrubVault } from '../../../src/vault/proof/scrub-vault.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { seededBytes } from '../../support/random/seeded-bytes.ts';

@@ -11,8 +11,8 @@ import {
   restored,
   signal,
 } from '../../support/vault/vault-lab.ts';
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
+import { MemoryDisk } from '../../support/disk/memory-disk.ts';
+import { MemoryObjectStore } from '../../support/vault/memory-object-store.ts';
 import { MeteredObjectStore } from '../../../src/vault/object-stores/metered.ts';
 import { RetryingObjectStore } from '../../../src/vault/object-stores/retrying.ts';
 

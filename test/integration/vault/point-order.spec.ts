@@ -1,9 +1,9 @@
 import { SystemClock } from '../../../src/kernel/clock.ts';
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { retiredPoints } from '../../../src/vault/collect/plans/named-points.ts';
 import { measureVault } from '../../../src/vault/collect/plans/point-usage.ts';
 import { revivePoint } from '../../../src/vault/collect/plans/reviving.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../../support/vault/memory-object-store.ts';
 import { broughtBackNote } from '../../../src/vault/points/point-order.ts';
 import { newUlid } from '../../../src/vault/bytes/ulid.ts';
 import type { Vault } from '../../../src/vault/vault.ts';

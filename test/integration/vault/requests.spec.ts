@@ -1,4 +1,4 @@
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
 import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
 import { CountingProxy } from '../../support/s3/counting-proxy.ts';

@@ -1,7 +1,7 @@
 import { mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { createImage } from '../../../src/formats/image.ts';
 import type { ObjectKey } from '../../../src/vault/store/object-store.ts';
 import { DirectoryObjectStore } from '../../../src/vault/object-stores/folder/directory.ts';

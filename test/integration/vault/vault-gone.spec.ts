@@ -2,13 +2,13 @@ import { mkdtemp, mkdtempDisposable, readdir, rename, rm } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ChangeSet } from '../../../src/disk/change-set.ts';
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { revivePoint } from '../../../src/vault/collect/plans/reviving.ts';
 import { numberedKey, packKey, parsePackKey } from '../../../src/vault/format/object-names.ts';
 import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
 import { DirectoryObjectStore } from '../../../src/vault/object-stores/folder/directory.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../../support/vault/memory-object-store.ts';
 import { Packs } from '../../../src/vault/packs/packs.ts';
 import { PackPresence } from '../../../src/vault/presence/pack-presence.ts';
 import { newUlid } from '../../../src/vault/bytes/ulid.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import type { MemoryDisk } from '../disk/memory-disk.ts';
 import { parsePackKey } from '../../../src/vault/format/object-names.ts';
 import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
 import type { Vault } from '../../../src/vault/vault.ts';

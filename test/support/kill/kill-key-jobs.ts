@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../disk/memory-disk.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { isFault } from '../../../src/kernel/fault.ts';
 import { VaultKeys } from '../../../src/vault/access/vault-keys.ts';
 import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../vault/memory-object-store.ts';
 import { keyObjects, readKeyObject } from '../../../src/vault/access/key-search.ts';
 import type { VaultUnlock } from '../../../src/vault/keys/vault-unlock.ts';
 import { Vault } from '../../../src/vault/vault.ts';

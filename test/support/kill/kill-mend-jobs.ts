@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../disk/memory-disk.ts';
 import { SilentLog } from '../../../src/kernel/log.ts';
 import { Holds } from '../../../src/vault/points/holds.ts';
 import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../vault/memory-object-store.ts';
 import { DamagedSlots } from '../../../src/vault/damage/damaged-slots.ts';
 import { FolderProofLedger, MemoryProofLedger } from '../../../src/vault/proof/proof-ledger.ts';
 import { scrubVault } from '../../../src/vault/proof/scrub-vault.ts';

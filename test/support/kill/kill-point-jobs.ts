@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../disk/memory-disk.ts';
 import { collectVault } from '../../../src/vault/collect/collector.ts';
 import type { CollectOptions } from '../../../src/vault/collect/collect-options.ts';
 import { Holds } from '../../../src/vault/points/holds.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../vault/memory-object-store.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { inventory, rescue, take, type BeginJob, type KillJob } from './kill-job.ts';
 import { copyObjects, type KillLab } from './kill-lab.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../vault/memory-object-store.ts';
 import type { KillJob, Remains } from './kill-job.ts';
 import {
   copyObjects,

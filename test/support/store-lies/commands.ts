@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../disk/memory-disk.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { collectVault } from '../../../src/vault/collect/collector.ts';
 import { Holds } from '../../../src/vault/points/holds.ts';

@@ -1,5 +1,5 @@
 import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../vault/memory-object-store.ts';
 import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
 import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
 import { signal } from '../vault/vault-lab.ts';

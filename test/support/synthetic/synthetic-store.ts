@@ -10,7 +10,7 @@ import {
   type ObjectPart,
   type ObjectRange,
 } from '../../../src/vault/store/object-store.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from '../vault/memory-object-store.ts';
 import {
   encodeFooter,
   packHeader,

@@ -1,4 +1,4 @@
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../disk/memory-disk.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { isFault } from '../../../src/kernel/fault.ts';
 import { Log } from '../../../src/kernel/log.ts';
@@ -6,7 +6,7 @@ import { Aliases } from '../../../src/vault/packs/aliases.ts';
 import { encodeControl } from '../../../src/vault/control/control-object.ts';
 import { ExcludedSlots } from '../../../src/vault/points/excluded-slots.ts';
 import { numberedKey, PREFIXES } from '../../../src/vault/format/object-names.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from './memory-object-store.ts';
 import { writeDamage } from '../../../src/vault/damage/damage-list.ts';
 import { DamagedSlots } from '../../../src/vault/damage/damaged-slots.ts';
 import { MemoryProofLedger } from '../../../src/vault/proof/proof-ledger.ts';

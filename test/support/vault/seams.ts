@@ -1,4 +1,4 @@
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../disk/memory-disk.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { isFault } from '../../../src/kernel/fault.ts';
 import { SilentLog } from '../../../src/kernel/log.ts';
@@ -7,7 +7,7 @@ import type { CollectOptions } from '../../../src/vault/collect/collect-options.
 import { revivePoint } from '../../../src/vault/collect/plans/reviving.ts';
 import { VaultCopy } from '../../../src/vault/copy/vault-copy.ts';
 import { VaultKeys } from '../../../src/vault/access/vault-keys.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from './memory-object-store.ts';
 import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
 import { MemoryProofLedger } from '../../../src/vault/proof/proof-ledger.ts';
 import { scrub, type ScrubReport } from '../../../src/vault/proof/scrub.ts';

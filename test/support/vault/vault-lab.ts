@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { ChangeSet } from '../../../src/disk/change-set.ts';
 import type { DiskReader } from '../../../src/disk/disk-reader.ts';
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../disk/memory-disk.ts';
 import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
-import { MemoryObjectStore } from '../../../src/vault/object-stores/memory.ts';
+import { MemoryObjectStore } from './memory-object-store.ts';
 import type { RecoveryPoint } from '../../../src/vault/points/recovery-point.ts';
 import type {
   CreateOptions,

@@ -1,6 +1,6 @@
 // node test/support/vault/verify-vault.main.ts FOLDER POINT: verifies a test vault at level 3 and
 // restores it, as JSON.
-import { MemoryDisk } from '../../../src/disk/memory-disk.ts';
+import { MemoryDisk } from '../disk/memory-disk.ts';
 import { openObjectStore } from '../../../src/vault/object-stores/location.ts';
 import { DISK, openVault, signal } from './vault-lab.ts';
 

@@ -1,5 +1,5 @@
 import { FakeMonitor } from '../../../../test/support/guest/fake-monitor.ts';
-import { MemoryDisk } from '../../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../../test/support/disk/memory-disk.ts';
 import { SystemClock } from '../../../kernel/clock.ts';
 import { SilentLog } from '../../../kernel/log.ts';
 import { Shared } from '../../../kernel/waiting/shared.ts';

@@ -12,7 +12,7 @@ import {
   openVault,
   signal,
 } from '../../../../test/support/vault/vault-lab.ts';
-import { MemoryDisk } from '../../../disk/memory-disk.ts';
+import { MemoryDisk } from '../../../../test/support/disk/memory-disk.ts';
 import { Clock, SystemClock } from '../../../kernel/clock.ts';
 import { isFault } from '../../../kernel/fault.ts';
 import { SilentLog } from '../../../kernel/log.ts';
@@ -27,7 +27,7 @@ import { CopyPruning } from '../../copy/copy-prune.ts';
 import { folderOfVault } from '../../packs/footer-cache.ts';
 import { pointKey, sealKey } from '../../format/object-names.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
-import { MemoryObjectStore } from '../../object-stores/memory.ts';
+import { MemoryObjectStore } from '../../../../test/support/vault/memory-object-store.ts';
 import type { Vault } from '../../vault.ts';
 
 const draw = new Draw('absence');

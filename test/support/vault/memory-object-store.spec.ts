@@ -1,5 +1,5 @@
-import { describeObjectStore } from '../../../test/contract/object-store.contract.ts';
-import { MemoryObjectStore } from './memory.ts';
+import { describeObjectStore } from '../../contract/object-store.contract.ts';
+import { MemoryObjectStore } from './memory-object-store.ts';
 
 describeObjectStore('MemoryObjectStore', async () => new MemoryObjectStore());
 

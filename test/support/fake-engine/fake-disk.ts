@@ -1,11 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import type { ChangeSet, TrackingState } from '../../disk/change-set.ts';
-import type { DiskReader } from '../../disk/disk-reader.ts';
-import { overlay, type Content, type ContentExtent, type Extent } from '../../disk/extent.ts';
-import { MemoryDisk } from '../../disk/memory-disk.ts';
-import type { DiskDefinition } from '../../vm/definition.ts';
-import { changesSince, clip, type ChangeRecord } from '../change-history.ts';
-import type { FrozenDisk } from '../engine.ts';
+import type { ChangeSet, TrackingState } from '../../../src/disk/change-set.ts';
+import type { DiskReader } from '../../../src/disk/disk-reader.ts';
+import {
+  overlay,
+  type Content,
+  type ContentExtent,
+  type Extent,
+} from '../../../src/disk/extent.ts';
+import { MemoryDisk } from '../disk/memory-disk.ts';
+import type { DiskDefinition } from '../../../src/vm/definition.ts';
+import { changesSince, clip, type ChangeRecord } from '../../../src/engines/change-history.ts';
+import type { FrozenDisk } from '../../../src/engines/engine.ts';
 
 /** A disk in memory that keeps a change log by the same rules as real disks. */
 export class FakeDisk {

@@ -1,5 +1,5 @@
-import type { VmDefinition } from '../../vm/definition.ts';
-import type { Claim, VmId, VmStatus } from '../engine.ts';
+import type { VmDefinition } from '../../../src/vm/definition.ts';
+import type { Claim, VmId, VmStatus } from '../../../src/engines/engine.ts';
 import type { FakeDisk } from './fake-disk.ts';
 
 export interface FakeVm {

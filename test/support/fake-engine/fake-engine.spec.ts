@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { describeEngine } from '../../../test/contract/engine.contract.ts';
-import { MiB } from '../../kernel/text/bytes.ts';
-import { VmDefinition } from '../../vm/definition.ts';
+import { describeEngine } from '../../contract/engine.contract.ts';
+import { MiB } from '../../../src/kernel/text/bytes.ts';
+import { VmDefinition } from '../../../src/vm/definition.ts';
 import { FakeEngine } from './fake-engine.ts';
 
 const { signal } = new AbortController();

@@ -1,4 +1,4 @@
-import { describeDiskReader, describeDiskWriter } from '../../test/contract/disk.contract.ts';
+import { describeDiskReader, describeDiskWriter } from '../../contract/disk.contract.ts';
 import { MemoryDisk } from './memory-disk.ts';
 
 describeDiskReader('MemoryDisk', async (model) => model.reader());

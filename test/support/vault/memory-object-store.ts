@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { Fault } from '../../kernel/fault.ts';
-import { refuseTooLarge } from '../format/object-limit.ts';
+import { Fault } from '../../../src/kernel/fault.ts';
+import { refuseTooLarge } from '../../../src/vault/format/object-limit.ts';
 import {
   ObjectStore,
   type ObjectEntry,
@@ -8,9 +8,9 @@ import {
   type ObjectPart,
   type ObjectRange,
   type PutOptions,
-} from '../store/object-store.ts';
-import { assertListPrefix, assertObjectKey } from './object-key.ts';
-import { resolveRange } from './object-range.ts';
+} from '../../../src/vault/store/object-store.ts';
+import { assertListPrefix, assertObjectKey } from '../../../src/vault/object-stores/object-key.ts';
+import { resolveRange } from '../../../src/vault/object-stores/object-range.ts';
 
 /** Objects that live as long as the process, for tests and trials. */
 export class MemoryObjectStore extends ObjectStore {

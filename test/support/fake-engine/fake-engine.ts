@@ -1,8 +1,8 @@
-import { Fault } from '../../kernel/fault.ts';
-import { SystemClock, type Clock } from '../../kernel/clock.ts';
-import type { Extent } from '../../disk/extent.ts';
-import type { DiskReader } from '../../disk/disk-reader.ts';
-import type { VmDefinition } from '../../vm/definition.ts';
+import { Fault } from '../../../src/kernel/fault.ts';
+import { SystemClock, type Clock } from '../../../src/kernel/clock.ts';
+import type { Extent } from '../../../src/disk/extent.ts';
+import type { DiskReader } from '../../../src/disk/disk-reader.ts';
+import type { VmDefinition } from '../../../src/vm/definition.ts';
 import {
   Engine,
   type AcceptedDisk,
@@ -13,7 +13,7 @@ import {
   type VmId,
   type VmStatus,
   type VmSummary,
-} from '../engine.ts';
+} from '../../../src/engines/engine.ts';
 import { FakeDisk } from './fake-disk.ts';
 import { FakeClaim, giveBack, type FakeVm } from './fake-vm.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { assertInside } from './bounds.ts';
-import { DiskReader } from './disk-reader.ts';
-import { DiskWriter } from './disk-writer.ts';
-import type { Content, ContentExtent, Extent } from './extent.ts';
+import { assertInside } from '../../../src/disk/bounds.ts';
+import { DiskReader } from '../../../src/disk/disk-reader.ts';
+import { DiskWriter } from '../../../src/disk/disk-writer.ts';
+import type { Content, ContentExtent, Extent } from '../../../src/disk/extent.ts';
 
 /** Zeroes are tracked in pages of this many bytes. */
 const PAGE_BYTES = 4096;
