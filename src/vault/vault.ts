@@ -26,9 +26,8 @@ import { PointWriter } from './writing/point-writer.ts';
 import { OpenedVault } from './control/opened-vault.ts';
 import { PackPresence } from './presence/pack-presence.ts';
 import type { RecoveryPoint } from './points/recovery-point.ts';
-import type { Losses } from './damage/losses.ts';
 import { writableStore } from './access/read-back-store.ts';
-import { restoreDisk, type RestoreStatistics } from './restoring/disk-restore.ts';
+import { DiskRestore, type RestoreStatistics, type Restoring } from './restoring/disk-restore.ts';
 import { chunkingSecrets, unlockVault } from './access/unlock.ts';
 import { createVault } from './access/vault-creation.ts';
 import { VaultDisk } from './restoring/vault-disk.ts';
@@ -274,12 +273,13 @@ export class Vault {
   async restoreDisk(
     disk: { pointId: string; diskId: string },
     writer: DiskWriter,
-    running: Running & { readonly losses?: Losses; readonly withoutIds?: boolean },
+    running: Restoring & { readonly withoutIds?: boolean },
   ): Promise<RestoreStatistics> {
     const point = await this.#find(disk.pointId, running.signal);
     const tree = this.#tree(point, disk.diskId, this.#nodes);
     this.#spare.release();
-    return restoreDisk(tree, this.#fetcher(running.withoutIds !== true), writer, running);
+    const fetcher = this.#fetcher(running.withoutIds !== true);
+    return new DiskRestore(tree, fetcher, writer, running).run();
   }
 
   /** @throws Fault `vault.file-not-found` */

@@ -2,15 +2,13 @@ import { setImmediate } from 'node:timers/promises';
 import type { DiskWriter } from '../../disk/disk-writer.ts';
 import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
 import type { FrameFetcher } from '../tasks/frame-fetcher.ts';
-import type { Fragment } from '../maps/leaf-fragments.ts';
 import { LEAF_BYTES, LEAF_SECTORS } from '../maps/map-node.ts';
 import type { MapTree } from '../maps/map-tree.ts';
-import type { OpenPack, SlotReference } from '../packs/packs.ts';
 import { orLost, type Losses } from '../damage/losses.ts';
-import { leafContents, lossyLeafContents } from '../damage/lossy-map.ts';
+import { leafContents, lossyLeafContents, type LeafContent } from '../damage/lossy-map.ts';
 import { Parallel } from '../../kernel/waiting/parallel.ts';
-import type { Part } from '../tasks/restore-task.ts';
-import { RestoreTarget, type NeededFrame } from './restore-target.ts';
+import { neededBytes, NeededFrames, type NeededRead } from './needed-frames.ts';
+import { RestoreTarget } from './restore-target.ts';
 import { SteadyFlush } from './steady-flush.ts';
 import type { Running } from '../../kernel/progress.ts';
 
@@ -30,93 +28,118 @@ const REQUESTS_AT_ONCE = 16;
 /** Leaves planned together: frames that several of them share are fetched once. */
 const LEAVES_AT_ONCE = 4;
 
-type GrowingPart = Part & { length: number };
-
-interface GrowingFrame extends NeededFrame {
-  readonly parts: GrowingPart[];
-  readonly slots: Map<number, SlotReference>;
+/** What a restore needs besides the map and the disk to write. */
+export interface Restoring extends Running {
+  /** Accepts losses if given, and gets what could not be read. */
+  readonly losses?: Losses;
 }
-
-/** By object and not by pack, because another generation has other frames. */
-type Needed = Map<OpenPack, Map<number, GrowingFrame>>;
 
 /**
  * Writes a disk of a recovery point, without zeroes. It writes only bytes whose frame verified and,
  * unless the fetcher does not check ids, only chunks that the point was made of.
+ *
+ * The last step of docs/vault-format.md, section 11: leaves and data pack footers say which frames
+ * are needed; these are fetched, and their parts written.
  */
-export async function restoreDisk(
-  tree: MapTree,
-  fetcher: FrameFetcher,
-  writer: DiskWriter,
-  running: Running & { readonly losses?: Losses },
-): Promise<RestoreStatistics> {
-  const { signal, losses } = running;
-  const { sizeBytes } = tree.root;
-  const before = { ...fetcher.packs.traffic };
-  const progress = {
-    phase: 'restoring',
-    doneBytes: 0,
-    totalBytes: losses === undefined ? await dataBytes(tree, signal) : sizeBytes,
-  };
-  const parallel = new Parallel(REQUESTS_AT_ONCE);
-  const steady = new SteadyFlush(writer, signal);
-  const target = new RestoreTarget(fetcher, writer, {
-    signal,
-    ...(losses === undefined ? {} : { losses }),
-  });
-  const flush = async (needed: Needed): Promise<void> => {
-    for (const [open, frames] of needed) {
-      const places = open.footer.frames.filter(({ index }) => frames.has(index));
-      for (const request of fetcher.requests(places, target.requestBytes)) {
-        signal.throwIfAborted();
-        await parallel.add(async () => {
-          await target.write(open, request, frames);
-          const bytes = request.frames.reduce(
-            (sum, { index }) => sum + byteCount(frames.get(index)?.parts),
-            0,
-          );
-          progress.doneBytes += bytes;
-          steady.written(bytes);
-          running.report?.(progress);
-        });
-      }
-    }
-  };
-  try {
-    let needed: Needed = new Map();
-    let planned = 0;
-    const leaves =
-      losses === undefined ? leafContents(tree, signal) : lossyLeafContents(tree, losses, signal);
-    for await (const { index, fragments } of leaves) {
-      const leaf = { fragments, base: index * LEAF_SECTORS, sizeBytes, losses };
-      await addParts(needed, leaf, fetcher, signal);
-      await setImmediate();
-      planned += 1;
-      if (planned % LEAVES_AT_ONCE === 0) {
-        await flush(needed);
-        needed = new Map();
-      }
-    }
-    await flush(needed);
-    await parallel.end();
-  } finally {
-    await parallel.settle();
-    await steady.settle();
-    await target.release();
-  }
-  await steady.end();
-  const { requests, bytes } = fetcher.packs.traffic;
-  return {
-    sizeBytes,
-    writtenBytes: progress.doneBytes,
-    fetchedBytes: bytes - before.bytes,
-    requests: requests - before.requests,
-    idsChecked: fetcher.ids.areMade,
-  };
-}
+export class DiskRestore {
+  readonly #tree: MapTree;
+  readonly #fetcher: FrameFetcher;
+  readonly #running: Restoring;
+  readonly #target: RestoreTarget;
+  readonly #parallel = new Parallel(REQUESTS_AT_ONCE);
+  readonly #steady: SteadyFlush;
+  readonly #progress = { phase: 'restoring', doneBytes: 0, totalBytes: 0 };
 
-function byteCount(parts: readonly Part[] = []): number {
-  return parts.reduce((sum, { length }) => sum + length, 0);
+  constructor(tree: MapTree, fetcher: FrameFetcher, writer: DiskWriter, running: Restoring) {
+    this.#tree = tree;
+    this.#fetcher = fetcher;
+    this.#running = running;
+    this.#target = new RestoreTarget(fetcher, writer, running);
+    this.#steady = new SteadyFlush(writer, running.signal);
+  }
+
+  /** Call it once. Resolves when the disk is durable. */
+  async run(): Promise<RestoreStatistics> {
+    const { traffic } = this.#fetcher.packs;
+    const before = { ...traffic };
+    this.#progress.totalBytes = await this.#bytesToCover();
+    try {
+      for await (const needed of this.#planned()) {
+        for (const read of needed.reads(this.#target.requestBytes)) {
+          this.#running.signal.throwIfAborted();
+          await this.#parallel.add(async () => this.#write(read));
+        }
+      }
+      await this.#parallel.end();
+    } finally {
+      await this.#parallel.settle();
+      await this.#steady.settle();
+      await this.#target.release();
+    }
+    await this.#steady.end();
+    return {
+      sizeBytes: this.#tree.root.sizeBytes,
+      writtenBytes: this.#progress.doneBytes,
+      fetchedBytes: traffic.bytes - before.bytes,
+      requests: traffic.requests - before.requests,
+      idsChecked: this.#fetcher.ids.areMade,
+    };
+  }
+
+  /** Yields what the next leaves need. */
+  async *#planned(): AsyncIterable<NeededFrames> {
+    let needed = new NeededFrames();
+    let leaves = 0;
+    for await (const leaf of this.#leaves()) {
+      await this.#plan(leaf, needed);
+      // Leaves in memory come without I/O between them: lets other work run.
+      await setImmediate();
+      leaves += 1;
+      if (leaves % LEAVES_AT_ONCE === 0) {
+        yield needed;
+        needed = new NeededFrames();
+      }
+    }
+    yield needed;
+  }
+
+  #leaves(): AsyncIterable<LeafContent> {
+    const { signal, losses } = this.#running;
+    return losses === undefined
+      ? leafContents(this.#tree, signal)
+      : lossyLeafContents(this.#tree, losses, signal);
+  }
+
+  /** Finds the frames of a leaf. */
+  async #plan({ index, fragments }: LeafContent, needed: NeededFrames): Promise<void> {
+    const { signal, losses } = this.#running;
+    const { sizeBytes } = this.#tree.root;
+    for (const fragment of fragments) {
+      const offset = (index * LEAF_SECTORS + fragment.start) * SECTOR_BYTES;
+      const length = Math.min(fragment.sectors * SECTOR_BYTES, sizeBytes - offset);
+      const range = { offset, length };
+      const placed = await orLost(losses, range, async () =>
+        this.#fetcher.packs.place(fragment, signal),
+      );
+      if (placed !== undefined) {
+        needed.add(fragment, placed, range);
+      }
+    }
+  }
+
+  async #write(read: NeededRead): Promise<void> {
+    await this.#target.write(read);
+    const bytes = neededBytes(read);
+    this.#progress.doneBytes += bytes;
+    this.#steady.written(bytes);
+    this.#running.report?.(this.#progress);
+  }
+
+  /** Returns how much is to be written, or the size of the disk if the map may be damaged. */
+  async #bytesToCover(): Promise<number> {
+    const { losses, signal } = this.#running;
+    return losses === undefined ? dataBytes(this.#tree, signal) : this.#tree.root.sizeBytes;
+  }
 }
 
 /** Adds up what the map holds apart from zeroes. */
@@ -133,51 +156,4 @@ async function dataBytes(tree: MapTree, signal: AbortSignal): Promise<number> {
     }
   }
   return total;
-}
-
-async function addParts(
-  all: Needed,
-  leaf: {
-    readonly fragments: readonly Fragment[];
-    readonly base: number;
-    readonly sizeBytes: number;
-    readonly losses: Losses | undefined;
-  },
-  fetcher: FrameFetcher,
-  signal: AbortSignal,
-): Promise<void> {
-  for (const fragment of leaf.fragments) {
-    const { start, sectors, first } = fragment;
-    const diskOffset = (leaf.base + start) * SECTOR_BYTES;
-    const length = Math.min(sectors * SECTOR_BYTES, leaf.sizeBytes - diskOffset);
-    const placed = await orLost(leaf.losses, { offset: diskOffset, length }, async () =>
-      fetcher.packs.place(fragment, signal),
-    );
-    if (placed === undefined) {
-      continue;
-    }
-    const { open, slot } = placed;
-    const { footer } = open;
-    const frame = footer.frameOf[slot] ?? 0;
-    const frames = all.get(open) ?? new Map<number, GrowingFrame>();
-    all.set(open, frames);
-    const needed: GrowingFrame = frames.get(frame) ?? {
-      parts: [],
-      slots: new Map<number, SlotReference>(),
-    };
-    frames.set(frame, needed);
-    const { parts, slots } = needed;
-    slots.set(slot, fragment);
-    const rawOffset = (footer.offsetOf[slot] ?? 0) + first * SECTOR_BYTES;
-    const last = parts.at(-1);
-    if (
-      last !== undefined &&
-      last.rawOffset + last.length === rawOffset &&
-      last.diskOffset + last.length === diskOffset
-    ) {
-      last.length += length;
-    } else {
-      parts.push({ rawOffset, diskOffset, length });
-    }
-  }
 }

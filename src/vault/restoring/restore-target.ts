@@ -2,20 +2,13 @@ import type { DiskWriter } from '../../disk/disk-writer.ts';
 import { isFault } from '../../kernel/fault.ts';
 import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
 import { fetched, type FrameFetcher } from '../tasks/frame-fetcher.ts';
-import type { FrameRequest } from '../packs/frame-requests.ts';
 import { damagedFrame, type OpenPack, type SlotReference } from '../packs/packs.ts';
 import { orLost, type Losses } from '../damage/losses.ts';
 import type { Part, RestoreTask } from '../tasks/restore-task.ts';
+import type { NeededFrame, NeededRead } from './needed-frames.ts';
 
 /** Size of one ranged read whose frames do not come back from the worker. */
 const WORKER_REQUEST_BYTES = 2 * 1024 * 1024;
-
-/** What is needed of one frame. */
-export interface NeededFrame {
-  readonly parts: readonly Part[];
-  /** The slots with the parts, and the names that the map has for them. */
-  readonly slots: ReadonlyMap<number, SlotReference>;
-}
 
 /**
  * Brings frames to the new disk: workers write to a raw image themselves; otherwise the writer
@@ -49,36 +42,29 @@ export class RestoreTarget {
    * there.
    * @throws Fault `vault.chunk-corrupt` and what store and writer throw
    */
-  async write(
-    open: OpenPack,
-    request: FrameRequest,
-    needed: ReadonlyMap<number, NeededFrame>,
-  ): Promise<void> {
+  async write(read: NeededRead): Promise<void> {
     try {
-      await this.#writeFrom(open, request, needed);
+      await this.#writeFrom(read);
     } catch (error) {
       if (!isFault(error) || error.kind !== 'integrity') {
         throw error;
       }
-      for (const { index } of request.frames) {
-        await this.#writeSlots(open, needed.get(index));
+      for (const { index } of read.request.frames) {
+        await this.#writeSlots(read.open, read.frames.get(index));
       }
     }
   }
 
-  async #writeFrom(
-    pack: OpenPack,
-    request: FrameRequest,
-    needed: ReadonlyMap<number, NeededFrame>,
-  ): Promise<void> {
+  async #writeFrom(read: NeededRead): Promise<void> {
     const path = this.#writer.rawFile;
-    if (path !== undefined && (await this.#writeThere(path, pack, { request, needed }))) {
+    if (path !== undefined && (await this.#writeThere(path, read))) {
       return;
     }
-    const slotsOf = (frame: number): Iterable<number> => needed.get(frame)?.slots.keys() ?? [];
-    const raws = await this.#fetcher.open(pack, request, slotsOf, this.#signal);
+    const { open, request, frames } = read;
+    const slotsOf = (frame: number): Iterable<number> => frames.get(frame)?.slots.keys() ?? [];
+    const raws = await this.#fetcher.open(open, request, slotsOf, this.#signal);
     for (const [index, { index: frame }] of request.frames.entries()) {
-      for (const { rawOffset, diskOffset, length } of needed.get(frame)?.parts ?? []) {
+      for (const { rawOffset, diskOffset, length } of frames.get(frame)?.parts ?? []) {
         const content = raws[index]?.subarray(rawOffset, rawOffset + length);
         await this.#writer.write(diskOffset, content ?? new Uint8Array(), this.#signal);
       }
@@ -121,29 +107,21 @@ export class RestoreTarget {
   /**
    * Returns false if the system refused a file: the disk's own writer can best tell what is wrong.
    */
-  async #writeThere(
-    path: string,
-    pack: OpenPack,
-    work: {
-      readonly request: FrameRequest;
-      readonly needed: ReadonlyMap<number, NeededFrame>;
-    },
-  ): Promise<boolean> {
-    const { request, needed } = work;
-    const local = this.#fetcher.packs.localRange(pack, request);
-    const input = local ?? (await this.#fetcher.fetch(pack, request, this.#signal));
+  async #writeThere(path: string, { open, request, frames: needed }: NeededRead): Promise<boolean> {
+    const local = this.#fetcher.packs.localRange(open, request);
+    const input = local ?? (await this.#fetcher.fetch(open, request, this.#signal));
     const result = await this.#fetcher.ids.run(async (withIds) => {
       const frames = request.frames.map((frame) => {
         const { parts = [], slots } = needed.get(frame.index) ?? {};
         const place = fetched(frame, request);
-        return { ...this.#fetcher.toOpen(pack, place, slots?.keys() ?? [], withIds), parts };
+        return { ...this.#fetcher.toOpen(open, place, slots?.keys() ?? [], withIds), parts };
       });
-      const keys = { key: pack.key, header: pack.header };
+      const keys = { key: open.key, header: open.header };
       const task: RestoreTask = { kind: 'restore', keys, input, frames, path };
       return this.#fetcher.pool.run(task);
     });
     if (typeof result === 'object') {
-      throw damagedFrame(pack, result.index, result.damage);
+      throw damagedFrame(open, result.index, result.damage);
     }
     return result === 'written';
   }

@@ -38,8 +38,8 @@ export class FrameFetcher {
   }
 
   /** Returns the ranged reads that fetch these frames. */
-  requests(frames: Iterable<FramePlace>, requestBytes?: number): FrameRequest[] {
-    return frameRequests(frames, requestBytes);
+  requests(frames: Iterable<FramePlace>): FrameRequest[] {
+    return frameRequests(frames);
   }
 
   /** Fetches the bytes of a request into a buffer of their own, as workers need them. */
