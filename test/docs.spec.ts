@@ -178,3 +178,40 @@ describe('the rules of docs/vault-format.md', () => {
     expect(unknown).toEqual([]);
   });
 });
+
+describe('docs/architecture.md', () => {
+  /** The lists of folders from the inside out in the check of imports, by name. */
+  async function orders(): Promise<Map<string, string[][]>> {
+    const lists = (await text('.dependency-cruiser.cjs')).matchAll(
+      /^const (RINGS|VAULT|QEMU) = (\[\n[^;]*?\n\]);/gm,
+    );
+    const read = (list: string): string[][] =>
+      JSON.parse(list.replaceAll("'", '"').replaceAll(/,(?=\s*\])/g, '')) as string[][];
+    return new Map([...lists].map(([, name = '', list = '']) => [name, read(list)]));
+  }
+
+  /** Code blocks without a language, each a list of lines with names in them. */
+  async function blocks(): Promise<string[][][]> {
+    const page = await text('docs/architecture.md');
+    return [...page.matchAll(/^```(.*)\n([^]*?)\n```$/gm)]
+      .filter(([, language]) => language === '')
+      .map(([, , block = '']) => block.split('\n').map((line) => line.split(', ')));
+  }
+
+  it('has the order of folders that the check enforces', async () => {
+    const shown = (await blocks()).map((rings) =>
+      rings.map((ring) => ring.map((name) => name.replaceAll(/[()]/g, ''))),
+    );
+
+    expect(shown).toEqual([...(await orders()).values()]);
+  });
+
+  it('has in parentheses what does not exist yet, and nothing else', async () => {
+    const [rings = []] = await blocks();
+    const folders = await readdir(new URL('src/', ROOT));
+
+    for (const name of rings.flat()) {
+      expect([name, name.startsWith('(')]).toEqual([name, !folders.includes(name)]);
+    }
+  });
+});
