@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { glob, readdir, readFile } from 'node:fs/promises';
 import { type Command } from 'commander';
 import { Cli } from '../src/cli/cli.ts';
@@ -213,5 +214,23 @@ describe('docs/architecture.md', () => {
     for (const name of rings.flat()) {
       expect([name, name.startsWith('(')]).toEqual([name, !folders.includes(name)]);
     }
+  });
+});
+
+describe('documents', () => {
+  it('name only files and folders that exist', async () => {
+    const pages = await Array.fromAsync(glob(['*.md', 'docs/**/*.md'], { cwd: ROOT }));
+    const named = await Promise.all(
+      pages.map(async (page) => {
+        const paths = (await text(page)).matchAll(
+          /\b(?:src|test|bench|demo|scripts)[/][\w./-]*\w(?![\w<*])/g,
+        );
+        return [...paths].map(([path]) => ({ page, path }));
+      }),
+    );
+    const missing = named.flat().filter(({ path }) => !existsSync(new URL(path, ROOT)));
+
+    expect(named.flat().length).toBeGreaterThan(30);
+    expect(missing).toEqual([]);
   });
 });
