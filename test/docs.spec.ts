@@ -164,7 +164,7 @@ describe('the rules of docs/vault-format.md', () => {
   const named = (content: string): string[] =>
     [...content.matchAll(/\b[WG]\d(?:[.][a-z])?\b/g)].map(([rule]) => rule);
 
-  it('are those that code and tests name', async () => {
+  it('are those that code and tests name, each of them somewhere', async () => {
     const page = await text('docs/vault-format.md');
     const defined = new Set(page.match(/^(?:- )?[*]{2}[WG]\d([.][a-z])?[*]{2} /gm)?.flatMap(named));
     const files = await Array.fromAsync(glob('{src,test}/**/*.ts', { cwd: ROOT }));
@@ -175,8 +175,11 @@ describe('the rules of docs/vault-format.md', () => {
       rules.filter((rule) => !defined.has(rule)).map((rule) => `${file}: ${rule}`),
     );
 
+    const everywhere = new Set(uses.flatMap(({ rules }) => rules));
+
     expect(defined.size).toBeGreaterThan(30);
     expect(unknown).toEqual([]);
+    expect([...defined].filter((rule) => !everywhere.has(rule))).toEqual([]);
   });
 });
 

@@ -3,66 +3,73 @@
  * true in the protocol; a mutant has one that is false.
  */
 export const RULES = {
-  /** W2: after W1 a writer lists gc/ and compares what it did not inherit. */
+  /** W2.a, W2.b: after W1 a writer lists gc/ and compares what it did not inherit. */
   writerChecksCondemned: true,
-  /** W2: a writer whose parent is gone compares what it inherited, too. */
+  /** W2.c: a writer whose parent is gone compares what it inherited, too. */
   writerChecksParent: true,
-  /** Only a sealed point is a parent. */
+  /** W0.c, W3.e: only a sealed point is a parent. */
   parentIsSealed: true,
-  /** A parent that is absent counts as retired. */
+  /** W2.c: a parent that is absent counts as retired. */
   absentIsRetired: true,
-  /** W3: after its seal a writer looks for a retire object of its point. */
+  /** W3.b: after its seal a writer looks for a retire object of its point. */
   retiredWins: true,
-  /** ... and for a request to retire it. */
+  /** W3.b: and for a request to retire it. */
   writerLooksForRequests: true,
-  /** G2: a collector marks again after its manifest was put. */
+  /** G2.a: a collector marks again after its manifest was put. */
   marksAgain: true,
-  /** retire/ is listed to its end before s/. */
+  /** G0.b, G2.a: retire/ is listed to its end before s/. */
   retiredBeforePoints: true,
-  /** A point that was listed and is gone when its map is read makes the collector list again. */
+  /**
+   * G0.f: a point that was listed and is gone when its map is read makes the collector list again.
+   */
   beginsAgainWhenPointGone: true,
-  /** Points without a seal are roots. */
+  /** G0.d: points without a seal are roots. */
   unsealedAreRoots: true,
-  /** A condemned slot is never deduplicated against again, also when a collector spared it. */
+  /**
+   * W0.b: a condemned slot is never deduplicated against again, also when a collector spared it.
+   */
   sparedStayCondemned: true,
-  /** retire/ objects are permanent. */
+  /** G5.a: retire/ objects are permanent. */
   retirePermanent: true,
-  /** gc/ objects are permanent. */
+  /** G5.a: gc/ objects are permanent. */
   condemnedPermanent: true,
-  /** Compaction removes exactly the object it read. */
+  /** G3.c: compaction removes exactly the object it read. */
   exactKey: true,
-  /** ... and only after its own generation was put. */
+  /** G3.c: and only after its own generation was put. */
   writesBeforeRemoving: true,
-  /** Of two generations with the same slots only the one with the smaller key may go. */
+  /** G3.f: of two generations with the same slots only the one with the smaller key may go. */
   generationsOrdered: true,
-  /** A collection removes only what its manifest condemns. */
+  /** G2.b: a collection removes only what its manifest condemns. */
   removesOnlyCondemned: true,
-  /** Marking takes a slot and its aliases for one. */
+  /** G0.c: marking takes a slot and its aliases for one. */
   aliasesMarked: true,
-  /** alias/ is listed again at G2. */
+  /** G2.a: alias/ is listed again at G2. */
   aliasesListedAgain: true,
-  /** A manifest names a dead slot under all its names. */
+  /** G1.b: a manifest names a dead slot under all its names. */
   manifestNamesAliases: true,
-  /** At G2 a slot with a name that the manifest lacks is spared. */
+  /** G2.b: at G2 a slot with a name that the manifest lacks is spared. */
   wholeClassOnly: true,
-  /** Whoever put an alias lists gc/ before it removes the old pack. */
+  /** G3.d: whoever put an alias lists gc/ before it removes the old pack. */
   aliasChecked: true,
-  /** The alias is put before the old packs are removed. */
+  /** G3.d: the alias is put before the old packs are removed. */
   aliasBeforeRemoving: true,
-  /** The new pack is put before its alias. */
+  /** W1.b, G3.d: the new pack is put before its alias. */
   targetBeforeAlias: true,
-  /** A merge copies what no collection has cleared, not only what is live. */
+  /** G3.d: a merge copies what no collection has cleared, not only what is live. */
   mergeCopiesAll: true,
-  /** Damaged slots are not deduplicated against. */
+  /** W0.b: damaged slots are not deduplicated against. */
   damagedAreMisses: true,
-  /** A request to retire becomes binding only if no seal is found after the request was seen. */
+  /**
+   * G0.i: a request to retire becomes binding only if no seal is found after the request was seen.
+   */
   requestNeedsUnsealed: true,
+  /** G0.i: the seal is asked for after the request was seen. */
   requestSeenBeforeSealAsked: true,
-  /** hold/ is listed after retire/. */
+  /** G0.b, G2.a: hold/ is listed after retire/. */
   holdsAfterRetired: true,
-  /** Holding looks at retire/ after its put. */
+  /** W4.a: holding looks at retire/ after its put. */
   holdChecksRetired: true,
-  /** A held point is a root, also when it is retired. */
+  /** G0.d: a held point is a root, also when it is retired. */
   heldAreRoots: true,
 } as const satisfies Record<string, true>;
 

@@ -24,8 +24,11 @@ export const BLINDED = {
 
 /** What a second look must not see, per mutant. */
 const STALE: Record<Mutant, RegExp | undefined> = {
+  // W2.a.
   'no-w2': /^gc\//,
+  // G2.a.
   'no-g2': /^(s|retire|hold)\/$/,
+  // W3.b.
   'no-retire-check': undefined,
   'wrong-chunk': undefined,
 };

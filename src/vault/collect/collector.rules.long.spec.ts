@@ -91,6 +91,7 @@ function ulidsOf(keys: readonly string[]): string[] {
 }
 
 describe('a collection', () => {
+  // G0.d.
   it('keeps a held point, also when it was retired all the same', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);
@@ -107,6 +108,7 @@ describe('a collection', () => {
     expect((await revivePoint(vault.inside, point, {}, { signal })).vmId).toBe('a');
   });
 
+  // W4.a.
   it('does not take a hold for one that came after the point was retired', async () => {
     const { vault } = await createVault();
     const point = await backUp(vault, diskOf('a'));
@@ -118,6 +120,7 @@ describe('a collection', () => {
     expect(await faultCodeOf(late)).toBe('vault.point-retired');
   });
 
+  // G0.d.
   it('takes a point without a seal for a root, until it is old', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);
@@ -131,6 +134,7 @@ describe('a collection', () => {
     expect(later.removedPacks).toBeGreaterThan(0);
   });
 
+  // G0.e, G0.i.
   it('gives up at once what has no seal and cannot be read, so that it blocks no collection', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);
@@ -147,6 +151,7 @@ describe('a collection', () => {
     expect(await keysOf(store, 'retire/')).toHaveLength(2);
   });
 
+  // G3.d.
   it('keeps the old packs when somebody condemned the merged one', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);
@@ -191,6 +196,7 @@ describe('a collection', () => {
     },
   );
 
+  // G0.f.
   it('begins again when a point goes while its map is read', async () => {
     const inner = new MemoryObjectStore();
     const store = new FaultyObjectStore(inner);
@@ -232,6 +238,7 @@ describe('a collection', () => {
     expect((await fresh.verify(child, 3, { signal })).problems).toEqual([]);
   });
 
+  // G0.e.
   it('takes no node for walked of a map that could not be read to its end', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);
@@ -291,6 +298,7 @@ describe('a collection', () => {
     expect(await keysOf(store, '')).toEqual(before);
   });
 
+  // G3.f.
   it('keeps the later of two generations', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store, ONE_PACK);
@@ -310,6 +318,7 @@ describe('a collection', () => {
     expect(await fingerprint(back.reader())).toBe(await fingerprint(disk.reader()));
   });
 
+  // G2.b.
   it('counts a slot as dead only if it was condemned under all of its names', async () => {
     const { vault } = await createVault();
     const point = await backUp(vault, diskOf('a'));
@@ -337,6 +346,7 @@ describe('a collection', () => {
 });
 
 describe('what others know', () => {
+  // G3.c.
   it('a host whose index knows slots that were compacted away stores them again', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store, ONE_PACK);
@@ -354,6 +364,7 @@ describe('what others know', () => {
     expect((await other.verify(again.id, 3, { signal })).problems).toEqual([]);
   });
 
+  // W4.b.
   it('a point does not come back when a collection overtakes it', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);

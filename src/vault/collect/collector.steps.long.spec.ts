@@ -164,6 +164,7 @@ describe('at each step of a collection', () => {
     expect([...seen].sort()).toEqual(expected.sort());
   });
 
+  // G4.b.
   it('can die; the next one goes on, and nothing stays behind', async () => {
     for (const at of await kinds()) {
       const made = await scene();

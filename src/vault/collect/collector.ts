@@ -84,6 +84,7 @@ class Collection {
     const { knownPoints = [] } = this.#options;
     const options = { abandonedMs: this.#rules.abandonedMs, knownPoints };
     const givenUpPoints = await giveUpAbandoned(this.#parts, this.#roots, options, signal);
+    // G0.a: packs before points.
     const packs = await listPacks(this.#parts.base.store, signal);
     await this.#record.step('listed');
     await this.#lists.read(signal);
@@ -107,8 +108,8 @@ class Collection {
   }
 
   /**
-   * Does G0 to G3 for the packs whose places begin at `from`, as if the others were not listed.
-   * Usually one share covers all packs.
+   * G0.h: does G0 to G3 for the packs whose places begin at `from`, as if the others were not
+   * listed. Usually one share covers all packs.
    * @returns where the next share begins
    */
   async #collectShare(packs: PackListing, from: number): Promise<number> {
@@ -137,6 +138,7 @@ class Collection {
     const { slots: condemned } = this.#lists;
     const { changes } = condemned;
     this.#open ??= [...this.#lists.open];
+    // G2.a.
     const now = await this.#roots.mark({ before, giveUp, rules });
     await this.#record.step('relisted');
     for (const key of now.marking.damaged) {
@@ -144,7 +146,7 @@ class Collection {
     }
     const { to } = now.marking.live.share;
     if (to === ALL_PACKS.to) {
-      // In the last share everything that these points alone needed is condemned.
+      // G3.a. In the last share everything that these points alone needed is condemned.
       const known = this.#retired;
       for (const point of now.dead.filter(({ id }) => known.has(id))) {
         await this.#record.removePoint(point);
@@ -154,7 +156,7 @@ class Collection {
     return to;
   }
 
-  /** G1. */
+  /** G1.a. */
   async #condemn(packs: PackListing, { marking }: MarkedRoots): Promise<void> {
     const parts = findFresh({
       packs,
@@ -197,7 +199,7 @@ class Collection {
     const tidying = this.#merging(dead);
     const shared = [...packs.values()].filter(({ ulid }) => live.isInShare(ulid));
     const done = { phase: 'collecting', doneBytes: 0, totalBytes: shared.length, counted: 'packs' };
-    // Removes whole packs first: rewriting others takes room, and there may be none.
+    // G3.b. Removes whole packs first: rewriting others takes room, and there may be none.
     const gone = shared.filter(({ ulid }) => dead.hasAll(ulid));
     for (const pack of gone) {
       await this.#record.removePack(pack);

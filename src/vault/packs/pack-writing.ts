@@ -20,7 +20,7 @@ export interface SealedFrame {
 }
 
 /**
- * Encrypts a frame and reads it back from the memory that will be sent.
+ * Encrypts a frame and reads it back from the memory that will be sent (W1.a).
  * @throws Fault `vault.write-damaged`
  */
 export function sealVerified(

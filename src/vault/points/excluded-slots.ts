@@ -9,9 +9,9 @@ import type { VaultBase } from '../packs/packs.ts';
 import { SlotSet, SlotUnion, type SlotLookup } from '../slots/slot-set.ts';
 
 /**
- * Slots that must not be deduplicated against: those found damaged, and those that a collector
- * condemned, even if it spared them later. Each object is read once: they never change and never
- * go.
+ * W0.b: slots that must not be deduplicated against: those found damaged, and those that a
+ * collector condemned, even if it spared them later. Each object is read once: they never change
+ * and never go.
  */
 export class ExcludedSlots {
   readonly #base: VaultBase;
@@ -120,7 +120,7 @@ export function decodeSlotSet(
   return parseControlBody(key, () => SlotSet.decode(body));
 }
 
-/** Fault for a list that must be there and is not. */
+/** Fault for a list that must be there (G5.a) and is not. */
 export function gone(key: ObjectKey): Fault {
   return new Fault(
     'vault.control-corrupt',

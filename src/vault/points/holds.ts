@@ -98,8 +98,8 @@ export class Holds {
     if (hold === undefined) {
       throw notHeld(key, id);
     }
-    // From now on every program that retires the point finds the hold, and every collector that
-    // sees the retirement sees the hold too.
+    // W4.a. From now on every program that retires the point finds the hold, and every collector
+    // that sees the retirement sees the hold too.
     if ((await points.standing({ vmId, id }, signal)) !== 'stands') {
       throw new Fault(
         'vault.point-retired',

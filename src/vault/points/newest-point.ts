@@ -10,7 +10,7 @@ export interface NewestPoint {
 
 /**
  * Returns the point that the next one of the VM builds on: of the sealed, whole points that are not
- * retired, the one with the newest content.
+ * retired, the one with the newest content (W0.c).
  */
 export async function newestPoint(
   points: PointStore,

@@ -200,7 +200,9 @@ export class PointStore {
     return (await this.#base.store.getRange(key, range, signal)) !== undefined;
   }
 
-  /** Does W1: from now on collectors count the point as a root, but it is no recovery point yet. */
+  /**
+   * Does W1.d: from now on collectors count the point as a root, but it is no recovery point yet.
+   */
   async put(document: PointDocument, signal: AbortSignal): Promise<Uint8Array> {
     const object = encodePoint(this.#base.keys, document);
     await this.#base.store.put(pointKey(document.vmId, document.id), object, signal);
@@ -208,9 +210,9 @@ export class PointStore {
   }
 
   /**
-   * Does W3. If the point was retired meanwhile, that wins, and so does a request to retire it:
-   * whoever asked may not have seen the seal, and requests are answered only after a look for the
-   * seal. Proves first that the vault is at its place.
+   * Does W3.a and W3.b. If the point was retired meanwhile, that wins, and so does a request to
+   * retire it: whoever asked may not have seen the seal, and requests are answered only after a
+   * look for the seal. Proves first that the vault is at its place.
    */
   async seal(
     document: PointDocument,
@@ -218,6 +220,7 @@ export class PointStore {
     signal: AbortSignal,
   ): Promise<StoredPoint> {
     assert(this.#opened !== undefined, 'who seals points proves where');
+    // W3.a.
     await this.#opened.proveAgain(signal);
     const key = sealKey(document.vmId, document.id);
     const body = Buffer.from(JSON.stringify({ point: document.id, sha256: sha256(object) }));

@@ -116,6 +116,7 @@ describe('retiring a point', () => {
 });
 
 describe('asking to retire a point', () => {
+  // G0.i.
   it('does nothing until who has the retention key answers, and then for unsealed points only', async () => {
     const { store, name, keys, hostKeys, points } = await setUp();
     await points(hostKeys).giveUp(name, 1, signal);

@@ -30,8 +30,10 @@ export async function findConflict(
     return 'none';
   }
   if (usesAny(nodes, used, condemned) || metadataPacks.some((ulid) => condemned.touches(ulid))) {
+    // W2.b.
     return 'own-slots';
   }
+  // W2.c.
   const parentStands =
     parent === undefined ||
     ((await points.exists(parent, signal)) && (await points.standing(parent, signal)) === 'stands');

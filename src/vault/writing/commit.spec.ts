@@ -71,6 +71,7 @@ describe('committing a recovery point', () => {
     expect(point.disks[0]?.statistics.readBytes).toBe(8192);
   });
 
+  // W0.b.
   it('stores again what a collector condemned before W0, for ever', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);
@@ -84,6 +85,7 @@ describe('committing a recovery point', () => {
     expect(next.notes).toEqual([]);
   });
 
+  // W2.b, W2.d.
   it('stores again what a collector condemned between W0 and W2', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);
@@ -106,6 +108,7 @@ describe('committing a recovery point', () => {
     expect(retired).toHaveLength(1);
   });
 
+  // W2.c.
   it('reads the disk whole when the parent was retired and what it inherited is condemned', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);
@@ -135,6 +138,7 @@ describe('committing a recovery point', () => {
     expect(await fingerprint(back.reader())).toBe(await fingerprint(disk.reader()));
   });
 
+  // W2.c.
   it('keeps what it inherited when the parent stands, also if it was condemned and spared', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);
@@ -150,6 +154,7 @@ describe('committing a recovery point', () => {
     expect(next.disks[0]?.statistics.newBytes).toBe(8192);
   });
 
+  // W2.d.
   it('gives up after three conflicts', async () => {
     const inner = new MemoryObjectStore();
     const store = new FaultyObjectStore(inner);
@@ -170,6 +175,7 @@ describe('committing a recovery point', () => {
     expect(await Array.fromAsync(inner.list('retire/', signal))).toHaveLength(3);
   });
 
+  // W0.b.
   it('does not deduplicate against damaged slots', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);
@@ -194,6 +200,7 @@ describe('committing a recovery point', () => {
     });
   });
 
+  // W3.b, W3.c.
   it('does not report success when the point was retired while it was sealed', async () => {
     const inner = new MemoryObjectStore();
     const store = new FaultyObjectStore(inner);
@@ -214,6 +221,7 @@ describe('committing a recovery point', () => {
     expect(await vault.points(signal)).toEqual([]);
   });
 
+  // W3.b, W3.c.
   it('does not report success when somebody asked to retire the point before it was sealed', async () => {
     const store = new FaultyObjectStore(new MemoryObjectStore());
     const { vault } = await createVault(store);
@@ -233,6 +241,7 @@ describe('committing a recovery point', () => {
     expect(await points.answerRequests(1, signal)).toEqual([]);
   });
 
+  // W3.e.
   it('does not use a point without a seal as parent', async () => {
     const store = new MemoryObjectStore();
     const { vault } = await createVault(store);

@@ -107,6 +107,7 @@ describe('the next backup heals damage', () => {
     expect(await isWhole(made, made.point)).toBe(true);
   });
 
+  // W0.e.
   it('of slots that an incremental would inherit, by reading them again', async () => {
     const made = await setUp();
     await damageFrame(made);
@@ -141,6 +142,7 @@ describe('the next backup heals damage', () => {
     expect(await keysOf(made.store, 'alias/')).toHaveLength(1);
   });
 
+  // W1.b.
   it('in this order: packs, the alias, the point', async () => {
     const made = await setUp();
     await damageFrame(made);
@@ -168,6 +170,7 @@ describe('the next backup heals damage', () => {
     expect(await isWhole(made, made.point)).toBe(true);
   });
 
+  // W0.d.
   it('only as far as the content still exists; what is lost stays flagged', async () => {
     const made = await setUp();
     await damageFrame(made);
@@ -194,6 +197,7 @@ describe('the next backup heals damage', () => {
     expect(await isWhole(made, made.point)).toBe(true);
   });
 
+  // W0.e.
   it('of the map: a leaf in memory that is damaged in the vault is not pointed to again', async () => {
     const made = await setUp();
     const [key = ''] = await keysOf(made.store, 'm/');

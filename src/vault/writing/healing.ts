@@ -52,13 +52,14 @@ export class Healing {
     return this.#damaged.isEmpty;
   }
 
-  /** Whether the slot is damaged and not whole under any other name. */
+  /** W0.d: whether the slot is damaged and not whole under any other name. */
   isLost({ pack, slot }: SlotReference): boolean {
     return !this.isIdle && this.#isLost({ ulid: this.#ulid(pack), slot });
   }
 
   /**
-   * Returns the parts of a disk that must be read again because its last map needs lost slots.
+   * W0.e: returns the parts of a disk that must be read again because its last map needs lost
+   * slots.
    * @throws Fault `vault.pack-missing` if the map itself is lost
    */
   async lostExtents(tree: MapTree, signal: AbortSignal): Promise<ContentExtent[]> {
@@ -99,7 +100,7 @@ export class Healing {
     }
   }
 
-  /** Tells older points where the lost content is now. All packs must be in the vault. */
+  /** W1.b: tells older points where the lost content is now. All packs must be in the vault. */
   async finish(signal: AbortSignal): Promise<void> {
     if (this.#healed.size > 0) {
       const aliases = joinAliases([...this.#healed.values()]);

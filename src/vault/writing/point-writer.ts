@@ -59,6 +59,7 @@ export class PointWriter implements AsyncDisposable {
   ): Promise<PointWriter> {
     refuseLongName(vm.vmName);
     const writer = new PointWriter(parts, vm, onEnd);
+    // W0.a.
     await parts.opened.prove(signal);
     writer.#attempt = await writer.#prepare(signal);
     await parts.index.load(parts.excluded.all, signal);
@@ -95,7 +96,7 @@ export class PointWriter implements AsyncDisposable {
 
   /**
    * Does W1 to W3. The sources of all disks must stay readable until it returns. There is a
-   * recovery point only once it has returned.
+   * recovery point only once it has returned (W3.c).
    */
   async commit(facts: PointFacts, signal: AbortSignal): Promise<RecoveryPoint> {
     return this.#exclusively(signal, async () => {
@@ -109,15 +110,18 @@ export class PointWriter implements AsyncDisposable {
           await this.#again(notes, 'nothing', signal);
           continue;
         }
+        // W1.d, then W2.
         const object = await this.#parts.points.put(document, signal);
         const conflict = await this.#conflict(signal);
         if (conflict === 'none') {
+          // W3.d: the process that put it.
           const stored = await this.#parts.points.seal(document, object, signal);
           this.#state = 'ended';
           await this.#clearMark?.();
           this.#clearMark = undefined;
           return stored.point;
         }
+        // W2.d.
         await this.#parts.points.giveUp(document, this.#parts.clock.nowMs(), signal);
         this.#parts.log.warn('vault.commit-conflict', { pointId: document.id, conflict });
         least = ulidTimeMs(document.id) + 1;
@@ -137,6 +141,7 @@ export class PointWriter implements AsyncDisposable {
 
   async #prepare(signal: AbortSignal): Promise<PointAttempt> {
     const { excluded, index, points, nodes, log } = this.#parts;
+    // W0.b.
     await index.exclude(await excluded.readCondemned(signal), signal);
     await index.exclude(await excluded.readDamaged(signal), signal);
     const { condemned, hasDamage } = excluded;
@@ -196,6 +201,7 @@ export class PointWriter implements AsyncDisposable {
     const { numbers } = this.#parts.nodes.base;
     const files = await storeFiles(this.#files, metadata, numbers, signal);
     await metadata.finish(signal);
+    // W1.b: the packs are there, the point is not.
     await healing?.finish(signal);
     return {
       ...this.#vm,
@@ -233,7 +239,9 @@ export class PointWriter implements AsyncDisposable {
     return findConflict({ nodes, points }, excluded.condemned, written, signal);
   }
 
-  /** Called before W1: whether the point builds on packs that are no longer in the vault. */
+  /**
+   * W1.c, called before W1.d: whether the point builds on packs that are no longer in the vault.
+   */
   async #needsLostPacks(signal: AbortSignal): Promise<boolean> {
     const { numbers } = this.#parts.nodes.base;
     const { builtOn, roots, metadata } = this.#attempt;

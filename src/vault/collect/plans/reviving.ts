@@ -23,8 +23,8 @@ export interface ReviveOptions {
 }
 
 /**
- * Brings a retired point back as a new one with the same disks. Checks every slot, inherited ones
- * too: one condemned slot is too many, because it may be gone.
+ * W4.b: brings a retired point back as a new one with the same disks. Checks every slot, inherited
+ * ones too: one condemned slot is too many, because it may be gone.
  * @throws Fault `vault.point-not-found`, `vault.point-condemned`, `request.invalid` if the point
  *   was not retired
  */

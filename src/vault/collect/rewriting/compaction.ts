@@ -35,8 +35,8 @@ export interface Tidying {
 }
 
 /**
- * Writes the next generation of a pack without its dead slots, then removes exactly the object that
- * was read.
+ * G3.c: writes the next generation of a pack without its dead slots, then removes exactly the
+ * object that was read.
  * @returns whether a generation was written
  */
 export async function compact(
@@ -61,7 +61,7 @@ export async function compact(
     if (!isFault(error) || error.kind !== 'integrity') {
       throw error;
     }
-    // A slot that must stay is damaged: a repair needs the object as it is.
+    // G3.h. A slot that must stay is damaged: a repair needs the object as it is.
     damaged(source.objectKey);
     return false;
   }
@@ -73,8 +73,8 @@ export async function compact(
 }
 
 /**
- * Removes generations that the latest one makes superfluous: it was read whole just now and has all
- * their slots that are not dead, under the same ids.
+ * G3.f: removes generations that the latest one makes superfluous: it was read whole just now and
+ * has all their slots that are not dead, under the same ids.
  * @returns the pack with the objects that stay, and how many bytes were read
  */
 export async function dropGenerations(

@@ -59,9 +59,9 @@ export function mergeGroups(packs: Iterable<ListedPack>, rules: MergeRules): Lis
 }
 
 /**
- * Copies all slots of several packs that are not dead into a new pack, records that in `alias/`,
- * and then removes the old packs. It removes them only after `gc/`, listed after the alias was put,
- * shows that nobody condemned the new pack.
+ * G3.d: copies all slots of several packs that are not dead into a new pack, records that in
+ * `alias/`, and then removes the old packs. It removes them only after `gc/`, listed after the
+ * alias was put, shows that nobody condemned the new pack.
  * @returns how many packs were merged
  */
 export async function merge(merging: Merging, group: readonly ListedPack[]): Promise<number> {
@@ -134,7 +134,7 @@ async function copyAll(
       if (!isFault(error) || error.kind !== 'integrity') {
         throw error;
       }
-      // A repair needs the object as it is.
+      // G3.h. A repair needs the object as it is.
       damaged(open.objectKey);
       return undefined;
     }
@@ -143,8 +143,8 @@ async function copyAll(
 }
 
 /**
- * Removes a pack whose merge was interrupted, if every slot that is not dead is also under another
- * name: an alias leads there, the slot was read just now and matches its id, and it is not
+ * G3.e: removes a pack whose merge was interrupted, if every slot that is not dead is also under
+ * another name: an alias leads there, the slot was read just now and matches its id, and it is not
  * condemned.
  */
 export async function finishMerge(

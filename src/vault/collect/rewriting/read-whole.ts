@@ -4,8 +4,8 @@ import type { OpenPack } from '../../packs/packs.ts';
 import { checkFrames } from '../../proof/frame-check.ts';
 
 /**
- * Reads all frames of an object, or those with the given slots, and recomputes the ids of their
- * content. Call it before you remove another copy of these slots.
+ * G3.g: reads all frames of an object, or those with the given slots, and recomputes the ids of
+ * their content. Call it before you remove another copy of these slots.
  * @returns false if a frame is damaged, the object is gone, or this machine cannot compute ids
  */
 export async function readWhole(

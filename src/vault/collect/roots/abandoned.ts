@@ -38,8 +38,8 @@ export async function giveUpAbandoned(
     if (once.has(keyOf(point))) {
       log.error('vault.seal-missing', { vmId: point.vmId, pointId: point.id });
     } else if (!(await roots.isHeld(point))) {
-      // Only asks: the writer may still put the seal, look for such a request, and report success.
-      // `answerRequests` settles it by looking for the seal itself.
+      // G0.i. Only asks: the writer may still put the seal, look for such a request, and report
+      // success. `answerRequests` settles it by looking for the seal itself.
       await points.ask(point, now, signal);
     }
   }

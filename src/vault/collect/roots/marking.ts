@@ -29,7 +29,7 @@ export class Marking {
   readonly #signal: AbortSignal;
   /** By pack number: the handle, plus one. */
   #handles = new Int32Array(grownCapacity(0));
-  /** Objects with damage; all of their slots count as needed. */
+  /** Objects with damage; all of their slots count as needed (G0.g). */
   readonly damaged = new Set<string>();
   /** How many nodes were visited, for progress reports. */
   nodeCount = 0;

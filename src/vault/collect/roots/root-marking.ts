@@ -92,9 +92,9 @@ export class RootMarking {
    * Does G0, and G2 if given what G0 found: then it walks only maps of new points, unless aliases
    * have appeared that change what a slot is.
    *
-   * A listed point that cannot be read never counts as needing nothing: a child that inherits from
-   * it may have come after the listing. If it is retired by now, marking starts again; if not, the
-   * collection ends.
+   * G0.e, G0.f: a listed point that cannot be read never counts as needing nothing: a child that
+   * inherits from it may have come after the listing. If it is retired by now, marking starts
+   * again; if not, the collection ends.
    * @throws Fault `vault.collect-unsure`, `vault.format-newer`
    */
   async mark(options: RootMarkingOptions = {}): Promise<MarkedRoots> {
@@ -118,6 +118,7 @@ export class RootMarking {
   ): Promise<MarkedRoots | undefined> {
     const { signal } = this.#running;
     const { listing, roots, dead } = await this.#listed(known);
+    // G0.c: after the points.
     const aliases = await this.#aliases();
     const isSame = before?.aliases === aliases.count;
     const marking = isSame ? before.marking : new Marking(this.#nodes, aliases, signal, rules);
@@ -158,6 +159,7 @@ export class RootMarking {
     const { aliases } = this.#nodes.packs;
     await aliases.read(this.#running.signal);
     await this.#proven?.proveAliases(aliases.keys);
+    // G0.e.
     const [unreadable] = aliases.ignored;
     if (unreadable !== undefined) {
       throw unsure(`the alias object ${unreadable} is damaged`, undefined);

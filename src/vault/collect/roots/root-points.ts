@@ -24,9 +24,9 @@ export interface ListedPoint extends PointName {
 }
 
 /**
- * Lists in this order: `retire/` to its end, then `s/`, then `hold/`. A child of a retired point
- * that is missing in the listing of `s/` was put later, and its writer sees that the parent is
- * retired.
+ * G0.b: lists in this order: `retire/` to its end, then `s/`, then `hold/`. A child of a retired
+ * point that is missing in the listing of `s/` was put later, and its writer sees that the parent
+ * is retired.
  */
 export async function listPoints(
   { base, points }: CollectParts,
@@ -49,6 +49,7 @@ export async function listPoints(
   const held = new Set(inForce.map(({ vmId, id }) => pointKey(vmId, id)));
   const roots: ListedPoint[] = [];
   const dead: ListedPoint[] = [];
+  // G0.d.
   for (const [key, point] of listed) {
     const list = retiredIds.has(point.id) && !held.has(key) ? dead : roots;
     list.push({ ...point, isSealed: seals.has(key) });
@@ -78,7 +79,7 @@ export async function readRoot(
 
 const NO_COLLECT_OFFSET = 44;
 
-/** Refuses a point that a newer program marked: not all that it needs can be known here. */
+/** G0.e: refuses a point that a newer program marked: not all that it needs can be known here. */
 function refuseUncollectable(key: ObjectKey, object: Uint8Array): void {
   const header = Buffer.from(object.buffer, object.byteOffset, object.length);
   const bits = header.length >= NO_COLLECT_OFFSET + 4 ? header.readUInt32LE(NO_COLLECT_OFFSET) : 0;

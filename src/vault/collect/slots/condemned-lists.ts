@@ -17,7 +17,7 @@ export class CondemnedLists {
   readonly #seenLater = new Set<ObjectKey>();
   readonly #later = new SlotSet();
   readonly slots = new SlotSet();
-  /** Lists that nobody has carried out to the end yet. */
+  /** Lists that nobody has carried out to the end yet (G4.b). */
   readonly open = new Set<ObjectKey>();
   #last = 0;
 
@@ -64,7 +64,7 @@ export class CondemnedLists {
     return this.#later;
   }
 
-  /** Does G1 for these slots. @returns the key of the list */
+  /** Does G1.a for these slots. @returns the key of the list */
   async write(part: SlotSet, signal: AbortSignal): Promise<ObjectKey> {
     const key = numberedKey(PREFIXES.condemned, this.#last + 1);
     const object = encodeControl(this.#base.keys, 'condemned', key, part.encode());
@@ -75,7 +75,7 @@ export class CondemnedLists {
   }
 
   /**
-   * Does G4. All collectors write the same bytes; spared slots need no mention, because no writer
+   * Does G4.a. All collectors write the same bytes; spared slots need no mention, because no writer
    * can use them again.
    */
   async markDone(key: ObjectKey, signal: AbortSignal): Promise<void> {

@@ -6,8 +6,8 @@ import type { Ulid } from '../../bytes/ulid.ts';
 import type { Marking } from '../roots/marking.ts';
 
 /**
- * Slots that may be removed: condemned before G2 began under every name they have, and needed under
- * none. They stay dead: a writer whose new point refers to one finds it condemned in W2.
+ * G2.b: slots that may be removed: condemned before G2 began under every name they have, and needed
+ * under none. They stay dead: a writer whose new point refers to one finds it condemned in W2.
  */
 export class DeadSlots {
   readonly #condemned: SlotSet;

@@ -29,8 +29,8 @@ export interface FreshQuestion {
 }
 
 /**
- * Yields slots of the share that no point needs, that are not condemned yet and that can go: each
- * slot under all its names or not at all. Each part yielded makes a list.
+ * G1: yields slots of the share that no point needs, that are not condemned yet and that can go:
+ * each slot under all its names or not at all (G1.b). Each part yielded makes a list.
  *
  * Dead slots of a partly needed pack go when the pack is rewritten. If rewriting does not pay, or
  * exceeds the limit, the slots are left alone: a condemned slot could not be used again, every
@@ -173,7 +173,7 @@ function presentSlots(footers: readonly PackFooter[]): number[] {
   return present;
 }
 
-/** A pack that is not listed is gone, and only its names live on: it is not young. */
+/** G1.c. A pack that is not listed is gone, and only its names live on: it is not young. */
 function isYoung({ packs, youngFromMs }: FreshQuestion, ulid: Ulid): boolean {
   return packs.has(ulid) && ulidTimeMs(ulid) > youngFromMs;
 }
