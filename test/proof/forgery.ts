@@ -10,7 +10,7 @@ import {
 import type { ObjectStore } from '../../src/vault/store/object-store.ts';
 import { PackDraft } from '../../src/vault/packs/pack-draft.ts';
 import { PREFIX_BYTES } from '../../src/vault/packs/pack-layout.ts';
-import type { OpenPack } from '../../src/vault/packs/packs.ts';
+import type { OpenPack } from '../../src/vault/packs/open-pack.ts';
 import { newUlid } from '../../src/vault/bytes/ulid.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import { changeObject, type Damage } from '../support/vault/vault-damage.ts';

@@ -14,8 +14,8 @@ export interface Mutant {
 export const MUTANTS: readonly Mutant[] = [
   {
     name: 'verify 0 does not look at the end of a pack',
-    file: 'packs/packs.ts',
-    from: 'this.#place(name, { objectSize: part.objectSize, tail: part.data });',
+    file: 'packs/pack-reader.ts',
+    from: 'this.footerPlace(name, trailer);',
     to: '',
     killedBy: 'a pack is cut short',
   },

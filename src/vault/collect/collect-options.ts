@@ -4,7 +4,7 @@ import type { Log } from '../../kernel/log.ts';
 import type { VaultFormat } from '../control/format-object.ts';
 import type { FooterCache } from '../packs/footer-cache.ts';
 import type { ObjectKey } from '../store/object-store.ts';
-import type { VaultBase } from '../packs/packs.ts';
+import type { VaultBase } from '../packs/vault-base.ts';
 import type { PointName } from '../points/retirements.ts';
 import type { PointStore } from '../points/point-store.ts';
 import type { Ulid } from '../bytes/ulid.ts';

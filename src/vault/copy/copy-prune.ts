@@ -15,7 +15,8 @@ import {
 } from '../format/object-names.ts';
 import { MapNodes } from '../maps/map-tree.ts';
 import type { ObjectEntry, ObjectKey, ObjectStore } from '../store/object-store.ts';
-import { Packs, type OpenPack } from '../packs/packs.ts';
+import type { OpenPack } from '../packs/open-pack.ts';
+import { Packs } from '../packs/packs.ts';
 import type { Running } from '../../kernel/progress.ts';
 import { keysOf } from './copy-place.ts';
 import { pairedListing } from './paired-listing.ts';

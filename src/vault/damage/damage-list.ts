@@ -2,7 +2,7 @@ import { encodeControl } from '../control/control-object.ts';
 import { PREFIXES, randomSuffix } from '../format/object-names.ts';
 import { nextNumbered } from '../format/numbered-objects.ts';
 import type { ObjectKey } from '../store/object-store.ts';
-import type { VaultBase } from '../packs/packs.ts';
+import type { VaultBase } from '../packs/vault-base.ts';
 import type { SlotSet } from '../slots/slot-set.ts';
 
 /**

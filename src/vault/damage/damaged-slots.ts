@@ -3,7 +3,7 @@ import type { Log } from '../../kernel/log.ts';
 import { decodeSlotSet } from '../points/excluded-slots.ts';
 import { numberOf, PREFIXES } from '../format/object-names.ts';
 import type { ObjectKey } from '../store/object-store.ts';
-import type { VaultBase } from '../packs/packs.ts';
+import type { VaultBase } from '../packs/vault-base.ts';
 import { SlotSet } from '../slots/slot-set.ts';
 import type { Ulid } from '../bytes/ulid.ts';
 

@@ -4,7 +4,7 @@ import { contentMac, ExtentExpansion, type Fragment } from '../maps/leaf-fragmen
 import { FAN_OUT, LEAF_BYTES, type MapExtent, type NodePointer } from '../maps/map-node.ts';
 import type { MapTree } from '../maps/map-tree.ts';
 import { parseOr } from '../bytes/binary.ts';
-import { corrupt } from '../packs/packs.ts';
+import { corrupt } from '../packs/pack-faults.ts';
 import { orLost, type Losses } from './losses.ts';
 
 /** What lies in one leaf of a disk. */

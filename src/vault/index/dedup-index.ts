@@ -11,7 +11,8 @@ import type { RunsMemory } from './chunk-lookup.ts';
 import { KnownPacks } from './known-packs.ts';
 import type { PackFooter } from '../packs/pack-layout.ts';
 import { PACK_UNUSABLE, PACK_USABLE } from '../packs/pack-numbers.ts';
-import type { Packs, VaultBase } from '../packs/packs.ts';
+import type { Packs } from '../packs/packs.ts';
+import type { VaultBase } from '../packs/vault-base.ts';
 import type { SlotLookup, SlotRange, SlotSet } from '../slots/slot-set.ts';
 
 const CAPACITY_FIRST = 2 ** 16;

@@ -22,7 +22,9 @@ import {
   type NodePointer,
 } from './map-node.ts';
 import type { PackFooter } from '../packs/pack-layout.ts';
-import { Packs, type OpenPack, type VaultBase } from '../packs/packs.ts';
+import type { OpenPack } from '../packs/open-pack.ts';
+import { Packs } from '../packs/packs.ts';
+import type { VaultBase } from '../packs/vault-base.ts';
 import { Recent } from '../../kernel/memory/lru.ts';
 
 const NODES_BYTES_MAX = 32 * 1024 * 1024;

@@ -8,12 +8,7 @@ import { makeFolders } from '../../kernel/files/folders.ts';
 import { OptionalFolder } from '../../kernel/files/optional-folder.ts';
 import { parsePackKey, type PackName } from '../format/object-names.ts';
 import type { ObjectKey } from '../store/object-store.ts';
-
-/** The end of a pack from its footer on, and the size of the whole pack. */
-export interface PackTail {
-  readonly objectSize: number;
-  readonly tail: Uint8Array;
-}
+import type { PackEnd } from './pack-tail.ts';
 
 const WRITING = /^writing\.[0-9a-f]{16}$/;
 const LISTED = 'listed';
@@ -72,14 +67,14 @@ export class FooterCache {
     }
   }
 
-  async get(key: ObjectKey): Promise<PackTail | undefined> {
+  async get(key: ObjectKey): Promise<PackEnd | undefined> {
     const content = await this.#read(this.#path(key));
     return content === undefined || content.length < 8
       ? undefined
       : { objectSize: Number(content.readBigUInt64LE(0)), tail: content.subarray(8) };
   }
 
-  async put(key: ObjectKey, { objectSize, tail }: PackTail): Promise<void> {
+  async put(key: ObjectKey, { objectSize, tail }: PackEnd): Promise<void> {
     const size = Buffer.alloc(8);
     size.writeBigUInt64LE(BigInt(objectSize));
     await this.#write(this.#path(key), Buffer.concat([size, tail]));

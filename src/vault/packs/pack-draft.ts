@@ -3,7 +3,8 @@ import { packFrame, type FrameKeys, type PackedFrame } from './frame.ts';
 import type { PackName } from '../format/object-names.ts';
 import { FRAME_BYTES, type FrameEntry } from './pack-layout.ts';
 import { packEnd, sealVerified } from './pack-writing.ts';
-import type { Packs, VaultBase } from './packs.ts';
+import type { Packs } from './packs.ts';
+import type { VaultBase } from './vault-base.ts';
 import { REWRITE_LEVEL } from '../bytes/zstd.ts';
 
 const NO_ID = new Uint8Array(ID_BYTES);

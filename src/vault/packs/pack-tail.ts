@@ -26,7 +26,7 @@ export function packSecrets(keys: KeyTree, { chunkId }: Pick<VaultFormat, 'chunk
   return { keys, context: { vaultId: keys.vaultId, chunkId, keyVersion: keys.version } };
 }
 
-/** The last bytes of a pack. */
+/** The last bytes of a pack, and the size of the whole pack. */
 export interface PackEnd {
   readonly objectSize: number;
   readonly tail: Uint8Array;

@@ -9,7 +9,7 @@ import {
   type FooterContent,
   type FrameEntry,
 } from './pack-layout.ts';
-import type { VaultBase } from './packs.ts';
+import type { VaultBase } from './vault-base.ts';
 
 /** What all writers of packs share: docs/vault-format.md, section 6. */
 

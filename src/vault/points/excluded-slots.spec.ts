@@ -5,7 +5,7 @@ import { encodeControl } from '../control/control-object.ts';
 import { ExcludedSlots } from './excluded-slots.ts';
 import { numberedKey } from '../format/object-names.ts';
 import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
-import type { VaultBase } from '../packs/packs.ts';
+import type { VaultBase } from '../packs/vault-base.ts';
 import { SlotSet } from '../slots/slot-set.ts';
 import { newUlid } from '../bytes/ulid.ts';
 

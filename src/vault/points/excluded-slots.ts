@@ -5,7 +5,7 @@ import type { FooterCache } from '../packs/footer-cache.ts';
 import { PREFIXES } from '../format/object-names.ts';
 import { getOrDamage } from '../format/object-limit.ts';
 import type { ObjectKey } from '../store/object-store.ts';
-import type { VaultBase } from '../packs/packs.ts';
+import type { VaultBase } from '../packs/vault-base.ts';
 import { SlotSet, SlotUnion, type SlotLookup } from '../slots/slot-set.ts';
 
 /**

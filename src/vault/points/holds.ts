@@ -8,7 +8,7 @@ import { holdEndKey, holdKey, parseHoldKey, PREFIXES } from '../format/object-na
 import { HOLD_REASON_CHARACTERS_MAX } from '../format/limits.ts';
 import { getOrDamage } from '../format/object-limit.ts';
 import type { ObjectKey } from '../store/object-store.ts';
-import type { VaultBase } from '../packs/packs.ts';
+import type { VaultBase } from '../packs/vault-base.ts';
 import type { PointStore } from './point-store.ts';
 import { requireCurrentRetention } from '../control/retention-check.ts';
 import type { PointName } from './retirements.ts';

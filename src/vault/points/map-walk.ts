@@ -3,7 +3,7 @@ import { ExtentExpansion } from '../maps/leaf-fragments.ts';
 import type { MapExtent, NodePointer } from '../maps/map-node.ts';
 import type { MapNodes } from '../maps/map-tree.ts';
 import type { PackFooter } from '../packs/pack-layout.ts';
-import type { SlotReference } from '../packs/packs.ts';
+import type { SlotReference } from '../packs/open-pack.ts';
 import { Parallel } from '../../kernel/waiting/parallel.ts';
 import { mapRoot, nodePointer } from './point-maps.ts';
 import type { PointDocument } from './point-object.ts';

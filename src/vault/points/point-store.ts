@@ -9,7 +9,7 @@ import { decodeControl, encodeControl } from '../control/control-object.ts';
 import { pointKey, sealKey } from '../format/object-names.ts';
 import type { ObjectKey } from '../store/object-store.ts';
 import { damagedPoint, decodePoint, encodePoint, type PointDocument } from './point-object.ts';
-import type { VaultBase } from '../packs/packs.ts';
+import type { VaultBase } from '../packs/vault-base.ts';
 import { listPointNames, onlySeal } from './point-names.ts';
 import { byContent } from './point-order.ts';
 import type { OpenedVault } from '../control/opened-vault.ts';

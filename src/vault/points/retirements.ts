@@ -12,7 +12,7 @@ import {
 } from '../format/object-names.ts';
 import { getOrDamage } from '../format/object-limit.ts';
 import type { ObjectKey } from '../store/object-store.ts';
-import type { VaultBase } from '../packs/packs.ts';
+import type { VaultBase } from '../packs/vault-base.ts';
 import type { Signer } from '../keys/retention-key.ts';
 import { decodeSigned, encodeSigned, openSigned } from '../control/signed-object.ts';
 import type { Ulid } from '../bytes/ulid.ts';

@@ -7,7 +7,7 @@ import { PROBE_DETAIL_CHARACTERS_MAX, PROBE_LOCATION_CHARACTERS_MAX } from '../f
 import { getOrDamage } from '../format/object-limit.ts';
 import { newestNumbered, nextNumbered } from '../format/numbered-objects.ts';
 import type { ObjectKey } from '../store/object-store.ts';
-import type { VaultBase } from '../packs/packs.ts';
+import type { VaultBase } from '../packs/vault-base.ts';
 import { Capabilities, CHECK_NAMES } from './capabilities.ts';
 
 type Base = Pick<VaultBase, 'store' | 'keys'>;

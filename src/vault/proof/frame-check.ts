@@ -7,7 +7,7 @@ import {
   type FetchedFrame,
 } from '../tasks/open-task.ts';
 import type { PackFooter } from '../packs/pack-layout.ts';
-import type { OpenPack } from '../packs/packs.ts';
+import type { OpenPack } from '../packs/open-pack.ts';
 import { slotIds, slotsOfFrame } from '../packs/slot-ids.ts';
 
 /** Frames of one pack that were fetched together. */

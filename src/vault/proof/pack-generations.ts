@@ -2,7 +2,7 @@ import type { FooterCache } from '../packs/footer-cache.ts';
 import type { FrameFetcher } from '../tasks/frame-fetcher.ts';
 import { packPrefix, parsePackKey, type PackName } from '../format/object-names.ts';
 import type { PackFooter } from '../packs/pack-layout.ts';
-import type { SlotReference } from '../packs/packs.ts';
+import type { SlotReference } from '../packs/open-pack.ts';
 import { numbersOf } from './lost-slots.ts';
 import { integrityFault, PackCheck, type PackFindings } from './pack-check.ts';
 

@@ -3,7 +3,7 @@ import type { PackName } from '../format/object-names.ts';
 import { MapTree } from '../maps/map-tree.ts';
 import { mapRoot, nodePointer } from '../points/point-maps.ts';
 import type { PointDocument } from '../points/point-object.ts';
-import type { SlotReference } from '../packs/packs.ts';
+import type { SlotReference } from '../packs/open-pack.ts';
 import type { Ulid } from '../bytes/ulid.ts';
 import type { VaultInside } from '../vault-inside.ts';
 

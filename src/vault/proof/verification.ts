@@ -7,14 +7,8 @@ import type { MapTree } from '../maps/map-tree.ts';
 import type { ObjectKey } from '../store/object-store.ts';
 import { HEADER_BYTES } from '../packs/pack-layout.ts';
 import type { CheckedFrame } from '../tasks/open-task.ts';
-import {
-  damagedFrame,
-  corrupt,
-  wrongSlot,
-  type OpenPack,
-  type PlacedSlot,
-  type SlotReference,
-} from '../packs/packs.ts';
+import type { OpenPack, PlacedSlot, SlotReference } from '../packs/open-pack.ts';
+import { damagedFrame, corrupt, wrongSlot } from '../packs/pack-faults.ts';
 import { mapAtOnce } from '../../kernel/waiting/map-at-once.ts';
 import type { Ulid } from '../bytes/ulid.ts';
 import type { Running } from '../../kernel/progress.ts';

@@ -2,7 +2,7 @@ import type { Extent } from '../../disk/extent.ts';
 import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
 import type { Fragment } from '../maps/leaf-fragments.ts';
 import { frameRequests, type FrameRequest } from '../packs/frame-requests.ts';
-import type { OpenPack, PlacedSlot, SlotReference } from '../packs/packs.ts';
+import type { OpenPack, PlacedSlot, SlotReference } from '../packs/open-pack.ts';
 import type { Part } from '../tasks/restore-task.ts';
 
 /** What is needed of one frame. */

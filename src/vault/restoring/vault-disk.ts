@@ -7,7 +7,8 @@ import type { FrameFetcher, RawFrame } from '../tasks/frame-fetcher.ts';
 import type { Fragment } from '../maps/leaf-fragments.ts';
 import { LEAF_BYTES, LEAF_SECTORS, leafCount } from '../maps/map-node.ts';
 import type { MapTree } from '../maps/map-tree.ts';
-import { wrongSlot, type PlacedSlot } from '../packs/packs.ts';
+import type { PlacedSlot } from '../packs/open-pack.ts';
+import { wrongSlot } from '../packs/pack-faults.ts';
 import { Recent } from '../../kernel/memory/lru.ts';
 
 const FRAMES_BYTES_MAX = 32 * 1024 * 1024;

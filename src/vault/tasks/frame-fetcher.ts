@@ -3,13 +3,9 @@ import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
 import { frameRequests, type FrameRequest } from '../packs/frame-requests.ts';
 import { IdChecks } from './id-checks.ts';
 import type { FetchedFrame, FrameToOpen } from './open-task.ts';
-import {
-  damagedFrame,
-  wrongSlot,
-  type OpenPack,
-  type Packs,
-  type PlacedSlot,
-} from '../packs/packs.ts';
+import type { OpenPack, PlacedSlot } from '../packs/open-pack.ts';
+import { damagedFrame, wrongSlot } from '../packs/pack-faults.ts';
+import type { Packs } from '../packs/packs.ts';
 import { PREFIX_BYTES, type FramePlace } from '../packs/pack-layout.ts';
 import { slotIds, slotsOfFrame } from '../packs/slot-ids.ts';
 import type { WorkerPool } from './worker-pool.ts';

@@ -6,7 +6,9 @@ import { packKey, packPrefix, parsePackKey, type PackKind } from '../format/obje
 import { LEAF_BYTES } from '../maps/map-node.ts';
 import type { MapTree } from '../maps/map-tree.ts';
 import type { PackFooter } from '../packs/pack-layout.ts';
-import { missing, type OpenPack, type Packs, type SlotReference } from '../packs/packs.ts';
+import type { OpenPack, SlotReference } from '../packs/open-pack.ts';
+import { missing } from '../packs/pack-faults.ts';
+import type { Packs } from '../packs/packs.ts';
 import { DamagedSlots } from '../damage/damaged-slots.ts';
 import { numbersOf } from '../proof/lost-slots.ts';
 import { integrityFault } from '../proof/pack-check.ts';

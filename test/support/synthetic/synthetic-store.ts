@@ -17,7 +17,7 @@ import {
   packTrailer,
   type PackContext,
 } from '../../../src/vault/packs/pack-layout.ts';
-import type { VaultBase } from '../../../src/vault/packs/packs.ts';
+import type { VaultBase } from '../../../src/vault/packs/vault-base.ts';
 import { ulidText } from '../../../src/vault/bytes/ulid.ts';
 
 /** Chunks of a pack of 64 MiB at a mean of 36 KiB. */

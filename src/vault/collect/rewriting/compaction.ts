@@ -8,7 +8,8 @@ import {
   type PackName,
 } from '../../format/object-names.ts';
 import type { PackFooter } from '../../packs/pack-layout.ts';
-import type { OpenPack, Packs } from '../../packs/packs.ts';
+import type { OpenPack } from '../../packs/open-pack.ts';
+import type { Packs } from '../../packs/packs.ts';
 import type { DeadSlots } from '../slots/dead-slots.ts';
 import { mayReplace, type ListedPack, type PackObject } from './pack-listing.ts';
 import { PackRewriter } from './pack-rewriter.ts';

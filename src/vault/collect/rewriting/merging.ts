@@ -3,7 +3,7 @@ import { joinAliases, type Alias, type SlotName } from '../../packs/aliases.ts';
 import { packKey, randomSuffix, type PackKind, type PackName } from '../../format/object-names.ts';
 import type { SlotLookup } from '../../slots/slot-set.ts';
 import { FRAMES_MAX, SLOTS_MAX } from '../../format/limits.ts';
-import type { OpenPack } from '../../packs/packs.ts';
+import type { OpenPack } from '../../packs/open-pack.ts';
 import { newUlid } from '../../bytes/ulid.ts';
 import { openWhole, type Tidying } from './compaction.ts';
 import type { PackListing, ListedPack, PackObject } from './pack-listing.ts';

@@ -11,7 +11,9 @@ import {
   type FramePlace,
   type PackFooter,
 } from '../../packs/pack-layout.ts';
-import { damagedFrame, type OpenPack, type Packs } from '../../packs/packs.ts';
+import type { OpenPack } from '../../packs/open-pack.ts';
+import { damagedFrame } from '../../packs/pack-faults.ts';
+import type { Packs } from '../../packs/packs.ts';
 import { setImmediate } from 'node:timers/promises';
 
 /**

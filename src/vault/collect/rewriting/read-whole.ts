@@ -1,6 +1,6 @@
 import { isFault } from '../../../kernel/fault.ts';
 import { fetched, type FrameFetcher } from '../../tasks/frame-fetcher.ts';
-import type { OpenPack } from '../../packs/packs.ts';
+import type { OpenPack } from '../../packs/open-pack.ts';
 import { checkFrames } from '../../proof/frame-check.ts';
 
 /**

@@ -1,7 +1,7 @@
 import type { Aliases } from '../../packs/aliases.ts';
 import { packKey } from '../../format/object-names.ts';
 import type { MapNodes } from '../../maps/map-tree.ts';
-import type { SlotReference } from '../../packs/packs.ts';
+import type { SlotReference } from '../../packs/open-pack.ts';
 import type { PointDocument } from '../../points/point-object.ts';
 import { grownCapacity } from '../../bytes/ulid-table.ts';
 import { LiveSlots } from '../slots/live-slots.ts';

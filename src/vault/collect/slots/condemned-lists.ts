@@ -2,7 +2,7 @@ import { encodeControl } from '../../control/control-object.ts';
 import { decodeSlotSet, gone } from '../../points/excluded-slots.ts';
 import { numberedKey, numberOf, PREFIXES } from '../../format/object-names.ts';
 import type { ObjectKey } from '../../store/object-store.ts';
-import type { VaultBase } from '../../packs/packs.ts';
+import type { VaultBase } from '../../packs/vault-base.ts';
 import { SlotSet } from '../../slots/slot-set.ts';
 
 const DONE = '.done';
