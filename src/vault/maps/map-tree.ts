@@ -185,8 +185,8 @@ export class MapTree {
   }
 
   /**
-   * Returns the pointer to the node that covers leaf-aligned range `index` at `level`. Above the
-   * root, the root counts as the first child; outside the tree the result is undefined.
+   * Returns the pointer to the node that covers leaf-aligned range `index` at `level`; undefined
+   * outside of the tree, and for ranges that are zero.
    */
   async pointer(
     level: number,

@@ -88,7 +88,7 @@ export interface EngineParts {
    * Functions that give up each frozen state in use when the service ends; nothing is merged then.
    */
   readonly frozen: Set<() => Promise<void>>;
-  /** Present questions to QEMU, by VM: its second monitor serves one client at a time. */
+  /** Running questions to a VM's second monitor, which serves one client at a time. */
   readonly looks: Shared<string, Said>;
   readonly step: (step: Step) => Promise<void>;
   /** Returns a signal that fires when a merge must make room for the end of its VM. */
