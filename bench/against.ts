@@ -1,4 +1,4 @@
-// Two checkouts of Hyperkeep in turns, step by step: before and after a change.
+// Measures two checkouts of Hyperkeep in turns, step by step: before and after a change.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensureBuild } from '../scripts/setup/build.mjs';
@@ -17,7 +17,7 @@ export interface Against {
   readonly images: GuestImages;
   /** Root of the other checkout. */
   readonly other: string;
-  /** Three and more: of fewer the spread says nothing. */
+  /** Three or more: fewer have no meaningful spread. */
   readonly pairs: number;
   /** Where the vaults are written. */
   readonly under: string;
@@ -36,7 +36,7 @@ interface Sample {
   readonly storedBytes?: number;
 }
 
-/** What is printed; the first two are judged. */
+/** Figures to print; the first two decide. */
 const FIGURES = [
   { figure: 'wallS', name: 's', unit: 1, digits: 2 },
   { figure: 'cpuS', name: 'cpu s', unit: 1, digits: 2 },
@@ -46,7 +46,7 @@ const FIGURES = [
 type Figure = (typeof FIGURES)[number]['figure'];
 const JUDGED: readonly Figure[] = ['wallS', 'cpuS'];
 
-/** Runs the pairs and prints them; true when a step of this checkout is slower. */
+/** Runs the pairs and prints them. @returns true if a step of this checkout is slower */
 export async function compareCheckouts(against: Against): Promise<boolean> {
   const roots: Readonly<Record<Side, string>> = { this: ROOT, other: against.other };
   await ensureDependencies(against.other);
@@ -66,7 +66,9 @@ async function describe(root: string): Promise<string> {
   return `${root}${exitCode === 0 ? ` ${text.trim()}` : ''}`;
 }
 
-/** All steps of both, as commands and in a service, then increments; who is first changes. */
+/**
+ * Measures all steps of both, as commands and in a service, then increments; the first one changes.
+ */
 async function measurePair(
   { images, under }: Against,
   roots: Readonly<Record<Side, string>>,
@@ -102,7 +104,7 @@ async function measurePair(
   return samples;
 }
 
-/** True when a step is slower, by the clock or in processor time. */
+/** Returns true if a step is slower, by the clock or in processor time. */
 function printSteps(samples: readonly Sample[]): boolean {
   const heads = ['this', 'other', 'this/other', 'least', 'most'];
   const line = (name: string, cells: readonly string[]): string =>
@@ -129,7 +131,7 @@ function printSteps(samples: readonly Sample[]): boolean {
   return slower > 0;
 }
 
-/** What both sides show in each pair: this one, the other one. */
+/** Returns the figures of both sides in each pair: this checkout, the other one. */
 function pairsOf(samples: readonly Sample[], step: string, figure: Figure): [number, number][] {
   const ofStep = samples.filter((one) => one.step === step);
   return ofStep.flatMap((mine) => {
@@ -142,8 +144,9 @@ function pairsOf(samples: readonly Sample[], step: string, figure: Figure): [num
 }
 
 /**
- * Whether the median of the pairs lies further above 1 than they lie apart. Of two that are equal,
- * five pairs say so of 3 figures in 1,000 (a normal distribution, tried 400,000 times).
+ * Whether the median of the pairs is further above 1 than they differ from each other. For two
+ * equal programs, five pairs say so for 3 figures in 1,000 (a normal distribution, tried 400,000
+ * times).
  */
 function isBeyondSpread(ratios: readonly number[]): boolean {
   return median(ratios) - 1 > Math.max(...ratios) - Math.min(...ratios);

@@ -31,8 +31,8 @@ interface Round {
 }
 
 /**
- * All steps of all programs once, step by step and in another order each time, so that whatever
- * else the machine does meets all of them.
+ * Runs all steps of all programs once, step by step and each time in another order, so that other
+ * load on the machine hits all of them.
  */
 export async function runRound(round: Round): Promise<Measurement[]> {
   const { run, contenders, images, folder } = round;
@@ -78,7 +78,7 @@ async function perform(
       await mkdir(place);
       const file = join(place, 'disk.raw');
       const cost = await contender.restore(images.day, 'guest', file);
-      // A restore that is not the disk is no restore.
+      // A restore counts only if it is equal to the disk.
       await mustRun('cmp', [images.day, file], { output: 'keep' });
       await rm(place, { recursive: true });
       return cost;
@@ -87,8 +87,8 @@ async function perform(
 }
 
 /**
- * How much more of a figure one program takes for a step than another: the median of what each run
- * shows side by side, not a ratio of medians, because the machine changes between runs. NaN when
+ * Returns how much more of a figure one program takes for a step than another: the median of the
+ * ratios within each run, not a ratio of medians, because the machine changes between runs. NaN if
  * they did not run together.
  */
 export function ratio(
@@ -107,7 +107,7 @@ export function ratio(
   return median(shown);
 }
 
-/** Medians over the runs. */
+/** Returns medians over the runs. */
 export function summarize(measurements: readonly Measurement[]): Summary[] {
   const programs = [...new Set(measurements.map(({ program }) => program))];
   return STEPS.flatMap((step) =>

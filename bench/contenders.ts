@@ -11,18 +11,18 @@ import { measure, stored, type Cost, type Program, type Stored } from './measure
 export interface Contender {
   readonly name: string;
   prepare(): Promise<void>;
-  /** Backs up an image, reading all of it. `vm` is the machine it belongs to. */
+  /** Backs up an image and reads all of it. `vm` is the machine it belongs to. */
   backUp(image: string, vm: string): Promise<Cost>;
   /** Restores the newest backup of `image` and `vm` to a new file. */
   restore(image: string, vm: string, file: string): Promise<Cost>;
   stored(): Promise<Stored>;
-  /** After the last step. */
+  /** Called after the last step. */
   end?(): Promise<void>;
 }
 
 const PASSPHRASE = 'only for measuring';
 
-/** What `hyperkeep-run.ts` reads. */
+/** Returns the environment that `hyperkeep-run.ts` reads. */
 export function benchEnvironment(cacheFolder: string, root = ROOT): Record<string, string> {
   const { BENCH_SOURCE = '', BENCH_LEVEL = '' } = process.env;
   return {
@@ -42,9 +42,9 @@ function program(name: string): string {
   return path;
 }
 
-/** What `--only` calls Hyperkeep with its fast level. */
+/** Name for `--only` of Hyperkeep with its fast level. */
 export const FAST = 'hyperkeep-fast';
-/** What `--only` calls Debian's restic, and the one of today. */
+/** Names for `--only` of Debian's restic and today's. */
 export const RESTIC_OF_DEBIAN = 'restic';
 export const RESTIC_OF_TODAY = `restic-${RESTIC_VERSION}`;
 
@@ -78,7 +78,7 @@ export function hyperkeepProgram(
   };
 }
 
-/** Hyperkeep as a command: each step is a process of its own. */
+/** Hyperkeep as a command: each step is a separate process. */
 export function hyperkeep(folder: string, options: HyperkeepOptions = {}): Contender {
   const target = join(folder, 'vault');
   const run = (parameters: readonly string[]): Program =>
@@ -103,12 +103,12 @@ export function resticOfDebian(folder: string): Contender {
   });
 }
 
-/** Undefined where set-up could not build it, which it said. */
+/** Undefined if set-up could not build it, which it reported. */
 export function resticOfToday(folder: string): Contender | undefined {
   const file = findRestic() as string | undefined;
   return file === undefined
     ? undefined
-    : // The one of Debian has no such option and writes all zeroes of the disk.
+    : // Debian's has no such option and writes all zeroes of the disk.
       restic(RESTIC_OF_TODAY, { folder, file: () => file, restoring: ['--sparse'] });
 }
 
@@ -188,7 +188,7 @@ export function borg(folder: string): Contender {
   };
 }
 
-/** Versions of the programs of others, as they say them. */
+/** Returns the versions of the other programs, as they report them. */
 export async function versionsOfOthers(): Promise<string[]> {
   const programs = [
     [findProgram('restic'), 'version'],

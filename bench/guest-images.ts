@@ -36,7 +36,7 @@ export interface GuestImages {
 }
 
 const NAMES = { guest: 'guest.raw', day: 'day.raw', second: 'second.raw' } as const;
-/** Raise it when the way the images are made changes. */
+/** Increase it when the way the images are made changes. */
 const BUILD_VERSION = 1;
 const DATABASE = 'var/lib/records/records.db';
 const BLOCK_BYTES = 4096;
@@ -47,7 +47,7 @@ async function tool(file: string, parameters: readonly string[]): Promise<string
   return (await mustRun(file, parameters, { output: 'keep', env })).text;
 }
 
-/** The images, from the cache or built now. */
+/** Returns the images, from the cache or built now. */
 export async function guestImages(isQuick: boolean): Promise<GuestImages> {
   const plan = recipes(isQuick);
   const packages = {
@@ -130,7 +130,7 @@ interface Day {
   readonly draft: string;
 }
 
-/** What a machine does in a day: updates, a log that grows, a database that is written all over. */
+/** Does what a machine does in a day: updates, a growing log, writes all over a database. */
 async function liveOneDay(day: Day, recipe: DayRecipe): Promise<void> {
   const script: string[] = [];
   const fresh = join(day.draft, 'fresh');
@@ -157,7 +157,7 @@ async function liveOneDay(day: Day, recipe: DayRecipe): Promise<void> {
   await tool('e2fsck', ['-fn', day.image]);
 }
 
-/** Files all over the tree, the same ones for the same tree, together about `bytesMax`. */
+/** Returns files all over the tree, always the same for one tree, about `bytesMax` in total. */
 async function filesToUpdate(tree: string, bytesMax: number): Promise<string[]> {
   const entries = await readdir(tree, { recursive: true, withFileTypes: true });
   const paths = entries
@@ -179,7 +179,7 @@ async function filesToUpdate(tree: string, bytesMax: number): Promise<string[]> 
   return chosen;
 }
 
-/** Rewrites pages where they lie on the disk, as a database does. */
+/** Rewrites pages in place on the disk, as a database does. */
 async function rewriteDatabase(image: string, pageCount: number): Promise<void> {
   const said = await tool('debugfs', ['-R', `blocks /${DATABASE}`, image]);
   const blocks = [...said.replace(/^debugfs.*$/m, '').matchAll(/\b\d+\b/g)].map(Number);

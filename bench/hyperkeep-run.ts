@@ -24,7 +24,7 @@ interface ProductCode {
   readonly vault: typeof VaultModule;
 }
 
-/** The code as people run it: built. `BENCH_SOURCE=1` measures the sources as they are. */
+/** The built code, as people run it. `BENCH_SOURCE=1` measures the sources. */
 async function load(): Promise<ProductCode> {
   const isSource = process.env['BENCH_SOURCE'] === '1';
   const root = process.env['BENCH_ROOT'] ?? '';

@@ -34,7 +34,7 @@ export interface IncrementReport {
   readonly disks: readonly IncrementFigures[];
   /** The largest share by which bytes read, bytes sent or requests differ. */
   readonly worstSpread: number;
-  /** CPU time of the dearer disk over that of the cheaper one. */
+  /** CPU time of the disk that takes more, divided by that of the other. */
   readonly cpuRatio: number;
 }
 

@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { mustRun } from '../scripts/setup/run.mjs';
 import { systemPath } from '../scripts/setup/debian.mjs';
 
-/** What this machine could do at best with the data of one image. */
+/** The best that this machine could do with the data of one image. */
 export interface MachineBest {
   readonly wallS: number;
   readonly cpuS: number;
@@ -20,7 +20,7 @@ interface Piece {
 
 const THREADS = 2;
 const PIECE_BYTES = 4 * 1024 * 1024;
-/** Pieces a thread has before it: it never waits for the next one. */
+/** Pieces queued per thread, so that it never waits for the next one. */
 const AHEAD = 2;
 
 /** Hash, zstd, AES-GCM and the way back over everything that is allocated, on two threads. */
@@ -48,7 +48,7 @@ export async function machineBest(image: string, zstdLevel: number): Promise<Mac
   };
 }
 
-/** Gives pieces to a worker until there are none left; the bytes it would have stored. */
+/** Gives pieces to a worker until none is left. @returns the bytes it would have stored */
 async function feed(worker: Worker, queue: Iterator<Piece>): Promise<number> {
   return new Promise((resolve, reject) => {
     let under = 0;

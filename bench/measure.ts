@@ -40,7 +40,7 @@ export async function measure(program: Program): Promise<Cost> {
         env: { PATH: systemPath(), LANG: 'C', ...program.environment },
         cwd: program.workingFolder,
         stdio: ['ignore', program.output ?? 'pipe', 'pipe'],
-        // A group of its own, so that the program ends with the bench and not only its stopwatch.
+        // A separate group, so that the bench's end stops the program and not only its stopwatch.
         detached: true,
       },
     );

@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * Runs `work` with a new folder below `under`, which goes afterwards, also when somebody stops the
- * bench in the middle (run.mjs makes signals exits).
+ * Runs `work` with a new folder below `under`, and removes it afterwards, even if somebody stops
+ * the bench (run.mjs turns signals into exits).
  */
 export async function inScratchFolder<T>(
   under: string,

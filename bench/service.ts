@@ -14,7 +14,7 @@ import {
 } from './contenders.ts';
 import { stored, type Cost } from './measure.ts';
 
-/** What `--only` calls it. */
+/** Name for `--only`. */
 export const SERVICE = 'hyperkeep-service';
 
 /** `hyperkeep-run.ts serve` as a child process. */
@@ -53,7 +53,7 @@ class Serving {
   }
 }
 
-/** As `hyperkeep`, without the start of a process and the unlocking of the vault in each step. */
+/** Like `hyperkeep`, but without starting a process and unlocking the vault in each step. */
 export function hyperkeepService(folder: string, options: HyperkeepOptions = {}): Contender {
   const target = join(folder, 'vault');
   let serving: Serving | undefined;

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Starts the command line of the built clone or package. Runs on Node 20 so far that it can say or
-// find what is missing, and goes on under Node 24.
+// Starts the command line of the built clone or package. Under Node 20 it runs far enough to find,
+// or report, what is missing, and continues under Node 24.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import module from 'node:module';
@@ -25,13 +25,13 @@ function give(message) {
   process.exitCode = EXIT_UNSUPPORTED;
 }
 
-/** Goes on under another Node: same terminal, same signals, same exit code. */
+/** Continues under another Node: same terminal, same signals, same exit code. */
 function goOnWith(node) {
   const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
     stdio: 'inherit',
   });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    // Ctrl-C reaches the child by itself; it decides what to do with it.
+    // Ctrl-C reaches the child directly, which decides what to do.
     process.on(signal, () => {
       if (signal !== 'SIGINT') {
         child.kill(signal);
@@ -45,9 +45,9 @@ function goOnWith(node) {
 }
 
 /**
- * A service that has worked would keep some hundred MiB of room inside the heaps of glibc, which
- * gives back their ends only. With this every buffer of a MiB and more is a mapping of its own.
- * glibc reads it when a process starts, so the service starts once more in its own place:
+ * After work, the service would keep some hundred MiB of free memory inside the heaps of glibc,
+ * which only gives back their ends. With this setting every buffer of a MiB and more is a separate
+ * mapping. glibc reads it when a process starts, so the service starts once more in its own place:
  * docs/decisions/0089.
  */
 function startAgainAsService() {
@@ -59,8 +59,8 @@ function startAgainAsService() {
 }
 
 /**
- * Makes a folder and what is missing above it for ourselves alone, as the XDG base directory
- * specification has it. One level at a time: Node's recursive mkdir never ends where none can be
+ * Makes a folder and missing folders above it for our user only, as the XDG base directory
+ * specification says. One level at a time: Node's recursive mkdir never ends where none can be
  * made.
  */
 function makePrivate(folder) {
@@ -71,7 +71,7 @@ function makePrivate(folder) {
   try {
     mkdirSync(folder, { mode: 0o700 });
   } catch {
-    // Another process made it, or there is no cache then.
+    // Another process made it, or there will be no cache.
   }
 }
 

@@ -21,7 +21,9 @@ const DATA_DISK_BYTES = 2 * GiB;
 const WRITER_PAUSE_MS = 50;
 /** Lines that the guest writes between two chapters. */
 const LINES_PER_CHAPTER = 25;
-/** What the guest writes at once, so that the full backup has something to do and to find again. */
+/**
+ * What the guest writes at once, so that the full backup has work to do and content to find again.
+ */
 const STOCK = 'for n in 1 2 3; do mkdir /data/copy$n && cp -r /lib /sbin /data/copy$n; done; sync';
 
 interface ShopParts {
@@ -174,7 +176,7 @@ export class Shop implements AsyncDisposable {
     const { commands } = this.parts;
     if (this.service !== undefined) {
       for (const vm of this.vmIds) {
-        // The demo has failed already when a VM is left; its error is the one to show.
+        // If a VM is left, the demo has failed already, and its own error is the one to show.
         await commands
           .runSilently(['vm', 'stop', vm, '--force'], new AbortController().signal)
           .catch(() => undefined);

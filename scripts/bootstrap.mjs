@@ -1,7 +1,7 @@
 // node scripts/bootstrap.mjs demo|test|check|bench|soak|torture [arguments]
 //
-// Makes a fresh clone ready for the command and runs it. Plain JavaScript for Node 20 with nothing
-// installed; goes on under Node 24. A second run finds everything done and only checks.
+// Makes a fresh clone ready for the command and runs it. Plain JavaScript for Node 20 without any
+// package; continues under Node 24. A second run finds everything done and only checks.
 import { existsSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -54,7 +54,7 @@ async function perform(command, parameters, begun) {
   }
 }
 
-/** @returns {Promise<{ minio?: Promise<unknown> }>} what goes on in the background */
+/** @returns {Promise<{ minio?: Promise<unknown> }>} what runs in the background */
 async function setUp(command) {
   const started = performance.now();
   const begun = {};
@@ -99,7 +99,8 @@ try {
   if (!(error instanceof SetupError)) {
     throw error;
   }
-  // An empty message: what went wrong is on the terminal already, and its last line is the result.
+  // An empty message means that the terminal already shows what went wrong; the last line is the
+  // result.
   if (error.message !== '') {
     console.error(`\n${error.message}`);
   }

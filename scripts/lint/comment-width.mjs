@@ -23,7 +23,7 @@ export const commentWidth = {
           }
           for (let line = loc.start.line; line <= loc.end.line; line += 1) {
             const text = sourceCode.lines[line - 1];
-            // Code that follows on the last line is not ours.
+            // Code that follows on the last line does not count.
             const end = line === loc.end.line ? loc.end.column : text.length;
             if (end > width && !ADDRESS.test(text.slice(0, end))) {
               context.report({

@@ -21,7 +21,9 @@ function inputsHash(root) {
   return hash.digest('hex');
 }
 
-/** Compiles src into dist unless dist is the result of exactly these sources. True when it did. */
+/**
+ * Compiles src into dist, unless dist was made from exactly these sources. @returns true if it did
+ */
 export async function ensureBuild(root) {
   const stamp = join(root, 'dist', '.inputs');
   const isFresh = (hash) => existsSync(stamp) && readFileSync(stamp, 'utf8') === hash;

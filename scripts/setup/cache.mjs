@@ -1,5 +1,4 @@
-// The one folder outside the clone that set-up writes to. Everything in it can be deleted at any
-// time.
+// The one folder outside the clone that set-up writes to. All of it can be deleted at any time.
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
@@ -51,7 +50,7 @@ function isAbandoned(folder) {
   }
 }
 
-/** Rename first: of two processes that see the dead owner only one may take the lock away. */
+/** Renames first: of two processes that see the dead owner, only one may take the lock away. */
 function removeAbandoned(folder) {
   const grave = `${folder}.${process.pid}.dead`;
   try {

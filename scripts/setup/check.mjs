@@ -4,7 +4,7 @@ import { jestParameters, partPattern } from './test.mjs';
 
 const CACHE = 'node_modules/.cache';
 
-/** Everything that can be said about the code without a build or an outside program. */
+/** All checks of the code that need no build and no outside program. */
 function checks(root) {
   const bin = (path, ...parameters) => [join(root, 'node_modules', path), ...parameters];
   const format = ['--check', '.', '--cache', '--cache-location', `${CACHE}/prettier/check`];

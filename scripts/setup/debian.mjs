@@ -45,7 +45,7 @@ function isProgram(path) {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();
   } catch {
-    // Any reason why it cannot be run is the same answer.
+    // Whatever the reason, it cannot be run.
     return false;
   }
 }
@@ -81,7 +81,9 @@ async function rootPrefix() {
   return exitCode === 0 ? ['sudo', '-n'] : undefined;
 }
 
-/** Installs the Debian packages that `command` needs and that are not here. True when it did. */
+/**
+ * Installs the Debian packages that `command` needs and that are missing. @returns true if it did
+ */
 export async function ensureDebianPackages(command) {
   const wanted = missing(command);
   if (wanted.length === 0) {

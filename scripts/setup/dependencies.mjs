@@ -42,7 +42,10 @@ export function cloneLock(root, name) {
   return `${name}-${createHash('sha256').update(root).digest('hex').slice(0, 12)}`;
 }
 
-/** `npm ci` unless node_modules is exactly what package-lock.json says. True when it installed. */
+/**
+ * Runs `npm ci`, unless node_modules is exactly what package-lock.json says. @returns true if it
+ * did
+ */
 export async function ensureDependencies(root) {
   if (isInstalled(root)) {
     return false;

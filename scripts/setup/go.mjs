@@ -1,4 +1,4 @@
-// Programs of others that Debian lacks, or has too old: built once with Go, from the module proxy.
+// Programs of others that Debian lacks or has too old: built once with Go, from the module proxy.
 import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder } from './cache.mjs';
@@ -14,8 +14,8 @@ export function findGo() {
 }
 
 /**
- * Builds the command of `module` (`path@version`) and moves it to `target`, in one step. Whoever
- * calls holds the lock of the target.
+ * Builds the command of `module` (`path@version`) and moves it to `target`, in one step. The caller
+ * holds the lock of the target.
  */
 export async function goInstall(go, module, target) {
   const folder = mkdtempSync(join(cacheFolder('bin'), 'build-'));

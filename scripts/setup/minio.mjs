@@ -53,7 +53,7 @@ export function beginMinio() {
   }
   needGo();
   const ready = ensureMinio();
-  // Who waits for it is told; until then it is nobody's.
+  // Whoever waits for it gets the error; until then nobody handles it.
   ready.catch(() => undefined);
   return ready;
 }
@@ -119,10 +119,7 @@ export async function startMinio(options = {}) {
   }
 }
 
-/**
- * One attempt. Without `endpoint` it failed: somebody else was faster to take the port, most
- * likely.
- */
+/** One attempt. Without `endpoint` it failed, most likely because another program took the port. */
 async function launch(program, { temporary, dataFolder, credentials }) {
   const port = await freePort();
   const endpoint = `http://127.0.0.1:${port}`;

@@ -26,7 +26,7 @@ async function works(node) {
     const { exitCode, text } = await run(node, ['--version'], { output: 'keep' });
     return exitCode === 0 && isNewEnough(text.trim());
   } catch {
-    // Another architecture, or a place where nothing may be executed: as good as missing.
+    // Another architecture, or a place where nothing may be executed: counts as missing.
     return false;
   }
 }

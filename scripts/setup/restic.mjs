@@ -1,4 +1,4 @@
-// The restic of today for the comparison: Debian 12 has the one of 2022.
+// Today's restic for the comparison: Debian 12 has that of 2022.
 import { join } from 'node:path';
 import { cacheFolder, withLock } from './cache.mjs';
 import { findProgram } from './debian.mjs';
@@ -18,8 +18,8 @@ export function findRestic() {
 }
 
 /**
- * Builds it unless it is there; true when it did. Without Go, or when the build fails, it says so
- * and the comparison does without: nothing else needs this program.
+ * Builds it unless it is there. Without Go, or if the build fails, says so, and the comparison does
+ * without: nothing else needs this program. @returns true if it did
  */
 export async function ensureRestic() {
   if (findRestic() !== undefined) {

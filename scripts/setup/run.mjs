@@ -9,7 +9,7 @@ export class SetupError extends Error {
   }
 }
 
-/** Exit code when a person has to type something first (EX_UNAVAILABLE). */
+/** Exit code if a person must type something first (EX_UNAVAILABLE). */
 export const EXIT_NEEDS_PERSON = 69;
 
 const running = new Set();
@@ -64,8 +64,7 @@ export async function run(file, parameters, settings = {}) {
 }
 
 /**
- * Like `run`, but a failure ends the set-up with what the program said.
- *
+ * Like `run`, but a failure ends the set-up with the program's output.
  * @param {string} file
  * @param {readonly string[]} parameters
  * @param {Parameters<typeof run>[2]} [options]

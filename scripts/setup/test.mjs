@@ -110,7 +110,8 @@ function showSlowest(files) {
 }
 
 /**
- * One PostgreSQL for the whole run, unless there is one: suites make databases of their own in it.
+ * Starts one PostgreSQL for the whole run, unless there is one: suites make their own databases in
+ * it.
  */
 async function startDatabase() {
   if (process.env.DATABASE_URL) {
@@ -123,16 +124,16 @@ async function startDatabase() {
 }
 
 /**
- * Runs all parts, also after a failure, so that one run tells everything.
+ * Runs all parts, even after a failure, so that one run reports everything.
  *
  * @param {string} root
- * @param {{ seed?: number, minio?: Promise<unknown> }} options seed: of all that is drawn; minio:
- *   until it is settled there is no S3 server, which the first run does not need
+ * @param {{ seed?: number, minio?: Promise<unknown> }} options seed: for everything that is drawn;
+ *   minio: until it settles there is no S3 server, which the first run does not need
  */
 export async function runTests(root, { seed = randomInt(2 ** 31), minio }) {
   const started = performance.now();
   const folder = mkdtempSync(join(tmpdir(), 'hyperkeep-test-'));
-  // Worker threads and child processes of the same code, by the thousand.
+  // There are thousands of worker threads and child processes with the same code.
   process.env.NODE_COMPILE_CACHE ??= join(root, 'node_modules', '.cache', 'code');
   const results = [];
   const server = await startDatabase();

@@ -32,9 +32,9 @@ import {
 } from './golden-vault.ts';
 
 const MIB = 1024 * 1024;
-/** What begins so is restored as it is. */
+/** A file that begins like this is restored unchanged. */
 const QCOW2 = Buffer.from('QFI\u00fb', 'latin1');
-/** One object costs what it costs by default; the others are quick to open. */
+/** One object has the default cost; the others are quick to open. */
 const KDF = { memoryKib: 1024, passes: 2, lanes: 4 };
 const FULL = { method: 'full', reason: 'first-backup' } as const;
 const PARAMETERS = { packBytes: 128 * 1024, kdf: KDF };
@@ -54,7 +54,7 @@ export async function makeGoldenVaults(folder: string): Promise<void> {
   await makeSmallGolden(join(folder, 'hmac'), options);
 }
 
-/** What it says of its place is the same wherever the vault is made. */
+/** Names its place the same way wherever the vault is made. */
 class NamedStore extends StoreLayer {
   override readonly location = 'a folder';
 }

@@ -13,16 +13,14 @@ import { seededBytes } from '../support/random/seeded-bytes.ts';
 import { keysOf } from '../support/vault/vault-damage.ts';
 import { signal } from '../support/vault/vault-lab.ts';
 
-/**
- * What a golden vault is opened with. All of it is public: there is nothing secret in these vaults.
- */
+/** What opens a golden vault. All of it is public: these vaults hold no secret. */
 export const SECRETS = {
   first: 'the first golden passphrase',
   second: 'the second golden passphrase',
   retention: 'the golden retention passphrase',
 };
 
-/** What a reader must bring back. */
+/** What a reader must restore. */
 export interface GoldenPoint {
   readonly id: string;
   readonly vmId: string;
@@ -42,9 +40,9 @@ export interface Golden {
   readonly passphrases: typeof SECRETS;
   readonly recoveryFile: string;
   readonly points: readonly GoldenPoint[];
-  /** Packs that a scrub finds damaged: what they held is whole under other names. */
+  /** Packs that a scrub finds damaged: other names have their content whole. */
   readonly damaged: readonly string[];
-  /** Every object by its key: tells a vault that was changed from a reader that is wrong. */
+  /** Every object by its key: distinguishes a changed vault from a wrong reader. */
   readonly objects: Readonly<Record<string, string>>;
 }
 

@@ -68,7 +68,7 @@ class GoldenLab {
     return await cliRun(all, { folder: this.#folder, ...options });
   }
 
-  /** The same, which must succeed. */
+  /** Runs a command that must succeed, and returns its document. */
   async document<T>(words: readonly string[], options: Partial<CliRunOptions> = {}): Promise<T> {
     const { first, retention } = this.golden.passphrases;
     const secrets = { passphrase: first, retentionPassphrase: retention };
@@ -122,7 +122,7 @@ async function restoreAll(
 const versions = existsSync(GOLDEN)
   ? readdirSync(GOLDEN).filter((name) => /^v\d+$/.test(name))
   : [];
-/** Before a version is kept, what the program makes now stands for it. */
+/** Until a version is kept, vaults that the program makes now stand for it. */
 const sources = [
   ...versions,
   ...(versions.includes(`v${String(FORMAT_VERSION)}`) ? [] : ['made now']),
@@ -174,7 +174,7 @@ describe.each(sources)('the golden vault %s', (name) => {
     ['the recovery file', () => [['--recovery-file', 'recovery.txt'], {}]],
   ])('gives every byte back with %s', async (what, way) => {
     const [words, options] = way(lab.golden) ?? [[], { passphrase: lab.golden.passphrases.first }];
-    // The secrets open the same keys: behind the first of them all points, else some.
+    // All secrets open the same keys: checks all points with the first, and some with the others.
     const { points } = lab.golden;
     const some = what === 'the passphrase' ? points : draw.some(points, 2);
 

@@ -59,7 +59,7 @@ export function orNothing<T>(work: () => T): T | undefined {
   try {
     return work();
   } catch {
-    // A tag that does not match: the caller goes on elsewhere, or fails.
+    // The tag does not match: the caller tries another place, or fails.
     return undefined;
   }
 }

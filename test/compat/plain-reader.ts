@@ -7,8 +7,8 @@ import { PlainVault } from './plain-vault.ts';
 
 /*
  * A reader of vaults in folders that was written from docs/vault-format.md and uses nothing of
- * src/: what it cannot read, the document does not say. Slow and short; whatever is not as it
- * should be is an assertion.
+ * src/: what it cannot read, the document does not say. Slow and short; anything wrong is an
+ * assertion.
  */
 
 const SECTOR = 4096;

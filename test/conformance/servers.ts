@@ -85,7 +85,7 @@ export async function openVersity(): Promise<TriedServer | undefined> {
   return { name: 'versitygw (posix)', version, options, stop };
 }
 
-/** `NAME=VERSION=URL`: a server that runs already, with the credentials of the AWS settings. */
+/** Parses `NAME=VERSION=URL`: a running server, with the credentials of the AWS settings. */
 export function openGiven(text: string): TriedServer {
   const [name = '', version = '', endpoint = ''] = text.split('=');
   if (!/^https?:/.test(endpoint)) {

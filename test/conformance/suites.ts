@@ -21,7 +21,7 @@ interface JestReport {
   }[];
 }
 
-/** What a suite says of a server: how many tests passed, and which did not. */
+/** Runs a suite. @returns how many tests passed, and which did not */
 export async function runSuite(spec: string, { options }: TriedServer): Promise<string> {
   const root = fileURLToPath(new URL('../..', import.meta.url));
   const folder = await mkdtemp(join(tmpdir(), 'hk-suite-'));
@@ -61,7 +61,7 @@ export async function runSuite(spec: string, { options }: TriedServer): Promise<
   }
 }
 
-/** For a server that was named: its credentials come from the AWS settings. */
+/** For a server that the user named: its credentials come from the AWS settings. */
 function awsEnvironment(): Record<string, string> {
   const names = Object.keys(process.env).filter((name) => name.startsWith('AWS_'));
   return Object.fromEntries(names.map((name) => [name, process.env[name] ?? '']));

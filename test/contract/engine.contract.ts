@@ -10,17 +10,17 @@ const { signal } = new AbortController();
 /** An engine with one VM that has two disks of 8 MiB, `system` and `data`, and an excluded one. */
 export interface EngineUnderTest extends AsyncDisposable {
   readonly engine: Engine;
-  /** Of a VM that was not added yet. */
+  /** Definition of a VM that was not added yet. */
   readonly definition: VmDefinition;
-  /** What the guest of the running VM does. */
+  /** Does what the guest of the running VM does. */
   fill(disk: string, range: Extent, byte: number): Promise<void>;
   discard(disk: string, range: Extent): Promise<void>;
   grow(disk: string, sizeBytes: number): Promise<void>;
-  /** The one byte that all of `range` holds in the image of a disk, read without the engine. */
+  /** Returns the one byte that fills `range` in the image of a disk, read without the engine. */
   imageByte(disk: string, range: Extent): Promise<number>;
-  /** The service dies without a word, the host goes on; returns the engine of the next service. */
+  /** Kills the service while the host goes on; returns the engine of the next service. */
   restartService(): Promise<Engine>;
-  /** The service and every VM die. */
+  /** Kills the service and every VM. */
   crashHost(): Promise<Engine>;
 }
 
@@ -32,7 +32,7 @@ const diskOf = (frozen: FrozenVm, name: string): FrozenDisk => {
   return disk;
 };
 
-/** The one byte that all of `range` holds. */
+/** Returns the one byte that fills `range`. */
 async function byteIn(frozen: FrozenVm, name: string, range: Extent): Promise<number> {
   const target = new Uint8Array(range.length).fill(0xee);
   await diskOf(frozen, name).reader.read(range.offset, target, signal);

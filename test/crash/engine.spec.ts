@@ -38,7 +38,7 @@ function covers(extents: readonly ContentExtent[], { offset, length }: Extent): 
   return extents.some((e) => e.offset <= offset && e.offset + e.length >= offset + length);
 }
 
-/** Processes of ours that still have to do with the lab, but for QEMU itself. */
+/** Returns our processes that still have to do with the lab, except QEMU. */
 function strayProcesses(lab: QemuLab): string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -54,7 +54,7 @@ function strayProcesses(lab: QemuLab): string[] {
     );
 }
 
-/** Layers, nodes and files are what one base and one overlay per disk make. */
+/** Expects the layers, nodes and files of one base and one overlay per disk. */
 async function expectSteadyState(lab: QemuLab): Promise<void> {
   const names = readdirSync(lab.folder).filter((name) => name !== 'state' && name !== 'run');
   const overlays = names.filter((name) => name.includes('.hk-'));

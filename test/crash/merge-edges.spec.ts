@@ -33,10 +33,7 @@ const { signal } = new AbortController();
 const job = (jobToken = 'job') => ({ jobToken, crashConsistent: true });
 const FORMATS = ['qcow2', 'raw'] as const;
 
-/**
- * A VM with one disk that was backed up and has run on since; what the disk held then and holds
- * now.
- */
+/** A VM with one disk that was backed up and ran on; what the disk held then and holds now. */
 interface Story {
   readonly first: FrozenVm;
   readonly then: Buffer;
@@ -44,7 +41,7 @@ interface Story {
 }
 
 const A = { offset: 1 * MiB, length: 64 * KiB };
-/** More than the room that is left for it. */
+/** More than the room that is left. */
 const LARGE = { offset: 2 * MiB, length: 4 * MiB };
 const ROOM_BYTES = 1 * MiB;
 
@@ -66,7 +63,8 @@ async function fill(lab: QemuLab, content: Buffer, range: Extent, byte: number):
 }
 
 /**
- * A full read, and an increment on what the disk held at the first freeze, are what it holds now.
+ * Expects that a full read, and an increment on the first frozen state, give what the disk holds
+ * now.
  */
 async function expectTold(engine: QemuEngine, lab: QemuLab, { first, then, now }: Story) {
   await using next = await engine.freeze(lab.vm, job('next'), signal);
@@ -91,7 +89,8 @@ async function expectTold(engine: QemuEngine, lab: QemuLab, { first, then, now }
 }
 
 /**
- * The command that is shown copies what the guest had, with COPY.qcow2 in the folder of the lab.
+ * Expects that the command shown copies what the guest had, with COPY.qcow2 in the folder of the
+ * lab.
  */
 async function expectCopied(engine: QemuEngine, lab: QemuLab, now: Buffer): Promise<void> {
   const [disk] = (await engine.get(lab.vm, signal)).unmerged;
@@ -151,7 +150,7 @@ describe('The merge of a stopped VM without room for all of it', () => {
     let taken = 0;
     const engine = lab.engine({
       onStep: (step) => {
-        // It was found to have room; somebody else takes it.
+        // The check found room; now somebody else takes it.
         if (step === 'stopped-merge-launched' && ballast === '') {
           taken = statSync(image).blocks;
           ballast = takeRoom(place);
@@ -162,12 +161,12 @@ describe('The merge of a stopped VM without room for all of it', () => {
 
     await engine.stop(lab.vm, { force: true, wait: true }, signal);
 
-    // It got as far as the room did.
+    // The merge got as far as the room allowed.
     expect(statSync(image).blocks).toBeGreaterThan(taken);
     const { unmerged, status } = await engine.get(lab.vm, signal);
     expect(status).toBe('stopped');
     expect(unmerged.map(({ name, files }) => [name, files.length])).toEqual([['system', 2]]);
-    // The merge may have been tried once more since.
+    // The merge may have been repeated since.
     expect(unmerged[0]?.why).toMatch(/No space left on device|lacks .* of room/);
     await expectCopied(engine, lab, story.now);
     rmSync(ballast);

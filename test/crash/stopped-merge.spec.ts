@@ -10,10 +10,7 @@ import { runService, type Victims } from '../support/guest/engine-service.ts';
 import { QemuLab, type LabDisk } from '../support/guest/qemu-lab.ts';
 
 const draw = new Draw('stopped merges');
-/**
- * Exit code of `qemu-img check`: a QEMU that was killed leaves clusters that nobody uses, and no
- * damage.
- */
+/** Exit code of `qemu-img check`: a killed QEMU leaves unused clusters, but no damage. */
 const QCOW2_LEAKS_ONLY = 3;
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -28,7 +25,7 @@ const A = { offset: 1 * MiB, length: 64 * KiB };
 const B = { offset: 3 * MiB, length: 60 * KiB };
 const C = { offset: 5 * MiB, length: 4 * KiB };
 
-/** What each disk holds, and how to write to it: the model of a guest. */
+/** The model of a guest: what each disk holds, and how to write to it. */
 class Guest {
   readonly contents = new Map(DISKS.map(({ name }) => [name, Buffer.alloc(8 * MiB)]));
   private readonly lab: QemuLab;
@@ -72,9 +69,7 @@ function diskOf(frozen: FrozenVm, name: string): FrozenDisk {
   return disk;
 }
 
-/**
- * A full read, and the content that an increment on an older state makes, are what the guest had.
- */
+/** Expects that a full read, and an increment on an older state, give what the guest had. */
 async function expectTold(
   frozen: FrozenVm,
   guest: Guest,
@@ -103,7 +98,7 @@ async function expectTold(
   }
 }
 
-/** Each disk is its image, and nothing lies beside it. */
+/** Expects that each disk is its image, and that no other file is beside it. */
 async function expectPlain(lab: QemuLab, engine: QemuEngine, guest: Guest): Promise<void> {
   expect((await engine.get(lab.vm, signal)).unmerged).toEqual([]);
   const names = readdirSync(lab.folder).filter((name) => !['state', 'run'].includes(name));
@@ -115,7 +110,7 @@ async function expectPlain(lab: QemuLab, engine: QemuEngine, guest: Guest): Prom
   expect([0, QCOW2_LEAKS_ONLY]).toContain(status);
 }
 
-/** What the named command copies is what the guest had. */
+/** Expects that the named command copies what the guest had. */
 async function expectCopied(
   lab: QemuLab,
   unmerged: readonly UnmergedDisk[],
@@ -164,7 +159,7 @@ describe('The merge of a stopped VM', () => {
     const { unmerged, warnings } = await engine.get(lab.vm, signal);
     expect(warnings).toEqual([]);
     await engine.reconcile(signal);
-    // Half of the cases start from the chain as it was left, half from the merge taken up again.
+    // Half of the cases start from the chain as it was left, half from the resumed merge.
     if (KILLS.findIndex(([step, who]) => step === killAt && who === kill) % 2 === 0) {
       await engine.stop(lab.vm, { force: false, wait: true }, signal);
       await expectPlain(lab, engine, story.guest);

@@ -9,7 +9,7 @@ import { seededNumbers } from '../support/random/seeded-numbers.ts';
 
 const SEED = randomInt(2 ** 31);
 
-/** One kill each for so many of the other jobs. */
+/** Draws one kill each for this many of the other jobs. */
 function drawn(count: number): [keyof typeof KILL_JOBS, number][] {
   const random = seededNumbers(SEED);
   const left = Object.keys({

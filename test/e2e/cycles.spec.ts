@@ -7,7 +7,7 @@ import { BackupLab, type LabVault } from '../support/guest/backup-lab.ts';
 import { checkJournal } from '../support/guest/guest.ts';
 
 const CYCLES = 8;
-/** One whose backup fails, after each vault has had one. */
+/** The cycle whose backup fails, after each vault has had one. */
 const FAILING_CYCLE = 4;
 /** Lines that the guest writes at least between two freezes. */
 const LINES_PER_CYCLE = 3;
@@ -128,7 +128,7 @@ describe('Cycles of freeze, backup and merge under a writing guest with TRIM', (
       expect(points).toHaveLength(CYCLES - 1);
       for (const { target, taken, jobId, line } of points) {
         const expected = lab.frozenHashes.get(jobId);
-        // The system disk hardly changes: its first and last states say enough.
+        // The system disk hardly changes: its first and last states are enough.
         const isEdge = taken === points[0]?.taken || taken === points.at(-1)?.taken;
         for (const { name } of taken.point.disks.filter((disk) => isEdge || disk.name === 'data')) {
           const file = await lab.restore(target, taken.point, name);

@@ -35,7 +35,7 @@ const KINDS: readonly ControlKind[] = [
 ];
 const SIGNED: readonly ControlKind[] = ['retire', 'hold-end', 'retired-list'];
 const BINARY: readonly ControlKind[] = ['condemned', 'done', 'bad', 'alias'];
-/** Of the processor, for everything that reads a vault; usual are 30. */
+/** Processor time for everything that reads a vault; 30 is usual. */
 const CPU_MS_MAX = 10_000;
 /** However slow the machine is. */
 const CALLS_MIN = 25;
@@ -50,7 +50,7 @@ export class GoldenFiles {
   readonly #objects: ReadonlyMap<string, Uint8Array>;
   readonly #keys: KeyTree;
   readonly #keyring: Uint8Array;
-  /** How many vaults were whole enough to be used to the end, and how many gave faults. */
+  /** How many vaults could be used to the end, and how many gave faults. */
   readonly outcomes = { used: 0, faults: 0 };
 
   private constructor(objects: ReadonlyMap<string, Uint8Array>, vault: Vault) {
@@ -78,7 +78,7 @@ export class GoldenFiles {
     return new GoldenFiles(objects, vault);
   }
 
-  /** @throws what no vault may make the program throw, with the object that did it */
+  /** @throws any error that no vault may cause, with the object that caused it */
   async fuzz(milliseconds: number, seed: number): Promise<void> {
     const endsAtMs = performance.now() + milliseconds;
     const property = fc.asyncProperty(this.#inputs(), async (input) => this.#use(input));
@@ -90,13 +90,13 @@ export class GoldenFiles {
   }
 
   #inputs(): fc.Arbitrary<Spoiled> {
-    // What opens a vault may ask for much memory and time on purpose; key objects are fuzzed as
-    // such.
+    // Objects that open a vault may request much memory and time on purpose; key objects are fuzzed
+    // separately.
     const some = [...this.#objects].filter(([key]) => !key.startsWith('keys/'));
     return fc.oneof(...some.map(([key, bytes]) => this.#variants(key, bytes)));
   }
 
-  /** As it is with mutations; and what a holder of the keys could have written there. */
+  /** The mutated object, and what a holder of the keys could have written instead. */
   #variants(key: string, bytes: Uint8Array): fc.Arbitrary<Spoiled> {
     const plain = spoiled([bytes]).map((changed) => ({ key, bytes: changed }));
     const genuine =
@@ -129,7 +129,7 @@ export class GoldenFiles {
     return bodies.map((content) => encode(this.#keys, kind, key, content));
   }
 
-  /** Everything that reads a vault. Faults are its good right, and nothing else. */
+  /** Runs everything that reads a vault. It may throw faults, and nothing else. */
   async #use({ key, bytes }: Spoiled): Promise<void> {
     const objects = new Map(this.#objects).set(key, bytes);
     const store = await storeOf(objects);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { Malformed } from '../../src/vault/bytes/binary.ts';
 import { isFault } from '../../src/kernel/fault.ts';
 
-/** Something that parses what others wrote. */
+/** A parser of what others wrote. */
 export interface FuzzTarget {
   readonly name: string;
   readonly inputs: fc.Arbitrary<Uint8Array>;
@@ -29,8 +29,8 @@ export interface FuzzResult {
 }
 
 /**
- * Feeds a target for as long as asked, and `CALLS_MIN` times at least. @throws what no parser may
- * throw, or an Error about a call that took too long or too much, with the input that did it
+ * Feeds a target for the given time, and at least `CALLS_MIN` times. @throws any error that no
+ * parser may throw, or an Error about a call that took too long or too much memory, with the input
  */
 export function fuzz(target: FuzzTarget, milliseconds: number, seed: number): FuzzResult {
   const endsAtMs = performance.now() + milliseconds;
@@ -67,7 +67,7 @@ function call(
   }
   const { user, system } = process.threadCpuUsage(start);
   const tookMs = (user + system) / 1000;
-  // A collection in between hides memory from this measure, once; the next call shows it.
+  // A garbage collection in between hides memory from this measure once; the next call shows it.
   const bytes = Math.max(0, held() - before);
   const bytesMax =
     (target.allocationMax ?? ALLOCATION_MAX) + input.length * ALLOCATION_PER_INPUT_BYTE;

@@ -74,7 +74,7 @@ export async function vaultTargets(): Promise<FuzzTarget[]> {
   ];
 }
 
-/** What a bit flip would not get past: checksums are made right again after the mutation. */
+/** Corrects checksums after the mutation, to get past what would stop a flipped bit. */
 function withChecksum(bytes: Uint8Array, from: number, to: number): Buffer {
   const fixed = Buffer.from(bytes);
   if (from >= 0 && fixed.length >= to + 4) {

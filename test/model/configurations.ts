@@ -5,7 +5,7 @@ import { World, type WorldOptions } from './world.ts';
 import { Writer, type WriterOptions } from './writer.ts';
 
 export interface Configuration {
-  /** What meets what. */
+  /** Which interaction it covers. */
   readonly about: string;
   build(rules?: Rules): World;
 }

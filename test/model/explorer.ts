@@ -9,7 +9,7 @@ export interface Protocol {
   initial(): Uint16Array;
   /** Calls `found` for every step that any process can take in `state`. */
   steps(state: Uint16Array, found: Found): void;
-  /** What must never be true, in words; undefined while all is well. */
+  /** Returns what must never be true, in words; undefined if all is well. */
   broken(state: Uint16Array): string | undefined;
 }
 
@@ -23,7 +23,7 @@ export interface Exploration {
 const CHUNK_STATES = 2 ** 16;
 const TABLE_FIRST = 2 ** 16;
 const NONE = 0xffff_ffff;
-/** Taken once: in Jest a look at a global costs more than the multiplication. */
+/** Kept locally: in Jest reading a global costs more than the multiplication. */
 const { imul } = Math;
 
 /**

@@ -67,7 +67,7 @@ export function firstDifference(disk: MemoryDisk, contents: readonly number[]): 
   return undefined;
 }
 
-/** Passes by one millisecond per look, from wherever this machine believes to be. */
+/** Moves by one millisecond per look, from wherever this machine believes to be. */
 export class SkewedClock extends Clock {
   #nowMs: number;
 

@@ -7,9 +7,9 @@ import {
 } from '../../src/vault/store/object-store.ts';
 
 /**
- * Steps of the protocol that do nothing, because the store answers what it answered before; and
- * `wrong-chunk`: every pack has other content under the same ids, with right tags, so that only who
- * computes ids can tell.
+ * Mutants: steps of the protocol that do nothing, because the store repeats its earlier answer; and
+ * `wrong-chunk`, where every pack has other content under the same ids, with valid tags, so that
+ * only computing ids shows it.
  */
 export const MUTANTS = ['no-w2', 'no-g2', 'no-retire-check', 'wrong-chunk'] as const;
 export type Mutant = (typeof MUTANTS)[number];
@@ -34,7 +34,7 @@ const STALE: Record<Mutant, RegExp | undefined> = {
 };
 
 /**
- * Blinds its client to what happened since it first looked: a test that finds nothing under it
+ * Hides from its client what happened since it first looked: a test that finds nothing with it
  * could not find anything.
  */
 export class MutantStore extends ObjectStore {

@@ -66,7 +66,7 @@ export async function runSchedule(
 }
 
 class Schedule {
-  /** Of its own: those who die never take their listeners from it. */
+  /** A signal per schedule: killed workers never remove their listeners from it. */
   readonly #signal = new AbortController().signal;
   readonly #seed: number;
   readonly #key: Uint8Array;
@@ -335,7 +335,7 @@ class Schedule {
     }
   }
 
-  /** Retires, holds and revives what was promised. */
+  /** Retires, holds and revives promised points. */
   async #operate(store: ObjectStore, deeds: number): Promise<void> {
     const vault = await this.#open(store, 'other');
     for (let deed = 0; deed < deeds; deed++) {
@@ -396,8 +396,8 @@ class Schedule {
   }
 
   /**
-   * A scrub reports a pack as damaged that is not: backups read anew and store anew what it holds,
-   * and aliases lead there, while everything must stay as it is.
+   * Reports an undamaged pack as damaged, as a scrub might: backups read and store its content
+   * again, aliases lead there, and meanwhile everything must stay as it is.
    */
   async #report({ inside: { base } }: Vault): Promise<void> {
     const packs = this.#scheduler.bucket.page(this.#random(2) === 0 ? 'm/' : 'd/', '', 100);
@@ -413,7 +413,7 @@ class Schedule {
     this.#count('damage reported');
   }
 
-  /** Restores while all the others are at work; what is retired meanwhile may fail. */
+  /** Restores while all the others work; points retired meanwhile may fail. */
   async #read(store: ObjectStore, restores: number): Promise<void> {
     const vault = await this.#open(store, 'other');
     for (let restore = 0; restore < restores; restore++) {
@@ -467,7 +467,7 @@ class Schedule {
     }
   }
 
-  /** What verify says at its deepest is what a restore says: no more and no less. */
+  /** Expects that verify at its deepest and a restore agree. */
   async #verify(vault: Vault, id: string, when: string, isRestored: boolean): Promise<void> {
     const { ok, level, problems } = await vault.verify(id, 3, { signal: this.#signal });
     if (level !== 3) {

@@ -7,7 +7,7 @@ import { MUTANTS } from './mutant-store.ts';
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 /** More of it: npm run torture -- --seconds 600. */
 const SCHEDULES = 12;
-/** Where to begin to look for a schedule in which a mutant loses something: there is one soon. */
+/** Where to start looking for a schedule in which a mutant loses something: one comes soon. */
 const MUTANT_SEEDS: Record<(typeof MUTANTS)[number], number> = {
   'no-w2': 30,
   'no-g2': 1,

@@ -80,7 +80,7 @@ describe('the catalog database', () => {
   });
 });
 
-/** A vault that is registered, by its id. */
+/** Registers a vault. @returns its id */
 async function registered(): Promise<string> {
   const id = randomUUID();
   const place = { name: id, location: `/v/${id}`, singleWriter: false, createdAtMs: 1 };
@@ -92,7 +92,7 @@ async function idsOf(points: PointCatalog, vaultId: string): Promise<string[]> {
   return (await points.list({ vaultId })).map((found) => found.point.id);
 }
 
-/** The catalog as it is after a listing that nothing happened beside. */
+/** Replaces the catalog by a listing during which nothing else happened. */
 async function replace(
   points: PointCatalog,
   vaultId: string,

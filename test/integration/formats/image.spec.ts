@@ -193,7 +193,7 @@ describe('openImage', () => {
       await readWhole(disk);
     }
 
-    // What an earlier test left to be closed may go meanwhile.
+    // Files that an earlier test left to close may close meanwhile.
     expect((await readdir('/proc/self/fd')).length).toBeLessThanOrEqual(before);
     const children = await readFile(`/proc/self/task/${String(process.pid)}/children`, 'utf8');
     expect(children.trim()).toBe('');

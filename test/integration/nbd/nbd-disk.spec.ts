@@ -68,7 +68,7 @@ async function nbdkit(...parameters: string[]): Promise<string> {
   return socketPath;
 }
 
-/** Adds the end of whatever serves a disk to the close of its reader. */
+/** Makes the reader's close also end whatever serves the disk. */
 function closing<Disk extends { close(): Promise<void> }>(
   disk: Disk,
   server: AsyncDisposable,
@@ -253,7 +253,7 @@ describe('NbdDiskReader', () => {
       await disk.read(round, new Uint8Array(100_000), signal);
     }
 
-    // What an earlier test left to be closed may go meanwhile.
+    // Files that an earlier test left to close may close meanwhile.
     expect((await readdir('/proc/self/fd')).length).toBeLessThanOrEqual(before);
   });
 

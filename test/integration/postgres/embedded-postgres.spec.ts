@@ -95,7 +95,7 @@ describe('a PostgreSQL of our own', () => {
     expect(await query(again, 'SELECT n FROM t')).toEqual([{ n: 42 }]);
   });
 
-  /** The server of a process that started it and was killed: its number. */
+  /** Returns the pid of the server of a process that was killed after it started it. */
   async function abandonedServer(): Promise<number> {
     const url = new URL('../../support/service/embedded-postgres.main.ts', import.meta.url);
     const file = fileURLToPath(url);
@@ -154,7 +154,7 @@ describe('a PostgreSQL of our own', () => {
       expect(await runningIn(home)).not.toContain(String(abandoned));
       await query(postgres, 'CREATE TABLE t AS SELECT 7 AS n');
     }
-    // The number in a stale file belongs to this process now: it must not be stopped.
+    // This process now has the number in the stale file: it must not be stopped.
     const stale = `${String(process.pid)}\n${join(home, 'postgres/data')}\n1\n5432\n\n\n\nready\n`;
     await writeFile(join(home, 'postgres/data/postmaster.pid'), stale);
     await using again = await startEmbeddedPostgres({ home }, LOG, SIGNAL);

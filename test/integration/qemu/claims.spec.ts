@@ -33,7 +33,7 @@ describe('Two services with two databases on one engine folder', () => {
       await expect(engine.claim(lab.vm, 'job', signal)).rejects.toMatchObject({
         code: 'engine.vm-busy',
       });
-      // One that hangs is not dead: it may go on at any time.
+      // A process that hangs is not dead: it may continue at any time.
       child.kill('SIGSTOP');
       await expect(engine.claim(lab.vm, 'job', signal)).rejects.toMatchObject({
         code: 'engine.vm-busy',

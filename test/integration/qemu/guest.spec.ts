@@ -89,7 +89,7 @@ describe('QemuEngine with a guest that writes', () => {
       await frozen[Symbol.asyncDispose]();
     }
     console.log(figures.join('\n'));
-    // Waiting for a core makes it longer, and nothing makes it shorter.
+    // Waiting for a core makes it longer; nothing makes it shorter.
     expect(Math.min(...transactions)).toBeLessThanOrEqual(10);
   });
 

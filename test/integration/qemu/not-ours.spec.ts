@@ -20,7 +20,9 @@ const { signal } = new AbortController();
 const job = () => ({ jobToken: 'job', crashConsistent: true });
 const notOurs = { code: 'engine.not-ours' };
 
-/** As a release of a running VM leaves it: QEMU goes on, and nothing here knows of it. */
+/**
+ * Forgets the VM, as a release of a running VM would: QEMU goes on, and nothing here knows of it.
+ */
 function forget(lab: QemuLab): void {
   renameSync(lab.paths.folder, `${lab.folder}/forgotten`);
 }
@@ -77,7 +79,7 @@ describe('A QEMU that runs under the id of a VM', () => {
     expect(await lab.pid()).toBe(pid);
     expect(execFileSync('ps', ['-o', 'comm=', '-p', String(pid)]).toString()).toContain('qemu');
 
-    // The way out that the message names.
+    // The remedy that the message names.
     await lab.killQemu();
     await engine.start(lab.vm, signal);
     expect((await engine.get(lab.vm, signal)).status).toBe('running');
@@ -109,7 +111,7 @@ describe('A QEMU that runs under the id of a VM', () => {
     const stopped = readFileSync(lab.paths.state);
     await engine.start(lab.vm, signal);
     await lab.fill('data', { offset: 0, length: MiB }, 4);
-    // To the state file nobody has started it.
+    // According to the state file nobody has started it.
     writeFileSync(lab.paths.state, stopped);
 
     await using frozen = await engine.freeze(lab.vm, job(), signal);

@@ -36,7 +36,7 @@ function hashOf(path: string): string {
   return createHash('sha256').update(readFileSync(path)).digest('hex');
 }
 
-/** Past the image locks of QEMU, as a loop device or dd writes. */
+/** Writes past QEMU's image locks, as a loop device or dd does. */
 function writeBehind(path: string): void {
   const file = openSync(path, 'r+');
   writeSync(file, 'x', 2 * MiB);
@@ -51,7 +51,7 @@ async function seen(frozen: FrozenVm): Promise<{ byte: number; sizeBytes: number
   return { byte: target[0] ?? -1, sizeBytes: disk?.reader.size ?? -1 };
 }
 
-/** Frozen while it runs, written to, and killed: what was written is in an overlay. */
+/** Freezes the running VM, writes to it and kills it: what was written is in an overlay. */
 async function crash(engine: QemuEngine, lab: QemuLab, byte?: number): Promise<void> {
   await engine.start(lab.vm, signal);
   await using frozen = await engine.freeze(lab.vm, job(), signal);

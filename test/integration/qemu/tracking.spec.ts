@@ -34,7 +34,10 @@ async function contentOf({ reader }: FrozenDisk): Promise<Buffer> {
   return content;
 }
 
-/** What a backup would make of the disk: what it had at `state`, with the changes put over it. */
+/**
+ * Returns what a backup would make of the disk: its content at `state`, with the changes laid over
+ * it.
+ */
 async function rebuilt(disk: FrozenDisk, state: TrackingState, old: Buffer): Promise<Buffer> {
   const changes = await disk.changedSince(state);
   if (changes.method === 'full') {
@@ -87,7 +90,7 @@ describe('Tracking', () => {
         await (byte === 0 ? lab.discard(name, range) : lab.fill(name, range, byte));
       }
     };
-    /** Vaults with different rhythms: the newest state, and any older one. */
+    /** Simulates vaults with different rhythms: the newest state, and any older one. */
     const compare = async (disk: FrozenDisk) => {
       const content = await contentOf(disk);
       expect(content.equals(models.get(disk.name)?.toBytes() ?? Buffer.alloc(0))).toBe(true);
@@ -123,8 +126,8 @@ describe('Tracking', () => {
       `transaction over two disks: median ${String(transactions[10]?.toFixed(2))} ms, ` +
         `worst ${String(transactions.at(-1)?.toFixed(2))} ms`,
     );
-    // Waiting for a core makes it longer, and nothing makes it shorter: of a quarter it is known
-    // what it takes.
+    // Waiting for a core makes it longer, and nothing makes it shorter: a quarter of them shows the
+    // real time.
     expect(transactions[5]).toBeLessThanOrEqual(10);
     await engine.stop(lab.vm, { force: true, wait: true }, signal);
     for (const { name, path, format } of lab.definition.disks) {

@@ -35,7 +35,7 @@ describe('rescue verify of all points', () => {
     expect(all.exitCode).toBe(9);
     expect(all.stderr).toContain(`${web?.id ?? ''} cannot be read: `);
     expect(all.stderr).toContain('1 of 2 recovery points not whole');
-    // Nothing that can be read tells the name of its VM any more: it is told when any VM is named.
+    // Nothing readable has the name of its VM any more, so it counts when any VM is named.
     expect(mail.exitCode).toBe(9);
     expect(mail.stderr).toContain('cannot be read');
     expect(await readdir(join(lab.path('vault'), 's'))).toHaveLength(2);

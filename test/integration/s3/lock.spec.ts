@@ -118,7 +118,7 @@ describe('a vault under object lock', () => {
     };
     const before = await until();
     const parts = { ...vault.inside, clock };
-    // Somebody writes over a pack: its first version is what is kept.
+    // Somebody overwrites a pack: its first version is kept.
     const [onlyPack = ''] = (await keys(store, 'd/')).filter((key) => !firstPacks.includes(key));
     await store.put(onlyPack, Buffer.from('ransom'), signal);
 

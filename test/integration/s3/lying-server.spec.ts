@@ -117,7 +117,7 @@ describe('S3ObjectStore believes nothing that has not the form of an answer', ()
         (error: unknown) => (error as { code?: string }).code,
       );
 
-      // The client takes an error of S3 for one, whatever its status is.
+      // The client recognizes an error of S3, whatever its status is.
       expect(`${request}: ${String(outcome)}`).toMatch(
         name === 'an error of S3 with 200'
           ? /store[.](nonsense|unreachable)$/
@@ -201,7 +201,7 @@ describe('S3ObjectStore stops at the largest object that there may be', () => {
     const store = await storeThatAnswers(answer);
 
     await expect(store.get('keys/1', signal)).rejects.toMatchObject({ code: 'vault.key-corrupt' });
-    // What is on the way in buffers of the system is not ours.
+    // Bytes in buffers of the system do not count.
     expect(sent()).toBeLessThan(64 * 1024);
   });
 });

@@ -88,7 +88,7 @@ describe('the roles of a vault, with the policies of docs/policies', () => {
     const extents = [{ offset: 1_000_000, length: 50_000, content: 'data' }] as const;
     const second = await backUp(vault, disk, { changes: { method: 'changed-extents', extents } });
     await vault.close();
-    // Another process of the same machine knows from its cache what it wrote.
+    // Another process of this machine knows from the cache what it wrote.
     const again = await openVault(writer, { cacheFolder });
     const added = await packs();
     const third = await backUp(again, disk);

@@ -119,7 +119,7 @@ describe('S3ObjectStore over a bad line', () => {
     return open(prefix, { endpoint: proxy.endpoint });
   }
 
-  /** For what nobody answers. An answer may take longer than this on a busy machine. */
+  /** For requests that nobody answers: on a busy machine an answer may take longer than this. */
   async function openHasty(prefix: string): Promise<S3ObjectStore> {
     const endpoint = proxy.endpoint;
     return open(prefix, { endpoint, connectionTimeoutMs: 500, silenceTimeoutMs: 500 });

@@ -49,7 +49,9 @@ class HaltingEngine extends FakeEngine {
   }
 }
 
-/** Always of one day: over midnight UTC a backup also reads what it proves of change tracking. */
+/**
+ * Stays within one day: over midnight UTC a backup also reads what it proves of change tracking.
+ */
 class NoonClock extends SystemClock {
   private ms = Date.UTC(2026, 0, 15, 12);
 

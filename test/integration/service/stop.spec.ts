@@ -71,7 +71,7 @@ it('does not wait for a merge when it stops', async () => {
   }
 });
 
-/** Takes connections and never says a word. */
+/** Accepts connections and never sends anything. */
 async function silentServer(): Promise<{ server: Server; endpoint: string; close(): void }> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -106,7 +106,7 @@ describe('the process of the service', () => {
       const asked = once(store.server, 'asked');
       const body = { name: 'v', location: 's3://bucket/v', endpoint: store.endpoint };
       const created = service.client.call('createVault', { body }, signal);
-      created.catch(() => undefined); // What it is told is not the matter here.
+      created.catch(() => undefined); // Its answer does not matter here.
       await asked;
 
       await service.stop();

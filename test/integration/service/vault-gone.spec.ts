@@ -15,7 +15,9 @@ const PASSPHRASE = 'correct horse battery staple';
 const DISK_BYTES = 8 * MiB;
 const signal = AbortSignal.timeout(300_000);
 
-/** Always of one day: over midnight UTC a backup also reads what it proves of change tracking. */
+/**
+ * Stays within one day: over midnight UTC a backup also reads what it proves of change tracking.
+ */
 class NoonClock extends SystemClock {
   private ms = Date.UTC(2026, 0, 15, 12);
 
@@ -59,7 +61,7 @@ async function pointsAfterRefresh(): Promise<number> {
   return PointList.parse(body).points.length;
 }
 
-/** What has to hold for any way in which a vault can go away and come back. */
+/** Expects what must hold however a vault goes away and comes back. */
 async function expectAbsence(
   vm: Vm,
   away: () => Promise<void>,

@@ -121,7 +121,7 @@ describe('the beginning of an id', () => {
   });
 });
 
-/** So much of an id that another does not begin with it. */
+/** Returns the shortest beginning of an id that another does not begin with. */
 function shortest(id: string, other: string): string {
   let length = 0;
   while (id[length] === other[length]) {

@@ -20,7 +20,7 @@ describe('a vault with one damaged object', () => {
   it('is in docs/corruption.md with every damage there is', async () => {
     expect(rows.map(({ object, what }) => ({ object, what }))).toEqual(matrix.cases);
     expect(await corruptionPage(rows)).toBe(page);
-    // What nobody refers to can go unnoticed; nothing that is there and damaged can.
+    // Only objects that nothing refers to may be damaged unnoticed.
     const unnoticed = rows.filter(({ detectedBy }) => detectedBy.length === 0);
     expect(unnoticed.every(({ what }) => what === 'remove')).toBe(true);
   });

@@ -13,7 +13,7 @@ import { backUp, createVault, DISK, openVault, signal, VM } from '../../support/
 
 const YEAR_MS = 365 * 86_400_000;
 
-/** Says what it is told to. */
+/** Shows the time that it is told to. */
 class SetClock extends SystemClock {
   ms = Date.UTC(2026, 10, 30);
 
@@ -31,7 +31,7 @@ function diskOf(content: number): MemoryDisk {
   return disk;
 }
 
-/** As programs before put a point that came back: under an id of that day. */
+/** Revives a point as earlier programs did: under an id of that day. */
 async function reviveAsBefore(vault: Vault, id: string, nowMs: number): Promise<void> {
   const { points } = vault.inside;
   const { document } = await points.load({ vmId: VM.vmId, id }, signal);

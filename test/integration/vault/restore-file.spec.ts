@@ -81,7 +81,7 @@ describe('restoring to a raw file, which workers write themselves', () => {
   it('says what the writer says when workers may not write', async () => {
     const { vault, disk, place, path } = await setUp(DirectoryObjectStore);
     const writer = await createImage(path, 'raw', SIZE_BYTES, signal);
-    // The writer has its file open; whoever opens it by name finds none.
+    // The writer has its file open, but opening it by name fails.
     const away = `${writer.rawFile ?? ''}.away`;
     await rename(writer.rawFile ?? '', away);
     await vault.restoreDisk(place, writer, { signal });

@@ -53,7 +53,7 @@ async function removeAll(store: ObjectStore, keys: readonly string[]): Promise<v
   }
 }
 
-/** More packs than are listed each time, of which none is anybody's. */
+/** Adds more packs than are listed each time; no point needs them. */
 async function crowd(store: ObjectStore, packs = 8001): Promise<void> {
   for (const kind of ['data', 'metadata'] as const) {
     for (let count = 0; count < packs; count++) {

@@ -13,8 +13,7 @@ import { pipeline } from 'node:stream/promises';
 export type RequestCounts = Readonly<Record<string, number>>;
 
 /**
- * Stands in front of an S3 server and counts what comes along, whatever the client believes it
- * sends.
+ * Stands in front of an S3 server and counts what arrives, whatever the client believes it sends.
  */
 export class CountingProxy {
   readonly #target: URL;

@@ -13,8 +13,8 @@ export interface S3TestServer {
 }
 
 /**
- * The server of `S3_TEST_ENDPOINT` (credentials from the AWS settings) or else a MinIO that is
- * started here. There is none: an error with the line that installs one.
+ * Opens the server of `S3_TEST_ENDPOINT` (credentials from the AWS settings), or else starts a
+ * MinIO. If there is none, throws an error with the line that installs one.
  */
 export async function openS3TestServer(): Promise<S3TestServer> {
   const bucket = `hyperkeep-test-${randomBytes(6).toString('hex')}`;

@@ -18,16 +18,16 @@ export interface GateRequest {
   readonly path: string;
   /** Of the body. */
   readonly bytes: number;
-  /** The server did it. Whether the client has heard of it is another question. */
+  /** Whether the server did it. The client may not have heard of it. */
   isDone: boolean;
 }
 
 /**
- * Before a request is passed on, and after the server answered and before the client hears of it.
+ * Before a request is passed on, or after the server answered and before the client hears of it.
  */
 export type GateMoment = 'before' | 'after';
 
-/** True: the request, and all that come later, get no further. */
+/** If it returns true, this request and all later ones get no further. */
 export type GateRule = (request: GateRequest, moment: GateMoment) => boolean;
 
 const OPEN: GateRule = () => false;
@@ -69,14 +69,14 @@ export class S3Gate {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Opens it and counts anew. */
+  /** Opens the gate and restarts the count. */
   follow(rule: GateRule = OPEN): void {
     this.#rule = rule;
     this.#isShut = false;
     this.#requests = [];
   }
 
-  /** What came since `follow`. Returns when the server has answered all of it. */
+  /** Returns what came since `follow`, once the server has answered all of it. */
   async seen(): Promise<readonly GateRequest[]> {
     await Promise.all(this.#underWay);
     return this.#requests;

@@ -7,7 +7,7 @@ export interface Line {
   readonly cutAfterServerBytes?: number;
   /** The same for bytes from the client. */
   readonly cutAfterClientBytes?: number;
-  /** Swallows what the server says: it has done what it was asked for, and nobody hears. */
+  /** Drops what the server sends: it has done what was requested, and nobody hears of it. */
   readonly muteServer?: boolean;
   /** Accepts nothing: connections are closed at once. */
   readonly refuse?: boolean;

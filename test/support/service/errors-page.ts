@@ -20,7 +20,7 @@ This page is written by \`node test/support/service/errors-page.ts\` from \`src/
 compares.
 `;
 
-/** docs/errors.md as the tables of codes and of advice say it. */
+/** Returns docs/errors.md as the tables of codes and advice give it. */
 export async function errorsPage(): Promise<string> {
   const codes = (Object.keys(FAULTS) as FaultCode[]).sort();
   const sections = codes.map((code) => {

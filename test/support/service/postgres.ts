@@ -7,7 +7,7 @@ import { startEmbeddedPostgres } from '../../../src/platform/database/embedded-p
 /** A PostgreSQL server whose user may create databases. */
 export interface TestServer {
   readonly url: string;
-  /** Say when you are done; the last one stops the server. */
+  /** Call it when you are done; the last one stops the server. */
   release(): Promise<void>;
 }
 
@@ -46,7 +46,9 @@ export async function startTestServer(): Promise<RunningServer> {
   }
 }
 
-/** The server of `DATABASE_URL`, or one for this test file that starts with the first who asks. */
+/**
+ * Returns the server of `DATABASE_URL`, or one for this test file that starts with the first call.
+ */
 export async function acquireTestServer(): Promise<TestServer> {
   const given = process.env['DATABASE_URL'];
   if (given !== undefined && given !== '') {

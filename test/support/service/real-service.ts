@@ -15,7 +15,7 @@ export class RealService {
   readonly pid: number;
   private readonly child: ChildProcess;
 
-  /** Of each event of the log when it was last said, by `performance.now`. */
+  /** By event of the log: when it was last logged, by `performance.now`. */
   private readonly saidAt = new Map<string, number>();
   private readonly events = new EventEmitter();
 
@@ -33,14 +33,14 @@ export class RealService {
     });
   }
 
-  /** Returns when the log has had an event of this name since then. */
+  /** Resolves once the log has had an event of this name since then. */
   async logs(event: string, sinceMs: number, signal: AbortSignal): Promise<void> {
     while ((this.saidAt.get(event) ?? -Infinity) < sinceMs) {
       await once(this.events, event, { signal });
     }
   }
 
-  /** Returns when the service in `home` answers. @param more added to its environment */
+  /** Resolves once the service in `home` answers. @param more added to its environment */
   static async start(
     home: string,
     signal: AbortSignal,
@@ -76,7 +76,7 @@ export class RealService {
     return new RealService(child, await ServiceClient.locate({ homeFolder: home }, signal));
   }
 
-  /** The job when it has ended. */
+  /** Returns the job once it has ended. */
   async ended({ id }: Pick<Job, 'id'>, signal: AbortSignal): Promise<Job> {
     let last: Job | undefined;
     for await (const job of this.client.jobEvents(id, signal)) {

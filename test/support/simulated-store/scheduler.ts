@@ -57,7 +57,7 @@ export class Scheduler {
   readonly #random: (limit: number) => number;
   #faults: FaultRates;
   readonly #pending: Pending[] = [];
-  /** Nobody waits for these any more, but they may still take effect. */
+  /** Requests for which nobody waits any more, but which may still take effect. */
   readonly #ghosts: Request[] = [];
   readonly #dead = new Set<string>();
   #favourite: string | undefined;
@@ -84,7 +84,7 @@ export class Scheduler {
     });
   }
 
-  /** The client never goes on; of its requests under way each takes effect now, later or never. */
+  /** Kills the client; each of its running requests takes effect now, later or never. */
   kill(client: string): void {
     this.#dead.add(client);
     this.#note(client, 'dies', '');
@@ -103,7 +103,7 @@ export class Scheduler {
     return this.#dead.has(client);
   }
 
-  /** All that nobody waits for takes effect, or never will. */
+  /** Each request without a waiting client takes effect now, or never will. */
   settleGhosts(): void {
     for (const ghost of this.#ghosts.splice(0)) {
       if (this.#random(2) === 0) {
@@ -114,7 +114,7 @@ export class Scheduler {
 
   /**
    * Runs until `done`, with `between` before every step.
-   * @returns false if nothing moves any more though it should
+   * @returns false if nothing moves any more although it should
    */
   async run(done: () => boolean, between: () => void = () => undefined): Promise<boolean> {
     let idle = 0;
@@ -181,8 +181,8 @@ export class Scheduler {
   }
 
   /**
-   * Any request, but mostly of one client at a time: clients that all go on at the same speed meet
-   * in few ways, and a slow one beside a fast one in many.
+   * Picks any request, but mostly of one client at a time: clients at equal speed meet in few ways,
+   * a slow one beside a fast one in many.
    */
   #next(): number {
     const any = this.#random(this.#pending.length);

@@ -16,7 +16,7 @@ import type { SimulatedBucket } from './bucket.ts';
 import type { Request, Scheduler } from './scheduler.ts';
 
 export interface SimulatedStoreOptions {
-  /** Names the client in histories; what it has under way ends with it. */
+  /** Names the client in histories; its running requests end with it. */
   readonly client: string;
   /** Objects per answer to a list. */
   readonly pageSize?: number;

@@ -16,8 +16,8 @@ type Objects = ReadonlyMap<string, Uint8Array>;
 const PAGE_KEYS = 1000;
 
 /**
- * A small S3 server in this process, for as much as a vault asks of one: objects, parts of them and
- * lists in pages. It believes every signature. What it answers goes through a liar.
+ * A small S3 server in this process, with what a vault uses: objects, parts of them and lists in
+ * pages. It accepts every signature. Its answers go through a liar.
  */
 export class BucketServer {
   readonly objects = new Map<string, Uint8Array>();
@@ -43,7 +43,7 @@ export class BucketServer {
     return `http://127.0.0.1:${String((this.#server.address() as AddressInfo).port)}`;
   }
 
-  /** From now on; without one the server tells the truth. */
+  /** Sets the liar; without one the server tells the truth. */
   follow(liar: Liar = honest): void {
     this.#liar = liar;
   }

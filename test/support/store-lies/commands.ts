@@ -47,7 +47,7 @@ export interface World extends Places {
 
 /** Something that writes or removes. */
 export interface Command {
-  /** @returns proves in the true places that what was said to be done is */
+  /** @returns a function that checks in the true places that what was reported as done is done */
   readonly run: (world: World, places: Places) => Promise<(truth: Places) => Promise<void>>;
   /** Points that it gives up. */
   readonly givesUp?: (world: World) => readonly string[];
@@ -146,7 +146,7 @@ const prune: Command = {
     const report = await collectVault(vault.inside, ALL, { signal });
     await vault.close();
     return async (truth) => {
-      // What is condemned and carried out leaves no object that nobody will look at again.
+      // Condemned and carried-out objects are not looked at again.
       const now = await openVault(truth.vault);
       const again = await collectVault(now.inside, ALL, { signal });
       assert.equal(again.refusedRemovals, 0);

@@ -6,7 +6,7 @@ import type { Command } from './commands.ts';
 
 const DAY_MS = 86_400_000;
 
-/** Locks last a day more than is asked for here; those of the beginning an hour. */
+/** Locks last a day longer than this requests; those of the beginning an hour. */
 export const keep: Command = {
   run: async ({ points, retired }, { vault: store }) => {
     const vault = await openVault(store);

@@ -17,7 +17,7 @@ export interface Scene extends AsyncDisposable {
   readonly kinds: readonly RequestKind[];
   /** What is there when a trial begins, by keys in `vault/` and `copy/`. */
   readonly start: ReadonlyMap<string, Uint8Array>;
-  /** Makes it so. @returns the places as a command sees them */
+  /** Restores that state. @returns the places as a command sees them */
   begin(): Promise<Places>;
   /** What is there now, or was when the trial began where that would cost too much. */
   readonly objects: ReadonlyMap<string, Uint8Array>;

@@ -8,7 +8,7 @@ import type { Command, Places } from './commands.ts';
 import { allLies, areaOf, liarOf, type Plan } from './lies.ts';
 import { LocalScene, type Objects, type Scene } from './scene.ts';
 
-/** What became of one command that was lied to. */
+/** How one command ended that was lied to. */
 export interface Trial extends Plan {
   readonly command: string;
   /** `unmet`: the command did not come to the request. */
@@ -18,11 +18,11 @@ export interface Trial extends Plan {
 }
 
 /**
- * Runs commands against an S3 server that lies about one kind of request, and looks what is left.
+ * Runs commands against an S3 server that lies about one kind of request, and checks what is left.
  */
 export class LieTrials implements AsyncDisposable {
   readonly #scene: Scene;
-  /** Per command what it asks of which part of the vault. */
+  /** By command: what it requests from which part of the vault. */
   readonly #asked = new Map<string, ReadonlyMap<string, number>>();
   readonly #random: (limit: number) => number;
 
@@ -61,7 +61,7 @@ export class LieTrials implements AsyncDisposable {
     }
   }
 
-  /** So many of them, drawn. */
+  /** Runs this many of them, drawn. */
   async *some(count: number): AsyncIterable<Trial> {
     const commands = Object.keys(this.#scene.commands);
     const lies = allLies(this.#scene.kinds);
@@ -127,8 +127,8 @@ export class LieTrials implements AsyncDisposable {
   }
 
   /**
-   * All points that stood before and that the command does not give up stand and are whole, also in
-   * the copy.
+   * Proves that all points that stood before and that the command does not give up still stand and
+   * are whole, also in the copy.
    */
   async #proveNothingLost(command: Command): Promise<void> {
     const { world } = this.#scene;
@@ -190,7 +190,7 @@ export class LieTrials implements AsyncDisposable {
   }
 }
 
-/** With the passphrase of before, or with the one that a command may have put in its place. */
+/** Opens with the old passphrase, or with the one that a command may have set. */
 async function openEither(store: ObjectStore, other: string | undefined): Promise<Vault> {
   const open = (passphrase: string): Promise<Vault> =>
     Vault.open(store, { kind: 'passphrase', passphrase }, { workers: 0 }, signal);

@@ -3,11 +3,11 @@ import type { HomeLab } from './home-lab.ts';
 /** Something that another user of the machine tries. */
 export interface Attack {
   readonly name: string;
-  /** What came through, in words; nothing when it all held. */
+  /** Returns what succeeded, in words; empty if everything held. */
   try(lab: HomeLab, signal: AbortSignal): Promise<readonly string[]>;
 }
 
-/** The paths of `paths` that `deed` came through on. */
+/** Returns those of `paths` on which `deed` succeeded. */
 export async function onEach(
   lab: HomeLab,
   deed: Parameters<HomeLab['stranger']['tries']>[0],
@@ -23,7 +23,7 @@ export async function onEach(
   return paths.length === 0 ? [`nothing to ${deed}: the attack was none`] : through;
 }
 
-/** `problem` when it is so. */
+/** Returns `problem` if it is so. */
 export function when(isSo: boolean, problem: string): string[] {
   return isSo ? [problem] : [];
 }

@@ -22,8 +22,8 @@ interface Below {
 }
 
 /**
- * The service of root with a database of its own, a running VM and a vault with a point, and
- * somebody else on the same machine. `shared` is a folder like /tmp, `theirs` is his.
+ * Root's service with a database of its own, a running VM and a vault with a point; and another
+ * user of the same machine. `shared` is a folder like /tmp, `theirs` belongs to the other user.
  */
 export class HomeLab implements AsyncDisposable {
   readonly folder: string;

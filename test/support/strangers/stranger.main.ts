@@ -10,7 +10,7 @@ const heard: string[] = [];
 const servers: Server[] = [];
 let swapping: NodeJS.Immediate | undefined;
 
-/** `done`, or the error of the system; nothing else tells whether an attempt came through. */
+/** Returns `done`, or the error of the system; nothing else tells whether an attempt succeeded. */
 function attempt(work: () => unknown): string {
   try {
     work();
@@ -47,7 +47,7 @@ async function send(port: number, text: string): Promise<string> {
   });
 }
 
-/** Answers whoever comes as if all were well, and keeps what was said. */
+/** Answers every caller as if all were well, and keeps what was sent. */
 async function listen(place: string | number): Promise<string> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined);

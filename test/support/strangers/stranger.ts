@@ -26,7 +26,7 @@ export type Deed =
   | 'swap'
   | 'rest';
 
-/** Why nobody can be played on this machine; undefined when he can. */
+/** Returns why this machine cannot have a stranger; undefined if it can. */
 export async function whyNoStrangers(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) {
     return 'only root can be another user as well';
@@ -71,12 +71,12 @@ export class Stranger implements AsyncDisposable {
     return new Stranger(child);
   }
 
-  /** `done` when he came through, else the error of the system. */
+  /** Returns `done` if the stranger succeeded, else the error of the system. */
   async tries(deed: Deed, ...values: readonly (string | number)[]): Promise<string> {
     return (await this.ask(deed, values)) as string;
   }
 
-  /** What others said to the places where he listens. */
+  /** Returns what others sent to the places where the stranger listens. */
   async heard(): Promise<string[]> {
     return (await this.ask('heard', [])) as string[];
   }

@@ -3,7 +3,8 @@ import { DiskReader } from '../../../src/disk/disk-reader.ts';
 import type { ContentExtent, Extent } from '../../../src/disk/extent.ts';
 
 /**
- * A disk of random data that takes no memory: every read makes what it reads. No two have the same.
+ * A disk of random data that takes no memory: every read makes its data. No two disks have the
+ * same.
  */
 export class RandomDisk extends DiskReader {
   override readonly size: number;

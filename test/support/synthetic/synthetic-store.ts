@@ -31,8 +31,8 @@ const ZERO = Buffer.alloc(PACK_SLOTS * ID_BYTES);
 const OBJECT_BYTES = 64 * 1024 * 1024;
 
 /**
- * Ids of the chunks of a pack, made of its number alone. Ids of packs beyond the last are in no
- * pack.
+ * Returns the ids of the chunks of a pack, made only from its number. Ids of numbers beyond the
+ * last are in no pack.
  */
 export function syntheticIds(pack: number): Buffer {
   const key = Buffer.alloc(16, 'ids');
@@ -64,7 +64,7 @@ export class SyntheticStore extends ObjectStore {
   readonly #context: PackContext;
   readonly #packs: number;
   readonly #others: ObjectStore;
-  /** Time spent on making what a store would just have: by the clock, and of the processor. */
+  /** Time spent making what a real store would just have: by the clock, and of the processor. */
   madeMs = 0;
   madeProcessorMs = 0;
   gets = 0;

@@ -20,7 +20,7 @@ import { seededBytes } from '../random/seeded-bytes.ts';
 import { keysOf } from './vault-damage.ts';
 import { backUp, createVault, fingerprint, PASSPHRASE, restored, signal, VM } from './vault-lab.ts';
 
-/** What is said aloud while something works: warnings and errors. */
+/** Keeps what is logged during work: warnings and errors. */
 class Ears extends Log {
   readonly heard = new Set<string>();
 
@@ -129,9 +129,7 @@ export class CorruptionLab {
     return Vault.open(store, unlock, { workers: 0, log }, signal);
   }
 
-  /**
-   * What restoring everything gives: `same`, or the codes of the faults; wrong bytes are thrown.
-   */
+  /** Restores everything. @returns `same`, or the codes of the faults; throws for wrong bytes */
   async restore(store: MemoryObjectStore, opened?: Vault): Promise<string> {
     const outcomes = new Set<string>();
     const failure = await faultOr(async () => {
@@ -166,7 +164,7 @@ export class CorruptionLab {
     return failure === '';
   }
 
-  /** By what damage of the vault is noticed, the cheapest first; empty if by nothing. */
+  /** Returns what notices the damage of the vault, the cheapest first; empty if nothing does. */
   async detectedBy(store: MemoryObjectStore): Promise<string[]> {
     const found: string[] = [];
     const ears = new Ears();
@@ -217,7 +215,8 @@ export class CorruptionLab {
   }
 
   /**
-   * The first way that makes the vault whole: what is known, restorable and protected is as it was.
+   * Returns the first way that makes the vault whole: what is known, restorable and protected is as
+   * before.
    */
   async repairedBy(damaged: () => Promise<MemoryObjectStore>): Promise<string> {
     if (await this.#isWhole(await damaged())) {
@@ -308,7 +307,7 @@ export class CorruptionLab {
   }
 }
 
-/** The fault's code instead of the fault; anything else is a bug and thrown. */
+/** Returns the code of a fault; any other error is a bug and thrown. */
 async function faultOr(work: () => Promise<string>): Promise<string> {
   try {
     return await work();

@@ -28,7 +28,7 @@ const STRIDE = PIECE + SECTOR;
 const FRAME = 300;
 const TRAILER = -20;
 
-/** A vault that operations are tried on, and what every point of it must give back. */
+/** A vault to try operations on, and what each of its points must restore to. */
 export interface SeamWorld {
   readonly store: MemoryObjectStore;
   /** A copy of the vault; as old as the last `copy`. */
@@ -43,8 +43,8 @@ export interface SeamWorld {
 }
 
 /**
- * What is done to a vault between two looks at it. The vault may have been opened before the
- * operation before.
+ * An operation on a vault between two looks at it. The vault may have been opened before the
+ * previous operation.
  */
 export type SeamOperation = (world: SeamWorld, vault: Vault) => Promise<void>;
 
@@ -66,7 +66,7 @@ export async function newWorld(): Promise<SeamWorld> {
   return world;
 }
 
-/** The same again, for another trial. */
+/** Copies a world for another trial. */
 export async function sameWorld(world: SeamWorld): Promise<SeamWorld> {
   const disk = new MemoryDisk(SIZE);
   const content = new Uint8Array(SIZE);
@@ -87,12 +87,12 @@ export async function openWorld({ store, retention }: SeamWorld): Promise<Vault>
   return Vault.open(store, unlock(PASSPHRASE), { workers: 0, ...more }, signal);
 }
 
-/** What a process sees that knows nothing yet. */
+/** What a process sees that has nothing cached. */
 export interface SeamLook {
   /** Points that verification and restore call damaged. */
   readonly unreadable: readonly string[];
   /**
-   * What must never be: points that are gone or give back something else, a verification that says
+   * What must never be: points that are gone or restore to something else, a verification that says
    * otherwise.
    */
   readonly wrong: readonly string[];
@@ -137,15 +137,15 @@ async function fingerprintBack(vault: Vault, id: string): Promise<string | undef
   }
 }
 
-/** What is wrong with any point when everything must be whole. */
+/** Returns what is wrong with any point when everything must be whole. */
 export async function problemsOf(world: SeamWorld): Promise<string[]> {
   const { unreadable, wrong } = await lookAt(world);
   return [...wrong, ...unreadable.map((id) => `${id} cannot be restored`)];
 }
 
 /**
- * What heals the damage that an operation of this name begins with. Whoever was refused it opens
- * the vault anew and repeats it.
+ * Heals the damage that an operation of this name begins with. After a refusal, open the vault
+ * again and repeat it.
  */
 export const SEAM_MENDS = {
   repair: async ({ store }, vault) => {
@@ -241,7 +241,7 @@ export const SEAM_OPERATIONS = {
 export type SeamName = keyof typeof SEAM_OPERATIONS;
 export const SEAM_NAMES = Object.keys(SEAM_OPERATIONS) as SeamName[];
 
-/** What is wrong after these operations, each by a process that opens the vault anew. */
+/** Returns what is wrong after these operations, each by a process that opens the vault again. */
 export async function problemsAfter(
   world: SeamWorld,
   names: readonly SeamName[],
