@@ -9,6 +9,12 @@ import { BackupLab, type LabVault } from '../support/guest/backup-lab.ts';
 import { checkJournal } from '../support/guest/guest.ts';
 import type { ChildTask } from './backup-child.ts';
 
+/**
+ * A run draws 2 of 13 steps of the engine, 1 of 8 moments of the vault, 1 of 4 deaths with QEMU:
+ * each with a probability of at least 1 in 8, so within 35 runs with 99 %. All: `npm run soak --
+ * drawn`. The steps of the engine are also drawn, without a guest, in engine.spec.ts; a vault whose
+ * writer dies after each of its writes is in vault.spec.ts, in every run.
+ */
 const draw = new Draw('killed backups');
 const TIMEOUT_MS = 900_000;
 const AGENT_TIMEOUT_MS = 60_000;
@@ -92,7 +98,7 @@ describe('A backup whose process is killed', () => {
     await lab[Symbol.asyncDispose]();
   }, TIMEOUT_MS);
 
-  it.each([...draw.some(STEPS, 3), ...draw.some(PUTS, 2)])(
+  it.each([...draw.some(STEPS, 2), ...draw.some(PUTS, 1)])(
     'at %j leaves a guest that writes, and the next backup is incremental and right',
     async (moment) => {
       const before = await target.vault.points(lab.signal);

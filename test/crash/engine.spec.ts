@@ -5,6 +5,11 @@ import { Draw } from '../support/draw.ts';
 import { runService, type Victims } from '../support/guest/engine-service.ts';
 import { QemuLab, type LabDisk } from '../support/guest/qemu-lab.ts';
 
+/**
+ * A run draws 2 of 8 steps of a freeze and 2 of 5 of a merge, 2 of 7 deaths with QEMU, 1 of 5 of
+ * QEMU alone, 1 of 2 of a powered-off VM, 2 of 5 of a start: each with a probability of at least
+ * 1 in 5, so within 21 runs with 99 %. All: `npm run soak -- drawn`.
+ */
 const draw = new Draw('cut off engine');
 const KiB = 1024;
 const MiB = 1024 * KiB;

@@ -18,7 +18,7 @@ const AGENT_TIMEOUT_MS = 300_000;
 const BALLAST = ['if=/dev/urandom', 'of=/data/ballast', 'bs=1M', 'count=40', 'conv=fsync'];
 const { signal } = new AbortController();
 
-describe('A service that is killed in the middle of a job', () => {
+describe('A service that is killed', () => {
   let folder: string;
   let definition: VmDefinition;
   let service: RealService;
@@ -103,7 +103,7 @@ describe('A service that is killed in the middle of a job', () => {
   }, TIMEOUT_MS);
 
   it(
-    'leaves no half point, a guest that writes, and the next backup takes the change only',
+    'in a backup leaves no half point, a guest that writes, and the next backup takes the change only',
     async () => {
       const before = await points();
       await agent(async (connection) =>
@@ -137,7 +137,7 @@ describe('A service that is killed in the middle of a job', () => {
   );
 
   it(
-    'leaves nothing of a restore, and the next one is whole',
+    'in a restore leaves nothing of it, and the next one is whole',
     async () => {
       const [newest] = (await points()).toSorted((a, b) => (a.id < b.id ? 1 : -1));
       const to = join(folder, 'restored');
@@ -154,6 +154,23 @@ describe('A service that is killed in the middle of a job', () => {
       expect(await readdir(to)).toEqual(['data.raw']);
       const report = await checkJournal(file, { lines: 0, chain: 'start' });
       expect(report.problems).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'lets the guest run on when everything in the group of the service is ended or killed',
+    async () => {
+      for (const name of ['SIGTERM', 'SIGKILL'] as const) {
+        service.signalGroup(name);
+        await service.gone();
+
+        const { lines } = await serial.lastJournalLine();
+        await serial.waitForJournal(lines + 2);
+        service = await RealService.start(join(folder, 'home'), signal);
+        const vm = await service.client.call('getVm', { path: { vm: 'guest' } }, signal);
+        expect(vm).toMatchObject({ status: 'running' });
+      }
     },
     TIMEOUT_MS,
   );

@@ -6,6 +6,7 @@ import { runCommand } from '../../src/kernel/command.ts';
 import { BackupLab, type LabVault } from '../support/guest/backup-lab.ts';
 import { checkJournal } from '../support/guest/guest.ts';
 
+/** For as long as asked: `npm run soak -- backup-cycles`. */
 const CYCLES = 8;
 /** The cycle whose backup fails, after each vault has had one. */
 const FAILING_CYCLE = 4;

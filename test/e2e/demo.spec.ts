@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { runCommand } from '../../src/kernel/command.ts';
 import { Draw } from '../support/draw.ts';
 
+/** A run draws one place of two. Both: `npm run soak -- drawn`. */
 const draw = new Draw('demo');
 const ROOT = join(import.meta.dirname, '../..');
 const TIMEOUT_MS = 900_000;
