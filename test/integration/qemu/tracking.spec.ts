@@ -60,21 +60,21 @@ describe('Tracking', () => {
   it(`agrees with a model over 20 cycles of random writes, zeroes and growth (SEED=${String(seed)})`, async () => {
     const random = seededNumbers(seed);
     const disks: readonly LabDisk[] = [
-      { name: 'system', format: 'qcow2' },
-      { name: 'data', format: 'raw' },
+      { name: 'system', format: 'qcow2', sizeBytes: 2 * MiB },
+      { name: 'data', format: 'raw', sizeBytes: 2 * MiB },
     ];
     await using lab = await QemuLab.create(disks);
     const engine = lab.engine();
     await engine.add(lab.definition, signal);
     await engine.start(lab.vm, signal);
-    const models = new Map(disks.map(({ name }) => [name, new MemoryDisk(8 * MiB)]));
+    const models = new Map(disks.map(({ name }) => [name, new MemoryDisk(2 * MiB)]));
     const history: { name: string; state: TrackingState; content: Buffer }[] = [];
     const transactions: number[] = [];
     let comparisons = 0;
     /** What a guest does between two freezes; the model follows. */
     const write = async (name: string) => {
       let model = models.get(name) ?? new MemoryDisk(0);
-      if (random(10) === 0 && model.size < 16 * MiB) {
+      if (random(10) === 0 && model.size < 8 * MiB) {
         const grown = new MemoryDisk(model.size + 64 * KiB * (1 + random(16)));
         grown.write(0, model.toBytes());
         model = grown;
@@ -142,7 +142,8 @@ describe('Tracking', () => {
 
   it('keeps 24 disks apart, running and off', async () => {
     const disks = Array.from({ length: 24 }, (_, index): LabDisk => {
-      return { name: `disk${String(index)}`, format: index % 2 === 0 ? 'qcow2' : 'raw' };
+      const format = index % 2 === 0 ? 'qcow2' : 'raw';
+      return { name: `disk${String(index)}`, format, sizeBytes: MiB };
     });
     await using lab = await QemuLab.create(disks);
     const engine = lab.engine();
