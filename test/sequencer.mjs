@@ -8,7 +8,7 @@ function known() {
   try {
     return JSON.parse(readFileSync(FILE, 'utf8'));
   } catch {
-    // Never written, or cut off: the order is a matter of time alone.
+    // Never written, or cut off: only the duration of the run depends on the order.
     return {};
   }
 }
@@ -18,8 +18,8 @@ function nameOf({ context, path }) {
 }
 
 /**
- * What took longest when it ran last begins first, so that no worker waits long for the last file.
- * It is remembered outside the clone: Jest's own memory of it knows nothing of a fresh one.
+ * Starts the longest files of the last run first, so that no worker waits long for the last one.
+ * The times are kept outside the clone: Jest's own cache is empty in a fresh one.
  */
 export default class LongestFirst {
   /** New files first: nobody knows how long they take. */

@@ -3,7 +3,7 @@
 globalThis.expect.addEqualityTesters([
   function areSameBytes(one, other) {
     const areBytes = one instanceof Uint8Array && other instanceof Uint8Array;
-    // Of different kinds: whether that matters is for the matcher to say.
+    // Different kinds of arrays: the matcher decides whether that matters.
     return areBytes && one.constructor === other.constructor
       ? Buffer.compare(one, other) === 0
       : undefined;

@@ -31,7 +31,7 @@ export class Merger implements Actor {
     this.#order = mergeOrder(world);
   }
 
-  /** The names that the new pack has, as a mask. */
+  /** Mask of the names that the new pack has. */
   get targets(): number {
     return this.#pairs.reduce((mask, { to }) => mask | (1 << to), 0);
   }
@@ -182,7 +182,7 @@ export class Sweeper implements Actor {
   }
 }
 
-/** Somebody without the retention key asks that a point without a seal be retired. */
+/** Asks, without the retention key, that a point without a seal be retired. */
 export class Asker implements Actor {
   readonly #world: World;
   readonly #control: number;
@@ -213,7 +213,7 @@ export class Asker implements Actor {
   }
 }
 
-/** Who has the retention key makes requests binding. */
+/** Makes requests binding, with the retention key. */
 export class Binder implements Actor {
   readonly #world: World;
   /** 0 nothing, point + 1: saw the request, | 16: and no seal; 255: done. */
@@ -304,7 +304,7 @@ export class Holder implements Actor {
   }
 }
 
-/** Takes manifests away when their collection has ended. */
+/** Removes manifests when their collection has ended. */
 export class ManifestRemover implements Actor {
   readonly #world: World;
   readonly #control: number;

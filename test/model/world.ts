@@ -62,7 +62,7 @@ export class World implements Protocol {
   readonly objects: StoredObject[] = [];
   /** Per point the names that it refers to. */
   readonly points: number[] = [];
-  /** Per point the page of a list that shows it. */
+  /** By point: the page of a list that shows it. */
   readonly #pages: number[] = [];
   readonly manifests: number[] = [];
   readonly spared: number[] = [];
@@ -142,14 +142,14 @@ export class World implements Protocol {
     return index;
   }
 
-  /** A name whose object is gone; indexes that are old still know it. */
+  /** Adds a name whose object is gone; old indexes still have it. */
   formerName(): number {
     const name = this.name();
     this.#initial[this.ever] = (this.#initial[this.ever] ?? 0) | (1 << name);
     return name;
   }
 
-  /** An alias object that is there from the beginning. */
+  /** Adds an alias object that is there from the beginning. */
   formerAlias(pairs: readonly Alias[]): void {
     const alias = this.alias(pairs);
     this.#initial[this.aliasSet] = (this.#initial[this.aliasSet] ?? 0) | (1 << alias);
@@ -199,7 +199,7 @@ export class World implements Protocol {
     return s[this.points[point]!]!;
   }
 
-  /** What these points refer to. */
+  /** Returns what these points refer to. */
   live(s: Uint16Array, points: number): number {
     const roots = this.rules.unsealedAreRoots ? points : points & s[this.sealed]!;
     let names = 0;
@@ -231,7 +231,7 @@ export class World implements Protocol {
     return names;
   }
 
-  /** All names of the slots behind these names. */
+  /** Returns all names of the slots that have these names. */
   spread(names: number, aliasSet: number): number {
     const classes = this.#table(this.#classes, aliasSet, true);
     let all = 0;
@@ -264,7 +264,7 @@ export class World implements Protocol {
     }
     const damage = s[this.damage]!;
     const available = this.stored(s) & (damage & 1 ? ~1 : ~0);
-    // Until a success promised otherwise, damage is no fault of the protocol.
+    // Damage is no fault of the protocol until a success promised otherwise.
     const excused = (damage & 5) === 1 ? 1 : 0;
     const reaches = this.#table(this.#reaches, s[this.aliasSet]!, false);
     for (let point = 0; point < this.points.length; point++) {
@@ -317,7 +317,7 @@ export class World implements Protocol {
     }
   }
 
-  /** Per name the names that are the same slot (`both` ways), or to which a reader goes on. */
+  /** By name: the names of the same slot (`both` ways), or those to which a reader goes on. */
   #table(tables: Map<number, Uint16Array>, aliasSet: number, both: boolean): Uint16Array {
     const known = tables.get(aliasSet);
     if (known !== undefined) {

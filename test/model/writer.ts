@@ -25,7 +25,7 @@ export interface WriterOptions {
   readonly content?: number;
   /** Gives its own point up by a request, because it has no retention key. */
   readonly asks?: boolean;
-  /** Writes an alias when it stores anew what is damaged. */
+  /** Writes an alias when it stores damaged content again. */
   readonly heals?: boolean;
   readonly asksParentFirst?: boolean;
   readonly attempts?: number;
@@ -133,7 +133,7 @@ export class Writer implements Actor {
     stepper.done(this.#labels[step]!);
   }
 
-  /** W0. Its index may be old: it may know any name that ever was. */
+  /** W0. Its index may be old, and may have any name that ever was. */
   #choose(s: Uint16Array, stepper: Stepper): void {
     const { title, kind, content = 1 } = this.#options;
     const world = this.#world;

@@ -27,7 +27,7 @@ const change =
     changeObject(store, of(lab), damage);
 
 /**
- * The whole first pack, or a changed one, under names of its own, and an alias that leads there.
+ * The whole first pack, or a changed one, under a name of its own, and an alias that leads there.
  */
 const aliased =
   (forge = same): Apply =>
@@ -51,9 +51,7 @@ const regenerated =
 const wrongContent: Apply = async (lab, store) =>
   forgePack(lab.vault, store, lab.shared, { forge: otherContent() });
 
-/**
- * The same names for chunks that are right in themselves, and not those that the point was made of.
- */
+/** The same names for chunks that are valid, but not those that the point was made of. */
 const otherChunks =
   (lab: ProofLab): Forge =>
   (slot, content) => {
@@ -73,7 +71,9 @@ const shared = (lab: ProofLab): string => lab.shared;
 const own = (lab: ProofLab): string => lab.own;
 const metadata = (lab: ProofLab): string => lab.metadata;
 
-/** Every kind of damage that some check claims to find, and what must not be taken for damage. */
+/**
+ * Every kind of damage that some check claims to find, and things that must not count as damage.
+ */
 export const DAMAGES: Readonly<Record<string, Apply>> = {
   nothing: async () => undefined,
 

@@ -1,6 +1,6 @@
 /**
- * Per kind of damage what each of `COLUMNS` says: `ok`, the code of the problem without `vault.`,
- * `found`; `WRONG` is content that is not what was backed up, given out without a word.
+ * By kind of damage: what each of `COLUMNS` says. `ok`, the code of the problem without `vault.`,
+ * or `found`; `WRONG` is content that was not backed up and is returned silently.
  */
 export const EXPECTED: Readonly<Record<string, string>> = {
   nothing: 'ok ok ok ok | ok ok ok ok | ok ok ok | ok ok ok',

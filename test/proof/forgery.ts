@@ -17,10 +17,10 @@ import { changeObject, type Damage } from '../support/vault/vault-damage.ts';
 import { signal } from '../support/vault/vault-lab.ts';
 
 /**
- * What somebody does who has the master key and may put objects: every checksum and tag is right.
+ * What somebody can do with the master key and the right to put: every checksum and tag is right.
  */
 
-/** What becomes of a slot; undefined leaves it out. */
+/** Changes a slot; undefined leaves it out. */
 export type Forge = (
   slot: number,
   content: Uint8Array,
@@ -99,7 +99,7 @@ export async function forgePack(
   return packKey(name);
 }
 
-/** A frame of random bytes with a right tag and checksum where one that was compressed lay. */
+/** Replaces a compressed frame by random bytes with a right tag and checksum. */
 export const rubbishFrame =
   (open: OpenPack, index: number): Damage =>
   (bytes) => {
@@ -111,7 +111,7 @@ export const rubbishFrame =
     return copy;
   };
 
-/** A byte of a frame flipped, its checksum made right again: only the tag tells. */
+/** Flips a byte of a frame and corrects its checksum: only the tag shows it. */
 export const flipFrame =
   (open: OpenPack, index: number): Damage =>
   (bytes) => {
@@ -123,7 +123,7 @@ export const flipFrame =
     return copy;
   };
 
-/** A byte of an id in the footer flipped, both checksums made right again. */
+/** Flips a byte of an id in the footer and corrects both checksums. */
 export const flipFooter: Damage = (bytes) => {
   const copy = Buffer.from(bytes);
   const trailer = copy.subarray(copy.length - 64);

@@ -1,5 +1,5 @@
-// node test/proof/mutants.main.ts N…: takes the checks of these numbers out of the code, one after
-// the other, and says, as JSON, which kinds of damage were told from the others all the same.
+// node test/proof/mutants.main.ts N…: removes the checks with these numbers from the code, one
+// after the other, and prints, as JSON, which kinds of damage were still told from the others.
 import { registerHooks } from 'node:module';
 import { DAMAGES } from './damages.ts';
 import { EXPECTED } from './expected.ts';
@@ -10,10 +10,7 @@ import { asText } from './verdicts.ts';
 const MARK = '?mutant=';
 const PLACE = '/src/vault/';
 
-/**
- * A module that is asked for by a mutant is the mutant's own, with the check taken out of one of
- * them.
- */
+/** A mutant imports its own modules, one of them without the check. */
 registerHooks({
   resolve(specifier, context, next) {
     const resolved = next(specifier, context);

@@ -24,7 +24,7 @@ describe('a check that never finds anything', () => {
 
   it('is noticed, whichever it is', async () => {
     const places = draw.some([...MUTANTS.keys()], COUNT);
-    // A process of its own: the modules are loaded anew for each of them.
+    // In a separate process, which loads the modules again for each mutant.
     const { stdout } = await promisify(execFile)(process.execPath, [
       '--disable-warning=ExperimentalWarning',
       ...[MAIN, ...places.map(String)],

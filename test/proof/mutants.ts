@@ -3,10 +3,10 @@ export interface Mutant {
   readonly name: string;
   /** Below `src/vault`. */
   readonly file: string;
-  /** Stands exactly once in it. */
+  /** Occurs exactly once in it. */
   readonly from: string;
   readonly to: string;
-  /** A kind of damage of which something is said otherwise when the check is gone. */
+  /** A kind of damage with another verdict when the check is gone. */
   readonly killedBy: string;
 }
 

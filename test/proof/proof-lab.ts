@@ -28,7 +28,7 @@ import { seededBytes } from '../support/random/seeded-bytes.ts';
 import { keysOf } from '../support/vault/vault-damage.ts';
 import { backUp, createVault, DISK, signal, VM } from '../support/vault/vault-lab.ts';
 
-/** What is under trial: the real modules, or the same with one check taken out. */
+/** What is on trial: the real modules, or the same with one check removed. */
 export interface Judges {
   readonly Vault: Pick<typeof Vault, 'open'>;
   readonly MemoryProofLedger: typeof MemoryProofLedger;
@@ -39,7 +39,7 @@ export interface Judges {
 }
 
 const SIZE = 420_000;
-/** 16 KiB of the first pack that the second point does not need any more. */
+/** 16 KiB of the first pack that the second point no longer needs. */
 const CHANGED = { offset: 40_960, length: 16_384 };
 
 /** A vault with two points of one VM; work on clones of it. */
@@ -116,7 +116,10 @@ export class ProofLab {
     return { needed: [...needed], spare: all.filter((slot) => !needed.has(slot)) };
   }
 
-  /** What all that looks at a vault says of the second point, in the order of `COLUMNS`. */
+  /**
+   * Returns what everything that examines a vault says of the second point, in the order of
+   * `COLUMNS`.
+   */
   async judge(judges: Judges, store: MemoryObjectStore): Promise<readonly string[]> {
     const open = async (): Promise<Vault> =>
       judges.Vault.open(
@@ -152,7 +155,7 @@ export class ProofLab {
         );
         return damaged.length + damagedObjects.length > 0 ? 'found' : 'ok';
       });
-    // First what does not write: a scrub with the key leaves a list in the vault.
+    // What does not write goes first: a scrub with the key leaves a list in the vault.
     return [
       await verify(0),
       await verify(1),
@@ -219,7 +222,7 @@ export class ProofLab {
     });
   }
 
-  /** A restore, after a collector was at work in a vault of its own. */
+  /** Restores after a collector has worked in a separate vault. */
   async #collected(judges: Judges, store: MemoryObjectStore): Promise<string> {
     return said(async () => {
       const copy = await cloneOf(store);
@@ -258,7 +261,7 @@ export class ProofLab {
     return pointKey(VM.vmId, this.second);
   }
 
-  /** Puts another document in the place of the second point, sealed, as a holder of the key can. */
+  /** Replaces the document of the second point, sealed, as a holder of the key can. */
   async forgePoint(
     store: MemoryObjectStore,
     change: (document: PointDocument) => PointDocument,
@@ -291,7 +294,7 @@ export const COLUMNS = [
   'scrub',
 ] as const;
 
-/** The code of the fault instead of the fault; anything else is a bug. */
+/** Returns the code of a fault; any other error is a bug. */
 async function said(work: () => Promise<string>): Promise<string> {
   try {
     return await work();

@@ -22,8 +22,8 @@ const JUDGES: Judges = {
 };
 
 /**
- * What somebody puts who has the key and may not remove anything: objects beside those of an old
- * point.
+ * What somebody can put with the key but without the right to remove: objects beside those of an
+ * old point.
  */
 const FORGERIES = [
   'the newer of two generations is wrong',

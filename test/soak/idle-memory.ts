@@ -31,7 +31,7 @@ const { values } = parseArgs({
 
 const MiB = 1024 * 1024;
 const STOP_MS_MAX = 300;
-/** Of the VM whose point the first prune removes. */
+/** Size of the VM whose point the first prune removes. */
 const SMALL_MIB = 32;
 const { signal } = new AbortController();
 
@@ -65,7 +65,7 @@ class Lab {
     this.#service = service;
   }
 
-  /** One step, and what memory the service has when it was idle afterwards. */
+  /** Does one step, and measures the memory of the idle service afterwards. */
   async step<T>(round: number, step: string, work: () => Promise<T>): Promise<T> {
     const { pid } = this.#service;
     await resetPeak(pid);
@@ -100,7 +100,7 @@ class Lab {
     return result.pointId;
   }
 
-  /** @param before is given up. @returns the point of this round */
+  /** @param before point to give up. @returns the point of this round */
   async round(round: number, before: string): Promise<string> {
     const name = `vm-${String(round)}`;
     await this.addVm(name, Number(values.mib));

@@ -15,7 +15,7 @@ import { seededBytes } from '../support/random/seeded-bytes.ts';
 const GIB = 2 ** 30;
 const TIB = 2 ** 40;
 const PIECE_BYTES = 2 ** 26;
-/** Of a recovery point, however large it is: itself and its seal. */
+/** A recovery point of any size takes two: itself and its seal. */
 const PUTS_PER_POINT = 2;
 const CLI = join(import.meta.dirname, '..', '..', 'bin', 'hyperkeep.mjs');
 const { signal } = new AbortController();

@@ -67,7 +67,7 @@ async function round(world: SeamWorld): Promise<void> {
   await held.close();
 }
 
-/** Everything is whole when it returns, also if the operation was refused. */
+/** Everything is whole when it returns, even if the operation was refused. */
 async function operate(
   world: SeamWorld,
   name: SeamName,
@@ -103,7 +103,7 @@ async function isRefusedTo(
   }
 }
 
-/** What is damaged is healed by a process that opens the vault anew. */
+/** A process that opens the vault again heals the damage. */
 async function repeated(world: SeamWorld, name: keyof typeof SEAM_MENDS): Promise<void> {
   const vault = await openWorld(world);
   await SEAM_MENDS[name](world, vault);

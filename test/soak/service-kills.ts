@@ -39,7 +39,7 @@ interface ServiceJob {
   readonly body: (place: KillPlace) => object;
   /** Default: points are whole at any time. */
   readonly mendsPoints?: boolean;
-  /** What is there in the end, in words that are the same whenever it was the same. */
+  /** Returns what is there at the end, in words that are equal for equal states. */
   readonly remains: (place: KillPlace, ended: Job) => Promise<object>;
 }
 
@@ -225,7 +225,7 @@ const trials = new Trials(lab, home);
 const random = seededNumbers(Number(values.seed));
 console.log(`seed ${values.seed}`);
 
-/** @returns how many kills did not end well */
+/** @returns how many kills ended badly */
 async function killAt(
   name: string,
   job: ServiceJob,

@@ -94,7 +94,7 @@ export class BackupLab implements AsyncDisposable {
     return vault;
   }
 
-  /** A new engine and the vault opened anew, as after a restart of the service. */
+  /** Makes a new engine and opens the vault again, as after a restart of the service. */
   async reopen(target: LabVault): Promise<void> {
     this.engine = this.newEngine();
     target.vault = await Vault.open(
@@ -105,7 +105,7 @@ export class BackupLab implements AsyncDisposable {
     );
   }
 
-  /** Starts the VM by `start` and returns when its guest is up and its writer writes. */
+  /** Starts the VM with `start`; returns once its guest is up and its writer writes. */
   async serialBoots(start: () => Promise<void>): Promise<void> {
     const { serialLog } = this.engine.paths(this.definition.id);
     await rm(serialLog, { force: true });

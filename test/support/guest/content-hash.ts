@@ -13,8 +13,8 @@ interface MapEntry {
 }
 
 /**
- * SHA-256 of what a raw image holds: of its size, and of each block that is not zero with its
- * place. Two images that read the same have the same, however sparse they are; holes cost nothing.
+ * SHA-256 of what a raw image holds: its size, and each block that is not zero with its place.
+ * Images that read the same have the same hash, however sparse they are; holes cost nothing.
  */
 export async function contentHash(rawFile: string, signal: AbortSignal): Promise<string> {
   const words = ['map', '--output=json', '-f', 'raw', rawFile];

@@ -7,7 +7,7 @@ const program = fileURLToPath(new URL('./engine-service.main.ts', import.meta.ur
 
 export type Victims = EngineService['kill'];
 
-/** Runs one action in a service of its own, which may not survive it. Returns what it said. */
+/** Runs one action in a separate service, which may not survive it. @returns its output */
 export async function runService(lab: QemuLab, service: Partial<EngineService>): Promise<string> {
   const whole: EngineService = {
     ...lab.folders,

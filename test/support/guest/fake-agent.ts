@@ -7,7 +7,7 @@ const FLOOD_BYTES = 48 * 1024;
 type Reply = object | 'silence' | 'flood' | 'flood of lines';
 
 /**
- * An agent as the guard sees it: it answers what it is told to, and remembers what it was asked.
+ * An agent as the guard sees it: gives the answers that it is told to, and remembers the commands.
  */
 export class FakeAgent implements AsyncDisposable {
   readonly asked: string[] = [];
@@ -17,7 +17,7 @@ export class FakeAgent implements AsyncDisposable {
   private readonly flooded = Promise.withResolvers<undefined>();
   /** Resolves when somebody has closed the connection on a flood. */
   readonly floodEnded = this.flooded.promise;
-  /** How much of floods somebody has taken. */
+  /** How many bytes of floods were read. */
   floodedBytes = 0;
   private readonly sockets = new Set<Socket>();
   private readonly waiting: { command: string; resolve: () => void }[] = [];
@@ -67,12 +67,12 @@ export class FakeAgent implements AsyncDisposable {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  /** Says more and more, as fast as it is taken, until the connection is closed. */
+  /** Sends more and more, as fast as it is read, until the connection is closed. */
   private flood(socket: Socket, what: string): void {
     const piece = Buffer.from(what.repeat(FLOOD_BYTES / what.length));
     const more = () => {
       socket.write(piece, (error) => {
-        // A socket that has failed is not destroyed yet, and takes what is written for ever.
+        // A failed socket is not destroyed yet, and accepts writes for ever.
         if (error) {
           this.flooded.resolve(undefined);
         } else {

@@ -21,7 +21,7 @@ export class LoopMount implements Disposable {
     truncateSync(this.image, IMAGE_BYTES);
   }
 
-  /** @returns why not, where nobody may mount */
+  /** @returns why it cannot, if mounting is not allowed */
   static make(): LoopMount | string {
     const made = new LoopMount();
     const failure =

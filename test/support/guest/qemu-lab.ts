@@ -15,7 +15,7 @@ export interface LabDisk {
   readonly format: 'raw' | 'qcow2';
   readonly excluded?: boolean;
   readonly sizeBytes?: number;
-  /** Where its image lies; default is the folder of the lab. */
+  /** Folder of its image; default: the folder of the lab. */
   readonly place?: string;
 }
 
@@ -128,7 +128,7 @@ export class QemuLab implements AsyncDisposable {
     return this.definition.disks.find(({ name }) => name === disk)?.path ?? '';
   }
 
-  /** What an image holds with what its header names below it, read by qemu-img alone. */
+  /** Returns what qemu-img alone reads from an image and what its header names below it. */
   async content(path: string, format = path.endsWith('.raw') ? 'raw' : 'qcow2'): Promise<Buffer> {
     const copy = join(this.folder, `copy-${randomUUID()}`);
     execFileSync('qemu-img', ['convert', '-q', '-f', format, '-O', 'raw', path, copy]);
@@ -137,7 +137,7 @@ export class QemuLab implements AsyncDisposable {
     return bytes;
   }
 
-  /** The one byte that all of `range` holds in a disk's image. */
+  /** Returns the one byte that fills `range` in a disk's image. */
   async imageByte(disk: string, { offset, length }: Extent): Promise<number> {
     const bytes = (await this.content(this.image(disk))).subarray(offset, offset + length);
     return bytes.every((byte) => byte === bytes[0]) ? (bytes[0] ?? -1) : -1;
@@ -148,7 +148,7 @@ export class QemuLab implements AsyncDisposable {
     return text === '' ? undefined : Number.parseInt(text, 10);
   }
 
-  /** Ends QEMU like a power cut ends a host, and waits until it is gone. */
+  /** Ends QEMU as a power cut would, and waits until it is gone. */
   async killQemu(): Promise<void> {
     const pid = await this.pid();
     if (pid === undefined) {

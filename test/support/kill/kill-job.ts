@@ -7,14 +7,12 @@ import { entriesOf, type KillLab, type KillPlace, type Program, type Ran } from 
 import type { GateRequest } from '../s3/s3-gate.ts';
 import { backUp } from '../vault/vault-lab.ts';
 
-/** What a job left behind, in words that are the same whenever it was the same. */
+/** What a job left behind, in words that are equal for equal states. */
 export type Remains = Readonly<Record<string, number>>;
 
 export type RunProgram = (program: Program) => Promise<Ran>;
 
-/**
- * Of a finished run: what must not be done twice, and by how much it may be exceeded after a kill.
- */
+/** What a finished run must not do twice, and by how much it may be exceeded after a kill. */
 export interface Effort {
   readonly of: (requests: readonly GateRequest[]) => number;
   readonly slack: (requests: readonly GateRequest[]) => number;
@@ -26,29 +24,29 @@ export type BeginJob = (lab: KillLab) => Promise<KillJob>;
 /** Something that a process does to a vault and that can be killed. */
 export interface KillJob {
   readonly kind: 'plain' | 'locked';
-  /** The vault before. */
+  /** The vault before the job. */
   readonly objects: ObjectStore;
-  /** What is at the other place before. */
+  /** Objects at the other place before the job. */
   readonly copy?: ObjectStore;
-  /** On the machine, before. */
+  /** Prepares the machine before the job. */
   readonly prepare?: (place: KillPlace) => Promise<void>;
   readonly program: (place: KillPlace) => Program;
   /**
-   * What follows when the program has ended or was killed, until everything is done. Default: the
-   * program once more if it was killed.
+   * Continues after the program has ended or was killed, until everything is done. Default: runs
+   * the program once more if it was killed.
    */
   readonly finish?: (place: KillPlace, ran: Ran, run: RunProgram) => Promise<unknown>;
   readonly effort?: Effort;
   /** Default: points are whole at any time. */
   readonly mendsPoints?: boolean;
   /**
-   * Proves the sealed points of what is there now. @returns how many; default: opened with the
+   * Proves the sealed points that are there now. @returns how many; default: opens with the
    * passphrase
    */
   readonly prove?: (now: ObjectStore, place: KillPlace) => Promise<number>;
-  /** Where what it does shows. */
+  /** Store that shows the result. */
   readonly result: (place: KillPlace) => ObjectStore;
-  /** @param now a copy of what is there, to do anything with */
+  /** @param now a copy of what is there, which may be changed */
   readonly remains: (now: ObjectStore, place: KillPlace) => Promise<Remains>;
 }
 
@@ -67,14 +65,14 @@ export async function take(vault: Vault, disk: MemoryDisk, vmId: string): Promis
   return (await backUp(vault, disk, { vm: { vmId, vmName: vmId } })).id;
 }
 
-/** Nothing is condemned that nobody has carried out. */
+/** Requires that every condemned list was carried out. */
 export async function requireDone(store: ObjectStore): Promise<void> {
   const keys = new Set((await entriesOf(store)).map(({ key }) => key));
   const open = [...keys].filter((key) => /^gc\/[^.]+$/.test(key) && !keys.has(`${key}.done`));
   assert.deepEqual(open, []);
 }
 
-/** A command of this project, as somebody types it. */
+/** Returns a command of this project, as a user types it. */
 export function rescue(
   parameters: readonly string[],
   more: Pick<Program, 'exitCodes' | 'environment'> = {},
@@ -82,7 +80,7 @@ export function rescue(
   return { path: 'src/cli.ts', parameters: ['rescue', ...parameters], ...more };
 }
 
-/** What there is, each with its size: of objects with random names how many. */
+/** Returns the objects with their sizes; for objects with random names, how many there are. */
 export async function inventory(store: ObjectStore): Promise<Record<string, number>> {
   const found: Record<string, number> = {};
   for (const { key, size } of await entriesOf(store)) {

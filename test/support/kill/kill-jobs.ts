@@ -30,7 +30,7 @@ const ALL: CollectOptions = {
   liveShare: 0.95,
   allPointsAreListed: true,
 };
-/** Also what dead writers left, and the last dead byte. */
+/** Also removes what dead writers left, and the last dead byte. */
 const LEFTOVERS: CollectOptions = {
   youngMs: 0,
   abandonedMs: 0,
@@ -54,8 +54,8 @@ async function importJob(lab: KillLab): Promise<KillJob> {
   return {
     effort: {
       of: PACKS_SENT.of,
-      // The map of a point that was not sealed. Data that the server has is found again, whatever
-      // the client knew.
+      // The map of a point that was not sealed. Data in the store is found again, whatever the
+      // client knew.
       slack: (requests) => largest(requests.filter(({ step }) => step === 'PUT m/')),
     },
     kind: 'plain',
@@ -68,8 +68,8 @@ async function importJob(lab: KillLab): Promise<KillJob> {
     remains: async (now) => {
       const opened = await openVault(now);
       const points = await opened.points(signal);
-      // Killed when the seal was there and nobody had heard of it: a point more, of which nothing
-      // is wrong.
+      // Killed after the seal was put and before the client heard of it: there is one valid point
+      // more.
       assert(points.length === 2 || points.length === 3);
       await collectVault(opened.inside, LEFTOVERS, { signal });
       const nothing = await collectVault(opened.inside, LEFTOVERS, { signal });

@@ -20,16 +20,16 @@ const RETENTION = 'only for the one who retires';
 const NOT_FOUND = 4;
 const CHEAP = { memoryKib: 64, passes: 1, lanes: 1 };
 
-/** Something that may open the vault, with the name that it has in what remains. */
+/** Something that may open the vault, and its name in what remains. */
 interface Way {
   readonly name: string;
   readonly unlock: VaultUnlock;
 }
 
-/** Asking costs an Argon2 run per key object: what was asked of a copy of a vault is known. */
+/** Trying costs an Argon2 run per key object, so answers for a copy of a vault are kept. */
 const KNOWN_WAYS = new WeakMap<ObjectStore, Promise<OpenWay[]>>();
 
-/** One that does. */
+/** A way that opens the vault. */
 interface OpenWay extends Way {
   readonly vault: Vault;
 }
@@ -99,9 +99,7 @@ function keysCommand(
   });
 }
 
-/**
- * What every job on keys has in common: `wanted` are the ways that open the vault when it is done.
- */
+/** Makes a job on keys: `wanted` are the ways that open the vault when it is done. */
 function keysJob(
   keys: KeyLab,
   program: KillJob['program'],
@@ -157,7 +155,9 @@ async function remove(lab: KillLab): Promise<KillJob> {
   return keysJob(keys, program, { wanted: ['now', 'old file'] });
 }
 
-/** Done once more with another recovery file: the one of a run that died is not written over. */
+/**
+ * Repeats the command with another recovery file: it does not overwrite that of a run that died.
+ */
 function againWith(
   keys: KeyLab,
   words: (file: string) => readonly string[],
@@ -202,7 +202,7 @@ async function separateRetention(lab: KillLab): Promise<KillJob> {
   return keysJob(keys, program, { wanted: ['new file', 'now'], ...(finish && { finish }) });
 }
 
-/** What is known and opens the vault. */
+/** Returns the known ways that open the vault. */
 async function openingWays(
   keys: KeyLab,
   store: ObjectStore,
@@ -242,7 +242,7 @@ async function tryWays(store: ObjectStore, ways: readonly Way[]): Promise<OpenWa
   return opening;
 }
 
-/** A passphrase and a recovery file open the vault: all there is is whole. */
+/** A passphrase and a recovery file open the vault, and everything in it is whole. */
 async function provedWays(keys: KeyLab, store: ObjectStore, place: KillPlace): Promise<number> {
   const ways = await openingWays(keys, store, place);
   const kinds = [...new Set(ways.map(({ unlock }) => unlock.kind))].sort();

@@ -26,7 +26,7 @@ export interface KillPoint {
 export interface Program {
   readonly path: string;
   readonly parameters: readonly string[];
-  /** Beside 0. */
+  /** Accepted besides 0. */
   readonly exitCodes?: readonly number[];
   /** Added to the environment. */
   readonly environment?: Readonly<Record<string, string>>;
@@ -78,17 +78,17 @@ export class KillLab implements AsyncDisposable {
     return this.#gate.endpoint;
   }
 
-  /** Stands between whoever uses `endpoint` and the server. */
+  /** Between users of `endpoint` and the server. */
   get gate(): S3Gate {
     return this.#gate;
   }
 
-  /** What lets a process use the server. */
+  /** Settings with which a process can use the server. */
   get environment(): Readonly<Record<string, string>> {
     return this.#environment;
   }
 
-  /** A place of its own with a copy of these objects; `kind` is part of its name. */
+  /** Makes a separate place with a copy of these objects; `kind` is part of its name. */
   async place(
     from: ObjectStore | undefined,
     kind: 'plain' | 'locked',
@@ -114,7 +114,7 @@ export class KillLab implements AsyncDisposable {
     return place;
   }
 
-  /** Runs a program to its end, or kills it when it comes to this point. */
+  /** Runs a program to its end, or kills it at this point. */
   async run(program: Program, { home }: KillPlace, at?: KillPoint): Promise<Ran> {
     const { path, parameters, exitCodes = [], environment = {} } = program;
     const child = spawn(
@@ -178,7 +178,7 @@ export interface KillPlace {
   readonly home: string;
   readonly vault: string;
   readonly copy: string;
-  /** Past the gate. */
+  /** Bypasses the gate. */
   readonly store: S3ObjectStore;
   readonly copyStore: S3ObjectStore;
 }

@@ -94,8 +94,8 @@ async function repairByCopy(lab: KillLab): Promise<KillJob> {
 }
 
 /**
- * `rescue repair` alone: what says where frames are is damaged; one footer is only in the cache of
- * the machine.
+ * `rescue repair` alone: what says where frames are is damaged; only the cache of the machine has
+ * one of the footers.
  */
 async function repairAlone(lab: KillLab): Promise<KillJob> {
   const store = await storeWithPoints(4);
@@ -143,7 +143,7 @@ async function repairAccess(lab: KillLab): Promise<KillJob> {
     program: (place) => rescue(byCopy(lab, place)),
     result: (place) => place.store,
     remains: async (now) => {
-      // The number counts, not the rest of the name.
+      // Only the number counts, not the rest of the name.
       const found = Object.entries(await inventory(now));
       return Object.fromEntries(
         found.map(([key, size]) => [key.replace(/(?<=^fmt\/\d+)-.*/, ''), size]),
@@ -156,8 +156,8 @@ async function repairAccess(lab: KillLab): Promise<KillJob> {
 async function scrub(lab: KillLab): Promise<KillJob> {
   const store = await storeWithPoints(11);
   const packs = (await keysOf(store, 'd/')).length + (await keysOf(store, 'm/')).length;
-  // Late in the first share, and not in the second: that is the other quarter, and half of the
-  // vault from the beginning.
+  // Late in the first share, and not in the second, which is the other quarter and the first half
+  // of the vault.
   await changeObject(store, (await keysOf(store, 'd/')).at(3) ?? '', flip(100));
   const program: KillJob['program'] = ({ vault: location }) =>
     rescue(['scrub', '--vault', location, '--endpoint', lab.endpoint, '--share', '3/4'], {
@@ -176,7 +176,7 @@ async function scrub(lab: KillLab): Promise<KillJob> {
         await run(program(place));
       }
     },
-    // One is damaged: none of it may get worse, which what is left tells.
+    // One pack is damaged: what remains shows that it does not get worse.
     prove: async () => Promise.resolve(1),
     result: (place) => place.store,
     remains: async (now, place): Promise<Remains> => {
@@ -201,7 +201,7 @@ function byCopy(lab: KillLab, { vault, copy }: KillPlace): string[] {
   return ['repair', ...here, '--copy', copy, '--copy-endpoint', lab.endpoint, '--yes'];
 }
 
-/** Writes down what a scrub of all of it finds; in that folder too, if there is one. */
+/** Writes down what a scrub of everything finds; in that folder too, if given. */
 async function noteDamage(store: ObjectStore, vaultsFolder?: string): Promise<void> {
   const { id, inside } = await openVault(store);
   const ledger =
@@ -220,7 +220,7 @@ async function damageOf(store: ObjectStore): Promise<DamagedSlots> {
   return damaged;
 }
 
-/** Nothing that was written down as damaged is so any more. */
+/** Requires that nothing noted as damaged is still so. */
 async function requireHealed(store: ObjectStore): Promise<void> {
   const lists = [...(await damageOf(store)).lists];
   assert(lists.length > 0);
@@ -229,7 +229,7 @@ async function requireHealed(store: ObjectStore): Promise<void> {
   }
 }
 
-/** An object store that says that it is somewhere else. */
+/** An object store that claims another location. */
 class PlacedStore extends StoreLayer {
   readonly #identity: string;
 
@@ -255,7 +255,7 @@ async function learnFooters(store: ObjectStore, place: KillPlace): Promise<void>
   await vault.close();
 }
 
-/** Of the ledger on the machine: by pack whether it is damaged. */
+/** Returns, from the ledger on the machine, whether each pack is damaged. */
 async function provenPacks(place: KillPlace): Promise<Map<string, boolean>> {
   const proven = new Map<string, boolean>();
   const folder = vaultsFolder(place);
@@ -272,7 +272,7 @@ async function provenPacks(place: KillPlace): Promise<Map<string, boolean>> {
   return proven;
 }
 
-/** Of the packs that were read to their end, those that a whole number of records has. */
+/** Returns how many of the fully read packs are in whole records. */
 function wholeRecords(requests: readonly GateRequest[]): number {
   const paths = new Set(requests.filter(({ step }) => step === 'GET d/').map(({ path }) => path));
   return Math.floor((paths.size - 1) / PACKS_PER_RECORD) * PACKS_PER_RECORD;

@@ -11,7 +11,7 @@ import { seededBytes } from '../random/seeded-bytes.ts';
 import { createVault, openVault, signal } from '../vault/vault-lab.ts';
 
 const NOT_FOUND = 4;
-/** Nothing is spared because it is young, and no byte because it is only one. */
+/** Spares nothing because it is young, and no single byte. */
 const ALL: CollectOptions = {
   youngMs: 0,
   abandonedMs: 0,
@@ -64,7 +64,8 @@ async function hold(lab: KillLab): Promise<KillJob> {
     remains: async (now) => {
       const { inside } = await openVault(now);
       const holds = await new Holds(inside.base, inside.log).list(signal);
-      // Killed when it was there and nobody had heard of it: one more, and a release ends both.
+      // Killed after the hold was put and before the client heard of it: there is one more, and a
+      // release ends both.
       assert(holds.length > 0);
       const held = Object.fromEntries(holds.map(({ id }) => [`held ${id}`, 1]));
       const all = Object.entries(await inventory(now));
@@ -109,8 +110,8 @@ async function revive(lab: KillLab): Promise<KillJob> {
     remains: async (now) => {
       const opened = await openVault(now);
       const points = await opened.points(signal);
-      // Killed when the seal was there and nobody had heard of it: a point more, of which nothing
-      // is wrong.
+      // Killed after the seal was put and before the client heard of it: there is one valid point
+      // more.
       assert(points.length === 2 || points.length === 3);
       await collectVault(opened.inside, ALL, { signal });
       const left = Object.entries(await inventory(now));
@@ -119,7 +120,7 @@ async function revive(lab: KillLab): Promise<KillJob> {
       return {
         'points without seal':
           left.filter(([key]) => key.startsWith('s/')).length - 2 * sealed.length,
-        // What a collection gave up of the one that died is never removed.
+        // Points of a dead run that a collection gave up are never removed.
         ...Object.fromEntries(left.filter(([key]) => !/^(?:s|gc|retire)\//.test(key))),
       };
     },

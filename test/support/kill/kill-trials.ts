@@ -16,22 +16,22 @@ import type { GateRequest } from '../s3/s3-gate.ts';
 import { openVault, signal } from '../vault/vault-lab.ts';
 
 /**
- * Everything that a vault is made of; `x/`, `cat/` and what else a program might leave is not among
- * it.
+ * Everything that a vault consists of, without `x/`, `cat/` and whatever else a program might
+ * leave.
  */
 const PROTOCOL = /^(?:fmt|keys|d|m|s|retire|gc|bad|alias|hold|keep|probe)\//;
 const CHANGES = /^(?:PUT|DELETE|LOCK) /;
 
 export interface Trial {
-  /** Of what the job sends: how much was sent again, in the job's unit. */
+  /** How much of what the job sends was sent again, in the job's unit. */
   readonly twice: number;
   readonly provenPoints: number;
 }
 
-/** Kills a job at one request after another, and looks at what comes of it. */
+/** Kills a job at one request after another, and examines the result. */
 export class KillTrials {
   readonly job: KillJob;
-  /** Before each request of a run that nobody disturbed, and after each that changes something. */
+  /** Before each request of an undisturbed run, and after each that changes something. */
   readonly points: readonly KillPoint[];
   readonly #lab: KillLab;
   readonly #undisturbed: readonly GateRequest[];
@@ -69,9 +69,8 @@ export class KillTrials {
   }
 
   /**
-   * As many points, drawn: of each kind of request that changes something one, before any kind has
-   * two. A process that dies at one that only reads leaves what it left when it died at the change
-   * before.
+   * Draws this many points: one of each kind of request that changes something before any kind has
+   * two. A process that dies at a read leaves what it would leave at the change before.
    */
   spread(count: number, random: (limit: number) => number): KillPoint[] {
     const kinds = [...Map.groupBy(this.changing, ({ step }) => step).values()];
@@ -138,16 +137,17 @@ async function finish(
   return requests;
 }
 
-/** What a process has in its caches only while it works. */
+/** Returns what a process has in its caches only while it works. */
 async function unfinished(home: string): Promise<string[]> {
   const paths = await readdir(home, { recursive: true });
   const isUnfinished = (path: string): boolean =>
     /[.](?:tmp|part|partial)$|\/writing[.]/.test(path);
-  // An array of this realm: in Jest those of Node's own modules are of another, and never equal.
+  // An array of this realm: in Jest those of Node's own modules belong to another and are never
+  // equal.
   return [...paths.filter(isUnfinished)];
 }
 
-/** What is there now, past all caches. */
+/** Copies what is there now, past all caches. */
 export async function snapshot(store: ObjectStore): Promise<MemoryObjectStore> {
   const now = new MemoryObjectStore();
   await copyObjects(store, now);
@@ -158,7 +158,7 @@ async function prove(job: KillJob, now: ObjectStore, place: KillPlace): Promise<
   return job.prove === undefined ? provePoints(now) : job.prove(now, place);
 }
 
-/** All sealed points are whole. @returns how many there are; none if there is no vault yet */
+/** Proves that all sealed points are whole. @returns how many; none if there is no vault yet */
 export async function provePoints(store: ObjectStore): Promise<number> {
   if (!(await entriesOf(store)).some(({ key }) => key.startsWith('fmt/'))) {
     return 0;
@@ -175,7 +175,7 @@ export async function provePoints(store: ObjectStore): Promise<number> {
 }
 
 /**
- * Whoever dies after a read was answered and before it heard of it has seen and left what it had
+ * Returns the kill points. A process that dies after a read was answered leaves what it would leave
  * before the read.
  */
 export function pointsOf(requests: readonly GateRequest[]): KillPoint[] {

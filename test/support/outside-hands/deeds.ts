@@ -14,7 +14,7 @@ export interface Deed {
   do(hands: HandLab, disk: string, random: (limit: number) => number): Promise<Undo | undefined>;
 }
 
-/** What has to be undone before anything can go on; the engine is to refuse until then. */
+/** Undoes what must be undone before anything can continue; until then the engine must refuse. */
 export type Undo = () => Promise<void>;
 
 function baseOf(hands: HandLab, disk: string): Layer {
@@ -46,7 +46,9 @@ function writeRaw(path: string, random: (limit: number) => number): void {
   execFileSync('dd', [...parameters, `seek=${count}`], { stdio: 'ignore' });
 }
 
-/** Another image of the disk, as an older restore: written to and of the same format. */
+/**
+ * Makes another image of the disk, as an older restore would: written to, and of the same format.
+ */
 async function otherImage(
   hands: HandLab,
   disk: string,
@@ -186,7 +188,7 @@ export const DEEDS: readonly Deed[] = [
     name: 'unmount',
     when: 'both',
     do: async ({ diskFolder }) => {
-      // What is under the mount point when nothing is mounted: an empty folder.
+      // The empty folder under the mount point, when nothing is mounted.
       execFileSync('mount', ['-t', 'tmpfs', 'none', diskFolder], { stdio: 'ignore' });
       return async () => {
         if (isMounted(diskFolder)) {

@@ -21,8 +21,8 @@ const DISKS: readonly LabDisk[] = [
 ];
 
 /**
- * A VM whose disks lie in a folder of their own, on which administrators lay hands, and what tools
- * of others say that its disks hold.
+ * A VM with disks in a folder of their own, which administrators change, and what other tools read
+ * from its disks.
  */
 export class HandLab implements AsyncDisposable {
   readonly lab: QemuLab;
@@ -74,7 +74,7 @@ export class HandLab implements AsyncDisposable {
     return found;
   }
 
-  /** Released, and added again with the sizes that its images have now. */
+  /** Releases the VM, and adds it again with the present sizes of its images. */
   async releaseAndAdd(): Promise<void> {
     const released = await this.engine.release(this.vm, signal);
     const disks = [];
@@ -85,19 +85,19 @@ export class HandLab implements AsyncDisposable {
     await this.engine.add({ ...released, disks }, signal);
   }
 
-  /** Another service takes over; nothing goes on in the background of the one before. */
+  /** Lets another service take over; no background work of the old one goes on. */
   async nextService(): Promise<void> {
     await this.engine.close();
     this.engine = this.lab.engine();
   }
 
-  /** A name that nothing has, outside of the folder of the disks. */
+  /** Returns an unused name outside the folder of the disks. */
   newPath(): string {
     this.files += 1;
     return join(this.lab.folder, `file-${String(this.files)}`);
   }
 
-  /** What qemu-img reads from a chain of images, with nothing of ours in between. */
+  /** Returns what qemu-img reads from a chain of images, without our code. */
   async read(layers: readonly Layer[]): Promise<Buffer> {
     const target = this.newPath();
     await this.tool('qemu-img', 'convert', '-U', '-O', 'raw', graph(layers), target);
@@ -106,19 +106,19 @@ export class HandLab implements AsyncDisposable {
     return content;
   }
 
-  /** Whether an overlay itself holds anything. */
+  /** Whether the overlay itself holds anything. */
   async holdsData(overlay: Layer): Promise<boolean> {
     const parameters = ['map', '-U', '--output=json', graph([overlay])];
     const { stdout } = await run('qemu-img', parameters);
     return (JSON.parse(stdout) as { present: boolean }[]).some(({ present }) => present);
   }
 
-  /** @throws when the tool refuses */
+  /** @throws if the tool refuses */
   async tool(file: string, ...parameters: readonly string[]): Promise<void> {
     await run(file, parameters);
   }
 
-  /** Every file of the folder of the disks, by its content. */
+  /** Returns every file in the folder of the disks, by its content. */
   hashes(): Map<string, string> {
     return new Map(
       readdirSync(this.diskFolder).map((name) => {
@@ -130,7 +130,7 @@ export class HandLab implements AsyncDisposable {
 
   /**
    * Kills QEMU and starts it again with its own parameters, as from a shell's history: they name
-   * the layers of its start. False when QEMU does not start with them.
+   * the layers of its start. @returns false if QEMU does not start with them
    */
   async restartQemuByHand(): Promise<boolean> {
     const pid = String(await this.lab.pid());
@@ -172,7 +172,7 @@ export function isMounted(folder: string): boolean {
   return readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${folder} `);
 }
 
-/** Every driver and backing file is given, so nothing of a header is believed. */
+/** Every driver and backing file is explicit, so nothing in a header is trusted. */
 function graph(layers: readonly Layer[]): string {
   let below: object | null = null;
   for (const { path, format } of layers) {

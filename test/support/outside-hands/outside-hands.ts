@@ -25,13 +25,12 @@ interface Sealed {
 }
 
 /**
- * A random life of a VM between the hands of its guest, its administrators and the engine. After
- * each deed it is backed up: what is sealed must be what qemu-img reads from the frozen chain, what
- * is refused must have changed no file, and no overlay may be read over an image that it was not
- * made on.
+ * A random life of a VM between its guest, its administrators and the engine. Backs up after each
+ * deed: what is sealed must be what qemu-img reads from the frozen chain; a refusal must not have
+ * changed a file; and no overlay may be read over an image that it was not made on.
  *
- * @returns how often what happened
- * @throws when a byte is not right
+ * @returns how often each thing happened
+ * @throws if a byte is wrong
  */
 export async function outsideHands(options: HandsOptions): Promise<Map<string, number>> {
   await using hands = await HandLab.create();
@@ -47,7 +46,7 @@ class Life {
   private readonly hands: HandLab;
   private readonly random: (limit: number) => number;
   private readonly log: (line: string) => void;
-  /** What the guest must find, as long as no hand was laid on the disk. */
+  /** What the guest must find as long as nobody has touched the disk. */
   private readonly known = new Map<string, Buffer>();
   private readonly sealed = new Map<string, Sealed>();
   /** Files of the administrator beside the disks, by content. */
@@ -158,7 +157,7 @@ class Life {
     }
   }
 
-  /** While QEMU itself writes a base, the write of another cannot be told from it. */
+  /** While QEMU itself writes a base, a write by somebody else cannot be distinguished. */
   private isMerging(): boolean {
     const { disks } = this.hands.state();
     return disks.some(({ layers, mergeIntent }) => layers.length > 2 || mergeIntent !== undefined);
@@ -254,7 +253,7 @@ class Life {
     return false;
   }
 
-  /** What the refusal says that one can do; afterwards a backup must succeed. */
+  /** Follows the remedy that the refusal names; afterwards a backup must succeed. */
   private async wayOut(code: string): Promise<string> {
     const { engine, vm, lab } = this.hands;
     const said = [];
