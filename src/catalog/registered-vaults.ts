@@ -1,4 +1,5 @@
 import { Fault, isFault } from '../kernel/fault.ts';
+import { generatePassphrase } from '../kernel/text/generated-passphrase.ts';
 import { vanishedPoints } from '../vault/collect/roots/left-out.ts';
 import { Holds } from '../vault/points/holds.ts';
 import type { LockPolicy } from '../vault/store/locking-store.ts';
@@ -8,7 +9,6 @@ import type { Capabilities } from '../vault/probe/capabilities.ts';
 import type { VaultUnlock } from '../vault/keys/vault-unlock.ts';
 import { Vault } from '../vault/vault.ts';
 import { OpenVaults, type HeldVault } from './open-vaults.ts';
-import { generatePassphrase } from './generated-passphrase.ts';
 import type { PointCatalog } from './point-catalog.ts';
 import {
   closeAll,

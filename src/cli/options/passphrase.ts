@@ -1,23 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import { Fault } from '../../kernel/fault.ts';
 import { type CliEnvironment, type PassphraseName } from '../cli-environment.ts';
 import { askSecret, canAsk } from '../terminal/prompt.ts';
-
-/** Crockford's base 32: no letter looks like a digit. */
-const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
-/** 6 groups of 5 characters are 150 bits: guessing is hopeless whatever the key derivation. */
-const GROUPS = 6;
-const GROUP_CHARACTERS = 5;
-
-/** Makes a passphrase that can be written down and typed: `7Q2MX-…`. */
-export function generatePassphrase(): string {
-  const characters = [...randomBytes(GROUPS * GROUP_CHARACTERS)].map((byte) =>
-    ALPHABET.charAt(byte % ALPHABET.length),
-  );
-  return Array.from({ length: GROUPS }, (_, group) =>
-    characters.slice(group * GROUP_CHARACTERS, (group + 1) * GROUP_CHARACTERS).join(''),
-  ).join('-');
-}
 
 /** Returns the passphrase of an existing vault: from the settings, or by asking. */
 export async function existingPassphrase(

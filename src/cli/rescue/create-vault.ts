@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
+import { generatePassphrase } from '../../kernel/text/generated-passphrase.ts';
 import { type LockMode } from '../../vault/store/bucket-features.ts';
 import { type LockPolicy } from '../../vault/store/locking-store.ts';
 import { storeTrial } from '../../vault/probe/store-trial.ts';
@@ -7,7 +8,7 @@ import { Vault } from '../../vault/vault.ts';
 import { VmName } from '../../vm/definition.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
-import { generatedAdvice, generatePassphrase, newPassphrase } from '../options/passphrase.ts';
+import { generatedAdvice, newPassphrase } from '../options/passphrase.ts';
 import { recoveryAdvice, recoveryFilePath, RecoveryFilePlace } from '../options/recovery-file.ts';
 import { trialText } from '../vault-text/trial-text.ts';
 import { checkedName } from './import/import-plan.ts';

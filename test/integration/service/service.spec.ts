@@ -420,7 +420,7 @@ describe('the service', () => {
       existing: true,
     });
 
-    expect(passphrase).toMatch(/^([a-z0-9]{5}-){4}[a-z0-9]{6}$/);
+    expect(passphrase).toMatch(/^([0-9A-Z]{5}-){5}[0-9A-Z]{5}$/);
     expect(again.status).toBe(201);
   });
 

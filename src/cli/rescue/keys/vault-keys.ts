@@ -1,17 +1,13 @@
 import { resolve } from 'node:path';
 import { Fault } from '../../../kernel/fault.ts';
+import { generatePassphrase } from '../../../kernel/text/generated-passphrase.ts';
 import { readSecretFile } from '../../../kernel/files/secret-file.ts';
 import type { NewPassphrase } from '../../../vault/access/key-refusals.ts';
 import { type KeyEntry, VaultKeys } from '../../../vault/access/vault-keys.ts';
 import { type Unlocks } from '../../../vault/access/unlock.ts';
 import { type Cli } from '../../cli.ts';
 import { type Outcome } from '../../outcome.ts';
-import {
-  generatedAdvice,
-  generatePassphrase,
-  newPassphrase,
-  retentionPassphrase,
-} from '../../options/passphrase.ts';
+import { generatedAdvice, newPassphrase, retentionPassphrase } from '../../options/passphrase.ts';
 import {
   recoveryAdvice,
   recoveryFilePath,
