@@ -11,7 +11,8 @@ import { MemoryObjectStore } from '../../test/support/vault/memory-object-store.
 import { Vault } from '../vault/vault.ts';
 import { VmDefinition } from '../vm/definition.ts';
 import { heldVault } from '../../test/support/vault/held-vault.ts';
-import { BackupService, NVRAM_FILE } from './backup.service.ts';
+import { NVRAM_FILE } from '../vault/points/recovery-point.ts';
+import { BackupService } from './backup.service.ts';
 
 const { signal } = new AbortController();
 const VM = randomUUID();

@@ -5,7 +5,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { partOf, type ReportProgress } from '../kernel/progress.ts';
-import type { PointDisk, RecoveryPoint } from '../vault/points/recovery-point.ts';
+import { NVRAM_FILE, type PointDisk, type RecoveryPoint } from '../vault/points/recovery-point.ts';
 import type { NewPoint } from '../vault/writing/new-point.ts';
 import type { PointWriter, Vault } from '../vault/vault.ts';
 import type { CompressionLevel } from '../vault/bytes/zstd.ts';
@@ -13,9 +13,6 @@ import { changesSince, type DiskChanges } from './disk-changes.ts';
 import { neededGenerations } from './needed-generations.ts';
 import { missedChangesNote, pointNotes } from './point-notes.ts';
 import { proofRanges } from './proof-ranges.ts';
-
-/** Name of the firmware's variable store in a recovery point. */
-export const NVRAM_FILE = 'nvram';
 
 export interface BackupRequest {
   readonly vmId: string;

@@ -1,5 +1,8 @@
 import type { FullReadReason, TrackingState } from '../../disk/change-set.ts';
 
+/** Name of the firmware's variable store in a recovery point. */
+export const NVRAM_FILE = 'nvram';
+
 /** How the bytes of one disk were obtained. */
 export type ReadMethod = 'changed-extents' | 'full';
 

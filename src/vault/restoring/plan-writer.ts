@@ -6,7 +6,8 @@ import type { VaultToRead } from './vault-to-read.ts';
 import { Losses } from '../damage/losses.ts';
 import { contentBytes, requireSpace } from './free-space.ts';
 import { NewFiles } from '../../kernel/files/new-files.ts';
-import { filesOf, NVRAM_FILE, type ImageFormat, type RestorePlan } from './restore-plan.ts';
+import { NVRAM_FILE } from '../points/recovery-point.ts';
+import { filesOf, type ImageFormat, type RestorePlan } from './restore-plan.ts';
 import { makeFolders } from '../../kernel/files/folders.ts';
 
 /** Makes an image in an empty file. `formats/image.ts` has the real one. */

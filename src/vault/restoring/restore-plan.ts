@@ -1,15 +1,12 @@
 import { join } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
-import type { PointDisk, RecoveryPoint } from '../points/recovery-point.ts';
+import { NVRAM_FILE, type PointDisk, type RecoveryPoint } from '../points/recovery-point.ts';
 import { VmName, type FirmwareDefinition, type VmDefinition } from '../../vm/definition.ts';
 import {
   restoredDefinition,
   storedDefinition,
   type BootFiles,
 } from '../../vm/restored-definition.ts';
-
-/** Name of the firmware's variable store in a recovery point. */
-export const NVRAM_FILE = 'nvram';
 
 export type ImageFormat = 'raw' | 'qcow2';
 

@@ -4,7 +4,11 @@ import { formatBytes } from '../../../kernel/text/bytes.ts';
 import { Fault, systemCode } from '../../../kernel/fault.ts';
 import { readFile, realpath } from '../../../kernel/files/files.ts';
 import { type ReportProgress } from '../../../kernel/progress.ts';
-import { type PointDisk, type RecoveryPoint } from '../../../vault/points/recovery-point.ts';
+import {
+  NVRAM_FILE,
+  type PointDisk,
+  type RecoveryPoint,
+} from '../../../vault/points/recovery-point.ts';
 import { type PointWriter } from '../../../vault/vault.ts';
 import { type CompressionLevel } from '../../../vault/bytes/zstd.ts';
 import { checkedDefinition } from '../../../vm/checked-definition.ts';
@@ -26,7 +30,6 @@ import {
 import { leftOutOf, settleFormats } from './image-formats.ts';
 import { openImage } from '../../../formats/image.ts';
 import { pointDocument } from '../points/point-list.ts';
-import { NVRAM_FILE } from '../../../vault/restoring/restore-plan.ts';
 import { withSpending } from '../spending-options.ts';
 import { withVault, type VaultKey } from '../vault-access.ts';
 
