@@ -1,5 +1,6 @@
 import { faultCodeOf } from '../../../test/support/service/fault-code.ts';
 import { createVault } from '../../../test/support/vault/vault-lab.ts';
+import { keysOf } from '../../../test/support/vault/vault-damage.ts';
 import { PREFIXES } from '../format/object-names.ts';
 import { Vault } from '../vault.ts';
 import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
@@ -26,10 +27,6 @@ class Watched extends StoreLayer {
     await this.#before(`list ${prefix}`);
     yield* super.list(prefix, by);
   }
-}
-
-async function keysOf(store: ObjectStore, prefix: string): Promise<ObjectKey[]> {
-  return (await Array.fromAsync(store.list(prefix, signal))).map(({ key }) => key);
 }
 
 interface End {

@@ -13,6 +13,7 @@ import {
 import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
+import { keysOf } from '../../../test/support/vault/vault-damage.ts';
 import { MeteredObjectStore } from '../object-stores/metered.ts';
 import type { RecoveryPoint } from '../points/recovery-point.ts';
 import type { Vault } from '../vault.ts';
@@ -26,14 +27,6 @@ const AT_ONCE: CollectOptions = { youngMs: 0, mergeCount: 1000, allPointsAreList
 
 async function collect(vault: Vault, options: CollectOptions = {}): Promise<CollectReport> {
   return collectVault(vault.inside, { ...AT_ONCE, ...options }, { signal });
-}
-
-async function keysOf(store: ObjectStore, ...prefixes: string[]): Promise<string[]> {
-  const keys: string[] = [];
-  for (const prefix of prefixes) {
-    keys.push(...(await Array.fromAsync(store.list(prefix, signal))).map(({ key }) => key));
-  }
-  return keys;
 }
 
 function diskOf(seed: string, bytes = 300_000): MemoryDisk {

@@ -11,8 +11,8 @@ import {
 import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { isFault } from '../../kernel/fault.ts';
 import { SilentLog } from '../../kernel/log.ts';
-import type { ObjectStore } from '../store/object-store.ts';
 import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
+import { keysOf } from '../../../test/support/vault/vault-damage.ts';
 import type { RecoveryPoint } from '../points/recovery-point.ts';
 import type { Vault } from '../vault.ts';
 import type { CollectOptions } from './collect-options.ts';
@@ -180,10 +180,6 @@ class World {
 
 function failed(): never {
   throw new Error('the test is wrong');
-}
-
-async function keysOf(store: ObjectStore): Promise<string[]> {
-  return (await Array.fromAsync(store.list('', signal))).map(({ key }) => key);
 }
 
 describe('collections, backups, merges and deaths in any order', () => {

@@ -12,8 +12,8 @@ import {
 import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
 import { encodeControl } from '../control/control-object.ts';
 import { numberedKey, parsePackKey, pointKey } from '../format/object-names.ts';
-import type { ObjectStore } from '../store/object-store.ts';
 import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
+import { keysOf } from '../../../test/support/vault/vault-damage.ts';
 import { SlotSet } from '../slots/slot-set.ts';
 import type { Vault } from '../vault.ts';
 import type { CollectOptions, CollectReport, CollectStep } from './collect-options.ts';
@@ -58,10 +58,6 @@ function at(wanted: CollectStep, what: (key: string) => Promise<void>): CollectO
 
 async function die(): Promise<void> {
   throw new Died();
-}
-
-async function keysOf(store: ObjectStore, prefix: string): Promise<string[]> {
-  return (await Array.fromAsync(store.list(prefix, signal))).map(({ key }) => key);
 }
 
 function diskOf(...seeds: string[]): MemoryDisk {

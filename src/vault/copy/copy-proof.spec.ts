@@ -12,6 +12,7 @@ import { faultCodeOf } from '../../../test/support/service/fault-code.ts';
 import { FaultyObjectStore } from '../../../test/support/vault/faulty-object-store.ts';
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { backUp, createVault, openVault, signal } from '../../../test/support/vault/vault-lab.ts';
+import { keysOf } from '../../../test/support/vault/vault-damage.ts';
 
 const clock = new SystemClock();
 const isPoint = (key: string): boolean => key.startsWith('s/') && !key.endsWith('.ok');
@@ -59,10 +60,6 @@ async function twoPoints(store: ObjectStore = new MemoryObjectStore()) {
 
 async function copy(source: ObjectStore, target: ObjectStore) {
   return new VaultCopy({ source, target, clock }).run({ signal });
-}
-
-async function keysOf(store: ObjectStore, prefix = ''): Promise<string[]> {
-  return (await Array.fromAsync(store.list(prefix, signal))).map(({ key }) => key);
 }
 
 async function empty(store: ObjectStore): Promise<void> {

@@ -12,42 +12,20 @@ import {
 } from '../../../test/support/vault/vault-lab.ts';
 import { FORMAT_VERSION } from '../format/format-version.ts';
 import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
+import {
+  changeObject,
+  cut,
+  flip,
+  keysOf,
+  remove,
+  type Damage,
+} from '../../../test/support/vault/vault-damage.ts';
 
-/** Changes the bytes of an object; undefined removes it. */
-type Damage = (bytes: Uint8Array) => Uint8Array | undefined;
-
-const flip =
-  (offset: number): Damage =>
-  (bytes) => {
-    const copy = Uint8Array.from(bytes);
-    const at = offset < 0 ? bytes.length + offset : offset;
-    copy[at] = (copy[at] ?? 0) ^ 1;
-    return copy;
-  };
-const cut =
-  (length: number): Damage =>
-  (bytes) =>
-    bytes.subarray(0, length < 0 ? bytes.length + length : length);
-const remove: Damage = () => undefined;
 const newer: Damage = (bytes) => {
   const copy = Uint8Array.from(bytes);
   copy[8] = FORMAT_VERSION + 1;
   return copy;
 };
-
-async function keysOf(store: MemoryObjectStore, prefix: string): Promise<string[]> {
-  const entries = await Array.fromAsync(store.list(prefix, signal));
-  return entries.map(({ key }) => key);
-}
-
-async function damageObject(store: MemoryObjectStore, key: string, damage: Damage): Promise<void> {
-  const bytes = await store.get(key, signal);
-  const changed = damage(bytes ?? new Uint8Array());
-  await store.remove(key, signal);
-  if (changed !== undefined) {
-    await store.put(key, changed, signal);
-  }
-}
 
 /** Makes a vault with one point; the same bytes every time, except keys and names. */
 async function setUp() {
@@ -101,7 +79,7 @@ describe('a damaged vault', () => {
   ])('gives the right fault and no wrong byte when %s', async (_what, prefix, damage, expected) => {
     const made = await setUp();
     const [key = ''] = await keysOf(made.store, prefix);
-    await damageObject(made.store, key, damage);
+    await changeObject(made.store, key, damage);
 
     expect(await outcome(made)).toBe(expected);
   });
@@ -122,7 +100,7 @@ describe('a damaged vault', () => {
   ])('gives the right fault when %s', async (_what, isSeal, damage, expected) => {
     const made = await setUp();
     const keys = await keysOf(made.store, 's/');
-    await damageObject(
+    await changeObject(
       made.store,
       keys.find((key) => key.endsWith('.ok') === isSeal) ?? '',
       damage,
@@ -140,7 +118,7 @@ describe('a damaged vault', () => {
   ])('reads the disk whole, and says why, when %s in the parent', async (_what, prefix, damage) => {
     const { store, disk } = await setUp();
     const [key = ''] = await keysOf(store, prefix);
-    await damageObject(store, key, damage);
+    await changeObject(store, key, damage);
     const vault = await openVault(store);
     disk.write(8192, seededBytes('later', 4096));
     const extents = [{ offset: 8192, length: 4096, content: 'data' }] as const;
@@ -157,7 +135,7 @@ describe('a damaged vault', () => {
   it('tells a damaged key object from a wrong passphrase', async () => {
     const made = await setUp();
     const [first = ''] = await keysOf(made.store, 'keys/');
-    await damageObject(made.store, first, flip(40));
+    await changeObject(made.store, first, flip(40));
 
     expect(await outcome(made)).toBe('vault.key-corrupt');
   });
@@ -169,10 +147,10 @@ describe('a damaged vault', () => {
     const second = await backUp(vault, disk);
     const [one = '', other = ''] = (await keysOf(store, 's/')).filter((key) => key.endsWith('.ok'));
     const seal = (await store.get(other, signal)) ?? new Uint8Array();
-    await damageObject(store, one, () => seal);
+    await changeObject(store, one, () => seal);
     const packs = await keysOf(store, 'd/');
     const newest = (await store.get(packs.at(-1) ?? '', signal)) ?? new Uint8Array();
-    await damageObject(store, packs[0] ?? '', () => newest);
+    await changeObject(store, packs[0] ?? '', () => newest);
 
     const fresh = await openVault(store);
 
@@ -190,9 +168,9 @@ describe('a damaged vault', () => {
       const original = (await made.store.get(key, signal)) ?? new Uint8Array();
       const step = Math.max(1, Math.floor(original.length / 9));
       for (let at = 0; at < original.length; at += step) {
-        await damageObject(made.store, key, flip(at));
+        await changeObject(made.store, key, flip(at));
         outcomes.add(await outcome(made));
-        await damageObject(made.store, key, () => original);
+        await changeObject(made.store, key, () => original);
       }
     }
 
@@ -213,7 +191,7 @@ describe('a damaged vault', () => {
   ])('is found by verify: %s', async (_what, level, damage, ok) => {
     const { store, point } = await setUp();
     const [key = ''] = await keysOf(store, 'd/');
-    await damageObject(store, key, damage);
+    await changeObject(store, key, damage);
     const vault = await openVault(store);
 
     const report = await vault.verify(point.id, level, { signal });
@@ -225,7 +203,7 @@ describe('a damaged vault', () => {
   it('stores damaged content again, which the next backup of it heals', async () => {
     const { store, disk } = await setUp();
     const packs = await keysOf(store, 'd/');
-    await damageObject(store, packs[0] ?? '', remove);
+    await changeObject(store, packs[0] ?? '', remove);
     const vault = await openVault(store);
 
     const next = await backUp(vault, disk, { vm: { vmId: 'other', vmName: 'other' } });

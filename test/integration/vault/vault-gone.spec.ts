@@ -17,6 +17,7 @@ import { FaultyObjectStore } from '../../support/vault/faulty-object-store.ts';
 import { seededBytes } from '../../support/random/seeded-bytes.ts';
 import { seededNumbers } from '../../support/random/seeded-numbers.ts';
 import { backUp, createVault, openVault, signal, VM } from '../../support/vault/vault-lab.ts';
+import { keysOf } from '../../support/vault/vault-damage.ts';
 
 const DAY_MS = 86_400_000;
 const LEAF_BYTES = 64 * 1024 * 1024;
@@ -41,10 +42,6 @@ function threeLeaves(): MemoryDisk {
     disk.write(leaf * LEAF_BYTES, seededBytes(`leaf ${leaf}`, 300_000));
   }
   return disk;
-}
-
-async function keysOf(store: ObjectStore, prefix: string): Promise<string[]> {
-  return (await Array.fromAsync(store.list(prefix, signal))).map(({ key }) => key);
 }
 
 async function removeAll(store: ObjectStore, keys: readonly string[]): Promise<void> {

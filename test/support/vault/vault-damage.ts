@@ -1,4 +1,4 @@
-import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
+import type { ObjectKey, ObjectStore } from '../../../src/vault/store/object-store.ts';
 import { signal } from './vault-lab.ts';
 
 /** What is done to the bytes of an object; undefined removes it. */
@@ -21,9 +21,16 @@ export const cut =
 
 export const remove: Damage = () => undefined;
 
-export async function keysOf(store: ObjectStore, prefix: string): Promise<string[]> {
-  const entries = await Array.fromAsync(store.list(prefix, signal));
-  return entries.map(({ key }) => key);
+/** Returns the keys below each prefix, one prefix after the other; without one, all keys. */
+export async function keysOf(
+  store: ObjectStore,
+  ...prefixes: readonly string[]
+): Promise<ObjectKey[]> {
+  const keys: ObjectKey[] = [];
+  for (const prefix of prefixes.length === 0 ? [''] : prefixes) {
+    keys.push(...(await Array.fromAsync(store.list(prefix, signal))).map(({ key }) => key));
+  }
+  return keys;
 }
 
 export async function changeObject(store: ObjectStore, key: string, damage: Damage): Promise<void> {

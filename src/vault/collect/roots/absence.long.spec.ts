@@ -28,6 +28,7 @@ import { folderOfVault } from '../../packs/footer-cache.ts';
 import { pointKey, sealKey } from '../../format/object-names.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { MemoryObjectStore } from '../../../../test/support/vault/memory-object-store.ts';
+import { keysOf } from '../../../../test/support/vault/vault-damage.ts';
 import type { Vault } from '../../vault.ts';
 
 const draw = new Draw('absence');
@@ -77,10 +78,6 @@ function recordOf(cacheFolder: string, vault: Vault, store: ObjectStore): PointR
 
 async function collect(vault: Vault, options: CollectOptions = {}): Promise<CollectReport> {
   return collectVault(vault.inside, { ...RULES, ...options }, { signal });
-}
-
-async function keysOf(store: ObjectStore, prefix = ''): Promise<string[]> {
-  return (await Array.fromAsync(store.list(prefix, signal))).map(({ key }) => key);
 }
 
 async function copyOf(store: ObjectStore): Promise<MemoryObjectStore> {
