@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Fault } from '../kernel/fault.ts';
+import { schemaProblems } from '../kernel/text/schema-problems.ts';
 import { wholeSectors } from '../disk/sectors.ts';
-import { checkedDefinition, definitionProblems } from './checked-definition.ts';
+import { checkedDefinition } from './checked-definition.ts';
 import { VmDefinition, type DiskDefinition, type FirmwareDefinition } from './definition.ts';
 
 /** Files of this host that a VM starts from, never taken from a recovery point. */
@@ -30,7 +31,7 @@ export function storedDefinition(configuration: unknown): VmDefinition {
   if (!parsed.success) {
     throw new Fault(
       'point.definition-invalid',
-      `The recovery point's VM definition cannot be used (${definitionProblems(parsed.error)}). Restore its disks one by one with --disk.`,
+      `The recovery point's VM definition cannot be used (${schemaProblems(parsed.error, 'definition')}). Restore its disks one by one with --disk.`,
     );
   }
   return parsed.data;

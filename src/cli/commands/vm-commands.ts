@@ -9,6 +9,7 @@ import {
   type Vm,
 } from '../../api/contract/vms.ts';
 import { formatBytes } from '../../kernel/text/bytes.ts';
+import { schemaProblems } from '../../kernel/text/schema-problems.ts';
 import { Fault, systemCode } from '../../kernel/fault.ts';
 import { readFile } from '../../kernel/files/files.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
@@ -135,10 +136,8 @@ async function readDefinition(cli: Cli, file: string): Promise<AddVmInput> {
   }
   const parsed = AddVm.safeParse(value);
   if (!parsed.success) {
-    const problems = parsed.error.issues.map(
-      ({ path, message }) => `${path.map(String).join('.') || 'definition'}: ${message}`,
-    );
-    throw new Fault('vm.definition-invalid', `${file}: ${problems.join('; ')}.`, { file });
+    const problems = schemaProblems(parsed.error, 'definition', Infinity);
+    throw new Fault('vm.definition-invalid', `${file}: ${problems}.`, { file });
   }
   return parsed.data;
 }

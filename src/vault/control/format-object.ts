@@ -22,7 +22,7 @@ import {
 } from '../format/limits.ts';
 import type { ObjectKey } from '../store/object-store.ts';
 import { RetentionKey } from '../keys/retention-key.ts';
-import { schemaProblem } from '../format/schema-problem.ts';
+import { schemaProblems } from '../../kernel/text/schema-problems.ts';
 
 /** What kind of vault this is: docs/vault-format.md, section 5. */
 
@@ -89,7 +89,7 @@ export function encodeFormat(keys: KeyTree, key: ObjectKey, format: VaultFormat)
   if (!parsed.success) {
     throw new Fault(
       'request.invalid',
-      `No vault can be like this: ${schemaProblem(parsed.error)}. Nothing was written under fmt/.`,
+      `No vault can be like this: ${schemaProblems(parsed.error, 'format', 1)}. Nothing was written under fmt/.`,
     );
   }
   const object = encodeControl(keys, 'format', key, Buffer.from(JSON.stringify(format)));

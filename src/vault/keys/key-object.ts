@@ -14,7 +14,7 @@ import {
   KEY_VERSIONS_MAX,
 } from '../format/limits.ts';
 import type { ObjectKey } from '../store/object-store.ts';
-import { schemaProblem } from '../format/schema-problem.ts';
+import { schemaProblems } from '../../kernel/text/schema-problems.ts';
 
 /** Cost of turning a passphrase into a key. */
 export interface KdfCost {
@@ -194,7 +194,7 @@ function encode(key: ObjectKey, object: KeyObject): Buffer {
   if (!parsed.success) {
     throw new Fault(
       'request.invalid',
-      `There can be no such key: ${schemaProblem(parsed.error)}. Nothing was written.`,
+      `There can be no such key: ${schemaProblems(parsed.error, 'key', 1)}. Nothing was written.`,
     );
   }
   const json = Buffer.from(JSON.stringify(object));

@@ -22,7 +22,7 @@ import {
   SLOTS_MAX,
 } from '../format/limits.ts';
 import { isUlid } from '../bytes/ulid.ts';
-import { schemaProblem } from '../format/schema-problem.ts';
+import { schemaProblems } from '../../kernel/text/schema-problems.ts';
 
 /** Recovery points as objects: docs/vault-format.md, section 8. */
 
@@ -112,7 +112,7 @@ export function encodePoint(keys: KeyTree, document: PointDocument): Buffer {
   if (!parsed.success) {
     throw new Fault(
       'request.invalid',
-      `There can be no such recovery point: ${schemaProblem(parsed.error)}. Nothing was written.`,
+      `There can be no such recovery point: ${schemaProblems(parsed.error, 'point', 1)}. Nothing was written.`,
     );
   }
   const key = pointKey(document.vmId, document.id);
