@@ -8,14 +8,14 @@ import type { Packs } from './packs/packs.ts';
 import type { VaultBase } from './packs/vault-base.ts';
 import type { ExcludedSlots } from './points/excluded-slots.ts';
 import type { PointStore } from './points/point-store.ts';
-import type { WorkerPool } from './tasks/worker-pool.ts';
+import type { TaskPool } from './tasks/task-pool.ts';
 
 /** The parts of an open vault. */
 export interface VaultParts {
   readonly base: VaultBase;
   readonly opened: OpenedVault;
   readonly format: VaultFormat;
-  readonly pool: WorkerPool;
+  readonly pool: TaskPool;
   readonly clock: Clock;
   readonly log: Log;
   readonly cache?: FooterCache;

@@ -38,6 +38,7 @@ import type { Running } from '../kernel/progress.ts';
 import type { VaultUnlock } from './keys/vault-unlock.ts';
 import type { VerifyLevel, VerifyReport } from './proof/verify-report.ts';
 import { Verification } from './proof/verification.ts';
+import { InlinePool } from './tasks/inline-pool.ts';
 import { WorkerPool } from './tasks/worker-pool.ts';
 
 export type { PointWriter } from './writing/point-writer.ts';
@@ -111,7 +112,8 @@ export class Vault {
     options: OpenOptions,
     signal: AbortSignal,
   ): Promise<Vault> {
-    const pool = new WorkerPool(options.workers ?? WORKERS);
+    const { workers = WORKERS } = options;
+    const pool = workers === 0 ? new InlinePool() : new WorkerPool(workers);
     if (options.warm === true) {
       pool.warm();
     }

@@ -8,7 +8,7 @@ import type { VaultBase } from '../packs/vault-base.ts';
 import type { PointName } from '../points/retirements.ts';
 import type { PointStore } from '../points/point-store.ts';
 import type { Ulid } from '../bytes/ulid.ts';
-import type { WorkerPool } from '../tasks/worker-pool.ts';
+import type { TaskPool } from '../tasks/task-pool.ts';
 
 /** What marking needs of a vault: `Vault.inside` has it all. */
 export interface CollectParts {
@@ -22,7 +22,7 @@ export interface CollectParts {
 
 /** Collecting also removes, and needs the pool to compute the ids of what it keeps. */
 export interface RemovingParts extends CollectParts {
-  readonly pool: WorkerPool;
+  readonly pool: TaskPool;
 }
 
 /** Where a collection can be when its process dies; `onStep` is awaited there. */

@@ -7,7 +7,7 @@ import { Packs } from '../packs/packs.ts';
 import type { VaultBase } from '../packs/vault-base.ts';
 import { SlotSet } from '../slots/slot-set.ts';
 import type { Running } from '../../kernel/progress.ts';
-import type { WorkerPool } from '../tasks/worker-pool.ts';
+import type { TaskPool } from '../tasks/task-pool.ts';
 import type { PointStore } from '../points/point-store.ts';
 import { damagedObjects } from './control-check.ts';
 import { addSlots, lostSlots, newlyDamaged } from './lost-slots.ts';
@@ -24,7 +24,7 @@ const PACKS_PER_RECORD = 16;
 export interface ScrubParts {
   readonly base: VaultBase;
   readonly points: PointStore;
-  readonly pool: WorkerPool;
+  readonly pool: TaskPool;
   readonly clock: Clock;
   readonly log: Log;
 }

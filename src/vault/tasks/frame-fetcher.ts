@@ -8,7 +8,7 @@ import { damagedFrame, wrongSlot } from '../packs/pack-faults.ts';
 import type { Packs } from '../packs/packs.ts';
 import { PREFIX_BYTES, type FramePlace } from '../packs/pack-layout.ts';
 import { slotIds, slotsOfFrame } from '../packs/slot-ids.ts';
-import type { WorkerPool } from './worker-pool.ts';
+import type { TaskPool } from './task-pool.ts';
 
 /** A decrypted frame of a data pack. */
 export interface RawFrame {
@@ -23,11 +23,11 @@ type SlotsOf = (frame: number) => Iterable<number>;
 /** Fetches frames and has workers decrypt them. */
 export class FrameFetcher {
   readonly packs: Packs;
-  readonly pool: WorkerPool;
+  readonly pool: TaskPool;
   readonly ids: IdChecks;
 
   /** @param withIds whether slots must match their ids before they are returned */
-  constructor(packs: Packs, pool: WorkerPool, withIds: boolean) {
+  constructor(packs: Packs, pool: TaskPool, withIds: boolean) {
     this.packs = packs;
     this.pool = pool;
     this.ids = new IdChecks(withIds);

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { Worker } from 'node:worker_threads';
 import { Fault } from '../../kernel/fault.ts';
 import type { ChunkingSecrets } from './store-task.ts';
-import { TaskRunner, type Task, type TaskResults } from './task-runner.ts';
+import { TaskPool } from './task-pool.ts';
+import type { Task, TaskResults } from './task-runner.ts';
 import type { WorkerAnswer, WorkerNeed } from './vault.worker.ts';
 
 /** Two, so that a worker finds its next task when it has finished one. */
@@ -23,67 +24,53 @@ interface Thread {
  * Worker threads of one vault. They start with the first task or with `warm`, and keep no process
  * alive when idle.
  */
-export class WorkerPool {
-  readonly size: number;
+export class WorkerPool extends TaskPool {
+  readonly #size: number;
   readonly #startWorker: () => Worker;
   #secrets: ChunkingSecrets | undefined;
   #bringFooter: ((pack: number) => Promise<void>) | undefined;
-  #inline: TaskRunner | undefined;
   readonly #queue: Waiting[] = [];
   #threads: Thread[] = [];
   #nextId = 0;
   #closed = false;
 
-  /** @param size number of threads; 0 runs everything in the calling thread */
+  /** @param size number of threads */
   constructor(size: number, startWorker = startVaultWorker) {
-    this.size = size;
+    super();
+    this.#size = size;
     this.#startWorker = startWorker;
   }
 
-  /** Starts the threads before there is work, because that takes some time. */
-  warm(): void {
-    while (this.#threads.length < this.size) {
+  override warm(): void {
+    while (this.#threads.length < this.#size) {
       this.#start();
     }
   }
 
-  /** Call it once, before the first task. */
-  arm(secrets: ChunkingSecrets): void {
+  override arm(secrets: ChunkingSecrets): void {
     this.#secrets = secrets;
-    if (this.size === 0) {
-      this.#inline = new TaskRunner(secrets);
-    }
     for (const { worker } of this.#threads) {
       worker.postMessage(secrets);
     }
   }
 
-  /** Sets what brings the footers that lookups in threads need. */
-  onNeed(bringFooter: (pack: number) => Promise<void>): void {
+  override onNeed(bringFooter: (pack: number) => Promise<void>): void {
     this.#bringFooter = bringFooter;
   }
 
-  /** How many tasks are worth running at once. */
-  get depth(): number {
-    return Math.max(1, this.size * TASKS_PER_WORKER);
+  override get depth(): number {
+    return this.#size * TASKS_PER_WORKER;
   }
 
-  async run<T extends Task>(task: T): Promise<TaskResults[T['kind']]> {
+  override async run<T extends Task>(task: T): Promise<TaskResults[T['kind']]> {
     assert(this.#secrets !== undefined, 'the keys come before the first task');
-    if (this.#inline !== undefined) {
-      return this.#inline.run(task) as TaskResults[T['kind']];
-    }
     return new Promise((resolve, reject) => {
       this.#queue.push({ task, resolve: resolve, reject });
       this.#dispatch();
     });
   }
 
-  /** Makes all workers close the image they read. */
-  async closeFiles(): Promise<void> {
-    if (this.#inline !== undefined) {
-      this.#inline.run({ kind: 'close-file' });
-    }
+  override async closeFiles(): Promise<void> {
     await Promise.all(
       this.#threads.map(
         async (thread) =>
@@ -94,16 +81,14 @@ export class WorkerPool {
     );
   }
 
-  /** Ends idle threads and frees their memory; a later task starts a new one. */
-  async endIdle(): Promise<void> {
+  override async endIdle(): Promise<void> {
     const idle = this.#threads.filter(({ running }) => running.size === 0);
     this.#threads = this.#threads.filter((thread) => !idle.includes(thread));
     await Promise.all(idle.map(async ({ worker }) => worker.terminate()));
   }
 
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     this.#closed = true;
-    this.#inline?.run({ kind: 'close-file' });
     await Promise.all(this.#threads.map(async ({ worker }) => worker.terminate()));
   }
 
@@ -121,7 +106,7 @@ export class WorkerPool {
   #freeThread(): Thread | undefined {
     const busy = (thread: Thread): number => thread.running.size;
     const [least] = this.#threads.toSorted((a, b) => busy(a) - busy(b));
-    if (this.#threads.length < this.size && (least === undefined || busy(least) > 0)) {
+    if (this.#threads.length < this.#size && (least === undefined || busy(least) > 0)) {
       return this.#start();
     }
     return least !== undefined && busy(least) < TASKS_PER_WORKER ? least : undefined;

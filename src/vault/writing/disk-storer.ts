@@ -22,12 +22,12 @@ import type { SlotLookup } from '../slots/slot-set.ts';
 import type { Piece, StoreResult } from '../tasks/store-task.ts';
 import type { DiskSource } from './new-point.ts';
 import type { Running } from '../../kernel/progress.ts';
-import type { WorkerPool } from '../tasks/worker-pool.ts';
+import type { TaskPool } from '../tasks/task-pool.ts';
 
 const READS_AT_ONCE = 16;
 
 export interface StorerParts {
-  readonly pool: WorkerPool;
+  readonly pool: TaskPool;
   readonly index: DedupIndex;
   readonly assembly: PackAssembly;
   readonly inputs: SpareInputs;

@@ -12,7 +12,7 @@ import type { Packs } from '../packs/packs.ts';
 import type { VaultBase } from '../packs/vault-base.ts';
 import type { StoreResult, StoreTask } from '../tasks/store-task.ts';
 import { newUlid } from '../bytes/ulid.ts';
-import type { WorkerPool } from '../tasks/worker-pool.ts';
+import type { TaskPool } from '../tasks/task-pool.ts';
 import type { CompressionLevel } from '../bytes/zstd.ts';
 
 /** Most that one task reads. */
@@ -59,7 +59,7 @@ export interface AssemblyParts {
   readonly base: VaultBase;
   readonly packs: Packs;
   readonly index: DedupIndex;
-  readonly pool: WorkerPool;
+  readonly pool: TaskPool;
   readonly clock: Clock;
   readonly packBytes: number;
   readonly spare: SpareBuffers;

@@ -7,13 +7,13 @@ import type { MapTree } from '../maps/map-tree.ts';
 import { overlapping } from '../maps/overlapping-ranges.ts';
 import type { DiskSource } from './new-point.ts';
 import type { Running } from '../../kernel/progress.ts';
-import type { WorkerPool } from '../tasks/worker-pool.ts';
+import type { TaskPool } from '../tasks/task-pool.ts';
 
 /** Sectors read and compared at once; a leaf has a whole number of such windows. */
 const WINDOW_SECTORS = 1024;
 
 interface ProofParts {
-  readonly pool: WorkerPool;
+  readonly pool: TaskPool;
   /** The disk's map in the parent point. */
   readonly last: MapTree;
 }

@@ -4,7 +4,7 @@ import type { MapTree } from '../maps/map-tree.ts';
 import { proveTracking } from './tracking-proof.ts';
 import type { DiskSource } from './new-point.ts';
 import type { Running } from '../../kernel/progress.ts';
-import type { WorkerPool } from '../tasks/worker-pool.ts';
+import type { TaskPool } from '../tasks/task-pool.ts';
 
 /**
  * Returns a disk with what to read of it, given its changes. First checks change tracking in the
@@ -17,7 +17,7 @@ export async function trustedSource(
     pool,
     log,
     last,
-  }: { readonly pool: WorkerPool; readonly log: Log; readonly last: MapTree | undefined },
+  }: { readonly pool: TaskPool; readonly log: Log; readonly last: MapTree | undefined },
   source: DiskSource,
   running: Running,
 ): Promise<DiskSource> {

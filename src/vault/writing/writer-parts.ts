@@ -8,7 +8,7 @@ import type { SpareBuffers, SpareInputs } from '../tasks/pack-buffer.ts';
 import type { PointStore } from '../points/point-store.ts';
 import type { OpenedVault } from '../control/opened-vault.ts';
 import type { PackPresence } from '../presence/pack-presence.ts';
-import type { WorkerPool } from '../tasks/worker-pool.ts';
+import type { TaskPool } from '../tasks/task-pool.ts';
 import type { CompressionLevel } from '../bytes/zstd.ts';
 
 /** The parts of a vault that a writer works with. */
@@ -19,7 +19,7 @@ export interface WriterParts {
   readonly points: PointStore;
   readonly excluded: ExcludedSlots;
   readonly index: DedupIndex;
-  readonly pool: WorkerPool;
+  readonly pool: TaskPool;
   readonly clock: Clock;
   readonly log: Log;
   readonly packBytes: number;
