@@ -1,27 +1,29 @@
-import { randomInt } from 'node:crypto';
+import { Draw } from '../support/draw.ts';
 import { KILL_JOBS } from '../support/kill/kill-jobs.ts';
 import { KEY_KILL_JOBS } from '../support/kill/kill-key-jobs.ts';
 import { KillLab } from '../support/kill/kill-lab.ts';
 import { MEND_KILL_JOBS } from '../support/kill/kill-mend-jobs.ts';
 import { POINT_KILL_JOBS } from '../support/kill/kill-point-jobs.ts';
 import { KillTrials } from '../support/kill/kill-trials.ts';
-import { seededNumbers } from '../support/random/seeded-numbers.ts';
 
-const SEED = randomInt(2 ** 31);
-
-/** Draws one kill each for this many of the other jobs. */
-function drawn(count: number): [keyof typeof KILL_JOBS, number][] {
-  const random = seededNumbers(SEED);
-  const left = Object.keys({
-    ...MEND_KILL_JOBS,
-    ...POINT_KILL_JOBS,
-    ...KEY_KILL_JOBS,
-  }) as (keyof typeof KILL_JOBS)[];
-  return Array.from({ length: count }, () => [left.splice(random(left.length), 1)[0] ?? 'keep', 1]);
-}
+const draw = new Draw('vault care');
+const OTHERS = Object.keys({
+  ...MEND_KILL_JOBS,
+  ...POINT_KILL_JOBS,
+  ...KEY_KILL_JOBS,
+}) as (keyof typeof KILL_JOBS)[];
+/** How many kills of a job. A run draws 3 of the 15 others: each is among them in 1 run of 5. */
+const KILLS = [
+  ...([
+    ['import', 2],
+    ['collect', 5],
+    ['keep', 2],
+  ] as const),
+  ...draw.some(OTHERS, 3).map((name) => [name, 1] as const),
+];
 
 /** At some requests; at all of them, and of a copy too: `npm run soak -- vault-kills`. */
-describe(`a process on an S3 server is killed at requests drawn by seed ${String(SEED)}`, () => {
+describe('a process on an S3 server is killed at requests that are drawn', () => {
   let lab: KillLab;
 
   beforeAll(async () => {
@@ -32,11 +34,11 @@ describe(`a process on an S3 server is killed at requests drawn by seed ${String
     await lab[Symbol.asyncDispose]();
   });
 
-  it.each([['import', 2], ['collect', 5], ['keep', 2], ...drawn(3)] as const)(
+  it.each(KILLS)(
     '%s: another does the job, all points are whole, nothing is sent twice or left over',
     async (name, kills) => {
       const trials = await KillTrials.begin(lab, await KILL_JOBS[name](lab));
-      for (const point of trials.spread(kills, seededNumbers(SEED))) {
+      for (const point of trials.spread(kills, draw.number)) {
         try {
           const { provenPoints } = await trials.kill(point, { between: false });
           expect(provenPoints).toBeGreaterThan(0);

@@ -4,10 +4,11 @@ import { dirname } from 'node:path';
 import type { TakenPoint } from '../../src/backup/backup.service.ts';
 import { runCommand } from '../../src/kernel/command.ts';
 import { BackupLab, type LabVault } from '../support/guest/backup-lab.ts';
+import { Draw } from '../support/draw.ts';
 import { checkJournal } from '../support/guest/guest.ts';
 
-/** For as long as asked: `npm run soak -- backup-cycles`. */
-const CYCLES = 8;
+/** All: `npm run soak -- drawn`; for as long as asked: `npm run soak -- backup-cycles`. */
+const CYCLES = new Draw('cycles').count(8, 20);
 /** The cycle whose backup fails, after each vault has had one. */
 const FAILING_CYCLE = 4;
 /** Lines that the guest writes at least between two freezes. */
