@@ -3,7 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 
 /** TCG on a loaded machine; the guest itself needs about 3 s. */
-const PATIENCE_MS = 90_000;
+const PATIENCE_MS = 240_000;
 /** So much of the log's end is part of an error. */
 const TAIL_CHARACTERS = 1000;
 
