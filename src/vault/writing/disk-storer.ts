@@ -7,7 +7,8 @@ import type { Fragment } from '../maps/leaf-fragments.ts';
 import { LEAF_SECTORS } from '../maps/map-node.ts';
 import { MapBuilder, type MapBuilderParts } from '../maps/map-builder.ts';
 import type { MapRoot, MapTree } from '../maps/map-tree.ts';
-import { BATCH_BYTES, type PackAssembly } from './pack-assembly.ts';
+import { BATCH_BYTES } from './assembly/batch-limits.ts';
+import type { PackAssembly } from './assembly/pack-assembly.ts';
 import type { SpareInputs } from '../tasks/pack-buffer.ts';
 import {
   packChunks,

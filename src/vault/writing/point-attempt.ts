@@ -4,7 +4,7 @@ import { DiskStorer } from './disk-storer.ts';
 import { MapTree, type MapRoot } from '../maps/map-tree.ts';
 import { MetadataWriter } from '../maps/metadata-writer.ts';
 import type { NewestPoint } from '../points/newest-point.ts';
-import type { PackAssembly } from './pack-assembly.ts';
+import type { PackAssembly } from './assembly/pack-assembly.ts';
 import { mapRoot, type StoredDisk } from '../points/point-maps.ts';
 import type { StoredPoint } from '../points/point-store.ts';
 import { BuiltOn } from '../maps/built-on.ts';

@@ -4,7 +4,7 @@ import { findConflict, type Conflict } from './commit-conflict.ts';
 import { checkFile, checkSource, refuseLongName } from './disk-source.ts';
 import { fittingNotes } from '../points/fitting-notes.ts';
 import { newestPoint } from '../points/newest-point.ts';
-import { PackAssembly } from './pack-assembly.ts';
+import { PackAssembly } from './assembly/pack-assembly.ts';
 import { PointAttempt, type AttemptBasis } from './point-attempt.ts';
 import { diskDocument, storeFiles } from '../points/point-maps.ts';
 import type { PointDocument } from '../points/point-object.ts';

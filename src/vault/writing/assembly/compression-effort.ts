@@ -1,4 +1,4 @@
-import type { CompressionLevel } from '../bytes/zstd.ts';
+import type { CompressionLevel } from '../../bytes/zstd.ts';
 
 const LEAST: CompressionLevel = 2;
 const MOST: CompressionLevel = 7;
