@@ -9,7 +9,7 @@ import { Clock } from '../kernel/clock.ts';
 import { IdleMemory } from '../kernel/memory/idle-memory.ts';
 import { Log } from '../kernel/log.ts';
 import { SecretStore } from '../kernel/secret-store.ts';
-import { ObjectStores } from '../vault/store/object-stores.ts';
+import { StoreAccess } from '../vault/store/store-access.ts';
 import type { VaultParameters } from '../vault/access/vault-options.ts';
 import {
   openCatalog,
@@ -56,7 +56,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
             VaultRegistrations,
             PointCatalog,
             SecretStore,
-            ObjectStores,
+            StoreAccess,
             Clock,
             Log,
             IdleMemory,
@@ -66,7 +66,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
             points: PointCatalog,
             ...[secrets, stores, clock, log, memory]: [
               SecretStore,
-              ObjectStores,
+              StoreAccess,
               Clock,
               Log,
               IdleMemory,

@@ -3,7 +3,7 @@ import { generatePassphrase } from '../kernel/text/generated-passphrase.ts';
 import { vanishedPoints } from '../vault/collect/roots/left-out.ts';
 import { Holds } from '../vault/points/holds.ts';
 import type { LockPolicy } from '../vault/store/locking-store.ts';
-import type { StorePlace } from '../vault/store/object-stores.ts';
+import type { StoreAddress } from '../vault/store/store-access.ts';
 import { placeKey } from '../vault/store/store-health.ts';
 import type { Capabilities } from '../vault/probe/capabilities.ts';
 import type { VaultUnlock } from '../vault/keys/vault-unlock.ts';
@@ -22,7 +22,7 @@ import {
 } from './stored-vaults.ts';
 import type { VaultRegistration, VaultRegistrations } from './vault-registrations.ts';
 
-export interface RegisterVault extends StorePlace {
+export interface RegisterVault extends StoreAddress {
   readonly name: string;
 }
 

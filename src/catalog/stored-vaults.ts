@@ -5,14 +5,14 @@ import type { Log } from '../kernel/log.ts';
 import type { SecretStore } from '../kernel/secret-store.ts';
 import type { Spending } from '../vault/budget/spending.ts';
 import type { ObjectStore } from '../vault/store/object-store.ts';
-import type { ObjectStores } from '../vault/store/object-stores.ts';
+import type { StoreAccess } from '../vault/store/store-access.ts';
 import type { OpenOptions, VaultParameters } from '../vault/access/vault-options.ts';
 import { Vault } from '../vault/vault.ts';
 import type { VaultRegistration } from './vault-registrations.ts';
 
 export interface VaultsEnvironment {
   readonly secrets: SecretStore;
-  readonly stores: ObjectStores;
+  readonly stores: StoreAccess;
   readonly clock: Clock;
   readonly log: Log;
   /** Collects garbage when no vault is used. */

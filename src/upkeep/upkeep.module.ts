@@ -7,7 +7,7 @@ import type { UpkeepKind } from '../jobs/job.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { Clock } from '../kernel/clock.ts';
 import { Log } from '../kernel/log.ts';
-import { ObjectStores } from '../vault/store/object-stores.ts';
+import { StoreAccess } from '../vault/store/store-access.ts';
 import { PointRetention } from './point-retention.ts';
 import { StoreCare } from './store-care.ts';
 import { upkeepJobs } from './upkeep.jobs.ts';
@@ -36,14 +36,14 @@ import { VaultSpace } from './vault-space.ts';
     },
     {
       provide: VaultProof,
-      inject: [RegisteredVaults, PointProofs, ObjectStores],
-      useFactory: (vaults: RegisteredVaults, proofs: PointProofs, stores: ObjectStores) =>
+      inject: [RegisteredVaults, PointProofs, StoreAccess],
+      useFactory: (vaults: RegisteredVaults, proofs: PointProofs, stores: StoreAccess) =>
         new VaultProof({ vaults, proofs, stores }),
     },
     {
       provide: VaultCopies,
-      inject: [RegisteredVaults, ObjectStores, Clock],
-      useFactory: (vaults: RegisteredVaults, stores: ObjectStores, clock: Clock) =>
+      inject: [RegisteredVaults, StoreAccess, Clock],
+      useFactory: (vaults: RegisteredVaults, stores: StoreAccess, clock: Clock) =>
         new VaultCopies({ vaults, stores, clock }),
     },
   ],

@@ -6,13 +6,13 @@ import { copyFault, estimateCopy } from '../vault/copy/copy-estimate.ts';
 import { CopyPruning } from '../vault/copy/copy-prune.ts';
 import { VaultCopy } from '../vault/copy/vault-copy.ts';
 import type { ObjectStore } from '../vault/store/object-store.ts';
-import type { ObjectStores, StorePlace } from '../vault/store/object-stores.ts';
+import type { StoreAccess, StoreAddress } from '../vault/store/store-access.ts';
 import { Vault } from '../vault/vault.ts';
 import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
 
 export interface CopyRequest extends UpkeepRequest {
   readonly dryRun: boolean;
-  readonly to: StorePlace;
+  readonly to: StoreAddress;
   /** Average rate. */
   readonly bytesPerSecond?: number | undefined;
   readonly readBack: boolean;
@@ -26,7 +26,7 @@ export interface CopyRequest extends UpkeepRequest {
 
 export interface CopyCollaborators {
   readonly vaults: Pick<RegisteredVaults, 'openApart'>;
-  readonly stores: ObjectStores;
+  readonly stores: StoreAccess;
   readonly clock: Clock;
 }
 

@@ -12,7 +12,7 @@ import {
   type PointProven,
 } from '../vault/proof/scrub-vault.ts';
 import type { ScrubBudget } from '../vault/proof/scrub-queue.ts';
-import type { ObjectStores, StorePlace } from '../vault/store/object-stores.ts';
+import type { StoreAccess, StoreAddress } from '../vault/store/store-access.ts';
 import type { ProofLedger } from '../vault/proof/proof-ledger.ts';
 import { repairVault, type RepairReport } from '../vault/repair/repair.ts';
 import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
@@ -25,14 +25,14 @@ export interface ScrubRequest extends UpkeepRequest {
 
 export interface RepairRequest extends UpkeepRequest {
   readonly dryRun: boolean;
-  readonly copy?: StorePlace | undefined;
+  readonly copy?: StoreAddress | undefined;
   readonly overwrite: boolean;
 }
 
 export interface ProofCollaborators {
   readonly vaults: Pick<RegisteredVaults, 'openApart'>;
   readonly proofs: Pick<PointProofs, 'scrubbed' | 'keep'>;
-  readonly stores: ObjectStores;
+  readonly stores: StoreAccess;
 }
 
 /** Looks for damage in vaults, and mends it. */

@@ -3,7 +3,7 @@ import { contactStore, openObjectStore, type OpenOptions } from './object-stores
 import { Clock } from '../kernel/clock.ts';
 import { Log } from '../kernel/log.ts';
 import type { ObjectStore } from './store/object-store.ts';
-import { ObjectStores, type StorePlace } from './store/object-stores.ts';
+import { StoreAccess, type StoreAddress } from './store/store-access.ts';
 import { StoreHealth } from './store/store-health.ts';
 
 export interface VaultSettings {
@@ -11,7 +11,7 @@ export interface VaultSettings {
   readonly storePatienceMs: number;
 }
 
-class ObjectStoresByLocation extends ObjectStores {
+class StoreAccessByLocation extends StoreAccess {
   override readonly health: StoreHealth;
   private readonly settings: VaultSettings;
 
@@ -22,7 +22,7 @@ class ObjectStoresByLocation extends ObjectStores {
   }
 
   override async open(
-    place: StorePlace,
+    place: StoreAddress,
     signal: AbortSignal,
     meter?: (store: ObjectStore) => ObjectStore,
   ): Promise<ObjectStore> {
@@ -34,12 +34,12 @@ class ObjectStoresByLocation extends ObjectStores {
     return openObjectStore(place.location, options, signal);
   }
 
-  override async contact(place: StorePlace, signal: AbortSignal): Promise<void> {
+  override async contact(place: StoreAddress, signal: AbortSignal): Promise<void> {
     await contactStore(place.location, optionsOf(place), signal);
   }
 }
 
-function optionsOf({ endpoint, region, profile, singleWriter }: StorePlace): OpenOptions {
+function optionsOf({ endpoint, region, profile, singleWriter }: StoreAddress): OpenOptions {
   return {
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(region === undefined ? {} : { region }),
@@ -57,13 +57,13 @@ export class VaultModule {
       global: true,
       providers: [
         {
-          provide: ObjectStores,
+          provide: StoreAccess,
           inject: [Clock, Log],
           useFactory: (clock: Clock, log: Log) =>
-            new ObjectStoresByLocation(settings, new StoreHealth(clock, log)),
+            new StoreAccessByLocation(settings, new StoreHealth(clock, log)),
         },
       ],
-      exports: [ObjectStores],
+      exports: [StoreAccess],
     };
   }
 }

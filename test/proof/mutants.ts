@@ -15,7 +15,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'verify 0 does not look at the end of a pack',
     file: 'packs/pack-reader.ts',
-    from: 'this.footerPlace(name, trailer);',
+    from: 'this.footerRange(name, trailer);',
     to: '',
     killedBy: 'a pack is cut short',
   },

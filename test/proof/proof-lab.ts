@@ -9,7 +9,7 @@ import { SilentLog } from '../../src/kernel/log.ts';
 import { parsePackKey, pointKey, sealKey } from '../../src/vault/format/object-names.ts';
 import { MapTree } from '../../src/vault/maps/map-tree.ts';
 import { MemoryObjectStore } from '../support/vault/memory-object-store.ts';
-import { idFunctionOf } from '../../src/vault/tasks/open-task.ts';
+import { idFunctionOf } from '../../src/vault/tasks/frame-tasks.ts';
 import { mapRoot } from '../../src/vault/points/point-maps.ts';
 import { PointStore } from '../../src/vault/points/point-store.ts';
 import type { PointDocument } from '../../src/vault/points/point-object.ts';

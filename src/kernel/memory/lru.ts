@@ -1,5 +1,5 @@
 /** Keeps what was used last, up to a total weight. */
-export class Recent<K, V> {
+export class Lru<K, V> {
   readonly #entries = new Map<K, { value: V; weight: number }>();
   readonly #weightMax: number;
   #weight = 0;

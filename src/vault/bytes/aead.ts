@@ -10,7 +10,7 @@ function nonce(index: number): Buffer {
   return bytes;
 }
 
-export interface AeadPlace {
+export interface SealKey {
   /** 32 bytes, used for this object only. */
   readonly key: Uint8Array;
   /** Different for each thing that is encrypted with `key`. */
@@ -19,18 +19,18 @@ export interface AeadPlace {
 }
 
 /** Encrypts with AES-256-GCM; the tag follows the ciphertext. */
-export function seal(place: AeadPlace, plain: Uint8Array): Buffer {
-  const cipher = createCipheriv('aes-256-gcm', place.key, nonce(place.index));
-  cipher.setAAD(place.additional);
+export function seal(by: SealKey, plain: Uint8Array): Buffer {
+  const cipher = createCipheriv('aes-256-gcm', by.key, nonce(by.index));
+  cipher.setAAD(by.additional);
   const body = cipher.update(plain);
   cipher.final();
   return Buffer.concat([body, cipher.getAuthTag()]);
 }
 
 /** Encrypts into `target`, which has room for the plaintext and the tag. */
-export function sealInto(place: AeadPlace, plain: Uint8Array, target: Uint8Array): void {
-  const cipher = createCipheriv('aes-256-gcm', place.key, nonce(place.index));
-  cipher.setAAD(place.additional);
+export function sealInto(by: SealKey, plain: Uint8Array, target: Uint8Array): void {
+  const cipher = createCipheriv('aes-256-gcm', by.key, nonce(by.index));
+  cipher.setAAD(by.additional);
   const sealed = cipher.update(plain);
   cipher.final();
   if (sealed.length > 0) {
@@ -40,13 +40,13 @@ export function sealInto(place: AeadPlace, plain: Uint8Array, target: Uint8Array
   target.set(cipher.getAuthTag(), plain.length);
 }
 
-/** Returns the plaintext, or undefined if the bytes are not what was encrypted at this place. */
-export function unseal(place: AeadPlace, sealed: Uint8Array): Buffer | undefined {
+/** Returns the plaintext, or undefined if the bytes are not what was encrypted so. */
+export function unseal(by: SealKey, sealed: Uint8Array): Buffer | undefined {
   if (sealed.length < TAG_BYTES) {
     return undefined;
   }
-  const decipher = createDecipheriv('aes-256-gcm', place.key, nonce(place.index));
-  decipher.setAAD(place.additional);
+  const decipher = createDecipheriv('aes-256-gcm', by.key, nonce(by.index));
+  decipher.setAAD(by.additional);
   decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
   const plain = decipher.update(sealed.subarray(0, sealed.length - TAG_BYTES));
   try {

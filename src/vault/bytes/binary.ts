@@ -9,7 +9,7 @@ export class Malformed extends Error {
 }
 
 /** Throws Malformed unless `condition` holds. */
-export function require(condition: boolean, why: string): asserts condition {
+export function demand(condition: boolean, why: string): asserts condition {
   if (!condition) {
     throw new Malformed(why);
   }
@@ -119,7 +119,7 @@ export class ByteReader {
       const byte = this.u8();
       value += (byte & 127) * scale;
       if (byte < 128) {
-        require(value <= max, 'a number is too large');
+        demand(value <= max, 'a number is too large');
         return value;
       }
       scale *= 128;
@@ -140,12 +140,12 @@ export class ByteReader {
 
   /** Throws Malformed if anything is left. */
   end(): void {
-    require(this.left === 0, 'there is more than there should be');
+    demand(this.left === 0, 'there is more than there should be');
   }
 
   #take(count: number): number {
     const at = this.#at;
-    require(count <= this.left, 'it is cut short');
+    demand(count <= this.left, 'it is cut short');
     this.#at += count;
     return at;
   }

@@ -1,5 +1,5 @@
 import { Fault } from '../../kernel/fault.ts';
-import { ByteReader, ByteWriter, parseOr, require } from '../bytes/binary.ts';
+import { ByteReader, ByteWriter, parseOr, demand } from '../bytes/binary.ts';
 import { FORMAT_VERSION, refuseOtherVersion } from '../format/format-version.ts';
 import { sameBytes, type KeyTree } from '../keys/key-tree.ts';
 import { CONTROL_BODY_BYTES_MAX } from '../format/limits.ts';
@@ -71,7 +71,7 @@ export function parsePreamble(object: Uint8Array): {
   vaultId: Buffer;
 } {
   const reader = new ByteReader(object);
-  require(reader.bytes(8).equals(MAGIC), 'it is no control object');
+  demand(reader.bytes(8).equals(MAGIC), 'it is no control object');
   const version = reader.u16();
   const kind = reader.u8();
   reader.u8();
@@ -96,18 +96,18 @@ export function decodeControl(
     (why, cause) => new Fault(code, `The object ${key} is damaged: ${why}.`, { key }, { cause }),
     () => {
       const preamble = parsePreamble(object);
-      require(preamble.vaultId.equals(keys.vaultId), 'it belongs to another vault');
-      require(keys.has(preamble.keyVersion), 'it names a key that this vault does not have');
-      require(object.length >= PREAMBLE_BYTES + CONTROL_MAC_BYTES, 'it is cut short');
+      demand(preamble.vaultId.equals(keys.vaultId), 'it belongs to another vault');
+      demand(keys.has(preamble.keyVersion), 'it names a key that this vault does not have');
+      demand(object.length >= PREAMBLE_BYTES + CONTROL_MAC_BYTES, 'it is cut short');
       const end = object.length - CONTROL_MAC_BYTES;
       const expected = mac(keys, kind, key, object.subarray(0, end));
-      require(sameBytes(expected, object.subarray(end)), 'it is not what a key holder wrote');
+      demand(sameBytes(expected, object.subarray(end)), 'it is not what a key holder wrote');
       // Preamble and MAC are the same in every version, so a flipped version shows as damage.
       refuseOtherVersion(preamble.version, key);
-      require(preamble.kind === KINDS[kind], 'it is of another kind');
+      demand(preamble.kind === KINDS[kind], 'it is of another kind');
       const reader = new ByteReader(object.subarray(PREAMBLE_BYTES - 4, end));
       const body = reader.bytes(reader.u32());
-      require(body.length <= CONTROL_BODY_BYTES_MAX, 'it is too large');
+      demand(body.length <= CONTROL_BODY_BYTES_MAX, 'it is too large');
       reader.end();
       return body;
     },

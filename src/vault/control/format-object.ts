@@ -7,7 +7,7 @@ import {
   parsePreamble,
   PREAMBLE_BYTES,
 } from './control-object.ts';
-import { parseJson, parseOr, require } from '../bytes/binary.ts';
+import { parseJson, parseOr, demand } from '../bytes/binary.ts';
 import { FORMAT_VERSION, refuseOtherVersion } from '../format/format-version.ts';
 import type { KeyTree } from '../keys/key-tree.ts';
 import {
@@ -110,7 +110,7 @@ export function claimedVault(key: ObjectKey, object: Uint8Array): ClaimedVault {
     (why, cause) => damaged(key, why, cause),
     () => {
       const { version, kind, keyVersion, vaultId } = parsePreamble(object);
-      require(kind === 1, 'it is of another kind');
+      demand(kind === 1, 'it is of another kind');
       return { vaultId: Buffer.from(vaultId), keyVersion, version };
     },
   );

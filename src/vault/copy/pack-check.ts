@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { ByteReader, Malformed, require } from '../bytes/binary.ts';
+import { ByteReader, Malformed, demand } from '../bytes/binary.ts';
 import { parsePackKey } from '../format/object-names.ts';
 import type { ObjectKey } from '../store/object-store.ts';
 import { FRAMES_MAX } from '../format/limits.ts';
@@ -30,43 +30,49 @@ export function packDamage(key: ObjectKey, pack: Uint8Array): string | undefined
 
 function checkPack(key: ObjectKey, pack: Uint8Array): void {
   const name = parsePackKey(key);
-  require(name !== undefined, 'its name is none of a pack');
-  require(pack.length >= HEADER_BYTES + TRAILER_BYTES, 'it is cut short');
+  demand(name !== undefined, 'its name is none of a pack');
+  demand(pack.length >= HEADER_BYTES + TRAILER_BYTES, 'it is cut short');
   const header = pack.subarray(0, HEADER_BYTES);
   const trailer = pack.subarray(pack.length - TRAILER_BYTES);
   requireChecksum(header, HEADER_MAGIC, 'header');
   requireChecksum(trailer, TRAILER_MAGIC, 'trailer');
-  require(same(header.subarray(8, 16), trailer.subarray(8, 16)), 'header and trailer differ');
+  demand(same(header.subarray(8, 16), trailer.subarray(8, 16)), 'header and trailer differ');
   for (const end of [header, trailer]) {
-    require(same(end.subarray(32, 48), ulidBytes(name.ulid)), 'it is another pack');
-    require(new ByteReader(end.subarray(48)).u32() === name.generation, 'another generation');
+    demand(same(end.subarray(32, 48), ulidBytes(name.ulid)), 'it is another pack');
+    demand(new ByteReader(end.subarray(48)).u32() === name.generation, 'another generation');
   }
   const reader = new ByteReader(trailer.subarray(16));
   const offset = reader.u32();
-  require(reader.u32() === 0, 'the footer is too far');
+  demand(reader.u32() === 0, 'the footer is too far');
   const length = reader.u32();
-  require(offset >= HEADER_BYTES &&
-    offset + length + TRAILER_BYTES === pack.length, 'the footer does not lie before the trailer');
-  require(crc32(pack.subarray(offset, offset + length)) ===
-    reader.u32(), 'the footer does not match its checksum');
+  demand(
+    offset >= HEADER_BYTES && offset + length + TRAILER_BYTES === pack.length,
+    'the footer does not lie before the trailer',
+  );
+  demand(
+    crc32(pack.subarray(offset, offset + length)) === reader.u32(),
+    'the footer does not match its checksum',
+  );
   checkFrames(pack.subarray(HEADER_BYTES, offset));
 }
 
 function checkFrames(frames: Uint8Array): void {
   const reader = new ByteReader(frames);
   for (let index = 0; reader.left > 0; index++) {
-    require(index < FRAMES_MAX, 'there are too many frames');
-    require(reader.left >= PREFIX_BYTES && reader.u32() === index, `frame ${index} is not there`);
+    demand(index < FRAMES_MAX, 'there are too many frames');
+    demand(reader.left >= PREFIX_BYTES && reader.u32() === index, `frame ${index} is not there`);
     const length = reader.u32();
     const expected = reader.u32();
-    require(crc32(reader.bytes(length)) === expected, `frame ${index} does not match its checksum`);
+    demand(crc32(reader.bytes(length)) === expected, `frame ${index} does not match its checksum`);
   }
 }
 
 function requireChecksum(end: Uint8Array, magic: Buffer, what: string): void {
-  require(same(end.subarray(0, 8), magic), `the ${what} is not one`);
-  require(new ByteReader(end.subarray(60)).u32() ===
-    crc32(end.subarray(0, 60)), `the ${what} does not match its checksum`);
+  demand(same(end.subarray(0, 8), magic), `the ${what} is not one`);
+  demand(
+    new ByteReader(end.subarray(60)).u32() === crc32(end.subarray(0, 60)),
+    `the ${what} does not match its checksum`,
+  );
 }
 
 function same(a: Uint8Array, b: Uint8Array): boolean {

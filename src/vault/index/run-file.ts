@@ -9,7 +9,7 @@ import {
   openSync,
   readSync,
 } from '../../kernel/files/files.ts';
-import { Malformed, require } from '../bytes/binary.ts';
+import { Malformed, demand } from '../bytes/binary.ts';
 import { filterBytes, mayContain, type PlacedFilter } from './fuse-filter.ts';
 import { bucketOf, RECORD_BYTES } from './records.ts';
 import {
@@ -67,14 +67,14 @@ async function readRun(file: FileHandle, name: string): Promise<OpenedRun> {
   const header = decodeRunHeader(start);
   const tablesLength = tableBytes(header);
   const packsLength = header.packs * RUN_PACK_BYTES;
-  require(size === RUN_HEADER_BYTES + tablesLength + header.filterBytes, 'it has another size');
+  demand(size === RUN_HEADER_BYTES + tablesLength + header.filterBytes, 'it has another size');
   const packBytes = await readFully(file, Buffer.alloc(packsLength), RUN_HEADER_BYTES);
   const tables = new SharedArrayBuffer(tablesLength - packsLength + header.filterBytes);
   const shared = new Uint8Array(tables);
   await readFully(file, shared, RUN_HEADER_BYTES + packsLength);
   const tableCrc = crc32(shared.subarray(0, tablesLength - packsLength), crc32(packBytes));
   const filterCrc = crc32(shared.subarray(tablesLength - packsLength));
-  require((tableCrc ^ filterCrc) >>> 0 === header.crc, 'it does not match its checksum');
+  demand((tableCrc ^ filterCrc) >>> 0 === header.crc, 'it does not match its checksum');
   return { name, header, packTable: packBytes, tables };
 }
 
@@ -87,7 +87,7 @@ async function readFully<T extends Uint8Array>(
   for (let done = 0; done < target.length;) {
     const length = Math.min(PIECE, target.length - done);
     const { bytesRead } = await file.read(target, done, length, position + done);
-    require(bytesRead > 0, 'it is cut short');
+    demand(bytesRead > 0, 'it is cut short');
     done += bytesRead;
   }
   return target;

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { ByteReader, ByteWriter, require } from '../bytes/binary.ts';
+import { ByteReader, ByteWriter, demand } from '../bytes/binary.ts';
 import type { PackName } from '../format/object-names.ts';
 import { ulidBytes } from '../bytes/ulid.ts';
 import type { FuseShape } from './fuse-filter.ts';
@@ -80,12 +80,14 @@ export function encodeRunHeader(header: RunHeader): Buffer {
 
 /** @throws Malformed */
 export function decodeRunHeader(bytes: Uint8Array): RunHeader {
-  require(bytes.length === RUN_HEADER_BYTES, 'the header is cut short');
+  demand(bytes.length === RUN_HEADER_BYTES, 'the header is cut short');
   const reader = new ByteReader(bytes);
-  require(reader.bytes(8).equals(MAGIC), 'it is no run');
+  demand(reader.bytes(8).equals(MAGIC), 'it is no run');
   const end = RUN_HEADER_BYTES - 4;
-  require(new ByteReader(bytes.subarray(end)).u32() ===
-    crc32(bytes.subarray(0, end)), 'the header does not match its checksum');
+  demand(
+    new ByteReader(bytes.subarray(end)).u32() === crc32(bytes.subarray(0, end)),
+    'the header does not match its checksum',
+  );
   const [bucketBits, segmentBits, fingerprintBits] = [reader.u32(), reader.u32(), reader.u32()];
   const header = {
     bucketBits,
@@ -96,9 +98,9 @@ export function decodeRunHeader(bytes: Uint8Array): RunHeader {
     filterBytes: reader.u32(),
     crc: reader.u32(),
   };
-  require(bucketBits <= BUCKET_BITS_MAX && segmentBits <= bucketBits, 'it has impossible buckets');
-  require(fingerprintBits >= 1 && fingerprintBits <= 8, 'it has impossible filters');
-  require(header.packs <= PACKS_MAX && header.filterBytes <= FILTER_BYTES_MAX, 'it is too large');
+  demand(bucketBits <= BUCKET_BITS_MAX && segmentBits <= bucketBits, 'it has impossible buckets');
+  demand(fingerprintBits >= 1 && fingerprintBits <= 8, 'it has impossible filters');
+  demand(header.packs <= PACKS_MAX && header.filterBytes <= FILTER_BYTES_MAX, 'it is too large');
   return header;
 }
 

@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { z } from 'zod';
 import { Fault } from '../../kernel/fault.ts';
 import { seal, unseal } from '../bytes/aead.ts';
-import { ByteReader, ByteWriter, parseOr, require } from '../bytes/binary.ts';
+import { ByteReader, ByteWriter, parseOr, demand } from '../bytes/binary.ts';
 import { KEY_BYTES } from './key-tree.ts';
 import {
   KDF_LANES_MAX,
@@ -114,13 +114,13 @@ export function decodeKeyObject(key: ObjectKey, object: Uint8Array): KeyObject {
     );
   const text = parseOr(damaged, () => {
     const reader = new ByteReader(object);
-    require(reader.bytes(8).equals(MAGIC), 'it is no key object');
+    demand(reader.bytes(8).equals(MAGIC), 'it is no key object');
     const length = reader.u32();
-    require(length <= KEY_JSON_BYTES_MAX, 'it is too large');
+    demand(length <= KEY_JSON_BYTES_MAX, 'it is too large');
     const json = reader.bytes(length);
     const checksum = reader.bytes(CHECKSUM_BYTES);
     reader.end();
-    require(sha256(object.subarray(0, 12 + length)).equals(checksum), 'its checksum is wrong');
+    demand(sha256(object.subarray(0, 12 + length)).equals(checksum), 'its checksum is wrong');
     return json.toString('utf8');
   });
   try {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isFault } from '../../kernel/fault.ts';
-import { parseJson, require } from '../bytes/binary.ts';
+import { parseJson, demand } from '../bytes/binary.ts';
 import { decodeControl, encodeControl, parseControlBody } from '../control/control-object.ts';
 import { numberedKey, numberOf, PREFIXES } from '../format/object-names.ts';
 import { OBJECT_NUMBER_MAX } from '../format/limits.ts';
@@ -87,7 +87,7 @@ export function readKept(
   const body = decodeControl(keys, 'kept', key, object);
   return parseControlBody(key, () => {
     const parsed = Body.safeParse(parseJson(body));
-    require(parsed.success, 'it has another form');
+    demand(parsed.success, 'it has another form');
     return parsed.data.doneMs;
   });
 }

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { require } from '../bytes/binary.ts';
+import { demand } from '../bytes/binary.ts';
 import { MAC_BYTES } from '../keys/key-tree.ts';
 import type { MapExtent } from './map-node.ts';
 import type { PackFooter } from '../packs/pack-layout.ts';
@@ -32,12 +32,12 @@ export function expandExtents(
   const fragments: Fragment[] = [];
   for (const extent of extents) {
     const footer = footers.get(extent.pack);
-    require(footer !== undefined, 'a pack is unknown');
+    demand(footer !== undefined, 'a pack is unknown');
     let { slot, first, start } = extent;
     const end = extent.start + extent.sectors;
     while (start < end) {
       const slotSectors = footer.size(slot);
-      require(slotSectors > first, `slot ${slot} is missing in its pack`);
+      demand(slotSectors > first, `slot ${slot} is missing in its pack`);
       const sectors = Math.min(slotSectors - first, end - start);
       fragments.push({
         start,
@@ -97,7 +97,7 @@ export class ExtentExpansion {
   take(found: { readonly pack: number; readonly slot: number }, footer: PackFooter): Fragment {
     const first = this.#slot === this.#extent.slot ? this.#extent.first : 0;
     const slotSectors = footer.size(found.slot);
-    require(slotSectors > first, `slot ${found.slot} is too short for its extent`);
+    demand(slotSectors > first, `slot ${found.slot} is too short for its extent`);
     const left = this.#extent.start + this.#extent.sectors - this.#start;
     const isOther = found.pack !== this.#extent.pack || found.slot !== this.#slot;
     const fragment = {

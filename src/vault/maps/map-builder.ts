@@ -149,7 +149,7 @@ export class MapBuilder {
   }
 
   async #node(
-    { level, index }: NodePlace,
+    { level, index }: NodePosition,
     dirty: readonly Map<number, Set<number>>[],
     signal: AbortSignal,
   ): Promise<NodePointer | undefined> {
@@ -185,7 +185,7 @@ export class MapBuilder {
   }
 
   async #inherit(
-    { level, index }: NodePlace,
+    { level, index }: NodePosition,
     signal: AbortSignal,
   ): Promise<NodePointer | undefined> {
     const { inherited, builtOn } = this.#parts;
@@ -196,7 +196,7 @@ export class MapBuilder {
     return pointer;
   }
 
-  async #inheritedChildren({ level, index }: NodePlace, signal: AbortSignal): Promise<Inner> {
+  async #inheritedChildren({ level, index }: NodePosition, signal: AbortSignal): Promise<Inner> {
     const { inherited, nodes } = this.#parts;
     if (inherited === undefined || level > inherited.root.depth) {
       return new Map();
@@ -206,7 +206,7 @@ export class MapBuilder {
   }
 
   async #write(
-    { level, index }: NodePlace,
+    { level, index }: NodePosition,
     node: Uint8Array,
     signal: AbortSignal,
   ): Promise<NodePointer> {
@@ -240,7 +240,7 @@ function assertReadsBack(written: readonly MapExtent[], read: readonly MapExtent
   assert(isSame, 'a leaf does not read back as it was written');
 }
 
-interface NodePlace {
+interface NodePosition {
   readonly level: number;
   readonly index: number;
 }

@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter, require } from '../bytes/binary.ts';
+import { ByteReader, ByteWriter, demand } from '../bytes/binary.ts';
 import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
 import { MAC_BYTES } from '../keys/key-tree.ts';
 import type { PackKind, PackName } from '../format/object-names.ts';
@@ -87,7 +87,7 @@ function readDictionary(reader: ByteReader, kind: PackKind, packs: PackNumbers):
     const generation = reader.varint(GENERATION_MAX);
     const name: PackName = { kind, ulid, generation, rand: reader.bytes(16).toString('hex') };
     const number = packs.of(name);
-    require(packs.name(number).kind === kind, 'a pack is of the wrong kind');
+    demand(packs.name(number).kind === kind, 'a pack is of the wrong kind');
     numbers.push(number);
   }
   return numbers;
@@ -118,7 +118,7 @@ export function encodeLeaf(leaf: Leaf, packs: PackNumbers): Buffer {
 /** @throws Malformed */
 export function decodeLeaf(bytes: Uint8Array, packs: PackNumbers): Leaf {
   const reader = new ByteReader(bytes);
-  require(reader.u8() === LEAF_TYPE, 'a leaf is expected here');
+  demand(reader.u8() === LEAF_TYPE, 'a leaf is expected here');
   const contentMac = Buffer.from(reader.bytes(MAC_BYTES));
   const dictionary = readDictionary(reader, 'data', packs);
   const count = reader.varint(LEAF_EXTENTS_MAX);
@@ -130,12 +130,12 @@ export function decodeLeaf(bytes: Uint8Array, packs: PackNumbers): Leaf {
     const sectors = reader.varint(LEAF_SECTORS);
     const packAndFlag = reader.varint(2 * LEAF_SECTORS);
     const pack = dictionary[Math.floor(packAndFlag / 2)];
-    require(pack !== undefined, 'an extent has no pack');
+    demand(pack !== undefined, 'an extent has no pack');
     const slot = (after.get(pack) ?? 0) + reader.zigzag();
-    require(slot >= 0 && slot < SLOTS_MAX, 'an extent has an impossible slot');
+    demand(slot >= 0 && slot < SLOTS_MAX, 'an extent has an impossible slot');
     const first = packAndFlag % 2 === 1 ? reader.varint(SLOTS_MAX) : 0;
     end = start + sectors;
-    require(sectors > 0 && end <= LEAF_SECTORS, 'an extent leaves its leaf');
+    demand(sectors > 0 && end <= LEAF_SECTORS, 'an extent leaves its leaf');
     extents.push({ start, sectors, pack, slot, first });
     after.set(pack, slot + 1);
   }
@@ -166,15 +166,15 @@ export function encodeInner(level: number, children: Inner, packs: PackNumbers):
 /** @throws Malformed */
 export function decodeInner(bytes: Uint8Array, level: number, packs: PackNumbers): Inner {
   const reader = new ByteReader(bytes);
-  require(reader.u8() === INNER_TYPE && reader.u8() === level, 'an inner node is expected here');
+  demand(reader.u8() === INNER_TYPE && reader.u8() === level, 'an inner node is expected here');
   const dictionary = readDictionary(reader, 'metadata', packs);
   const children = new Map<number, NodePointer>();
   let next = 0;
   for (let left = reader.varint(NODE_CHILDREN_MAX); left > 0; left--) {
     const index = next + reader.varint(FAN_OUT);
-    require(index < FAN_OUT, 'a node has too many children');
+    demand(index < FAN_OUT, 'a node has too many children');
     const pack = dictionary[reader.varint(FAN_OUT)];
-    require(pack !== undefined, 'a child has no pack');
+    demand(pack !== undefined, 'a child has no pack');
     const slot = reader.varint(SLOTS_MAX - 1);
     children.set(index, { pack, slot, mac: Buffer.from(reader.bytes(MAC_BYTES)) });
     next = index + 1;

@@ -2,7 +2,7 @@ import { mapAtOnce } from '../../kernel/waiting/map-at-once.ts';
 import { Fault, isFault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import { Shared } from '../../kernel/waiting/shared.ts';
-import { parseOr, require } from '../bytes/binary.ts';
+import { parseOr, demand } from '../bytes/binary.ts';
 import type { FooterCache } from '../packs/footer-cache.ts';
 import { sameBytes } from '../keys/key-tree.ts';
 import {
@@ -25,7 +25,7 @@ import type { PackFooter } from '../packs/pack-layout.ts';
 import type { OpenPack } from '../packs/open-pack.ts';
 import { Packs } from '../packs/packs.ts';
 import type { VaultBase } from '../packs/vault-base.ts';
-import { Recent } from '../../kernel/memory/lru.ts';
+import { Lru } from '../../kernel/memory/lru.ts';
 
 const NODES_BYTES_MAX = 32 * 1024 * 1024;
 const WALK_BYTES_MAX = 16 * 1024 * 1024;
@@ -45,15 +45,15 @@ export interface MapRoot {
 export class MapNodes {
   readonly base: VaultBase;
   readonly packs: Packs;
-  readonly #recent: Recent<string, Uint8Array>;
-  readonly #frames = new Recent<string, Uint8Array>(FRAMES_BYTES_MAX);
+  readonly #recent: Lru<string, Uint8Array>;
+  readonly #frames = new Lru<string, Uint8Array>(FRAMES_BYTES_MAX);
   /** Several nodes of a frame are often read at once. */
   readonly #reading = new Shared<string, Uint8Array>();
 
   constructor(base: VaultBase, packs: Packs, nodesBytesMax = NODES_BYTES_MAX) {
     this.base = base;
     this.packs = packs;
-    this.#recent = new Recent(nodesBytesMax);
+    this.#recent = new Lru(nodesBytesMax);
   }
 
   /** For walks over all points: keeps little, because each node is read once. */
@@ -127,7 +127,7 @@ export class MapNodes {
     const fragments = await this.#expand(pointer, leaf, signal);
     return this.#parse(pointer, () => {
       const mac = contentMac(this.base.keys.purpose('map'), fragments);
-      require(sameBytes(mac, leaf.contentMac), 'its packs do not hold what it was made of');
+      demand(sameBytes(mac, leaf.contentMac), 'its packs do not hold what it was made of');
       return fragments;
     });
   }

@@ -1,6 +1,6 @@
 import { Fault, isFault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
-import { ByteReader, ByteWriter, require } from '../bytes/binary.ts';
+import { ByteReader, ByteWriter, demand } from '../bytes/binary.ts';
 import { decodeControl, encodeControl, parseControlBody } from '../control/control-object.ts';
 import { numberOf, PREFIXES } from '../format/object-names.ts';
 import { nextNumbered } from '../format/numbered-objects.ts';
@@ -48,7 +48,7 @@ export function decodeAliases(bytes: Uint8Array): Alias[] {
     const count = reader.varint(SLOTS_MAX);
     const to = { ulid: ulidText(reader.bytes(16)), slot: reader.varint(SLOTS_MAX) };
     const fits = from.slot + count <= SLOTS_MAX && to.slot + count <= SLOTS_MAX;
-    require(count > 0 && fits, 'an alias names impossible slots');
+    demand(count > 0 && fits, 'an alias names impossible slots');
     aliases.push({ from, to, count });
   }
   reader.end();

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { sealInto, TAG_BYTES, unseal } from '../bytes/aead.ts';
-import { Malformed, require } from '../bytes/binary.ts';
+import { Malformed, demand } from '../bytes/binary.ts';
 import { PREFIX_BOUND_BYTES, PREFIX_BYTES } from './pack-layout.ts';
 import { compress, compressBound, decompress, type CompressionLevel } from '../bytes/zstd.ts';
 
@@ -95,17 +95,17 @@ export function openFrameBody(
   frame: Uint8Array,
   room?: Uint8Array,
 ): { readonly raw: Uint8Array; readonly body: Uint8Array } {
-  require(frame.length >= PREFIX_BYTES + TAG_BYTES, 'the frame is cut short');
+  demand(frame.length >= PREFIX_BYTES + TAG_BYTES, 'the frame is cut short');
   const prefix = new DataView(frame.buffer, frame.byteOffset, PREFIX_BYTES);
   const sealed = frame.subarray(PREFIX_BYTES);
-  require(prefix.getUint32(0, true) === shape.index, 'the frame has another number');
-  require(prefix.getUint32(4, true) === sealed.length, 'the frame has another length');
-  require(prefix.getUint32(8, true) === crc32(sealed), 'the frame does not match its checksum');
+  demand(prefix.getUint32(0, true) === shape.index, 'the frame has another number');
+  demand(prefix.getUint32(4, true) === sealed.length, 'the frame has another length');
+  demand(prefix.getUint32(8, true) === crc32(sealed), 'the frame does not match its checksum');
   const additional = Buffer.concat([keys.header, frame.subarray(0, PREFIX_BOUND_BYTES)]);
   const body = unseal({ key: keys.key, index: shape.index, additional }, sealed);
-  require(body !== undefined, 'the frame is not what was written');
+  demand(body !== undefined, 'the frame is not what was written');
   const raw = shape.compressed ? expand(body, shape.rawBytes, room) : body;
-  require(raw.length === shape.rawBytes, 'the frame has another raw length');
+  demand(raw.length === shape.rawBytes, 'the frame has another raw length');
   return { raw, body };
 }
 

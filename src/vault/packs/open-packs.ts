@@ -1,4 +1,4 @@
-import { Recent } from '../../kernel/memory/lru.ts';
+import { Lru } from '../../kernel/memory/lru.ts';
 import { Shared } from '../../kernel/waiting/shared.ts';
 import { packKey, type PackName } from '../format/object-names.ts';
 import type { FooterCache } from './footer-cache.ts';
@@ -11,13 +11,13 @@ import type { PackEnd } from './pack-tail.ts';
 export class OpenPacks {
   readonly #reader: PackReader;
   readonly #cache: FooterCache | undefined;
-  readonly #open: Recent<number, OpenPack>;
+  readonly #open: Lru<number, OpenPack>;
   readonly #opening = new Shared<number, OpenPack>();
 
   constructor(reader: PackReader, cache: FooterCache | undefined, footersBytesMax: number) {
     this.#reader = reader;
     this.#cache = cache;
-    this.#open = new Recent(footersBytesMax);
+    this.#open = new Lru(footersBytesMax);
   }
 
   /**
@@ -120,7 +120,7 @@ export class OpenPacks {
   /** Caches the footer; of a metadata pack all that was read, which may hold the node wanted. */
   async #cacheEnd(name: PackName, end: PackEnd): Promise<void> {
     if (this.#cache !== undefined) {
-      const { offset } = this.#reader.footerPlace(name, end);
+      const { offset } = this.#reader.footerRange(name, end);
       const start = offset - (end.objectSize - end.tail.length);
       const tail = name.kind === 'metadata' ? end.tail : end.tail.subarray(start);
       await this.#cache.put(packKey(name), { objectSize: end.objectSize, tail });

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { ByteReader, ByteWriter, require } from '../bytes/binary.ts';
+import { ByteReader, ByteWriter, demand } from '../bytes/binary.ts';
 import { TAG_BYTES } from '../bytes/aead.ts';
 import type { ChunkIdAlgorithm } from '../chunks/chunk-id.ts';
 import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
@@ -91,7 +91,7 @@ export function packTrailer(
   return writer.u32(crc32(writer.finish())).finish();
 }
 
-export interface FooterPlace {
+export interface FooterRange {
   readonly offset: number;
   readonly length: number;
   readonly crc: number;
@@ -108,26 +108,29 @@ export function parseTrailer(
   pack: PackName,
   trailer: Uint8Array,
   objectSize: number,
-): FooterPlace {
-  require(trailer.length === TRAILER_BYTES, 'the trailer is cut short');
+): FooterRange {
+  demand(trailer.length === TRAILER_BYTES, 'the trailer is cut short');
   const reader = new ByteReader(trailer);
-  require(reader.bytes(8).equals(TRAILER_MAGIC), 'the trailer is not one');
-  require(new ByteReader(trailer.subarray(60)).u32() ===
-    crc32(trailer.subarray(0, 60)), 'the trailer does not match its checksum');
+  demand(reader.bytes(8).equals(TRAILER_MAGIC), 'the trailer is not one');
+  demand(
+    new ByteReader(trailer.subarray(60)).u32() === crc32(trailer.subarray(0, 60)),
+    'the trailer does not match its checksum',
+  );
   const kind = reader.bytes(6);
   const keyVersion = reader.u16();
   const expected = common(context, pack.kind).subarray(0, kind.length);
-  require(kind.equals(expected), 'the trailer is of another kind');
+  demand(kind.equals(expected), 'the trailer is of another kind');
   const offset = reader.u32();
-  require(reader.u32() === 0, 'the footer is too far');
+  demand(reader.u32() === 0, 'the footer is too far');
   const place = { offset, length: reader.u32(), crc: reader.u32(), keyVersion };
-  require(reader.bytes(16).equals(ulidBytes(pack.ulid)), 'the trailer is of another pack');
-  require(reader.u32() === pack.generation, 'the trailer is of another generation');
-  require(objectSize <= PACK_BYTES_MAX, 'the pack is too large');
-  require(place.length > TAG_BYTES && place.length <= FOOTER_BYTES_MAX, 'the footer has no size');
-  require(offset >= HEADER_BYTES &&
-    offset + place.length + TRAILER_BYTES ===
-      objectSize, 'the footer does not lie before the trailer');
+  demand(reader.bytes(16).equals(ulidBytes(pack.ulid)), 'the trailer is of another pack');
+  demand(reader.u32() === pack.generation, 'the trailer is of another generation');
+  demand(objectSize <= PACK_BYTES_MAX, 'the pack is too large');
+  demand(place.length > TAG_BYTES && place.length <= FOOTER_BYTES_MAX, 'the footer has no size');
+  demand(
+    offset >= HEADER_BYTES && offset + place.length + TRAILER_BYTES === objectSize,
+    'the footer does not lie before the trailer',
+  );
   return place;
 }
 
@@ -175,7 +178,7 @@ export function encodeFooter({ frames, sizes, ids }: FooterContent): Buffer {
  */
 export function decodeFooter(kind: PackKind, plain: Uint8Array, footerOffset: number): PackFooter {
   const reader = new ByteReader(plain);
-  require(reader.u8() === FOOTER_LAYOUT, 'the footer has an unknown layout');
+  demand(reader.u8() === FOOTER_LAYOUT, 'the footer has an unknown layout');
   const frames: FrameEntry[] = [];
   const frameCount = reader.varint(FRAMES_MAX);
   let slotCount = 0;
@@ -189,8 +192,8 @@ export function decodeFooter(kind: PackKind, plain: Uint8Array, footerOffset: nu
     slotCount += slots;
     offset += PREFIX_BYTES + sealedBytes;
   }
-  require(slotCount <= SLOTS_MAX, 'there are too many slots');
-  require(offset === footerOffset, 'the frames do not end where the footer begins');
+  demand(slotCount <= SLOTS_MAX, 'there are too many slots');
+  demand(offset === footerOffset, 'the frames do not end where the footer begins');
   const sizes = new Uint32Array(slotCount);
   for (let slot = 0; slot < slotCount; slot++) {
     sizes[slot] = reader.varint(FRAME_RAW_BYTES_MAX[kind]);
@@ -198,7 +201,7 @@ export function decodeFooter(kind: PackKind, plain: Uint8Array, footerOffset: nu
   const ids = sizes.includes(0)
     ? idsWithGaps(reader, sizes)
     : Uint8Array.from(reader.bytes(slotCount * ID_BYTES));
-  require(reader.varint() === 0, 'it has parts that this program does not know');
+  demand(reader.varint() === 0, 'it has parts that this program does not know');
   reader.end();
   return new PackFooter(kind, { frames, sizes, ids });
 }
@@ -248,7 +251,7 @@ export class PackFooter {
         this.offsetOf[slot] = raw;
         raw += (this.sizes[slot] ?? 0) * unit;
       }
-      require(raw === frame.rawBytes, 'the slots do not add up to their frame');
+      demand(raw === frame.rawBytes, 'the slots do not add up to their frame');
       places.push({ ...frame, index, offset, firstSlot });
       offset += PREFIX_BYTES + frame.sealedBytes;
     }

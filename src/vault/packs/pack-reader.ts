@@ -3,7 +3,7 @@ import { parseOr } from '../bytes/binary.ts';
 import { packKey, packPrefix, parsePackKey, type PackName } from '../format/object-names.ts';
 import type { OpenPack } from './open-pack.ts';
 import { corrupt } from './pack-faults.ts';
-import { TRAILER_BYTES, type FooterPlace } from './pack-layout.ts';
+import { TRAILER_BYTES, type FooterRange } from './pack-layout.ts';
 import { openEnd, placeFooter, type PackEnd } from './pack-tail.ts';
 import type { VaultBase } from './vault-base.ts';
 
@@ -54,7 +54,7 @@ export class PackReader {
     if (guessed === undefined) {
       return undefined;
     }
-    const needed = guessed.objectSize - this.footerPlace(name, guessed).offset;
+    const needed = guessed.objectSize - this.footerRange(name, guessed).offset;
     return needed <= guessed.tail.length ? guessed : this.#suffix(name, needed, signal);
   }
 
@@ -68,12 +68,12 @@ export class PackReader {
     if (trailer === undefined) {
       return false;
     }
-    this.footerPlace(name, trailer);
+    this.footerRange(name, trailer);
     return true;
   }
 
   /** @throws Fault `vault.pack-corrupt` */
-  footerPlace(name: PackName, end: PackEnd): FooterPlace {
+  footerRange(name: PackName, end: PackEnd): FooterRange {
     return parseOr(
       (why, cause) => corrupt(name, why, cause),
       () => placeFooter(this.base, name, end),

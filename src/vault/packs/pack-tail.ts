@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { FOOTER_INDEX, unseal } from '../bytes/aead.ts';
-import { Malformed, require } from '../bytes/binary.ts';
+import { Malformed, demand } from '../bytes/binary.ts';
 import type { VaultFormat } from '../control/format-object.ts';
 import type { FrameKeys } from './frame.ts';
 import type { KeyTree } from '../keys/key-tree.ts';
@@ -10,7 +10,7 @@ import {
   packHeader,
   parseTrailer,
   TRAILER_BYTES,
-  type FooterPlace,
+  type FooterRange,
   type PackContext,
   type PackFooter,
 } from './pack-layout.ts';
@@ -49,7 +49,7 @@ export function placeFooter(
   { context }: PackSecrets,
   name: PackName,
   { objectSize, tail }: PackEnd,
-): FooterPlace {
+): FooterRange {
   const trailer = tail.subarray(Math.max(0, tail.length - TRAILER_BYTES));
   return parseTrailer(context, name, trailer, objectSize);
 }
@@ -61,14 +61,15 @@ export function openEnd(
   end: PackEnd,
 ): { readonly keys: FrameKeys; readonly footer: PackFooter } {
   const { offset, length, crc, keyVersion } = placeFooter(secrets, name, end);
-  require(secrets.keys.has(
-    keyVersion,
-  ), `it names a key (${keyVersion}) that did not open this vault`);
+  demand(
+    secrets.keys.has(keyVersion),
+    `it names a key (${keyVersion}) that did not open this vault`,
+  );
   const keys = packKeys(secrets, name, keyVersion);
   const start = offset - (end.objectSize - end.tail.length);
-  require(start >= 0, 'its footer is cut short');
+  demand(start >= 0, 'its footer is cut short');
   const sealed = end.tail.subarray(start, start + length);
-  require(crc32(sealed) === crc, 'its footer does not match its checksum');
+  demand(crc32(sealed) === crc, 'its footer does not match its checksum');
   const plain = unseal({ key: keys.key, index: FOOTER_INDEX, additional: keys.header }, sealed);
   if (plain === undefined) {
     throw new Malformed('its footer is not what was written');

@@ -7,7 +7,7 @@ import type { KeyTree } from '../keys/key-tree.ts';
 import type { OpenPack, PlacedSlot, SlotReference } from './open-pack.ts';
 import { corrupt, integrityOrThrow, missing } from './pack-faults.ts';
 import type { PackNumbers } from './pack-numbers.ts';
-import { Recent } from '../../kernel/memory/lru.ts';
+import { Lru } from '../../kernel/memory/lru.ts';
 
 /** Limit for footers of objects other than the one that usually serves their pack. */
 const OTHER_FOOTERS_BYTES_MAX = 8 * 1024 * 1024;
@@ -34,7 +34,7 @@ export interface PackSource {
 export class SlotPlaces {
   readonly aliases: Aliases;
   readonly #source: PackSource;
-  readonly #others = new Recent<ObjectKey, OpenPack>(OTHER_FOOTERS_BYTES_MAX);
+  readonly #others = new Lru<ObjectKey, OpenPack>(OTHER_FOOTERS_BYTES_MAX);
   /** Frames and slots that turned out damaged: `object/frame`, `object#slot`. */
   readonly #damaged = new Map<string, Fault>();
   /** Packs without any generation: they were merged into others. */

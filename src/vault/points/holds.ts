@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Fault, isFault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
-import { parseJson, require } from '../bytes/binary.ts';
+import { parseJson, demand } from '../bytes/binary.ts';
 import { decodeControl, encodeControl, parseControlBody } from '../control/control-object.ts';
 import { gone } from './excluded-slots.ts';
 import { holdEndKey, holdKey, parseHoldKey, PREFIXES } from '../format/object-names.ts';
@@ -194,9 +194,9 @@ function parseBody(
 ): z.infer<typeof HoldBody> & { readonly name: PointName } {
   return parseControlBody(key, () => {
     const parsed = HoldBody.safeParse(parseJson(body));
-    require(parsed.success, 'it has another form');
+    demand(parsed.success, 'it has another form');
     const name = parseHoldKey(key);
-    require(name?.id === parsed.data.point, 'it is of another point');
+    demand(name?.id === parsed.data.point, 'it is of another point');
     return { ...parsed.data, name: { vmId: name.vmId, id: name.id } };
   });
 }

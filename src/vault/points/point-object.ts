@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { FullReadReason } from '../../disk/change-set.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { seal, unseal } from '../bytes/aead.ts';
-import { ByteReader, ByteWriter, parseJson, parseOr, require } from '../bytes/binary.ts';
+import { ByteReader, ByteWriter, parseJson, parseOr, demand } from '../bytes/binary.ts';
 import { FORMAT_VERSION, refuseOtherVersion } from '../format/format-version.ts';
 import { Features, NO_FEATURES, refuseUnknownFeatures } from '../control/format-object.ts';
 import type { KeyTree } from '../keys/key-tree.ts';
@@ -141,14 +141,14 @@ export function decodePoint(
     (why, cause) => damagedPoint(key, why, cause),
     () => {
       const keyVersion = checkHeader(keys, key, object);
-      require(object.length <= POINT_OBJECT_BYTES_MAX, 'it is too large');
+      demand(object.length <= POINT_OBJECT_BYTES_MAX, 'it is too large');
       const additional = object.subarray(0, HEADER_BYTES);
       const place = { key: keys.object('point', key, keyVersion), index: 0, additional };
       const json = unseal(place, object.subarray(HEADER_BYTES));
-      require(json !== undefined, 'it is not what was written');
+      demand(json !== undefined, 'it is not what was written');
       const parsed = PointDocument.safeParse(parseJson(json));
-      require(parsed.success, 'it has fields this program does not know');
-      require(parsed.data.id === at.id && parsed.data.vmId === at.vmId, 'it has another name');
+      demand(parsed.success, 'it has fields this program does not know');
+      demand(parsed.data.id === at.id && parsed.data.vmId === at.vmId, 'it has another name');
       return parsed.data;
     },
   );
@@ -157,16 +157,16 @@ export function decodePoint(
 /** @returns the version of the key that it is encrypted with */
 function checkHeader(keys: KeyTree, key: string, object: Uint8Array): number {
   const reader = new ByteReader(object);
-  require(reader.bytes(8).equals(MAGIC), 'it is no recovery point');
-  require(object.length > HEADER_BYTES, 'it is cut short');
+  demand(reader.bytes(8).equals(MAGIC), 'it is no recovery point');
+  demand(object.length > HEADER_BYTES, 'it is cut short');
   const checksum = new ByteReader(object.subarray(HEADER_BYTES - 4)).u32();
-  require(checksum === crc32(object.subarray(0, HEADER_BYTES - 4)), 'its header is damaged');
+  demand(checksum === crc32(object.subarray(0, HEADER_BYTES - 4)), 'its header is damaged');
   refuseOtherVersion(reader.u16(), key);
   reader.u16();
   const keyVersion = reader.u16();
   reader.u16();
-  require(keys.has(keyVersion), 'it names a key that this vault does not have');
-  require(reader.bytes(16).equals(keys.vaultId), 'it belongs to another vault');
+  demand(keys.has(keyVersion), 'it names a key that this vault does not have');
+  demand(reader.bytes(16).equals(keys.vaultId), 'it belongs to another vault');
   const features = {
     incompatible: reader.u32(),
     readOnly: reader.u32(),

@@ -13,7 +13,7 @@ import type { VaultBase } from '../packs/vault-base.ts';
 import { listPointNames, onlySeal } from './point-names.ts';
 import { byContent } from './point-order.ts';
 import type { OpenedVault } from '../control/opened-vault.ts';
-import { Recent } from '../../kernel/memory/lru.ts';
+import { Lru } from '../../kernel/memory/lru.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
 import type { Ulid } from '../bytes/ulid.ts';
 import { Retirements, type PointName, type Standing } from './retirements.ts';
@@ -37,14 +37,14 @@ export class PointStore {
   readonly #log: Log;
   readonly #retirements: Retirements;
   readonly #opened: OpenedVault | undefined;
-  readonly #known: Recent<ObjectKey, StoredPoint>;
+  readonly #known: Lru<ObjectKey, StoredPoint>;
 
   /**
    * @param opened needed for sealing points
    * @param bytesMax limit for points kept in memory, as stored; others are read again
    */
   constructor(base: VaultBase, log: Log, opened?: OpenedVault, bytesMax = POINTS_BYTES_MAX) {
-    this.#known = new Recent(bytesMax);
+    this.#known = new Lru(bytesMax);
     this.#opened = opened;
     this.#base = base;
     this.#log = log;

@@ -1,6 +1,6 @@
 import { isFault } from '../../kernel/fault.ts';
 import { shortened } from '../../kernel/text/shortened.ts';
-import { parseJson, require } from '../bytes/binary.ts';
+import { parseJson, demand } from '../bytes/binary.ts';
 import { decodeControl, encodeControl, parseControlBody } from '../control/control-object.ts';
 import { PREFIXES } from '../format/object-names.ts';
 import { PROBE_DETAIL_CHARACTERS_MAX, PROBE_LOCATION_CHARACTERS_MAX } from '../format/limits.ts';
@@ -49,7 +49,7 @@ export function readCapabilities(
   const body = decodeControl(keys, 'probe', key, object);
   return parseControlBody(key, () => {
     const parsed = Capabilities.safeParse(parseJson(body));
-    require(parsed.success, 'it has another form');
+    demand(parsed.success, 'it has another form');
     return parsed.data;
   });
 }

@@ -5,7 +5,7 @@ import {
   type CheckedFrame,
   type CheckTask,
   type FetchedFrame,
-} from '../tasks/open-task.ts';
+} from '../tasks/frame-tasks.ts';
 import type { PackFooter } from '../packs/pack-layout.ts';
 import type { OpenPack } from '../packs/open-pack.ts';
 import { slotIds, slotsOfFrame } from '../packs/slot-ids.ts';

@@ -3,7 +3,7 @@ import { fetched, type FrameFetcher } from '../tasks/frame-fetcher.ts';
 import type { FrameRequest } from '../packs/frame-requests.ts';
 import { packKey, type PackName } from '../format/object-names.ts';
 import type { ObjectKey } from '../store/object-store.ts';
-import type { CheckedFrame } from '../tasks/open-task.ts';
+import type { CheckedFrame } from '../tasks/frame-tasks.ts';
 import { HEADER_BYTES, type PackFooter } from '../packs/pack-layout.ts';
 import type { OpenPack } from '../packs/open-pack.ts';
 import { missing } from '../packs/pack-faults.ts';

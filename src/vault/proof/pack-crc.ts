@@ -69,7 +69,7 @@ async function checkParts(
     damage.push({ part: 'header', why: headerDamage });
   }
   const tail = await endOf(read);
-  const place = footerPlace(tail, { key, header, objectSize: read.objectSize });
+  const place = footerRange(tail, { key, header, objectSize: read.objectSize });
   if (typeof place === 'string') {
     damage.push({ part: 'trailer', why: place });
   }
@@ -116,7 +116,7 @@ function damageOfEnd(
   return isSame ? undefined : 'it is of another pack';
 }
 
-function footerPlace(
+function footerRange(
   tail: Buffer,
   { key, header, objectSize }: Omit<Checking, 'damage'> & { readonly objectSize: number },
 ): { offset: number; length: number; crc: number } | string {

@@ -9,7 +9,7 @@ import { LEAF_BYTES, LEAF_SECTORS, leafCount } from '../maps/map-node.ts';
 import type { MapTree } from '../maps/map-tree.ts';
 import type { PlacedSlot } from '../packs/open-pack.ts';
 import { wrongSlot } from '../packs/pack-faults.ts';
-import { Recent } from '../../kernel/memory/lru.ts';
+import { Lru } from '../../kernel/memory/lru.ts';
 
 const FRAMES_BYTES_MAX = 32 * 1024 * 1024;
 const LEAVES_MAX = 8;
@@ -22,8 +22,8 @@ export class VaultDisk extends DiskReader {
   override readonly size: number;
   readonly #tree: MapTree;
   readonly #fetcher: FrameFetcher;
-  readonly #leaves = new Recent<number, readonly Fragment[]>(LEAVES_MAX);
-  readonly #frames = new Recent<string, RawFrame>(FRAMES_BYTES_MAX);
+  readonly #leaves = new Lru<number, readonly Fragment[]>(LEAVES_MAX);
+  readonly #frames = new Lru<string, RawFrame>(FRAMES_BYTES_MAX);
   readonly #opening = new Map<string, Promise<RawFrame>>();
 
   constructor(tree: MapTree, fetcher: FrameFetcher) {

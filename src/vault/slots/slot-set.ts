@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter, require } from '../bytes/binary.ts';
+import { ByteReader, ByteWriter, demand } from '../bytes/binary.ts';
 import { LIST_PACKS_MAX, SLOTS_MAX } from '../format/limits.ts';
 import { SlotBits, type SlotRange } from './slot-bits.ts';
 import { SlotBlocks } from './slot-blocks.ts';
@@ -177,7 +177,7 @@ function readRanges(reader: ByteReader, count: number): void {
   for (let i = 0; i < count; i++) {
     const first = end + reader.varint(SLOTS_MAX);
     const length = reader.varint(SLOTS_MAX);
-    require(length > 0 && first + length <= SLOTS_MAX, 'a range of slots is impossible');
+    demand(length > 0 && first + length <= SLOTS_MAX, 'a range of slots is impossible');
     bits.add({ first, count: length });
     end = first + length;
   }

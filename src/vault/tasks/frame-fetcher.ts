@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
 import { frameRequests, type FrameRequest } from '../packs/frame-requests.ts';
 import { IdChecks } from './id-checks.ts';
-import type { FetchedFrame, FrameToOpen } from './open-task.ts';
+import type { FetchedFrame, FrameToOpen } from './frame-tasks.ts';
 import type { OpenPack, PlacedSlot } from '../packs/open-pack.ts';
 import { damagedFrame, wrongSlot } from '../packs/pack-faults.ts';
 import type { Packs } from '../packs/packs.ts';

@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { systemCode } from '../../kernel/fault.ts';
 import type { ChunkIdFunction } from '../chunks/chunk-id.ts';
-import { damageOf, withoutId, type FrameToOpen } from './open-task.ts';
+import { damageOf, withoutId, type FrameToOpen } from './frame-tasks.ts';
 import { frameRoom, openFrame, type FrameKeys } from '../packs/frame.ts';
 import { DATA_FRAME_BYTES } from '../packs/pack-layout.ts';
 import { wrongSlots } from '../packs/slot-ids.ts';

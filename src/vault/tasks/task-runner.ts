@@ -9,7 +9,7 @@ import {
   type DigestTask,
   type OpenedFrame,
   type OpenTask,
-} from './open-task.ts';
+} from './frame-tasks.ts';
 import { FrameRestorer, type RestoredFrames, type RestoreTask } from './restore-task.ts';
 import type { NeedFooter } from '../index/chunk-lookup.ts';
 import type { ChunkIdFunction } from '../chunks/chunk-id.ts';

@@ -234,7 +234,7 @@ export class DiskStorer {
     const { last, incremental } = this.#plan;
     const { healing } = this.#parts;
     const known: PlacedChunk[] = [];
-    if (last === undefined || (incremental && healing?.isIdle !== false)) {
+    if (last === undefined || (incremental && healing?.knowsNoDamage !== false)) {
       return packChunks(known);
     }
     for (const piece of pieces) {

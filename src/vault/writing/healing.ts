@@ -50,13 +50,13 @@ export class Healing {
     return healing;
   }
 
-  get isIdle(): boolean {
+  get knowsNoDamage(): boolean {
     return this.#damaged.isEmpty;
   }
 
   /** W0.d: whether the slot is damaged and not whole under any other name. */
   isLost({ pack, slot }: SlotReference): boolean {
-    return !this.isIdle && this.#isLost({ ulid: this.#ulid(pack), slot });
+    return !this.knowsNoDamage && this.#isLost({ ulid: this.#ulid(pack), slot });
   }
 
   /**
@@ -65,7 +65,7 @@ export class Healing {
    * @throws Fault `vault.pack-missing` if the map itself is lost
    */
   async lostExtents(tree: MapTree, signal: AbortSignal): Promise<ContentExtent[]> {
-    if (this.isIdle) {
+    if (this.knowsNoDamage) {
       return [];
     }
     for await (const pointer of tree.nodePointers(signal)) {

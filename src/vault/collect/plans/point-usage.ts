@@ -120,8 +120,8 @@ class Measuring {
   readonly #parts: CollectParts;
   readonly #running: Running;
   readonly #nodes: MapNodes;
-  readonly #seen: Slots;
-  readonly #shared: Slots;
+  readonly #seen: SlotReferences;
+  readonly #shared: SlotReferences;
   readonly #total = { unique: 0, stored: 0, maps: 0 };
 
   constructor(parts: CollectParts, running: Running) {
@@ -129,8 +129,8 @@ class Measuring {
     this.#parts = parts;
     this.#running = running;
     this.#nodes = new MapNodes(base, new Packs(base, cache, log));
-    this.#seen = new Slots(base.numbers);
-    this.#shared = new Slots(base.numbers);
+    this.#seen = new SlotReferences(base.numbers);
+    this.#shared = new SlotReferences(base.numbers);
   }
 
   async run(): Promise<PointsUsage> {
@@ -189,7 +189,7 @@ class Measuring {
 
   /** A node seen in an earlier point is shared, and so is everything below it. */
   async #findShared(document: PointDocument): Promise<void> {
-    const mine = new Slots(this.#parts.base.numbers);
+    const mine = new SlotReferences(this.#parts.base.numbers);
     const visit = (slot: SlotReference): boolean => {
       if (mine.has(slot)) {
         return false;
@@ -219,7 +219,7 @@ class Measuring {
   }
 
   async #exclusive(document: PointDocument): Promise<number> {
-    const counted = new Slots(this.#parts.base.numbers);
+    const counted = new SlotReferences(this.#parts.base.numbers);
     const nodes: SlotReference[] = [];
     const { signal } = this.#running;
     let bytes = 0;
@@ -248,7 +248,7 @@ class Measuring {
   async #together(
     documents: readonly PointDocument[],
   ): Promise<{ unique: number; stored: number }> {
-    const seen = new Slots(this.#parts.base.numbers);
+    const seen = new SlotReferences(this.#parts.base.numbers);
     const sum = { unique: 0, stored: 0 };
     const visitor: MapVisitor = {
       node: (node) => seen.add(node),
@@ -269,7 +269,7 @@ class Measuring {
 }
 
 /** A set of slots, by pack numbers. */
-class Slots {
+class SlotReferences {
   readonly #slots = new LiveSlots();
   readonly #numbers: PackNumbers;
   readonly #handles: number[] = [];

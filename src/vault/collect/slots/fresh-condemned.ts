@@ -87,7 +87,7 @@ class FreshSearch {
   needsFooter({ ulid }: ListedPack): boolean {
     const { marking, condemned } = this.#question;
     const { live, links } = marking;
-    if (isYoung(this.#question, ulid) || !live.isInShare(ulid)) {
+    if (isListedAndYoung(this.#question, ulid) || !live.isInShare(ulid)) {
       return false;
     }
     const handle = live.handle(ulid);
@@ -153,7 +153,7 @@ class FreshSearch {
     const { condemned, marking } = this.#question;
     const names = marking.links.touches(slot.ulid) ? [slot, ...marking.links.names(slot)] : [slot];
     const isKnown = names.every((name) => condemned.has(name.ulid, name.slot));
-    if (isKnown || names.some(({ ulid }) => isYoung(this.#question, ulid))) {
+    if (isKnown || names.some(({ ulid }) => isListedAndYoung(this.#question, ulid))) {
       return;
     }
     for (const name of names) {
@@ -174,7 +174,7 @@ function presentSlots(footers: readonly PackFooter[]): number[] {
 }
 
 /** G1.c. A pack that is not listed is gone, and only its names live on: it is not young. */
-function isYoung({ packs, youngFromMs }: FreshQuestion, ulid: Ulid): boolean {
+function isListedAndYoung({ packs, youngFromMs }: FreshQuestion, ulid: Ulid): boolean {
   return packs.has(ulid) && ulidTimeMs(ulid) > youngFromMs;
 }
 

@@ -2,7 +2,7 @@ import type { ObjectStore } from './object-store.ts';
 import type { StoreHealth } from './store-health.ts';
 
 /** Where the objects of a vault are. */
-export interface StorePlace {
+export interface StoreAddress {
   /** A folder, or `s3://bucket/prefix`. */
   readonly location: string;
   /** For S3 servers other than AWS: `https://host:port`. */
@@ -15,7 +15,7 @@ export interface StorePlace {
 }
 
 /** Reaches object stores by their location. */
-export abstract class ObjectStores {
+export abstract class StoreAccess {
   /**
    * Opens the objects at a place; makes nothing. Operations repeat for a while if the store is
    * away.
@@ -23,7 +23,7 @@ export abstract class ObjectStores {
    * @throws Fault `store.invalid-location`
    */
   abstract open(
-    place: StorePlace,
+    place: StoreAddress,
     signal: AbortSignal,
     meter?: (store: ObjectStore) => ObjectStore,
   ): Promise<ObjectStore>;
@@ -32,7 +32,7 @@ export abstract class ObjectStores {
    * Resolves once the store has answered. Call it before the first real request.
    * @throws Fault within seconds if nothing answers there, or the store refuses
    */
-  abstract contact(place: StorePlace, signal: AbortSignal): Promise<void>;
+  abstract contact(place: StoreAddress, signal: AbortSignal): Promise<void>;
 
   /** Tells which stores do not answer now. */
   abstract readonly health: StoreHealth;
