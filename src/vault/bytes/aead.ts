@@ -40,7 +40,7 @@ export function sealInto(by: SealKey, plain: Uint8Array, target: Uint8Array): vo
   target.set(cipher.getAuthTag(), plain.length);
 }
 
-/** Returns the plaintext, or undefined if the bytes are not what was encrypted so. */
+/** Returns the plaintext, or undefined if the bytes are not what was encrypted with `by`. */
 export function unseal(by: SealKey, sealed: Uint8Array): Buffer | undefined {
   if (sealed.length < TAG_BYTES) {
     return undefined;
