@@ -1,19 +1,59 @@
+import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
+import { cacheFolder } from './cache.mjs';
+import { FormattedFiles } from './formatted-files.mjs';
 import { SetupError, run, seconds } from './run.mjs';
 import { jestParameters, partPattern } from './test.mjs';
 
 const CACHE = 'node_modules/.cache';
 
+/** TypeScript goes by the hashes of the files: what it knows of one clone holds for another. */
+const TYPES = join(cacheFolder('check'), 'types.json');
+
+function bringTypes(root) {
+  const here = join(root, CACHE, 'tsc.json');
+  if (!existsSync(here) && existsSync(TYPES)) {
+    mkdirSync(join(root, CACHE), { recursive: true });
+    copyFileSync(TYPES, here);
+  }
+}
+
+function keepTypes(root) {
+  const draft = `${TYPES}.${process.pid}.tmp`;
+  copyFileSync(join(root, CACHE, 'tsc.json'), draft);
+  renameSync(draft, TYPES);
+}
+
 /** All checks of the code that need no build and no outside program. */
 function checks(root) {
   const bin = (path, ...parameters) => [join(root, 'node_modules', path), ...parameters];
-  const format = ['--check', '.', '--cache', '--cache-location', `${CACHE}/prettier/check`];
-  const lint = ['.', '--max-warnings', '0', '--cache', '--cache-location', `${CACHE}/eslint/`];
+  const formatted = new FormattedFiles(root);
+  const lint = (name, ...what) => ({
+    name: `lint ${name}`,
+    parameters: bin(
+      'eslint/bin/eslint.js',
+      ...[...what, '--max-warnings', '0', '--cache'],
+      ...['--cache-location', `${CACHE}/eslint-${name}/`],
+    ),
+  });
   const incremental = ['--incremental', '--tsBuildInfoFile', `${CACHE}/tsc.json`];
   return [
-    { name: 'lint', parameters: bin('eslint/bin/eslint.js', ...lint) },
-    { name: 'format', parameters: bin('prettier/bin/prettier.cjs', ...format) },
-    { name: 'types', parameters: bin('typescript/bin/tsc', '--noEmit', ...incremental) },
+    lint('src', 'src'),
+    lint('others', '.', '--ignore-pattern', 'src/'),
+    {
+      name: 'unit tests',
+      parameters: jestParameters(root, partPattern(root, 'unit'), '--maxWorkers=2'),
+    },
+    {
+      name: 'format',
+      parameters: bin('prettier/bin/prettier.cjs', ...formatted.parameters()),
+      passed: () => formatted.remember(),
+    },
+    {
+      name: 'types',
+      parameters: bin('typescript/bin/tsc', '--noEmit', ...incremental),
+      passed: () => keepTypes(root),
+    },
     {
       name: 'architecture',
       parameters: bin('dependency-cruiser/bin/dependency-cruiser.mjs', 'src', 'test', '--config'),
@@ -23,22 +63,22 @@ function checks(root) {
       name: 'only tests use',
       parameters: bin('knip/bin/knip.js', '--production', '--config', 'knip.production.json'),
     },
-    { name: 'unit tests', parameters: jestParameters(root, partPattern(root, 'unit')) },
   ];
 }
 
 /**
  * Runs the checks, two at a time, and stops at the first that fails.
- * Lint is the longest and goes first, so that the others run beside it.
+ * Lint is the longest; in two halves it keeps two cores busy, and the others run after it.
  */
 export async function runChecks(root) {
   const started = performance.now();
+  bringTypes(root);
   const queue = checks(root);
   const stop = new AbortController();
   let failure;
   const lane = async () => {
     for (let next = queue.shift(); next !== undefined && !failure; next = queue.shift()) {
-      const { name, parameters } = next;
+      const { name, parameters, passed } = next;
       const began = performance.now();
       const options = { output: 'keep', cwd: root, signal: stop.signal };
       const result = await run(process.execPath, parameters, options).catch((error) => {
@@ -55,6 +95,7 @@ export async function runChecks(root) {
         stop.abort();
         return;
       }
+      passed?.();
       console.log(`  ok  ${name.padEnd(14)}${seconds(began)}`);
     }
   };
