@@ -63,25 +63,55 @@ export async function unwrap(
     : undefined;
 }
 
+/**
+ * Limits what opening tries. A vault has few keys, but anybody with the right to put can add more,
+ * which must not make opening endless.
+ */
+export class Attempts {
+  tried = 0;
+  /** How many objects were not tried. */
+  left = 0;
+  /** What is wrong with the objects that could not be read. */
+  readonly damaged: Fault[] = [];
+  #cost = 0;
+
+  /** Says whether an object may still be tried, and counts it. What costs nothing always may. */
+  allow(cost: number): boolean {
+    if (cost === 0) {
+      return true;
+    }
+    if (this.tried >= KEY_OBJECTS_MAX || this.#cost + cost > KEY_COST_MAX) {
+      this.left += 1;
+      return false;
+    }
+    this.tried += 1;
+    this.#cost += cost;
+    return true;
+  }
+}
+
 interface Wanted {
   readonly vaultId: Uint8Array;
   readonly purpose: KeyPurpose;
-  /** Counts what was tried. */
   readonly attempts: Attempts;
 }
 
-interface Opened {
+/** What a key object wraps; a stored key comes from none. */
+export interface Opened {
   readonly secret: Uint8Array;
   readonly key?: ObjectKey;
 }
 
-/** Yields everything of one purpose that `unlock` opens, and the faults of damaged objects. */
+/**
+ * Yields everything of one purpose that `unlock` opens: first by the objects that usually open a
+ * vault, newest first, then by those that cost much, cheapest first.
+ */
 export async function* openedBy(
   store: ObjectStore,
   unlock: VaultUnlock,
   { vaultId, purpose, attempts }: Wanted,
   signal: AbortSignal,
-): AsyncIterable<Opened | Fault> {
+): AsyncIterable<Opened> {
   if (unlock.kind === 'master-key') {
     // For a retention key this is its seed.
     yield { secret: unlock.key };
@@ -91,59 +121,42 @@ export async function* openedBy(
     // Reports a recovery file that was copied wrongly as such, and not as the wrong file.
     parseRecoveryFile(unlock.content);
   }
-  const dear: { key: ObjectKey; object: KeyObject }[] = [];
+  const dear: Attempt[] = [];
   for (const key of chosen(await keyObjects(store, signal), unlock)) {
     const object = await readKeyObject(store, key, signal);
     if (isFault(object)) {
-      yield object;
-    }
-    if (object === undefined || isFault(object)) {
+      attempts.damaged.push(object);
       continue;
     }
     const isMeant =
-      object.vaultId === Buffer.from(vaultId).toString('hex') && object.purpose === purpose;
+      object?.vaultId === Buffer.from(vaultId).toString('hex') && object.purpose === purpose;
     if (!isMeant) {
       continue;
     }
-    if (costOf(object, unlock) > KEY_COST_USUAL) {
-      dear.push({ key, object });
+    const attempt = { key, object, cost: costOf(object, unlock) };
+    if (attempt.cost > KEY_COST_USUAL) {
+      dear.push(attempt);
     } else {
-      yield* attempt(key, object, unlock, attempts);
+      yield* opened(attempt, unlock, attempts);
     }
   }
-  dear.sort((a, b) => costOf(a.object, unlock) - costOf(b.object, unlock));
-  for (const { key, object } of dear) {
-    yield* attempt(key, object, unlock, attempts);
+  for (const attempt of dear.sort((a, b) => a.cost - b.cost)) {
+    yield* opened(attempt, unlock, attempts);
   }
 }
 
-/**
- * Limits what opening tries. A vault has few keys, but anybody with the right to put can add more,
- * which must not make opening endless.
- */
-export interface Attempts {
-  tried: number;
-  cost: number;
-  /** How many objects were not tried. */
-  left: number;
+interface Attempt {
+  readonly key: ObjectKey;
+  readonly object: KeyObject;
+  readonly cost: number;
 }
 
-async function* attempt(
-  key: ObjectKey,
-  object: KeyObject,
+async function* opened(
+  { key, object, cost }: Attempt,
   unlock: VaultUnlock,
   attempts: Attempts,
 ): AsyncIterable<Opened> {
-  const cost = costOf(object, unlock);
-  if (cost > 0) {
-    if (attempts.tried >= KEY_OBJECTS_MAX || attempts.cost + cost > KEY_COST_MAX) {
-      attempts.left += 1;
-      return;
-    }
-    attempts.tried += 1;
-    attempts.cost += cost;
-  }
-  const secret = await unwrap(key, object, unlock);
+  const secret = attempts.allow(cost) ? await unwrap(key, object, unlock) : undefined;
   if (secret !== undefined) {
     yield { secret, key };
   }

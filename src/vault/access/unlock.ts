@@ -4,11 +4,12 @@ import {
   decodeFormat,
   retentionKey,
   retentionKeyOfSeed,
+  type ClaimedVault,
   type VaultFormat,
 } from '../control/format-object.ts';
 import { refuseOtherVersion } from '../format/format-version.ts';
 import { KEY_BYTES, KeyTree } from '../keys/key-tree.ts';
-import { openedBy, type Attempts } from './key-search.ts';
+import { Attempts, openedBy, type Opened } from './key-search.ts';
 import { PREFIXES } from '../format/object-names.ts';
 import { newestNumbered } from '../format/numbered-objects.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
@@ -41,55 +42,74 @@ export async function unlockVault(
   unlocks: Unlocks,
   signal: AbortSignal,
 ): Promise<UnlockedVault> {
-  const formatKey = await newestNumbered(store, PREFIXES.format, signal);
-  const object = formatKey === undefined ? undefined : await store.get(formatKey, signal);
-  if (formatKey === undefined || object === undefined) {
-    throw noVault(store);
-  }
-  const { vaultId, keyVersion, version } = claimedVault(formatKey, object);
-  const attempts = { tried: 0, cost: 0, left: 0 };
-  const wanted = { vaultId, purpose: 'vault', attempts } as const;
-  let failure: Fault | undefined;
-  for await (const found of openedBy(store, unlocks.vault, wanted, signal)) {
-    if (isFault(found)) {
-      failure ??= found;
-    } else if (found.secret.length <= keyVersion * KEY_BYTES) {
-      failure = outdated(store, unlocks.vault);
-    } else {
-      try {
-        const format = decodeFormat(new KeyTree(found.secret, vaultId), formatKey, object);
-        const seed = await seedOf(store, format, unlocks, signal);
-        return {
-          keys: keysOf(found.secret, format, seed),
-          format,
-          formatKey,
-          ...(found.key === undefined ? {} : { openedBy: found.key }),
-          ...(seed === undefined ? {} : { seed }),
-        };
-      } catch (error) {
-        failure = formatFault(store, unlocks.vault, formatKey, error);
-      }
+  const claimed = await claimedFormat(store, signal);
+  const attempts = new Attempts();
+  const refusals: Fault[] = [];
+  const wanted = { vaultId: claimed.vaultId, purpose: 'vault', attempts } as const;
+  for await (const opened of openedBy(store, unlocks.vault, wanted, signal)) {
+    const unlocked = await unlockWith(opened, { store, claimed, unlocks }, signal);
+    if (!isFault(unlocked)) {
+      return unlocked;
     }
+    refusals.push(unlocked);
   }
-  throw failure ?? nothingOpened(store, unlocks, { formatKey, version, attempts });
+  // What was opened and did not fit says more than what could not be read.
+  const failure = refusals.at(-1) ?? attempts.damaged[0];
+  if (failure === undefined) {
+    // A later program may wrap keys in another way.
+    refuseOtherVersion(claimed.version, claimed.key);
+  }
+  throw failure ?? wrong(store, whatOpens(unlocks.vault), attempts);
 }
 
-function nothingOpened(
-  store: ObjectStore,
-  { vault }: Unlocks,
-  {
-    formatKey,
-    version,
-    attempts,
-  }: {
-    readonly formatKey: ObjectKey;
-    readonly version: number;
-    readonly attempts: Attempts;
-  },
-): Fault {
-  // A later program may wrap keys in another way.
-  refuseOtherVersion(version, formatKey);
-  return wrong(store, whatOpens(vault), attempts);
+/** The format object in use, and what it claims in clear; nothing is proven. */
+interface ClaimedFormat extends ClaimedVault {
+  readonly key: ObjectKey;
+  readonly object: Uint8Array;
+}
+
+async function claimedFormat(store: ObjectStore, signal: AbortSignal): Promise<ClaimedFormat> {
+  const key = await newestNumbered(store, PREFIXES.format, signal);
+  const object = key === undefined ? undefined : await store.get(key, signal);
+  if (key === undefined || object === undefined) {
+    throw new Fault(
+      'vault.not-found',
+      `There is no vault at ${store.location}. Check the location, or create a vault there.`,
+      { location: store.location },
+    );
+  }
+  return { ...claimedVault(key, object), key, object };
+}
+
+interface Opening {
+  readonly store: ObjectStore;
+  readonly claimed: ClaimedFormat;
+  readonly unlocks: Unlocks;
+}
+
+/** Returns the vault if this secret opens its format, or the fault that says why it does not. */
+async function unlockWith(
+  { secret, key: openedBy }: Opened,
+  { store, claimed, unlocks }: Opening,
+  signal: AbortSignal,
+): Promise<UnlockedVault | Fault> {
+  const { vaultId, keyVersion, key: formatKey, object } = claimed;
+  if (secret.length <= keyVersion * KEY_BYTES) {
+    return outdated(store, unlocks.vault);
+  }
+  try {
+    const format = decodeFormat(new KeyTree(secret, vaultId), formatKey, object);
+    const seed = await seedOf(store, format, unlocks, signal);
+    return {
+      keys: keysOf(secret, format, seed),
+      format,
+      formatKey,
+      ...(openedBy === undefined ? {} : { openedBy }),
+      ...(seed === undefined ? {} : { seed }),
+    };
+  } catch (error) {
+    return formatFault(store, unlocks.vault, formatKey, error);
+  }
 }
 
 function keysOf(keyring: Uint8Array, format: VaultFormat, seed: Uint8Array | undefined): KeyTree {
@@ -111,12 +131,12 @@ async function seedOf(
   if (unlock === undefined || !format.retention.separate) {
     return undefined;
   }
-  const attempts = { tried: 0, cost: 0, left: 0 };
+  const attempts = new Attempts();
   const vaultId = Buffer.from(format.vaultId, 'hex');
   const wanted = { vaultId, purpose: 'retention', attempts } as const;
-  for await (const found of openedBy(store, unlock, wanted, signal)) {
-    if (!isFault(found) && retentionKeyOfSeed(format, found.secret) !== undefined) {
-      return found.secret;
+  for await (const { secret } of openedBy(store, unlock, wanted, signal)) {
+    if (retentionKeyOfSeed(format, secret) !== undefined) {
+      return secret;
     }
   }
   if (retention === undefined) {
@@ -192,20 +212,7 @@ export function chunkingSecrets({
  * @throws Fault `vault.not-found`, `vault.format-corrupt`, `vault.format-newer`
  */
 export async function vaultIdAt(store: ObjectStore, signal: AbortSignal): Promise<string> {
-  const key = await newestNumbered(store, PREFIXES.format, signal);
-  const object = key === undefined ? undefined : await store.get(key, signal);
-  if (key === undefined || object === undefined) {
-    throw noVault(store);
-  }
-  const { vaultId, version } = claimedVault(key, object);
+  const { vaultId, version, key } = await claimedFormat(store, signal);
   refuseOtherVersion(version, key);
   return vaultId.toString('hex');
-}
-
-function noVault(store: ObjectStore): Fault {
-  return new Fault(
-    'vault.not-found',
-    `There is no vault at ${store.location}. Check the location, or create a vault there.`,
-    { location: store.location },
-  );
 }
