@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import { Fault, isFault } from '../../kernel/fault.ts';
-import type { FrameFetcher } from '../tasks/frame-fetcher.ts';
-import { sameBytes } from '../keys/key-tree.ts';
+import { Fault } from '../../kernel/fault.ts';
 import {
   generationAfter,
   packKey,
@@ -10,7 +8,6 @@ import {
   randomSuffix,
   type PackName,
 } from '../format/object-names.ts';
-import { getOrDamage } from '../format/object-limit.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { PackDraft } from '../packs/pack-draft.ts';
 import { PackCheck } from '../proof/pack-check.ts';
@@ -25,7 +22,8 @@ import {
   type PackId,
   type PackPlace,
 } from '../proof/pack-generations.ts';
-import { salvagePack, type SalvagedSlot } from './salvage.ts';
+import { gatherSlots } from './gathered-slots.ts';
+import type { SalvagedSlot } from './salvage.ts';
 
 /** What was done about a pack that was damaged or missing. */
 export interface PackRepair {
@@ -47,9 +45,19 @@ export interface PackRepair {
   readonly readable: ReadonlySet<number>;
 }
 
-/** `wanted` are the slots known to have been in the pack. */
-interface Repaired extends PackRepair {
+/** The slots known to have been in the pack, and those that can be read. */
+interface Slots {
   readonly wanted: ReadonlySet<number>;
+  readonly readable: ReadonlySet<number>;
+}
+
+type Repaired = PackRepair & Slots;
+
+interface Known {
+  readonly here: readonly Generation[];
+  readonly there: readonly Generation[];
+  /** Slots that can be read here. */
+  readonly readable: ReadonlySet<number>;
 }
 
 export interface PackRepairParts {
@@ -80,28 +88,23 @@ export class PackRepairer {
     const lost = [...wanted].filter((slot) => !repair.readable.has(slot));
     const { fetcher } = this.#parts.vault;
     const { length: lostSlots } = await lostEverywhere(fetcher, pack, lost, signal);
-    const isWhole = lostSlots === 0 && repair.outcome === 'lost';
-    return { ...repair, lostSlots, ...(isWhole ? { outcome: 'whole' } : {}) };
+    const isHealed = lostSlots === 0 && repair.outcome === 'lost';
+    return { ...repair, lostSlots, ...(isHealed ? { outcome: 'whole' } : {}) };
   }
 
   async #repair(pack: PackId, signal: AbortSignal): Promise<Repaired> {
     const { vault, copy } = this.#parts;
     const here = await generations(vault, pack, signal);
     const there = copy === undefined ? [] : await generations(copy, pack, signal);
-    const readable = readableSlots(here);
-    const wanted = wantedSlots([...here, ...there]);
-    const isClean = here.some(
-      ({ findings }) =>
-        findings.why.length === 0 && isSubset(wanted, readableSlots([{ findings }])),
-    );
-    if (isClean && wanted.size > 0) {
-      return { pack: pack.ulid, outcome: 'whole', ...done(0, readable, wanted), wanted };
+    const known = { readable: readableSlots(here), wanted: wantedSlots([...here, ...there]) };
+    if (known.wanted.size > 0 && here.some((one) => isWhole(one, known.wanted))) {
+      return untouched(pack, 'whole', known);
     }
     const whole = there.find(({ findings }) => findings.why.length === 0);
     if (here.length === 0 && whole !== undefined && copy !== undefined) {
       return this.#copy(copy, whole, signal);
     }
-    return this.#rewrite(pack, { here, there, readable }, signal);
+    return this.#rewrite(pack, { here, there, readable: known.readable }, signal);
   }
 
   /** Copies an object that is missing here and whole there, under the same key. */
@@ -114,103 +117,49 @@ export class PackRepairer {
     const slots = readableSlots([{ findings }]);
     const object = await storeOf(copy).get(key, signal);
     if (object === undefined) {
-      return {
-        pack: name.ulid,
-        outcome: 'lost',
-        bytes: 0,
-        healedSlots: 0,
-        lostSlots: 'all',
-        readable: new Set(),
-        wanted: slots,
-      };
+      return lostWhole(name, { readable: new Set(), wanted: slots });
     }
-    if (this.#parts.apply) {
-      await this.#put(key, object, signal);
-    }
-    const { length } = object;
-    return {
-      pack: name.ulid,
-      outcome: 'copied',
-      key,
-      ...done(length, slots, slots),
-      healedSlots: slots.size,
-      wanted: slots,
-    };
+    await this.#write(key, object, signal);
+    const now = { readable: slots, wanted: slots };
+    return written(name, 'copied', { key, object, now, healedSlots: slots.size });
   }
 
+  /** Writes a new generation with every slot that can be read, if that heals any. */
   async #rewrite(
     pack: PackId,
-    {
-      here,
-      there,
-      readable,
-    }: {
-      readonly here: readonly Generation[];
-      readonly there: readonly Generation[];
-      readonly readable: ReadonlySet<number>;
-    },
+    { here, there, readable }: Known,
     signal: AbortSignal,
   ): Promise<Repaired> {
-    const { vault, copy, apply } = this.#parts;
-    const slots = new Map<number, SalvagedSlot>();
-    await gather(vault, here, slots, signal);
-    if (copy !== undefined) {
-      await gather(copy, there, slots, signal);
-    }
-    const found = new Set(
-      [...slots].filter(([, { content }]) => content !== undefined).map(([slot]) => slot),
+    const { vault, copy } = this.#parts;
+    const slots = await gatherSlots(
+      [
+        { place: vault, generations: here },
+        ...(copy === undefined ? [] : [{ place: copy, generations: there }]),
+      ],
+      signal,
     );
-    const wanted = new Set([...slots].filter(([, { size }]) => size > 0).map(([slot]) => slot));
-    if (wanted.size === 0 || found.size === 0) {
-      return {
-        pack: pack.ulid,
-        outcome: 'lost',
-        bytes: 0,
-        healedSlots: 0,
-        lostSlots: 'all',
-        readable,
-        wanted,
-      };
+    const wanted = new Set(slots.keys());
+    const found = [...wanted].filter((slot) => slots.get(slot)?.content !== undefined);
+    if (found.length === 0) {
+      return lostWhole(pack, { readable, wanted });
     }
-    const gained = [...found].filter((slot) => !readable.has(slot)).length;
-    if (gained === 0 && found.size < wanted.size) {
+    const healedSlots = found.filter((slot) => !readable.has(slot)).length;
+    if (healedSlots === 0 && found.length < wanted.size) {
       // Another generation with only what can be read anyway would heal nothing.
-      return { pack: pack.ulid, outcome: 'lost', ...done(0, readable, wanted), wanted };
+      return untouched(pack, 'lost', { readable, wanted });
     }
-    const last = Math.max(...[...here, ...there].map(({ name }) => name.generation));
-    const name: PackName = { ...pack, generation: generationAfter(last), rand: randomSuffix() };
-    const count = Math.max(...slots.keys()) + 1;
-    const draft = new PackDraft(vault.fetcher.packs, name);
-    for (let number = 0; number < count; number++) {
-      const slot = slots.get(number);
-      if (slot?.content === undefined) {
-        draft.skip(1);
-      } else {
-        const { frames } = draft;
-        draft.add(slot, slot.content);
-        if (draft.frames > frames) {
-          // A frame was compressed: lets other work run.
-          await setImmediate();
-        }
-      }
-    }
-    const { object } = draft.finish();
+    const name = nextGeneration(pack, [...here, ...there]);
     const key = packKey(name);
-    if (apply) {
-      await this.#put(key, object, signal);
-    }
-    const now = new Set([...readable, ...found]);
-    return {
-      pack: pack.ulid,
-      outcome: 'rewritten',
-      key,
-      ...done(object.length, now, wanted),
-      healedSlots: gained,
-      wanted,
-    };
+    const object = await packed(new PackDraft(vault.fetcher.packs, name), slots);
+    await this.#write(key, object, signal);
+    const now = { readable: new Set([...readable, ...found]), wanted };
+    return written(pack, 'rewritten', { key, object, now, healedSlots });
   }
 
-  async #put(key: ObjectKey, object: Uint8Array, signal: AbortSignal): Promise<void> {
+  async #write(key: ObjectKey, object: Uint8Array, signal: AbortSignal): Promise<void> {
+    if (!this.#parts.apply) {
+      return;
+    }
     const sha256 = createHash('sha256').update(object).digest();
     await storeOf(this.#parts.vault).put(key, object, signal, { sha256 });
     // Checks that the store kept what it was sent, before anybody relies on it.
@@ -230,55 +179,67 @@ function storeOf({ fetcher }: PackPlace): ObjectStore {
   return fetcher.packs.base.store;
 }
 
-function done(
-  bytes: number,
-  readable: ReadonlySet<number>,
-  wanted: ReadonlySet<number>,
-): Pick<PackRepair, 'bytes' | 'healedSlots' | 'lostSlots' | 'readable'> {
-  const lostSlots = [...wanted].filter((slot) => !readable.has(slot)).length;
-  return { bytes, healedSlots: 0, lostSlots, readable };
+/** Whether this generation alone has all of these slots and nothing is wrong with it. */
+function isWhole({ findings }: Generation, wanted: ReadonlySet<number>): boolean {
+  return findings.why.length === 0 && isSubset(wanted, readableSlots([{ findings }]));
 }
 
-/** Adds the slots that can be read in these generations and are not there yet. */
-async function gather(
-  { fetcher, cache }: PackPlace,
-  all: readonly Generation[],
-  slots: Map<number, SalvagedSlot>,
-  signal: AbortSignal,
-): Promise<void> {
-  for (const { name } of all) {
-    const object = await getOrDamage(fetcher.packs.base.store, packKey(name), signal);
-    if (object === undefined || isFault(object)) {
+function nextGeneration(pack: PackId, all: readonly Generation[]): PackName {
+  const last = Math.max(...all.map(({ name }) => name.generation));
+  return { ...pack, generation: generationAfter(last), rand: randomSuffix() };
+}
+
+/** Packs the slots that have content under their own numbers; the others become missing slots. */
+async function packed(
+  draft: PackDraft,
+  slots: ReadonlyMap<number, SalvagedSlot>,
+): Promise<Uint8Array> {
+  const count = Math.max(...slots.keys()) + 1;
+  for (let number = 0; number < count; number++) {
+    const slot = slots.get(number);
+    if (slot?.content === undefined) {
+      draft.skip(1);
       continue;
     }
-    const salvage = await salvagePack(fetcher.packs, name, object, cache);
-    for (const [slot, salvaged] of salvage.slots.entries()) {
-      if (salvaged.size > 0 && slots.get(slot)?.content === undefined) {
-        // Content that decrypts but does not match its id does not help.
-        const isRemedy = await hasId(fetcher, name, salvaged);
-        slots.set(slot, isRemedy ? salvaged : { ...salvaged, content: undefined });
-      }
+    const { frames } = draft;
+    draft.add(slot, slot.content);
+    if (draft.frames > frames) {
+      // A frame was compressed: lets other work run.
+      await setImmediate();
     }
   }
+  return draft.finish().object;
 }
 
-/** Whether the content of a slot matches its id, if this machine can tell. */
-async function hasId(
-  { packs, pool, ids }: FrameFetcher,
-  { kind }: PackName,
-  { id, content }: SalvagedSlot,
-): Promise<boolean> {
-  if (content === undefined) {
-    return false;
-  }
-  if (kind === 'metadata') {
-    return sameBytes(packs.base.keys.mac16('map', content), id);
-  }
-  const { length } = content;
-  const bytes = Uint8Array.from(content);
-  const expected = [{ offset: 0, length, id: Uint8Array.from(id) }];
-  const wrong = await ids.run(async (withIds) =>
-    withIds ? pool.run({ kind: 'compare', bytes, expected }) : [],
-  );
-  return wrong.length === 0;
+/** Result if nothing is written. */
+function untouched({ ulid }: PackId, outcome: 'whole' | 'lost', slots: Slots): Repaired {
+  return { pack: ulid, outcome, bytes: 0, healedSlots: 0, lostSlots: lostOf(slots), ...slots };
+}
+
+/** Result if no place has the content of any slot. */
+function lostWhole(pack: PackId, slots: Slots): Repaired {
+  return { ...untouched(pack, 'lost', slots), lostSlots: 'all' };
+}
+
+/** Result if an object is written, or would be. */
+function written(
+  { ulid }: PackId,
+  outcome: 'copied' | 'rewritten',
+  {
+    key,
+    object,
+    now,
+    healedSlots,
+  }: Pick<PackRepair, 'healedSlots'> & {
+    readonly key: ObjectKey;
+    readonly object: Uint8Array;
+    readonly now: Slots;
+  },
+): Repaired {
+  const { length: bytes } = object;
+  return { pack: ulid, outcome, key, bytes, healedSlots, lostSlots: lostOf(now), ...now };
+}
+
+function lostOf({ readable, wanted }: Slots): number {
+  return [...wanted].filter((slot) => !readable.has(slot)).length;
 }
