@@ -1,14 +1,10 @@
+import { isQcow2 } from '../disk/qcow2-start.ts';
 import { extname } from 'node:path';
 import { Fault } from '../kernel/fault.ts';
 import { constants, open, stat, type FileHandle, type Stats } from '../kernel/files/files.ts';
 import { onFile } from './file-fault.ts';
 import { assertImagePath, type ImageFormat } from './image-layer.ts';
-import {
-  HEADER_BYTES_MAX,
-  QCOW2_MAGIC,
-  readQcow2Header,
-  type Qcow2Header,
-} from './qcow2-header.ts';
+import { HEADER_BYTES_MAX, readQcow2Header, type Qcow2Header } from './qcow2-header.ts';
 
 /** What our own code found out about an image before any tool opens it. */
 export type ImageInspection =
@@ -126,7 +122,7 @@ function assertLikeNothing(path: string, start: Uint8Array): void {
 
 function startsLike(start: Uint8Array): string | undefined {
   const bytes = Buffer.from(start);
-  if (bytes.length >= 4 && bytes.readUInt32BE(0) === QCOW2_MAGIC) {
+  if (isQcow2(bytes)) {
     return 'qcow2';
   }
   return FOREIGN_STARTS.find(

@@ -1,7 +1,6 @@
+import { isQcow2 } from '../disk/qcow2-start.ts';
 import { Fault } from '../kernel/fault.ts';
 
-/** "QFI\xfb". Numbers and names follow docs/interop/qcow2.txt of QEMU. */
-export const QCOW2_MAGIC = 0x514649fb;
 /**
  * How much of the start of a file is read: the header and its extensions are in the first cluster.
  */
@@ -48,7 +47,7 @@ export interface Qcow2Header {
  */
 export function readQcow2Header(start: Uint8Array, path: string): Qcow2Header {
   const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
-  const version = readVersion(path, view);
+  const version = readVersion(path, start, view);
   const features = version === 3 ? view.getBigUint64(72) : 0n;
   assertSupported(path, view, features);
   const headerBytes = version === 3 ? view.getUint32(100) : V2_BYTES;
@@ -68,8 +67,8 @@ export function readQcow2Header(start: Uint8Array, path: string): Qcow2Header {
   };
 }
 
-function readVersion(path: string, view: DataView): 2 | 3 {
-  if (view.byteLength < V2_BYTES || view.getUint32(0) !== QCOW2_MAGIC) {
+function readVersion(path: string, start: Uint8Array, view: DataView): 2 | 3 {
+  if (start.byteLength < V2_BYTES || !isQcow2(start)) {
     throw invalid(path, 'it does not start with a qcow2 header');
   }
   const version = view.getUint32(4);

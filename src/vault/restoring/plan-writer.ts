@@ -1,3 +1,4 @@
+import { isQcow2 } from '../../disk/qcow2-start.ts';
 import { dirname } from 'node:path';
 import type { DiskWriter } from '../../disk/disk-writer.ts';
 import { open } from '../../kernel/files/files.ts';
@@ -114,11 +115,6 @@ async function writeSmallFiles(
     const text = `${JSON.stringify(definition.content, undefined, 2)}\n`;
     await fillFile(await files.add(definition.path), text);
   }
-}
-
-/** QEMU docs/interop/qcow2.rst, "Header": the magic is `QFI\xfb`. */
-function isQcow2(content: Uint8Array): boolean {
-  return Buffer.from(content.subarray(0, 4)).equals(Buffer.from([0x51, 0x46, 0x49, 0xfb]));
 }
 
 async function fillFile(path: string, content: Uint8Array | string): Promise<void> {

@@ -1,10 +1,8 @@
 import { dirname, join, resolve } from 'node:path';
+import { BACKING_FIELDS_BYTES, backingNameIn, isQcow2 } from '../../../disk/qcow2-start.ts';
 import { systemCode } from '../../../kernel/fault.ts';
 import { open, readdir, realpath } from '../../../kernel/files/files.ts';
 
-const QCOW2_MAGIC = 0x514649fb;
-const HEADER_BYTES = 20;
-const NAME_BYTES_MAX = 1023;
 /** An overlay that a person gave up for the image below it: see `unusedName` of accept-disks. */
 const SET_ASIDE = /\.hk-\d+\.qcow2\.aside-\d{8}T\d{6}Z/;
 
@@ -50,15 +48,13 @@ export async function isSameFile(one: string, other: string): Promise<boolean> {
 export async function backingFileOf(path: string): Promise<string | undefined> {
   try {
     await using file = await open(path, 'r');
-    const header = Buffer.alloc(HEADER_BYTES);
-    const { bytesRead } = await file.read(header, 0, HEADER_BYTES, 0);
-    const length = bytesRead < HEADER_BYTES ? 0 : header.readUInt32BE(16);
-    if (length === 0 || length > NAME_BYTES_MAX || header.readUInt32BE(0) !== QCOW2_MAGIC) {
+    const header = Buffer.alloc(BACKING_FIELDS_BYTES);
+    const { bytesRead } = await file.read(header, 0, header.length, 0);
+    if (bytesRead < header.length || !isQcow2(header)) {
       return undefined;
     }
-    const name = Buffer.alloc(length);
-    await file.read(name, 0, length, Number(header.readBigUInt64BE(8)));
-    return resolve(dirname(path), name.toString('utf8').replace(/^file:/, ''));
+    const name = (await backingNameIn(file, header)) ?? '';
+    return name === '' ? undefined : resolve(dirname(path), name.replace(/^file:/, ''));
   } catch (error) {
     if (systemCode(error) === undefined) {
       throw error;

@@ -2,6 +2,7 @@ import { basename, dirname, join } from 'node:path';
 import { wholeSectors } from '../../../disk/sectors.ts';
 import { imageFacts } from '../../../formats/qemu-img.ts';
 import { PRIVATE_FOLDER_MODE, syncFolder } from '../../../kernel/files/durable-file.ts';
+import { isQcow2 } from '../../../disk/qcow2-start.ts';
 import { Fault, systemCode } from '../../../kernel/fault.ts';
 import {
   access,
@@ -278,7 +279,7 @@ async function whyNotPlainQcow2(path: string): Promise<string | undefined> {
   await using file = await open(path, 'r');
   const header = Buffer.alloc(QCOW2.headerBytes);
   const { bytesRead } = await file.read(header, 0, header.length, 0);
-  if (bytesRead < header.length || header.toString('latin1', 0, 4) !== 'QFI\xfb') {
+  if (bytesRead < header.length || !isQcow2(header)) {
     return 'it is not a qcow2 image';
   }
   if (header.readUInt32BE(4) < 3) {

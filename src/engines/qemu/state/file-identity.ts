@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto';
+import { backingNameIn, isQcow2 } from '../../../disk/qcow2-start.ts';
 import { Fault, systemCode } from '../../../kernel/fault.ts';
-import { open, stat, type FileHandle } from '../../../kernel/files/files.ts';
+import { open, stat } from '../../../kernel/files/files.ts';
 import type { FileIdentity, Layer } from './vm-state.ts';
 
-/** qcow2 header (docs/interop/qcow2.txt): "QFI\xfb", then big-endian fields at these bytes. */
-const QCOW2_MAGIC = 0x514649fb;
-const BACKING_OFFSET_AT = 8;
-const BACKING_LENGTH_AT = 16;
+/** Header of version 3 (docs/interop/qcow2.txt of QEMU). */
 const HEADER_BYTES_MIN = 104;
 /**
  * Format version, length of the backing name, cluster size, encryption, internal snapshots,
@@ -14,13 +12,12 @@ const HEADER_BYTES_MIN = 104;
  */
 const LASTING_FIELDS = [
   { at: 4, bytes: 4 },
-  { at: BACKING_LENGTH_AT, bytes: 4 },
+  { at: 16, bytes: 4 },
   { at: 20, bytes: 4 },
   { at: 32, bytes: 4 },
   { at: 60, bytes: 12 },
   { at: 96, bytes: 4 },
 ] as const;
-const BACKING_LENGTH_MAX = 1023;
 /** Header, extensions and the backing name lie within this. */
 const HEADER_BYTES = 4096;
 
@@ -90,7 +87,7 @@ async function lastingHeader(path: string): Promise<{ lasting: string } | undefi
   await using file = await open(path, 'r');
   const header = Buffer.alloc(HEADER_BYTES_MIN);
   const { bytesRead } = await file.read(header, 0, header.length, 0);
-  const isImage = bytesRead === header.length && header.readUInt32BE(0) === QCOW2_MAGIC;
+  const isImage = bytesRead === header.length && isQcow2(header);
   const fields = LASTING_FIELDS.map(({ at, bytes }) => header.toString('hex', at, at + bytes));
   return { lasting: isImage ? fields.join('.') : 'none' };
 }
@@ -103,26 +100,17 @@ async function headerFacts(path: string): Promise<{ backing: string; header: str
   await using file = await open(path, 'r');
   const buffer = Buffer.alloc(HEADER_BYTES);
   const { bytesRead } = await file.read(buffer, 0, HEADER_BYTES, 0);
-  if (bytesRead < HEADER_BYTES_MIN || buffer.readUInt32BE(0) !== QCOW2_MAGIC) {
+  if (bytesRead < HEADER_BYTES_MIN || !isQcow2(buffer)) {
     throw new Fault('engine.image-refused', `${path} is not a qcow2 image of version 3.`, { path });
   }
-  return {
-    backing: await backingName(file, buffer, path),
-    header: createHash('sha256').update(buffer.subarray(0, bytesRead)).digest('hex'),
-  };
-}
-
-async function backingName(file: FileHandle, header: Buffer, path: string): Promise<string> {
-  const length = header.readUInt32BE(BACKING_LENGTH_AT);
-  if (length === 0) {
-    return '';
-  }
-  if (length > BACKING_LENGTH_MAX) {
+  const backing = await backingNameIn(file, buffer);
+  if (backing === undefined) {
     throw new Fault('engine.image-refused', `${path} has a damaged header.`, { path });
   }
-  const name = Buffer.alloc(length);
-  await file.read(name, 0, length, Number(header.readBigUInt64BE(BACKING_OFFSET_AT)));
-  return name.toString('utf8');
+  return {
+    backing,
+    header: createHash('sha256').update(buffer.subarray(0, bytesRead)).digest('hex'),
+  };
 }
 
 function missing(path: string): Fault {
