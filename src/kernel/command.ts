@@ -1,5 +1,6 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
 import { Fault, systemCode } from './fault.ts';
 import { plainWords } from './text/plain-text.ts';
 import { systemFault } from './files/system-fault.ts';
@@ -85,40 +86,14 @@ export async function runCommand(
   if (child.pid === undefined) {
     await requireStart(child, file);
   }
-  const limit = options.outputBytesMax ?? OUTPUT_BYTES_MAX;
-  const captured = { stdout: [] as Buffer[], stderr: [] as Buffer[], size: 0 };
-  // A grandchild may hold the pipes open after the child is gone, so our ends are closed as well.
-  const end = (): void => {
-    child.kill('SIGKILL');
-    child.stdout.destroy();
-    child.stderr.destroy();
-  };
-  signal.addEventListener('abort', end, { once: true });
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].on('data', (piece: Buffer) => {
-      captured.size += piece.length;
-      if (captured.size > limit) {
-        end();
-        return;
-      }
-      captured[name].push(piece);
-    });
-  }
+  const output = new Output(child, options.outputBytesMax ?? OUTPUT_BYTES_MAX);
   // The child may exit before it has read its input; its exit code says more than EPIPE.
   child.stdin.on('error', () => undefined);
   child.stdin.end(options.input);
-  const exitCode = await new Promise<number>((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code) => {
-      resolve(code ?? -1);
-    });
-  }).finally(() => {
-    signal.removeEventListener('abort', end);
-  });
+  const exitCode = await exitOf(child, output, signal);
   signal.throwIfAborted();
-  const stdout = Buffer.concat(captured.stdout).toString('utf8');
-  const stderr = Buffer.concat(captured.stderr).toString('utf8');
-  if (captured.size > limit || !(options.accept ?? [0]).includes(exitCode)) {
+  const { stdout, stderr } = output.texts();
+  if (output.isTooMuch || !(options.accept ?? [0]).includes(exitCode)) {
     const said = plainWords(stderr, MESSAGE_CHARACTERS_MAX, 'end');
     throw new Fault('command.failed', `${file} failed (exit ${String(exitCode)}): ${said}`, {
       file,
@@ -126,4 +101,63 @@ export async function runCommand(
     });
   }
   return { exitCode, stdout, stderr };
+}
+
+/** Waits for the end of the child, which `signal` brings about if it fires. */
+async function exitOf(child: ChildProcess, output: Output, signal: AbortSignal): Promise<number> {
+  const end = (): void => {
+    output.end();
+  };
+  signal.addEventListener('abort', end, { once: true });
+  try {
+    const [code] = (await once(child, 'close')) as [number | null];
+    return code ?? -1;
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
+}
+
+/** What a child prints. More than the limit ends the child. */
+class Output {
+  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
+  readonly #bytesMax: number;
+  readonly #pieces = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
+  #bytes = 0;
+
+  constructor(child: ChildProcessByStdio<Writable, Readable, Readable>, bytesMax: number) {
+    this.#child = child;
+    this.#bytesMax = bytesMax;
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name].on('data', (piece: Buffer) => {
+        this.#bytes += piece.length;
+        if (this.isTooMuch) {
+          this.end();
+        } else {
+          this.#pieces[name].push(piece);
+        }
+      });
+    }
+  }
+
+  get isTooMuch(): boolean {
+    return this.#bytes > this.#bytesMax;
+  }
+
+  /**
+   * Ends the child. A grandchild may hold the pipes open after the child is gone, so our ends are
+   * closed as well.
+   */
+  end(): void {
+    this.#child.kill('SIGKILL');
+    this.#child.stdout.destroy();
+    this.#child.stderr.destroy();
+  }
+
+  texts(): { readonly stdout: string; readonly stderr: string } {
+    const { stdout, stderr } = this.#pieces;
+    return {
+      stdout: Buffer.concat(stdout).toString('utf8'),
+      stderr: Buffer.concat(stderr).toString('utf8'),
+    };
+  }
 }
