@@ -37,8 +37,8 @@ export function compressBound(bytes: number): number {
 
 /**
  * What a zstd stream of node:zlib has inside. This is undocumented, so it is checked before each
- * use. If it differs, the documented functions do the work in twice the time, because they make a
- * new context and a new buffer for every call.
+ * use. If it differs, the documented functions do the work; they make a new context and a new
+ * buffer for every call. docs/decisions/0091 has what that costs.
  */
 interface StreamParts {
   readonly _handle?: { readonly writeSync?: unknown } | null;
