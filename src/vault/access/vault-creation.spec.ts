@@ -2,6 +2,7 @@ import { faultCodeOf } from '../../../test/support/service/fault-code.ts';
 import { createVault } from '../../../test/support/vault/vault-lab.ts';
 import { keysOf } from '../../../test/support/vault/vault-damage.ts';
 import { PREFIXES } from '../format/object-names.ts';
+import { keyObjects, readKeyObject } from './key-search.ts';
 import { Vault } from '../vault.ts';
 import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import type { ObjectEntry, ObjectKey, ObjectStore } from '../store/object-store.ts';
@@ -108,5 +109,28 @@ describe('two creations at one place', () => {
 
     expect(codes).toContain('vault.created-twice');
     expect((await keysOf(place, PREFIXES.format)).length).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('the passphrase of a new vault', () => {
+  it('costs who guesses 64 MiB and three passes each time, unless a test asks for less', async () => {
+    const place = new MemoryObjectStore();
+    const { vault } = await Vault.create(
+      place,
+      { name: 'dear', passphrase: 'a passphrase that costs', workers: 0 },
+      signal,
+    );
+    await vault.close();
+
+    const objects = await Promise.all(
+      (await keyObjects(place, signal)).map(async (key) => readKeyObject(place, key, signal)),
+    );
+
+    expect(objects).toContainEqual(
+      expect.objectContaining({
+        kind: 'passphrase',
+        kdf: expect.objectContaining({ memoryKib: 65_536, passes: 3, lanes: 4 }) as unknown,
+      }),
+    );
   });
 });

@@ -14,6 +14,7 @@ import { Engine } from '../../../src/engines/engine.ts';
 import { SilentLog } from '../../../src/kernel/log.ts';
 import { readConfig } from '../../../src/platform/config/config.ts';
 import { createDatabase, type TestDatabase } from './database.ts';
+import '../vault/cheap-keys.ts';
 
 export interface Answer {
   readonly status: number;
