@@ -12,7 +12,7 @@ export interface BootFiles {
   readonly initrdPath?: string;
 }
 
-export interface RestoredPlace {
+export interface RestoredAs {
   readonly name: string;
   /**
    * Gives new ids and MAC addresses, so that the original and the restored VM can run side by side.
@@ -42,7 +42,7 @@ export function storedDefinition(configuration: unknown): VmDefinition {
  *
  * @throws Fault `vm.definition-invalid` if no VM can be at the place, `restore.firmware-not-chosen`
  */
-export function restoredDefinition(stored: VmDefinition, place: RestoredPlace): VmDefinition {
+export function restoredDefinition(stored: VmDefinition, place: RestoredAs): VmDefinition {
   const { newIdentity } = place;
   const definition = {
     ...stored,
@@ -55,7 +55,7 @@ export function restoredDefinition(stored: VmDefinition, place: RestoredPlace): 
   return checkedDefinition(definition, 'The VM cannot be restored there');
 }
 
-function restoredDisk(disk: DiskDefinition, place: RestoredPlace): DiskDefinition[] {
+function restoredDisk(disk: DiskDefinition, place: RestoredAs): DiskDefinition[] {
   const path = place.diskPaths.get(disk.id);
   if (path === undefined) {
     return [];
@@ -64,7 +64,7 @@ function restoredDisk(disk: DiskDefinition, place: RestoredPlace): DiskDefinitio
   return [{ ...disk, id, path, format: place.format, sizeBytes: wholeSectors(disk.sizeBytes) }];
 }
 
-function restoredFirmware(stored: FirmwareDefinition, place: RestoredPlace): FirmwareDefinition {
+function restoredFirmware(stored: FirmwareDefinition, place: RestoredAs): FirmwareDefinition {
   const { codePath, kernelPath, initrdPath } = place.bootFiles;
   switch (stored.kind) {
     case 'bios':

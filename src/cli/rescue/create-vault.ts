@@ -12,9 +12,9 @@ import { generatedAdvice, newPassphrase } from '../options/passphrase.ts';
 import { recoveryAdvice, recoveryFilePath, RecoveryFilePlace } from '../options/recovery-file.ts';
 import { trialText } from '../vault-text/trial-text.ts';
 import { checkedName } from './import/import-plan.ts';
-import { contactPlace, openOptions, openStore, type VaultPlace } from './vault-access.ts';
+import { contactPlace, openOptions, openStore, type VaultAddress } from './vault-access.ts';
 
-export interface CreateOptions extends VaultPlace {
+export interface CreateOptions extends VaultAddress {
   readonly name?: string;
   readonly recoveryFile?: string;
   readonly generatePassphrase?: boolean;

@@ -14,7 +14,7 @@ import { TerminalLog } from '../terminal/terminal-log.ts';
 import { openSpending, type SpendingOptions } from './spending-options.ts';
 
 /** Where the vault is; options of every rescue command. */
-export interface VaultPlace extends CommonOptions, SpendingOptions {
+export interface VaultAddress extends CommonOptions, SpendingOptions {
   readonly vault: string;
   readonly endpoint?: string;
   readonly region?: string;
@@ -24,7 +24,7 @@ export interface VaultPlace extends CommonOptions, SpendingOptions {
   readonly firstVersion?: boolean;
 }
 
-export interface VaultKey extends VaultPlace {
+export interface VaultKey extends VaultAddress {
   readonly recoveryFile?: string;
   /** Id of the key object to open. */
   readonly key?: string;
@@ -41,7 +41,7 @@ const ATTEMPTS = 2;
 
 export async function openStore(
   cli: Cli,
-  place: VaultPlace,
+  place: VaultAddress,
   spending = new Spending(),
 ): Promise<ObjectStore> {
   const { region, profile, singleWriter, firstVersion } = place;
@@ -75,7 +75,7 @@ export async function openStore(
 }
 
 /** Fails within seconds if there is no store at the place. Call it before making a vault there. */
-export async function contactPlace(cli: Cli, place: VaultPlace): Promise<void> {
+export async function contactPlace(cli: Cli, place: VaultAddress): Promise<void> {
   const { endpoint, region, profile, singleWriter } = place;
   const options = {
     ...(endpoint === undefined ? {} : { endpoint }),

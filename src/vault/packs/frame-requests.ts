@@ -1,4 +1,4 @@
-import { PREFIX_BYTES, type FramePlace } from './pack-layout.ts';
+import { PREFIX_BYTES, type PackFrame } from './pack-layout.ts';
 
 /** Size of one ranged GET: a few frames, so that many requests can run in little memory. */
 const REQUEST_BYTES = 1024 * 1024;
@@ -9,15 +9,15 @@ const GAP_BYTES = 64 * 1024;
 export interface FrameRequest {
   readonly offset: number;
   readonly length: number;
-  readonly frames: readonly FramePlace[];
+  readonly frames: readonly PackFrame[];
 }
 
 /** Joins frames that lie close together. */
 export function frameRequests(
-  frames: Iterable<FramePlace>,
+  frames: Iterable<PackFrame>,
   requestBytes = REQUEST_BYTES,
 ): FrameRequest[] {
-  const requests: { offset: number; length: number; frames: FramePlace[] }[] = [];
+  const requests: { offset: number; length: number; frames: PackFrame[] }[] = [];
   for (const frame of [...frames].sort((a, b) => a.offset - b.offset)) {
     const last = requests.at(-1);
     const end = frame.offset + PREFIX_BYTES + frame.sealedBytes;

@@ -216,7 +216,7 @@ function idsWithGaps(reader: ByteReader, sizes: Uint32Array): Uint8Array {
   return ids;
 }
 
-export interface FramePlace extends FrameEntry {
+export interface PackFrame extends FrameEntry {
   readonly index: number;
   /** Offset of the prefix from the start of the pack. */
   readonly offset: number;
@@ -225,7 +225,7 @@ export interface FramePlace extends FrameEntry {
 
 /** Where everything lies in a pack. */
 export class PackFooter {
-  readonly frames: readonly FramePlace[];
+  readonly frames: readonly PackFrame[];
   readonly sizes: Uint32Array;
   readonly ids: Uint8Array;
   /** By slot: the index of its frame. */
@@ -240,7 +240,7 @@ export class PackFooter {
     this.frameOf = new Uint16Array(sizes.length);
     this.offsetOf = new Uint32Array(sizes.length);
     const unit = kind === 'data' ? SECTOR_BYTES : 1;
-    const places: FramePlace[] = [];
+    const places: PackFrame[] = [];
     let offset = HEADER_BYTES;
     let slot = 0;
     for (const [index, frame] of frames.entries()) {

@@ -8,7 +8,7 @@ import type { PackName } from '../format/object-names.ts';
 import type { OpenPack, PlacedSlot, SlotReference } from './open-pack.ts';
 import { OpenPacks } from './open-packs.ts';
 import { damagedFrame, missing } from './pack-faults.ts';
-import { PREFIX_BYTES, type FramePlace } from './pack-layout.ts';
+import { PREFIX_BYTES, type PackFrame } from './pack-layout.ts';
 import { PackReader, type ByteRange } from './pack-reader.ts';
 import { packKeys, type PackEnd } from './pack-tail.ts';
 import { SlotPlaces } from './slot-places.ts';
@@ -150,7 +150,7 @@ export class Packs {
   /**
    * Returns the raw bytes of one frame, decrypted in this thread: for metadata and single reads.
    */
-  async frame(pack: OpenPack, frame: FramePlace, signal: AbortSignal): Promise<Uint8Array> {
+  async frame(pack: OpenPack, frame: PackFrame, signal: AbortSignal): Promise<Uint8Array> {
     const length = PREFIX_BYTES + frame.sealedBytes;
     const sealed = await this.range(pack, { offset: frame.offset, length }, signal);
     return parseOr(

@@ -9,8 +9,8 @@ import { integrityFault, PackCheck, type PackFindings } from './pack-check.ts';
 /** A logical pack. */
 export type PackId = Pick<PackName, 'kind' | 'ulid'>;
 
-/** A place that holds generations of packs. */
-export interface PackPlace {
+/** Where generations of packs are read from. */
+export interface GenerationSource {
   readonly fetcher: FrameFetcher;
   readonly cache?: FooterCache;
 }
@@ -22,7 +22,7 @@ export interface Generation {
 
 /** Returns all generations in one place, newest first, each checked. */
 export async function generations(
-  { fetcher }: PackPlace,
+  { fetcher }: GenerationSource,
   pack: PackId,
   signal: AbortSignal,
 ): Promise<Generation[]> {

@@ -2,13 +2,13 @@ import { isFault } from '../../kernel/fault.ts';
 import { getOrDamage } from '../format/object-limit.ts';
 import { packKey, type PackName } from '../format/object-names.ts';
 import { sameBytes } from '../keys/key-tree.ts';
-import type { Generation, PackPlace } from '../proof/pack-generations.ts';
+import type { Generation, GenerationSource } from '../proof/pack-generations.ts';
 import type { FrameFetcher } from '../tasks/frame-fetcher.ts';
 import { salvagePack, type SalvagedSlot } from './salvage.ts';
 
 /** The generations of a pack in one place, newest first. */
 export interface PlacedGenerations {
-  readonly place: PackPlace;
+  readonly place: GenerationSource;
   readonly generations: readonly Generation[];
 }
 
@@ -38,7 +38,7 @@ export async function gatherSlots(
 
 /** Reads one object; what is damaged as a whole, or gone by now, has no slots. */
 async function salvagedSlots(
-  { fetcher: { packs }, cache }: PackPlace,
+  { fetcher: { packs }, cache }: GenerationSource,
   name: PackName,
   signal: AbortSignal,
 ): Promise<Iterable<readonly [number, SalvagedSlot]>> {

@@ -20,7 +20,7 @@ import {
   wantedSlots,
   type Generation,
   type PackId,
-  type PackPlace,
+  type GenerationSource,
 } from '../proof/pack-generations.ts';
 import { gatherSlots } from './gathered-slots.ts';
 import type { SalvagedSlot } from './salvage.ts';
@@ -61,8 +61,8 @@ interface Known {
 }
 
 export interface PackRepairParts {
-  readonly vault: PackPlace;
-  readonly copy?: PackPlace;
+  readonly vault: GenerationSource;
+  readonly copy?: GenerationSource;
   /** If false, nothing is written. */
   readonly apply: boolean;
 }
@@ -109,7 +109,7 @@ export class PackRepairer {
 
   /** Copies an object that is missing here and whole there, under the same key. */
   async #copy(
-    copy: PackPlace,
+    copy: GenerationSource,
     { name, findings }: Generation,
     signal: AbortSignal,
   ): Promise<Repaired> {
@@ -175,7 +175,7 @@ export class PackRepairer {
   }
 }
 
-function storeOf({ fetcher }: PackPlace): ObjectStore {
+function storeOf({ fetcher }: GenerationSource): ObjectStore {
   return fetcher.packs.base.store;
 }
 

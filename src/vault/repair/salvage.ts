@@ -14,7 +14,7 @@ import {
   HEADER_BYTES,
   PREFIX_BYTES,
   TRAILER_BYTES,
-  type FramePlace,
+  type PackFrame,
   type PackFooter,
 } from '../packs/pack-layout.ts';
 import { openEnd, packKeys } from '../packs/pack-tail.ts';
@@ -171,7 +171,7 @@ async function footerFromCache(
  */
 function frameContent(
   keys: FrameKeys,
-  frame: FramePlace,
+  frame: PackFrame,
   object: Uint8Array,
 ): Uint8Array | undefined {
   const bytes = Buffer.from(

@@ -6,7 +6,7 @@ import type { FetchedFrame, FrameToOpen } from './frame-tasks.ts';
 import type { OpenPack, PlacedSlot } from '../packs/open-pack.ts';
 import { damagedFrame, wrongSlot } from '../packs/pack-faults.ts';
 import type { Packs } from '../packs/packs.ts';
-import { PREFIX_BYTES, type FramePlace } from '../packs/pack-layout.ts';
+import { PREFIX_BYTES, type PackFrame } from '../packs/pack-layout.ts';
 import { slotIds, slotsOfFrame } from '../packs/slot-ids.ts';
 import type { TaskPool } from './task-pool.ts';
 
@@ -34,7 +34,7 @@ export class FrameFetcher {
   }
 
   /** Returns the ranged reads that fetch these frames. */
-  requests(frames: Iterable<FramePlace>): FrameRequest[] {
+  requests(frames: Iterable<PackFrame>): FrameRequest[] {
     return frameRequests(frames);
   }
 
@@ -130,7 +130,7 @@ export class FrameFetcher {
   }
 }
 
-export function fetched(frame: FramePlace, request: FrameRequest): FetchedFrame {
+export function fetched(frame: PackFrame, request: FrameRequest): FetchedFrame {
   const { index, rawBytes, compressed, sealedBytes } = frame;
   const length = PREFIX_BYTES + sealedBytes;
   return { index, rawBytes, compressed, offset: frame.offset - request.offset, length };

@@ -8,7 +8,7 @@ import { PackDraft, type DraftSlot } from '../../packs/pack-draft.ts';
 import {
   FRAME_BYTES,
   PREFIX_BYTES,
-  type FramePlace,
+  type PackFrame,
   type PackFooter,
 } from '../../packs/pack-layout.ts';
 import type { OpenPack } from '../../packs/open-pack.ts';
@@ -90,7 +90,7 @@ export class PackRewriter {
 
   async *#contents(
     source: OpenPack,
-    frames: readonly FramePlace[],
+    frames: readonly PackFrame[],
   ): AsyncGenerator<{ raw: Uint8Array; body: Uint8Array }> {
     for (const request of frameRequests(frames, READ_BYTES)) {
       const bytes = await this.#packs.range(source, request, this.#signal);
@@ -107,7 +107,7 @@ export class PackRewriter {
 
   #frame(
     { footer, name }: OpenPack,
-    frame: FramePlace,
+    frame: PackFrame,
     from: {
       readonly raw: Uint8Array;
       readonly body: Uint8Array;
@@ -141,21 +141,17 @@ function slotOf(footer: PackFooter, slot: number): DraftSlot {
   return { id: Uint8Array.from(footer.id(slot)), size: footer.size(slot) };
 }
 
-function slotsOf({ firstSlot, slots }: FramePlace): number[] {
+function slotsOf({ firstSlot, slots }: PackFrame): number[] {
   return Array.from({ length: slots }, (_, index) => firstSlot + index);
 }
 
-function keptIn(
-  { footer }: OpenPack,
-  frame: FramePlace,
-  keep: (slot: number) => boolean,
-): number[] {
+function keptIn({ footer }: OpenPack, frame: PackFrame, keep: (slot: number) => boolean): number[] {
   return slotsOf(frame).filter((slot) => footer.size(slot) > 0 && keep(slot));
 }
 
 function opened(
   source: OpenPack,
-  frame: FramePlace,
+  frame: PackFrame,
   sealed: Uint8Array,
 ): ReturnType<typeof openFrameBody> {
   return parseOr(
