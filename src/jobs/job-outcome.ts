@@ -1,4 +1,4 @@
-import { isAbort, isFault } from '../kernel/fault.ts';
+import { isAbort, isFault, isIntegrity } from '../kernel/fault.ts';
 import type { Progress } from '../kernel/progress.ts';
 import { FailedWith, type Job, type JobFault, type JobState } from './job.ts';
 
@@ -32,7 +32,7 @@ export function outcomeOf(
     const { code, message, context } = error.fault;
     return { state: 'failed', fault: { code, message, context }, result: error.result };
   }
-  if (stop !== undefined && !(isFault(error) && error.kind === 'integrity')) {
+  if (stop !== undefined && !isIntegrity(error)) {
     return { state: stop, fault: stop === 'cancelled' ? CANCELLED : INTERRUPTED };
   }
   if (isFault(error)) {

@@ -227,6 +227,33 @@ export function isFault(error: unknown, code?: FaultCode): error is Fault {
   return error instanceof Fault && (code === undefined || error.code === code);
 }
 
+/** True for faults that report damage or loss. */
+export function isIntegrity(error: unknown): error is Fault {
+  return isFault(error) && error.kind === 'integrity';
+}
+
+/** Returns a fault that reports damage or loss; throws anything else. */
+export function integrityOrThrow(error: unknown): Fault {
+  if (isIntegrity(error)) {
+    return error;
+  }
+  throw error;
+}
+
+/** Runs `open`. If it meets damage or loss, tells `note` and returns undefined. */
+export async function unlessDamaged<T>(
+  open: () => Promise<T>,
+  note?: (fault: Fault) => void,
+): Promise<T | undefined> {
+  try {
+    return await open();
+  } catch (error) {
+    const fault = integrityOrThrow(error);
+    note?.(fault);
+    return undefined;
+  }
+}
+
 /** True if `error` says that an AbortSignal fired. */
 export function isAbort(error: unknown): boolean {
   return Error.isError(error) && error.name === 'AbortError';

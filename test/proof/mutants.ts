@@ -113,7 +113,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what is damaged is always whole elsewhere',
     file: 'proof/verification.ts',
-    from: 'integrityFault(error);\n      return false;',
+    from: 'integrityOrThrow(error);\n      return false;',
     to: 'return true;',
     killedBy: 'content is wrong in two generations',
   },

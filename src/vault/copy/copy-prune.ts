@@ -1,4 +1,4 @@
-import { isFault } from '../../kernel/fault.ts';
+import { unlessDamaged } from '../../kernel/fault.ts';
 import type { CollectOptions, RemovingParts } from '../collect/collect-options.ts';
 import { readWhole } from '../collect/rewriting/read-whole.ts';
 import { RootMarking, type MarkedRoots } from '../collect/roots/root-marking.ts';
@@ -193,15 +193,8 @@ export class CopyPruning {
   }
 
   async #open(name: PackName): Promise<OpenPack | undefined> {
-    try {
-      return await this.#packs.openExact(name, this.#running.signal);
-    } catch (error) {
-      if (!isFault(error) || error.kind !== 'integrity') {
-        throw error;
-      }
-      // An object that cannot be read covers nothing, and is not removed either.
-      return undefined;
-    }
+    // An object that cannot be read covers nothing, and is not removed either.
+    return unlessDamaged(async () => this.#packs.openExact(name, this.#running.signal));
   }
 
   /** Returns points that are retired, not held, and gone from the source. */

@@ -1,5 +1,5 @@
 import { mergeExtents, type Extent } from '../../disk/extent.ts';
-import { isFault } from '../../kernel/fault.ts';
+import { isIntegrity } from '../../kernel/fault.ts';
 
 /** Ranges of a disk that could not be read anywhere, and that are zero in the restored disk. */
 export class Losses {
@@ -36,7 +36,7 @@ export async function orLost<T>(
   try {
     return await read();
   } catch (error) {
-    if (losses === undefined || !isFault(error) || error.kind !== 'integrity') {
+    if (losses === undefined || !isIntegrity(error)) {
       throw error;
     }
     losses.add(range);

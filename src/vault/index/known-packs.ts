@@ -1,4 +1,4 @@
-import { isFault } from '../../kernel/fault.ts';
+import { isFault, isIntegrity } from '../../kernel/fault.ts';
 import type { FooterCache } from '../packs/footer-cache.ts';
 import { packKey, parsePackKey, PREFIXES } from '../format/object-names.ts';
 import type { ObjectKey } from '../store/object-store.ts';
@@ -48,7 +48,7 @@ export class KnownPacks {
     try {
       return (await this.#packs.open(pack, signal)).footer;
     } catch (error) {
-      if (isFault(error) && error.kind === 'integrity') {
+      if (isIntegrity(error)) {
         // A damaged or vanished pack gives no hits: its content is stored again, which heals it.
         await this.#cache?.remove(key);
         return undefined;

@@ -1,5 +1,5 @@
 import { mapAtOnce } from '../../kernel/waiting/map-at-once.ts';
-import { Fault, isFault } from '../../kernel/fault.ts';
+import { Fault, integrityOrThrow } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import { Shared } from '../../kernel/waiting/shared.ts';
 import { parseOr, demand } from '../bytes/binary.ts';
@@ -159,9 +159,7 @@ export class MapNodes {
       try {
         footers.set(pack, (await this.packs.open(pack, signal)).footer);
       } catch (error) {
-        if (!isFault(error) || error.kind !== 'integrity') {
-          throw error;
-        }
+        integrityOrThrow(error);
         // The slots may be elsewhere; if they are not, the fault comes again.
       }
     });

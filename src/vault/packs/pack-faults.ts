@@ -1,16 +1,6 @@
-import { Fault, isFault } from '../../kernel/fault.ts';
+import { Fault } from '../../kernel/fault.ts';
 import { packKey, type PackName } from '../format/object-names.ts';
 import type { OpenPack } from './open-pack.ts';
-
-/**
- * Returns a fault about damage or loss, which another place may make good; throws anything else.
- */
-export function integrityOrThrow(error: unknown): Fault {
-  if (isFault(error) && error.kind === 'integrity') {
-    return error;
-  }
-  throw error;
-}
 
 /** Fault for a pack, or one slot of it, that no generation has. */
 export function missing(name: PackName, slot?: number): Fault {

@@ -1,11 +1,11 @@
-import type { Fault } from '../../kernel/fault.ts';
+import { type Fault, integrityOrThrow } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import { Aliases } from './aliases.ts';
 import { packKey, type PackName } from '../format/object-names.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import type { KeyTree } from '../keys/key-tree.ts';
 import type { OpenPack, PlacedSlot, SlotReference } from './open-pack.ts';
-import { corrupt, integrityOrThrow, missing } from './pack-faults.ts';
+import { corrupt, missing } from './pack-faults.ts';
 import type { PackNumbers } from './pack-numbers.ts';
 import { Lru } from '../../kernel/memory/lru.ts';
 

@@ -1,4 +1,4 @@
-import { isFault } from '../../kernel/fault.ts';
+import { integrityOrThrow } from '../../kernel/fault.ts';
 import { ExtentExpansion } from '../maps/leaf-fragments.ts';
 import type { MapExtent, NodePointer } from '../maps/map-node.ts';
 import type { MapNodes } from '../maps/map-tree.ts';
@@ -120,7 +120,7 @@ class MapWalk {
         this.#visitor.data(slot, { pack: found.pack, slot: found.slot, footer });
         expanding.take(found, footer);
       } catch (error) {
-        requireDamage(error);
+        integrityOrThrow(error);
         this.#visitor.unknown(slot.pack);
         return;
       }
@@ -132,14 +132,8 @@ class MapWalk {
       return (await this.#nodes.packs.open(pack, this.#signal)).footer;
     } catch (error) {
       // The pack was merged into another or is lost; `#scattered` finds out which.
-      requireDamage(error);
+      integrityOrThrow(error);
       return undefined;
     }
-  }
-}
-
-function requireDamage(error: unknown): void {
-  if (!isFault(error) || error.kind !== 'integrity') {
-    throw error;
   }
 }

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { isFault } from '../../kernel/fault.ts';
+import { isIntegrity } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { DedupIndex } from '../index/dedup-index.ts';
 import { packKey } from '../format/object-names.ts';
@@ -42,7 +42,7 @@ export async function needsLostPacks(
       await oneLeaf(nodes, root, inherited, signal);
     }
   } catch (error) {
-    if (isFault(error) && error.kind === 'integrity') {
+    if (isIntegrity(error)) {
       parts.log.error('vault.parent-damaged', { code: error.code });
       return true;
     }
@@ -134,7 +134,7 @@ async function refersTo(
     }
     return false;
   } catch (error) {
-    if (isFault(error) && error.kind === 'integrity') {
+    if (isIntegrity(error)) {
       return true;
     }
     throw error;

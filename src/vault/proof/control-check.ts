@@ -1,4 +1,4 @@
-import { isFault, type Fault } from '../../kernel/fault.ts';
+import { type Fault, isFault, integrityOrThrow } from '../../kernel/fault.ts';
 import { decodeControl, type ControlKind } from '../control/control-object.ts';
 import { decodeFormat } from '../control/format-object.ts';
 import { decodeKeyObject } from '../keys/key-object.ts';
@@ -45,9 +45,7 @@ export async function damagedObjects(
     try {
       await points.load(name, signal);
     } catch (error) {
-      if (!isFault(error) || error.kind !== 'integrity') {
-        throw error;
-      }
+      integrityOrThrow(error);
       // The object is damaged, which is what the check looks for.
       damaged.push(pointKey(name.vmId, name.id));
     }

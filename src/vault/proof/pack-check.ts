@@ -1,4 +1,4 @@
-import { isFault, type Fault } from '../../kernel/fault.ts';
+import { integrityOrThrow } from '../../kernel/fault.ts';
 import { fetched, type FrameFetcher } from '../tasks/frame-fetcher.ts';
 import type { FrameRequest } from '../packs/frame-requests.ts';
 import { packKey, type PackName } from '../format/object-names.ts';
@@ -63,7 +63,7 @@ export class PackCheck {
       return await this.#checkOpen(pack, signal);
     } catch (error) {
       // Reports damage; anything else that keeps it from checking is thrown.
-      return { ...nothing, why: [integrityFault(error).message] };
+      return { ...nothing, why: [integrityOrThrow(error).message] };
     }
   }
 
@@ -118,12 +118,4 @@ export class PackCheck {
 function allOf(footer: PackFooter, frame: number): SlotRange[] {
   const { firstSlot = 0, slots = 0 } = footer.frames[frame] ?? {};
   return slots === 0 ? [] : [{ first: firstSlot, count: slots }];
-}
-
-/** Returns the fault if it reports damage; throws anything else again. */
-export function integrityFault(error: unknown): Fault {
-  if (isFault(error) && error.kind === 'integrity') {
-    return error;
-  }
-  throw error;
 }

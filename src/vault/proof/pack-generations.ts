@@ -1,10 +1,11 @@
+import { integrityOrThrow } from '../../kernel/fault.ts';
 import type { FooterCache } from '../packs/footer-cache.ts';
 import type { FrameFetcher } from '../tasks/frame-fetcher.ts';
 import { packPrefix, parsePackKey, type PackName } from '../format/object-names.ts';
 import type { PackFooter } from '../packs/pack-layout.ts';
 import type { SlotReference } from '../packs/open-pack.ts';
 import { numbersOf } from './lost-slots.ts';
-import { integrityFault, PackCheck, type PackFindings } from './pack-check.ts';
+import { PackCheck, type PackFindings } from './pack-check.ts';
 
 /** A logical pack. */
 export type PackId = Pick<PackName, 'kind' | 'ulid'>;
@@ -95,7 +96,7 @@ async function isReadable(
     await fetcher.packs.withSlot(slot, signal, async (placed) => fetcher.slot(placed, signal));
     return true;
   } catch (error) {
-    integrityFault(error);
+    integrityOrThrow(error);
     return false;
   }
 }

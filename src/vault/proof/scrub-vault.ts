@@ -1,4 +1,4 @@
-import { Fault, isFault } from '../../kernel/fault.ts';
+import { Fault, integrityOrThrow } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import { folderOfVault } from '../packs/footer-cache.ts';
 import { OptionalFolder } from '../../kernel/files/optional-folder.ts';
@@ -81,9 +81,7 @@ async function provenOf(
   try {
     return await lastProven(inside, point, known, signal);
   } catch (error) {
-    if (!isFault(error) || error.kind !== 'integrity') {
-      throw error;
-    }
+    integrityOrThrow(error);
     // The map cannot be read whole, so what the point needs is not known and nothing is proven.
     return { packs: 0, proven: 0, damaged: 1 };
   }

@@ -1,4 +1,4 @@
-import { isFault } from '../../kernel/fault.ts';
+import { integrityOrThrow } from '../../kernel/fault.ts';
 import { parsePackKey, PREFIXES } from '../format/object-names.ts';
 import { MapNodes } from '../maps/map-tree.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
@@ -90,11 +90,9 @@ async function missingPacks(
       const packs = await pointPacks({ base, nodes }, document, signal);
       missing.push(...packs.filter(({ ulid }) => !present.has(ulid)));
     } catch (error) {
-      if (!isFault(error) || error.kind !== 'integrity') {
-        throw error;
-      }
+      const { context } = integrityOrThrow(error);
       // Reported; if that pack can be mended, the next run sees more.
-      culprits.push(error.context['pack']);
+      culprits.push(context['pack']);
       unreadablePoints.push(point.id);
     }
   }

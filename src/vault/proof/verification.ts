@@ -1,4 +1,4 @@
-import type { Fault } from '../../kernel/fault.ts';
+import { type Fault, integrityOrThrow } from '../../kernel/fault.ts';
 import { fetched, type FrameFetcher } from '../tasks/frame-fetcher.ts';
 import type { FrameRequest } from '../packs/frame-requests.ts';
 import { parsePackKey, PREFIXES, type PackName } from '../format/object-names.ts';
@@ -14,7 +14,6 @@ import type { Ulid } from '../bytes/ulid.ts';
 import type { Running } from '../../kernel/progress.ts';
 import type { VerifyLevel, VerifyProblem, VerifyReport } from './verify-report.ts';
 import { checkFrames, isNode } from './frame-check.ts';
-import { integrityFault } from './pack-check.ts';
 
 const REQUESTS_AT_ONCE = 16;
 const PROBLEMS_MAX = 1000;
@@ -254,7 +253,7 @@ export class Verification {
       return true;
     } catch (error) {
       // No other place has it; the caller reports where it looked.
-      integrityFault(error);
+      integrityOrThrow(error);
       return false;
     }
   }
@@ -278,7 +277,7 @@ export class Verification {
       await check();
     } catch (error) {
       // The problem is reported, and the rest of the point is still checked.
-      const { code, message } = integrityFault(error);
+      const { code, message } = integrityOrThrow(error);
       this.#note({ code, message, ...(diskId === undefined ? {} : { diskId }) });
     }
   }

@@ -1,5 +1,5 @@
 import type { DiskWriter } from '../../disk/disk-writer.ts';
-import { isFault } from '../../kernel/fault.ts';
+import { integrityOrThrow } from '../../kernel/fault.ts';
 import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
 import { fetched, type FrameFetcher } from '../tasks/frame-fetcher.ts';
 import type { OpenPack, SlotReference } from '../packs/open-pack.ts';
@@ -47,9 +47,7 @@ export class RestoreTarget {
     try {
       await this.#writeFrom(read);
     } catch (error) {
-      if (!isFault(error) || error.kind !== 'integrity') {
-        throw error;
-      }
+      integrityOrThrow(error);
       for (const { index } of read.request.frames) {
         await this.#writeSlots(read.open, read.frames.get(index));
       }

@@ -1,3 +1,4 @@
+import { unlessDamaged } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import { joinAliases, type Alias, type SlotName } from '../packs/aliases.ts';
 import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
@@ -6,12 +7,11 @@ import { packKey, packPrefix, parsePackKey, type PackKind } from '../format/obje
 import { LEAF_BYTES } from '../maps/map-node.ts';
 import type { MapTree } from '../maps/map-tree.ts';
 import type { PackFooter } from '../packs/pack-layout.ts';
-import type { OpenPack, SlotReference } from '../packs/open-pack.ts';
+import type { SlotReference } from '../packs/open-pack.ts';
 import { missing } from '../packs/pack-faults.ts';
 import type { Packs } from '../packs/packs.ts';
 import { DamagedSlots } from '../damage/damaged-slots.ts';
 import { numbersOf } from '../proof/lost-slots.ts';
-import { integrityFault } from '../proof/pack-check.ts';
 import type { SlotSet } from '../slots/slot-set.ts';
 import type { Ulid } from '../bytes/ulid.ts';
 
@@ -206,17 +206,6 @@ export class Healing {
         }
       }
     }
-    return undefined;
-  }
-}
-
-async function unlessDamaged(
-  open: () => Promise<OpenPack | undefined>,
-): Promise<OpenPack | undefined> {
-  try {
-    return await open();
-  } catch (error) {
-    integrityFault(error);
     return undefined;
   }
 }

@@ -16,7 +16,7 @@ import { surveyLoss, type DiskLoss } from '../../../vault/repair/loss-survey.ts'
 import { type Losses } from '../../../vault/damage/losses.ts';
 import { type Vault } from '../../../vault/vault.ts';
 import { type ReportProgress } from '../../../kernel/progress.ts';
-import { Fault, isFault } from '../../../kernel/fault.ts';
+import { Fault, integrityOrThrow } from '../../../kernel/fault.ts';
 import { plainText } from '../../terminal/plain-text.ts';
 import { type Cli } from '../../cli.ts';
 import { type Outcome } from '../../outcome.ts';
@@ -89,13 +89,11 @@ async function writeOrRefuse(
   try {
     return { ...(await writePlan(plan, vault, createImage, how)), losses: [] };
   } catch (error) {
-    if (!isFault(error) || error.kind !== 'integrity') {
-      throw error;
-    }
+    const { message } = integrityOrThrow(error);
     const lost = await surveyLoss(vault.inside, plan.point, running.signal);
     throw new Fault(
       'vault.data-lost',
-      `${error.message} Of this point, as far as is known: ${lost.map(lossText).join('; ')}. Mend the vault (hyperkeep rescue repair), restore another point, or add --accept-loss to have zeroes there.`,
+      `${message} Of this point, as far as is known: ${lost.map(lossText).join('; ')}. Mend the vault (hyperkeep rescue repair), restore another point, or add --accept-loss to have zeroes there.`,
       { point: plan.point.id, lostBytes: lost.reduce((sum, { bytes }) => sum + bytes, 0) },
       { cause: error },
     );

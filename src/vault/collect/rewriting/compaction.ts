@@ -1,4 +1,4 @@
-import { isFault } from '../../../kernel/fault.ts';
+import { integrityOrThrow, unlessDamaged } from '../../../kernel/fault.ts';
 import type { FrameFetcher } from '../../tasks/frame-fetcher.ts';
 import type { ObjectKey } from '../../store/object-store.ts';
 import {
@@ -59,9 +59,7 @@ export async function compact(
   try {
     await rewriter.take(source, (slot) => !dead.has(ulid, slot), true);
   } catch (error) {
-    if (!isFault(error) || error.kind !== 'integrity') {
-      throw error;
-    }
+    integrityOrThrow(error);
     // G3.h. A slot that must stay is damaged: a repair needs the object as it is.
     damaged(source.objectKey);
     return false;
@@ -114,7 +112,12 @@ export async function openWhole(
   damaged: (key: ObjectKey) => void,
   signal: AbortSignal,
 ): Promise<OpenPack | undefined> {
-  return unlessDamaged(name, damaged, async () => packs.openExact(name, signal));
+  return unlessDamaged(
+    async () => packs.openExact(name, signal),
+    () => {
+      damaged(packKey(name));
+    },
+  );
 }
 
 /** Opens an object that was just listed; its footer may come from the cache of this machine. */
@@ -124,23 +127,12 @@ export async function openListed(
   damaged: (key: ObjectKey) => void,
   signal: AbortSignal,
 ): Promise<OpenPack | undefined> {
-  return unlessDamaged(name, damaged, async () => packs.openListed(name, signal));
-}
-
-async function unlessDamaged(
-  name: PackName,
-  damaged: (key: ObjectKey) => void,
-  open: () => Promise<OpenPack | undefined>,
-): Promise<OpenPack | undefined> {
-  try {
-    return await open();
-  } catch (error) {
-    if (!isFault(error) || error.kind !== 'integrity') {
-      throw error;
-    }
-    damaged(packKey(name));
-    return undefined;
-  }
+  return unlessDamaged(
+    async () => packs.openListed(name, signal),
+    () => {
+      damaged(packKey(name));
+    },
+  );
 }
 
 function covers(best: PackFooter, other: PackFooter, isDead: (slot: number) => boolean): boolean {

@@ -1,4 +1,4 @@
-import { isFault } from '../../../kernel/fault.ts';
+import { integrityOrThrow } from '../../../kernel/fault.ts';
 import { joinAliases, type Alias, type SlotName } from '../../packs/aliases.ts';
 import { packKey, randomSuffix, type PackKind, type PackName } from '../../format/object-names.ts';
 import type { SlotLookup } from '../../slots/slot-set.ts';
@@ -131,9 +131,7 @@ async function copyAll(
     try {
       await rewriter.take(open, (slot) => keep.has(slot), false);
     } catch (error) {
-      if (!isFault(error) || error.kind !== 'integrity') {
-        throw error;
-      }
+      integrityOrThrow(error);
       // G3.h. A repair needs the object as it is.
       damaged(open.objectKey);
       return undefined;

@@ -1,4 +1,4 @@
-import { isFault } from '../../../kernel/fault.ts';
+import { isIntegrity } from '../../../kernel/fault.ts';
 import { fetched, type FrameFetcher } from '../../tasks/frame-fetcher.ts';
 import type { OpenPack } from '../../packs/open-pack.ts';
 import { checkFrames } from '../../proof/frame-check.ts';
@@ -34,7 +34,7 @@ export async function readWhole(
     }
     return true;
   } catch (error) {
-    if (isFault(error) && error.kind === 'integrity') {
+    if (isIntegrity(error)) {
       return false;
     }
     throw error;

@@ -1,4 +1,4 @@
-import { isFault } from '../../../kernel/fault.ts';
+import { integrityOrThrow } from '../../../kernel/fault.ts';
 import { pointKey } from '../../format/object-names.ts';
 import type { ObjectKey } from '../../store/object-store.ts';
 import type { PointName } from '../../points/retirements.ts';
@@ -63,11 +63,9 @@ async function parentsOf(
         parents.add(keyOf({ vmId: point.vmId, id: parent.id }));
       }
     } catch (error) {
-      if (!isFault(error) || error.kind !== 'integrity') {
-        throw error;
-      }
+      const { code } = integrityOrThrow(error);
       // Marking reads the same point and ends the collection.
-      parts.log.warn('vault.point-damaged', { pointId: point.id, code: error.code });
+      parts.log.warn('vault.point-damaged', { pointId: point.id, code });
     }
   }
   return parents;

@@ -1,4 +1,4 @@
-import { Fault, isFault } from '../../../kernel/fault.ts';
+import { Fault, integrityOrThrow } from '../../../kernel/fault.ts';
 import { pointKey } from '../../format/object-names.ts';
 import type { MapNodes } from '../../maps/map-tree.ts';
 import type { PointDocument } from '../../points/point-object.ts';
@@ -183,13 +183,11 @@ export class RootMarking {
         return document;
       }
     } catch (error) {
-      if (!isFault(error) || error.kind !== 'integrity') {
-        throw error;
-      }
+      const fault = integrityOrThrow(error);
       if ((await points.isRetired(root, signal)) || (!root.isSealed && (await giveUp(root)))) {
         return undefined;
       }
-      throw unsure(`the recovery point ${root.id} cannot be read`, error);
+      throw unsure(`the recovery point ${root.id} cannot be read`, fault);
     }
     if (await points.isRetired(root, signal)) {
       return undefined;

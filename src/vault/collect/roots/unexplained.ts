@@ -1,4 +1,4 @@
-import { Fault, isFault } from '../../../kernel/fault.ts';
+import { Fault, integrityOrThrow } from '../../../kernel/fault.ts';
 import type { CollectParts } from '../collect-options.ts';
 import { Marking } from './marking.ts';
 import { totalSize, type PackListing } from '../rewriting/pack-listing.ts';
@@ -101,9 +101,7 @@ async function withoutThoseOfTheDead(
         await marking.point(document);
       }
     } catch (error) {
-      if (!isFault(error) || error.kind !== 'integrity') {
-        throw error;
-      }
+      integrityOrThrow(error);
     }
   }
   for (const ulid of unneeded.keys()) {
