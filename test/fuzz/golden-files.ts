@@ -12,7 +12,7 @@ import {
   parsePreamble,
   type ControlKind,
 } from '../../src/vault/control/control-object.ts';
-import { packDamage } from '../../src/vault/copy/pack-check.ts';
+import { packDamage } from '../../src/vault/copy/keyless-pack-check.ts';
 import { FORMAT_VERSION } from '../../src/vault/format/format-version.ts';
 import type { KeyTree } from '../../src/vault/keys/key-tree.ts';
 import { KeepLog } from '../../src/vault/lock/keep-log.ts';

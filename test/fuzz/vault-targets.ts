@@ -7,7 +7,7 @@ import { decodeAliases, encodeAliases } from '../../src/vault/packs/aliases.ts';
 import { ByteWriter, Malformed } from '../../src/vault/bytes/binary.ts';
 import { parsePrices, DEFAULT_PRICES } from '../../src/vault/budget/prices.ts';
 import { decodeControl, encodeControl } from '../../src/vault/control/control-object.ts';
-import { packDamage } from '../../src/vault/copy/pack-check.ts';
+import { packDamage } from '../../src/vault/copy/keyless-pack-check.ts';
 import { decodeFormat } from '../../src/vault/control/format-object.ts';
 import { frameBytes, openFrame, packFrame, sealFrame } from '../../src/vault/packs/frame.ts';
 import { decodeKeyObject } from '../../src/vault/keys/key-object.ts';

@@ -1,5 +1,5 @@
 import { collectVault } from '../../src/vault/collect/collector.ts';
-import { packDamage } from '../../src/vault/copy/pack-check.ts';
+import { packDamage } from '../../src/vault/copy/keyless-pack-check.ts';
 import { MemoryObjectStore } from '../support/vault/memory-object-store.ts';
 import type { ObjectPart, ObjectRange } from '../../src/vault/store/object-store.ts';
 import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';

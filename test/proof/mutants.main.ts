@@ -51,7 +51,7 @@ async function judgesOf(mutant: number): Promise<Judges> {
     await load<Pick<Judges, 'MemoryProofLedger'>>('proof/proof-ledger.ts'),
     await load<Pick<Judges, 'scrub' | 'scrubWithoutKey'>>('proof/scrub.ts'),
     await load<Pick<Judges, 'collectVault'>>('collect/collector.ts'),
-    await load<Pick<Judges, 'packDamage'>>('copy/pack-check.ts'),
+    await load<Pick<Judges, 'packDamage'>>('copy/keyless-pack-check.ts'),
   ];
   return { ...vault, ...ledger, ...scrub, ...collector, ...copy };
 }

@@ -18,7 +18,7 @@ import { SlotSet } from '../../src/vault/slots/slot-set.ts';
 import { newUlid } from '../../src/vault/bytes/ulid.ts';
 import { chunkingSecrets } from '../../src/vault/access/unlock.ts';
 import type { collectVault } from '../../src/vault/collect/collector.ts';
-import type { packDamage } from '../../src/vault/copy/pack-check.ts';
+import type { packDamage } from '../../src/vault/copy/keyless-pack-check.ts';
 import type { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
 import { Losses } from '../../src/vault/damage/losses.ts';
 import type { scrub, scrubWithoutKey } from '../../src/vault/proof/scrub.ts';

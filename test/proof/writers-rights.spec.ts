@@ -4,7 +4,7 @@ import { parsePackKey } from '../../src/vault/format/object-names.ts';
 import { DamagedSlots } from '../../src/vault/damage/damaged-slots.ts';
 import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
 import { scrub, scrubWithoutKey } from '../../src/vault/proof/scrub.ts';
-import { packDamage } from '../../src/vault/copy/pack-check.ts';
+import { packDamage } from '../../src/vault/copy/keyless-pack-check.ts';
 import { repairVault } from '../../src/vault/repair/repair.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { changeObject, flip, keysOf } from '../support/vault/vault-damage.ts';

@@ -3,7 +3,7 @@ import { Fault } from '../../kernel/fault.ts';
 import { parsePackKey } from '../format/object-names.ts';
 import { objectBytesMax } from '../format/object-limit.ts';
 import type { ObjectEntry, ObjectKey, ObjectStore } from '../store/object-store.ts';
-import { packDamage } from './pack-check.ts';
+import { packDamage } from './keyless-pack-check.ts';
 import type { Throttle } from './throttle.ts';
 
 /** How much is read at once while a rate is kept. */
