@@ -2,6 +2,7 @@ import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder } from './cache.mjs';
 import { FormattedFiles } from './formatted-files.mjs';
+import { LintCache } from './lint-cache.mjs';
 import { SetupError, run, seconds } from './run.mjs';
 import { jestParameters, partPattern } from './test.mjs';
 
@@ -28,14 +29,14 @@ function keepTypes(root) {
 function checks(root) {
   const bin = (path, ...parameters) => [join(root, 'node_modules', path), ...parameters];
   const formatted = new FormattedFiles(root);
-  const lint = (name, ...what) => ({
-    name: `lint ${name}`,
-    parameters: bin(
-      'eslint/bin/eslint.js',
-      ...[...what, '--max-warnings', '0', '--cache'],
-      ...['--cache-location', `${CACHE}/eslint-${name}/`],
-    ),
-  });
+  const lint = (name, ...what) => {
+    const cache = new LintCache(root, name);
+    return {
+      name: `lint ${name}`,
+      parameters: bin('eslint/bin/eslint.js', ...what, '--max-warnings', '0', ...cache.parameters),
+      passed: () => cache.keep(),
+    };
+  };
   const incremental = ['--incremental', '--tsBuildInfoFile', `${CACHE}/tsc.json`];
   return [
     lint('src', 'src'),
