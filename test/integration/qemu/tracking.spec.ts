@@ -126,9 +126,8 @@ describe('Tracking', () => {
       `transaction over two disks: median ${String(transactions[10]?.toFixed(2))} ms, ` +
         `worst ${String(transactions.at(-1)?.toFixed(2))} ms`,
     );
-    // Waiting for a core makes it longer, and nothing makes it shorter: a quarter of them shows the
-    // real time.
-    expect(transactions[5]).toBeLessThanOrEqual(10);
+    // Ten times what it takes: waiting for a core makes it longer, and nothing makes it shorter.
+    expect(transactions[5]).toBeLessThanOrEqual(100);
     await engine.stop(lab.vm, { force: true, wait: true }, signal);
     for (const { name, path, format } of lab.definition.disks) {
       expect(await lab.content(path, format)).toEqual(
