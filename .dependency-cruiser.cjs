@@ -41,16 +41,17 @@ const VAULT = [
   ['points'],
   ['damage', 'index'],
   ['tasks', 'presence'],
-  ['proof'],
+  ['checks'],
   ['writing', 'restoring'],
   ['collect'],
-  ['lock', 'probe'],
+  ['retention', 'lock', 'probe'],
   ['access'],
   ['repair', 'copy'],
 ];
 /** The folders of src/engines/qemu from the inside out. */
 const QEMU = [
   ['qmp'],
+  ['guest'],
   ['state'],
   ['process'],
   ['vms'],

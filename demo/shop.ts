@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Job, type BackupResult } from '../src/api/contract/jobs.ts';
 import { Vm } from '../src/api/contract/vms.ts';
 import { chooseAccelerator } from '../src/engines/qemu/process/accelerator.ts';
-import { GuestAgent } from '../src/engines/qemu/qmp/guest-agent.ts';
+import { GuestAgent } from '../src/engines/qemu/guest/guest-agent.ts';
 import { formatBytes, GiB } from '../src/kernel/text/bytes.ts';
 import { VmDefinition } from '../src/vm/definition.ts';
 import { checkJournal } from '../scripts/guest/check-journal.ts';

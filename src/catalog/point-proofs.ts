@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import type { LastProven } from '../vault/proof/last-proven.ts';
+import type { LastProven } from '../vault/checks/last-proven.ts';
 import { PointProofRow } from './rows/point-proof.row.ts';
 
 /** When a recovery point was last known whole, and what was found since. */

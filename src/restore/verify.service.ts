@@ -5,7 +5,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { ReportProgress } from '../kernel/progress.ts';
 import { Spending, type SpendingLimits, type SpendingReport } from '../vault/budget/spending.ts';
-import type { VerifyLevel, VerifyReport } from '../vault/proof/verify-report.ts';
+import type { VerifyLevel, VerifyReport } from '../vault/checks/verify-report.ts';
 
 export interface VerifyPoint {
   readonly vaultId: string;

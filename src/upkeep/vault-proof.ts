@@ -10,10 +10,10 @@ import {
   scrubFault,
   scrubVault,
   type PointProven,
-} from '../vault/proof/scrub-vault.ts';
-import type { ScrubBudget } from '../vault/proof/scrub-queue.ts';
+} from '../vault/checks/scrub-vault.ts';
+import type { ScrubBudget } from '../vault/checks/scrub-queue.ts';
 import type { StoreAccess, StoreAddress } from '../vault/store/store-access.ts';
-import type { ProofLedger } from '../vault/proof/proof-ledger.ts';
+import type { ProofLedger } from '../vault/checks/proof-ledger.ts';
 import { repairVault, type RepairReport } from '../vault/repair/repair.ts';
 import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
 

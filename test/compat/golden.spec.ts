@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FORMAT_VERSION } from '../../src/vault/format/format-version.ts';
 import { DirectoryObjectStore } from '../../src/vault/object-stores/folder/directory.ts';
-import { damagedObjects } from '../../src/vault/proof/control-check.ts';
+import { damagedObjects } from '../../src/vault/checks/control-check.ts';
 import type { RecoveryPoint } from '../../src/vault/points/recovery-point.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { cliRun, type CliRun, type CliRunOptions } from '../support/service/cli-run.ts';

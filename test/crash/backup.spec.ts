@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { GuestAgent } from '../../src/engines/qemu/qmp/guest-agent.ts';
+import { GuestAgent } from '../../src/engines/qemu/guest/guest-agent.ts';
 import type { TakenPoint } from '../../src/backup/backup.service.ts';
 import { Draw } from '../support/draw.ts';
 import { BackupLab, type LabVault } from '../support/guest/backup-lab.ts';

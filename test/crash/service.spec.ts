@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureBuild } from '../../scripts/setup/build.mjs';
 import type { Job } from '../../src/api/contract/jobs.ts';
-import { GuestAgent } from '../../src/engines/qemu/qmp/guest-agent.ts';
+import { GuestAgent } from '../../src/engines/qemu/guest/guest-agent.ts';
 import { runCommand } from '../../src/kernel/command.ts';
 import type { VmDefinition } from '../../src/vm/definition.ts';
 import { checkJournal, makeGuestVm, SerialLog } from '../support/guest/guest.ts';

@@ -15,9 +15,9 @@ const OTHERS = Object.keys({
 /** How many kills of a job. A run draws 3 of the 15 others: each is among them in 1 run of 5. */
 const KILLS = [
   ...([
-    ['import', 2],
-    ['collect', 5],
-    ['keep', 2],
+    ['import', 1],
+    ['collect', 3],
+    ['keep', 1],
   ] as const),
   ...draw.some(OTHERS, 3).map((name) => [name, 1] as const),
 ];

@@ -8,7 +8,7 @@ import { Draw } from '../support/draw.ts';
 import { checkJournal } from '../support/guest/guest.ts';
 
 /** All: `npm run soak -- drawn`; for as long as asked: `npm run soak -- backup-cycles`. */
-const CYCLES = new Draw('cycles').count(8, 20);
+const CYCLES = new Draw('cycles').count(6, 20);
 /** The cycle whose backup fails, after each vault has had one. */
 const FAILING_CYCLE = 4;
 /** Lines that the guest writes at least between two freezes. */

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { GuestAgent } from '../../src/engines/qemu/qmp/guest-agent.ts';
+import { GuestAgent } from '../../src/engines/qemu/guest/guest-agent.ts';
 import { createImage } from '../../src/formats/image.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { RestoreJournal } from '../../src/restore/restore-journal.ts';

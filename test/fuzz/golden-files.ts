@@ -18,7 +18,7 @@ import type { KeyTree } from '../../src/vault/keys/key-tree.ts';
 import { KeepLog } from '../../src/vault/lock/keep-log.ts';
 import { MemoryObjectStore } from '../support/vault/memory-object-store.ts';
 import { newestCapabilities } from '../../src/vault/probe/probe-object.ts';
-import { damagedObjects } from '../../src/vault/proof/control-check.ts';
+import { damagedObjects } from '../../src/vault/checks/control-check.ts';
 import { DamagedSlots } from '../../src/vault/damage/damaged-slots.ts';
 import { SIGNATURE_BYTES } from '../../src/vault/keys/retention-key.ts';
 import { encodeSigned } from '../../src/vault/control/signed-object.ts';

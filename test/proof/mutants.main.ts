@@ -48,8 +48,8 @@ async function judgesOf(mutant: number): Promise<Judges> {
     )) as T;
   const [vault, ledger, scrub, collector, copy] = [
     await load<Pick<Judges, 'Vault'>>('vault.ts'),
-    await load<Pick<Judges, 'MemoryProofLedger'>>('proof/proof-ledger.ts'),
-    await load<Pick<Judges, 'scrub' | 'scrubWithoutKey'>>('proof/scrub.ts'),
+    await load<Pick<Judges, 'MemoryProofLedger'>>('checks/proof-ledger.ts'),
+    await load<Pick<Judges, 'scrub' | 'scrubWithoutKey'>>('checks/scrub.ts'),
     await load<Pick<Judges, 'collectVault'>>('collect/collector.ts'),
     await load<Pick<Judges, 'packDamage'>>('copy/keyless-pack-check.ts'),
   ];

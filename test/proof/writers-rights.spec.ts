@@ -2,8 +2,8 @@ import { type MemoryObjectStore } from '../support/vault/memory-object-store.ts'
 import { collectVault } from '../../src/vault/collect/collector.ts';
 import { parsePackKey } from '../../src/vault/format/object-names.ts';
 import { DamagedSlots } from '../../src/vault/damage/damaged-slots.ts';
-import { MemoryProofLedger } from '../../src/vault/proof/proof-ledger.ts';
-import { scrub, scrubWithoutKey } from '../../src/vault/proof/scrub.ts';
+import { MemoryProofLedger } from '../../src/vault/checks/proof-ledger.ts';
+import { scrub, scrubWithoutKey } from '../../src/vault/checks/scrub.ts';
 import { packDamage } from '../../src/vault/copy/keyless-pack-check.ts';
 import { repairVault } from '../../src/vault/repair/repair.ts';
 import { Vault } from '../../src/vault/vault.ts';

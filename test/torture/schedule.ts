@@ -1,8 +1,8 @@
 import { isFault } from '../../src/kernel/fault.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
 import { Holds } from '../../src/vault/points/holds.ts';
-import { retirePoints } from '../../src/vault/collect/plans/retiring.ts';
-import { revivePoint } from '../../src/vault/collect/plans/reviving.ts';
+import { retirePoints } from '../../src/vault/retention/retiring.ts';
+import { revivePoint } from '../../src/vault/retention/reviving.ts';
 import { encodeControl } from '../../src/vault/control/control-object.ts';
 import {
   numberedKey,

@@ -18,8 +18,8 @@ import type { Vault } from '../vault.ts';
 import type { CollectOptions } from './collect-options.ts';
 import { collectVault } from './collector.ts';
 import { Holds, type Hold } from '../points/holds.ts';
-import { retirePoints } from './plans/retiring.ts';
-import { revivePoint } from './plans/reviving.ts';
+import { retirePoints } from '../retention/retiring.ts';
+import { revivePoint } from '../retention/reviving.ts';
 
 const VMS = ['vm-a', 'vm-b'];
 const DISK_BYTES = 400_000;

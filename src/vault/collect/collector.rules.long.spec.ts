@@ -22,7 +22,7 @@ import { DeadSlots } from './slots/dead-slots.ts';
 import { Holds } from '../points/holds.ts';
 import { Marking } from './roots/marking.ts';
 import { RootMarking } from './roots/root-marking.ts';
-import { revivePoint } from './plans/reviving.ts';
+import { revivePoint } from '../retention/reviving.ts';
 
 /*
  * Each rule of docs/vault-format.md, section 10.1, with what goes wrong without it.

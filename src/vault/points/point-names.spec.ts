@@ -6,7 +6,7 @@ import { Log, type LogFields } from '../../kernel/log.ts';
 import { pointKey, sealKey } from '../format/object-names.ts';
 import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { pointNamed } from './point-named.ts';
-import { damagedObjects } from '../proof/control-check.ts';
+import { damagedObjects } from '../checks/control-check.ts';
 
 class NotingLog extends Log {
   readonly errors: string[] = [];

@@ -4,7 +4,7 @@ import type { KeyTree } from '../keys/key-tree.ts';
 import { numberedKey, numberOf, PREFIXES } from '../format/object-names.ts';
 import { getOrDamage, isSame } from '../format/object-limit.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
-import { verifies } from '../proof/control-check.ts';
+import { verifies } from '../checks/control-check.ts';
 import { unlockVault } from '../access/unlock.ts';
 import type { VaultUnlock } from '../keys/vault-unlock.ts';
 import type { ObjectRepair, ObjectRepairOptions } from './object-repair.ts';

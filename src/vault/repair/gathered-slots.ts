@@ -2,7 +2,7 @@ import { isFault } from '../../kernel/fault.ts';
 import { getOrDamage } from '../format/object-limit.ts';
 import { packKey, type PackName } from '../format/object-names.ts';
 import { sameBytes } from '../keys/key-tree.ts';
-import type { Generation, GenerationSource } from '../proof/pack-generations.ts';
+import type { Generation, GenerationSource } from '../checks/pack-generations.ts';
 import type { FrameFetcher } from '../tasks/frame-fetcher.ts';
 import { salvagePack, type SalvagedSlot } from './salvage.ts';
 

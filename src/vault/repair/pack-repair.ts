@@ -10,7 +10,7 @@ import {
 } from '../format/object-names.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { PackDraft } from '../packs/pack-draft.ts';
-import { PackCheck } from '../proof/pack-check.ts';
+import { PackCheck } from '../checks/pack-check.ts';
 import type { Ulid } from '../bytes/ulid.ts';
 import {
   generations,
@@ -21,7 +21,7 @@ import {
   type Generation,
   type PackId,
   type GenerationSource,
-} from '../proof/pack-generations.ts';
+} from '../checks/pack-generations.ts';
 import { gatherSlots } from './gathered-slots.ts';
 import type { SalvagedSlot } from './salvage.ts';
 

@@ -26,8 +26,8 @@ import {
 import { collectVault } from '../collect/collector.ts';
 import { VaultKeys } from '../access/vault-keys.ts';
 import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
-import { MemoryProofLedger } from '../proof/proof-ledger.ts';
-import { scrub } from '../proof/scrub.ts';
+import { MemoryProofLedger } from '../checks/proof-ledger.ts';
+import { scrub } from '../checks/scrub.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { repairAccess } from './access-repair.ts';
 import { repairVault } from './repair.ts';

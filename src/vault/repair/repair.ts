@@ -4,13 +4,13 @@ import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { Packs } from '../packs/packs.ts';
 import { writeHealed } from '../damage/damage-list.ts';
 import { DamagedSlots, type DamageList } from '../damage/damaged-slots.ts';
-import { numbersOf } from '../proof/lost-slots.ts';
+import { numbersOf } from '../checks/lost-slots.ts';
 import { SlotSet } from '../slots/slot-set.ts';
 import type { VaultInside } from '../vault-inside.ts';
 import type { Running } from '../../kernel/progress.ts';
 import { repairObjects, type ObjectRepair } from './object-repair.ts';
 import { PackRepairer, type PackRepair } from './pack-repair.ts';
-import { findSuspects } from '../proof/suspects.ts';
+import { findSuspects } from '../checks/suspects.ts';
 
 export interface RepairOptions {
   /** Another place with the same vault. */

@@ -11,8 +11,8 @@ import {
 } from '../../../test/support/vault/vault-lab.ts';
 import { MemoryObjectStore } from '../../../test/support/vault/memory-object-store.ts';
 import { repairVault } from '../repair/repair.ts';
-import { MemoryProofLedger } from '../proof/proof-ledger.ts';
-import { scrub } from '../proof/scrub.ts';
+import { MemoryProofLedger } from '../checks/proof-ledger.ts';
+import { scrub } from '../checks/scrub.ts';
 
 const MIB = 1024 * 1024;
 

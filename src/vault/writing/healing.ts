@@ -11,7 +11,7 @@ import type { SlotReference } from '../packs/open-pack.ts';
 import { missing } from '../packs/pack-faults.ts';
 import type { Packs } from '../packs/packs.ts';
 import { DamagedSlots } from '../damage/damaged-slots.ts';
-import { numbersOf } from '../proof/lost-slots.ts';
+import { numbersOf } from '../checks/lost-slots.ts';
 import type { SlotSet } from '../slots/slot-set.ts';
 import type { Ulid } from '../bytes/ulid.ts';
 

@@ -5,7 +5,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemPath } from '../../../scripts/setup/debian.mjs';
-import { GuestAgent } from '../../../src/engines/qemu/qmp/guest-agent.ts';
+import { GuestAgent } from '../../../src/engines/qemu/guest/guest-agent.ts';
 import type { VmDefinition } from '../../../src/vm/definition.ts';
 import { SerialLog, checkJournal, makeGuestVm } from '../../support/guest/guest.ts';
 

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { GuestAgent } from '../../../src/engines/qemu/qmp/guest-agent.ts';
+import { GuestAgent } from '../../../src/engines/qemu/guest/guest-agent.ts';
 import { QemuEngine } from '../../../src/engines/qemu/qemu-engine.ts';
 import { QmpClient } from '../../../src/engines/qemu/qmp/qmp-client.ts';
 import { checkJournal, makeGuestVm, SerialLog } from '../../support/guest/guest.ts';

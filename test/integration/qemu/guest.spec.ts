@@ -3,7 +3,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FrozenVm } from '../../../src/engines/engine.ts';
-import { GuestAgent } from '../../../src/engines/qemu/qmp/guest-agent.ts';
+import { GuestAgent } from '../../../src/engines/qemu/guest/guest-agent.ts';
 import { QemuEngine } from '../../../src/engines/qemu/qemu-engine.ts';
 import type { VmDefinition } from '../../../src/vm/definition.ts';
 import type { EngineService } from '../../support/guest/engine-service.main.ts';

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { openObjectStore } from '../../../src/vault/object-stores/location.ts';
-import type { VerifyReport } from '../../../src/vault/proof/verify-report.ts';
+import type { VerifyReport } from '../../../src/vault/checks/verify-report.ts';
 import { seededBytes } from '../../support/random/seeded-bytes.ts';
 import { backUp, createVault, signal } from '../../support/vault/vault-lab.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { Log, type LogFields } from '../../../src/kernel/log.ts';
 import { MemoryObjectStore } from '../../support/vault/memory-object-store.ts';
-import { ledgerOf, scrubVault } from '../../../src/vault/proof/scrub-vault.ts';
+import { ledgerOf, scrubVault } from '../../../src/vault/checks/scrub-vault.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { seededBytes } from '../../support/random/seeded-bytes.ts';
 import {

@@ -1,8 +1,8 @@
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { MemoryDisk } from '../../support/disk/memory-disk.ts';
-import { retiredPoints } from '../../../src/vault/collect/plans/named-points.ts';
+import { retiredPoints } from '../../../src/vault/retention/named-points.ts';
 import { measureVault } from '../../../src/vault/collect/plans/point-usage.ts';
-import { revivePoint } from '../../../src/vault/collect/plans/reviving.ts';
+import { revivePoint } from '../../../src/vault/retention/reviving.ts';
 import { MemoryObjectStore } from '../../support/vault/memory-object-store.ts';
 import { broughtBackNote } from '../../../src/vault/points/point-order.ts';
 import { newUlid } from '../../../src/vault/bytes/ulid.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { ChangeSet } from '../../../src/disk/change-set.ts';
 import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
-import { revivePoint } from '../../../src/vault/collect/plans/reviving.ts';
+import { revivePoint } from '../../../src/vault/retention/reviving.ts';
 import { numberedKey, packKey, parsePackKey } from '../../../src/vault/format/object-names.ts';
 import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
 import { DirectoryObjectStore } from '../../../src/vault/object-stores/folder/directory.ts';

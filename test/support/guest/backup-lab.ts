@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { BackupService, type TakenPoint } from '../../../src/backup/backup.service.ts';
 import type { PointOfVault } from '../../../src/catalog/point-catalog.ts';
 import type { FreezeOptions, FrozenVm } from '../../../src/engines/engine.ts';
-import { GuestAgent } from '../../../src/engines/qemu/qmp/guest-agent.ts';
+import { GuestAgent } from '../../../src/engines/qemu/guest/guest-agent.ts';
 import { QemuEngine, type QemuEngineOptions } from '../../../src/engines/qemu/qemu-engine.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { runCommand } from '../../../src/kernel/command.ts';

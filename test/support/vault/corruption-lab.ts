@@ -9,8 +9,8 @@ import { numberedKey, PREFIXES } from '../../../src/vault/format/object-names.ts
 import { MemoryObjectStore } from './memory-object-store.ts';
 import { writeDamage } from '../../../src/vault/damage/damage-list.ts';
 import { DamagedSlots } from '../../../src/vault/damage/damaged-slots.ts';
-import { MemoryProofLedger } from '../../../src/vault/proof/proof-ledger.ts';
-import { scrub, scrubWithoutKey } from '../../../src/vault/proof/scrub.ts';
+import { MemoryProofLedger } from '../../../src/vault/checks/proof-ledger.ts';
+import { scrub, scrubWithoutKey } from '../../../src/vault/checks/scrub.ts';
 import { repairAccess } from '../../../src/vault/repair/access-repair.ts';
 import { repairVault } from '../../../src/vault/repair/repair.ts';
 import { SlotSet } from '../../../src/vault/slots/slot-set.ts';

@@ -1,8 +1,8 @@
 import { Holds, type Hold } from '../../../vault/points/holds.ts';
-import { holdsOn, retiredPoint, retiredPoints } from '../../../vault/collect/plans/named-points.ts';
-import { planRetirement } from '../../../vault/collect/plans/retirement-plan.ts';
-import { retirePoints } from '../../../vault/collect/plans/retiring.ts';
-import { revivePoint } from '../../../vault/collect/plans/reviving.ts';
+import { holdsOn, retiredPoint, retiredPoints } from '../../../vault/retention/named-points.ts';
+import { planRetirement } from '../../../vault/retention/retirement-plan.ts';
+import { retirePoints } from '../../../vault/retention/retiring.ts';
+import { revivePoint } from '../../../vault/retention/reviving.ts';
 import { type Vault } from '../../../vault/vault.ts';
 import { type Cli } from '../../cli.ts';
 import { type Outcome } from '../../outcome.ts';

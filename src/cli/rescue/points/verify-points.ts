@@ -2,7 +2,7 @@ import { formatBytes } from '../../../kernel/text/bytes.ts';
 import { Fault } from '../../../kernel/fault.ts';
 import { type RecoveryPoint } from '../../../vault/points/recovery-point.ts';
 import { type Vault } from '../../../vault/vault.ts';
-import type { VerifyLevel, VerifyReport } from '../../../vault/proof/verify-report.ts';
+import type { VerifyLevel, VerifyReport } from '../../../vault/checks/verify-report.ts';
 import { type Cli } from '../../cli.ts';
 import { type Outcome } from '../../outcome.ts';
 import { plainText } from '../../terminal/plain-text.ts';

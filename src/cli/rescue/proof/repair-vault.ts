@@ -1,7 +1,7 @@
 import { formatBytes } from '../../../kernel/text/bytes.ts';
 import { type Spending } from '../../../vault/budget/spending.ts';
 import { type ObjectStore } from '../../../vault/store/object-store.ts';
-import { damagedPacks, ledgerOf } from '../../../vault/proof/scrub-vault.ts';
+import { damagedPacks, ledgerOf } from '../../../vault/checks/scrub-vault.ts';
 import { isAccessDamage, repairAccess } from '../../../vault/repair/access-repair.ts';
 import { type ObjectRepair } from '../../../vault/repair/object-repair.ts';
 import { repairVault as repair } from '../../../vault/repair/repair.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { vaultIdAt } from '../../../vault/access/unlock.ts';
-import { type ScrubBudget } from '../../../vault/proof/scrub-queue.ts';
+import { type ScrubBudget } from '../../../vault/checks/scrub-queue.ts';
 import {
   ledgerOf,
   ledgerWithoutKey,
@@ -9,8 +9,8 @@ import {
   scrubVault as scrub,
   type PointProven,
   type VaultScrub,
-} from '../../../vault/proof/scrub-vault.ts';
-import { scrubWithoutKey, type ScrubReport } from '../../../vault/proof/scrub.ts';
+} from '../../../vault/checks/scrub-vault.ts';
+import { scrubWithoutKey, type ScrubReport } from '../../../vault/checks/scrub.ts';
 import { parseBytes, parseShare } from '../../terminal/amounts.ts';
 import { type Cli } from '../../cli.ts';
 import { type Outcome } from '../../outcome.ts';

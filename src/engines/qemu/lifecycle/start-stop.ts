@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EngineParts } from '../vms/engine-parts.ts';
 import { chooseAccelerator } from '../process/accelerator.ts';
-import { GuestAgent } from '../qmp/guest-agent.ts';
+import { GuestAgent } from '../guest/guest-agent.ts';
 import { withIdentities, withWarnings } from '../layers/identity-journal.ts';
 import type { ManagedVm } from '../vms/managed-vm.ts';
 import { hasEnded, launchQemu, quitQemu, removeRunFolder } from '../process/qemu-process.ts';

@@ -3,7 +3,7 @@ import { diskFacts, factsOf, removeUnusedNodes } from '../process/block-graph.ts
 import { withoutNewTop } from '../state/disk-changes.ts';
 import { dropDistrusted } from '../vms/distrust.ts';
 import type { EngineParts } from '../vms/engine-parts.ts';
-import { GuestAgent } from '../qmp/guest-agent.ts';
+import { GuestAgent } from '../guest/guest-agent.ts';
 import { diskName, withIdentities, withWarnings } from '../layers/identity-journal.ts';
 import { logFrozenLayers } from '../layers/layer-changes.ts';
 import type { ManagedVm } from '../vms/managed-vm.ts';

@@ -9,7 +9,7 @@
  */
 import process from 'node:process';
 import { createInterface } from 'node:readline';
-import { GuestAgent } from '../qmp/guest-agent.ts';
+import { GuestAgent } from '../guest/guest-agent.ts';
 import type { GuardOrder, GuardReport } from './guard.ts';
 
 /** A freeze that was not answered may still happen: the thaw is repeated for this long. */

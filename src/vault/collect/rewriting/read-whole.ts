@@ -1,7 +1,7 @@
 import { isIntegrity } from '../../../kernel/fault.ts';
 import { fetched, type FrameFetcher } from '../../tasks/frame-fetcher.ts';
 import type { OpenPack } from '../../packs/open-pack.ts';
-import { checkFrames } from '../../proof/frame-check.ts';
+import { checkFrames } from '../../checks/frame-check.ts';
 
 /**
  * G3.g: reads all frames of an object, or those with the given slots, and recomputes the ids of

@@ -22,7 +22,7 @@ import type { CollectOptions, CollectReport, CollectStep } from '../collect-opti
 import { collectVault } from '../collector.ts';
 import { Holds } from '../../points/holds.ts';
 import { planPrune } from '../plans/prune-plan.ts';
-import { retirePoints } from '../plans/retiring.ts';
+import { retirePoints } from '../../retention/retiring.ts';
 import { CopyPruning } from '../../copy/copy-prune.ts';
 import { folderOfVault } from '../../packs/footer-cache.ts';
 import { pointKey, sealKey } from '../../format/object-names.ts';

@@ -1,8 +1,8 @@
-import { pointKey } from '../../format/object-names.ts';
-import type { RecoveryPoint } from '../../points/recovery-point.ts';
-import type { Running } from '../../../kernel/progress.ts';
-import type { CollectParts } from '../collect-options.ts';
-import { planPrune } from './prune-plan.ts';
+import { pointKey } from '../format/object-names.ts';
+import type { RecoveryPoint } from '../points/recovery-point.ts';
+import type { Running } from '../../kernel/progress.ts';
+import type { CollectParts } from '../collect/collect-options.ts';
+import { planPrune } from '../collect/plans/prune-plan.ts';
 
 export interface PlannedRetirement extends Pick<
   RecoveryPoint,

@@ -1,10 +1,10 @@
-import { Fault } from '../../../kernel/fault.ts';
-import { pointKey } from '../../format/object-names.ts';
-import { requireCurrentRetention } from '../../control/retention-check.ts';
-import type { PointName } from '../../points/retirements.ts';
-import type { Running } from '../../../kernel/progress.ts';
-import type { CollectParts } from '../collect-options.ts';
-import { Holds } from '../../points/holds.ts';
+import { Fault } from '../../kernel/fault.ts';
+import { pointKey } from '../format/object-names.ts';
+import { requireCurrentRetention } from '../control/retention-check.ts';
+import type { PointName } from '../points/retirements.ts';
+import type { Running } from '../../kernel/progress.ts';
+import type { CollectParts } from '../collect/collect-options.ts';
+import { Holds } from '../points/holds.ts';
 
 /**
  * Gives points up for good; the next collection frees their space. If one is held, gives up none.

@@ -1,7 +1,7 @@
-import { Fault } from '../../../kernel/fault.ts';
-import type { VaultInside } from '../../vault-inside.ts';
-import { Holds, type Hold } from '../../points/holds.ts';
-import { listPoints, type ListedPoint } from '../roots/root-points.ts';
+import { Fault } from '../../kernel/fault.ts';
+import type { VaultInside } from '../vault-inside.ts';
+import { Holds, type Hold } from '../points/holds.ts';
+import { listPoints, type ListedPoint } from '../collect/roots/root-points.ts';
 
 /** Lists points that were given up and that no collection has removed yet. */
 export async function retiredPoints(

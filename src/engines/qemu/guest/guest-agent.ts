@@ -3,7 +3,7 @@ import { createConnection, type Socket } from 'node:net';
 import { KiB, MiB } from '../../../kernel/text/bytes.ts';
 import { Fault } from '../../../kernel/fault.ts';
 import { plainWords } from '../../../kernel/text/plain-text.ts';
-import { JsonLines } from './json-lines.ts';
+import { JsonLines } from '../qmp/json-lines.ts';
 
 /**
  * The guest is not trusted: an answer that is longer or deeper, or more answers than commands, end

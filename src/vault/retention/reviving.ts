@@ -1,22 +1,22 @@
-import type { Clock } from '../../../kernel/clock.ts';
-import { Fault, isFault } from '../../../kernel/fault.ts';
-import { fittingNotes } from '../../points/fitting-notes.ts';
-import { MapNodes } from '../../maps/map-tree.ts';
-import type { SlotReference } from '../../packs/open-pack.ts';
-import { Packs } from '../../packs/packs.ts';
-import { pointKey } from '../../format/object-names.ts';
-import type { PointDocument } from '../../points/point-object.ts';
-import { broughtBackNote, contentId } from '../../points/point-order.ts';
-import type { RecoveryPoint } from '../../points/recovery-point.ts';
-import type { PointName } from '../../points/retirements.ts';
-import type { SlotSet } from '../../slots/slot-set.ts';
-import { newUlid, ulidTimeMs } from '../../bytes/ulid.ts';
-import type { Running } from '../../../kernel/progress.ts';
-import type { OpenedVault } from '../../control/opened-vault.ts';
-import { PackPresence } from '../../presence/pack-presence.ts';
-import type { CollectParts } from '../collect-options.ts';
-import { CondemnedLists } from '../slots/condemned-lists.ts';
-import { walkPoint } from '../../points/map-walk.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { Fault, isFault } from '../../kernel/fault.ts';
+import { fittingNotes } from '../points/fitting-notes.ts';
+import { MapNodes } from '../maps/map-tree.ts';
+import type { SlotReference } from '../packs/open-pack.ts';
+import { Packs } from '../packs/packs.ts';
+import { pointKey } from '../format/object-names.ts';
+import type { PointDocument } from '../points/point-object.ts';
+import { broughtBackNote, contentId } from '../points/point-order.ts';
+import type { RecoveryPoint } from '../points/recovery-point.ts';
+import type { PointName } from '../points/retirements.ts';
+import type { SlotSet } from '../slots/slot-set.ts';
+import { newUlid, ulidTimeMs } from '../bytes/ulid.ts';
+import type { Running } from '../../kernel/progress.ts';
+import type { OpenedVault } from '../control/opened-vault.ts';
+import { PackPresence } from '../presence/pack-presence.ts';
+import type { CollectParts } from '../collect/collect-options.ts';
+import { CondemnedLists } from '../collect/slots/condemned-lists.ts';
+import { walkPoint } from '../points/map-walk.ts';
 
 /** `onStep` is awaited at each step, for tests that end the process there. */
 export interface ReviveOptions {
