@@ -27,6 +27,7 @@ export default defineConfig(
           allowDefaultProject: ['*.mjs', '*.cjs', 'scripts/*.mjs', 'bin/*.mjs', 'test/*.mjs'],
           maximumDefaultProjectFileMatchCount_THIS_WILL_SLOW_DOWN_LINTING: 20,
         },
+        tsconfigRootDir: import.meta.dirname,
       },
     },
     linterOptions: { reportUnusedDisableDirectives: 'error' },

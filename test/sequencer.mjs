@@ -1,6 +1,6 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { cacheFolder } from '../scripts/setup/cache.mjs';
+import { cacheFolder, replaceFile } from '../scripts/setup/cache.mjs';
 
 const FILE = join(cacheFolder('tests'), 'milliseconds.json');
 
@@ -41,9 +41,6 @@ export default class LongestFirst {
         times[names.get(testFilePath)] = perfStats.runtime;
       }
     }
-    const draft = `${FILE}.${process.pid}.tmp`;
-    mkdirSync(join(FILE, '..'), { recursive: true });
-    writeFileSync(draft, JSON.stringify(times));
-    renameSync(draft, FILE);
+    replaceFile(FILE, JSON.stringify(times));
   }
 }

@@ -25,6 +25,13 @@ export function cacheFolder(...names) {
   }
 }
 
+/** Writes a whole file, or none: readers and other writers may be there. */
+export function replaceFile(path, text) {
+  const draft = `${path}.${process.pid}.tmp`;
+  writeFileSync(draft, text);
+  renameSync(draft, path);
+}
+
 const LOCK_POLL_MS = 200;
 
 function isAlive(pid) {

@@ -1,8 +1,8 @@
-import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cacheFolder } from './cache.mjs';
+import { cacheFolder, replaceFile } from './cache.mjs';
 import { FormattedFiles } from './formatted-files.mjs';
-import { LintCache } from './lint-cache.mjs';
+import { LintedTree } from './linted-tree.mjs';
 import { SetupError, run, seconds } from './run.mjs';
 import { jestParameters, partPattern } from './test.mjs';
 
@@ -20,21 +20,26 @@ function bringTypes(root) {
 }
 
 function keepTypes(root) {
-  const draft = `${TYPES}.${process.pid}.tmp`;
-  copyFileSync(join(root, CACHE, 'tsc.json'), draft);
-  renameSync(draft, TYPES);
+  replaceFile(TYPES, readFileSync(join(root, CACHE, 'tsc.json')));
 }
 
 /** All checks of the code that need no build and no outside program. */
 function checks(root) {
   const bin = (path, ...parameters) => [join(root, 'node_modules', path), ...parameters];
   const formatted = new FormattedFiles(root);
+  const linted = new LintedTree(root);
   const lint = (name, ...what) => {
-    const cache = new LintCache(root, name);
+    const cache = `${CACHE}/eslint-${name}/`;
+    const seesAll = !existsSync(join(root, cache));
     return {
       name: `lint ${name}`,
-      parameters: bin('eslint/bin/eslint.js', ...what, '--max-warnings', '0', ...cache.parameters),
-      passed: () => cache.keep(),
+      isKnown: linted.isKnown(name),
+      parameters: bin(
+        'eslint/bin/eslint.js',
+        ...[...what, '--max-warnings', '0', '--cache', '--cache-location', cache],
+      ),
+      // With its cache ESLint looks at changed files only: that says nothing about another clone.
+      passed: () => seesAll && linted.remember(name),
     };
   };
   const incremental = ['--incremental', '--tsBuildInfoFile', `${CACHE}/tsc.json`];
@@ -79,7 +84,11 @@ export async function runChecks(root) {
   let failure;
   const lane = async () => {
     for (let next = queue.shift(); next !== undefined && !failure; next = queue.shift()) {
-      const { name, parameters, passed } = next;
+      const { name, isKnown, parameters, passed } = next;
+      if (isKnown) {
+        console.log(`  ok  ${name.padEnd(14)}known: the same code passed`);
+        continue;
+      }
       const began = performance.now();
       const options = { output: 'keep', cwd: root, signal: stop.signal };
       const result = await run(process.execPath, parameters, options).catch((error) => {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFile, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,6 +8,8 @@ import { isNewEnough } from '../../../scripts/setup/node.mjs';
 import { PARTS, partPattern } from '../../../scripts/setup/test.mjs';
 
 const CACHE = new URL('../../../scripts/setup/cache.mjs', import.meta.url).href;
+
+const LINTED = new URL('../../../scripts/setup/linted-tree.mjs', import.meta.url).href;
 
 let folder: string;
 beforeEach(async () => {
@@ -50,6 +52,46 @@ describe('the lock of the cache', () => {
     const [code] = (await once(inLock(`await say('in');`), 'exit')) as [number];
     expect(code).toBe(0);
     expect(await readFile(join(folder, 'log'), 'utf8')).toBe('in\n');
+  });
+});
+
+describe('code that lint has seen', () => {
+  /** What a process says of the code in `folder`; its cache is there, too, and is no code. */
+  const say = (what: string): string =>
+    execFileSync(
+      process.execPath,
+      [
+        '--input-type=module',
+        '-e',
+        `const { LintedTree } = await import(${JSON.stringify(LINTED)});
+         const tree = new LintedTree(${JSON.stringify(folder)});
+         console.log(${what});`,
+      ],
+      { env: { ...process.env, XDG_CACHE_HOME: join(folder, 'cache') }, encoding: 'utf8' },
+    ).trim();
+
+  it('is known in the same form only', async () => {
+    execFileSync('git', ['init', '-q', folder]);
+    await writeFile(join(folder, '.gitignore'), 'cache\n');
+    await writeFile(join(folder, 'one.ts'), 'export const one = 1;\n');
+    await writeFile(join(folder, 'two.ts'), "import { one } from './one.ts';\n");
+    expect(say(`tree.isKnown('src')`)).toBe('false');
+    say(`tree.remember('src')`);
+    expect(say(`[tree.isKnown('src'), tree.isKnown('others')].join()`)).toBe('true,false');
+    await writeFile(join(folder, 'one.ts'), "export const one = '1';\n");
+    expect(say(`tree.isKnown('src')`)).toBe('false');
+    await writeFile(join(folder, 'one.ts'), 'export const one = 1;\n');
+    expect(say(`tree.isKnown('src')`)).toBe('true');
+    await writeFile(join(folder, 'three.ts'), '');
+    expect(say(`tree.isKnown('src')`)).toBe('false');
+  });
+
+  it('is unknown when the record was cut off', async () => {
+    execFileSync('git', ['init', '-q', folder]);
+    await writeFile(join(folder, '.gitignore'), 'cache\n');
+    say(`tree.remember('src')`);
+    await writeFile(join(folder, 'cache/hyperkeep/check/linted.json'), '["src ');
+    expect(say(`tree.isKnown('src')`)).toBe('false');
   });
 });
 
