@@ -16,12 +16,13 @@ import { ProvenPoints } from './roots/proven-points.ts';
 import { giveUpAbandoned, giveUpUnreadable } from './roots/abandoned.ts';
 import { believe, type Belief } from './roots/believing.ts';
 import { CollectRecord } from './collect-record.ts';
-import { compact, dropGenerations, openListed } from './rewriting/compaction.ts';
+import { compact, dropGenerations } from './rewriting/compaction.ts';
 import { CondemnedLists } from './slots/condemned-lists.ts';
 import { DeadSlots } from './slots/dead-slots.ts';
 import { findFresh } from './slots/fresh-condemned.ts';
 import { ALL_PACKS } from './slots/live-slots.ts';
 import { finishMerge, merge, mergeGroups, type Merging } from './rewriting/merging.ts';
+import { footersOf, type Opening } from './rewriting/opening.ts';
 import { listPacks, totalSize } from './rewriting/pack-listing.ts';
 import type { ListedPack, PackListing } from './rewriting/pack-listing.ts';
 import type { Marking } from './roots/marking.ts';
@@ -56,6 +57,7 @@ class Collection {
   readonly #record: CollectRecord;
   readonly #proven: ProvenPoints;
   readonly #nodes: MapNodes;
+  readonly #opening: Opening;
   readonly #condemnedLists: ObjectKey[] = [];
   /** Retired points, and lists to carry out, as they were at the first share. */
   #retired: ReadonlySet<Ulid> | undefined;
@@ -72,6 +74,11 @@ class Collection {
     this.#rules = collectRules(options, format.packBytes);
     this.#running = running;
     this.#packs = nodes.packs;
+    this.#opening = {
+      packs: nodes.packs,
+      damaged: (key) => this.#record.damaged.add(key),
+      signal: running.signal,
+    };
     this.#lists = new CondemnedLists(base);
     this.#nodes = nodes;
     this.#proven = new ProvenPoints(parts, options, running.signal);
@@ -165,7 +172,7 @@ class Collection {
       youngFromMs: this.#parts.clock.nowMs() - this.#rules.youngMs,
       rules: this.#rules,
       rewriteBytes: this.#rewriteLeft,
-      footers: async (pack) => this.#footers(pack),
+      footers: async (pack) => footersOf(this.#opening, pack),
       left: (bytes) => {
         this.#record.counts.deadBytesLeft += bytes;
       },
@@ -174,24 +181,6 @@ class Collection {
       this.#condemnedLists.push(await this.#lists.write(part, this.#running.signal));
     }
     await this.#record.step('condemned');
-  }
-
-  /** Objects that were just listed cannot have changed, so cached footers are as good. */
-  async #footers(pack: ListedPack): Promise<PackFooter[]> {
-    const footers: PackFooter[] = [];
-    for (const object of pack.objects) {
-      const open = await openListed(
-        this.#packs,
-        object,
-        (key) => this.#record.damaged.add(key),
-        this.#running.signal,
-      );
-      if (open === undefined) {
-        return [];
-      }
-      footers.push(open.footer);
-    }
-    return footers;
   }
 
   /** G3. */
@@ -241,7 +230,7 @@ class Collection {
       pack = dropped.pack;
     }
     if (dead.touches(pack.ulid)) {
-      const footers = await this.#footers(pack);
+      const footers = await footersOf(tidying, pack);
       const best = footers.at(-1);
       if (best === undefined) {
         return undefined;
@@ -298,10 +287,9 @@ class Collection {
   #merging(dead: DeadSlots): Merging {
     const { signal } = this.#running;
     return {
-      packs: this.#packs,
+      ...this.#opening,
       fetcher: new FrameFetcher(this.#packs, this.#parts.pool, true),
       dead,
-      signal,
       nowMs: () => this.#parts.clock.nowMs(),
       remove: async ({ name, size }, step) => {
         const key = packKey(name);
@@ -313,7 +301,6 @@ class Collection {
       wrote: (bytes) => {
         this.#record.counts.writtenBytes += bytes;
       },
-      damaged: (key) => this.#record.damaged.add(key),
       condemnedNow: async () => {
         return new SlotUnion(this.#lists.slots, await this.#lists.readLater(signal));
       },

@@ -15,7 +15,7 @@ import {
 import { ProvenPoints } from '../roots/proven-points.ts';
 import { believe, type Belief } from '../roots/believing.ts';
 import { CondemnedLists } from '../slots/condemned-lists.ts';
-import { openListed } from '../rewriting/compaction.ts';
+import { openListed, type Opening } from '../rewriting/opening.ts';
 import {
   listPacks,
   totalSize,
@@ -214,9 +214,10 @@ async function deadShare(
   { signal }: Running,
   isLive: (slot: number) => boolean,
 ): Promise<{ share: number; deadSlots: number; bytes: number }> {
+  const opening: Opening = { packs, damaged: () => undefined, signal };
   let footer: PackFooter | undefined;
   for (const object of pack.objects) {
-    footer = (await openListed(packs, object, () => undefined, signal))?.footer ?? footer;
+    footer = (await openListed(opening, object))?.footer ?? footer;
   }
   if (footer === undefined) {
     return { share: 0, deadSlots: 0, bytes: 0 };

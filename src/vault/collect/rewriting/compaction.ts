@@ -1,4 +1,4 @@
-import { integrityOrThrow, unlessDamaged } from '../../../kernel/fault.ts';
+import { integrityOrThrow } from '../../../kernel/fault.ts';
 import type { FrameFetcher } from '../../tasks/frame-fetcher.ts';
 import type { ObjectKey } from '../../store/object-store.ts';
 import {
@@ -8,20 +8,17 @@ import {
   type PackName,
 } from '../../format/object-names.ts';
 import type { PackFooter } from '../../packs/pack-layout.ts';
-import type { OpenPack } from '../../packs/open-pack.ts';
-import type { Packs } from '../../packs/packs.ts';
 import type { DeadSlots } from '../slots/dead-slots.ts';
+import { openStored, type Opening } from './opening.ts';
 import { mayReplace, type ListedPack, type PackObject } from './pack-listing.ts';
 import { PackRewriter } from './pack-rewriter.ts';
 import { readWhole } from './read-whole.ts';
 
 /** What tidying reads, and what it reports to the collection. */
-export interface Tidying {
-  readonly packs: Packs;
+export interface Tidying extends Opening {
   /** Checks ids. */
   readonly fetcher: FrameFetcher;
   readonly dead: DeadSlots;
-  readonly signal: AbortSignal;
   /** @returns false if the store refused */
   readonly remove: (
     object: PackObject,
@@ -32,7 +29,6 @@ export interface Tidying {
     key: ObjectKey,
   ) => Promise<void>;
   readonly wrote: (bytes: number) => void;
-  readonly damaged: (key: ObjectKey) => void;
 }
 
 /**
@@ -41,11 +37,12 @@ export interface Tidying {
  * @returns whether a generation was written
  */
 export async function compact(
-  { packs, dead, signal, remove, sent, wrote, damaged }: Tidying,
+  tidying: Tidying,
   { ulid, kind, objects }: ListedPack,
 ): Promise<boolean> {
+  const { packs, dead, signal, remove, sent, wrote, damaged } = tidying;
   const object = objects.at(-1);
-  const source = object && (await openWhole(packs, object, damaged, signal));
+  const source = object && (await openStored(tidying, object));
   if (object === undefined || source === undefined) {
     return false;
   }
@@ -77,21 +74,22 @@ export async function compact(
  * @returns the pack with the objects that stay, and how many bytes were read
  */
 export async function dropGenerations(
-  { packs, fetcher, dead, signal, remove, damaged }: Tidying,
+  tidying: Tidying,
   pack: ListedPack,
 ): Promise<{ readonly pack: ListedPack; readonly readBytes: number }> {
+  const { fetcher, dead, signal, remove, damaged } = tidying;
   const best = pack.objects.at(-1);
   if (best === undefined || pack.objects.length < 2) {
     return { pack, readBytes: 0 };
   }
-  const open = await openWhole(packs, best, damaged, signal);
+  const open = await openStored(tidying, best);
   if (open === undefined || !(await readWhole(fetcher, open, signal))) {
     damaged(packKey(best.name));
     return { pack, readBytes: best.size };
   }
   const kept: PackObject[] = [];
   for (const object of pack.objects.slice(0, -1)) {
-    const other = await openWhole(packs, object, damaged, signal);
+    const other = await openStored(tidying, object);
     const isCovered =
       other !== undefined && covers(open.footer, other.footer, (slot) => dead.has(pack.ulid, slot));
     if (
@@ -103,36 +101,6 @@ export async function dropGenerations(
     }
   }
   return { pack: { ...pack, objects: [...kept, best] }, readBytes: best.size };
-}
-
-/** Opens the object. Returns undefined if it is gone or its footer cannot be read. */
-export async function openWhole(
-  packs: Packs,
-  { name }: PackObject,
-  damaged: (key: ObjectKey) => void,
-  signal: AbortSignal,
-): Promise<OpenPack | undefined> {
-  return unlessDamaged(
-    async () => packs.openExact(name, signal),
-    () => {
-      damaged(packKey(name));
-    },
-  );
-}
-
-/** Opens an object that was just listed; its footer may come from the cache of this machine. */
-export async function openListed(
-  packs: Packs,
-  { name }: PackObject,
-  damaged: (key: ObjectKey) => void,
-  signal: AbortSignal,
-): Promise<OpenPack | undefined> {
-  return unlessDamaged(
-    async () => packs.openListed(name, signal),
-    () => {
-      damaged(packKey(name));
-    },
-  );
 }
 
 function covers(best: PackFooter, other: PackFooter, isDead: (slot: number) => boolean): boolean {

@@ -5,7 +5,8 @@ import type { SlotLookup } from '../../slots/slot-set.ts';
 import { FRAMES_MAX, SLOTS_MAX } from '../../format/limits.ts';
 import type { OpenPack } from '../../packs/open-pack.ts';
 import { newUlid } from '../../bytes/ulid.ts';
-import { openWhole, type Tidying } from './compaction.ts';
+import type { Tidying } from './compaction.ts';
+import { openStored } from './opening.ts';
 import type { PackListing, ListedPack, PackObject } from './pack-listing.ts';
 import { PackRewriter } from './pack-rewriter.ts';
 import { readWhole } from './read-whole.ts';
@@ -94,14 +95,11 @@ interface MergeSource {
 type AliasPair = Pick<Alias, 'from' | 'to'>;
 
 /** Opens as many packs as fit into one. */
-async function openSources(
-  { packs, damaged, signal }: Merging,
-  group: readonly ListedPack[],
-): Promise<MergeSource[]> {
+async function openSources(merging: Merging, group: readonly ListedPack[]): Promise<MergeSource[]> {
   const sources: MergeSource[] = [];
   for (const { objects } of group) {
     const [object] = objects;
-    const open = object && (await openWhole(packs, object, damaged, signal));
+    const open = object && (await openStored(merging, object));
     const opened = sources.map((source) => source.open);
     if (object !== undefined && open !== undefined && fits([...opened, open])) {
       sources.push({ object, open });
@@ -150,10 +148,9 @@ export async function finishMerge(
   listing: PackListing,
   pack: ListedPack,
 ): Promise<boolean> {
-  const { packs, fetcher, dead, signal } = merging;
+  const { fetcher, dead, signal } = merging;
   const [object, another] = pack.objects;
-  const open =
-    object && another === undefined && (await openWhole(packs, object, merging.damaged, signal));
+  const open = object && another === undefined && (await openStored(merging, object));
   if (open === undefined || open === false) {
     return false;
   }
@@ -184,7 +181,7 @@ export async function finishMerge(
  * none.
  */
 async function onward(
-  { packs, signal, damaged }: Merging,
+  merging: Merging,
   known: {
     readonly listing: PackListing;
     readonly condemned: SlotLookup;
@@ -194,13 +191,13 @@ async function onward(
   },
   start: SlotName,
 ): Promise<{ open: OpenPack; slot: number } | undefined> {
-  for (const { ulid, slot } of packs.aliases.chain(start)) {
+  for (const { ulid, slot } of merging.packs.aliases.chain(start)) {
     const object = known.listing.get(ulid)?.objects.at(-1);
     if (object === undefined || known.condemned.has(ulid, slot)) {
       continue;
     }
     if (!known.opened.has(ulid)) {
-      known.opened.set(ulid, await openWhole(packs, object, damaged, signal));
+      known.opened.set(ulid, await openStored(merging, object));
     }
     const open = known.opened.get(ulid);
     if (open !== undefined && open.footer.size(slot) > 0 && open.footer.hasId(slot, known.id)) {
