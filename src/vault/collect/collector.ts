@@ -1,13 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { packKey } from '../format/object-names.ts';
 import { MapNodes } from '../maps/map-tree.ts';
 import type { ObjectKey } from '../store/object-store.ts';
-import type { PackFooter } from '../packs/pack-layout.ts';
-import { FrameFetcher } from '../tasks/frame-fetcher.ts';
-import type { Packs } from '../packs/packs.ts';
 import type { PointName } from '../points/retirements.ts';
-import { SlotUnion } from '../slots/slot-set.ts';
-import { ulidTimeMs, type Ulid } from '../bytes/ulid.ts';
+import type { Ulid } from '../bytes/ulid.ts';
 import type { Running } from '../../kernel/progress.ts';
 import { collectRules, markingBytes, refuseUncollectable } from './collect-options.ts';
 import type { CollectOptions, CollectReport, CollectRules } from './collect-options.ts';
@@ -16,18 +11,15 @@ import { ProvenPoints } from './roots/proven-points.ts';
 import { giveUpAbandoned, giveUpUnreadable } from './roots/abandoned.ts';
 import { believe, type Belief } from './roots/believing.ts';
 import { CollectRecord } from './collect-record.ts';
-import { compact, dropGenerations } from './rewriting/compaction.ts';
 import { CondemnedLists } from './slots/condemned-lists.ts';
 import { DeadSlots } from './slots/dead-slots.ts';
 import { findFresh } from './slots/fresh-condemned.ts';
 import { ALL_PACKS } from './slots/live-slots.ts';
-import { finishMerge, merge, mergeGroups, type Merging } from './rewriting/merging.ts';
-import { footersOf, type Opening } from './rewriting/opening.ts';
-import { listPacks, totalSize } from './rewriting/pack-listing.ts';
-import type { ListedPack, PackListing } from './rewriting/pack-listing.ts';
-import type { Marking } from './roots/marking.ts';
-import { storedBytesOf } from './rewriting/stored-bytes.ts';
-import { unlessFull } from './rewriting/unless-full.ts';
+import { footersOf } from './rewriting/opening.ts';
+import { listPacks, type PackListing } from './rewriting/pack-listing.ts';
+import { PackTidier, type TidierParts } from './rewriting/pack-tidier.ts';
+import { RewriteAllowance } from './rewriting/rewrite-allowance.ts';
+import type { MarkingRules } from './roots/marking.ts';
 import { RootMarking, type MarkedRoots } from './roots/root-marking.ts';
 
 /**
@@ -51,18 +43,16 @@ class Collection {
   readonly #options: CollectOptions;
   readonly #rules: CollectRules;
   readonly #running: Running;
-  readonly #packs: Packs;
   readonly #lists: CondemnedLists;
   readonly #roots: RootMarking;
   readonly #record: CollectRecord;
   readonly #proven: ProvenPoints;
   readonly #nodes: MapNodes;
-  readonly #opening: Opening;
+  readonly #tidying: TidierParts;
   readonly #condemnedLists: ObjectKey[] = [];
   /** Retired points, and lists to carry out, as they were at the first share. */
   #retired: ReadonlySet<Ulid> | undefined;
   #open: readonly ObjectKey[] | undefined;
-  #rewriteLeft: number;
   #belief: Belief = { standingPoints: 0, vms: 0 };
 
   constructor(parts: RemovingParts, options: CollectOptions, running: Running) {
@@ -73,17 +63,20 @@ class Collection {
     this.#record = new CollectRecord(parts, options, running);
     this.#rules = collectRules(options, format.packBytes);
     this.#running = running;
-    this.#packs = nodes.packs;
-    this.#opening = {
-      packs: nodes.packs,
-      damaged: (key) => this.#record.damaged.add(key),
-      signal: running.signal,
-    };
     this.#lists = new CondemnedLists(base);
     this.#nodes = nodes;
     this.#proven = new ProvenPoints(parts, options, running.signal);
     this.#roots = new RootMarking(parts, nodes, running, { proven: this.#proven });
-    this.#rewriteLeft = this.#rules.rewriteBytes;
+    this.#tidying = {
+      ...{ vault: parts, lists: this.#lists, record: this.#record, running },
+      opening: {
+        packs: nodes.packs,
+        damaged: (key) => this.#record.damaged.add(key),
+        signal: running.signal,
+      },
+      rules: this.#rules,
+      allowance: new RewriteAllowance(this.#rules.rewriteBytes),
+    };
   }
 
   async run(): Promise<CollectReport> {
@@ -120,59 +113,54 @@ class Collection {
    * @returns where the next share begins
    */
   async #collectShare(packs: PackListing, from: number): Promise<number> {
-    const { signal } = this.#running;
-    const giveUp = async (point: PointName): Promise<boolean> =>
-      giveUpUnreadable(this.#parts, point, signal);
-    const rules = { from, bytesMax: markingBytes(this.#options, packs.totalBytes) };
-    const before = await this.#roots.mark({ giveUp, rules });
-    this.#belief = await believe({
-      ...{ parts: this.#parts, nodes: this.#nodes, packs, marked: before, signal },
-      ...{ options: this.#options, proven: this.#proven, youngMs: this.#rules.youngMs },
-      condemned: async () => this.#lists.slots,
-    });
-    if (this.#belief.waitsUntilMs !== undefined) {
+    const share = { from, bytesMax: markingBytes(this.#options, packs.totalBytes) };
+    const before = await this.#mark(share);
+    if (!(await this.#believes(packs, before))) {
       return ALL_PACKS.to;
     }
     this.#retired ??= new Set(before.dead.map(({ id }) => id));
     await this.#record.step('marked');
     await this.#condemn(packs, before);
-    if (this.#rules.graceMs > 0) {
-      this.#running.report?.({ phase: 'waiting', doneBytes: 0, totalBytes: 0 });
-      await (this.#options.wait ?? wait)(this.#rules.graceMs, signal);
-      await this.#record.step('waited');
-    }
+    await this.#waitForReaders();
     // Only what was condemned by now may be removed: G2 begins here.
     const { slots: condemned } = this.#lists;
     const { changes } = condemned;
     this.#open ??= [...this.#lists.open];
-    // G2.a.
-    const now = await this.#roots.mark({ before, giveUp, rules });
+    const now = await this.#mark(share, before);
     await this.#record.step('relisted');
-    for (const key of now.marking.damaged) {
-      this.#record.damaged.add(key);
-    }
-    const { to } = now.marking.live.share;
-    if (to === ALL_PACKS.to) {
-      // G3.a. In the last share everything that these points alone needed is condemned.
-      const known = this.#retired;
-      for (const point of now.dead.filter(({ id }) => known.has(id))) {
-        await this.#record.removePoint(point);
-      }
-    }
-    await this.#tidy(packs, new DeadSlots(condemned, changes, now.marking), now.marking);
-    return to;
+    await this.#remove(packs, now, new DeadSlots(condemned, changes, now.marking));
+    return now.marking.live.share.to;
+  }
+
+  /** G0.b to G0.g, and the same again as G2.a. */
+  async #mark(rules: MarkingRules, before?: MarkedRoots): Promise<MarkedRoots> {
+    const giveUp = async (point: PointName): Promise<boolean> =>
+      giveUpUnreadable(this.#parts, point, this.#running.signal);
+    return this.#roots.mark({ ...(before === undefined ? {} : { before }), giveUp, rules });
+  }
+
+  /** @returns false if nothing may be removed yet: this machine must know the points for longer */
+  async #believes(packs: PackListing, marked: MarkedRoots): Promise<boolean> {
+    const { signal } = this.#running;
+    this.#belief = await believe({
+      ...{ parts: this.#parts, nodes: this.#nodes, packs, marked, signal },
+      ...{ options: this.#options, proven: this.#proven, youngMs: this.#rules.youngMs },
+      condemned: async () => this.#lists.slots,
+    });
+    return this.#belief.waitsUntilMs === undefined;
   }
 
   /** G1.a. */
   async #condemn(packs: PackListing, { marking }: MarkedRoots): Promise<void> {
+    const { opening, allowance } = this.#tidying;
     const parts = findFresh({
       packs,
       marking,
       condemned: this.#lists.slots,
       youngFromMs: this.#parts.clock.nowMs() - this.#rules.youngMs,
       rules: this.#rules,
-      rewriteBytes: this.#rewriteLeft,
-      footers: async (pack) => footersOf(this.#opening, pack),
+      allowance: allowance.forPlan(),
+      footers: async (pack) => footersOf(opening, pack),
       left: (bytes) => {
         this.#record.counts.deadBytesLeft += bytes;
       },
@@ -183,136 +171,33 @@ class Collection {
     await this.#record.step('condemned');
   }
 
+  async #waitForReaders(): Promise<void> {
+    const { graceMs } = this.#rules;
+    if (graceMs > 0) {
+      this.#running.report?.({ phase: 'waiting', doneBytes: 0, totalBytes: 0 });
+      await (this.#options.wait ?? wait)(graceMs, this.#running.signal);
+      await this.#record.step('waited');
+    }
+  }
+
   /** G3. */
-  async #tidy(packs: PackListing, dead: DeadSlots, { live }: Marking): Promise<void> {
-    const tidying = this.#merging(dead);
-    const shared = [...packs.values()].filter(({ ulid }) => live.isInShare(ulid));
-    const done = { phase: 'collecting', doneBytes: 0, totalBytes: shared.length, counted: 'packs' };
-    // G3.b. Removes whole packs first: rewriting others takes room, and there may be none.
-    const gone = shared.filter(({ ulid }) => dead.hasAll(ulid));
-    for (const pack of gone) {
-      await this.#record.removePack(pack);
-      done.doneBytes += 1;
-      this.#running.report?.(done);
-    }
-    const small: ListedPack[] = [];
-    for (const pack of shared.filter(({ ulid }) => !dead.hasAll(ulid))) {
-      this.#running.signal.throwIfAborted();
-      const kept = await unlessFull(
-        () => this.#tidyPack(tidying, packs, pack),
-        this.#stopRewriting,
-      );
-      if (kept !== undefined && totalSize(kept.objects) < this.#rules.smallPackBytes) {
-        small.push(kept);
-      }
-      done.doneBytes += 1;
-      this.#running.report?.(done);
-    }
-    await unlessFull(() => this.#merge(tidying, small), this.#stopRewriting);
-  }
-
-  readonly #stopRewriting = (): void => {
-    this.#rewriteLeft = 0;
-    this.#record.counts.noRoomToRewrite = true;
-  };
-
-  /** @returns the pack if it is to be considered for merging */
-  async #tidyPack(
-    tidying: Merging,
+  async #remove(
     packs: PackListing,
-    listed: ListedPack,
-  ): Promise<ListedPack | undefined> {
-    const { dead } = tidying;
-    let pack = listed;
-    if (pack.objects.length > 1 && this.#affords(totalSize(pack.objects))) {
-      const dropped = await dropGenerations(tidying, pack);
-      this.#rewriteLeft -= dropped.readBytes;
-      pack = dropped.pack;
+    { dead, marking }: MarkedRoots,
+    slots: DeadSlots,
+  ): Promise<void> {
+    for (const key of marking.damaged) {
+      this.#record.damaged.add(key);
     }
-    if (dead.touches(pack.ulid)) {
-      const footers = await footersOf(tidying, pack);
-      const best = footers.at(-1);
-      if (best === undefined) {
-        return undefined;
-      }
-      if (footers.every((footer) => dead.hasAllOf(pack.ulid, footer))) {
-        await this.#record.removePack(pack);
-        return undefined;
-      }
-      return this.#compact(tidying, pack, best);
-    }
-    if (tidying.packs.aliases.touches(pack.ulid) && this.#affords(totalSize(pack.objects))) {
-      if (await finishMerge(tidying, packs, pack)) {
-        this.#record.counts.mergedPacks += 1;
-        return undefined;
+    const { live } = marking;
+    if (live.share.to === ALL_PACKS.to) {
+      // G3.a. In the last share everything that these points alone needed is condemned.
+      for (const point of dead.filter(({ id }) => this.#retired?.has(id) === true)) {
+        await this.#record.removePoint(point);
       }
     }
-    return this.#isYoung(pack) ? undefined : pack;
-  }
-
-  async #compact(
-    tidying: Merging,
-    pack: ListedPack,
-    best: PackFooter,
-  ): Promise<ListedPack | undefined> {
-    const share = tidying.dead.keptShare(pack.ulid, best);
-    const size = pack.objects.at(-1)?.size ?? 0;
-    // Rewrites a pack only if it has one generation; the next collection handles the rest.
-    const isWorth = share < this.#rules.liveShare && pack.objects.length === 1;
-    if (isWorth && this.#affords(size)) {
-      this.#rewriteLeft -= size;
-      if (await compact(tidying, pack)) {
-        this.#record.counts.compactedPacks += 1;
-        return undefined;
-      }
-    }
-    const left = storedBytesOf(best, (slot) => tidying.dead.has(pack.ulid, slot));
-    this.#record.counts.deadBytesLeft += Math.round(left);
-    return pack;
-  }
-
-  async #merge(merging: Merging, packs: Iterable<ListedPack>): Promise<void> {
-    const rules = { ...this.#rules, packBytes: this.#parts.format.packBytes };
-    const worth = [...packs].filter((pack) => !this.#isYoung(pack));
-    for (const group of mergeGroups(worth, rules)) {
-      const bytes = group.reduce((sum, { objects }) => sum + totalSize(objects), 0);
-      if (!this.#affords(bytes)) {
-        return;
-      }
-      this.#rewriteLeft -= bytes;
-      this.#record.counts.mergedPacks += await merge(merging, group);
-    }
-  }
-
-  #merging(dead: DeadSlots): Merging {
-    const { signal } = this.#running;
-    return {
-      ...this.#opening,
-      fetcher: new FrameFetcher(this.#packs, this.#parts.pool, true),
-      dead,
-      nowMs: () => this.#parts.clock.nowMs(),
-      remove: async ({ name, size }, step) => {
-        const key = packKey(name);
-        const isGone = await this.#record.remove(key, size);
-        await this.#record.step(step, key);
-        return isGone;
-      },
-      sent: async (step, key) => this.#record.step(step, key),
-      wrote: (bytes) => {
-        this.#record.counts.writtenBytes += bytes;
-      },
-      condemnedNow: async () => {
-        return new SlotUnion(this.#lists.slots, await this.#lists.readLater(signal));
-      },
-    };
-  }
-
-  #affords(bytes: number): boolean {
-    return bytes <= this.#rewriteLeft;
-  }
-
-  #isYoung({ ulid }: ListedPack): boolean {
-    return ulidTimeMs(ulid) > this.#parts.clock.nowMs() - this.#rules.youngMs;
+    const shared = [...packs.values()].filter(({ ulid }) => live.isInShare(ulid));
+    await new PackTidier(this.#tidying, packs, slots).tidy(shared);
   }
 }
 

@@ -25,6 +25,7 @@ import {
 import { measurePoints } from './point-usage.ts';
 import { ALL_PACKS } from '../slots/live-slots.ts';
 import type { Marking } from '../roots/marking.ts';
+import { RewriteAllowance } from '../rewriting/rewrite-allowance.ts';
 import { storedBytesOf } from '../rewriting/stored-bytes.ts';
 import { RootMarking, type MarkedRoots } from '../roots/root-marking.ts';
 
@@ -124,7 +125,7 @@ class Planning {
   readonly #rules: CollectRules;
   readonly #youngFromMs: number;
   readonly #running: Running;
-  #rewriteLeft: number;
+  readonly #allowance: RewriteAllowance;
   readonly plan = {
     removedPacks: 0,
     compactedPacks: 0,
@@ -148,7 +149,7 @@ class Planning {
     this.#packs = packs;
     this.#rules = collectRules(options, format.packBytes);
     this.#youngFromMs = clock.nowMs() - this.#rules.youngMs;
-    this.#rewriteLeft = this.#rules.rewriteBytes;
+    this.#allowance = new RewriteAllowance(this.#rules.rewriteBytes);
     this.#running = running;
   }
 
@@ -183,8 +184,7 @@ class Planning {
       plan.removedPacks += 1;
       plan.removedBytes += size;
       plan.requests.remove += pack.objects.length;
-    } else if (1 - share < this.#rules.liveShare && size <= this.#rewriteLeft) {
-      this.#rewriteLeft -= size;
+    } else if (1 - share < this.#rules.liveShare && this.#allowance.take(size)) {
       plan.compactedPacks += 1;
       plan.removedBytes += size;
       plan.readBytes += size;

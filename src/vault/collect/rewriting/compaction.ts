@@ -71,21 +71,18 @@ export async function compact(
 /**
  * G3.f: removes generations that the latest one makes superfluous: it was read whole just now and
  * has all their slots that are not dead, under the same ids.
- * @returns the pack with the objects that stay, and how many bytes were read
+ * @returns the pack with the objects that stay
  */
-export async function dropGenerations(
-  tidying: Tidying,
-  pack: ListedPack,
-): Promise<{ readonly pack: ListedPack; readonly readBytes: number }> {
+export async function dropGenerations(tidying: Tidying, pack: ListedPack): Promise<ListedPack> {
   const { fetcher, dead, signal, remove, damaged } = tidying;
   const best = pack.objects.at(-1);
   if (best === undefined || pack.objects.length < 2) {
-    return { pack, readBytes: 0 };
+    return pack;
   }
   const open = await openStored(tidying, best);
   if (open === undefined || !(await readWhole(fetcher, open, signal))) {
     damaged(packKey(best.name));
-    return { pack, readBytes: best.size };
+    return pack;
   }
   const kept: PackObject[] = [];
   for (const object of pack.objects.slice(0, -1)) {
@@ -100,7 +97,7 @@ export async function dropGenerations(
       kept.push(object);
     }
   }
-  return { pack: { ...pack, objects: [...kept, best] }, readBytes: best.size };
+  return { ...pack, objects: [...kept, best] };
 }
 
 function covers(best: PackFooter, other: PackFooter, isDead: (slot: number) => boolean): boolean {

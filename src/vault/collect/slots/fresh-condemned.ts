@@ -5,6 +5,7 @@ import { ulidTimeMs, type Ulid } from '../../bytes/ulid.ts';
 import type { CollectRules } from '../collect-options.ts';
 import type { Marking } from '../roots/marking.ts';
 import { storedBytesOf } from '../rewriting/stored-bytes.ts';
+import type { RewriteAllowance } from '../rewriting/rewrite-allowance.ts';
 import { totalSize, type ListedPack, type PackListing } from '../rewriting/pack-listing.ts';
 
 const FOOTERS_AT_ONCE = 16;
@@ -20,8 +21,8 @@ export interface FreshQuestion {
   /** Packs with a later name are young. */
   readonly youngFromMs: number;
   readonly rules: Pick<CollectRules, 'liveShare' | 'smallPackBytes'>;
-  /** How many bytes of packs may be rewritten. */
-  readonly rewriteBytes: number;
+  /** For the packs that are needed in part: what is condemned in them must be rewritten. */
+  readonly allowance: RewriteAllowance;
   /** Returns the footers of a pack's generations; none if any of them cannot be read. */
   readonly footers: (pack: ListedPack) => Promise<readonly PackFooter[]>;
   /** Called with the bytes that nothing needs and that are not condemned now. */
@@ -62,11 +63,9 @@ class FreshSearch {
   readonly #question: FreshQuestion;
   #found = new SlotSet();
   #ranges = 0;
-  #rewriteLeft: number;
 
   constructor(question: FreshQuestion) {
     this.#question = question;
-    this.#rewriteLeft = question.rewriteBytes;
   }
 
   get isFull(): boolean {
@@ -129,7 +128,7 @@ class FreshSearch {
     footers: readonly PackFooter[],
     dead: readonly number[],
   ): boolean {
-    const { condemned, rules, left } = this.#question;
+    const { condemned, rules, allowance, left } = this.#question;
     const best = footers.at(-1);
     const size = totalSize(objects);
     if (best === undefined || objects.length > 1 || size < rules.smallPackBytes) {
@@ -138,15 +137,12 @@ class FreshSearch {
     const sum = (total: number, slot: number): number => total + best.size(slot);
     const all = best.sizes.reduce((total, slotSize) => total + slotSize, 0);
     const deadShare = dead.reduce(sum, 0) / Math.max(1, all);
-    if (deadShare < 1) {
-      if (1 - deadShare >= rules.liveShare || size > this.#rewriteLeft) {
-        const fresh = new Set(dead.filter((slot) => !condemned.has(ulid, slot)));
-        left(Math.round(storedBytesOf(best, (slot) => fresh.has(slot))));
-        return false;
-      }
-      this.#rewriteLeft -= size;
+    if (deadShare >= 1 || (1 - deadShare < rules.liveShare && allowance.take(size))) {
+      return true;
     }
-    return true;
+    const fresh = new Set(dead.filter((slot) => !condemned.has(ulid, slot)));
+    left(Math.round(storedBytesOf(best, (slot) => fresh.has(slot))));
+    return false;
   }
 
   #condemn(slot: SlotName, singles: Singles): void {
