@@ -1,6 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { ApiTokens } from '../access/api-tokens.ts';
+import { includes, type Scope } from '../access/scope.ts';
+import { actingAs } from '../kernel/actor.ts';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import { sendProblem } from './problem-response.ts';
+import { scopeOf } from './route-scopes.ts';
 
 /** Path of the OpenAPI page. It shows the contract, and no data of this host. */
 export const DOCS_PATH = '/api/docs';
@@ -16,20 +20,55 @@ export function trustConnection(socket: object): void {
   local.add(socket);
 }
 
+/** Who asks, and what they may. */
+interface Caller {
+  /** The name of a token, `local` for the socket of the home, `api-token` for the file in it. */
+  readonly name: string;
+  readonly scope: Scope;
+}
+
+const LOCAL: Caller = { name: 'local', scope: 'admin' };
+
+/** What opens the service to requests over TCP. */
+export interface Keys {
+  /** Content of the token file; undefined if there is none. */
+  readonly token?: string | undefined;
+  readonly named: Pick<ApiTokens, 'find'>;
+}
+
 /**
- * Lets in what came over the socket of the home; all else needs a right host name and the token.
+ * Lets in what came over the socket of the home; all else needs a right host name, and a token that
+ * may do what is asked. What follows acts for the caller.
  */
-export function guarded(token: string | undefined): RequestHandler[] {
-  return [namesOnly, tokenRequired(token)].map(
-    (guard): RequestHandler =>
-      (request, response, next) => {
-        if (local.has(request.socket)) {
-          next();
-          return;
+export function guarded(keys: Keys): RequestHandler[] {
+  const admit = async (request: Request, response: Response): Promise<Caller | undefined> => {
+    const caller = local.has(request.socket) ? LOCAL : await callerOf(request, keys);
+    if (caller === undefined) {
+      refuseStranger(request, response);
+      return undefined;
+    }
+    const needed = scopeOf(request.method, request.path);
+    if (!includes(caller.scope, needed)) {
+      sendProblem(response, {
+        status: 403,
+        title: 'request.denied',
+        detail: `The token ${caller.name} has the scope ${caller.scope}; this needs ${needed}.`,
+        context: { scope: needed },
+      });
+      return undefined;
+    }
+    return caller;
+  };
+  return [
+    namesOnly,
+    (request, response, next) => {
+      admit(request, response).then((caller) => {
+        if (caller !== undefined) {
+          actingAs(caller.name, next);
         }
-        void guard(request, response, next);
-      },
-  );
+      }, next);
+    },
+  ];
 }
 
 /**
@@ -37,6 +76,10 @@ export function guarded(token: string | undefined): RequestHandler[] {
  * so that a page in the operator's browser that points its own name here gets no further.
  */
 function namesOnly(request: Request, response: Response, next: NextFunction): void {
+  if (local.has(request.socket)) {
+    next();
+    return;
+  }
   const host = (request.headers.host ?? '').replace(/:\d{1,5}$/, '').toLowerCase();
   const address = request.socket.localAddress?.replace(/^::ffff:/, '') ?? '';
   if (
@@ -53,33 +96,34 @@ function namesOnly(request: Request, response: Response, next: NextFunction): vo
   next();
 }
 
-/**
- * Requires the token: `Authorization: Bearer TOKEN`. For viewing only, the OpenAPI page also takes
- * it as the password of a browser's login box (any user name).
- */
-function tokenRequired(token: string | undefined): RequestHandler {
-  const expected = token === undefined ? undefined : digest(token);
-  return (request: Request, response: Response, next: NextFunction) => {
-    const given = tokenOf(request);
-    if (
-      given === undefined ||
-      expected === undefined ||
-      !timingSafeEqual(digest(given), expected)
-    ) {
-      const docs = isDocs(request);
-      response.setHeader('WWW-Authenticate', docs ? 'Basic realm="Hyperkeep"' : 'Bearer');
-      sendProblem(response, {
-        status: 401,
-        title: 'request.denied',
-        detail:
-          'The token is missing or wrong. It is in the file api-token in the home of the service.',
-      });
-      return;
-    }
-    next();
-  };
+/** Returns whose token it is, if it is one. */
+async function callerOf(request: Request, { token, named }: Keys): Promise<Caller | undefined> {
+  const given = tokenOf(request);
+  if (given === undefined) {
+    return undefined;
+  }
+  if (token !== undefined && timingSafeEqual(digest(given), digest(token))) {
+    return { name: 'api-token', scope: 'admin' };
+  }
+  return named.find(given);
 }
 
+function refuseStranger(request: Request, response: Response): void {
+  const scheme = isDocs(request) ? 'Basic realm="Hyperkeep"' : 'Bearer';
+  response.setHeader('WWW-Authenticate', scheme);
+  sendProblem(response, {
+    status: 401,
+    title: 'request.denied',
+    detail:
+      'The token is missing, wrong, revoked or expired. Named ones come from "hyperkeep token create"; ' +
+      'that of the service itself is in the file api-token in its home.',
+  });
+}
+
+/**
+ * Returns the token of a request: `Authorization: Bearer TOKEN`. For viewing only, the OpenAPI page
+ * also takes it as the password of a browser's login box (any user name).
+ */
 function tokenOf(request: Request): string | undefined {
   const [scheme = '', value = '', ...rest] = (request.headers.authorization ?? '').split(' ');
   if (rest.length > 0) {

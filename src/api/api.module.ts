@@ -1,6 +1,7 @@
 import { Module, type BeforeApplicationShutdown, type DynamicModule } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { Server } from 'node:http';
+import { AccessModule } from '../access/access.module.ts';
 import { Engine } from '../engines/engine.ts';
 import { InventoryModule } from '../inventory/inventory.module.ts';
 import { Jobs } from '../jobs/jobs.ts';
@@ -13,6 +14,7 @@ import { ServiceController } from './controllers/service.controller.ts';
 import { RetentionController } from './controllers/retention.controller.ts';
 import { UpkeepModule } from '../upkeep/upkeep.module.ts';
 import { UpkeepController } from './controllers/upkeep.controller.ts';
+import { TokensController } from './controllers/tokens.controller.ts';
 import { VaultsController } from './controllers/vaults.controller.ts';
 import { VmsController } from './controllers/vms.controller.ts';
 
@@ -26,7 +28,7 @@ export class ApiModule implements BeforeApplicationShutdown {
   static with({ version }: { readonly version: string }): DynamicModule {
     return {
       module: ApiModule,
-      imports: [InventoryModule, UpkeepModule],
+      imports: [AccessModule, InventoryModule, UpkeepModule],
       controllers: [
         ServiceController,
         VaultsController,
@@ -36,6 +38,7 @@ export class ApiModule implements BeforeApplicationShutdown {
         PointsController,
         OperationsController,
         JobsController,
+        TokensController,
       ],
       providers: [
         PointSearch,

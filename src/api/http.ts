@@ -3,6 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import type { ServerResponse } from 'node:http';
+import { ApiTokens } from '../access/api-tokens.ts';
 import { IdleMemory } from '../kernel/memory/idle-memory.ts';
 import type { Log } from '../kernel/log.ts';
 import { DOCS_PATH, guarded } from './access.ts';
@@ -14,7 +15,7 @@ import { validationPipe } from './validation.ts';
 const BODY_LIMIT = '256kb';
 
 export interface HttpSettings {
-  /** Token of requests over TCP; without one none is let in. */
+  /** Content of the token file. Without one, only named tokens are let in over TCP. */
   readonly token?: string;
   readonly version: string;
   readonly log: Log;
@@ -45,7 +46,7 @@ export function configureHttp(
     });
     next();
   });
-  app.use(...guarded(token));
+  app.use(...guarded({ token, named: app.get(ApiTokens) }));
   app.useBodyParser('json', { limit: BODY_LIMIT });
   app.setGlobalPrefix(API_PREFIX.slice(1));
   app.useGlobalPipes(validationPipe());

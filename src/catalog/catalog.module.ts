@@ -16,6 +16,7 @@ import {
   type CatalogConnection,
   type DatabaseHold,
 } from './database/catalog-source.ts';
+import { ApiTokenRows } from './api-token-rows.ts';
 import { JobRows } from './job-rows.ts';
 import { PointCatalog } from './point-catalog.ts';
 import { PointProofs } from './point-proofs.ts';
@@ -45,7 +46,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
       global: true,
       providers: [
         { provide: DataSource, useFactory: async () => openCatalog(connection, hold) },
-        ...[VaultRegistrations, PointCatalog, PointProofs, JobRows].map((rows) => ({
+        ...[VaultRegistrations, PointCatalog, PointProofs, JobRows, ApiTokenRows].map((rows) => ({
           provide: rows,
           inject: [DataSource],
           useFactory: (source: DataSource) => new rows(source),
@@ -83,7 +84,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
             }),
         },
       ],
-      exports: [PointCatalog, PointProofs, JobRows, RegisteredVaults],
+      exports: [PointCatalog, PointProofs, JobRows, ApiTokenRows, RegisteredVaults],
     };
   }
 

@@ -6,6 +6,7 @@ import { addExplainCommand } from './commands/explain-command.ts';
 import { addJobCommands } from './commands/job-commands.ts';
 import { addPointCommands } from './commands/point-commands.ts';
 import { addRetentionCommands } from './commands/retention-commands.ts';
+import { addTokenCommands } from './commands/token-commands.ts';
 import { addVaultCommands } from './commands/vault-commands.ts';
 import { addVmCommands } from './commands/vm-commands.ts';
 import { reportOf } from './faults/explain-error.ts';
@@ -79,6 +80,7 @@ export function buildProgram(cli: Cli): Command {
   addPointCommands(program, cli);
   addRetentionCommands(program, cli);
   addJobCommands(program, cli);
+  addTokenCommands(program, cli);
   addRescueCommands(program, cli);
   addExplainCommand(program, cli);
   addJsonOption(program);

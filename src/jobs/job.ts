@@ -49,6 +49,8 @@ export interface Job {
   readonly kind: JobKind;
   readonly state: JobState;
   readonly subject: JobSubject;
+  /** On whose behalf it runs; undefined for jobs of older versions. */
+  readonly actor?: string;
   readonly createdAtMs: number;
   readonly startedAtMs?: number;
   readonly finishedAtMs?: number;

@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 import { UnstorableRow, type JobFilter } from '../catalog/job-rows.ts';
 import { abortable } from '../kernel/waiting/abortable.ts';
 import { onlyStarting } from '../kernel/text/by-prefix.ts';
+import { actingAs, currentActor } from '../kernel/actor.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { Progress } from '../kernel/progress.ts';
 import {
@@ -16,8 +17,13 @@ import {
 } from './job-outcome.ts';
 import { JobLanes } from './job-lanes.ts';
 import { type Job, type JobKind, type JobRequest, type RunJob } from './job.ts';
-import type { JobsEnvironment, JobsOptions, JobStorage, LiveJob } from './live-job.ts';
-import { ProgressRate } from './progress-rate.ts';
+import {
+  liveJob,
+  type JobsEnvironment,
+  type JobsOptions,
+  type JobStorage,
+  type LiveJob,
+} from './live-job.ts';
 import { fromStored, toStored, unknownJob } from './stored-job.ts';
 
 /** Watchers get progress at most this often. */
@@ -104,19 +110,12 @@ export class Jobs {
       kind: request.kind,
       state: 'queued',
       subject: request.subject,
+      actor: currentActor(),
       createdAtMs: this.environment.clock.nowMs(),
     };
     await this.writeUnwritten();
     await this.storage.add(toStored(job, request));
-    const live: LiveJob = {
-      job,
-      request,
-      abort: new AbortController(),
-      rate: new ProgressRate(),
-      notifiedMs: -Infinity,
-      savedMs: -Infinity,
-      saving: Promise.resolve(),
-    };
+    const live = liveJob(job, request);
     this.live.set(job.id, live);
     this.lanes.add(live);
     this.runNext();
@@ -233,7 +232,8 @@ export class Jobs {
     }
     for (let next = this.lanes.next(); next !== undefined; next = this.lanes.next()) {
       const live = next;
-      live.done = this.run(live).finally(() => {
+      // Whoever ends a job lets another one run, which is not theirs.
+      live.done = actingAs(live.job.actor, () => this.run(live)).finally(() => {
         this.lanes.ended(live);
         this.runNext();
       });

@@ -3,7 +3,7 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { StopReason } from './job-outcome.ts';
 import type { Job, JobRequest } from './job.ts';
-import type { ProgressRate } from './progress-rate.ts';
+import { ProgressRate } from './progress-rate.ts';
 
 /** A job of this process that has not ended. */
 export interface LiveJob {
@@ -19,6 +19,19 @@ export interface LiveJob {
   /** Writes to the row, one after the other. */
   saving: Promise<void>;
   done?: Promise<void>;
+}
+
+/** Returns a job that has just been accepted. */
+export function liveJob(job: Job, request: JobRequest): LiveJob {
+  return {
+    job,
+    request,
+    abort: new AbortController(),
+    rate: new ProgressRate(),
+    notifiedMs: -Infinity,
+    savedMs: -Infinity,
+    saving: Promise.resolve(),
+  };
 }
 
 export interface JobsOptions {

@@ -91,6 +91,8 @@ export const FAULTS = {
   'job.interrupted': { kind: 'unavailable', retry: 'later' },
   'vault.unknown': { kind: 'not-found', retry: 'never' },
   'vault.name-taken': { kind: 'conflict', retry: 'never' },
+  'token.name-taken': { kind: 'conflict', retry: 'never' },
+  'token.unknown': { kind: 'not-found', retry: 'never' },
   'vault.not-chosen': { kind: 'invalid', retry: 'never' },
   'vault.key-missing': { kind: 'not-found', retry: 'never' },
   'point.unknown': { kind: 'not-found', retry: 'never' },

@@ -237,6 +237,8 @@ export const Job = z
     vmName: z.string().optional(),
     vaultId: VaultId.optional(),
     vaultName: z.string().optional(),
+    /** On whose behalf: the name of a token, `local`, `api-token` or `service`. */
+    actor: z.string().optional(),
     createdAtMs: TimeMs,
     startedAtMs: TimeMs.optional(),
     finishedAtMs: TimeMs.optional(),

@@ -1,3 +1,5 @@
+import type { z } from 'zod';
+import type { Scope } from '../../access/scope.ts';
 import { Job, JobList, StartBackup, StartRestore, StartVerification } from './jobs.ts';
 import { Point, PointList } from './points.ts';
 import { ServiceStatus } from './service.ts';
@@ -16,6 +18,7 @@ import {
   StartRevive,
   StartScrub,
 } from './upkeep.ts';
+import { CreateToken, Token, TokenCreated, TokenList } from './tokens.ts';
 import { CreateVault, VaultCreated, VaultList, VaultSummary } from './vaults.ts';
 import { AcceptDisks, AcceptedDisks, AddVm, StopVm, Vm, VmList, VmReleased } from './vms.ts';
 
@@ -25,69 +28,172 @@ export const API_PREFIX = '/api/v1';
 /** Server-sent events of one job: event `job`, data a Job; the stream ends after the last state. */
 export const jobEventsPath = (jobId: string): string => `${API_PREFIX}/jobs/${jobId}/events`;
 
+interface Route {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** Under API_PREFIX. */
+  readonly path: string;
+  /** What a token must be allowed to do. */
+  readonly scope: Scope;
+  /** Schema of the JSON body. */
+  readonly body?: z.ZodType;
+  /** Schema of the answer on success; undefined if it has no body. */
+  readonly answer?: z.ZodType;
+}
+
 /**
- * Every route: method, path under API_PREFIX, JSON body, and answer on success. Queries are
+ * Every route: method, path under API_PREFIX, scope, JSON body, and answer on success. Queries are
  * PointQuery and JobQuery; DestroyVm is a query too. A `:vm` or `:vault` is an id or a name.
  */
 export const ROUTES = {
-  service: { method: 'GET', path: '/service', answer: ServiceStatus },
-  listVaults: { method: 'GET', path: '/vaults', answer: VaultList },
-  getVault: { method: 'GET', path: '/vaults/:vault', answer: VaultSummary },
-  createVault: { method: 'POST', path: '/vaults', body: CreateVault, answer: VaultCreated },
-  forgetVault: { method: 'DELETE', path: '/vaults/:vault' },
-  probeVault: { method: 'POST', path: '/vaults/:vault/probe', body: StartPlain, answer: Job },
-  measureVault: { method: 'POST', path: '/vaults/:vault/usage', body: StartPlain, answer: Job },
-  pruneVault: { method: 'POST', path: '/vaults/:vault/prune', body: StartPrune, answer: Job },
-  scrubVault: { method: 'POST', path: '/vaults/:vault/scrub', body: StartScrub, answer: Job },
-  repairVault: { method: 'POST', path: '/vaults/:vault/repair', body: StartRepair, answer: Job },
-  copyVault: { method: 'POST', path: '/vaults/:vault/copy', body: StartCopy, answer: Job },
-  keepLocks: { method: 'POST', path: '/vaults/:vault/keep', body: StartKeep, answer: Job },
+  service: { method: 'GET', path: '/service', scope: 'read', answer: ServiceStatus },
+  listVaults: { method: 'GET', path: '/vaults', scope: 'read', answer: VaultList },
+  getVault: { method: 'GET', path: '/vaults/:vault', scope: 'read', answer: VaultSummary },
+  createVault: {
+    method: 'POST',
+    path: '/vaults',
+    scope: 'admin',
+    body: CreateVault,
+    answer: VaultCreated,
+  },
+  forgetVault: { method: 'DELETE', path: '/vaults/:vault', scope: 'admin' },
+  probeVault: {
+    method: 'POST',
+    path: '/vaults/:vault/probe',
+    scope: 'operate',
+    body: StartPlain,
+    answer: Job,
+  },
+  measureVault: {
+    method: 'POST',
+    path: '/vaults/:vault/usage',
+    scope: 'operate',
+    body: StartPlain,
+    answer: Job,
+  },
+  pruneVault: {
+    method: 'POST',
+    path: '/vaults/:vault/prune',
+    scope: 'admin',
+    body: StartPrune,
+    answer: Job,
+  },
+  scrubVault: {
+    method: 'POST',
+    path: '/vaults/:vault/scrub',
+    scope: 'operate',
+    body: StartScrub,
+    answer: Job,
+  },
+  repairVault: {
+    method: 'POST',
+    path: '/vaults/:vault/repair',
+    scope: 'operate',
+    body: StartRepair,
+    answer: Job,
+  },
+  copyVault: {
+    method: 'POST',
+    path: '/vaults/:vault/copy',
+    scope: 'operate',
+    body: StartCopy,
+    answer: Job,
+  },
+  keepLocks: {
+    method: 'POST',
+    path: '/vaults/:vault/keep',
+    scope: 'operate',
+    body: StartKeep,
+    answer: Job,
+  },
   planRetirement: {
     method: 'POST',
     path: '/vaults/:vault/retirement-plan',
+    scope: 'operate',
     body: StartRetirementPlan,
     answer: Job,
   },
   retirePoints: {
     method: 'POST',
     path: '/vaults/:vault/retire',
+    scope: 'admin',
     body: RetirePoints,
     answer: RetiredList,
   },
-  revivePoint: { method: 'POST', path: '/vaults/:vault/revive', body: StartRevive, answer: Job },
-  listRetired: { method: 'GET', path: '/vaults/:vault/retired', answer: RetiredList },
-  listHolds: { method: 'GET', path: '/vaults/:vault/holds', answer: HoldList },
-  holdPoint: { method: 'POST', path: '/vaults/:vault/hold', body: HoldPoint, answer: HoldList },
+  revivePoint: {
+    method: 'POST',
+    path: '/vaults/:vault/revive',
+    scope: 'operate',
+    body: StartRevive,
+    answer: Job,
+  },
+  listRetired: {
+    method: 'GET',
+    path: '/vaults/:vault/retired',
+    scope: 'read',
+    answer: RetiredList,
+  },
+  listHolds: { method: 'GET', path: '/vaults/:vault/holds', scope: 'read', answer: HoldList },
+  holdPoint: {
+    method: 'POST',
+    path: '/vaults/:vault/hold',
+    scope: 'operate',
+    body: HoldPoint,
+    answer: HoldList,
+  },
   releasePoint: {
     method: 'POST',
     path: '/vaults/:vault/release',
+    scope: 'admin',
     body: ReleasePoint,
     answer: HoldList,
   },
-  listVms: { method: 'GET', path: '/vms', answer: VmList },
-  getVm: { method: 'GET', path: '/vms/:vm', answer: Vm },
-  addVm: { method: 'POST', path: '/vms', body: AddVm, answer: Vm },
-  startVm: { method: 'POST', path: '/vms/:vm/start', answer: Vm },
-  stopVm: { method: 'POST', path: '/vms/:vm/stop', body: StopVm, answer: Vm },
+  listVms: { method: 'GET', path: '/vms', scope: 'read', answer: VmList },
+  getVm: { method: 'GET', path: '/vms/:vm', scope: 'read', answer: Vm },
+  addVm: { method: 'POST', path: '/vms', scope: 'operate', body: AddVm, answer: Vm },
+  startVm: { method: 'POST', path: '/vms/:vm/start', scope: 'operate', answer: Vm },
+  stopVm: { method: 'POST', path: '/vms/:vm/stop', scope: 'operate', body: StopVm, answer: Vm },
   acceptDisks: {
     method: 'POST',
     path: '/vms/:vm/accept',
+    scope: 'admin',
     body: AcceptDisks,
     answer: AcceptedDisks,
   },
-  releaseVm: { method: 'POST', path: '/vms/:vm/release', answer: VmReleased },
-  destroyVm: { method: 'DELETE', path: '/vms/:vm' },
-  startBackup: { method: 'POST', path: '/backups', body: StartBackup, answer: Job },
-  listPoints: { method: 'GET', path: '/points', answer: PointList },
-  getPoint: { method: 'GET', path: '/points/:point', answer: Point },
-  startRestore: { method: 'POST', path: '/restores', body: StartRestore, answer: Job },
+  releaseVm: { method: 'POST', path: '/vms/:vm/release', scope: 'admin', answer: VmReleased },
+  destroyVm: { method: 'DELETE', path: '/vms/:vm', scope: 'admin' },
+  startBackup: {
+    method: 'POST',
+    path: '/backups',
+    scope: 'operate',
+    body: StartBackup,
+    answer: Job,
+  },
+  listPoints: { method: 'GET', path: '/points', scope: 'read', answer: PointList },
+  getPoint: { method: 'GET', path: '/points/:point', scope: 'read', answer: Point },
+  startRestore: {
+    method: 'POST',
+    path: '/restores',
+    scope: 'operate',
+    body: StartRestore,
+    answer: Job,
+  },
   startVerification: {
     method: 'POST',
     path: '/verifications',
+    scope: 'operate',
     body: StartVerification,
     answer: Job,
   },
-  listJobs: { method: 'GET', path: '/jobs', answer: JobList },
-  getJob: { method: 'GET', path: '/jobs/:job', answer: Job },
-  cancelJob: { method: 'POST', path: '/jobs/:job/cancel', answer: Job },
-} as const;
+  listJobs: { method: 'GET', path: '/jobs', scope: 'read', answer: JobList },
+  getJob: { method: 'GET', path: '/jobs/:job', scope: 'read', answer: Job },
+  listTokens: { method: 'GET', path: '/tokens', scope: 'admin', answer: TokenList },
+  createToken: {
+    method: 'POST',
+    path: '/tokens',
+    scope: 'admin',
+    body: CreateToken,
+    answer: TokenCreated,
+  },
+  revokeToken: { method: 'DELETE', path: '/tokens/:token', scope: 'admin', answer: Token },
+  cancelJob: { method: 'POST', path: '/jobs/:job/cancel', scope: 'operate', answer: Job },
+} as const satisfies Readonly<Record<string, Route>>;

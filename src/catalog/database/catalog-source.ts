@@ -2,8 +2,10 @@ import { DataSource, type DataSourceOptions, type QueryRunner } from 'typeorm';
 import { databaseFault, unavailable, type DatabasePlace } from './database-fault.ts';
 import { JobRow } from '../rows/job.row.ts';
 import { FirstTables1795000000000 } from './migrations/1795000000000-first-tables.ts';
+import { NamedTokens1795700000000 } from './migrations/1795700000000-named-tokens.ts';
 import { PointChanges1795200000000 } from './migrations/1795200000000-point-changes.ts';
 import { VaultUpkeep1795100000000 } from './migrations/1795100000000-vault-upkeep.ts';
+import { ApiTokenRow } from '../rows/api-token.row.ts';
 import { PointProofRow } from '../rows/point-proof.row.ts';
 import { RecoveryPointRow } from '../rows/recovery-point.row.ts';
 import { VaultRow } from '../rows/vault.row.ts';
@@ -102,8 +104,13 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
           ...(connection.password === undefined ? {} : { password: connection.password }),
           database: connection.database,
         }),
-    entities: [VaultRow, RecoveryPointRow, PointProofRow, JobRow],
-    migrations: [FirstTables1795000000000, VaultUpkeep1795100000000, PointChanges1795200000000],
+    entities: [VaultRow, RecoveryPointRow, PointProofRow, JobRow, ApiTokenRow],
+    migrations: [
+      FirstTables1795000000000,
+      VaultUpkeep1795100000000,
+      PointChanges1795200000000,
+      NamedTokens1795700000000,
+    ],
     migrationsTableName: 'migration',
     migrationsTransactionMode: 'all',
     synchronize: false,

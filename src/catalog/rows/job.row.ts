@@ -30,6 +30,10 @@ export class JobRow {
   @Column('jsonb', { transformer: storableColumn })
   parameters!: unknown;
 
+  /** On whose behalf it runs; null for jobs of older versions. */
+  @Column('text', { nullable: true })
+  actor!: string | null;
+
   @Column('bigint', { name: 'created_at_ms', transformer: bigintColumn })
   createdAtMs!: number;
 

@@ -100,7 +100,8 @@ function jobText(cli: Cli, job: Job): string {
       ' ',
     ),
   ];
-  lines.push(`  created ${cli.time(job.createdAtMs)}`);
+  const by = job.actor === undefined ? '' : ` by ${job.actor}`;
+  lines.push(`  created ${cli.time(job.createdAtMs)}${by}`);
   if (job.finishedAtMs !== undefined) {
     lines.push(`  ended ${cli.time(job.finishedAtMs)}`);
   }

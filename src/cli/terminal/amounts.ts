@@ -1,6 +1,7 @@
 import { Fault } from '../../kernel/fault.ts';
 
 const BYTES = /^(\d{1,15}(?:[.]\d{1,6})?)\s*([KMGTP]?)(?:i?B)?$/i;
+const DAY_MS = 24 * 60 * 60 * 1000;
 const POWERS = ['', 'K', 'M', 'G', 'T', 'P'];
 
 /** Parses `500`, `64M`, `1.5 GiB`: units are powers of 1024. @throws Fault `request.invalid` */
@@ -20,6 +21,15 @@ export function parseCount(option: string, text: string): number {
     throw new Fault('request.invalid', `${option} takes a whole number above zero.`);
   }
   return count;
+}
+
+/** Parses `90d` as a duration. @returns milliseconds @throws Fault `request.invalid` */
+export function parseDays(option: string, text: string): number {
+  const [, days = '0'] = /^(\d{1,5})d$/.exec(text.trim()) ?? [];
+  if (Number(days) === 0) {
+    throw new Fault('request.invalid', `${option} takes a number of days such as 90d.`);
+  }
+  return Number(days) * DAY_MS;
 }
 
 /** @throws Fault `request.invalid` */

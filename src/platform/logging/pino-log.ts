@@ -1,4 +1,5 @@
 import { pino, stdTimeFunctions, type DestinationStream, type Logger } from 'pino';
+import { currentActor, SERVICE_ACTOR } from '../../kernel/actor.ts';
 import { Log, type LogFields } from '../../kernel/log.ts';
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
@@ -17,6 +18,12 @@ const SECRET_FIELDS = [
   'token',
 ];
 
+/** What the service does by itself has no actor. */
+function actorField(): object {
+  const actor = currentActor();
+  return actor === SERVICE_ACTOR ? {} : { actor };
+}
+
 /** JSON lines: `{"level":"info","time":"…","event":"backup.finished",…}`. */
 export class PinoLog extends Log {
   private readonly logger: Logger;
@@ -30,6 +37,7 @@ export class PinoLog extends Log {
         messageKey: 'event',
         timestamp: stdTimeFunctions.isoTime,
         formatters: { level: (label) => ({ level: label }) },
+        mixin: actorField,
         serializers: { error: pino.stdSerializers.errWithCause },
         redact: {
           paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]),

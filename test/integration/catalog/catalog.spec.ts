@@ -47,6 +47,7 @@ const job = (change: Partial<StoredJob> = {}): StoredJob => ({
   exclusiveKey: null,
   subject: { vmName: 'web' },
   parameters: { full: true },
+  actor: 'local',
   createdAtMs: 1,
   startedAtMs: null,
   finishedAtMs: null,
@@ -76,6 +77,7 @@ describe('the catalog database', () => {
       { name: 'FirstTables1795000000000' },
       { name: 'VaultUpkeep1795100000000' },
       { name: 'PointChanges1795200000000' },
+      { name: 'NamedTokens1795700000000' },
     ]);
   });
 });

@@ -170,6 +170,8 @@ describe('the OpenAPI document', () => {
       '/api/v1/points/{point}',
       '/api/v1/restores',
       '/api/v1/service',
+      '/api/v1/tokens',
+      '/api/v1/tokens/{token}',
       '/api/v1/vaults',
       '/api/v1/vaults/{vault}',
       '/api/v1/vaults/{vault}/copy',

@@ -9,7 +9,17 @@ export const SERVICE_ADVICE = {
     happened:
       'It is not sure that this is your service, or the service is not sure that it is you: another user has it or its place, or a token or host name was wrong.',
     data: 'Nothing was changed. No token and no passphrase was sent to a service of somebody else.',
-    next: 'Run the command as the user that runs the service, with the same HYPERKEEP_HOME; over HYPERKEEP_URL with its token in HYPERKEEP_TOKEN_FILE.',
+    next: 'Run the command as the user that runs the service, with the same HYPERKEEP_HOME; over HYPERKEEP_URL with a token in HYPERKEEP_TOKEN_FILE whose scope allows it ("hyperkeep token list").',
+  },
+  'token.name-taken': {
+    happened: 'The service has a token of that name.',
+    data: 'Nothing was changed; the token that is there works as before.',
+    next: 'Choose another name, or revoke the old one first: "hyperkeep token revoke NAME".',
+  },
+  'token.unknown': {
+    happened: 'The service has no token of that name or id; it may have been revoked.',
+    data: 'Nothing was changed.',
+    next: 'See "hyperkeep token list".',
   },
   'command.failed': {
     happened: 'A program that Hyperkeep needs ended with an error; the message carries its words.',
