@@ -42,8 +42,10 @@ function note(trial: Trial): void {
   const seconds = Math.ceil(trial.durationMs / 1000);
   const mark = trial.wrong.length > 0 ? ' WRONG' : '';
   const cells = table.get(trial.surrounding) ?? [];
-  cells.push(`${trial.command} ${String(trial.exitCode)}${mark} (${String(seconds)} s)`);
+  const told = `${trial.command} ${String(trial.exitCode)}${mark} (${String(seconds)} s)`;
+  cells.push(told);
   table.set(trial.surrounding, cells);
+  console.log(`${trial.surrounding}: ${told}, ${String(queue.length)} to begin`);
   if (trial.wrong.length > 0) {
     wrong += 1;
     console.log(`${trial.surrounding}: ${trial.command}: ${trial.wrong.join(', ')}`);
