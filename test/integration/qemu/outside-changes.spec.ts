@@ -270,6 +270,22 @@ describe('A disk of a VM that is off', () => {
       await engine.start(lab.vm, signal);
     });
 
+    it('is released after the way out that is said when its image was lengthened', async () => {
+      qemuImg('resize', '-q', base, '16M');
+      await engine.accept(lab.vm, { keep: 'chain', dryRun: false }, signal);
+      const refusal = await engine.release(lab.vm, signal).catch((error: unknown) => error);
+      expect(refusal).toMatchObject({ code: 'engine.merge-failed' });
+      const [, command = ''] = /with: (qemu-img [^)]+)/.exec(String(refusal)) ?? [];
+
+      execFileSync('sh', ['-c', command]);
+
+      expect(await backUp(engine, lab)).toMatchObject({ byte: 8, sizeBytes: 16 * MiB });
+      const released = await engine.release(lab.vm, signal);
+      expect(released.disks[0]?.sizeBytes).toBe(16 * MiB);
+      await engine.add(released, signal);
+      expect(await backUp(engine, lab)).toMatchObject({ byte: 8, sizeBytes: 16 * MiB });
+    });
+
     it('is not accepted as an image that is none', async () => {
       writeFileSync(base, 'no image');
 

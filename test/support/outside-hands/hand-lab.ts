@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import type { QemuEngine } from '../../../src/engines/qemu/qemu-engine.ts';
 import { VmState, type DiskState, type Layer } from '../../../src/engines/qemu/state/vm-state.ts';
 import { imageFacts } from '../../../src/formats/qemu-img.ts';
+import { isFault } from '../../../src/kernel/fault.ts';
 import { VmDefinition } from '../../../src/vm/definition.ts';
 import { QemuLab, type LabDisk } from '../guest/qemu-lab.ts';
 
@@ -74,15 +75,32 @@ export class HandLab implements AsyncDisposable {
     return found;
   }
 
-  /** Releases the VM, and adds it again with the present sizes of its images. */
+  /**
+   * Releases the VM, and adds it again with the present sizes of its images. Where a release names
+   * a command that makes it possible, follows that.
+   */
   async releaseAndAdd(): Promise<void> {
-    const released = await this.engine.release(this.vm, signal);
+    const released = await this.released();
     const disks = [];
     for (const disk of released.disks) {
       const { virtualSize } = await imageFacts(disk, signal);
       disks.push({ ...disk, sizeBytes: virtualSize });
     }
     await this.engine.add({ ...released, disks }, signal);
+  }
+
+  private async released(): Promise<VmDefinition> {
+    for (let left = DISKS.length; ; left -= 1) {
+      try {
+        return await this.engine.release(this.vm, signal);
+      } catch (error) {
+        const [, command] = /with: (qemu-img resize [^)]+)/.exec(String(error)) ?? [];
+        if (left === 0 || !isFault(error, 'engine.merge-failed') || command === undefined) {
+          throw error;
+        }
+        await this.tool('sh', '-c', command);
+      }
+    }
   }
 
   /** Lets another service take over; no background work of the old one goes on. */

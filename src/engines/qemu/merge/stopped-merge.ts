@@ -1,9 +1,4 @@
-import { dirname } from 'node:path';
-import { imageFacts } from '../../../formats/qemu-img.ts';
-import { formatBytes } from '../../../kernel/text/bytes.ts';
 import { Fault, isFault } from '../../../kernel/fault.ts';
-import { stat, statfs } from '../../../kernel/files/files.ts';
-import { backingUserOf } from '../layers/backing-users.ts';
 import { concludeJob, waitForJob } from '../process/block-jobs.ts';
 import { withMergeIntent, withOneLayer } from '../state/disk-changes.ts';
 import type { EngineParts } from '../vms/engine-parts.ts';
@@ -15,10 +10,10 @@ import type { ManagedVm } from '../vms/managed-vm.ts';
 import { isReplaced, replacedText } from './merge.ts';
 import { makeDurable, removeLeftovers } from '../layers/layer-files.ts';
 import { nodeName } from '../process/node-graph.ts';
-import { questionOf } from '../layers/outside-changes.ts';
 import { endMaintenance, launchMaintenance, removeRunFolder } from '../process/qemu-process.ts';
 import type { QmpClient } from '../qmp/qmp-client.ts';
 import { markUnmerged } from './unmerged.ts';
+import { Room, whyUnmergeable } from './unmergeable.ts';
 import { baseOf, fittingWhy, topOf, type DiskState, type VmState } from '../state/vm-state.ts';
 
 /** How long a QEMU that has merged may take to flush and close its images. */
@@ -66,69 +61,13 @@ async function chooseDisks(
   const reasons = new Map<string, string | undefined>();
   const room = new Room(parts.limits.freeBytesMin);
   for (const disk of vm.tracked.filter(({ layers }) => layers.length > 1)) {
-    const why = (await whyNot(disk, usedByOthers, signal)) ?? (await room.whyNot(disk));
+    const why = (await whyUnmergeable(disk, usedByOthers, signal)) ?? (await room.whyNot(disk));
     reasons.set(disk.id, why === undefined ? why : fittingWhy(why));
   }
   if (vm.tracked.some(({ id, whyUnmerged }) => whyUnmerged !== reasons.get(id))) {
     await vm.saveDisks((disk) => ({ ...disk, whyUnmerged: reasons.get(disk.id) }));
   }
   return new Set([...reasons].filter(([, why]) => why === undefined).map(([id]) => id));
-}
-
-async function whyNot(
-  disk: DiskState,
-  usedByOthers: ReadonlySet<string>,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  if ((await questionOf(disk)) !== undefined) {
-    return 'an image of it was replaced or written from outside';
-  }
-  const { path } = baseOf(disk);
-  if (usedByOthers.has(path)) {
-    return `${path} is a file of another VM too`;
-  }
-  const user = await backingUserOf(path, new Set(disk.layers.map((layer) => layer.path)), signal);
-  if (user !== undefined) {
-    return `${user} has ${path} as its backing file and would be destroyed; remove or flatten it`;
-  }
-  const above = await imageFacts(topOf(disk), signal);
-  const below = await imageFacts(baseOf(disk), signal);
-  return above.virtualSize < below.virtualSize
-    ? `the disk has become smaller than ${path}, which is never cut off`
-    : undefined;
-}
-
-/** Room on the file systems of the bases, for everything that the layers hold. */
-class Room {
-  private readonly free = new Map<number, number>();
-  private readonly kept: number;
-
-  constructor(keptBytes: number) {
-    this.kept = keptBytes;
-  }
-
-  async whyNot(disk: DiskState): Promise<string | undefined> {
-    const { path } = baseOf(disk);
-    const { dev } = await stat(path);
-    const { bavail, bsize } = await statfs(dirname(path));
-    const free = this.free.get(dev) ?? bavail * bsize - this.kept;
-    const needed = await allocatedBytes(disk);
-    if (free < needed) {
-      const missing = formatBytes(needed - free);
-      return `the file system of ${path} lacks ${missing} of room for it; free some`;
-    }
-    this.free.set(dev, free - needed);
-    return undefined;
-  }
-}
-
-/** Returns what the layers above the base take on their file system. */
-async function allocatedBytes({ layers }: DiskState): Promise<number> {
-  let bytes = 0;
-  for (const { path } of layers.slice(1)) {
-    bytes += (await stat(path)).blocks * 512;
-  }
-  return bytes;
 }
 
 /** The active overlay was never frozen: logs what it changed before the base changes. */
