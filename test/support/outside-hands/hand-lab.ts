@@ -78,21 +78,24 @@ export class HandLab implements AsyncDisposable {
   /**
    * Releases the VM, and adds it again with the present sizes of its images. Where a release names
    * a command that makes it possible, follows that.
+   * @returns whether disks were lengthened for it
    */
-  async releaseAndAdd(): Promise<void> {
-    const released = await this.released();
+  async releaseAndAdd(): Promise<boolean> {
+    const { released, wasLengthened } = await this.released();
     const disks = [];
     for (const disk of released.disks) {
       const { virtualSize } = await imageFacts(disk, signal);
       disks.push({ ...disk, sizeBytes: virtualSize });
     }
     await this.engine.add({ ...released, disks }, signal);
+    return wasLengthened;
   }
 
-  private async released(): Promise<VmDefinition> {
+  private async released(): Promise<{ released: VmDefinition; wasLengthened: boolean }> {
     for (let left = DISKS.length; ; left -= 1) {
       try {
-        return await this.engine.release(this.vm, signal);
+        const released = await this.engine.release(this.vm, signal);
+        return { released, wasLengthened: left < DISKS.length };
       } catch (error) {
         const [, command] = /with: (qemu-img resize [^)]+)/.exec(String(error)) ?? [];
         if (left === 0 || !isFault(error, 'engine.merge-failed') || command === undefined) {

@@ -110,7 +110,9 @@ class Life {
       await this.hands.nextService();
       this.count('start by hand');
     } else if (!isRunning && choice === 3) {
-      await this.hands.releaseAndAdd();
+      if (await this.hands.releaseAndAdd()) {
+        this.known.clear();
+      }
       this.sealed.clear();
       this.count('release and add again');
     }
