@@ -29,7 +29,7 @@ export async function whyUnmergeable(
   return above.virtualSize < below.virtualSize ? smallerText(disk, below.virtualSize) : undefined;
 }
 
-/** Says how a disk becomes as long as its base. What it shows behind its end is zero, or what its base has. */
+/** Says how a disk becomes as long as its base. Behind its old end it shows what the base has. */
 function smallerText(disk: DiskState, sizeBytes: number): string {
   const { path, format } = topOf(disk);
   return (
