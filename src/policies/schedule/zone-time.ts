@@ -1,0 +1,83 @@
+import { Lru } from '../../kernel/memory/lru.ts';
+
+const DAY_MS = 86_400_000;
+const ZONES_MAX = 600;
+
+const formats = new Lru<string, Intl.DateTimeFormat>(ZONES_MAX);
+
+/**
+ * Returns what the wall clock of a zone shows at an instant: in milliseconds, as if it showed UTC.
+ */
+export function wallOf(zone: string, instantMs: number): number {
+  return instantMs + offsetOf(zone, instantMs);
+}
+
+/** Returns how far the wall clock of a zone is ahead of UTC at an instant. */
+export function offsetOf(zone: string, instantMs: number): number {
+  if (zone === 'UTC') {
+    return 0;
+  }
+  const at: Record<string, number> = {};
+  for (const { type, value } of formatOf(zone).formatToParts(instantMs)) {
+    at[type] = Number(value);
+  }
+  const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = at;
+  const wholeSecondMs = Math.floor(instantMs / 1000) * 1000;
+  return Date.UTC(year, month - 1, day, hour, minute, second) - wholeSecondMs;
+}
+
+/**
+ * Returns the instants at which the wall clock of a zone shows a time: one, two if it is set back
+ * over that time, or the end of the gap if it is set forward over it.
+ */
+export function instantsOf(zone: string, wallMs: number): readonly [number, ...number[]] {
+  // An instant is less than a day from the wall time, as if that were UTC.
+  const before = offsetOf(zone, wallMs - DAY_MS);
+  const after = offsetOf(zone, wallMs + DAY_MS);
+  if (before === after) {
+    return [wallMs - before];
+  }
+  const [first, second] = [before, after]
+    .map((offset) => ({ offset, instant: wallMs - offset }))
+    .filter(({ offset, instant }) => offsetOf(zone, instant) === offset)
+    .map(({ instant }) => instant)
+    .sort((a, b) => a - b);
+  if (first === undefined) {
+    return [changeBetween(zone, wallMs - DAY_MS, wallMs + DAY_MS)];
+  }
+  return second === undefined ? [first] : [first, second];
+}
+
+/** Returns the first instant with the offset of the end. There is one change in between. */
+export function changeBetween(zone: string, startMs: number, endMs: number): number {
+  const offset = offsetOf(zone, startMs);
+  let [early, late] = [startMs, endMs];
+  while (late - early > 1) {
+    const middle = Math.floor((early + late) / 2);
+    if (offsetOf(zone, middle) === offset) {
+      early = middle;
+    } else {
+      late = middle;
+    }
+  }
+  return late;
+}
+
+function formatOf(zone: string): Intl.DateTimeFormat {
+  const known = formats.get(zone);
+  if (known !== undefined) {
+    return known;
+  }
+  const made = new Intl.DateTimeFormat('en-US', {
+    timeZone: zone,
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+    second: 'numeric',
+  });
+  formats.set(zone, made, 1);
+  return made;
+}
