@@ -19,7 +19,9 @@ import {
 import { ApiTokenRows } from './api-token-rows.ts';
 import { JobRows } from './job-rows.ts';
 import { PointCatalog } from './point-catalog.ts';
+import { NewestPoints } from './newest-points.ts';
 import { PointProofs } from './point-proofs.ts';
+import { PolicyRows } from './policy-rows.ts';
 import { RegisteredVaults } from './registered-vaults.ts';
 import { VaultRegistrations } from './vault-registrations.ts';
 
@@ -32,7 +34,17 @@ export interface CatalogSettings {
   readonly vaultParameters: Partial<VaultParameters>;
 }
 
-/** Vaults, points and jobs in the database. Closes the vaults before the database. */
+const ROWS = [
+  VaultRegistrations,
+  PointCatalog,
+  NewestPoints,
+  PointProofs,
+  JobRows,
+  PolicyRows,
+  ApiTokenRows,
+];
+
+/** Vaults, points, jobs and policies in the database. Closes the vaults before the database. */
 @Module({})
 export class CatalogModule implements BeforeApplicationShutdown, OnApplicationShutdown {
   constructor(
@@ -46,7 +58,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
       global: true,
       providers: [
         { provide: DataSource, useFactory: async () => openCatalog(connection, hold) },
-        ...[VaultRegistrations, PointCatalog, PointProofs, JobRows, ApiTokenRows].map((rows) => ({
+        ...ROWS.map((rows) => ({
           provide: rows,
           inject: [DataSource],
           useFactory: (source: DataSource) => new rows(source),
@@ -84,7 +96,15 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
             }),
         },
       ],
-      exports: [PointCatalog, PointProofs, JobRows, ApiTokenRows, RegisteredVaults],
+      exports: [
+        PointCatalog,
+        NewestPoints,
+        PointProofs,
+        JobRows,
+        PolicyRows,
+        ApiTokenRows,
+        RegisteredVaults,
+      ],
     };
   }
 

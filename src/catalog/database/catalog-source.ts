@@ -5,8 +5,11 @@ import { FirstTables1795000000000 } from './migrations/1795000000000-first-table
 import { NamedTokens1795700000000 } from './migrations/1795700000000-named-tokens.ts';
 import { PointChanges1795200000000 } from './migrations/1795200000000-point-changes.ts';
 import { VaultUpkeep1795100000000 } from './migrations/1795100000000-vault-upkeep.ts';
+import { Policies1795500000000 } from './migrations/1795500000000-policies.ts';
 import { ApiTokenRow } from '../rows/api-token.row.ts';
 import { PointProofRow } from '../rows/point-proof.row.ts';
+import { PolicyRevisionRow } from '../rows/policy-revision.row.ts';
+import { PolicyRow } from '../rows/policy.row.ts';
 import { RecoveryPointRow } from '../rows/recovery-point.row.ts';
 import { VaultRow } from '../rows/vault.row.ts';
 
@@ -104,11 +107,20 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
           ...(connection.password === undefined ? {} : { password: connection.password }),
           database: connection.database,
         }),
-    entities: [VaultRow, RecoveryPointRow, PointProofRow, JobRow, ApiTokenRow],
+    entities: [
+      VaultRow,
+      RecoveryPointRow,
+      PointProofRow,
+      JobRow,
+      PolicyRow,
+      PolicyRevisionRow,
+      ApiTokenRow,
+    ],
     migrations: [
       FirstTables1795000000000,
       VaultUpkeep1795100000000,
       PointChanges1795200000000,
+      Policies1795500000000,
       NamedTokens1795700000000,
     ],
     migrationsTableName: 'migration',

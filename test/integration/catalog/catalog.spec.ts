@@ -77,6 +77,7 @@ describe('the catalog database', () => {
       { name: 'FirstTables1795000000000' },
       { name: 'VaultUpkeep1795100000000' },
       { name: 'PointChanges1795200000000' },
+      { name: 'Policies1795500000000' },
       { name: 'NamedTokens1795700000000' },
     ]);
   });
