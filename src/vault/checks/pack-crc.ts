@@ -1,15 +1,21 @@
 import { crc32 } from 'node:zlib';
-import { ByteReader } from '../bytes/binary.ts';
-import { parsePackKey } from '../format/object-names.ts';
+import { Malformed } from '../bytes/binary.ts';
+import { packKey, type PackName } from '../format/object-names.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { FRAMES_MAX } from '../format/limits.ts';
-import { HEADER_BYTES, PREFIX_BYTES, TRAILER_BYTES } from '../packs/pack-layout.ts';
-import { ulidBytes } from '../bytes/ulid.ts';
+import {
+  decodeHeader,
+  decodeTrailer,
+  HEADER_BYTES,
+  requireOf,
+  requireSame,
+  TRAILER_BYTES,
+} from '../format/pack-ends.ts';
+import { PREFIX_BYTES } from '../packs/pack-layout.ts';
 import { SequentialRead } from './sequential-read.ts';
 
 /** What is wrong with a pack according to its checksums. */
 export interface CrcDamage {
-  readonly part: 'object' | 'header' | 'frame' | 'footer' | 'trailer';
   /** Index of the damaged frame. */
   readonly frame?: number;
   readonly why: string;
@@ -23,11 +29,6 @@ export interface CrcCheck {
   readonly damage: readonly CrcDamage[];
 }
 
-const HEADER_MAGIC = Buffer.from('HKPACK00');
-const TRAILER_MAGIC = Buffer.from('HKPEND00');
-/** Header and trailer have magic first, and then the same eight bytes. */
-const COMMON = { from: 8, to: 16 };
-
 /**
  * Checks a pack by its checksums: header, every frame, footer, trailer, and that they fit together.
  * Needs no key, so it can run where the store is. It cannot tell whether somebody replaced the
@@ -35,50 +36,44 @@ const COMMON = { from: 8, to: 16 };
  */
 export async function checkPackCrc(
   store: ObjectStore,
-  key: ObjectKey,
+  name: PackName,
   signal: AbortSignal,
 ): Promise<CrcCheck> {
+  const key = packKey(name);
   const read = new SequentialRead(store, key, signal);
   const damage: CrcDamage[] = [];
-  const header = await read.at(0, HEADER_BYTES);
-  const frames =
-    header === undefined
-      ? missing(damage)
-      : await checkParts(read, { key, header, damage }, signal);
-  return { key, bytes: read.bytes, requests: read.requests, frames, damage };
-}
-
-function missing(damage: CrcDamage[]): number {
-  damage.push({ part: 'object', why: 'it is not there' });
-  return 0;
-}
-
-interface Checking {
-  readonly key: ObjectKey;
-  readonly header: Buffer;
-  readonly damage: CrcDamage[];
+  const start = await read.at(0, HEADER_BYTES);
+  if (start === undefined) {
+    damage.push({ why: 'it is not there' });
+  }
+  const frames = start && (await checkParts(read, { name, start, damage }, signal));
+  return { key, bytes: read.bytes, requests: read.requests, frames: frames ?? 0, damage };
 }
 
 async function checkParts(
   read: SequentialRead,
-  { key, header, damage }: Checking,
+  { name, start, damage }: { name: PackName; start: Buffer; damage: CrcDamage[] },
   signal: AbortSignal,
 ): Promise<number> {
-  const headerDamage = damageOfEnd(header, HEADER_MAGIC, key, 32);
-  if (headerDamage !== undefined) {
-    damage.push({ part: 'header', why: headerDamage });
-  }
-  const tail = await endOf(read);
-  const place = footerRange(tail, { key, header, objectSize: read.objectSize });
-  if (typeof place === 'string') {
-    damage.push({ part: 'trailer', why: place });
-  }
-  const end = typeof place === 'string' ? undefined : place.offset;
-  const frames = await checkFrames(read, end, damage, signal);
-  if (typeof place !== 'string') {
-    const footer = await read.at(place.offset, place.length);
-    if (footer?.length !== place.length || crc32(footer) !== place.crc) {
-      damage.push({ part: 'footer', why: 'it does not match its checksum' });
+  const header = unlessMalformed(damage, () => {
+    const fields = decodeHeader(start);
+    requireOf(name, 'header', fields);
+    return fields;
+  });
+  const end = await endOf(read);
+  const footer = unlessMalformed(damage, () => {
+    const fields = decodeTrailer(end, read.objectSize);
+    requireOf(name, 'trailer', fields);
+    if (header !== undefined) {
+      requireSame(header, fields);
+    }
+    return fields.footer;
+  });
+  const frames = await checkFrames(read, footer?.offset, damage, signal);
+  if (footer !== undefined) {
+    const sealed = await read.at(footer.offset, footer.length);
+    if (sealed?.length !== footer.length || crc32(sealed) !== footer.crc) {
+      damage.push({ why: 'the footer does not match its checksum' });
     }
   }
   return frames;
@@ -92,52 +87,16 @@ async function endOf(read: SequentialRead): Promise<Buffer> {
   return Buffer.from((await read.at(offset, TRAILER_BYTES)) ?? []);
 }
 
-function damageOfEnd(
-  bytes: Buffer,
-  magic: Buffer,
-  key: ObjectKey,
-  ulidOffset: number,
-): string | undefined {
-  if (bytes.length < HEADER_BYTES) {
-    return 'it is cut short';
+function unlessMalformed<T>(damage: CrcDamage[], parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof Malformed)) {
+      throw error;
+    }
+    damage.push({ why: error.message });
+    return undefined;
   }
-  if (!bytes.subarray(0, 8).equals(magic)) {
-    return 'it is none';
-  }
-  const reader = new ByteReader(bytes.subarray(60));
-  if (reader.u32() !== crc32(bytes.subarray(0, 60))) {
-    return 'it does not match its checksum';
-  }
-  const name = parsePackKey(key);
-  const generation = bytes.readUInt32LE(48);
-  const ulid = bytes.subarray(ulidOffset, ulidOffset + 16);
-  const isSame =
-    name !== undefined && ulid.equals(ulidBytes(name.ulid)) && generation === name.generation;
-  return isSame ? undefined : 'it is of another pack';
-}
-
-function footerRange(
-  tail: Buffer,
-  { key, header, objectSize }: Omit<Checking, 'damage'> & { readonly objectSize: number },
-): { offset: number; length: number; crc: number } | string {
-  const damage = damageOfEnd(tail, TRAILER_MAGIC, key, 32);
-  if (damage !== undefined) {
-    return damage;
-  }
-  const common = tail.subarray(COMMON.from, COMMON.to);
-  if (header.length === HEADER_BYTES && !header.subarray(COMMON.from, COMMON.to).equals(common)) {
-    return 'it is of another kind than the header';
-  }
-  const place = {
-    offset: tail.readUInt32LE(16),
-    length: tail.readUInt32LE(24),
-    crc: tail.readUInt32LE(28),
-  };
-  return tail.readUInt32LE(20) === 0 &&
-    place.offset >= HEADER_BYTES &&
-    place.offset + place.length + TRAILER_BYTES === objectSize
-    ? place
-    : 'the footer does not lie before it';
 }
 
 /** @param end where the footer begins, if the trailer tells */
@@ -149,7 +108,7 @@ async function checkFrames(
 ): Promise<number> {
   const limit = end ?? read.objectSize - TRAILER_BYTES;
   const note = (frame: number, why: string): void => {
-    damage.push({ part: 'frame', frame, why });
+    damage.push({ frame, why: `frame ${String(frame)}: ${why}` });
   };
   let index = 0;
   let offset = HEADER_BYTES;

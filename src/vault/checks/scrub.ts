@@ -219,11 +219,9 @@ export async function scrubWithoutKey(
   const damaged: DamagedPack[] = [];
   const round = new Round(ledger, clock, running);
   const check = async ({ key }: ScrubTurn): Promise<Checked> => {
-    const { bytes, requests, damage } = await checkPackCrc(store, key, running.signal);
+    const { bytes, requests, damage } = await checkPackCrc(store, nameOf(key), running.signal);
     const frames = damage.flatMap(({ frame }) => (frame === undefined ? [] : [frame]));
-    const why = damage.map(({ part, frame, why: reason }) =>
-      frame === undefined ? `${part}: ${reason}` : `${part} ${String(frame)}: ${reason}`,
-    );
+    const why = damage.map((found) => found.why);
     if (why.length > 0) {
       damaged.push({ key, frames, why, lostSlots: 'all' });
     }

@@ -5,7 +5,7 @@ import { parsePackKey, PREFIXES, type PackName } from '../format/object-names.ts
 import type { NodePointer } from '../maps/map-node.ts';
 import type { MapTree } from '../maps/map-tree.ts';
 import type { ObjectKey } from '../store/object-store.ts';
-import { HEADER_BYTES } from '../packs/pack-layout.ts';
+import { HEADER_BYTES } from '../format/pack-ends.ts';
 import type { CheckedFrame } from '../tasks/frame-tasks.ts';
 import type { OpenPack, PlacedSlot, SlotReference } from '../packs/open-pack.ts';
 import { damagedFrame, corrupt, wrongSlot } from '../packs/pack-faults.ts';

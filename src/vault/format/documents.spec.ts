@@ -24,7 +24,8 @@ import {
   type MapExtent,
   type NodePointer,
 } from '../maps/map-node.ts';
-import { encodeFooter, HEADER_BYTES, packTrailer, PREFIX_BYTES } from '../packs/pack-layout.ts';
+import { HEADER_BYTES } from './pack-ends.ts';
+import { encodeFooter, packTrailer, PREFIX_BYTES } from '../packs/pack-layout.ts';
 import { PackNumbers } from '../packs/pack-numbers.ts';
 import { openEnd, packKeys } from '../packs/pack-tail.ts';
 import { FOOTER_INDEX, seal } from '../bytes/aead.ts';

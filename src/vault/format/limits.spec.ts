@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { FAN_OUT, LEAF_SECTORS } from '../maps/map-node.ts';
 import * as limits from './limits.ts';
-import { HEADER_BYTES, DATA_FRAME_BYTES, METADATA_FRAME_BYTES } from '../packs/pack-layout.ts';
+import { HEADER_BYTES } from './pack-ends.ts';
+import { DATA_FRAME_BYTES, METADATA_FRAME_BYTES } from '../packs/pack-layout.ts';
 import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
 import { CONTROL_MAC_BYTES, PREAMBLE_BYTES } from '../control/control-object.ts';
 

@@ -14,12 +14,18 @@ import {
   PACK_BYTES_MAX,
   SLOTS_MAX,
 } from '../format/limits.ts';
-import { ulidBytes } from '../bytes/ulid.ts';
+import {
+  decodeTrailer,
+  encodeHeader,
+  encodeTrailer,
+  HEADER_BYTES,
+  requireOf,
+  type FooterPlace,
+  type PackEndFields,
+} from '../format/pack-ends.ts';
 
 /** Packs, byte by byte: docs/vault-format.md, section 6. */
 
-export const HEADER_BYTES = 64;
-export const TRAILER_BYTES = 64;
 export const PREFIX_BYTES = 12;
 /** Part of the prefix that is authenticated: index and length. */
 export const PREFIX_BOUND_BYTES = 8;
@@ -35,8 +41,6 @@ const FRAME_RAW_BYTES_MAX: Readonly<Record<PackKind, number>> = {
   metadata: METADATA_FRAME_RAW_BYTES_MAX,
 };
 
-const HEADER_MAGIC = Buffer.from('HKPACK00');
-const TRAILER_MAGIC = Buffer.from('HKPEND00');
 const FOOTER_LAYOUT = 0;
 const CIPHER_AES_256_GCM = 1;
 const COMPRESSION_ZSTD = 1;
@@ -51,50 +55,31 @@ export interface PackContext {
   readonly keyVersion?: number;
 }
 
-function common(context: PackContext, kind: PackKind): Buffer {
-  return new ByteWriter(8)
+function fieldsOf(context: PackContext, { kind, ulid, generation }: PackName): PackEndFields {
+  const algorithms = new ByteWriter(6)
     .u16(FORMAT_VERSION)
     .u8(KINDS[kind])
     .u8(CIPHER_AES_256_GCM)
     .u8(COMPRESSION_ZSTD)
     .u8(CHUNK_IDS[context.chunkId])
-    .u16(context.keyVersion ?? 0)
     .finish();
+  return { algorithms, keyVersion: context.keyVersion ?? 0, ulid, generation };
 }
 
 export function packHeader(context: PackContext, pack: PackName): Buffer {
-  const writer = new ByteWriter(HEADER_BYTES)
-    .bytes(HEADER_MAGIC)
-    .bytes(common(context, pack.kind))
-    .bytes(context.vaultId)
-    .bytes(ulidBytes(pack.ulid))
-    .u32(pack.generation)
-    .bytes(Buffer.alloc(8));
-  return writer.u32(crc32(writer.finish())).finish();
+  return encodeHeader({ ...fieldsOf(context, pack), vaultId: context.vaultId });
 }
 
 export function packTrailer(
   context: PackContext,
   pack: PackName,
-  footer: { readonly offset: number; readonly sealed: Uint8Array },
+  { offset, sealed }: { readonly offset: number; readonly sealed: Uint8Array },
 ): Buffer {
-  const writer = new ByteWriter(TRAILER_BYTES)
-    .bytes(TRAILER_MAGIC)
-    .bytes(common(context, pack.kind))
-    .u32(footer.offset)
-    .u32(0)
-    .u32(footer.sealed.length)
-    .u32(crc32(footer.sealed))
-    .bytes(ulidBytes(pack.ulid))
-    .u32(pack.generation)
-    .bytes(Buffer.alloc(8));
-  return writer.u32(crc32(writer.finish())).finish();
+  const footer = { offset, length: sealed.length, crc: crc32(sealed) };
+  return encodeTrailer({ ...fieldsOf(context, pack), footer });
 }
 
-export interface FooterRange {
-  readonly offset: number;
-  readonly length: number;
-  readonly crc: number;
+export interface FooterRange extends FooterPlace {
   /** Version of the key that the pack is encrypted with. */
   readonly keyVersion: number;
 }
@@ -109,29 +94,14 @@ export function parseTrailer(
   trailer: Uint8Array,
   objectSize: number,
 ): FooterRange {
-  demand(trailer.length === TRAILER_BYTES, 'the trailer is cut short');
-  const reader = new ByteReader(trailer);
-  demand(reader.bytes(8).equals(TRAILER_MAGIC), 'the trailer is not one');
-  demand(
-    new ByteReader(trailer.subarray(60)).u32() === crc32(trailer.subarray(0, 60)),
-    'the trailer does not match its checksum',
-  );
-  const kind = reader.bytes(6);
-  const keyVersion = reader.u16();
-  const expected = common(context, pack.kind).subarray(0, kind.length);
-  demand(kind.equals(expected), 'the trailer is of another kind');
-  const offset = reader.u32();
-  demand(reader.u32() === 0, 'the footer is too far');
-  const place = { offset, length: reader.u32(), crc: reader.u32(), keyVersion };
-  demand(reader.bytes(16).equals(ulidBytes(pack.ulid)), 'the trailer is of another pack');
-  demand(reader.u32() === pack.generation, 'the trailer is of another generation');
+  const fields = decodeTrailer(trailer, objectSize);
+  const { algorithms } = fieldsOf(context, pack);
+  demand(Buffer.compare(fields.algorithms, algorithms) === 0, 'the trailer is of another kind');
+  requireOf(pack, 'trailer', fields);
+  const { footer, keyVersion } = fields;
   demand(objectSize <= PACK_BYTES_MAX, 'the pack is too large');
-  demand(place.length > TAG_BYTES && place.length <= FOOTER_BYTES_MAX, 'the footer has no size');
-  demand(
-    offset >= HEADER_BYTES && offset + place.length + TRAILER_BYTES === objectSize,
-    'the footer does not lie before the trailer',
-  );
-  return place;
+  demand(footer.length > TAG_BYTES && footer.length <= FOOTER_BYTES_MAX, 'the footer has no size');
+  return { ...footer, keyVersion };
 }
 
 /** A frame as the footer has it. */

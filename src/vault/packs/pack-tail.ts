@@ -5,11 +5,11 @@ import type { VaultFormat } from '../control/format-object.ts';
 import type { FrameKeys } from './frame.ts';
 import type { KeyTree } from '../keys/key-tree.ts';
 import { packKey, type PackName } from '../format/object-names.ts';
+import { TRAILER_BYTES } from '../format/pack-ends.ts';
 import {
   decodeFooter,
   packHeader,
   parseTrailer,
-  TRAILER_BYTES,
   type FooterRange,
   type PackContext,
   type PackFooter,

@@ -1,7 +1,7 @@
 import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
 import { isFault } from '../../kernel/fault.ts';
 import { packFrame } from './frame.ts';
-import { HEADER_BYTES } from './pack-layout.ts';
+import { HEADER_BYTES } from '../format/pack-ends.ts';
 import { sealVerified } from './pack-writing.ts';
 
 const KEYS = { key: new Uint8Array(32).fill(1), header: Buffer.alloc(HEADER_BYTES, 2) };

@@ -9,11 +9,10 @@ import type { KeyTree } from '../keys/key-tree.ts';
 import { packKey, type PackName } from '../format/object-names.ts';
 import { FOOTER_BYTES_MAX, FRAMES_MAX, KEY_VERSIONS_MAX } from '../format/limits.ts';
 import type { DraftSlot } from '../packs/pack-draft.ts';
+import { HEADER_BYTES, TRAILER_BYTES } from '../format/pack-ends.ts';
 import {
   decodeFooter,
-  HEADER_BYTES,
   PREFIX_BYTES,
-  TRAILER_BYTES,
   type PackFrame,
   type PackFooter,
 } from '../packs/pack-layout.ts';

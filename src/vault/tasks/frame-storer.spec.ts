@@ -3,7 +3,8 @@ import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
 import { frameRoom, openFrame } from '../packs/frame.ts';
 import { FrameStorer } from './frame-storer.ts';
 import { newPackMemory, PackBuffer } from './pack-buffer.ts';
-import { HEADER_BYTES, PREFIX_BYTES } from '../packs/pack-layout.ts';
+import { HEADER_BYTES } from '../format/pack-ends.ts';
+import { PREFIX_BYTES } from '../packs/pack-layout.ts';
 
 const KEYS = { key: new Uint8Array(32).fill(1), header: Buffer.alloc(HEADER_BYTES, 2) };
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { collectGarbage } from '../../kernel/memory/garbage.ts';
-import { HEADER_BYTES } from '../packs/pack-layout.ts';
+import { HEADER_BYTES } from '../format/pack-ends.ts';
 
 const LOCK = 0;
 const OFFSET = 1;
