@@ -16,10 +16,10 @@ export type SlotNumbers = 'all' | ReadonlySet<number>;
 export async function lostSlots(
   store: ObjectStore,
   check: PackCheck,
-  { name, key, lost, footer }: PackFindings,
+  { name, key, damaged, footer }: PackFindings,
   signal: AbortSignal,
 ): Promise<{ slots: SlotNumbers; bytes: number; requests: number }> {
-  let slots: SlotNumbers = lost === 'all' ? lost : numbersOf(lost);
+  let slots: SlotNumbers = damaged === 'all' ? damaged : numbersOf(damaged);
   let [bytes, requests] = [0, 0];
   for await (const other of store.list(packPrefix(name), signal)) {
     const generation = parsePackKey(other.key);
@@ -37,19 +37,19 @@ export async function lostSlots(
 /** Takes the slots from another generation if the object itself does not tell them. */
 function without(
   slots: SlotNumbers,
-  { footer, lost }: PackFindings,
+  { footer, damaged }: PackFindings,
   own: PackFooter | undefined,
 ): SlotNumbers {
-  if (footer === undefined || lost === 'all') {
+  if (footer === undefined || damaged === 'all') {
     return slots;
   }
-  const damaged = numbersOf(lost);
+  const damagedThere = numbersOf(damaged);
   if (slots === 'all') {
-    return damaged;
+    return damagedThere;
   }
   const isOther = (slot: number): boolean => own?.hasId(slot, footer.id(slot)) === false;
   return new Set(
-    [...slots].filter((slot) => footer.size(slot) === 0 || damaged.has(slot) || isOther(slot)),
+    [...slots].filter((slot) => footer.size(slot) === 0 || damagedThere.has(slot) || isOther(slot)),
   );
 }
 

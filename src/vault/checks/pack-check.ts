@@ -23,12 +23,12 @@ export interface PackFindings {
   readonly why: readonly string[];
   readonly frames: readonly number[];
   /** Slots that cannot be read from this object; `all` if none can. */
-  readonly lost: 'all' | readonly SlotRange[];
+  readonly damaged: 'all' | readonly SlotRange[];
   /** Undefined if the footer cannot be read. */
   readonly footer?: PackFooter;
 }
 
-type Found = Pick<PackFindings, 'depth' | 'why' | 'frames' | 'lost' | 'footer'>;
+type Found = Pick<PackFindings, 'depth' | 'why' | 'frames' | 'damaged' | 'footer'>;
 
 /** Checks one exact object with the key: its header, its footer and every frame. */
 export class PackCheck {
@@ -55,7 +55,7 @@ export class PackCheck {
 
   async #find(name: PackName, signal: AbortSignal): Promise<Found> {
     const depth = this.#depth(name);
-    const nothing = { depth, frames: [], lost: 'all' } as const;
+    const nothing = { depth, frames: [], damaged: 'all' } as const;
     try {
       const pack = await this.#fetcher.packs.openExact(name, signal);
       if (pack === undefined) {
@@ -74,18 +74,18 @@ export class PackCheck {
     const { packs } = this.#fetcher;
     const header = await packs.range(pack, { offset: 0, length: HEADER_BYTES }, signal);
     if (!Buffer.from(pack.header).equals(header)) {
-      // Readers rebuild the header, so no slot is lost by this.
+      // Readers rebuild the header, so no slot is damaged by this.
       why.push(`The header of ${pack.objectKey} is not what was written.`);
     }
     const frames: number[] = [];
-    const lost: SlotRange[] = [];
+    const damaged: SlotRange[] = [];
     for (const request of this.#fetcher.requests(footer.frames)) {
       signal.throwIfAborted();
       const results = await this.#request(pack, request, signal);
       for (const { index, damage, wrong } of results) {
         if (damage !== undefined) {
           frames.push(index);
-          lost.push(...(wrong?.map((first) => ({ first, count: 1 })) ?? allOf(footer, index)));
+          damaged.push(...(wrong?.map((first) => ({ first, count: 1 })) ?? allOf(footer, index)));
           why.push(`Frame ${String(index)} of ${pack.objectKey}: ${damage}.`);
         }
       }
@@ -94,7 +94,7 @@ export class PackCheck {
       depth: this.#depth(pack.name),
       why,
       frames,
-      lost,
+      damaged,
       footer,
     };
   }

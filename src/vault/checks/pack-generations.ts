@@ -48,9 +48,9 @@ function slotsIn(footer: PackFooter | undefined): number[] {
 export function readableSlots(all: readonly Pick<Generation, 'findings'>[]): Set<number> {
   const readable = new Set<number>();
   for (const { findings } of all) {
-    const lost = findings.lost === 'all' ? undefined : numbersOf(findings.lost);
-    for (const slot of lost === undefined ? [] : slotsIn(findings.footer)) {
-      if (lost?.has(slot) === false) {
+    const damaged = findings.damaged === 'all' ? undefined : numbersOf(findings.damaged);
+    for (const slot of damaged === undefined ? [] : slotsIn(findings.footer)) {
+      if (damaged?.has(slot) === false) {
         readable.add(slot);
       }
     }

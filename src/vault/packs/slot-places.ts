@@ -37,8 +37,8 @@ export class SlotPlaces {
   readonly #others = new Lru<ObjectKey, OpenPack>(OTHER_FOOTERS_BYTES_MAX);
   /** Frames and slots that turned out damaged: `object/frame`, `object#slot`. */
   readonly #damaged = new Map<string, Fault>();
-  /** Packs without any generation: they were merged into others. */
-  readonly #gone = new Set<number>();
+  /** Packs without any generation: most were merged into others. */
+  readonly #missing = new Set<number>();
   /** Packs for which a listing of `alias/` found nothing. */
   readonly #withoutAlias = new Set<number>();
 
@@ -64,10 +64,10 @@ export class SlotPlaces {
   async place(reference: SlotReference, signal: AbortSignal): Promise<PlacedSlot> {
     const { pack, slot, id, via } = reference;
     const name = this.#source.base.numbers.name(pack);
-    const isKnownGone = this.#gone.has(pack);
+    const isKnownMissing = this.#missing.has(pack);
     // Faults are expensive to make, and restores come here for every chunk.
     let failure: (() => Fault) | undefined;
-    if (!isKnownGone) {
+    if (!isKnownMissing) {
       try {
         const open = await this.#source.open(pack, signal);
         if (this.#has(open, { slot, id })) {
@@ -77,7 +77,7 @@ export class SlotPlaces {
       } catch (error) {
         const fault = integrityOrThrow(error);
         if (fault.code === 'vault.pack-missing') {
-          this.#gone.add(pack);
+          this.#missing.add(pack);
         }
         failure = () => fault;
       }
@@ -89,9 +89,9 @@ export class SlotPlaces {
     if (via !== undefined) {
       return this.place({ ...via, ...(id === undefined ? {} : { id }) }, signal);
     }
-    if (isKnownGone) {
+    if (isKnownMissing) {
       // A repair may have brought the pack back.
-      this.#gone.delete(pack);
+      this.#missing.delete(pack);
       return this.place(reference, signal);
     }
     throw failure?.() ?? missing(name);
@@ -146,7 +146,7 @@ export class SlotPlaces {
     signal: AbortSignal,
   ): Promise<PlacedSlot | undefined> {
     const name = this.#source.base.numbers.name(pack);
-    const own = this.#gone.has(pack)
+    const own = this.#missing.has(pack)
       ? undefined
       : await this.#inGeneration(name, { slot, id }, signal);
     if (own !== undefined) {

@@ -188,13 +188,13 @@ export class PackPresence {
       }
       return true;
     };
-    const lost = new Set<number>();
+    const missing = new Set<number>();
     for (const pack of packs) {
       if (!(await stands(base.numbers.name(pack).ulid, 1))) {
-        lost.add(pack);
+        missing.add(pack);
       }
     }
-    return lost;
+    return missing;
   }
 }
 

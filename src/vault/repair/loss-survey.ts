@@ -20,7 +20,8 @@ export interface DiskLoss {
 
 /**
  * Returns what cannot be restored of a point, as far as that shows without reading the content:
- * packs and maps that are gone, slots listed in `bad/`, and frames that this process found damaged.
+ * packs and maps that are missing, slots listed in `bad/`, and frames that this process found
+ * damaged.
  */
 export async function surveyLoss(
   inside: VaultInside,
@@ -41,9 +42,9 @@ export async function surveyLoss(
         const { start, sectors, pack, slot } = fragment;
         const offset = index * LEAF_BYTES + start * SECTOR_BYTES;
         const length = Math.min(sectors * SECTOR_BYTES, disk.sizeBytes - offset);
-        const isSuspect = damaged.has(base.numbers.name(pack).ulid, slot);
+        const isDamaged = damaged.has(base.numbers.name(pack).ulid, slot);
         await orLost(losses, { offset, length }, async () =>
-          isSuspect
+          isDamaged
             ? packs.withSlot(fragment, signal, async (placed) => fetcher.slot(placed, signal))
             : packs.place(fragment, signal),
         );

@@ -8,7 +8,7 @@ import { PackAssembly } from './assembly/pack-assembly.ts';
 import { PointAttempt, type AttemptBasis } from './point-attempt.ts';
 import { diskDocument, storeFiles } from '../points/point-maps.ts';
 import type { PointDocument } from '../points/point-object.ts';
-import { needsLostPacks } from '../presence/lost-packs.ts';
+import { needsMissingPacks } from '../presence/missing-packs.ts';
 import type { PointDisk, RecoveryPoint } from '../points/recovery-point.ts';
 import { Healing } from './healing.ts';
 import { newUlid, ulidTimeMs, type Ulid } from '../bytes/ulid.ts';
@@ -102,11 +102,11 @@ export class PointWriter implements AsyncDisposable {
     return this.#exclusively(signal, async () => {
       const notes = [...facts.notes];
       let least = 0;
-      let lost = false;
+      let needsMissing = false;
       for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts++) {
         const document = await this.#document({ ...facts, notes }, least, signal);
-        lost = await this.#needsLostPacks(signal);
-        if (lost) {
+        needsMissing = await this.#needsMissingPacks(signal);
+        if (needsMissing) {
           await this.#again(notes, 'nothing', signal);
           continue;
         }
@@ -127,7 +127,7 @@ export class PointWriter implements AsyncDisposable {
         least = ulidTimeMs(document.id) + 1;
         await this.#again(notes, 'parent', signal);
       }
-      throw lost ? packsVanish(this.#vm) : collectorWon(this.#vm);
+      throw needsMissing ? packsVanish(this.#vm) : collectorWon(this.#vm);
     });
   }
 
@@ -240,14 +240,14 @@ export class PointWriter implements AsyncDisposable {
   }
 
   /**
-   * W1.c, called before W1.d: whether the point builds on packs that are no longer in the vault.
+   * W1.c, called before W1.d: whether the point builds on packs that are missing.
    */
-  async #needsLostPacks(signal: AbortSignal): Promise<boolean> {
+  async #needsMissingPacks(signal: AbortSignal): Promise<boolean> {
     const { numbers } = this.#parts.nodes.base;
     const { builtOn, roots, metadata } = this.#attempt;
     const sent = metadata.packsSent.map((ulid) => numbers.find(ulid) ?? 0);
     const own = new Set([...this.#assembly.begun, ...sent]);
-    return needsLostPacks(this.#parts, { builtOn, roots, own }, signal);
+    return needsMissingPacks(this.#parts, { builtOn, roots, own }, signal);
   }
 
   /** Stores all disks again: what is in the vault and not condemned is not sent again. */

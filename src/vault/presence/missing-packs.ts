@@ -8,7 +8,7 @@ import { MapTree, type MapNodes, type MapRoot } from '../maps/map-tree.ts';
 import { BuiltOn } from '../maps/built-on.ts';
 import type { PackPresence } from './pack-presence.ts';
 
-interface LostPacksParts {
+interface MissingPacksParts {
   readonly nodes: MapNodes;
   readonly presence: PackPresence;
   readonly index: DedupIndex;
@@ -26,12 +26,12 @@ export interface FinishedPoint {
 /**
  * Proves that what a new point builds on is in the store: the packs of everything that it wrote or
  * found in the index, the nodes that it refers to, and one random leaf per disk of what it only
- * inherited. In a vault of at most 1000 data packs all packs are proven. What turns out to be gone
- * is forgotten: its chunks are stored again when they come along.
- * @returns whether the point needs anything that is gone
+ * inherited. In a vault of at most 1000 data packs all packs are proven. What turns out to be
+ * missing is forgotten: its chunks are stored again when they come along.
+ * @returns whether the point needs a missing pack
  */
-export async function needsLostPacks(
-  parts: LostPacksParts,
+export async function needsMissingPacks(
+  parts: MissingPacksParts,
   { builtOn, roots, own }: FinishedPoint,
   signal: AbortSignal,
 ): Promise<boolean> {
@@ -52,26 +52,29 @@ export async function needsLostPacks(
   const metadata = without(own, builtOn.nodes, inherited.nodes);
   const siblings = [...without(own, builtOn.siblings)];
   const usable = nodes.base.numbers.usable();
-  const lostNodes = await presence.missing(
+  const missingNodes = await presence.missing(
     { kind: 'metadata', needed: metadata, others: siblings },
     signal,
   );
-  const lostData = await presence.missing({ kind: 'data', needed: data, others: usable }, signal);
-  if (lostNodes.size === 0 && lostData.size === 0) {
+  const missingData = await presence.missing(
+    { kind: 'data', needed: data, others: usable },
+    signal,
+  );
+  if (missingNodes.size === 0 && missingData.size === 0) {
     return false;
   }
-  if (lostData.size > 0) {
+  if (missingData.size > 0) {
     const all = new Set([...data, ...usable]);
     for (const pack of await presence.missingOfAll('data', all, signal)) {
-      lostData.add(pack);
+      missingData.add(pack);
     }
   }
-  await forget(parts, lostNodes, lostData);
+  await forget(parts, missingNodes, missingData);
   // The map refers to siblings, so a missing sibling is needed.
   return (
-    lostNodes.size > 0 ||
-    [...lostData].some((pack) => data.has(pack)) ||
-    (await refersTo(nodes, roots, lostData, signal))
+    missingNodes.size > 0 ||
+    [...missingData].some((pack) => data.has(pack)) ||
+    (await refersTo(nodes, roots, missingData, signal))
   );
 }
 
@@ -102,11 +105,11 @@ function without(own: ReadonlySet<number>, ...sets: readonly ReadonlySet<number>
 }
 
 async function forget(
-  { nodes, index, log }: LostPacksParts,
-  ...lost: readonly ReadonlySet<number>[]
+  { nodes, index, log }: MissingPacksParts,
+  ...missing: readonly ReadonlySet<number>[]
 ): Promise<void> {
   const { numbers } = nodes.base;
-  const all = lost.flatMap((packs) => [...packs]);
+  const all = missing.flatMap((packs) => [...packs]);
   await index.lose(all);
   for (const pack of all) {
     const name = numbers.name(pack);
@@ -117,7 +120,7 @@ async function forget(
 }
 
 /**
- * Walks all maps of the point. Rare: only when packs are gone that no part seen so far refers to.
+ * Walks all maps of the point. Rare: only when packs are missing that no part seen so far refers to.
  */
 async function refersTo(
   nodes: MapNodes,
