@@ -35,7 +35,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'no header',
-    file: 'checks/verification.ts',
+    file: 'checks/verifying/pack-checks.ts',
     from: 'if (isNewest && !Buffer.from(open.header).equals(header)) {',
     to: 'if (false) {',
     killedBy: 'a header is flipped',
@@ -105,14 +105,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'no frames',
-    file: 'checks/verification.ts',
+    file: 'checks/verifying/slot-checks.ts',
     from: 'if (damage === undefined || wrong?.includes(slot) === false) {',
     to: 'if (true) {',
     killedBy: 'a frame is flipped',
   },
   {
     name: 'what is damaged is always whole elsewhere',
-    file: 'checks/verification.ts',
+    file: 'checks/verifying/slot-checks.ts',
     from: 'integrityOrThrow(error);\n      return false;',
     to: 'return true;',
     killedBy: 'content is wrong in two generations',
