@@ -120,7 +120,8 @@ async function forget(
 }
 
 /**
- * Walks all maps of the point. Rare: only when packs are missing that no part seen so far refers to.
+ * Walks all maps of the point. Rare: only when packs are missing that no part seen so far refers
+ * to.
  */
 async function refersTo(
   nodes: MapNodes,
