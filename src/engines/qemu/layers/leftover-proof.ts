@@ -1,7 +1,35 @@
+import { dirname } from 'node:path';
 import { isFault, systemCode } from '../../../kernel/fault.ts';
 import { stat } from '../../../kernel/files/files.ts';
 import { identityOf } from '../state/file-identity.ts';
 import { baseOf, type VmState } from '../state/vm-state.ts';
+
+/**
+ * Whether the folder of `path` is the one that the VM's images are in: one of them is there. A
+ * mount over it, or one that went away, hides files and does not remove them.
+ */
+export async function isFolderOfImages(path: string, { disks }: VmState): Promise<boolean> {
+  const folder = dirname(path);
+  for (const { path: image, identity } of disks.map(baseOf)) {
+    if (dirname(image) === folder) {
+      const found = await statIfThere(image);
+      const inode = identity?.inode;
+      if (found !== undefined && (inode === undefined || inode === String(found.ino))) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+async function statIfThere(path: string): Promise<Awaited<ReturnType<typeof stat>> | undefined> {
+  return stat(path).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') {
+      return undefined;
+    }
+    throw error;
+  });
+}
 
 /**
  * Whether the file at `path` can be an overlay that we made for a disk of the VM: it is empty, or a
@@ -9,12 +37,7 @@ import { baseOf, type VmState } from '../state/vm-state.ts';
  * name is neither.
  */
 export async function isOverlayOfOurs(path: string, { disks }: VmState): Promise<boolean> {
-  const found = await stat(path).catch((error: unknown) => {
-    if (systemCode(error) === 'ENOENT') {
-      return undefined;
-    }
-    throw error;
-  });
+  const found = await statIfThere(path);
   if (!found?.isFile()) {
     return false;
   }
