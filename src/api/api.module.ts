@@ -14,6 +14,7 @@ import { ServiceController } from './controllers/service.controller.ts';
 import { RetentionController } from './controllers/retention.controller.ts';
 import { UpkeepModule } from '../upkeep/upkeep.module.ts';
 import { UpkeepController } from './controllers/upkeep.controller.ts';
+import { CredentialsController } from './controllers/credentials.controller.ts';
 import { TokensController } from './controllers/tokens.controller.ts';
 import { VaultsController } from './controllers/vaults.controller.ts';
 import { VmsController } from './controllers/vms.controller.ts';
@@ -32,6 +33,7 @@ export class ApiModule implements BeforeApplicationShutdown {
       controllers: [
         ServiceController,
         VaultsController,
+        CredentialsController,
         VmsController,
         UpkeepController,
         RetentionController,

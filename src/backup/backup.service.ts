@@ -148,7 +148,7 @@ export class BackupService {
 
   private async beginOnce(vaultId: string, vm: NewPoint, signal: AbortSignal): Promise<Writing> {
     await using held = new AsyncDisposableStack();
-    const { vault } = held.use(await this.collaborators.vaults.open(vaultId, signal));
+    const { vault } = held.use(await this.collaborators.vaults.open(vaultId, 'writer', signal));
     const writer = held.use(await vault.beginPoint(vm, signal));
     return Object.assign(held.move(), { vault, writer });
   }

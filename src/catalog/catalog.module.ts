@@ -23,6 +23,7 @@ import { NewestPoints } from './newest-points.ts';
 import { PointProofs } from './point-proofs.ts';
 import { PolicyRows } from './policy-rows.ts';
 import { RegisteredVaults } from './registered-vaults.ts';
+import { VaultCredentials } from './vault-credentials.ts';
 import { VaultRegistrations } from './vault-registrations.ts';
 
 export interface CatalogSettings {
@@ -87,6 +88,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
           ) =>
             new RegisteredVaults(registrations, points, {
               secrets,
+              credentials: new VaultCredentials(secrets),
               stores,
               clock,
               log,

@@ -3,7 +3,7 @@ import { createVault, openVault, signal } from '../../test/support/vault/vault-l
 import { SilentLog } from '../kernel/log.ts';
 import { MemoryObjectStore } from '../../test/support/vault/memory-object-store.ts';
 import { StoreLayer } from '../vault/store/store-layer.ts';
-import { OpenVaults } from './open-vaults.ts';
+import { OpenVaults, type VaultUse } from './open-vaults.ts';
 
 const LONG_MS = 2 ** 30;
 
@@ -45,10 +45,15 @@ async function opener(unusedMs: number) {
   return { vaults, stores, failures };
 }
 
+const use = (vaultId: string): VaultUse => ({ vaultId, used: 'any' });
+
 describe('a vault that several use', () => {
   it('is opened once, stays open while one of them has it, and then is closed', async () => {
     const { vaults, stores } = await opener(1);
-    const [first, second] = await Promise.all([vaults.hold('v', signal), vaults.hold('v', signal)]);
+    const [first, second] = await Promise.all([
+      vaults.hold(use('v'), signal),
+      vaults.hold(use('v'), signal),
+    ]);
     expect(second.vault).toBe(first.vault);
 
     first[Symbol.dispose]();
@@ -58,7 +63,7 @@ describe('a vault that several use', () => {
 
     second[Symbol.dispose]();
     await stores[0]?.closed;
-    const third = await vaults.hold('v', signal);
+    const third = await vaults.hold(use('v'), signal);
     expect(third.vault).not.toBe(first.vault);
     expect(stores).toHaveLength(2);
     await vaults.closeAll();
@@ -66,11 +71,11 @@ describe('a vault that several use', () => {
 
   it('stays open a while for the next one', async () => {
     const { vaults, stores } = await opener(LONG_MS);
-    const first = await vaults.hold('v', signal);
+    const first = await vaults.hold(use('v'), signal);
     first[Symbol.dispose]();
     await vaults.rest();
 
-    const second = await vaults.hold('v', signal);
+    const second = await vaults.hold(use('v'), signal);
 
     expect(second.vault).toBe(first.vault);
     expect(stores).toHaveLength(1);
@@ -79,11 +84,11 @@ describe('a vault that several use', () => {
 
   it('is opened anew when it is another one by now; who has it goes on, and the last one closes it', async () => {
     const { vaults, stores } = await opener(LONG_MS);
-    const before = await vaults.hold('v', signal);
+    const before = await vaults.hold(use('v'), signal);
     const [outdated] = stores;
     Object.assign(outdated ?? {}, { isOther: true });
 
-    const after = await vaults.hold('v', signal);
+    const after = await vaults.hold(use('v'), signal);
 
     expect(after.vault).not.toBe(before.vault);
     expect(await before.vault.points(signal)).toEqual([]);
@@ -94,26 +99,42 @@ describe('a vault that several use', () => {
     await vaults.closeAll();
   });
 
+  it('is opened once for each set of credentials, and anew after these changed', async () => {
+    const { vaults, stores } = await opener(LONG_MS);
+    const writer = await vaults.hold(use('v'), signal);
+    const restorer = await vaults.hold({ vaultId: 'v', used: 'restorer' }, signal);
+    expect(restorer.vault).not.toBe(writer.vault);
+
+    vaults.renew('v');
+
+    expect(await writer.vault.points(signal)).toEqual([]);
+    expect((await vaults.hold(use('v'), signal)).vault).not.toBe(writer.vault);
+    writer[Symbol.dispose]();
+    await stores[0]?.closed;
+    expect(stores.map(({ isClosed }) => isClosed)).toEqual([true, false, false]);
+    await vaults.closeAll();
+  });
+
   it('is tried anew after it could not be opened', async () => {
     const { vaults, failures } = await opener(LONG_MS);
     failures.push(new Error('away'));
 
     const [first, second] = await Promise.allSettled([
-      vaults.hold('v', signal),
-      vaults.hold('v', signal),
+      vaults.hold(use('v'), signal),
+      vaults.hold(use('v'), signal),
     ]);
 
     expect([first.status, second.status]).toEqual(['rejected', 'rejected']);
-    expect((await vaults.hold('v', signal)).vault.name).toBe('test');
+    expect((await vaults.hold(use('v'), signal)).vault.name).toBe('test');
     await vaults.closeAll();
   });
 
   it('is closed with all others at the end, also those that somebody still has', async () => {
     const { vaults, stores } = await opener(LONG_MS);
-    await vaults.hold('v', signal);
+    await vaults.hold(use('v'), signal);
     Object.assign(stores[0] ?? {}, { isOther: true });
-    await vaults.hold('v', signal);
-    await vaults.hold('w', signal);
+    await vaults.hold(use('v'), signal);
+    await vaults.hold(use('w'), signal);
 
     await vaults.closeAll();
 
@@ -125,7 +146,7 @@ describe('a vault that several use', () => {
     const store = new WatchedStore(new MemoryObjectStore());
     const { vault } = await createVault(store);
 
-    vaults.adopt('v', { vault, store });
+    vaults.adopt(use('v'), { vault, store });
 
     await store.closed;
   });

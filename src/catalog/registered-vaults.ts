@@ -1,14 +1,13 @@
 import { Fault, isFault } from '../kernel/fault.ts';
 import { generatePassphrase } from '../kernel/text/generated-passphrase.ts';
-import { vanishedPoints } from '../vault/collect/roots/left-out.ts';
-import { Holds } from '../vault/points/holds.ts';
 import type { LockPolicy } from '../vault/store/locking-store.ts';
-import type { StoreAddress } from '../vault/store/store-access.ts';
+import type { StoreAddress, StoreCredentials } from '../vault/store/store-access.ts';
 import { placeKey } from '../vault/store/store-health.ts';
 import type { Capabilities } from '../vault/probe/capabilities.ts';
 import type { VaultUnlock } from '../vault/keys/vault-unlock.ts';
 import { Vault } from '../vault/vault.ts';
-import { OpenVaults, type HeldVault } from './open-vaults.ts';
+import { cataloguePoints } from './catalogue-points.ts';
+import { OpenVaults, type HeldVault, type VaultUse } from './open-vaults.ts';
 import type { PointCatalog } from './point-catalog.ts';
 import {
   closeAll,
@@ -20,6 +19,7 @@ import {
   type VaultApart,
   type VaultsEnvironment,
 } from './stored-vaults.ts';
+import type { CredentialsFor, ShownCredentials, StoreRole } from './vault-credentials.ts';
 import type { VaultRegistration, VaultRegistrations } from './vault-registrations.ts';
 
 export interface RegisterVault extends StoreAddress {
@@ -67,7 +67,7 @@ export class RegisteredVaults {
     private readonly environment: VaultsEnvironment,
   ) {
     const { memory, log } = environment;
-    this.opened = new OpenVaults((id) => this.openForAll(id), UNUSED_MS, log);
+    this.opened = new OpenVaults((use) => this.openForAll(use), UNUSED_MS, log);
     memory.onRest(async () => this.opened.rest());
   }
 
@@ -149,17 +149,23 @@ export class RegisteredVaults {
     return only;
   }
 
-  /** Returns the vault, which stays open for the next caller. The caller disposes of its hold. */
-  async open(vaultId: string, signal: AbortSignal): Promise<HeldVault> {
+  /**
+   * Returns the vault, opened with what the role may use; it stays open for the next caller. The
+   * caller disposes of its hold.
+   */
+  async open(vaultId: string, role: StoreRole, signal: AbortSignal): Promise<HeldVault> {
     using held = new DisposableStack();
     held.use(this.environment.memory.enter());
-    const { vault } = held.use(await this.opened.hold(vaultId, signal));
+    const used = await this.environment.credentials.used(vaultId, role);
+    const { vault } = held.use(await this.opened.hold({ vaultId, used }, signal));
     return Object.assign(held.move(), { vault });
   }
 
-  private async openForAll(vaultId: string): Promise<OpenVault> {
+  private async openForAll({ vaultId, used: role }: VaultUse): Promise<OpenVault> {
     try {
-      const opened = await this.openRegistered(vaultId);
+      const registration = await this.registrations.get(vaultId);
+      const { signal } = this.closing;
+      const opened = await openStored(this.environment, registration, { role }, signal);
       this.problems.delete(vaultId);
       return opened;
     } catch (error) {
@@ -214,25 +220,39 @@ export class RegisteredVaults {
    *   stays as it is then
    */
   async sync(vaultId: string, signal: AbortSignal): Promise<void> {
-    using held = await this.open(vaultId, signal);
-    const { vault } = held;
-    const listing = await this.points.beginListing();
-    // Read before the vault is listed: these points were sealed, so a listing that begins now must
-    // show them.
-    const known = (await this.points.list({ vaultId })).map(({ point }) => point);
-    const points = await vault.points(signal);
-    const { base, log, points: inVault } = vault.inside;
-    const vanished = await vanishedPoints(inVault, known, points, signal);
-    if (vanished.length > 0) {
-      const ids = vanished.map(({ id }) => id).join(' ');
-      this.environment.log.error('catalog.points-vanished', { vaultId, points: ids });
-    }
-    const holds = await new Holds(base, log).list(signal);
-    const left = await this.points.replace(vaultId, { listing, points, holds });
-    for (const { pointId, why } of left) {
-      this.environment.log.error('catalog.point-not-written', { vaultId, pointId, error: why });
-    }
+    using held = await this.open(vaultId, 'writer', signal);
+    await cataloguePoints(held.vault, this.points, this.environment.log, signal);
     await this.registrations.markSynced(vaultId, this.environment.clock.nowMs());
+  }
+
+  /**
+   * Sets the credentials of a role, after the store has answered to them. What is under way goes on
+   * with the earlier ones; what is opened from now on uses these.
+   * @throws Fault `store.denied`, `store.unreachable`: nothing was changed
+   */
+  async setCredentials(
+    vaultId: string,
+    role: CredentialsFor,
+    given: StoreCredentials,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { stores, credentials, log } = this.environment;
+    const place = await this.registrations.get(vaultId);
+    await stores.contact({ ...place, credentials: given }, signal);
+    await credentials.set(vaultId, role, given);
+    this.opened.renew(vaultId);
+    log.info('vault.credentials-set', { vaultId, role });
+  }
+
+  /** @throws Fault `vault.credentials-unknown` */
+  async removeCredentials(vaultId: string, role: CredentialsFor): Promise<void> {
+    await this.environment.credentials.remove(vaultId, role);
+    this.opened.renew(vaultId);
+    this.environment.log.info('vault.credentials-removed', { vaultId, role });
+  }
+
+  async credentialsOf(vaultId: string): Promise<ShownCredentials[]> {
+    return this.environment.credentials.list(vaultId);
   }
 
   /** Forgets the vault and its key on this host. The vault itself stays as it is. */
@@ -240,6 +260,7 @@ export class RegisteredVaults {
     await this.registrations.remove(vaultId);
     await this.points.forget(vaultId);
     await this.environment.secrets.remove(secretName(vaultId));
+    await this.environment.credentials.removeAll(vaultId);
     await this.opened.close(vaultId);
     this.problems.delete(vaultId);
   }
@@ -252,8 +273,9 @@ export class RegisteredVaults {
   /** Stores the key first: a row without a key would be a vault that cannot be opened. */
   private async register(request: RegisterVault, open: OpenVault): Promise<VaultRegistration> {
     const { vault } = open;
+    const { credentials, ...place } = request;
     const registration: VaultRegistration = {
-      ...request,
+      ...place,
       id: vault.id,
       createdAtMs: this.environment.clock.nowMs(),
     };
@@ -262,24 +284,22 @@ export class RegisteredVaults {
     try {
       if (!known) {
         await this.environment.secrets.put(secretName(vault.id), key);
+        if (credentials !== undefined) {
+          await this.environment.credentials.set(vault.id, 'any', credentials);
+        }
       }
       await this.registrations.add(registration);
     } catch (error) {
       await closeAll(open);
       throw error;
     }
-    this.opened.adopt(vault.id, open);
+    this.opened.adopt({ vaultId: vault.id, used: 'any' }, open);
     this.environment.log.info('vault.registered', {
       vaultId: vault.id,
       name: request.name,
       location: request.location,
     });
     return registration;
-  }
-
-  private async openRegistered(vaultId: string): Promise<OpenVault> {
-    const registration = await this.registrations.get(vaultId);
-    return openStored(this.environment, registration, {}, this.closing.signal);
   }
 
   private async refuseTakenName(name: string): Promise<void> {

@@ -8,10 +8,12 @@ import type { ObjectStore } from '../vault/store/object-store.ts';
 import type { StoreAccess } from '../vault/store/store-access.ts';
 import type { OpenOptions, VaultParameters } from '../vault/access/vault-options.ts';
 import { Vault } from '../vault/vault.ts';
+import type { CredentialsFor, StoreRole, VaultCredentials } from './vault-credentials.ts';
 import type { VaultRegistration } from './vault-registrations.ts';
 
 export interface VaultsEnvironment {
   readonly secrets: SecretStore;
+  readonly credentials: VaultCredentials;
   readonly stores: StoreAccess;
   readonly clock: Clock;
   readonly log: Log;
@@ -39,15 +41,21 @@ export interface ApartOptions {
   readonly spending: Spending;
   /** Opens the separate retention key, if the vault has one. */
   readonly retentionPassphrase?: string | undefined;
+  /** Whose credentials the job uses at the store. */
+  readonly role: StoreRole;
 }
 
-type Environment = Pick<VaultsEnvironment, 'secrets' | 'stores' | 'openOptions'>;
+type Environment = Pick<VaultsEnvironment, 'secrets' | 'stores' | 'openOptions' | 'credentials'>;
+
+interface OpenStored extends Partial<Omit<ApartOptions, 'role'>> {
+  readonly role: CredentialsFor;
+}
 
 /** Opens a registered vault with the key that this host keeps. */
 export async function openStored(
-  { secrets, stores, openOptions }: Environment,
+  { secrets, credentials, stores, openOptions }: Environment,
   registration: VaultRegistration,
-  { spending, retentionPassphrase }: Partial<ApartOptions>,
+  { spending, retentionPassphrase, role }: OpenStored,
   signal: AbortSignal,
 ): Promise<OpenVault> {
   const { id, name, endpoint } = registration;
@@ -60,7 +68,8 @@ export async function openStored(
     );
   }
   const meter = spending && ((metered: ObjectStore) => spending.meter(metered, endpoint));
-  const store = await stores.open(registration, signal, meter);
+  const place = await credentials.applied(registration, role);
+  const store = await stores.open(place, signal, meter);
   const options: OpenOptions =
     retentionPassphrase === undefined
       ? openOptions

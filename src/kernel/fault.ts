@@ -91,6 +91,7 @@ export const FAULTS = {
   'job.interrupted': { kind: 'unavailable', retry: 'later' },
   'vault.unknown': { kind: 'not-found', retry: 'never' },
   'vault.name-taken': { kind: 'conflict', retry: 'never' },
+  'vault.credentials-unknown': { kind: 'not-found', retry: 'never' },
   'token.name-taken': { kind: 'conflict', retry: 'never' },
   'token.unknown': { kind: 'not-found', retry: 'never' },
   'vault.not-chosen': { kind: 'invalid', retry: 'never' },

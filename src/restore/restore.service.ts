@@ -84,7 +84,7 @@ export class RestoreService {
     const { engine, vaults } = this.collaborators;
     const { signal } = running;
     const startedMs = this.clock.monotonicMs();
-    using held = await vaults.open(request.vaultId, signal);
+    using held = await vaults.open(request.vaultId, 'restorer', signal);
     const { vault } = held;
     const point = await vault.point(request.pointId, signal);
     const vms = await engine.list(signal);
@@ -128,7 +128,7 @@ export class RestoreService {
   /** Restores one disk to a new file. */
   async restoreDisk(request: RestoreDisk, running: Running): Promise<Restored> {
     const startedMs = this.clock.monotonicMs();
-    using held = await this.collaborators.vaults.open(request.vaultId, running.signal);
+    using held = await this.collaborators.vaults.open(request.vaultId, 'restorer', running.signal);
     const { vault } = held;
     const point = await vault.point(request.pointId, running.signal);
     const plan = planDisk(point, request.disk, request);

@@ -44,7 +44,11 @@ export class VerifyService {
   ): Promise<Verified> {
     const startedMs = this.clock.monotonicMs();
     const spending = new Spending(limits);
-    await using opened = await this.vaults.openApart(vaultId, { spending }, running.signal);
+    await using opened = await this.vaults.openApart(
+      vaultId,
+      { spending, role: 'restorer' },
+      running.signal,
+    );
     const report = await opened.vault.verify(pointId, level, running);
     const durationMs = this.clock.monotonicMs() - startedMs;
     const verified = { report, durationMs, spending: spending.report };

@@ -56,7 +56,7 @@ export class PointRetention {
 
   /** Lists points that were given up and that no collection has removed yet. */
   async retired(vaultId: string, signal: AbortSignal): Promise<PointName[]> {
-    using held = await this.vaults.open(vaultId, signal);
+    using held = await this.vaults.open(vaultId, 'collector', signal);
     return await retiredPoints(held.vault.inside, signal);
   }
 
@@ -75,7 +75,7 @@ export class PointRetention {
   }
 
   async holds(vaultId: string, signal: AbortSignal): Promise<Hold[]> {
-    using held = await this.vaults.open(vaultId, signal);
+    using held = await this.vaults.open(vaultId, 'collector', signal);
     const { base, log } = held.vault.inside;
     return await new Holds(base, log).list(signal);
   }
@@ -85,7 +85,7 @@ export class PointRetention {
    * `vault.point-retired`
    */
   async hold(vaultId: string, pointId: string, reason: string, signal: AbortSignal): Promise<Hold> {
-    using held = await this.vaults.open(vaultId, signal);
+    using held = await this.vaults.open(vaultId, 'collector', signal);
     const { vault } = held;
     const [point] = await pointsOf(vault, [pointId], signal);
     const { base, points, log, clock } = vault.inside;
@@ -119,7 +119,7 @@ export class PointRetention {
     retentionPassphrase: string | undefined,
     signal: AbortSignal,
   ): Promise<VaultApart> {
-    const options = { spending: new Spending(), retentionPassphrase };
+    const options = { spending: new Spending(), retentionPassphrase, role: 'collector' } as const;
     return this.vaults.openApart(vaultId, options, signal);
   }
 

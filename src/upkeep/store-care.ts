@@ -16,7 +16,8 @@ export class StoreCare {
 
   /** Tries what the store can do, and keeps the result with the vault. */
   async probe(request: UpkeepRequest, running: Running): Promise<object> {
-    return onVault(this.vaults, request, running, async ({ vault }) => {
+    const asked = { ...request, role: 'administrator' } as const;
+    return onVault(this.vaults, asked, running, async ({ vault }) => {
       running.report({ phase: 'trying the store', doneBytes: 0, totalBytes: 0 });
       const capabilities = await vault.probe({}, running.signal);
       return { result: { kind: 'probe', trial: storeTrial(capabilities) } };
@@ -25,7 +26,8 @@ export class StoreCare {
 
   /** Extends the locks of what recovery points need. @throws Fault `vault.not-locked` */
   async keep({ everything, ...request }: KeepRequest, running: Running): Promise<object> {
-    return onVault(this.vaults, request, running, async ({ vault }) => ({
+    const asked = { ...request, role: 'keeper' } as const;
+    return onVault(this.vaults, asked, running, async ({ vault }) => ({
       result: { kind: 'keep', report: await keepLocks(vault.inside, { everything }, running) },
     }));
   }

@@ -1,4 +1,5 @@
 import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
+import type { StoreRole } from '../catalog/vault-credentials.ts';
 import type { VaultApart } from '../catalog/stored-vaults.ts';
 import { FailedWith } from '../jobs/job.ts';
 import type { Fault } from '../kernel/fault.ts';
@@ -9,6 +10,8 @@ export interface UpkeepRequest {
   readonly vaultId: string;
   /** What the job may use at the store before it stops. */
   readonly limits: SpendingLimits;
+  /** Whose credentials it uses. Default: the collector's. */
+  readonly role?: StoreRole;
 }
 
 export interface Running {
@@ -25,12 +28,12 @@ export interface Worked {
 /** Opens a vault for one job, and adds to the result what the job used at its stores. */
 export async function onVault(
   vaults: Pick<RegisteredVaults, 'openApart'>,
-  { vaultId, limits }: UpkeepRequest,
+  { vaultId, limits, role = 'collector' }: UpkeepRequest,
   { signal }: Running,
   work: (opened: VaultApart, spending: Spending) => Promise<Worked>,
 ): Promise<object> {
   const spending = new Spending(limits);
-  await using opened = await vaults.openApart(vaultId, { spending }, signal);
+  await using opened = await vaults.openApart(vaultId, { spending, role }, signal);
   const { result, fault } = await work(opened, spending);
   const whole = { ...result, spending: spending.report };
   if (fault !== undefined) {

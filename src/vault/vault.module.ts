@@ -3,7 +3,7 @@ import { contactStore, openObjectStore, type OpenOptions } from './object-stores
 import { Clock } from '../kernel/clock.ts';
 import { Log } from '../kernel/log.ts';
 import type { ObjectStore } from './store/object-store.ts';
-import { StoreAccess, type StoreAddress } from './store/store-access.ts';
+import { StoreAccess, type StoreAddress, type StoreCredentials } from './store/store-access.ts';
 import { StoreHealth } from './store/store-health.ts';
 
 export interface VaultSettings {
@@ -39,13 +39,23 @@ class StoreAccessByLocation extends StoreAccess {
   }
 }
 
-function optionsOf({ endpoint, region, profile, singleWriter }: StoreAddress): OpenOptions {
+function optionsOf(place: StoreAddress): OpenOptions {
+  const { endpoint, region, profile, credentials, singleWriter } = place;
   return {
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(region === undefined ? {} : { region }),
     ...(profile === undefined ? {} : { profile }),
+    ...optionsFrom(credentials),
     allowNetworkFileSystem: singleWriter,
   };
+}
+
+function optionsFrom(credentials: StoreCredentials | undefined): OpenOptions {
+  if (credentials === undefined || 'profile' in credentials) {
+    return { ...credentials };
+  }
+  // The SDK writes into the object that it gets.
+  return { credentials: { ...credentials } };
 }
 
 /** Binds the object stores to their drivers. */

@@ -19,6 +19,7 @@ import {
   StartScrub,
 } from './upkeep.ts';
 import { CreateToken, Token, TokenCreated, TokenList } from './tokens.ts';
+import { CredentialsList, SetCredentials } from './vault-credentials.ts';
 import { CreateVault, VaultCreated, VaultList, VaultSummary } from './vaults.ts';
 import { AcceptDisks, AcceptedDisks, AddVm, StopVm, Vm, VmList, VmReleased } from './vms.ts';
 
@@ -56,6 +57,25 @@ export const ROUTES = {
     answer: VaultCreated,
   },
   forgetVault: { method: 'DELETE', path: '/vaults/:vault', scope: 'admin' },
+  listCredentials: {
+    method: 'GET',
+    path: '/vaults/:vault/credentials',
+    scope: 'admin',
+    answer: CredentialsList,
+  },
+  setCredentials: {
+    method: 'POST',
+    path: '/vaults/:vault/credentials',
+    scope: 'admin',
+    body: SetCredentials,
+    answer: CredentialsList,
+  },
+  removeCredentials: {
+    method: 'DELETE',
+    path: '/vaults/:vault/credentials/:role',
+    scope: 'admin',
+    answer: CredentialsList,
+  },
   probeVault: {
     method: 'POST',
     path: '/vaults/:vault/probe',

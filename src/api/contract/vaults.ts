@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { LOCK_DAYS_MAX } from '../../vault/format/limits.ts';
 import { StoreLocation, TimeMs, VaultId, VaultName } from './references.ts';
+import { StoreCredentials } from './vault-credentials.ts';
 import { StoreTrial } from './store-trial.ts';
 
 /** POST /api/v1/vaults */
@@ -8,12 +9,14 @@ export const CreateVault = z
   .strictObject({
     name: VaultName,
     location: StoreLocation,
-    /** URL of an S3 service that is not AWS. Credentials come from the service's AWS chain. */
+    /** URL of an S3 service that is not AWS. */
     endpoint: z.url({ protocol: /^https?$/ }).optional(),
     region: z
       .string()
       .regex(/^[a-z0-9-]{1,64}$/)
       .optional(),
+    /** Default: what the AWS settings of the service give. */
+    credentials: StoreCredentials.optional(),
     /**
      * Opens the vault's master key. Never stored; the service keeps the master key, wrapped with
      * the host's key. If it is missing when a vault is created, the service generates one and

@@ -39,11 +39,12 @@ export class VaultsController {
     @RequestSignal() signal: AbortSignal,
   ): Promise<VaultCreated> {
     const { passphrase, recoveryFile, existing, endpoint, region, ...others } = body;
-    const { lock, retentionPassphrase, ...rest } = others;
+    const { lock, retentionPassphrase, credentials, ...rest } = others;
     const request: RegisterVault = {
       ...rest,
       ...(endpoint === undefined ? {} : { endpoint }),
       ...(region === undefined ? {} : { region }),
+      ...(credentials === undefined ? {} : { credentials }),
     };
     if (existing) {
       if (lock !== undefined || retentionPassphrase !== undefined) {

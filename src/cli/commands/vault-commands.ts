@@ -14,13 +14,19 @@ import {
   recoveryFilePath,
   RecoveryFilePlace,
 } from '../options/recovery-file.ts';
+import {
+  storeCredentials,
+  withCredentialsOptions,
+  type CredentialsOptions,
+} from '../options/store-credentials.ts';
 import { withRetentionOptions } from '../options/retention-options.ts';
 import { formatTable } from '../terminal/table.ts';
 import { trialText } from '../vault-text/trial-text.ts';
 import { showVault } from './show-commands.ts';
+import { addCredentialsCommands } from './credentials-commands.ts';
 import { addUpkeepCommands } from './upkeep-commands.ts';
 
-interface LocationOptions extends CommonOptions {
+interface LocationOptions extends CommonOptions, CredentialsOptions {
   readonly location: string;
   readonly endpoint?: string;
   readonly region?: string;
@@ -38,7 +44,7 @@ interface CreateOptions extends LocationOptions {
 export function addVaultCommands(program: Command, cli: Cli): void {
   const vault = program.command('vault').description('vaults: where recovery points are kept');
   const withLocation = (command: Command): Command =>
-    command
+    withCredentialsOptions(command)
       .requiredOption('--location <place>', 'a folder or s3://bucket/prefix')
       .option('--endpoint <url>', 'an S3 service that is not AWS')
       .option('--region <name>', 'region of the bucket')
@@ -87,6 +93,7 @@ export function addVaultCommands(program: Command, cli: Cli): void {
       );
       await cli.answer(options, forgetVault(cli, name));
     });
+  addCredentialsCommands(vault, cli);
   addUpkeepCommands(vault, cli);
 }
 
@@ -171,11 +178,13 @@ function lockOf({ lock, lockDays }: CreateOptions): Pick<CreateVaultInput, 'lock
 
 function vaultRequest(cli: Cli, name: string, options: LocationOptions): CreateVaultInput {
   const { endpoint, region } = options;
+  const credentials = storeCredentials(options, cli.environment.workingFolder);
   return {
     name,
     location: absoluteLocation(options.location, cli.environment.workingFolder),
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(region === undefined ? {} : { region }),
+    ...(credentials === undefined ? {} : { credentials }),
     ...(options.singleWriter === true ? { singleWriter: true } : {}),
   };
 }

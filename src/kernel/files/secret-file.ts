@@ -24,7 +24,7 @@ export function readSecretFile(path: string, setting: string): string {
 }
 
 /** Reads the whole text of such a file. A pipe belongs to its maker and is read as it is. */
-function readSecretText(path: string, setting: string): string {
+export function readSecretText(path: string, setting: string): string {
   let file: number | undefined;
   try {
     file = openSync(path, 'r');

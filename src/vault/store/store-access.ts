@@ -10,9 +10,20 @@ export interface StoreAddress {
   readonly region?: string | undefined;
   /** Profile with the credentials, in the AWS settings of this machine's user. */
   readonly profile?: string | undefined;
+  /** Credentials in place of those that the AWS settings give; a profile in them counts first. */
+  readonly credentials?: StoreCredentials | undefined;
   /** Only one process writes, so a network file system is good enough. */
   readonly singleWriter: boolean;
 }
+
+/** A profile of the AWS settings, which may assume a role; or keys. */
+export type StoreCredentials =
+  | { readonly profile: string }
+  | {
+      readonly accessKeyId: string;
+      readonly secretAccessKey: string;
+      readonly sessionToken?: string;
+    };
 
 /** Reaches object stores by their location. */
 export abstract class StoreAccess {

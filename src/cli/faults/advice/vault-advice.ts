@@ -47,6 +47,11 @@ export const VAULT_ADVICE = {
     data: 'Nothing was changed.',
     next: 'See "hyperkeep vault list"; make one that exists known with "hyperkeep vault add".',
   },
+  'vault.credentials-unknown': {
+    happened: 'This host keeps no credentials of its own for that role of the vault.',
+    data: 'Nothing was changed; the role uses those of any, or what the AWS settings give.',
+    next: 'See "hyperkeep vault credentials list VAULT".',
+  },
   'vault.name-taken': {
     happened: 'The service knows a vault of that name, or this very vault, already.',
     data: 'Nothing was changed.',
