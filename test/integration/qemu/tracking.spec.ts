@@ -380,6 +380,28 @@ describe('QemuEngine', () => {
     expect((await contentOf(diskOf(frozen, 'data')))[10 * MiB]).toBe(7);
   });
 
+  it('keeps no layer from being merged when a freeze fails after it opened the disks', async () => {
+    await using lab = await QemuLab.create();
+    let isToFail = true;
+    const engine = lab.engine({
+      onStep: (step) => {
+        if (step === 'changes-logged' && isToFail) {
+          isToFail = false;
+          throw new Error('the step fails');
+        }
+      },
+    });
+    await engine.add(lab.definition, signal);
+    await engine.start(lab.vm, signal);
+
+    await expect(engine.freeze(lab.vm, job(), signal)).rejects.toThrow('the step fails');
+
+    const frozen = await engine.freeze(lab.vm, job(), signal);
+    await frozen[Symbol.asyncDispose]();
+    const layers = readdirSync(lab.folder).filter((name) => name.includes('.hk-'));
+    expect(layers).toHaveLength(frozen.disks.length);
+  });
+
   it('leaves alone a file that lies where an overlay would go', async () => {
     await using lab = await QemuLab.create();
     const engine = lab.engine();

@@ -1,4 +1,5 @@
 import { Fault, isFault } from '../../../kernel/fault.ts';
+import type { FreezeOptions, FrozenVm } from '../../engine.ts';
 import { addOverlay, diskFacts, factsOf, removeUnusedNodes } from '../process/block-graph.ts';
 import { withNewTop, withoutNewTop } from '../state/disk-changes.ts';
 import type { EngineParts } from '../vms/engine-parts.ts';
@@ -8,7 +9,7 @@ import { startGuard, whileFrozen, whyNoAgent, type GuestPart } from './guest-fre
 import type { ManagedVm } from '../vms/managed-vm.ts';
 import { removeLeftovers } from '../layers/layer-files.ts';
 import { nodeName } from '../process/node-graph.ts';
-import { makeOverlays, type PlannedOverlay } from '../layers/overlay-files.ts';
+import { assertRoom, makeOverlays, type PlannedOverlay } from '../layers/overlay-files.ts';
 import type { QmpClient } from '../qmp/qmp-client.ts';
 import type { OverlayWatch } from './overlay-watch.ts';
 import type { DiskState } from '../state/vm-state.ts';
@@ -16,22 +17,17 @@ import type { DiskState } from '../state/vm-state.ts';
 /** A caller's cancellation must not leave a pivot half done; it takes milliseconds. */
 const PIVOT_MS_MAX = 30_000;
 
-export interface Instant {
-  readonly takenAtMs: number;
-  readonly transactionMs: number;
-  readonly guest: GuestPart;
-}
+/** When and how a VM was frozen. */
+export type Instant = Pick<
+  FrozenVm,
+  'takenAtMs' | 'transactionMs' | 'consistency' | 'consistencyReason' | 'guestFrozenMs'
+>;
 
 interface FreezeTools {
   readonly qmp: QmpClient;
   /** Told about the new overlays before the guest writes to them. */
   readonly watch: OverlayWatch;
-  readonly options: InstantOptions;
-}
-
-export interface InstantOptions {
-  readonly jobToken: string;
-  readonly crashConsistent: boolean;
+  readonly options: FreezeOptions;
 }
 
 /**
@@ -48,9 +44,11 @@ export async function freezeRunning(
   { qmp, watch, options }: FreezeTools,
   signal: AbortSignal,
 ): Promise<Instant> {
-  const whyNot = options.crashConsistent
-    ? 'file systems were not frozen, as asked'
-    : await whyNoAgent(vm, qmp, signal);
+  await assertRoom(parts, vm);
+  const whyNot =
+    options.crashConsistent === true
+      ? 'file systems were not frozen, as asked'
+      : await whyNoAgent(vm, qmp, signal);
   await using guard = await startGuard(parts, vm, whyNot);
   const facts = await diskFacts(qmp, signal);
   const sizes = vm.tracked.map((disk) => ({
@@ -79,7 +77,13 @@ export async function freezeRunning(
   await parts.step('thawed');
   await settleTops(vm, guest);
   await parts.step('frozen-saved');
-  return { ...pivot, guest: { ...(whyNot === undefined ? {} : { reason: whyNot }), ...guest } };
+  const reason = guest.reason ?? whyNot;
+  return {
+    ...pivot,
+    consistency: guest.isConsistent ? 'filesystem' : 'crash',
+    ...(reason === undefined ? {} : { consistencyReason: reason }),
+    guestFrozenMs: guest.frozenMs,
+  };
 }
 
 /** Saves what the disks are from now on, and that the guest may be frozen. */

@@ -2,12 +2,12 @@ import { dirname } from 'node:path';
 import type { DiskReader } from '../../../disk/disk-reader.ts';
 import { Fault } from '../../../kernel/fault.ts';
 import type { EngineParts } from '../vms/engine-parts.ts';
-import { RevocableReader } from './frozen-vm.ts';
 import { fileNodeName } from '../process/node-graph.ts';
 import type { QmpClient } from '../qmp/qmp-client.ts';
 import type { QmpResult } from '../qmp/qmp-results.ts';
 import { freeBytes, type Session } from '../process/sessions.ts';
 import type { DiskState, Layer } from '../state/vm-state.ts';
+import { RevocableReader } from './revocable-reader.ts';
 
 /** QEMU usually answers within milliseconds. */
 const ARM_MS_MAX = 30_000;
