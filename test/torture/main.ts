@@ -10,7 +10,7 @@ import { GarbageRounds } from '../../src/kernel/memory/garbage.ts';
 import { fixChance } from './fixed-chance.ts';
 import { prepareVault } from './lab.ts';
 import { MUTANTS } from './mutant-store.ts';
-import { runSchedule } from './schedule.ts';
+import { runSchedule } from './schedule/schedule.ts';
 
 const { values } = parseArgs({
   options: {
