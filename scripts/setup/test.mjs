@@ -29,7 +29,10 @@ export function partPattern(root, part) {
 export function jestParameters(root, pattern, ...more) {
   return [
     // Every file loads hundreds of modules anew: a tenth of the processor time is saved.
+    '--min-semi-space-size=16',
     '--max-semi-space-size=64',
+    // Collected is when the heap is four times what lived last: another twelfth, for 100 MB each.
+    '--heap-growing-percent=300',
     '--experimental-vm-modules',
     '--disable-warning=ExperimentalWarning',
     join(root, 'node_modules/jest/bin/jest.js'),
