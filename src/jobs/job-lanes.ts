@@ -1,22 +1,28 @@
 import { UPKEEP_KINDS, type JobKind } from './job.ts';
 
-type LaneName = 'data' | 'upkeep';
+type LaneName = 'data' | 'restore' | 'upkeep';
 
-/** How many jobs run at once. */
-export type LaneWidths = Readonly<Record<LaneName, number>>;
+/** Jobs that care for vaults and run at once, beside the others. */
+const UPKEEP_WIDTH = 2;
 
 const UPKEEP: ReadonlySet<JobKind> = new Set(UPKEEP_KINDS);
 
 function laneOf(kind: JobKind): LaneName {
-  return UPKEEP.has(kind) ? 'upkeep' : 'data';
+  // Somebody waits for a restore, and a backup may take hours.
+  return kind === 'restore' ? kind : UPKEEP.has(kind) ? 'upkeep' : 'data';
 }
 
 /** Jobs waiting for room, in order; each lane has its own room. */
 export class JobLanes<Item extends { readonly job: { readonly kind: JobKind } }> {
   private readonly waiting: Item[] = [];
-  private readonly running: Record<LaneName, number> = { data: 0, upkeep: 0 };
+  private readonly running: Record<LaneName, number> = { data: 0, restore: 0, upkeep: 0 };
 
-  constructor(private readonly widths: LaneWidths) {}
+  private readonly widths: Readonly<Record<LaneName, number>>;
+
+  /** @param width of each lane but that of upkeep */
+  constructor(width: number) {
+    this.widths = { data: width, restore: width, upkeep: UPKEEP_WIDTH };
+  }
 
   get length(): number {
     return this.waiting.length;

@@ -1,7 +1,10 @@
 import type { Fault, FaultContext } from '../kernel/fault.ts';
 import type { Progress, ReportProgress } from '../kernel/progress.ts';
 
-/** Jobs that people wait for: backups and restores never queue behind the care of a vault. */
+/**
+ * Jobs that people wait for: they never queue behind the care of a vault, and a restore never
+ * queues behind a backup.
+ */
 export const DATA_KINDS = ['backup', 'restore', 'verify'] as const;
 /** Jobs that care for vaults: they may take days, and queue only behind each other. */
 export const UPKEEP_KINDS = [

@@ -30,8 +30,6 @@ import { fromStored, toStored, unknownJob } from './stored-job.ts';
 const NOTIFY_MS = 250;
 /** Progress is written to the row at most this often; a crash loses no more of it. */
 const SAVE_MS = 2000;
-/** Jobs that care for vaults and run at once, beside the others. */
-const UPKEEP_CONCURRENCY = 2;
 const REWRITE_MS = 5000;
 const END_MS_MAX = 4000;
 /** More waiting jobs mean a caller out of control. */
@@ -65,7 +63,7 @@ export class Jobs {
   ) {
     this.rewriteMs = rewriteMs;
     this.endMsMax = endMsMax;
-    this.lanes = new JobLanes({ data: concurrency, upkeep: UPKEEP_CONCURRENCY });
+    this.lanes = new JobLanes(concurrency);
   }
 
   /** Sets how jobs of a kind are carried out. Call it once per kind, before the first job. */

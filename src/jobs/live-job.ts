@@ -35,7 +35,10 @@ export function liveJob(job: Job, request: JobRequest): LiveJob {
 }
 
 export interface JobsOptions {
-  /** Backups, restores and verifications that run at once; others wait in order. */
+  /**
+   * Backups and verifications that run at once, and so many restores beside them; others wait in
+   * order.
+   */
   readonly concurrency: number;
   /** When to repeat writing an end that could not be written. */
   readonly rewriteMs?: number;
