@@ -14,6 +14,11 @@ export const INTERRUPTED: JobFault = {
   context: {},
 };
 
+/** Returns the end of a job that the service did not carry out. */
+export function interruptedAt(finishedAtMs: number): JobChange {
+  return { state: 'interrupted', fault: INTERRUPTED, finishedAtMs };
+}
+
 const CANCELLED: JobFault = {
   code: 'cancelled',
   message: 'Cancelled before it was done.',

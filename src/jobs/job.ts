@@ -65,6 +65,8 @@ export interface Job {
 }
 
 export interface JobRequest {
+  /** Chosen by somebody who writes it down before the job starts; default: a new one. */
+  readonly id?: string;
   readonly kind: JobKind;
   readonly subject: JobSubject;
   /** Input of the operation: JSON, without secrets, because it is stored. */

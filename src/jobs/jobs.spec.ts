@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { UnstorableRow, type StoredJob } from '../catalog/job-rows.ts';
 import { SystemClock } from '../kernel/clock.ts';
@@ -115,6 +116,21 @@ describe('Jobs', () => {
 
     expect(await end).toMatchObject({ state: 'succeeded', result: { stored: 42 } });
     expect(await jobs.get(id)).toMatchObject({ state: 'succeeded', result: { stored: 42 } });
+  });
+
+  it('frees the key of a job whose row was written though the answer was lost', async () => {
+    const { storage, jobs } = setUp();
+    const add = storage.add.bind(storage);
+    const request = { ...BACKUP, id: randomUUID(), exclusiveKey: 'backup web' };
+    storage.add = async (job) => {
+      await add(job);
+      throw new Fault('database.unavailable', 'gone');
+    };
+    await expect(jobs.start(request)).rejects.toMatchObject({ code: 'database.unavailable' });
+    storage.add = add;
+
+    await storage.updated(request.id, 'interrupted');
+    expect((await jobs.start({ ...request, id: randomUUID() })).state).not.toBe('interrupted');
   });
 
   it('keeps the code, the message and the facts of a fault', async () => {

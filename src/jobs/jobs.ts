@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { UnstorableRow, type JobFilter } from '../catalog/job-rows.ts';
 import { abortable } from '../kernel/waiting/abortable.ts';
 import { onlyStarting } from '../kernel/text/by-prefix.ts';
-import { actingAs, currentActor } from '../kernel/actor.ts';
-import { Fault } from '../kernel/fault.ts';
+import { actingAs } from '../kernel/actor.ts';
+import { Fault, isFault } from '../kernel/fault.ts';
 import type { Progress } from '../kernel/progress.ts';
 import {
   INTERRUPTED,
+  interruptedAt,
   outcomeOf,
   troubled,
   withoutDetails,
@@ -19,6 +19,7 @@ import { JobLanes } from './job-lanes.ts';
 import { type Job, type JobKind, type JobRequest, type RunJob } from './job.ts';
 import {
   liveJob,
+  newJob,
   type JobsEnvironment,
   type JobsOptions,
   type JobStorage,
@@ -103,16 +104,19 @@ export class Jobs {
   }
 
   private async accept(request: JobRequest): Promise<Job> {
-    const job: Job = {
-      id: randomUUID(),
-      kind: request.kind,
-      state: 'queued',
-      subject: request.subject,
-      actor: currentActor(),
-      createdAtMs: this.environment.clock.nowMs(),
-    };
+    const { clock } = this.environment;
+    const job = newJob(request, clock.nowMs());
     await this.writeUnwritten();
-    await this.storage.add(toStored(job, request));
+    try {
+      await this.storage.add(toStored(job, request));
+    } catch (error) {
+      if (!isFault(error, 'job.conflict')) {
+        // The row may be there all the same, and would keep its exclusive key until the next start.
+        this.unwritten.set(job.id, interruptedAt(clock.nowMs()));
+        this.writeAgainLater();
+      }
+      throw error;
+    }
     const live = liveJob(job, request);
     this.live.set(job.id, live);
     this.lanes.add(live);
@@ -209,8 +213,7 @@ export class Jobs {
   private async leave({ job: { id: jobId, kind } }: LiveJob): Promise<void> {
     const { clock, log } = this.environment;
     log.error('job.not-ending', { jobId, kind });
-    const end = { state: 'interrupted', fault: INTERRUPTED, finishedAtMs: clock.nowMs() } as const;
-    await this.writeEnd(jobId, end).catch((error: unknown) => {
+    await this.writeEnd(jobId, interruptedAt(clock.nowMs())).catch((error: unknown) => {
       log.error('job.row-not-written', { jobId, error });
     });
   }

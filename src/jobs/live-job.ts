@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import type { JobRows } from '../catalog/job-rows.ts';
+import { currentActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { StopReason } from './job-outcome.ts';
@@ -19,6 +21,18 @@ export interface LiveJob {
   /** Writes to the row, one after the other. */
   saving: Promise<void>;
   done?: Promise<void>;
+}
+
+/** Returns a job that somebody asks for. */
+export function newJob(request: JobRequest, createdAtMs: number): Job {
+  return {
+    id: request.id ?? randomUUID(),
+    kind: request.kind,
+    state: 'queued',
+    subject: request.subject,
+    actor: currentActor(),
+    createdAtMs,
+  };
 }
 
 /** Returns a job that has just been accepted. */
