@@ -10,7 +10,8 @@ import {
   readPassword,
 } from './postgres-cluster.ts';
 import { findPostgres, type ProgramSource } from './postgres-programs.ts';
-import { startServer, stopSurvivor } from './postgres-server.ts';
+import { PostgresProcess } from './postgres-process.ts';
+import { stopSurvivor } from './postgres-survivor.ts';
 
 const DATABASE = 'hyperkeep';
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -71,7 +72,7 @@ export async function startEmbeddedPostgres(
     clusterMajor === undefined
       ? await makeCluster(cluster, programs, signal)
       : await readPassword(cluster.home);
-  const start = async (until: AbortSignal) => startServer(cluster, programs, until);
+  const start = async (until: AbortSignal) => PostgresProcess.start(cluster, programs, until);
   const server = new KeptServer(await start(signal), start, log);
   const socket = await HeldFolder.open(cluster.socket);
   const connection = { host: socket.inside(), user: DATABASE_USER, password, database: DATABASE };

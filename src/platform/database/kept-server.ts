@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Log } from '../../kernel/log.ts';
-import type { Server } from './postgres-server.ts';
+import type { PostgresProcess } from './postgres-process.ts';
 
 const FIRST_DELAY_MS = 100;
 const DELAY_MS_MAX = 30_000;
@@ -9,13 +9,17 @@ const STEADY_MS = 60_000;
 
 /** A database server that is started again whenever it ends without being told to. */
 export class KeptServer {
-  private server: Server;
-  private readonly startServer: (signal: AbortSignal) => Promise<Server>;
+  private server: PostgresProcess;
+  private readonly startServer: (signal: AbortSignal) => Promise<PostgresProcess>;
   private readonly log: Log;
   private readonly stopping = new AbortController();
   private readonly keeping: Promise<void>;
 
-  constructor(server: Server, start: (signal: AbortSignal) => Promise<Server>, log: Log) {
+  constructor(
+    server: PostgresProcess,
+    start: (signal: AbortSignal) => Promise<PostgresProcess>,
+    log: Log,
+  ) {
     this.server = server;
     this.startServer = start;
     this.log = log;

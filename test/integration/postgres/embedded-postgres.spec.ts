@@ -12,6 +12,9 @@ import {
   startEmbeddedPostgres,
   type EmbeddedPostgres,
 } from '../../../src/platform/database/embedded-postgres.ts';
+import { majorOfCluster, prepareFolders } from '../../../src/platform/database/postgres-cluster.ts';
+import { PostgresProcess } from '../../../src/platform/database/postgres-process.ts';
+import { findPostgres } from '../../../src/platform/database/postgres-programs.ts';
 import { createDatabase } from '../../support/service/database.ts';
 
 const LOG = new SilentLog();
@@ -200,6 +203,24 @@ describe('a PostgreSQL of our own', () => {
     const starting = startEmbeddedPostgres({ home }, LOG, stop.signal);
     stop.abort();
     await expect(starting).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
+  it('leaves no server that was not ready yet when the signal fired', async () => {
+    {
+      await using postgres = await startEmbeddedPostgres({ home }, LOG, SIGNAL);
+      expect(postgres.pid).toBeGreaterThan(1);
+    }
+    const cluster = await prepareFolders(home);
+    const source = { source: 'any', storeFolder: cluster.folder } as const;
+    const clusterMajor = await majorOfCluster(cluster);
+    const programs = await findPostgres({ ...source, clusterMajor }, cluster.owner, SIGNAL);
+    const stop = new AbortController();
+    const starting = PostgresProcess.start(cluster, programs, stop.signal);
+    stop.abort();
+
+    await expect(starting).rejects.toMatchObject({ name: 'AbortError' });
+
+    expect(await runningIn(home)).toBe('');
   });
 
   it('runs from the npm package', async () => {
