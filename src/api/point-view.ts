@@ -8,7 +8,7 @@ export function viewOfPoint(
   vaultNames: ReadonlyMap<string, string>,
   proof: PointProof | undefined,
 ): Point {
-  const { id, vmId, vmName, takenAtMs, parentId, consistency, notes, disks } = point;
+  const { id, vmId, vmName, takenAtMs, parentId, consistency, notes, disks, origin } = point;
   return {
     id,
     vaultId,
@@ -21,6 +21,7 @@ export function viewOfPoint(
     notes: [...notes],
     ...proofOf(proof),
     holds,
+    ...(origin === undefined ? {} : { origin }),
     disks: disks.map(({ diskId, name, sizeBytes, method, reason, statistics }) => ({
       diskId,
       name,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { JobRun, RunJob } from '../jobs/job.ts';
+import { PointOrigin } from '../vault/format/point-origin.ts';
 import { COMPRESSION_LEVELS } from '../vault/bytes/zstd.ts';
 import type { BackupService, TakenPoint } from './backup.service.ts';
 
@@ -10,6 +11,8 @@ export const BackupParameters = z.strictObject({
   crashConsistent: z.boolean(),
   full: z.boolean(),
   compressionLevel: z.literal(COMPRESSION_LEVELS).optional(),
+  /** Default: by hand. The service says itself which one it is. */
+  origin: PointOrigin.omit({ service: true }).optional(),
 });
 export type BackupParameters = z.infer<typeof BackupParameters>;
 
@@ -27,7 +30,7 @@ export function backupJob(backups: Pick<BackupService, 'takeRecoveryPoint'>): Ru
 }
 
 function resultOf(vaultId: string, taken: TakenPoint): object {
-  const { point, durationMs, guestFrozenMs, transactionMs } = taken;
+  const { point, durationMs, guestFrozenMs, transactionMs, found } = taken;
   const disks = point.disks.map(({ name, sizeBytes, method, reason, statistics }) => ({
     name,
     sizeBytes,
@@ -53,5 +56,6 @@ function resultOf(vaultId: string, taken: TakenPoint): object {
     durationMs: Math.round(durationMs),
     guestFrozenMs,
     transactionMs,
+    ...(found && { found }),
   };
 }

@@ -4,6 +4,7 @@ import { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import { Engine } from '../engines/engine.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { Clock } from '../kernel/clock.ts';
+import { HostIdentity } from '../kernel/host-identity.ts';
 import { Log } from '../kernel/log.ts';
 import { backupJob } from './backup.job.ts';
 import { BackupService } from './backup.service.ts';
@@ -12,13 +13,13 @@ import { BackupService } from './backup.service.ts';
   providers: [
     {
       provide: BackupService,
-      inject: [Engine, RegisteredVaults, PointCatalog, Clock, Log],
+      inject: [Engine, RegisteredVaults, PointCatalog, HostIdentity, Clock, Log],
       useFactory: (
         engine: Engine,
         vaults: RegisteredVaults,
         points: PointCatalog,
-        ...rest: [Clock, Log]
-      ) => new BackupService({ engine, vaults, points }, ...rest),
+        ...[host, ...rest]: [HostIdentity, Clock, Log]
+      ) => new BackupService({ engine, vaults, points, host }, ...rest),
     },
   ],
 })

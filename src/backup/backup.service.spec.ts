@@ -3,6 +3,7 @@ import type { CataloguedPoint } from '../catalog/rows/recovery-point.row.ts';
 import type { FreezeOptions, FrozenVm } from '../engines/engine.ts';
 import { FakeEngine } from '../../test/support/fake-engine/fake-engine.ts';
 import { MiB } from '../kernel/text/bytes.ts';
+import { actingAs } from '../kernel/actor.ts';
 import { SystemClock } from '../kernel/clock.ts';
 import { MemoryDisk } from '../../test/support/disk/memory-disk.ts';
 import { SilentLog } from '../kernel/log.ts';
@@ -80,7 +81,11 @@ async function setUp() {
     away: false,
     open: async () => (vaults.away ? Promise.reject(new Error('away')) : heldVault(vault)),
   };
-  const backups = new BackupService({ engine, vaults, points }, new SystemClock(), new SilentLog());
+  const backups = new BackupService(
+    { engine, vaults, points, host: { id: 'host-1' } },
+    new SystemClock(),
+    new SilentLog(),
+  );
   const progress: Progress[] = [];
   const run = (stop = signal, change: object = {}) =>
     backups.takeRecoveryPoint(
@@ -91,6 +96,55 @@ async function setUp() {
 }
 
 const ones = (length: number) => new Uint8Array(length).fill(1);
+
+describe('where a point comes from', () => {
+  it('is said by the point: by hand, and by which service, if nobody says more', async () => {
+    const { vault, run } = await setUp();
+
+    const { point } = await actingAs('laptop', async () => run());
+
+    const read = await vault.point(point.id, signal);
+    expect(read.origin).toEqual({ kind: 'hand', service: 'host-1', actor: 'laptop' });
+  });
+
+  it('makes a sealed point of the same run the result, without a freeze, and writes its row', async () => {
+    const { engine, points, catalog, run } = await setUp();
+    const origin = { kind: 'policy', policy: 'p', revision: 2, run: 'r1', fireAtMs: 5, attempt: 1 };
+    points.broken = true;
+    const first = await run(signal, { origin });
+    points.broken = false;
+
+    const second = await run(signal, { origin: { ...origin, attempt: 2 } });
+
+    expect(first).toMatchObject({
+      found: false,
+      point: { origin: { ...origin, service: 'host-1' } },
+    });
+    expect(second).toMatchObject({ found: true, point: first.point, transactionMs: 0 });
+    expect(catalog).toEqual([first.point]);
+    expect(engine.freezes).toHaveLength(1);
+  });
+
+  it('makes a new point for another run, and for none', async () => {
+    const { engine, run } = await setUp();
+    await run(signal, { origin: { kind: 'policy', run: 'r1' } });
+
+    expect(await run(signal, { origin: { kind: 'policy', run: 'r2' } })).toMatchObject({
+      found: false,
+    });
+    expect(await run()).toMatchObject({ found: false });
+    expect(engine.freezes).toHaveLength(3);
+  });
+
+  it('makes a new point when that of the run was given up', async () => {
+    const { vault, run } = await setUp();
+    const origin = { kind: 'policy', run: 'r1' };
+    const { point } = await run(signal, { origin });
+    await vault.retire(point.id, signal);
+
+    expect(await run(signal, { origin })).toMatchObject({ found: false });
+  });
+});
 
 describe('BackupService.takeRecoveryPoint', () => {
   it('reads only what changed since the point before', async () => {

@@ -1,10 +1,13 @@
 import type { PointCatalog } from '../catalog/point-catalog.ts';
 import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { Claim, Engine, FrozenVm } from '../engines/engine.ts';
+import { currentActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { isFault } from '../kernel/fault.ts';
+import type { HostIdentity } from '../kernel/host-identity.ts';
 import type { Log } from '../kernel/log.ts';
 import { partOf, type ReportProgress } from '../kernel/progress.ts';
+import type { PointOrigin } from '../vault/format/point-origin.ts';
 import { NVRAM_FILE, type PointDisk, type RecoveryPoint } from '../vault/points/recovery-point.ts';
 import type { NewPoint } from '../vault/writing/new-point.ts';
 import type { PointWriter, Vault } from '../vault/vault.ts';
@@ -23,6 +26,8 @@ export interface BackupRequest {
   readonly full: boolean;
   /** Default: the highest that does not slow the backup. */
   readonly compressionLevel?: CompressionLevel | undefined;
+  /** Default: by hand, for whom this runs. */
+  readonly origin?: Omit<PointOrigin, 'service'> | undefined;
 }
 
 export interface Running {
@@ -37,12 +42,15 @@ export interface TakenPoint {
   readonly durationMs: number;
   readonly guestFrozenMs: number;
   readonly transactionMs: number;
+  /** Whether an earlier attempt of the run had sealed the point: nothing was frozen. */
+  readonly found: boolean;
 }
 
 export interface BackupCollaborators {
   readonly engine: Pick<Engine, 'get' | 'claim' | 'freeze' | 'distrust'>;
   readonly vaults: Pick<RegisteredVaults, 'open'>;
   readonly points: Pick<PointCatalog, 'newestOf' | 'put'>;
+  readonly host: Pick<HostIdentity, 'id'>;
 }
 
 /** What taking a point needs. */
@@ -90,6 +98,10 @@ export class BackupService {
    * guest runs on) until the point is sealed, because `commit` may have to read again. Any failure
    * before that gives the frozen layers up and leaves no point; the engine still knows the changes,
    * and the next run does not send again what was uploaded.
+   *
+   * The attempt of a run (`origin.run`) freezes nothing if the vault has a sealed point of it: an
+   * earlier attempt was ended between the seal and its result. The vault is asked, not the catalog,
+   * and once the VM is claimed, so that nobody else seals meanwhile.
    */
   async takeRecoveryPoint(request: BackupRequest, running: Running): Promise<TakenPoint> {
     const { engine, points } = this.collaborators;
@@ -104,6 +116,13 @@ export class BackupService {
     const newest = await points.newestOf(request.vmId);
     running.report({ phase: 'freezing', doneBytes: 0, totalBytes: 0 });
     await using claim = await engine.claim(vmId, jobId, signal);
+    const sealed = await sealedOf(vault, request, signal);
+    if (sealed !== undefined) {
+      this.log.info('backup.point-found', { vmId, pointId: sealed.id, run: request.origin?.run });
+      await this.catalogue(request.vaultId, sealed);
+      const durationMs = this.clock.monotonicMs() - startedMs;
+      return { point: sealed, durationMs, guestFrozenMs: 0, transactionMs: 0, found: true };
+    }
     const needed = neededGenerations(newest);
     return await this.take({ vault, writer, claim, needed, startedMs }, request, running);
   }
@@ -131,6 +150,7 @@ export class BackupService {
       durationMs: this.clock.monotonicMs() - startedMs,
       guestFrozenMs: frozen.guestFrozenMs,
       transactionMs: frozen.transactionMs,
+      found: false,
     };
   }
 
@@ -188,6 +208,10 @@ export class BackupService {
           ...missed.map((disk) => missedChangesNote(disk, earlier)),
         ],
         configuration: frozen.definition,
+        origin: {
+          ...(request.origin ?? { kind: 'hand', actor: currentActor() }),
+          service: this.collaborators.host.id,
+        },
       },
       signal,
     );
@@ -206,6 +230,17 @@ export class BackupService {
       this.log.warn('catalog.point-not-written', { vaultId, pointId: point.id, error });
     }
   }
+}
+
+/** Returns the sealed point of the request's run, if there is one. */
+async function sealedOf(
+  vault: Vault,
+  { vmId, origin }: BackupRequest,
+  signal: AbortSignal,
+): Promise<RecoveryPoint | undefined> {
+  return origin?.run === undefined
+    ? undefined
+    : (await vault.points(signal, vmId)).find((point) => point.origin?.run === origin.run);
 }
 
 async function addDisks(

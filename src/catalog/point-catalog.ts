@@ -46,7 +46,10 @@ export interface PointLeftOut {
 /** Rows per INSERT; PostgreSQL takes at most 65,535 parameters. */
 const BATCH_ROWS = 1000;
 /** Columns to update if the row exists: what the point says, and what the vault says of it. */
-const OF_POINT = ['vm_id', 'vm_name', 'taken_at_ms', 'point', 'changed'];
+const OF_POINT = [
+  ...['vm_id', 'vm_name', 'taken_at_ms', 'point', 'changed'],
+  ...['origin_kind', 'origin_service', 'policy_id', 'run_id', 'group_id'],
+];
 const RENEWED = [...OF_POINT, 'holds'];
 
 /** The points of the vaults as last listed. A cache: the vaults have the truth. */

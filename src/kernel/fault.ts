@@ -75,6 +75,7 @@ export const FAULTS = {
   'formats.tool-failed': { kind: 'unavailable', retry: 'later' },
   'formats.io-failed': { kind: 'unavailable', retry: 'later' },
   'service.home-shared': { kind: 'denied', retry: 'never' },
+  'service.host-id-damaged': { kind: 'integrity', retry: 'never' },
   'service.unreachable': { kind: 'unavailable', retry: 'later' },
   'service.unexpected-answer': { kind: 'unsupported', retry: 'never' },
   'passphrase.missing': { kind: 'invalid', retry: 'never' },

@@ -22,6 +22,8 @@ export interface ChildTask {
   readonly put?: { readonly index: number; readonly when: 'before' | 'after' };
   /** End QEMU as well, first. */
   readonly qemuToo: boolean;
+  /** Id of the run that the backup is an attempt of. */
+  readonly run?: string;
 }
 
 const task = JSON.parse(process.argv[2] ?? '') as ChildTask;
@@ -77,12 +79,19 @@ const service = new BackupService(
     engine,
     vaults: { open: async () => heldVault(vault) },
     points: { newestOf: async () => [], put: async () => undefined },
+    host: { id: 'child' },
   },
   new SystemClock(),
   new SilentLog(),
 );
 await service.takeRecoveryPoint(
-  { vmId: task.vmId, vaultId: task.vmId, crashConsistent: false, full: false },
+  {
+    vmId: task.vmId,
+    vaultId: task.vmId,
+    crashConsistent: false,
+    full: false,
+    origin: { kind: 'policy', run: task.run },
+  },
   { jobId: 'child', signal, report: () => undefined },
 );
 dieIfDue();

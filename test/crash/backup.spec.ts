@@ -48,7 +48,7 @@ describe('A backup whose process is killed', () => {
   let target: LabVault;
 
   /** Runs a backup in a child that must not come back. */
-  const dieAt = async (moment: Moment, qemuToo: boolean): Promise<void> => {
+  const dieAt = async (moment: Moment, qemuToo: boolean, run?: string): Promise<void> => {
     await lab.engine.close();
     await target.vault.close();
     const task: ChildTask = {
@@ -59,6 +59,7 @@ describe('A backup whose process is killed', () => {
       cacheFolder: join(lab.folder, 'cache'),
       masterKeyHex: Buffer.from(target.key).toString('hex'),
       qemuToo,
+      ...(run === undefined ? {} : { run }),
       ...moment,
     };
     const child = spawn(process.execPath, [CHILD, JSON.stringify(task)], {
@@ -119,6 +120,27 @@ describe('A backup whose process is killed', () => {
       await expectRestores(taken, jobId);
       const after = await target.vault.points(lab.signal);
       expect(after.map(({ id }) => id)).toEqual(expect.arrayContaining(before.map(({ id }) => id)));
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'between the seal and the catalog is found by the next attempt of its run, which freezes nothing',
+    async () => {
+      const before = await target.vault.points(lab.signal);
+      await dieAt({ put: { index: 3, when: 'after' } }, false, 'run-1');
+      await lab.engine.reconcile(lab.signal);
+
+      const found = await lab.backUp(target, 'attempt 2', { kind: 'policy', run: 'run-1' });
+
+      const [sealed, ...more] = (await target.vault.points(lab.signal)).slice(before.length);
+      expect(more).toEqual([]);
+      expect(found).toMatchObject({ found: true, point: sealed, transactionMs: 0 });
+      expect(sealed?.origin).toEqual({ kind: 'policy', run: 'run-1', service: 'child' });
+      expect(lab.frozenHashes.has('attempt 2')).toBe(false);
+      const other = await lab.backUp(target, 'other run', { kind: 'policy', run: 'run-2' });
+      expect(other).toMatchObject({ found: false, point: { parentId: sealed?.id } });
+      await expectRestores(other, 'other run');
     },
     TIMEOUT_MS,
   );

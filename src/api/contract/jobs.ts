@@ -168,6 +168,8 @@ export const BackupResult = z
     guestFrozenMs: z.number().nonnegative(),
     /** How long the snapshot transaction over all disks took. */
     transactionMs: z.number().nonnegative(),
+    /** The point is of an earlier attempt of the same run; this one only found it sealed. */
+    found: z.literal(true).optional(),
   })
   .meta({ id: 'BackupResult' });
 export type BackupResult = z.infer<typeof BackupResult>;

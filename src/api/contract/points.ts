@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PointOrigin } from '../../vault/format/point-origin.ts';
 import {
   ByteCount,
   PointId,
@@ -38,6 +39,8 @@ export const Point = z
     /** Sentences for people: what was done although something was missing. */
     notes: z.array(z.string()),
     disks: z.array(PointDisk),
+    /** Where it comes from, as it says itself; missing counts as by hand. */
+    origin: PointOrigin.optional(),
     /** When a verification or scrubs last found all its content whole. */
     provenAtMs: TimeMs.optional(),
     /** When a verification found it damaged, if none has found it whole since. */

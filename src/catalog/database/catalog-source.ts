@@ -4,6 +4,7 @@ import { JobRow } from '../rows/job.row.ts';
 import { FirstTables1795000000000 } from './migrations/1795000000000-first-tables.ts';
 import { NamedTokens1795700000000 } from './migrations/1795700000000-named-tokens.ts';
 import { PointChanges1795200000000 } from './migrations/1795200000000-point-changes.ts';
+import { PointOrigins1795300000000 } from './migrations/1795300000000-point-origins.ts';
 import { VaultUpkeep1795100000000 } from './migrations/1795100000000-vault-upkeep.ts';
 import { Policies1795500000000 } from './migrations/1795500000000-policies.ts';
 import { ApiTokenRow } from '../rows/api-token.row.ts';
@@ -120,6 +121,7 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       FirstTables1795000000000,
       VaultUpkeep1795100000000,
       PointChanges1795200000000,
+      PointOrigins1795300000000,
       Policies1795500000000,
       NamedTokens1795700000000,
     ],

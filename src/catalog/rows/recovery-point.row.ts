@@ -1,4 +1,5 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import type { PointOrigin } from '../../vault/format/point-origin.ts';
 import type { RecoveryPoint } from '../../vault/points/recovery-point.ts';
 import { bigintColumn } from './column.ts';
 import { storableColumn } from '../database/storable.ts';
@@ -6,6 +7,8 @@ import { storableColumn } from '../database/storable.ts';
 /** A sealed recovery point of a vault, copied so that it can be listed while the vault is away. */
 @Entity('recovery_point')
 @Index('recovery_point_vm', ['vmId', 'id'])
+@Index('recovery_point_run', ['runId'], { where: 'run_id IS NOT NULL' })
+@Index('recovery_point_policy', ['policyId', 'vmId'], { where: 'policy_id IS NOT NULL' })
 export class RecoveryPointRow {
   @PrimaryColumn('text', { name: 'vault_id', primaryKeyConstraintName: 'recovery_point_pkey' })
   vaultId!: string;
@@ -27,6 +30,22 @@ export class RecoveryPointRow {
   @Column('jsonb', { transformer: storableColumn })
   point!: CataloguedPoint;
 
+  /** Copies of the point's origin. Null if it has none, which counts as by hand. */
+  @Column('text', { name: 'origin_kind', nullable: true })
+  originKind!: string | null;
+
+  @Column('text', { name: 'origin_service', nullable: true, transformer: storableColumn })
+  originService!: string | null;
+
+  @Column('text', { name: 'policy_id', nullable: true, transformer: storableColumn })
+  policyId!: string | null;
+
+  @Column('text', { name: 'run_id', nullable: true, transformer: storableColumn })
+  runId!: string | null;
+
+  @Column('text', { name: 'group_id', nullable: true, transformer: storableColumn })
+  groupId!: string | null;
+
   /**
    * Number of the write, counted over all points: a listing that began before it cannot show the
    * point.
@@ -38,6 +57,11 @@ export class RecoveryPointRow {
   @Column('jsonb', { transformer: storableColumn })
   holds!: readonly PointHold[];
 }
+
+type OriginColumns = Pick<
+  RecoveryPointRow,
+  'originKind' | 'originService' | 'policyId' | 'runId' | 'groupId'
+>;
 
 export interface PointHold {
   readonly atMs: number;
@@ -52,7 +76,7 @@ export function pointRow(
   point: CataloguedPoint,
   { changed, holds = [] }: { readonly changed: number; readonly holds?: readonly PointHold[] },
 ): RecoveryPointRow {
-  const { id, vmId, vmName, takenAtMs, parentId, consistency, notes, disks, files } = point;
+  const { id, vmId, vmName, takenAtMs, parentId, consistency, notes, disks, files, origin } = point;
   const row = new RecoveryPointRow();
   row.vaultId = vaultId;
   row.id = id;
@@ -69,8 +93,26 @@ export function pointRow(
     notes,
     disks,
     files,
+    ...(origin === undefined ? {} : { origin }),
   };
+  Object.assign(row, originColumns(origin));
   row.changed = changed;
   row.holds = holds;
   return row;
+}
+
+function originColumns({
+  kind,
+  service,
+  policy,
+  run,
+  group,
+}: Partial<PointOrigin> = {}): OriginColumns {
+  return {
+    originKind: kind ?? null,
+    originService: service ?? null,
+    policyId: policy ?? null,
+    runId: run ?? null,
+    groupId: group ?? null,
+  };
 }

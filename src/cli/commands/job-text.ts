@@ -39,6 +39,7 @@ function backupText(result: BackupResult, { vmName, vaultName }: Job): string {
     ...disks,
     `  together: read ${formatBytes(result.readBytes)}, stored ${formatBytes(result.storedBytes)}`,
     `  consistency: ${result.consistency}${heldText(result)}`,
+    ...(result.found ? ['  found sealed: an earlier attempt of the same run took it'] : []),
     ...result.notes.map(note),
     '',
   ].join('\n');

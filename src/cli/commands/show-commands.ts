@@ -8,6 +8,7 @@ import { plainText } from '../terminal/plain-text.ts';
 import { count } from '../terminal/quantities.ts';
 import { formatTable } from '../terminal/table.ts';
 import { provenText } from './point-list.ts';
+import { originText } from '../vault-text/origin-text.ts';
 import { unmergedText } from './vm-text.ts';
 
 /** How many points are shown with a VM or vault; the list has all. */
@@ -132,6 +133,7 @@ function pointFacts(cli: Cli, point: Point): Fact[] {
     ['VM', `${point.vmName} (${point.vmId})`],
     ['vault', point.vaultName],
     ['taken', `${cli.time(point.takenAtMs)}, ${point.consistency}`],
+    ['origin', originText(point, (timeMs) => cli.time(timeMs))],
     ['after', point.parentId ?? 'none'],
     ['proven', provenText(point, (timeMs) => cli.time(timeMs))],
     ['held', held.join('; ') || 'no'],

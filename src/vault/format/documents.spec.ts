@@ -114,6 +114,20 @@ const point: fc.Arbitrary<PointDocument> = fc.record({
       1,
     ),
   ),
+  origin: fc.option(
+    fc.record({
+      kind: fc.constantFrom('policy', 'hand', 'safety', 'import', 'group'),
+      service: text(limits.ORIGIN_CHARACTERS_MAX),
+      policy: text(limits.ORIGIN_CHARACTERS_MAX),
+      revision: int,
+      run: text(limits.ORIGIN_CHARACTERS_MAX),
+      fireAtMs: int,
+      attempt: edge(1, Number.MAX_SAFE_INTEGER),
+      group: text(limits.ORIGIN_CHARACTERS_MAX),
+      actor: text(limits.ORIGIN_CHARACTERS_MAX),
+    }),
+    { nil: undefined },
+  ),
 }) as fc.Arbitrary<PointDocument>;
 
 const FORMAT: VaultFormat = {

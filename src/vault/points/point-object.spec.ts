@@ -1,6 +1,8 @@
 import { crc32 } from 'node:zlib';
 import { faultCode } from '../../../test/support/service/fault-code.ts';
 import { KeyTree } from '../keys/key-tree.ts';
+import { seal } from '../bytes/aead.ts';
+import { pointKey } from '../format/object-names.ts';
 import { decodePoint, encodePoint, type PointDocument } from './point-object.ts';
 import { newUlid } from '../bytes/ulid.ts';
 
@@ -24,6 +26,60 @@ const POINT: PointDocument = {
   disks: [DISK],
   files: [],
 };
+
+const FULL: PointDocument['origin'] = {
+  kind: 'policy',
+  service: 's'.repeat(256),
+  policy: 'p',
+  revision: 3,
+  run: 'r',
+  fireAtMs: 7,
+  attempt: 1,
+  group: 'g',
+  actor: 'a',
+};
+
+/** Encodes a point as a writer does that checks nothing. */
+function unchecked(document: object): Buffer {
+  const additional = encodePoint(keys, POINT).subarray(0, 64);
+  const key = keys.object('point', pointKey(POINT.vmId, POINT.id));
+  const json = Buffer.from(JSON.stringify(document));
+  return Buffer.concat([additional, seal({ key, index: 0, additional }, json)]);
+}
+
+describe('the origin of a recovery point', () => {
+  it('is read as it was written, and is not needed', () => {
+    const origin = { ...POINT, origin: FULL };
+
+    expect(decodePoint(keys, POINT, encodePoint(keys, origin))).toEqual(origin);
+    expect(decodePoint(keys, POINT, encodePoint(keys, POINT))).toEqual(POINT);
+  });
+
+  const wrong: [string, unknown][] = [
+    ['a text beyond the limit', { ...FULL, run: 'r'.repeat(257) }],
+    ['a text of megabytes', { ...FULL, actor: 'a'.repeat(2 ** 21) }],
+    ['another form', ['policy']],
+    ['a number where a text belongs', { kind: 'policy', policy: 7 }],
+    ['no kind of number', { kind: 'policy', attempt: 0.5 }],
+    ['an attempt before the first', { kind: 'policy', attempt: 0 }],
+  ];
+
+  it.each(wrong)('with %s is not written, and does not count where it was', (_, origin) => {
+    const point = { ...POINT, origin } as PointDocument;
+
+    expect(faultCode(() => encodePoint(keys, point))).toBe('request.invalid');
+    expect(decodePoint(keys, POINT, unchecked(point))).toEqual(POINT);
+  });
+
+  it('of a kind that this program does not know counts as by hand', () => {
+    const origin = { kind: 'miracle', policy: 'p', moon: 'full' };
+
+    expect(decodePoint(keys, POINT, unchecked({ ...POINT, origin })).origin).toEqual({
+      kind: 'hand',
+      policy: 'p',
+    });
+  });
+});
 
 describe('a recovery point of a later program', () => {
   it('is read with words that this one does not know, as the least they can mean', () => {

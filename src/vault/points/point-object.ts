@@ -8,6 +8,7 @@ import { FORMAT_VERSION, refuseOtherVersion } from '../format/format-version.ts'
 import { Features, NO_FEATURES, refuseUnknownFeatures } from '../control/format-object.ts';
 import type { KeyTree } from '../keys/key-tree.ts';
 import { isVmId, pointKey } from '../format/object-names.ts';
+import { PointOrigin } from '../format/point-origin.ts';
 import {
   DEPTH_MAX,
   FILE_SLOTS_MAX,
@@ -86,8 +87,11 @@ export const PointDocument = z.object({
       }),
     )
     .max(POINT_FILES_MAX),
+  // Earlier readers ignore it, so a wrong one makes no point unreadable.
+  origin: PointOrigin.optional().catch(undefined),
 });
 export type PointDocument = z.infer<typeof PointDocument>;
+const WrittenPoint = PointDocument.extend({ origin: PointOrigin.optional() });
 
 function header(keys: KeyTree): Buffer {
   const { incompatible, readOnly, compatible, noCollect } = NO_FEATURES;
@@ -108,7 +112,7 @@ function header(keys: KeyTree): Buffer {
 
 /** @throws Fault `request.invalid` if nobody could read the point */
 export function encodePoint(keys: KeyTree, document: PointDocument): Buffer {
-  const parsed = PointDocument.safeParse(document);
+  const parsed = WrittenPoint.safeParse(document);
   if (!parsed.success) {
     throw new Fault(
       'request.invalid',

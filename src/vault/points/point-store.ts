@@ -365,7 +365,7 @@ function sha256(content: Uint8Array): string {
 }
 
 function toPoint(document: PointDocument): RecoveryPoint {
-  const { parent, disks, files, ...rest } = document;
+  const { parent, disks, files, origin, ...rest } = document;
   return {
     ...rest,
     configuration: rest.configuration,
@@ -380,5 +380,6 @@ function toPoint(document: PointDocument): RecoveryPoint {
       ...(tracking === undefined ? {} : { tracking }),
     })),
     files: files.map(({ name, sizeBytes }) => ({ name, sizeBytes })),
+    ...(origin === undefined ? {} : { origin }),
   };
 }

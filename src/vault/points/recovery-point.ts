@@ -1,4 +1,5 @@
 import type { FullReadReason, TrackingState } from '../../disk/change-set.ts';
+import type { PointOrigin } from '../format/point-origin.ts';
 
 /** Name of the firmware's variable store in a recovery point. */
 export const NVRAM_FILE = 'nvram';
@@ -46,4 +47,6 @@ export interface RecoveryPoint {
   readonly disks: readonly PointDisk[];
   /** Small files that belong to the VM, by name: `nvram`. Read with `Vault.readFile`. */
   readonly files: readonly { readonly name: string; readonly sizeBytes: number }[];
+  /** Undefined counts as by hand. */
+  readonly origin?: PointOrigin;
 }

@@ -52,7 +52,7 @@ export async function revivePoint(
   await requirePacks({ packs, clock }, document, slots.keys(), signal);
   await options.onStep?.('checked');
   const revived: PointDocument = {
-    ...withoutParent(document),
+    ...ofItsOwn(document),
     // The time of the original, because the order of ids is that of the contents. A collector that
     // takes the new point for long abandoned retires it before it is sealed; then reviving fails.
     id: newUlid(ulidTimeMs(contentId(document))),
@@ -73,9 +73,12 @@ export async function revivePoint(
   return (await points.seal(revived, object, signal)).point;
 }
 
-function withoutParent(document: PointDocument): Omit<PointDocument, 'parent'> {
-  const { parent, ...rest } = document;
-  return parent === undefined ? document : rest;
+/** Without a parent, and without an origin: no policy may give it up once more. */
+function ofItsOwn(document: PointDocument): PointDocument {
+  const own = { ...document };
+  delete own.parent;
+  delete own.origin;
+  return own;
 }
 
 /** Returns all slots of a point, under the names in its map and under their present names. */

@@ -2,6 +2,7 @@ import type { ChangeSet, TrackingState } from '../../disk/change-set.ts';
 import type { DiskReader } from '../../disk/disk-reader.ts';
 import type { Extent } from '../../disk/extent.ts';
 import type { CompressionLevel } from '../bytes/zstd.ts';
+import type { PointOrigin } from '../format/point-origin.ts';
 import type { RecoveryPoint } from '../points/recovery-point.ts';
 
 /** What a recovery point starts with. */
@@ -40,4 +41,5 @@ export interface PointFacts {
   readonly consistency: RecoveryPoint['consistency'];
   readonly notes: readonly string[];
   readonly configuration: unknown;
+  readonly origin?: PointOrigin;
 }

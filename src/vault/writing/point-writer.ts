@@ -210,6 +210,7 @@ export class PointWriter implements AsyncDisposable {
       consistency: facts.consistency,
       notes: fittingNotes(facts.notes),
       configuration: facts.configuration,
+      ...(facts.origin === undefined ? {} : { origin: facts.origin }),
       ...(parent === undefined ? {} : { parent: { id: parent.point.id, mac: parent.mac } }),
       disks: disks.map((disk) => diskDocument(disk, numbers)),
       files,

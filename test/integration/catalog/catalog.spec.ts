@@ -77,6 +77,7 @@ describe('the catalog database', () => {
       { name: 'FirstTables1795000000000' },
       { name: 'VaultUpkeep1795100000000' },
       { name: 'PointChanges1795200000000' },
+      { name: 'PointOrigins1795300000000' },
       { name: 'Policies1795500000000' },
       { name: 'NamedTokens1795700000000' },
     ]);
@@ -115,6 +116,43 @@ describe('PointCatalog', () => {
     await points.put(vaultId, point('A'));
 
     expect(await points.list({ vaultId })).toEqual([{ vaultId, point: point('A'), holds: [] }]);
+  });
+
+  it('has columns that say where a point comes from, made anew from what the vault lists', async () => {
+    const points = new PointCatalog(source);
+    const vaultId = await registered();
+    const origin = { kind: 'policy', service: 's', policy: 'p', run: 'r', group: 'g' } as const;
+    const columns = async (): Promise<unknown> =>
+      source.query(
+        `SELECT id, origin_kind, origin_service, policy_id, run_id, group_id FROM recovery_point
+         WHERE vault_id = $1 ORDER BY id`,
+        [vaultId],
+      );
+    const ofPolicy = {
+      origin_kind: 'policy',
+      ...{ origin_service: 's', policy_id: 'p', run_id: 'r', group_id: 'g' },
+    };
+    const none = {
+      origin_kind: null,
+      ...{ origin_service: null, policy_id: null, run_id: null, group_id: null },
+    };
+    await points.put(vaultId, { ...point('A'), origin });
+    await points.put(vaultId, point('B'));
+    expect(await columns()).toEqual([
+      { id: 'A', ...ofPolicy },
+      { id: 'B', ...none },
+    ]);
+    expect((await points.list({ vaultId })).map((found) => found.point.origin)).toEqual([
+      origin,
+      undefined,
+    ]);
+
+    await replace(points, vaultId, [point('A'), { ...point('B'), origin }]);
+
+    expect(await columns()).toEqual([
+      { id: 'A', ...none },
+      { id: 'B', ...ofPolicy },
+    ]);
   });
 
   it('becomes exactly what the vault holds', async () => {

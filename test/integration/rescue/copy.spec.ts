@@ -54,6 +54,8 @@ describe('rescue copy', () => {
       '--disk',
       'disk0',
     ]);
+    const listed = await lab.document<{ points: unknown[] }>(['points', '--vault', 'there']);
+    expect(listed.points).toMatchObject([{ origin: { kind: 'import' } }]);
     expect(await lab.contentHash(lab.path('out', 'web-disk0.raw'), 'raw')).toBe(
       await lab.contentHash(lab.path('disk.raw'), 'raw'),
     );

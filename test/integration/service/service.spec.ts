@@ -145,6 +145,9 @@ describe('the service', () => {
     });
     const taken = await points('?vm=web');
     expect(taken).toMatchObject([{ vmName: 'web', vaultName: 'main' }, { parentId: taken[0]?.id }]);
+    const [id] = /^[0-9a-f-]{36}/.exec(await readFile(join(service.home, 'host-id'), 'utf8')) ?? [];
+    const [own] = await points('?refresh=true');
+    expect(own?.origin).toEqual({ kind: 'hand', service: id, actor: 'api-token' });
     for (const [index, expected] of [before, after].entries()) {
       const file = join(folder, `restored-${String(index)}.raw`);
       const restored = await service.run('/restores', {

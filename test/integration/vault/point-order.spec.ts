@@ -89,6 +89,19 @@ describe('the order of points', () => {
     },
   );
 
+  it('is kept by a point that comes back, but its origin is not: no policy gives it up again', async () => {
+    const { vault } = await createVault(new MemoryObjectStore());
+    const origin = { kind: 'policy', policy: 'p', run: 'r' } as const;
+    const old = await backUp(vault, diskOf(0), { origin });
+    await backUp(vault, diskOf(1), { origin });
+    await vault.retire(old.id, signal);
+
+    await revivePoint(vault.inside, old, {}, { signal });
+
+    expect((await vault.points(signal)).map((point) => point.origin)).toEqual([undefined, origin]);
+    await vault.close();
+  });
+
   it.each(['now', 'before'])(
     'is not changed by an old point that comes back, nor is the next backup (as %s)',
     async (how) => {

@@ -2,7 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BackupService, type TakenPoint } from '../../../src/backup/backup.service.ts';
+import {
+  BackupService,
+  type BackupRequest,
+  type TakenPoint,
+} from '../../../src/backup/backup.service.ts';
 import type { PointOfVault } from '../../../src/catalog/point-catalog.ts';
 import type { FreezeOptions, FrozenVm } from '../../../src/engines/engine.ts';
 import { GuestAgent } from '../../../src/engines/qemu/guest/guest-agent.ts';
@@ -131,7 +135,11 @@ export class BackupLab implements AsyncDisposable {
   }
 
   /** Backs up as the service does; the frozen state is hashed by qemu-img on the way. */
-  async backUp(target: LabVault, jobId: string = randomUUID()): Promise<TakenPoint> {
+  async backUp(
+    target: LabVault,
+    jobId: string = randomUUID(),
+    origin?: BackupRequest['origin'],
+  ): Promise<TakenPoint> {
     const service = new BackupService(
       {
         engine: {
@@ -143,12 +151,13 @@ export class BackupLab implements AsyncDisposable {
         },
         vaults: { open: async () => heldVault(target.vault) },
         points: { newestOf: async () => this.newestPoints(), put: async () => undefined },
+        host: { id: 'lab' },
       },
       new SystemClock(),
       new SilentLog(),
     );
     return service.takeRecoveryPoint(
-      { vmId: this.definition.id, vaultId: target.id, crashConsistent: false, full: false },
+      { vmId: this.definition.id, vaultId: target.id, crashConsistent: false, full: false, origin },
       { jobId, signal: this.signal, report: () => undefined },
     );
   }

@@ -4,6 +4,7 @@ import type { DiskReader } from '../../../src/disk/disk-reader.ts';
 import { MemoryDisk } from '../disk/memory-disk.ts';
 import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
 import { MemoryObjectStore } from './memory-object-store.ts';
+import type { PointOrigin } from '../../../src/vault/format/point-origin.ts';
 import type { RecoveryPoint } from '../../../src/vault/points/recovery-point.ts';
 import type {
   CreateOptions,
@@ -47,6 +48,7 @@ export interface BackupOptions {
   readonly vm?: NewPoint;
   readonly diskId?: string;
   readonly reader?: DiskReader;
+  readonly origin?: PointOrigin;
   /** Between the last disk and the commit. */
   readonly beforeCommit?: (writer: PointWriter) => Promise<void>;
 }
@@ -70,6 +72,7 @@ export async function backUp(
     consistency: 'crash',
     notes: [],
     configuration: { cpus: 2 },
+    ...(options.origin && { origin: options.origin }),
   } as const;
   return await writer.commit(facts, signal);
 }

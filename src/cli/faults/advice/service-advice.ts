@@ -36,6 +36,11 @@ export const SERVICE_ADVICE = {
     data: 'Nothing was changed and nothing was read there.',
     next: 'Look who made the folder that the message names and what is in it; then chown and chmod it, or set HYPERKEEP_HOME to another one.',
   },
+  'service.host-id-damaged': {
+    happened: 'The file host-id in the home of the service does not hold the id of this host.',
+    data: 'Nothing was changed. VMs go on running; recovery points are not touched.',
+    next: 'Bring the file back from a copy of the home. Without it this host is a new one: its VMs are listed as those of another host until that one is removed.',
+  },
   'service.unreachable': {
     happened: 'The command line found no running service.',
     data: 'Nothing was changed by this command. Jobs that run go on, or end as interrupted if the service died.',

@@ -155,6 +155,7 @@ async function writePoint(
       consistency: 'imported',
       notes: plan.notes,
       configuration,
+      origin: { kind: 'import' },
     },
     signal,
   );

@@ -1,0 +1,28 @@
+import { z } from 'zod';
+import { ORIGIN_CHARACTERS_MAX } from './limits.ts';
+
+const originText = z.string().max(ORIGIN_CHARACTERS_MAX);
+
+/**
+ * Where a recovery point comes from: docs/vault-format.md, section 8. In the point it is
+ * authenticated; rows that say the same are copies of it.
+ */
+export const PointOrigin = z.object({
+  // A later program may add words. A point of a person is kept the longest.
+  kind: z.enum(['policy', 'hand', 'safety', 'import', 'group']).catch('hand'),
+  /** The service that took it; none if no service did. */
+  service: originText.optional(),
+  policy: originText.optional(),
+  revision: z.int().min(0).optional(),
+  /** The run whose result it is. */
+  run: originText.optional(),
+  /** When the run was due. */
+  fireAtMs: z.int().min(0).optional(),
+  /** From 1. */
+  attempt: z.int().min(1).optional(),
+  /** The set of points of one moment that it belongs to. */
+  group: originText.optional(),
+  /** Who asked for it. */
+  actor: originText.optional(),
+});
+export type PointOrigin = z.infer<typeof PointOrigin>;
