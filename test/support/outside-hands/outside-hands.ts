@@ -210,7 +210,7 @@ class Life {
   private async compare(disk: FrozenDisk): Promise<void> {
     const content = Buffer.alloc(disk.reader.size);
     await disk.reader.read(0, content, signal);
-    const oracle = await this.hands.read(frozenChain(this.hands.disk(disk.name)));
+    const oracle = await this.chainOf(disk);
     assertEqual(content, oracle, `${disk.name}: the point is not what the chain holds`);
     if (disk.sizeBytes !== oracle.length) {
       throw new Error(
@@ -234,6 +234,16 @@ class Life {
     }
     this.known.set(disk.name, Buffer.from(content));
     this.sealed.set(disk.name, { state: disk.tracking, content });
+  }
+
+  /**
+   * Returns what qemu-img reads from the frozen chain. A QEMU that had the base itself open goes on
+   * with the size that it had, whatever somebody appended to the file since.
+   */
+  private async chainOf({ name, sizeBytes }: FrozenDisk): Promise<Buffer> {
+    const layers = frozenChain(this.hands.disk(name));
+    const content = await this.hands.read(layers);
+    return this.hands.isRunning && layers.length === 1 ? content.subarray(0, sizeBytes) : content;
   }
 
   /** Whether a layer that is not the newest differs from its journal, under a layer with data. */
