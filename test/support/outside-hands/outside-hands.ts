@@ -208,7 +208,7 @@ class Life {
   }
 
   private async compare(disk: FrozenDisk): Promise<void> {
-    const content = Buffer.alloc(disk.reader.size);
+    const content = Buffer.alloc(disk.sizeBytes);
     await disk.reader.read(0, content, signal);
     const oracle = await this.chainOf(disk);
     assertEqual(content, oracle, `${disk.name}: the point is not what the chain holds`);
