@@ -8,6 +8,7 @@ import { JobsModule } from './jobs/jobs.module.ts';
 import type { Log } from './kernel/log.ts';
 import type { Config } from './platform/config/config.ts';
 import { PlatformModule } from './platform/platform.module.ts';
+import { PoliciesModule } from './policies/policies.module.ts';
 import { RestoreModule } from './restore/restore.module.ts';
 import { UpkeepModule } from './upkeep/upkeep.module.ts';
 import { VaultModule } from './vault/vault.module.ts';
@@ -44,6 +45,7 @@ export class AppModule {
           journalFolder: join(home, 'restores'),
         }),
         UpkeepModule,
+        PoliciesModule.with(config.policies),
         ApiModule.with({ version }),
       ],
     };

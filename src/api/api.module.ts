@@ -6,6 +6,8 @@ import { Engine } from '../engines/engine.ts';
 import { InventoryModule } from '../inventory/inventory.module.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { JobsController } from './controllers/jobs.controller.ts';
+import { PoliciesController } from './controllers/policies.controller.ts';
+import { PolicyTextController } from './controllers/policy-text.controller.ts';
 import { OperationsController } from './controllers/operations.controller.ts';
 import { PointSearch } from './point-search.ts';
 import { PointsController } from './controllers/points.controller.ts';
@@ -40,6 +42,8 @@ export class ApiModule implements BeforeApplicationShutdown {
         PointsController,
         OperationsController,
         JobsController,
+        PoliciesController,
+        PolicyTextController,
         TokensController,
       ],
       providers: [

@@ -11,8 +11,8 @@ import { API_PREFIX } from './contract/routes.ts';
 import { FaultFilter } from './fault.filter.ts';
 import { validationPipe } from './validation.ts';
 
-/** A definition of 24 disks is 10 KB; no body is larger. */
-const BODY_LIMIT = '256kb';
+/** The longest text with policies, in JSON. A definition of 24 disks is 10 KB. */
+const BODY_LIMIT = '1mb';
 
 export interface HttpSettings {
   /** Content of the token file. Without one, only named tokens are let in over TCP. */

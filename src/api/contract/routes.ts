@@ -2,6 +2,18 @@ import type { z } from 'zod';
 import type { Scope } from '../../access/scope.ts';
 import { Job, JobList, StartBackup, StartRestore, StartVerification } from './jobs.ts';
 import { Point, PointList } from './points.ts';
+import {
+  ApplyPolicies,
+  PlanPolicies,
+  Policy,
+  PolicyAction,
+  PolicyHistory,
+  PolicyList,
+  PolicyPlan,
+  PolicyRun,
+  PolicyText,
+  ProtectionStatus,
+} from './policies.ts';
 import { ServiceStatus } from './service.ts';
 import {
   HoldList,
@@ -43,7 +55,8 @@ interface Route {
 
 /**
  * Every route: method, path under API_PREFIX, scope, JSON body, and answer on success. Queries are
- * PointQuery and JobQuery; DestroyVm is a query too. A `:vm` or `:vault` is an id or a name.
+ * VmQuery, PointQuery, JobQuery and PolicyTextQuery; DestroyVm is a query too. A `:vm` or `:vault`
+ * is an id or a name, a `:policy` a name.
  */
 export const ROUTES = {
   service: { method: 'GET', path: '/service', scope: 'read', answer: ServiceStatus },
@@ -216,4 +229,49 @@ export const ROUTES = {
   },
   revokeToken: { method: 'DELETE', path: '/tokens/:token', scope: 'admin', answer: Token },
   cancelJob: { method: 'POST', path: '/jobs/:job/cancel', scope: 'operate', answer: Job },
+  listPolicies: { method: 'GET', path: '/policies', scope: 'read', answer: PolicyList },
+  getPolicy: { method: 'GET', path: '/policies/:policy', scope: 'read', answer: Policy },
+  policyHistory: {
+    method: 'GET',
+    path: '/policies/:policy/revisions',
+    scope: 'read',
+    answer: PolicyHistory,
+  },
+  pausePolicy: {
+    method: 'POST',
+    path: '/policies/:policy/pause',
+    scope: 'admin',
+    body: PolicyAction,
+    answer: Policy,
+  },
+  resumePolicy: {
+    method: 'POST',
+    path: '/policies/:policy/resume',
+    scope: 'operate',
+    body: PolicyAction,
+    answer: Policy,
+  },
+  runPolicy: {
+    method: 'POST',
+    path: '/policies/:policy/run',
+    scope: 'operate',
+    body: PolicyAction,
+    answer: PolicyRun,
+  },
+  exportPolicies: { method: 'GET', path: '/policy-text', scope: 'read', answer: PolicyText },
+  applyPolicies: {
+    method: 'POST',
+    path: '/policy-text',
+    scope: 'admin',
+    body: ApplyPolicies,
+    answer: PolicyPlan,
+  },
+  planPolicies: {
+    method: 'POST',
+    path: '/policy-text/plan',
+    scope: 'read',
+    body: PlanPolicies,
+    answer: PolicyPlan,
+  },
+  protection: { method: 'GET', path: '/protection', scope: 'read', answer: ProtectionStatus },
 } as const satisfies Readonly<Record<string, Route>>;

@@ -81,9 +81,23 @@ export const Vm = z
     warnings: z.array(z.string()),
     /** Disks of a powered-off VM whose image is not the whole disk yet; empty if all are. */
     unmerged: z.array(UnmergedDisk),
+    /**
+     * Names of the policies that protect it; empty: nothing takes its points by itself. Only in
+     * lists, and missing there while the database is away.
+     */
+    policies: z.array(z.string()).optional(),
   })
   .meta({ id: 'Vm' });
 export type Vm = z.infer<typeof Vm>;
+
+/** GET /api/v1/vms?unprotected=true */
+export const VmQuery = z
+  .strictObject({
+    /** Only VMs that no policy protects. */
+    unprotected: z.enum(['true', 'false']).default('false'),
+  })
+  .meta({ id: 'VmQuery' });
+export type VmQuery = z.infer<typeof VmQuery>;
 
 /** 200 of GET /api/v1/vms */
 export const VmList = z.object({ vms: z.array(Vm) }).meta({ id: 'VmList' });

@@ -2,6 +2,8 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@ne
 import { ApiCreatedResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import type { VmSummary } from '../../engines/engine.ts';
 import { InventoryService } from '../../inventory/inventory.service.ts';
+import { isFault } from '../../kernel/fault.ts';
+import { Protection } from '../../policies/status/protection.service.ts';
 import { VmReference } from '../contract/references.ts';
 import {
   AcceptDisks,
@@ -11,6 +13,7 @@ import {
   StopVm,
   Vm,
   VmList,
+  VmQuery,
   VmReleased,
 } from '../contract/vms.ts';
 import { RequestSignal } from '../request-signal.ts';
@@ -18,14 +21,27 @@ import { RequestSignal } from '../request-signal.ts';
 @ApiTags('vms')
 @Controller('vms')
 export class VmsController {
-  constructor(private readonly inventory: InventoryService) {}
+  constructor(
+    private readonly inventory: InventoryService,
+    private readonly protection: Protection,
+  ) {}
 
-  /** Lists the VMs by name. */
+  /** Lists the VMs by name, each with the policies that protect it. */
   @Get()
   @ApiOkResponse({ standardSchema: VmList })
-  async list(@RequestSignal() signal: AbortSignal): Promise<VmList> {
-    const vms = await this.inventory.list(signal);
-    return { vms: vms.map(view) };
+  async list(
+    @Query({ schema: VmQuery }) { unprotected }: VmQuery,
+    @RequestSignal() signal: AbortSignal,
+  ): Promise<VmList> {
+    const vms = (await this.inventory.list(signal)).map(view);
+    const policies = await this.policiesByVm(unprotected === 'true', signal);
+    if (policies === undefined) {
+      return { vms };
+    }
+    const listed = vms.map((vm) => ({ ...vm, policies: [...(policies.get(vm.id) ?? [])] }));
+    return {
+      vms: unprotected === 'true' ? listed.filter((vm) => vm.policies.length === 0) : listed,
+    };
   }
 
   @Get(':vm')
@@ -109,6 +125,21 @@ export class VmsController {
     @RequestSignal() signal: AbortSignal,
   ): Promise<void> {
     await this.inventory.destroy(idOrName, confirm, signal);
+  }
+
+  /** VMs can be listed while the database is away, but nobody knows then which are unprotected. */
+  private async policiesByVm(
+    needed: boolean,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, readonly string[]> | undefined> {
+    try {
+      return await this.protection.policiesByVm(signal);
+    } catch (error) {
+      if (!needed && isFault(error, 'database.unavailable')) {
+        return undefined;
+      }
+      throw error;
+    }
   }
 }
 

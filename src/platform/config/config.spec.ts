@@ -15,6 +15,7 @@ describe('readConfig', () => {
       runFolder: '/var/lib/hyperkeep/run',
       database: {},
       log: { level: 'info' },
+      policies: { guestCommands: false },
       jobs: { concurrency: 2 },
       vault: { storePatienceMs: 600_000, packSize: 64 * MiB },
     });

@@ -41,6 +41,7 @@ export const Environment = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   LOG_LEVEL: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
   JOBS_CONCURRENCY: z.coerce.number().int().min(1).max(16).default(2),
+  GUEST_COMMANDS: z.enum(['refused', 'allowed']).default('refused'),
   STORE_PATIENCE: Duration.prefault('10m'),
   VAULT_PACK_SIZE: Size.refine(
     (size) => size >= 16 * MiB && size <= 128 * MiB,
@@ -59,6 +60,8 @@ export interface Config {
   readonly database: { readonly url?: string };
   readonly log: { readonly level: 'error' | 'warn' | 'info' | 'debug' };
   readonly jobs: { readonly concurrency: number };
+  /** `guestCommands`: whether policies may name commands that run inside guests. */
+  readonly policies: { readonly guestCommands: boolean };
   readonly vault: { readonly storePatienceMs: number; readonly packSize: Bytes };
 }
 
@@ -92,6 +95,7 @@ export function readConfig(environment: EnvironmentVariables, owner: Owner): Con
     database: env.DATABASE_URL === undefined ? {} : { url: env.DATABASE_URL },
     log: { level: env.LOG_LEVEL },
     jobs: { concurrency: env.JOBS_CONCURRENCY },
+    policies: { guestCommands: env.GUEST_COMMANDS === 'allowed' },
     vault: { storePatienceMs: env.STORE_PATIENCE, packSize: env.VAULT_PACK_SIZE },
   };
 }

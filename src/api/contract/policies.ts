@@ -1,0 +1,187 @@
+import { z } from 'zod';
+import { VmName } from '../../vm/definition.ts';
+import { Job } from './jobs.ts';
+import { Problem } from './problem.ts';
+import { PointId, TimeMs } from './references.ts';
+
+/** Name of a policy. */
+export const PolicyReference = VmName;
+
+/** A policy as it was written, its defaults filled in. docs/protection.md has every field. */
+const PolicyFields = z.record(z.string(), z.unknown());
+
+export const Policy = z
+  .object({
+    id: z.uuid(),
+    name: z.string(),
+    /** Number of the newest change. */
+    revision: z.int().positive(),
+    /** A paused policy starts nothing by itself. */
+    paused: z.boolean(),
+    vault: z.string(),
+    document: PolicyFields,
+    /** Names of the VMs that it protects now. */
+    vms: z.array(z.string()),
+  })
+  .meta({ id: 'Policy' });
+export type Policy = z.infer<typeof Policy>;
+
+/** 200 of GET /api/v1/policies, by name. */
+export const PolicyList = z.object({ policies: z.array(Policy) }).meta({ id: 'PolicyList' });
+export type PolicyList = z.infer<typeof PolicyList>;
+
+export const PolicyRevision = z
+  .object({
+    policyId: z.uuid(),
+    number: z.int().positive(),
+    change: z.enum(['created', 'changed', 'paused', 'resumed', 'removed']),
+    /** The name of a token, `local` for the socket of the home. */
+    author: z.string(),
+    atMs: TimeMs,
+    document: PolicyFields,
+    /** What differs from the revision before. */
+    fields: z.array(
+      z.object({
+        field: z.string(),
+        before: z.unknown().optional(),
+        after: z.unknown().optional(),
+      }),
+    ),
+  })
+  .meta({ id: 'PolicyRevision' });
+
+/** 200 of GET /api/v1/policies/:policy/revisions, newest first. */
+export const PolicyHistory = z
+  .object({ revisions: z.array(PolicyRevision) })
+  .meta({ id: 'PolicyHistory' });
+export type PolicyHistory = z.infer<typeof PolicyHistory>;
+
+const text = {
+  /** YAML: documents that are a policy each, or have a list `policies`. */
+  text: z.string().max(1024 * 1024),
+  /** How messages call the text: the name of its file. */
+  source: z.string().max(1024).default('policies'),
+  /** Removes the policies that the text does not have. */
+  prune: z.boolean().default(false),
+};
+
+/** POST /api/v1/policy-text/plan: changes nothing. */
+export const PlanPolicies = z.strictObject(text).meta({ id: 'PlanPolicies' });
+export type PlanPolicies = z.infer<typeof PlanPolicies>;
+
+/** POST /api/v1/policy-text: all of it in one transaction, or nothing. */
+export const ApplyPolicies = z
+  .strictObject({
+    ...text,
+    /** Refuses every plan but this one. */
+    plan: z
+      .string()
+      .regex(/^[0-9a-f]{16}$/, 'the id of a plan')
+      .optional(),
+    /** Accepts more objects a year than a vault can bear for long. */
+    yes: z.boolean().default(false),
+  })
+  .meta({ id: 'ApplyPolicies' });
+export type ApplyPolicies = z.infer<typeof ApplyPolicies>;
+
+const PlannedPolicy = z.object({
+  name: z.string(),
+  /** `left`: in force, not in the text, and kept, because nobody asked to prune. */
+  action: z.enum(['create', 'change', 'remove', 'none', 'left']),
+  fields: PolicyRevision.shape.fields,
+  vms: z.array(z.string()),
+  /** VMs that it begins and ceases to protect. */
+  added: z.array(z.string()),
+  dropped: z.array(z.string()),
+  guestCommands: z.array(z.array(z.string())),
+});
+
+export const PolicyPlan = z
+  .object({
+    id: z.string(),
+    policies: z.array(PlannedPolicy),
+    /** VMs that no policy protects afterwards. */
+    unprotected: z.array(z.string()),
+    /** What the vaults hold after some years, if every backup succeeds. */
+    vaults: z.array(
+      z.object({
+        vault: z.string(),
+        pointsPerYear: z.int(),
+        permanentObjectsPerYear: z.int(),
+        after: z.array(
+          z.object({
+            years: z.int(),
+            points: z.int(),
+            retiredObjects: z.int(),
+            listRequests: z.int(),
+          }),
+        ),
+      }),
+    ),
+    notes: z.array(z.string()),
+  })
+  .meta({ id: 'PolicyPlan' });
+export type PolicyPlan = z.infer<typeof PolicyPlan>;
+
+/** GET /api/v1/policy-text?policy=NAME */
+export const PolicyTextQuery = z
+  .strictObject({ policy: PolicyReference.optional() })
+  .meta({ id: 'PolicyTextQuery' });
+export type PolicyTextQuery = z.infer<typeof PolicyTextQuery>;
+
+/** 200 of GET /api/v1/policy-text: applied again it changes nothing. */
+export const PolicyText = z.object({ text: z.string() }).meta({ id: 'PolicyText' });
+export type PolicyText = z.infer<typeof PolicyText>;
+
+/** POST /api/v1/policies/:policy/pause, /resume and /run */
+export const PolicyAction = z.strictObject({}).meta({ id: 'PolicyAction' });
+
+/** 202 of POST /api/v1/policies/:policy/run: a job for each VM, or why there is none. */
+export const PolicyRun = z
+  .object({
+    backups: z.array(
+      z.object({
+        vmId: z.string(),
+        vmName: z.string(),
+        job: Job.optional(),
+        problem: Problem.pick({ title: true, detail: true }).optional(),
+      }),
+    ),
+  })
+  .meta({ id: 'PolicyRun' });
+export type PolicyRun = z.infer<typeof PolicyRun>;
+
+const StateByPolicy = z.enum(['ok', 'late', 'no-point', 'paused']);
+
+const VmProtection = z
+  .object({
+    vmId: z.string(),
+    vmName: z.string(),
+    /** The worst of its policies; a paused one counts only if all are. */
+    state: z.enum([...StateByPolicy.options, 'unprotected']),
+    by: z.array(
+      z.object({
+        policy: z.string(),
+        vault: z.string(),
+        state: StateByPolicy,
+        newest: z.object({ pointId: PointId, takenAtMs: TimeMs }).optional(),
+        /** When the newest point becomes, or became, older than it may be. */
+        lateAtMs: TimeMs.optional(),
+        nextFireAtMs: TimeMs.optional(),
+        problem: z.string().optional(),
+      }),
+    ),
+  })
+  .meta({ id: 'VmProtection' });
+export type VmProtection = z.infer<typeof VmProtection>;
+
+/** 200 of GET /api/v1/protection: every VM, by name. */
+export const ProtectionStatus = z
+  .object({
+    atMs: TimeMs,
+    /** Whether all VMs are `ok`. */
+    ok: z.boolean(),
+    vms: z.array(VmProtection),
+  })
+  .meta({ id: 'ProtectionStatus' });
+export type ProtectionStatus = z.infer<typeof ProtectionStatus>;

@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { VmName } from '../../vm/definition.ts';
+import { Duration } from './duration.ts';
+import { GuestCommands } from './guest-commands.ts';
+import { Schedule } from './schedule.ts';
+import { Selector } from './selector.ts';
+
+/** Name of a policy: shown and typed by people. */
+export const PolicyName = VmName;
+
+/** The name under which a vault is registered. */
+const VaultName = VmName;
+const Rate = z.string().regex(/^[1-9]\d{0,5}(KiB|MiB|GiB)\/s$/, 'a rate such as 50MiB/s');
+const Kept = z.int().min(1).max(10_000).optional();
+
+/** How long points are kept. Kept here; who gives points up carries it out. */
+const Retention = z
+  .strictObject({
+    last: Kept,
+    hourly: Kept,
+    daily: Kept,
+    weekly: Kept,
+    monthly: Kept,
+    yearly: Kept,
+    /** Never fewer points of a VM than this. */
+    atLeast: Kept,
+    /** Nothing younger is given up. */
+    minimumAge: Duration.optional(),
+  })
+  .refine(
+    ({ last, hourly, daily, weekly, monthly, yearly }) =>
+      [last, hourly, daily, weekly, monthly, yearly].some((kept) => kept !== undefined),
+    'keeps nothing; give last, hourly, daily, weekly, monthly or yearly',
+  );
+
+/** How points are proven. Kept here; who verifies carries it out. */
+const Verification = z.strictObject({
+  every: Duration,
+  level: z.literal([0, 1, 2, 3]).default(3),
+});
+
+/** Another vault that is to have the points. Kept here; who copies carries it out. */
+const Copy = z.strictObject({ vault: VaultName, within: Duration.optional() });
+
+/**
+ * What somebody wants to be protected. It comes from a file or over the API and is hostile input:
+ * no unknown fields, no text that a shell would read, no secrets.
+ */
+export const PolicyDocument = z.strictObject({
+  name: PolicyName,
+  selector: Selector,
+  vault: VaultName,
+  schedule: Schedule,
+  /** `filesystem` asks the guest to flush and freeze its file systems, as a backup does. */
+  consistency: z.enum(['filesystem', 'crash']).default('filesystem'),
+  limits: z
+    .strictObject({
+      /** How many VMs of the policy are backed up at once. */
+      atOnce: z.int().min(1).max(64).optional(),
+      rate: Rate.optional(),
+    })
+    .optional(),
+  priority: z.enum(['low', 'normal', 'high']).default('normal'),
+  /** How old the newest point of a VM may become. */
+  rpo: Duration.optional(),
+  /** How long it may take to bring a VM back. */
+  rto: Duration.optional(),
+  guestCommands: GuestCommands.optional(),
+  retention: Retention.optional(),
+  verification: Verification.optional(),
+  copies: z.array(Copy).min(1).max(8).optional(),
+});
+export type PolicyDocument = z.infer<typeof PolicyDocument>;

@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import type { PolicyDocument } from '../document/policy-document.ts';
+import { selectVms, type SelectableVm } from '../document/selector.ts';
+import type { KnownPolicy } from '../known-policy.ts';
+import { fieldChanges, type FieldChange } from './field-changes.ts';
+import { forecastVaults, type VaultForecast } from './vault-forecast.ts';
+
+/** `left`: it is in force and the text does not have it; only pruning removes it. */
+export type PlannedAction = 'create' | 'change' | 'remove' | 'none' | 'left';
+
+/** What happens to one policy. */
+export interface PlannedPolicy {
+  readonly name: string;
+  readonly action: PlannedAction;
+  readonly fields: readonly FieldChange[];
+  /** Names of the VMs that it protects afterwards; of a removed one, protected until then. */
+  readonly vms: readonly string[];
+  readonly added: readonly string[];
+  readonly dropped: readonly string[];
+  /** Commands that would run inside guests, word by word. */
+  readonly guestCommands: readonly (readonly string[])[];
+}
+
+/** What a text with policies would change. */
+export interface PolicyPlan {
+  /** Differs if anything of it does. */
+  readonly id: string;
+  readonly policies: readonly PlannedPolicy[];
+  /** VMs that no policy protects afterwards. */
+  readonly unprotected: readonly string[];
+  readonly vaults: readonly VaultForecast[];
+  /** What the service keeps and does not do yet. */
+  readonly notes: readonly string[];
+}
+
+export interface PlanInput {
+  readonly stored: readonly KnownPolicy[];
+  readonly wanted: readonly PolicyDocument[];
+  readonly vms: readonly SelectableVm[];
+  /** Removes policies that the text does not have. */
+  readonly prune: boolean;
+  readonly nowMs: number;
+}
+
+/** Plans what would change for which VMs. */
+export function planPolicies(input: PlanInput): PolicyPlan {
+  const { stored, wanted, vms, prune, nowMs } = input;
+  const before = new Map(stored.map((policy) => [policy.name, policy]));
+  const names = new Set(wanted.map(({ name }) => name));
+  const rest = stored.filter(({ name }) => !names.has(name));
+  const policies = [
+    ...wanted.map((document) => planned(before.get(document.name)?.document, document, vms)),
+    ...rest.map(({ document }) => leftOver(document, prune, vms)),
+  ].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const inForce = [...wanted, ...(prune ? [] : rest.map(({ document }) => document))];
+  const selected = inForce.map((document) => ({ document, vms: selectVms(document, vms) }));
+  const guarded = new Set(selected.flatMap((each) => each.vms.map(({ id }) => id)));
+  const revisions = stored.map(({ id, revision }) => [id, revision]);
+  return {
+    id: digestOf([revisions, policies]),
+    policies,
+    unprotected: vms
+      .filter(({ id, purpose }) => purpose === undefined && !guarded.has(id))
+      .map(({ name }) => name),
+    vaults: forecastVaults(
+      selected.map((each) => ({ document: each.document, vms: each.vms.length })),
+      nowMs,
+    ),
+    notes: notesOn(wanted),
+  };
+}
+
+function planned(
+  before: PolicyDocument | undefined,
+  document: PolicyDocument,
+  vms: readonly SelectableVm[],
+): PlannedPolicy {
+  const now = selectVms(document, vms);
+  const earlier = before === undefined ? [] : selectVms(before, vms);
+  const action =
+    before === undefined ? 'create' : isDeepStrictEqual(before, document) ? 'none' : 'change';
+  return {
+    name: document.name,
+    action,
+    fields: before === undefined ? [] : fieldChanges(before, document),
+    vms: namesOf(now),
+    added: namesOf(without(now, earlier)),
+    dropped: namesOf(without(earlier, now)),
+    guestCommands: action === 'none' ? [] : commandsOf(document),
+  };
+}
+
+function leftOver(
+  document: PolicyDocument,
+  prune: boolean,
+  vms: readonly SelectableVm[],
+): PlannedPolicy {
+  const selected = namesOf(selectVms(document, vms));
+  return {
+    name: document.name,
+    action: prune ? 'remove' : 'left',
+    ...{ fields: [], vms: selected, added: [], dropped: prune ? selected : [] },
+    guestCommands: [],
+  };
+}
+
+/** Returns the commands of a policy that run inside guests. */
+export function commandsOf({ guestCommands }: PolicyDocument): string[][] {
+  return [...(guestCommands?.before ?? []), ...(guestCommands?.after ?? [])];
+}
+
+/** Fields that are kept with the policy and that nobody carries out yet. */
+const KEPT = ['retention', 'verification', 'copies', 'guestCommands'] as const;
+
+function notesOn(wanted: readonly PolicyDocument[]): string[] {
+  return KEPT.flatMap((field) => {
+    const names = wanted.filter((document) => document[field] !== undefined);
+    return names.length === 0
+      ? []
+      : [`${field} is kept and not carried out yet (${names.map(({ name }) => name).join(', ')})`];
+  });
+}
+
+function namesOf(vms: readonly SelectableVm[]): string[] {
+  return vms.map(({ name }) => name);
+}
+
+function without(vms: readonly SelectableVm[], others: readonly SelectableVm[]): SelectableVm[] {
+  const ids = new Set(others.map(({ id }) => id));
+  return vms.filter(({ id }) => !ids.has(id));
+}
+
+const ID_CHARACTERS = 16;
+
+function digestOf(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, ID_CHARACTERS);
+}

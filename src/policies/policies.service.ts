@@ -1,0 +1,269 @@
+import type {
+  PolicyChanges,
+  PolicyRows,
+  StoredPolicy,
+  StoredRevision,
+} from '../catalog/policy-rows.ts';
+import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
+import { currentActor } from '../kernel/actor.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { Fault } from '../kernel/fault.ts';
+import type { Log } from '../kernel/log.ts';
+import type { PolicyDocument } from './document/policy-document.ts';
+import { readPolicies, type ReadPolicy } from './document/read-policies.ts';
+import type { SelectableVm } from './document/selector.ts';
+import { writePolicies } from './document/write-policies.ts';
+import { knownPolicy, type KnownPolicy } from './known-policy.ts';
+import { fieldChanges } from './plan/field-changes.ts';
+import {
+  commandsOf,
+  planPolicies,
+  type PlannedPolicy,
+  type PolicyPlan,
+} from './plan/policy-plan.ts';
+import { PERMANENT_OBJECTS_MAX } from './plan/vault-forecast.ts';
+
+/** Policies as somebody wrote them. */
+export interface PolicyText {
+  readonly text: string;
+  /** How people call it: the name of its file. */
+  readonly source: string;
+  /** Removes the policies that the text does not have. */
+  readonly prune: boolean;
+}
+
+export interface ApplyPolicies extends PolicyText {
+  /** Applies only this plan. */
+  readonly plan?: string | undefined;
+  /** Accepts more objects a year than a vault can bear for long. */
+  readonly yes: boolean;
+}
+
+export interface PolicySettings {
+  /** Lets policies name commands that run inside guests as their administrator. */
+  readonly guestCommands: boolean;
+}
+
+export interface PolicyCollaborators {
+  readonly rows: PolicyRows;
+  readonly vaults: Pick<RegisteredVaults, 'list'>;
+  /** Returns the VMs that policies may protect. */
+  readonly vms: (signal: AbortSignal) => Promise<SelectableVm[]>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What is to be protected, as code: plans, applies, pauses, and remembers who did it. */
+export class Policies {
+  constructor(
+    private readonly collaborators: PolicyCollaborators,
+    private readonly settings: PolicySettings,
+  ) {}
+
+  /** Lists the policies in force by name. */
+  async list(): Promise<KnownPolicy[]> {
+    return (await this.collaborators.rows.list()).map(knownPolicy);
+  }
+
+  /** Returns the VMs that policies choose from. */
+  async vms(signal: AbortSignal): Promise<SelectableVm[]> {
+    return this.collaborators.vms(signal);
+  }
+
+  /** @throws Fault `policy.unknown` */
+  async get(name: string): Promise<KnownPolicy> {
+    return named(await this.list(), name);
+  }
+
+  /**
+   * Returns the policies as the text that makes them again.
+   * @throws Fault `policy.unknown`
+   */
+  async export(name?: string): Promise<string> {
+    const policies = name === undefined ? await this.list() : [await this.get(name)];
+    return writePolicies(policies.map(({ document }) => document));
+  }
+
+  /**
+   * Lists what was changed, newest first, also of a policy that is gone.
+   * @throws Fault `policy.unknown`
+   */
+  async history(name: string): Promise<StoredRevision[]> {
+    const revisions = await this.collaborators.rows.history(name);
+    if (revisions.length === 0) {
+      throw unknownPolicy(name);
+    }
+    return revisions;
+  }
+
+  /**
+   * Says what a text would change, and changes nothing.
+   * @throws Fault `policy.invalid`, `policy.commands-refused`
+   */
+  async plan(request: PolicyText, signal: AbortSignal): Promise<PolicyPlan> {
+    const wanted = await this.read(request);
+    const vms = await this.collaborators.vms(signal);
+    return this.planOf(await this.list(), wanted, { vms, prune: request.prune });
+  }
+
+  /**
+   * Makes the policies those of a text, all or none of them.
+   * @throws Fault `policy.invalid`, `policy.commands-refused`, `policy.plan-changed`,
+   *   `policy.many-objects`
+   */
+  async apply(request: ApplyPolicies, signal: AbortSignal): Promise<PolicyPlan> {
+    const wanted = await this.read(request);
+    const vms = await this.collaborators.vms(signal);
+    const plan = await this.change(async (changes, rows) => {
+      const stored = rows.map(knownPolicy);
+      const planned = this.planOf(stored, wanted, { vms, prune: request.prune });
+      refuseOther(planned, request.plan);
+      refuseMany(planned, request.yes);
+      for (const policy of planned.policies) {
+        await carryOut(changes, policy, stored, wanted);
+      }
+      return planned;
+    });
+    const changed = plan.policies.filter(({ action }) => action !== 'none' && action !== 'left');
+    for (const { name, action } of changed) {
+      this.collaborators.log.info('policy.applied', { policy: name, action });
+    }
+    return plan;
+  }
+
+  /**
+   * Stops or begins fire times. Those that pass during a pause are not made up for.
+   * @throws Fault `policy.unknown`
+   */
+  async setPaused(name: string, paused: boolean): Promise<KnownPolicy> {
+    await this.change(async (changes, rows) => {
+      const policy = named(rows, name);
+      if (policy.paused !== paused) {
+        await changes.revise(policy, {
+          change: paused ? 'paused' : 'resumed',
+          document: policy.document,
+          paused,
+          anew: !paused,
+        });
+      }
+    });
+    return this.get(name);
+  }
+
+  private async change<T>(
+    work: (changes: PolicyChanges, stored: readonly StoredPolicy[]) => Promise<T>,
+  ): Promise<T> {
+    const { rows, clock } = this.collaborators;
+    return rows.change({ author: currentActor(), atMs: clock.nowMs() }, work);
+  }
+
+  private planOf(
+    stored: readonly KnownPolicy[],
+    wanted: readonly ReadPolicy[],
+    rest: { readonly vms: readonly SelectableVm[]; readonly prune: boolean },
+  ): PolicyPlan {
+    const documents = wanted.map(({ document }) => document);
+    const nowMs = this.collaborators.clock.nowMs();
+    return planPolicies({ stored, wanted: documents, ...rest, nowMs });
+  }
+
+  /** Reads a text and refuses what this service cannot do. */
+  private async read({ text, source }: PolicyText): Promise<ReadPolicy[]> {
+    const policies = readPolicies(text, source);
+    this.refuseCommands(policies);
+    const vaults = new Set((await this.collaborators.vaults.list()).map(({ name }) => name));
+    const problems = policies.flatMap((policy) => unknownVaults(policy, vaults));
+    if (problems.length > 0) {
+      throw new Fault('policy.invalid', problems.join('\n'), { problems: problems.length });
+    }
+    return policies;
+  }
+
+  private refuseCommands(policies: readonly ReadPolicy[]): void {
+    const first = policies.find(({ document }) => document.guestCommands !== undefined);
+    if (first !== undefined && !this.settings.guestCommands) {
+      const commands = commandsOf(first.document).map((words) => JSON.stringify(words));
+      throw new Fault(
+        'policy.commands-refused',
+        `${first.placeOf('guestCommands')}: the policy ${first.document.name} wants to run inside its guests: ${commands.join(', ')}. This service does not allow commands in guests.`,
+        { policy: first.document.name },
+      );
+    }
+  }
+}
+
+function unknownVaults({ document, placeOf }: ReadPolicy, vaults: ReadonlySet<string>): string[] {
+  const copies = (document.copies ?? []).map(({ vault }, index) => ({
+    vault,
+    path: ['copies', String(index), 'vault'],
+  }));
+  const known = [...vaults].join(', ') || 'none yet; make one with "hyperkeep vault create"';
+  return [{ vault: document.vault, path: ['vault'] }, ...copies]
+    .filter(({ vault }) => !vaults.has(vault))
+    .map(
+      ({ vault, path }) =>
+        `${placeOf(...path)}: ${path.join('.')}: no vault ${vault} is registered (${known})`,
+    );
+}
+
+async function carryOut(
+  changes: PolicyChanges,
+  { name, action }: PlannedPolicy,
+  stored: readonly KnownPolicy[],
+  wanted: readonly ReadPolicy[],
+): Promise<void> {
+  const before = stored.find((policy) => policy.name === name);
+  const after = wanted.find(({ document }) => document.name === name)?.document;
+  if (action === 'create' && after !== undefined) {
+    await changes.create(name, after);
+  } else if (action === 'change' && before !== undefined && after !== undefined) {
+    const anew = isRescheduled(before.document, after);
+    await changes.revise(before, { change: 'changed', document: after, anew });
+  } else if (action === 'remove' && before !== undefined) {
+    await changes.remove(before);
+  }
+}
+
+function isRescheduled(before: PolicyDocument, after: PolicyDocument): boolean {
+  return fieldChanges(before.schedule, after.schedule).length > 0;
+}
+
+function refuseOther({ id }: PolicyPlan, asked: string | undefined): void {
+  if (asked !== undefined && asked !== id) {
+    throw new Fault(
+      'policy.plan-changed',
+      `The plan is ${id} by now and not ${asked}; policies, VMs or the file changed since.`,
+      { plan: id },
+    );
+  }
+}
+
+function refuseMany({ vaults }: PolicyPlan, yes: boolean): void {
+  const over = vaults.find((each) => each.permanentObjectsPerYear > PERMANENT_OBJECTS_MAX);
+  if (over !== undefined && !yes) {
+    const { vault, permanentObjectsPerYear, after } = over;
+    const requests = after.at(-1)?.listRequests ?? 0;
+    throw new Fault(
+      'policy.many-objects',
+      `The vault ${vault} would get ${String(permanentObjectsPerYear)} objects a year that stay for good; after five years each look at its points takes ${String(requests)} requests.`,
+      { vault, permanentObjectsPerYear },
+    );
+  }
+}
+
+function named<Policy extends { readonly name: string }>(
+  policies: readonly Policy[],
+  name: string,
+): Policy {
+  const found = policies.find((policy) => policy.name === name);
+  if (found === undefined) {
+    throw unknownPolicy(name);
+  }
+  return found;
+}
+
+function unknownPolicy(name: string): Fault {
+  return new Fault('policy.unknown', `There is no policy ${name}; see hyperkeep policy list.`, {
+    policy: name,
+  });
+}

@@ -1,0 +1,61 @@
+import type { NewestPoints } from '../../catalog/newest-points.ts';
+import type { RegisteredVaults } from '../../catalog/registered-vaults.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import type { SelectableVm } from '../document/selector.ts';
+import type { KnownPolicy } from '../known-policy.ts';
+import { guardedVms, protectionOf, type VmProtection } from './protection.ts';
+
+/** How far ahead the clock of another host may be. */
+const AHEAD_MS_MAX = 5 * 60_000;
+
+export interface ProtectionSources {
+  readonly policies: { list(): Promise<KnownPolicy[]> };
+  readonly vms: (signal: AbortSignal) => Promise<SelectableVm[]>;
+  readonly vaults: Pick<RegisteredVaults, 'list'>;
+  readonly points: Pick<NewestPoints, 'of'>;
+  readonly clock: Clock;
+}
+
+/** Answers for every VM whether it is protected. */
+export class Protection {
+  constructor(private readonly sources: ProtectionSources) {}
+
+  /** Returns how well each VM is protected now, in the order of the VMs. */
+  async list(signal: AbortSignal): Promise<VmProtection[]> {
+    const { policies, vms, vaults, points, clock } = this.sources;
+    const guarded = guardedVms(await policies.list(), await vms(signal));
+    const ids = new Map((await vaults.list()).map(({ name, id }) => [name, id]));
+    const pairs = new Map<string, { readonly vmId: string; readonly vaultId: string }>();
+    for (const { vm, policies: own } of guarded) {
+      for (const { document } of own) {
+        const vaultId = ids.get(document.vault);
+        if (vaultId !== undefined) {
+          pairs.set(keyOf(vm.id, vaultId), { vmId: vm.id, vaultId });
+        }
+      }
+    }
+    const nowMs = clock.nowMs();
+    const newest = new Map(
+      (await points.of([...pairs.values()], nowMs + AHEAD_MS_MAX)).map((point) => [
+        keyOf(point.vmId, point.vaultId),
+        { pointId: point.pointId, takenAtMs: point.takenAtMs },
+      ]),
+    );
+    return protectionOf(guarded, {
+      nowMs,
+      vaults: ids,
+      newestOf: (vmId, vaultId) => newest.get(keyOf(vmId, vaultId)),
+    });
+  }
+
+  /** Returns the names of the policies of each VM, by its id. */
+  async policiesByVm(signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>> {
+    const { policies, vms } = this.sources;
+    const guarded = guardedVms(await policies.list(), await vms(signal));
+    return new Map(guarded.map(({ vm, policies: own }) => [vm.id, own.map(({ name }) => name)]));
+  }
+}
+
+function keyOf(vmId: string, vaultId: string): string {
+  return `${vmId} ${vaultId}`;
+}

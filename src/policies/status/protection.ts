@@ -1,0 +1,119 @@
+import { durationMs } from '../document/duration.ts';
+import type { PolicyDocument } from '../document/policy-document.ts';
+import { selectVms, type SelectableVm } from '../document/selector.ts';
+import type { KnownPolicy } from '../known-policy.ts';
+import { nextFireTime } from '../schedule/fire-times.ts';
+
+/**
+ * How well something is protected, the worst last: `ok`; `late`: its newest point is older than
+ * the RPO allows; `no-point`: there is none; `paused`; `unprotected`: by no policy.
+ */
+export const PROTECTION_STATES = ['ok', 'late', 'no-point', 'paused', 'unprotected'] as const;
+export type ProtectionState = (typeof PROTECTION_STATES)[number];
+
+/** What one policy does for one VM. */
+export interface PolicyProtection {
+  readonly policy: string;
+  readonly vault: string;
+  readonly state: Exclude<ProtectionState, 'unprotected'>;
+  readonly newest?: { readonly pointId: string; readonly takenAtMs: number };
+  /** When it is late, or was; undefined without a point. */
+  readonly lateAtMs?: number;
+  /** Undefined while it is paused. */
+  readonly nextFireAtMs?: number;
+  readonly problem?: string;
+}
+
+/** How well one VM is protected. */
+export interface VmProtection {
+  readonly vmId: string;
+  readonly vmName: string;
+  readonly state: ProtectionState;
+  readonly by: readonly PolicyProtection[];
+}
+
+/** What is known beside policies and VMs. */
+export interface ProtectionFacts {
+  readonly nowMs: number;
+  /** Registered vaults: name to id. */
+  readonly vaults: ReadonlyMap<string, string>;
+  readonly newestOf: (vmId: string, vaultId: string) => PolicyProtection['newest'];
+}
+
+/** A VM with the policies that protect it. */
+export interface GuardedVm<Vm extends SelectableVm> {
+  readonly vm: Vm;
+  readonly policies: readonly KnownPolicy[];
+}
+
+/** Returns each VM that is nobody's twin, with its policies. */
+export function guardedVms<Vm extends SelectableVm>(
+  policies: readonly KnownPolicy[],
+  vms: readonly Vm[],
+): GuardedVm<Vm>[] {
+  const byVm = new Map<string, KnownPolicy[]>();
+  for (const policy of policies) {
+    for (const { id } of selectVms(policy.document, vms)) {
+      byVm.set(id, [...(byVm.get(id) ?? []), policy]);
+    }
+  }
+  return vms
+    .filter(({ purpose }) => purpose === undefined)
+    .map((vm) => ({ vm, policies: byVm.get(vm.id) ?? [] }));
+}
+
+/** Says how well VMs are protected now. */
+export function protectionOf(
+  guarded: readonly GuardedVm<SelectableVm>[],
+  facts: ProtectionFacts,
+): VmProtection[] {
+  const next = new Map<string, number | undefined>();
+  return guarded.map(({ vm, policies }) => {
+    const by = policies.map((policy) => {
+      if (!next.has(policy.id)) {
+        next.set(policy.id, nextFireTime(policy.document.schedule, facts.nowMs));
+      }
+      return byPolicy(vm, policy, next.get(policy.id), facts);
+    });
+    return { vmId: vm.id, vmName: vm.name, state: stateOf(by), by };
+  });
+}
+
+/** A policy that is paused says nothing as long as another one works. */
+function stateOf(by: readonly PolicyProtection[]): ProtectionState {
+  if (by.length === 0) {
+    return 'unprotected';
+  }
+  const working = by.filter(({ state }) => state !== 'paused').map(({ state }) => state);
+  return PROTECTION_STATES.findLast((state) => working.some((each) => each === state)) ?? 'paused';
+}
+
+function byPolicy(
+  vm: SelectableVm,
+  { document, paused }: KnownPolicy,
+  nextFireAtMs: number | undefined,
+  facts: ProtectionFacts,
+): PolicyProtection {
+  const vaultId = facts.vaults.get(document.vault);
+  const newest = vaultId === undefined ? undefined : facts.newestOf(vm.id, vaultId);
+  const lateAtMs = newest === undefined ? undefined : lateAfter(document, newest.takenAtMs);
+  const isLate = lateAtMs !== undefined && lateAtMs < facts.nowMs;
+  return {
+    policy: document.name,
+    vault: document.vault,
+    state: paused ? 'paused' : newest === undefined ? 'no-point' : isLate ? 'late' : 'ok',
+    ...(newest === undefined ? {} : { newest }),
+    ...(lateAtMs === undefined ? {} : { lateAtMs }),
+    ...(paused || nextFireAtMs === undefined ? {} : { nextFireAtMs }),
+    ...(vaultId === undefined ? { problem: `no vault ${document.vault} is registered` } : {}),
+  };
+}
+
+/** Without an RPO a VM is late when two fire times have passed since its newest point. */
+function lateAfter({ rpo, schedule }: PolicyDocument, takenAtMs: number): number | undefined {
+  if (rpo !== undefined) {
+    return takenAtMs + durationMs(rpo);
+  }
+  const first = nextFireTime(schedule, takenAtMs);
+  return first === undefined ? undefined : nextFireTime(schedule, first);
+}
