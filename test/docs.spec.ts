@@ -3,6 +3,7 @@ import { glob, readdir, readFile } from 'node:fs/promises';
 import { type Command } from 'commander';
 import { Cli } from '../src/cli/cli.ts';
 import { FAULT_ADVICE } from '../src/cli/faults/fault-advice.ts';
+import { EXIT_NOT_WELL } from '../src/cli/outcome.ts';
 import { buildProgram } from '../src/cli/program.ts';
 import { EXIT_CODES, FAULTS } from '../src/kernel/fault.ts';
 import { CliVariables } from '../src/platform/config/cli-settings.ts';
@@ -64,7 +65,7 @@ describe('docs/cli.md', () => {
     const page = await text('docs/cli.md');
     const codes = [...page.matchAll(/^\| +(\d+) \|/gm)].map(([, code]) => Number(code));
 
-    expect(codes).toEqual([0, ...Object.values(EXIT_CODES), 70, 130]);
+    expect(codes).toEqual([0, EXIT_NOT_WELL, ...Object.values(EXIT_CODES), 70, 130]);
   });
 });
 

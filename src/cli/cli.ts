@@ -15,6 +15,8 @@ export interface CommonOptions {
 export class Cli {
   readonly environment: CliEnvironment;
   readonly signal: AbortSignal;
+  /** Of a command that was carried out. */
+  exitCode = 0;
 
   constructor(environment: CliEnvironment, signal: AbortSignal) {
     this.environment = environment;
@@ -29,7 +31,8 @@ export class Cli {
 
   /** Prints the result of a command: one document, or lines for people. */
   async answer(options: CommonOptions, work: Promise<Outcome>): Promise<void> {
-    const { document, text } = await work;
+    const { document, text, exitCode = 0 } = await work;
+    this.exitCode = exitCode;
     const { output } = this.environment.terminal;
     output.write(options.json === true ? `${JSON.stringify(document, undefined, 2)}\n` : text);
   }

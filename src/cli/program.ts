@@ -5,6 +5,8 @@ import { type CliEnvironment } from './cli-environment.ts';
 import { addExplainCommand } from './commands/explain-command.ts';
 import { addJobCommands } from './commands/job-commands.ts';
 import { addPointCommands } from './commands/point-commands.ts';
+import { addPolicyCommands } from './commands/policies/policy-commands.ts';
+import { addStatusCommand } from './commands/policies/status-command.ts';
 import { addRetentionCommands } from './commands/retention-commands.ts';
 import { addTokenCommands } from './commands/token-commands.ts';
 import { addVaultCommands } from './commands/vault-commands.ts';
@@ -27,10 +29,11 @@ export async function runCli(
   signal: AbortSignal,
 ): Promise<number> {
   const { output, errors } = environment.terminal;
-  const program = buildProgram(new Cli(environment, signal));
+  const cli = new Cli(environment, signal);
+  const program = buildProgram(cli);
   try {
     await program.parseAsync(parameters, { from: 'user' });
-    return EXIT_OK;
+    return cli.exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === EXIT_OK) {
       return EXIT_OK; // --help and --version end this way.
@@ -77,6 +80,8 @@ export function buildProgram(cli: Cli): Command {
     });
   addVaultCommands(program, cli);
   addVmCommands(program, cli);
+  addPolicyCommands(program, cli);
+  addStatusCommand(program, cli);
   addPointCommands(program, cli);
   addRetentionCommands(program, cli);
   addJobCommands(program, cli);
@@ -89,7 +94,7 @@ export function buildProgram(cli: Cli): Command {
 
 const HELP_AFTER = `
 Every command takes --json: one JSON document on standard output.
-Exit codes: 0 done, 2 invalid request, 3 denied, 4 not found, 5 conflict, 6 full, 7 unsupported,
+Exit codes: 0 done, 1 a VM is not well (status), 2 invalid request, 3 denied, 4 not found, 5 conflict, 6 full, 7 unsupported,
 8 try later, 9 data is not what was written, 70 bug, 130 Ctrl-C. "hyperkeep explain CODE" tells more.
 `;
 

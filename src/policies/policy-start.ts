@@ -2,6 +2,7 @@ import { backupKey, type BackupParameters } from '../backup/backup.job.ts';
 import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { Job } from '../jobs/job.ts';
 import type { Jobs } from '../jobs/jobs.ts';
+import { currentActor } from '../kernel/actor.ts';
 import { isFault, type Fault } from '../kernel/fault.ts';
 import { selectVms, type SelectableVm } from './document/selector.ts';
 import type { KnownPolicy } from './known-policy.ts';
@@ -25,7 +26,7 @@ export class PolicyStart {
   constructor(private readonly parts: PolicyStartParts) {}
 
   /** Starts a backup of each VM, also while the policy is paused. One refusal stops no other. */
-  async now({ document }: KnownPolicy, signal: AbortSignal): Promise<StartedVm[]> {
+  async now({ name, revision, document }: KnownPolicy, signal: AbortSignal): Promise<StartedVm[]> {
     const vault = await this.parts.vaults.choose(document.vault);
     const started: StartedVm[] = [];
     for (const vm of selectVms(document, await this.parts.vms(signal))) {
@@ -34,6 +35,7 @@ export class PolicyStart {
         vaultId: vault.id,
         crashConsistent: document.consistency === 'crash',
         full: false,
+        origin: { kind: 'policy', policy: name, revision, actor: currentActor() },
       };
       const subject = { vmId: vm.id, vmName: vm.name, vaultId: vault.id, vaultName: vault.name };
       const request = { kind: 'backup', subject, parameters } as const;

@@ -30,7 +30,7 @@ export type Policy = z.infer<typeof Policy>;
 export const PolicyList = z.object({ policies: z.array(Policy) }).meta({ id: 'PolicyList' });
 export type PolicyList = z.infer<typeof PolicyList>;
 
-export const PolicyRevision = z
+const PolicyRevision = z
   .object({
     policyId: z.uuid(),
     number: z.int().positive(),

@@ -82,8 +82,8 @@ function callFor(vm: string, options: BackupOptions): JobCall {
   };
 }
 
-/** How the backup of one VM ended. */
-interface Ended {
+/** How the backup of one VM began or ended. */
+export interface Ended {
   readonly vm: string;
   readonly job?: Job;
   readonly error?: FaultReport;
@@ -104,6 +104,19 @@ async function backUpEach(
   for (const vm of vms) {
     started.push(await attempt(cli, vm, () => startJob(cli, callFor(vm, options))));
   }
+  return await endEach(cli, started, options);
+}
+
+/**
+ * Follows backups that were started, one after the other.
+ *
+ * @throws FailedInPart with the exit code of the worst
+ */
+export async function endEach(
+  cli: Cli,
+  started: readonly Ended[],
+  options: Pick<WaitOptions, 'wait'>,
+): Promise<Outcome> {
   const ended: Ended[] = [];
   for (const one of started) {
     ended.push(options.wait ? await follow(cli, one) : one);

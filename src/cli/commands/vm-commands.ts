@@ -1,5 +1,4 @@
 import { Option, type Command } from 'commander';
-import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   AddVm,
@@ -10,20 +9,25 @@ import {
 } from '../../api/contract/vms.ts';
 import { formatBytes } from '../../kernel/text/bytes.ts';
 import { schemaProblems } from '../../kernel/text/schema-problems.ts';
-import { Fault, systemCode } from '../../kernel/fault.ts';
-import { readFile } from '../../kernel/files/files.ts';
+import { Fault } from '../../kernel/fault.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
+import { readInput } from '../options/input-file.ts';
 import { type Outcome } from '../outcome.ts';
 import { formatTable } from '../terminal/table.ts';
 import { showVm } from './show-commands.ts';
 import { unmergedText } from './vm-text.ts';
 
-const DEFINITION_BYTES_MAX = 1024 * 1024;
+const DEFINITION = {
+  what: 'definition',
+  code: 'vm.definition-invalid',
+  charactersMax: 1024 * 1024,
+} as const;
 
 /** How often to check whether the layers of a VM are merged. */
 const MERGE_LOOK_MS = 500;
 
 type StopOptions = CommonOptions & { readonly force?: boolean; readonly wait?: boolean };
+type ListOptions = CommonOptions & { readonly unprotected?: boolean };
 type Yes = CommonOptions & { readonly yes?: boolean };
 type AcceptOptions = Yes & { readonly keep?: 'image' | 'chain'; readonly dryRun?: boolean };
 
@@ -36,9 +40,10 @@ export function addVmCommands(program: Command, cli: Cli): void {
       await cli.answer(options, addVm(cli, file));
     });
   vm.command('list')
-    .description('the VMs known here')
-    .action(async (options: CommonOptions) => {
-      await cli.answer(options, listVms(cli));
+    .description('the VMs known here, and the policies that protect them')
+    .option('--unprotected', 'only those that no policy protects')
+    .action(async (options: ListOptions) => {
+      await cli.answer(options, listVms(cli, options.unprotected === true));
     });
   vm.command('show')
     .description('one VM: its disks, and its newest recovery points')
@@ -122,7 +127,7 @@ async function stopVm(cli: Cli, name: string, { force, wait }: StopOptions): Pro
 }
 
 async function readDefinition(cli: Cli, file: string): Promise<AddVmInput> {
-  const text = await (file === '-' ? readInput(cli) : readText(cli, file));
+  const text = await readInput(cli, file, DEFINITION);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -142,54 +147,44 @@ async function readDefinition(cli: Cli, file: string): Promise<AddVmInput> {
   return parsed.data;
 }
 
-async function readText(cli: Cli, file: string): Promise<string> {
-  const path = resolve(cli.environment.workingFolder, file);
-  try {
-    return await readFile(path, { encoding: 'utf8', signal: cli.signal });
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'EISDIR') {
-      throw new Fault('request.invalid', `There is no definition file ${path}.`, { path });
-    }
-    throw error;
-  }
-}
-
-async function readInput(cli: Cli): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = '';
-  for await (const piece of cli.environment.terminal.input as AsyncIterable<string | Buffer>) {
-    text += typeof piece === 'string' ? piece : decoder.decode(piece, { stream: true });
-    if (text.length > DEFINITION_BYTES_MAX) {
-      throw new Fault('vm.definition-invalid', 'The definition is larger than 1 MiB.');
-    }
-  }
-  return text;
-}
-
 function vmText(headline: string, vm: Vm): string {
   const warnings = vm.warnings.map((warning) => `  note: ${warning}\n`);
   return `${headline}.\n${warnings.join('')}${unmergedText([vm])}`;
 }
 
-async function listVms(cli: Cli): Promise<Outcome> {
-  const answer = await (await cli.service()).call('listVms', {}, cli.signal);
+async function listVms(cli: Cli, unprotected: boolean): Promise<Outcome> {
+  const query = unprotected ? { unprotected: 'true' } : {};
+  const answer = await (await cli.service()).call('listVms', { query }, cli.signal);
   const row = (vm: Vm): string[] => [
     vm.name,
     vm.status,
     (vm.definition?.disks ?? [])
       .map(({ name, sizeBytes }) => `${name} ${formatBytes(sizeBytes)}`)
       .join(', '),
+    policiesText(vm),
     vm.id,
     vm.warnings.join('; '),
   ];
-  const columns = ['NAME', 'STATUS', 'DISKS', 'ID', 'NOTES'].map((title) => ({ title }));
+  const columns = ['NAME', 'STATUS', 'DISKS', 'PROTECTED BY', 'ID', 'NOTES'].map((title) => ({
+    title,
+  }));
   return {
     document: answer,
     text:
       answer.vms.length === 0
-        ? 'No VMs yet. Add one with: hyperkeep vm add FILE\n'
+        ? noVms(unprotected)
         : formatTable(columns, answer.vms.map(row)) + unmergedText(answer.vms),
   };
+}
+
+function noVms(unprotected: boolean): string {
+  return unprotected
+    ? 'Every VM is protected by a policy.\n'
+    : 'No VMs yet. Add one with: hyperkeep vm add FILE\n';
+}
+
+function policiesText({ policies }: Vm): string {
+  return policies === undefined ? 'not known now' : policies.join(', ') || 'nothing';
 }
 
 async function acceptDisks(cli: Cli, vm: string, options: AcceptOptions): Promise<void> {

@@ -4,6 +4,7 @@ import { COPY_ADVICE } from './advice/copy-advice.ts';
 import { ENGINE_ADVICE } from './advice/engine-advice.ts';
 import { FILE_ADVICE } from './advice/file-advice.ts';
 import { KEY_ADVICE } from './advice/key-advice.ts';
+import { POLICY_ADVICE } from './advice/policy-advice.ts';
 import { SERVICE_ADVICE } from './advice/service-advice.ts';
 import { VAULT_ADVICE } from './advice/vault-advice.ts';
 
@@ -23,6 +24,7 @@ export interface FaultAdvice {
  */
 export const FAULT_ADVICE: Partial<Record<FaultCode, FaultAdvice>> = {
   ...SERVICE_ADVICE,
+  ...POLICY_ADVICE,
   ...VAULT_ADVICE,
   ...KEY_ADVICE,
   ...COLLECT_ADVICE,

@@ -6,7 +6,7 @@ import { Schedule } from './schedule.ts';
 import { Selector } from './selector.ts';
 
 /** Name of a policy: shown and typed by people. */
-export const PolicyName = VmName;
+const PolicyName = VmName;
 
 /** The name under which a vault is registered. */
 const VaultName = VmName;

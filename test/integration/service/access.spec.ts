@@ -95,7 +95,7 @@ describe('requests', () => {
   });
 
   it('are refused when they are too large', async () => {
-    const { status, body } = await service.post('/vms', { name: 'x'.repeat(300_000) });
+    const { status, body } = await service.post('/vms', { name: 'x'.repeat(1_100_000) });
 
     expect(status).toBe(413);
     expect(body).toMatchObject({ title: 'request.invalid' });

@@ -35,11 +35,16 @@ export class TestService {
     readonly home: string,
     private readonly engine: Engine,
     private database: TestDatabase,
+    private readonly settings: Readonly<Record<string, string>>,
   ) {}
 
-  static async start(engine: Engine): Promise<TestService> {
+  /** @param settings more environment variables of the service */
+  static async start(
+    engine: Engine,
+    settings: Readonly<Record<string, string>> = {},
+  ): Promise<TestService> {
     const home = await mkdtemp(join(tmpdir(), 'hk-service-'));
-    const service = new TestService(home, engine, await createDatabase());
+    const service = new TestService(home, engine, await createDatabase(), settings);
     await service.open();
     return service;
   }
@@ -138,7 +143,7 @@ export class TestService {
   private async open(): Promise<void> {
     const log = new SilentLog();
     const config = readConfig(
-      { HYPERKEEP_HOME: this.home, VAULT_PACK_SIZE: '16MiB' },
+      { HYPERKEEP_HOME: this.home, VAULT_PACK_SIZE: '16MiB', ...this.settings },
       { userId: 0, homeFolder: this.home },
     );
     const module = await Test.createTestingModule({

@@ -1,0 +1,82 @@
+import { type Command } from 'commander';
+import { type ProtectionStatus, type VmProtection } from '../../../api/contract/policies.ts';
+import { type Cli, type CommonOptions } from '../../cli.ts';
+import { EXIT_NOT_WELL, type Outcome } from '../../outcome.ts';
+import { count, formatDuration } from '../../terminal/quantities.ts';
+import { formatTable } from '../../terminal/table.ts';
+
+/** The worst first: what needs somebody stands at the top. */
+const ORDER = ['unprotected', 'paused', 'no-point', 'late', 'ok'] as const;
+
+const WORDS: Readonly<Record<VmProtection['state'], string>> = {
+  unprotected: 'UNPROTECTED',
+  paused: 'PAUSED',
+  'no-point': 'NO POINT',
+  late: 'LATE',
+  ok: 'ok',
+};
+
+/** Adds `status`. */
+export function addStatusCommand(program: Command, cli: Cli): void {
+  program
+    .command('status')
+    .description('every VM: protected by what, newest point, next run, late or not')
+    .action(async (options: CommonOptions) => {
+      await cli.answer(options, status(cli));
+    });
+}
+
+async function status(cli: Cli): Promise<Outcome> {
+  const answer = await (await cli.service()).call('protection', {}, cli.signal);
+  return {
+    document: answer,
+    text: statusText(answer, (timeMs) => cli.time(timeMs)),
+    ...(answer.ok ? {} : { exitCode: EXIT_NOT_WELL }),
+  };
+}
+
+/** Returns the state of every VM, the worst first, and how many are not well. */
+function statusText(
+  { atMs, vms }: ProtectionStatus,
+  time: (timeMs: number) => string,
+): string {
+  if (vms.length === 0) {
+    return 'No VMs yet. Add one with: hyperkeep vm add FILE\n';
+  }
+  const columns = ['VM', 'STATE', 'PROTECTED BY', 'NEWEST POINT', 'NEXT RUN', 'NOTES'].map(
+    (title) => ({ title }),
+  );
+  const rows = ORDER.flatMap((state) => vms.filter((vm) => vm.state === state)).map((vm) => [
+    vm.vmName,
+    WORDS[vm.state],
+    vm.by
+      .map(({ policy, state }) => (state === 'paused' ? `${policy} (paused)` : policy))
+      .join(', '),
+    newestText(vm, atMs),
+    nextText(vm, time),
+    vm.by.flatMap(({ problem }) => problem ?? []).join('; '),
+  ]);
+  return formatTable(columns, rows) + summaryOf(vms);
+}
+
+function newestText({ by }: VmProtection, atMs: number): string {
+  const times = by.flatMap(({ newest }) => newest?.takenAtMs ?? []);
+  return times.length === 0
+    ? 'none'
+    : `${formatDuration(Math.max(0, atMs - Math.max(...times)))} ago`;
+}
+
+function nextText({ by }: VmProtection, time: (timeMs: number) => string): string {
+  const times = by.flatMap(({ nextFireAtMs }) => nextFireAtMs ?? []);
+  return times.length === 0 ? 'none' : time(Math.min(...times));
+}
+
+function summaryOf(vms: readonly VmProtection[]): string {
+  const parts = ORDER.filter((state) => state !== 'ok').flatMap((state) => {
+    const amount = vms.filter((vm) => vm.state === state).length;
+    return amount === 0 ? [] : [`${String(amount)} ${WORDS[state].toLowerCase()}`];
+  });
+  return parts.length === 0
+    ? `\n${count(vms.length, 'VM')}: every one has a policy and a point that is fresh enough.\n`
+    : `\n${count(vms.length, 'VM')}: ${parts.join(', ')}.\n`;
+}
