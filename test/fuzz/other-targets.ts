@@ -2,11 +2,26 @@ import { readQcow2Header } from '../../src/formats/qcow2-header.ts';
 import { ByteFeed, type ByteSteps } from '../../src/nbd/byte-steps.ts';
 import { negotiate } from '../../src/nbd/negotiation.ts';
 import { readReplies } from '../../src/nbd/replies.ts';
+import { readPolicies } from '../../src/policies/document/read-policies.ts';
 import { exportInfo, greeting, optionReply, structuredReply } from '../support/guest/nbd-wire.ts';
 import { spoiled } from './mutation.ts';
 import type { FuzzTarget } from './target.ts';
 
-/** Parsers of images and of servers' answers. */
+const POLICIES = [
+  `policies:
+  - &a
+    name: a
+    selector: { vms: ["db-*", mail], exclude: { tags: [x] } }
+    vault: main
+    schedule: { cron: "*/15 2-4 * * 1,3", zone: Europe/Berlin, window: { from: "22:00", to: "06:00" } }
+    guestCommands: { before: [["/bin/sh", "-c", "sync"]], timeLimit: 10s }
+    retention: { daily: 7, minimumAge: 1d }
+  - *a
+`,
+  '%YAML 1.2\n---\nname: b\nselector: {all: true}\nvault: |\n  main\nschedule:\n  ? every\n  : 1h\n...\n',
+];
+
+/** Parsers of images, of servers' answers and of policies. */
 export function otherTargets(): FuzzTarget[] {
   const handshake = Buffer.concat([
     greeting(),
@@ -29,6 +44,13 @@ export function otherTargets(): FuzzTarget[] {
       name: 'qcow2 header',
       inputs: spoiled([qcow2Header(3), qcow2Header(2)]),
       parse: (b) => readQcow2Header(b, 'x'),
+    },
+    {
+      name: 'policies',
+      inputs: spoiled(POLICIES.map((text) => Buffer.from(text))),
+      parse: (bytes) => readPolicies(Buffer.from(bytes).toString(), 'x'),
+      // The tree of a library and ours.
+      allocationMax: 64 * 1024 * 1024,
     },
     {
       name: 'NBD handshake',

@@ -36,10 +36,7 @@ async function status(cli: Cli): Promise<Outcome> {
 }
 
 /** Returns the state of every VM, the worst first, and how many are not well. */
-function statusText(
-  { atMs, vms }: ProtectionStatus,
-  time: (timeMs: number) => string,
-): string {
+function statusText({ atMs, vms }: ProtectionStatus, time: (timeMs: number) => string): string {
   if (vms.length === 0) {
     return 'No VMs yet. Add one with: hyperkeep vm add FILE\n';
   }
