@@ -36,8 +36,9 @@ export default class LongestFirst {
   cacheResults(tests, { testResults }) {
     const times = known();
     const names = new Map(tests.map((test) => [test.path, nameOf(test)]));
-    for (const { testFilePath, perfStats, skipped } of testResults) {
-      if (!skipped && perfStats.runtime > 0) {
+    for (const { testFilePath, perfStats, skipped, numPendingTests } of testResults) {
+      // With `-t` only a part of a file runs.
+      if (!skipped && numPendingTests === 0 && perfStats.runtime > 0) {
         times[names.get(testFilePath)] = perfStats.runtime;
       }
     }

@@ -17,8 +17,11 @@ import {
 import { join } from 'node:path';
 import type { FrozenVm } from '../../../src/engines/engine.ts';
 import type { QemuEngine } from '../../../src/engines/qemu/qemu-engine.ts';
+import { Draw } from '../../support/draw.ts';
 import { QemuLab } from '../../support/guest/qemu-lab.ts';
 
+/** A run draws 3 of 6 changes of an image under an overlay. All: `npm run soak -- drawn`. */
+const draw = new Draw('outside changes');
 const MiB = 1024 * 1024;
 const { signal } = new AbortController();
 const job = () => ({ jobToken: 'job', crashConsistent: true });
@@ -179,44 +182,49 @@ describe('A disk of a VM that is off', () => {
       await backUp(engine, lab);
     });
 
-    it.each([
-      [
-        'replaced',
-        () => {
-          renameSync(older, base);
-        },
-      ],
-      [
-        'written',
-        () => {
-          write(base, 9);
-        },
-      ],
-      [
-        'copied over',
-        () => {
-          copyFileSync(older, base);
-        },
-      ],
-      [
-        'converted over',
-        () => {
-          qemuImg('convert', '-O', 'qcow2', older, base);
-        },
-      ],
-      [
-        'reverted',
-        () => {
-          qemuImg('snapshot', '-c', 'before', base);
-        },
-      ],
-      [
-        'resized',
-        () => {
-          qemuImg('resize', '-q', base, '16M');
-        },
-      ],
-    ])('is not started, read or merged when its image was %s', async (_, change) => {
+    it.each(
+      draw.some(
+        [
+          [
+            'replaced',
+            () => {
+              renameSync(older, base);
+            },
+          ],
+          [
+            'written',
+            () => {
+              write(base, 9);
+            },
+          ],
+          [
+            'copied over',
+            () => {
+              copyFileSync(older, base);
+            },
+          ],
+          [
+            'converted over',
+            () => {
+              qemuImg('convert', '-O', 'qcow2', older, base);
+            },
+          ],
+          [
+            'reverted',
+            () => {
+              qemuImg('snapshot', '-c', 'before', base);
+            },
+          ],
+          [
+            'resized',
+            () => {
+              qemuImg('resize', '-q', base, '16M');
+            },
+          ],
+        ] as const,
+        3,
+      ),
+    )('is not started, read or merged when its image was %s', async (_, change) => {
       change();
       const files = [base, overlay(1)];
       const hashes = () => files.map(hashOf);

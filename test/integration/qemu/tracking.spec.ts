@@ -13,7 +13,7 @@ import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import type { FrozenDisk, FrozenVm } from '../../../src/engines/engine.ts';
 import { VmDefinition } from '../../../src/vm/definition.ts';
 import { QemuLab, type LabDisk } from '../../support/guest/qemu-lab.ts';
-import { seededNumbers } from '../../support/random/seeded-numbers.ts';
+import { Draw } from '../../support/draw.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -55,10 +55,12 @@ async function rebuilt(disk: FrozenDisk, state: TrackingState, old: Buffer): Pro
 }
 
 describe('Tracking', () => {
-  const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+  /** A run draws a life of 8 cycles. One of 20: `npm run soak -- drawn tracking`. */
+  const draw = new Draw('tracking');
+  const cycles = draw.count(8, 20);
 
-  it(`agrees with a model over 20 cycles of random writes, zeroes and growth (SEED=${String(seed)})`, async () => {
-    const random = seededNumbers(seed);
+  it(`agrees with a model over ${String(cycles)} cycles of random writes, zeroes and growth`, async () => {
+    const random = draw.number;
     const disks: readonly LabDisk[] = [
       { name: 'system', format: 'qcow2', sizeBytes: 2 * MiB },
       { name: 'data', format: 'raw', sizeBytes: 2 * MiB },
@@ -104,7 +106,7 @@ describe('Tracking', () => {
       }
       history.push({ name: disk.name, state: disk.tracking, content });
     };
-    for (let cycle = 0; cycle < 20; cycle += 1) {
+    for (let cycle = 0; cycle < cycles; cycle += 1) {
       for (const { name } of disks) {
         await write(name);
       }
@@ -115,7 +117,7 @@ describe('Tracking', () => {
       }
       await frozen[Symbol.asyncDispose]();
     }
-    expect(comparisons).toBe(76);
+    expect(comparisons).toBe(4 * (cycles - 1));
     const nodes = await lab.qmp(async (qmp) =>
       qmp.execute('query-named-block-nodes', { flat: true }, signal),
     );
@@ -123,11 +125,11 @@ describe('Tracking', () => {
     expect(readdirSync(lab.folder).filter((name) => name.includes('.hk-'))).toHaveLength(2);
     transactions.sort((a, b) => a - b);
     console.log(
-      `transaction over two disks: median ${String(transactions[10]?.toFixed(2))} ms, ` +
+      `transaction over two disks: median ${String(transactions[cycles / 2]?.toFixed(2))} ms, ` +
         `worst ${String(transactions.at(-1)?.toFixed(2))} ms`,
     );
     // Ten times what it takes: waiting for a core makes it longer, and nothing makes it shorter.
-    expect(transactions[5]).toBeLessThanOrEqual(100);
+    expect(transactions[cycles / 4]).toBeLessThanOrEqual(100);
     await engine.stop(lab.vm, { force: true, wait: true }, signal);
     for (const { name, path, format } of lab.definition.disks) {
       expect(await lab.content(path, format)).toEqual(
