@@ -68,6 +68,7 @@ const HOMES = {
   '@nestjs/(swagger|platform-express)|express': ['api'],
   commander: ['cli'],
   pino: ['platform'],
+  'croner|@nestjs/schedule': ['policies'],
 };
 
 const src = (...folders) => `^src/(${folders.join('|')})/`;

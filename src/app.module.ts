@@ -9,9 +9,13 @@ import type { Log } from './kernel/log.ts';
 import type { Config } from './platform/config/config.ts';
 import { PlatformModule } from './platform/platform.module.ts';
 import { PoliciesModule } from './policies/policies.module.ts';
+import { SchedulingModule } from './policies/runs/scheduling.module.ts';
 import { RestoreModule } from './restore/restore.module.ts';
 import { UpkeepModule } from './upkeep/upkeep.module.ts';
 import { VaultModule } from './vault/vault.module.ts';
+
+/** Waiting times before a run is tried again, while something is unavailable. */
+const BACKOFF_MS = [1, 2, 5, 15].map((minutes) => minutes * 60_000);
 
 export interface ServiceParts {
   readonly config: Config;
@@ -46,6 +50,7 @@ export class AppModule {
         }),
         UpkeepModule,
         PoliciesModule.with(config.policies),
+        SchedulingModule.with({ atOnce: config.jobs.concurrency, backoffMs: BACKOFF_MS }),
         ApiModule.with({ version }),
       ],
     };

@@ -22,6 +22,7 @@ import { PointCatalog } from './point-catalog.ts';
 import { NewestPoints } from './newest-points.ts';
 import { PointProofs } from './point-proofs.ts';
 import { PolicyRows } from './policy-rows.ts';
+import { RunRows } from './run-rows.ts';
 import { RegisteredVaults } from './registered-vaults.ts';
 import { VaultCredentials } from './vault-credentials.ts';
 import { VaultRegistrations } from './vault-registrations.ts';
@@ -42,6 +43,7 @@ const ROWS = [
   PointProofs,
   JobRows,
   PolicyRows,
+  RunRows,
   ApiTokenRows,
 ];
 
@@ -104,6 +106,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
         PointProofs,
         JobRows,
         PolicyRows,
+        RunRows,
         ApiTokenRows,
         RegisteredVaults,
       ],

@@ -2,11 +2,13 @@ import { DataSource, type DataSourceOptions, type QueryRunner } from 'typeorm';
 import { databaseFault, unavailable, type DatabasePlace } from './database-fault.ts';
 import { JobRow } from '../rows/job.row.ts';
 import { FirstTables1795000000000 } from './migrations/1795000000000-first-tables.ts';
+import { Runs1795600000000 } from './migrations/1795600000000-runs.ts';
 import { NamedTokens1795700000000 } from './migrations/1795700000000-named-tokens.ts';
 import { PointChanges1795200000000 } from './migrations/1795200000000-point-changes.ts';
 import { PointOrigins1795300000000 } from './migrations/1795300000000-point-origins.ts';
 import { VaultUpkeep1795100000000 } from './migrations/1795100000000-vault-upkeep.ts';
 import { Policies1795500000000 } from './migrations/1795500000000-policies.ts';
+import { RunRow } from '../rows/run.row.ts';
 import { ApiTokenRow } from '../rows/api-token.row.ts';
 import { PointProofRow } from '../rows/point-proof.row.ts';
 import { PolicyRevisionRow } from '../rows/policy-revision.row.ts';
@@ -115,6 +117,7 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       JobRow,
       PolicyRow,
       PolicyRevisionRow,
+      RunRow,
       ApiTokenRow,
     ],
     migrations: [
@@ -123,6 +126,7 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       PointChanges1795200000000,
       PointOrigins1795300000000,
       Policies1795500000000,
+      Runs1795600000000,
       NamedTokens1795700000000,
     ],
     migrationsTableName: 'migration',

@@ -79,6 +79,7 @@ describe('the catalog database', () => {
       { name: 'PointChanges1795200000000' },
       { name: 'PointOrigins1795300000000' },
       { name: 'Policies1795500000000' },
+      { name: 'Runs1795600000000' },
       { name: 'NamedTokens1795700000000' },
     ]);
   });

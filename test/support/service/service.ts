@@ -13,6 +13,8 @@ import { AppModule } from '../../../src/app.module.ts';
 import { Engine } from '../../../src/engines/engine.ts';
 import { SilentLog } from '../../../src/kernel/log.ts';
 import { readConfig } from '../../../src/platform/config/config.ts';
+import { Scheduler } from '../../../src/policies/runs/scheduler.ts';
+import { SchedulingClock } from '../../../src/policies/runs/scheduling-clock.ts';
 import { createDatabase, type TestDatabase } from './database.ts';
 import '../vault/cheap-keys.ts';
 
@@ -35,16 +37,24 @@ export class TestService {
     readonly home: string,
     private readonly engine: Engine,
     private database: TestDatabase,
-    private readonly settings: Readonly<Record<string, string>>,
+    private readonly set: {
+      readonly settings: Readonly<Record<string, string>>;
+      readonly clock: SchedulingClock | undefined;
+    },
   ) {}
 
-  /** @param settings more environment variables of the service */
+  /**
+   * @param settings more environment variables of the service
+   * @param clock by which policies fire; default: the real one
+   */
   static async start(
     engine: Engine,
     settings: Readonly<Record<string, string>> = {},
+    clock?: SchedulingClock,
   ): Promise<TestService> {
     const home = await mkdtemp(join(tmpdir(), 'hk-service-'));
-    const service = new TestService(home, engine, await createDatabase(), settings);
+    const database = await createDatabase();
+    const service = new TestService(home, engine, database, { settings, clock });
     await service.open();
     return service;
   }
@@ -78,6 +88,11 @@ export class TestService {
   /** The rows of a table. */
   async rows(table: string): Promise<unknown[]> {
     return this.database.run(`SELECT * FROM ${table}`);
+  }
+
+  /** Lets policies fire now. */
+  async tick(): Promise<void> {
+    await this.app?.get(Scheduler).tick();
   }
 
   async get(path: string): Promise<Answer> {
@@ -143,17 +158,20 @@ export class TestService {
   private async open(): Promise<void> {
     const log = new SilentLog();
     const config = readConfig(
-      { HYPERKEEP_HOME: this.home, VAULT_PACK_SIZE: '16MiB', ...this.settings },
+      { HYPERKEEP_HOME: this.home, VAULT_PACK_SIZE: '16MiB', ...this.set.settings },
       { userId: 0, homeFolder: this.home },
     );
-    const module = await Test.createTestingModule({
+    const builder = Test.createTestingModule({
       imports: [
         AppModule.with({ config, connection: { url: this.database.url }, log, version: '0.0.0' }),
       ],
     })
       .overrideProvider(Engine)
-      .useValue(this.engine)
-      .compile();
+      .useValue(this.engine);
+    if (this.set.clock !== undefined) {
+      builder.overrideProvider(SchedulingClock).useValue(this.set.clock);
+    }
+    const module = await builder.compile();
     this.app = module.createNestApplication<NestExpressApplication>(APPLICATION_OPTIONS);
     this.token = await readOrMakeToken(this.home);
     configureHttp(this.app, { token: this.token, version: '0.0.0', log });

@@ -1,0 +1,64 @@
+import type { RunChange, StoredRun } from '../../catalog/run-rows.ts';
+import type { Job, JobFault } from '../../jobs/job.ts';
+import { FAULTS, type FaultCode } from '../../kernel/fault.ts';
+
+const CONFLICT_MS = 60_000;
+
+/** When a run may be tried again. */
+export interface RetryRules {
+  readonly nowMs: number;
+  /** The next fire time of the VM, which replaces this run. */
+  readonly untilMs: number;
+  /** Waiting times after the first, second, … failure; the last one repeats. */
+  readonly backoffMs: readonly number[];
+}
+
+/** How a job ended, or why it could not begin. */
+export type AttemptEnd = Pick<Job, 'state' | 'fault' | 'result'>;
+
+/** Returns what an ended attempt makes of its run. */
+export function afterAttempt(run: StoredRun, end: AttemptEnd, rules: RetryRules): RunChange {
+  if (end.state === 'succeeded') {
+    const { pointId } = end.result as { readonly pointId: string };
+    return { state: 'sealed', pointId, why: null, fault: null };
+  }
+  const fault = end.fault ?? { code: 'internal', message: '', context: {} };
+  const waitMs = end.state === 'interrupted' ? 0 : waitOf(run, fault, rules.backoffMs);
+  const nextTryAtMs = rules.nowMs + (waitMs ?? 0);
+  if (waitMs === undefined || nextTryAtMs >= rules.untilMs) {
+    return { state: 'failed', why: waitMs === undefined ? null : 'the next run is due', fault };
+  }
+  return { state: 'due', why: 'tries again', nextTryAtMs, fault };
+}
+
+/** Returns how long to wait before the next attempt; undefined: there is none. */
+function waitOf(
+  run: StoredRun,
+  { code }: JobFault,
+  backoffMs: readonly number[],
+): number | undefined {
+  // Not in the table: cancelled, a bug, or a fault of another version.
+  const { kind, retry } = isCode(code) ? FAULTS[code] : { kind: 'invalid', retry: 'never' };
+  if (retry === 'never') {
+    return undefined;
+  }
+  switch (kind) {
+    case 'unavailable':
+    case 'exhausted':
+    case 'integrity':
+      return backoffMs[Math.min(run.attempt, backoffMs.length) - 1];
+    case 'conflict':
+      return hadConflict(run) ? undefined : CONFLICT_MS;
+    default:
+      return undefined;
+  }
+}
+
+function hadConflict({ fault }: StoredRun): boolean {
+  const code = (fault as JobFault | null)?.code;
+  return code !== undefined && isCode(code) && FAULTS[code].kind === 'conflict';
+}
+
+function isCode(code: string): code is FaultCode {
+  return Object.hasOwn(FAULTS, code);
+}

@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto';
+import type { Firing, RunChange, StoredRun } from '../../catalog/run-rows.ts';
+import { selectVms, type SelectableVm } from '../document/selector.ts';
+import type { KnownPolicy } from '../known-policy.ts';
+import { dueTimes, earliestStart, type DueTimes } from '../schedule/due-times.ts';
+import { jitterMs } from '../schedule/fire-times.ts';
+
+/** What a policy finds when it fires. */
+export interface FiringFacts {
+  readonly due: DueTimes;
+  readonly nowMs: number;
+  readonly vms: readonly SelectableVm[];
+  /** Runs of this policy that have not ended. */
+  readonly unfinished: readonly StoredRun[];
+}
+
+/** Returns what the schedule of a policy asks for now. */
+export function dueOf({ document, horizonMs }: KnownPolicy, nowMs: number): DueTimes {
+  return dueTimes(document.schedule, horizonMs, nowMs);
+}
+
+/** True if a look found something to write down. */
+export function isDue({ run, missed, notBeforeMs }: DueTimes): boolean {
+  return run !== undefined || missed.length > 0 || notBeforeMs !== undefined;
+}
+
+/**
+ * Returns the rows of the fire times that are due.
+ *
+ * A run that has begun, or still waits for room, goes on, and the new one is skipped: starting anew
+ * would never end if a backup takes longer than the schedule's distance. A run that failed and
+ * waits for another attempt ends instead: the new one is that attempt.
+ */
+export function firing(policy: KnownPolicy, facts: FiringFacts): Firing {
+  const { due } = facts;
+  const ended = new Map<string, RunChange>();
+  const runs: StoredRun[] = [];
+  for (const vm of selectVms(policy.document, facts.vms)) {
+    for (const fireAtMs of due.missed) {
+      runs.push({ ...runOf(policy, vm, fireAtMs), state: 'skipped', why: 'missed' });
+    }
+    if (due.run !== undefined) {
+      const open = facts.unfinished.filter(({ vmId }) => vmId === vm.id);
+      const run = newRun(policy, runOf(policy, vm, due.run), { open, nowMs: facts.nowMs });
+      runs.push(run);
+      for (const { id } of run.state === 'due' ? open : []) {
+        ended.set(id, { state: 'failed', why: 'the next run is due' });
+      }
+    }
+  }
+  return { policyId: policy.id, fromMs: policy.horizonMs, horizonMs: due.horizonMs, runs, ended };
+}
+
+function newRun(
+  policy: KnownPolicy,
+  run: StoredRun,
+  { open, nowMs }: { readonly open: readonly StoredRun[]; readonly nowMs: number },
+): StoredRun {
+  const going = open.find((each) => !waitsForRetry(each));
+  return going === undefined
+    ? { ...run, nextTryAtMs: startOf(policy, run, nowMs) }
+    : { ...run, state: 'skipped', why: whyOf(going) };
+}
+
+function waitsForRetry({ state, attempt }: StoredRun): boolean {
+  return state === 'due' && attempt > 0;
+}
+
+function whyOf({ state }: StoredRun): string {
+  return state === 'due' ? 'still waiting' : 'still running';
+}
+
+function startOf({ document }: KnownPolicy, run: StoredRun, nowMs: number): number {
+  const { schedule } = document;
+  return Math.max(run.fireAtMs + jitterMs(schedule, run), earliestStart(schedule, nowMs));
+}
+
+function runOf(policy: KnownPolicy, vm: SelectableVm, fireAtMs: number): StoredRun {
+  return {
+    id: randomUUID(),
+    policyId: policy.id,
+    policyName: policy.name,
+    revision: policy.revision,
+    vmId: vm.id,
+    vmName: vm.name,
+    fireAtMs,
+    state: 'due',
+    why: null,
+    attempt: 0,
+    nextTryAtMs: fireAtMs,
+    jobId: null,
+    fault: null,
+    pointId: null,
+    vaultId: null,
+  };
+}

@@ -1,0 +1,125 @@
+import type { RunRows, StoredRun } from '../../catalog/run-rows.ts';
+import { actingAs, SERVICE_ACTOR } from '../../kernel/actor.ts';
+import type { Log } from '../../kernel/log.ts';
+import type { SelectableVm } from '../document/selector.ts';
+import type { KnownPolicy } from '../known-policy.ts';
+import { dueOf, firing, isDue } from './firing.ts';
+import type { RunAttempts } from './run-attempts.ts';
+import type { SchedulingClock } from './scheduling-clock.ts';
+
+/** Horizons of policies of which nothing is due are moved this often: a row a policy each time. */
+const HORIZON_MS = 60_000;
+
+export interface SchedulerParts {
+  readonly rows: Pick<RunRows, 'unfinished' | 'fire' | 'moveHorizons'>;
+  readonly policies: { list(): Promise<KnownPolicy[]> };
+  readonly vms: (signal: AbortSignal) => Promise<SelectableVm[]>;
+  readonly attempts: Pick<RunAttempts, 'settle' | 'start'>;
+  readonly clock: SchedulingClock;
+  readonly log: Log;
+}
+
+/** Takes the points that policies ask for, whenever somebody calls `tick`. */
+export class Scheduler {
+  private readonly parts: SchedulerParts;
+  private readonly stopping = new AbortController();
+  private ticking: Promise<void> | undefined;
+  /** Somebody asked for a tick during one. */
+  private again = false;
+  private trouble: string | undefined;
+
+  constructor(parts: SchedulerParts) {
+    this.parts = parts;
+  }
+
+  /**
+   * Looks at all schedules and all runs, once at a time. Resolves when nothing is left to do now,
+   * also after a failure, which the log has: the next tick tries again.
+   */
+  async tick(): Promise<void> {
+    this.again = true;
+    this.ticking ??= actingAs(SERVICE_ACTOR, () => this.work()).finally(() => {
+      this.ticking = undefined;
+    });
+    await this.ticking;
+  }
+
+  /** Begins nothing any more, and resolves when the present tick has ended. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await this.ticking;
+  }
+
+  private async work(): Promise<void> {
+    while (this.again && !this.stopping.signal.aborted) {
+      this.again = false;
+      try {
+        const problem = await this.parts.clock.problem();
+        if (problem === undefined) {
+          await this.look(this.parts.clock.nowMs());
+        }
+        this.tell(problem);
+      } catch (error) {
+        this.tell('the look failed', error);
+      }
+    }
+  }
+
+  /** Says once that nothing fires, and once that it does again. */
+  private tell(trouble: string | undefined, error?: unknown): void {
+    if (trouble !== this.trouble && !this.stopping.signal.aborted) {
+      if (trouble === undefined) {
+        this.parts.log.info('schedule.goes-on');
+      } else {
+        this.parts.log.warn('schedule.stands-still', { trouble, ...(error ? { error } : {}) });
+      }
+      this.trouble = trouble;
+    }
+  }
+
+  private async look(nowMs: number): Promise<void> {
+    const { rows, attempts, policies } = this.parts;
+    const all = new Map((await policies.list()).map((policy) => [policy.id, policy]));
+    const unfinished = await attempts.settle(await rows.unfinished(), all, nowMs);
+    const fired = await this.fire([...all.values()], unfinished, nowMs);
+    const runs = fired ? await rows.unfinished() : unfinished;
+    if (runs.length > 0) {
+      await attempts.start(runs, all, nowMs);
+    }
+  }
+
+  /** @returns whether rows were written */
+  private async fire(
+    policies: readonly KnownPolicy[],
+    unfinished: readonly StoredRun[],
+    nowMs: number,
+  ): Promise<boolean> {
+    const { rows, log } = this.parts;
+    let vms: SelectableVm[] | undefined;
+    let fired = false;
+    const quiet: string[] = [];
+    for (const policy of policies) {
+      const due = policy.paused ? undefined : dueOf(policy, nowMs);
+      if (due !== undefined && isDue(due)) {
+        vms ??= await this.parts.vms(this.stopping.signal);
+        const own = unfinished.filter(({ policyId }) => policyId === policy.id);
+        const found = firing(policy, { due, nowMs, vms, unfinished: own });
+        if (due.notBeforeMs !== undefined) {
+          const { name } = policy;
+          log.warn('schedule.missed', {
+            policy: name,
+            fromMs: policy.horizonMs,
+            untilMs: due.notBeforeMs,
+          });
+        }
+        fired = (await rows.fire(found)) || fired;
+      } else if (nowMs - policy.horizonMs >= HORIZON_MS) {
+        quiet.push(policy.id);
+      }
+    }
+    if (quiet.length > 0) {
+      await rows.moveHorizons(quiet, nowMs);
+    }
+    return fired;
+  }
+}

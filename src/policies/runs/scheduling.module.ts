@@ -1,0 +1,78 @@
+import {
+  Injectable,
+  Module,
+  type DynamicModule,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+} from '@nestjs/common';
+import { Interval, ScheduleModule } from '@nestjs/schedule';
+import { RegisteredVaults } from '../../catalog/registered-vaults.ts';
+import { RunRows } from '../../catalog/run-rows.ts';
+import { Jobs } from '../../jobs/jobs.ts';
+import { Clock } from '../../kernel/clock.ts';
+import { Log } from '../../kernel/log.ts';
+import type { SelectableVm } from '../document/selector.ts';
+import { Policies } from '../policies.service.ts';
+import { RunAttempts, type AttemptOptions } from './run-attempts.ts';
+import { Scheduler } from './scheduler.ts';
+import { ComparedClock, SchedulingClock } from './scheduling-clock.ts';
+
+const TICK_MS = 5000;
+
+/** Only ticks: what is due stands in the database. */
+@Injectable()
+class Ticker implements OnApplicationBootstrap {
+  constructor(private readonly scheduler: Scheduler) {}
+
+  onApplicationBootstrap(): void {
+    this.tick();
+  }
+
+  @Interval(TICK_MS)
+  tick(): void {
+    void this.scheduler.tick();
+  }
+}
+
+/** Takes the points that policies ask for. */
+@Module({})
+export class SchedulingModule implements OnModuleDestroy {
+  constructor(private readonly scheduler: Scheduler) {}
+
+  static with(options: AttemptOptions): DynamicModule {
+    return {
+      module: SchedulingModule,
+      imports: [ScheduleModule.forRoot()],
+      providers: [
+        Ticker,
+        {
+          provide: SchedulingClock,
+          inject: [Clock, RunRows],
+          useFactory: (clock: Clock, rows: RunRows) => new ComparedClock(clock, rows),
+        },
+        {
+          provide: Scheduler,
+          inject: [Policies, RunRows, RegisteredVaults, Jobs, SchedulingClock, Log],
+          useFactory: (
+            policies: Policies,
+            rows: RunRows,
+            ...[vaults, jobs, clock, log]: [RegisteredVaults, Jobs, SchedulingClock, Log]
+          ) => {
+            const onEnd = (): void => {
+              void scheduler.tick();
+            };
+            const attempts = new RunAttempts({ rows, vaults, jobs, log, onEnd }, options);
+            const vms = async (signal: AbortSignal): Promise<SelectableVm[]> =>
+              policies.vms(signal);
+            const scheduler = new Scheduler({ rows, policies, vms, attempts, clock, log });
+            return scheduler;
+          },
+        },
+      ],
+    };
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.scheduler.stop();
+  }
+}

@@ -1,0 +1,28 @@
+import type { StoredRun } from '../../catalog/run-rows.ts';
+import type { KnownPolicy } from '../known-policy.ts';
+
+const ORDER = { high: 0, normal: 1, low: 2 };
+
+/**
+ * Returns the runs that may start now, those of more important policies first, then the older ones.
+ * A run ahead of the clock waits, whatever put it there.
+ */
+export function startable(
+  runs: readonly StoredRun[],
+  policies: ReadonlyMap<string, KnownPolicy>,
+  nowMs: number,
+): { readonly run: StoredRun; readonly policy: KnownPolicy }[] {
+  return runs
+    .filter(({ state, fireAtMs, nextTryAtMs }) => {
+      return state === 'due' && fireAtMs <= nowMs && nextTryAtMs <= nowMs;
+    })
+    .flatMap((run) => {
+      const policy = policies.get(run.policyId);
+      return policy === undefined || policy.paused ? [] : [{ run, policy }];
+    })
+    .sort(
+      (a, b) =>
+        ORDER[a.policy.document.priority] - ORDER[b.policy.document.priority] ||
+        a.run.fireAtMs - b.run.fireAtMs,
+    );
+}

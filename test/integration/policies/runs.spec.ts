@@ -1,0 +1,362 @@
+import { randomUUID } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
+import type { DataSource } from 'typeorm';
+import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
+import { JobRows } from '../../../src/catalog/job-rows.ts';
+import { PolicyRows } from '../../../src/catalog/policy-rows.ts';
+import { RunRows, type StoredRun } from '../../../src/catalog/run-rows.ts';
+import { Jobs } from '../../../src/jobs/jobs.ts';
+import { SystemClock } from '../../../src/kernel/clock.ts';
+import { Fault } from '../../../src/kernel/fault.ts';
+import { SilentLog } from '../../../src/kernel/log.ts';
+import { PolicyDocument } from '../../../src/policies/document/policy-document.ts';
+import { knownPolicy } from '../../../src/policies/known-policy.ts';
+import { RunAttempts } from '../../../src/policies/runs/run-attempts.ts';
+import { Scheduler } from '../../../src/policies/runs/scheduler.ts';
+import { HandClock } from '../../support/schedule/hand-clock.ts';
+import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
+
+const MINUTE_MS = 60_000;
+
+let database: TestDatabase;
+let source: DataSource;
+beforeAll(async () => {
+  database = await createDatabase();
+  source = await openCatalog(database);
+});
+afterAll(async () => {
+  await source.destroy();
+  await database.drop();
+});
+beforeEach(async () => {
+  await source.query('TRUNCATE "policy", "policy_revision", "run", "job"');
+});
+
+/** Backups that wait until the test ends them. */
+class Backups {
+  private readonly changes = new EventEmitter();
+  readonly begun: { readonly vmId: string; readonly origin: object }[] = [];
+  private readonly open = new Map<string, PromiseWithResolvers<object>>();
+
+  async run(parameters: unknown, signal: AbortSignal): Promise<object> {
+    const given = parameters as { readonly vmId: string; readonly origin: object };
+    const result = Promise.withResolvers<object>();
+    this.begun.push(given);
+    this.open.set(given.vmId, result);
+    signal.addEventListener('abort', () => {
+      result.reject(signal.reason);
+    });
+    this.changes.emit('begun');
+    return result.promise;
+  }
+
+  /** Resolves when the backup of a VM runs. */
+  async running(vmId: string): Promise<PromiseWithResolvers<object>> {
+    for (;;) {
+      const found = this.open.get(vmId);
+      if (found !== undefined) {
+        this.open.delete(vmId);
+        return found;
+      }
+      await once(this.changes, 'begun');
+    }
+  }
+}
+
+/** A scheduler with the jobs and rows of a service, and a clock of the test. */
+class Lab {
+  readonly clock = new HandClock('2026-05-04T09:30Z');
+  readonly rows = new RunRows(source);
+  readonly policyRows = new PolicyRows(source);
+  readonly ended = new EventEmitter();
+  vms = ['web', 'db'].map((name) => ({ id: `vm-${name}`, name, tags: [] as string[] }));
+  backups = new Backups();
+  jobs = this.newJobs();
+  scheduler = this.newScheduler();
+
+  private newJobs(): Jobs {
+    const environment = { clock: new SystemClock(), log: new SilentLog() };
+    const jobs = new Jobs(new JobRows(source), environment, { concurrency: 8 });
+    jobs.register('backup', async (parameters, { signal }) => this.backups.run(parameters, signal));
+    return jobs;
+  }
+
+  private newScheduler(): Scheduler {
+    const { rows, policyRows, clock, jobs } = this;
+    const log = new SilentLog();
+    const vaults = {
+      choose: async (name: string | undefined) => {
+        if (name === 'unknown') {
+          throw new Fault('vault.unknown', 'no such vault');
+        }
+        return { id: 'vault-1', name: 'main', location: '/v', singleWriter: false, createdAtMs: 1 };
+      },
+    };
+    const onEnd = (): void => {
+      this.ended.emit('end');
+    };
+    const options = { atOnce: 4, backoffMs: [1, 2, 5, 15].map((minutes) => minutes * MINUTE_MS) };
+    const attempts = new RunAttempts({ rows, vaults, jobs, log, onEnd }, options);
+    const policies = { list: async () => (await policyRows.list()).map(knownPolicy) };
+    return new Scheduler({ rows, policies, vms: async () => this.vms, attempts, clock, log });
+  }
+
+  async policy(name: string, parts: object = {}): Promise<void> {
+    const document = PolicyDocument.parse({
+      name,
+      selector: { all: true },
+      vault: 'main',
+      schedule: { cron: '@hourly' },
+      ...parts,
+    });
+    const by = { author: 'test', atMs: this.clock.nowMs() };
+    await this.policyRows.change(by, async (changes) => changes.create(name, document));
+  }
+
+  async at(time: string): Promise<StoredRun[]> {
+    this.clock.set(time);
+    return this.tick();
+  }
+
+  /** Ticks. @returns all runs, oldest first */
+  async tick(): Promise<StoredRun[]> {
+    await this.scheduler.tick();
+    return (await this.rows.list({ limit: 10_000 })).reverse();
+  }
+
+  /** Ends the running backup of a VM, and ticks. */
+  async end(vm: string, how: Error | string): Promise<StoredRun[]> {
+    const backup = await this.backups.running(`vm-${vm}`);
+    const told = once(this.ended, 'end');
+    if (typeof how === 'string') {
+      backup.resolve({ pointId: how });
+    } else {
+      backup.reject(how);
+    }
+    await told;
+    return this.tick();
+  }
+
+  /** As if the process had been killed: nothing is written any more. Then it starts again. */
+  async killAndStart(): Promise<void> {
+    this.backups = new Backups();
+    this.jobs = this.newJobs();
+    this.scheduler = this.newScheduler();
+    await this.jobs.recover();
+  }
+}
+
+function brief(runs: readonly StoredRun[]): string[] {
+  return runs
+    .map(({ vmName, fireAtMs, state, why, attempt }) => {
+      const time = new Date(fireAtMs).toISOString().slice(11, 16);
+      return `${time} ${vmName} ${state} ${attempt}${why === null ? '' : ` (${why})`}`;
+    })
+    .sort();
+}
+
+const away = (): Fault => new Fault('store.unreachable', 'away');
+
+describe('runs of policies', () => {
+  it('makes one run a VM at each fire time, and seals it with the point of its job', async () => {
+    const lab = new Lab();
+    await lab.policy('hourly');
+
+    expect(await lab.at('2026-05-04T09:59:59Z')).toEqual([]);
+    await lab.at('2026-05-04T10:00:02Z');
+    await lab.end('web', 'P1');
+    const runs = await lab.end('db', 'P2');
+
+    expect(brief(runs)).toEqual(['10:00 db sealed 1', '10:00 web sealed 1']);
+    const [db] = runs.filter(({ vmName }) => vmName === 'db');
+    expect(db).toMatchObject({ pointId: 'P2', vaultId: 'vault-1', revision: 1, fault: null });
+    const { origin } = lab.backups.begun.find(({ vmId }) => vmId === 'vm-db') ?? {};
+    expect(origin).toEqual({
+      kind: 'policy',
+      policy: 'hourly',
+      revision: 1,
+      run: db?.id,
+      fireAtMs: Date.parse('2026-05-04T10:00Z'),
+      attempt: 1,
+    });
+  });
+
+  it('fires again for VMs that came, never twice for the same time, also in many processes', async () => {
+    const lab = new Lab();
+    await lab.policy('hourly');
+    const others = Array.from({ length: 4 }, () => new Lab());
+    for (const other of others) {
+      other.clock.set('2026-05-04T10:00:02Z');
+    }
+    await Promise.all(others.map(async (other) => other.scheduler.tick()));
+    lab.vms.push({ id: 'vm-new', name: 'new', tags: [] });
+
+    const runs = await lab.at('2026-05-04T11:00:02Z');
+
+    expect(runs).toHaveLength(5);
+    expect(new Set(runs.map(({ vmId, fireAtMs }) => `${vmId} ${fireAtMs}`)).size).toBe(5);
+  });
+
+  it('catches up once after an outage', async () => {
+    const lab = new Lab();
+    await lab.policy('hourly', { selector: { vms: ['web'] } });
+
+    expect(brief(await lab.at('2026-05-04T13:20Z'))).toEqual([
+      '10:00 web skipped 0 (missed)',
+      '11:00 web skipped 0 (missed)',
+      '12:00 web skipped 0 (missed)',
+      '13:00 web queued 1',
+    ]);
+  });
+
+  it('neither fires again nor moves the horizon when the clock is set back', async () => {
+    const lab = new Lab();
+    await lab.policy('hourly', { selector: { vms: ['web'] } });
+    await lab.at('2026-05-04T10:00:02Z');
+    await lab.end('web', 'P1');
+
+    await lab.at('2026-05-04T06:00Z');
+    expect(await lab.at('2026-05-04T10:00:01Z')).toHaveLength(1);
+    expect((await lab.policyRows.list())[0]?.horizonMs).toBe(Date.parse('2026-05-04T10:00:02Z'));
+    expect(await lab.at('2026-05-04T11:00Z')).toHaveLength(2);
+  });
+
+  it('lets a run that is ahead of the clock wait', async () => {
+    const lab = new Lab();
+    await lab.policy('hourly', { selector: { vms: ['web'] }, limits: { atOnce: 1 } });
+    await lab.at('2026-05-04T12:00Z');
+    await lab.end('web', away());
+    await lab.at('2026-05-04T09:00Z');
+    expect(lab.backups.begun).toHaveLength(1);
+
+    await lab.at('2026-05-04T12:01Z');
+    expect(lab.backups.begun).toHaveLength(2);
+  });
+
+  it('does nothing while its clock cannot be trusted', async () => {
+    const lab = new Lab();
+    await lab.policy('hourly');
+    lab.clock.wrong = 'differs';
+    expect(await lab.at('2026-05-04T10:00Z')).toEqual([]);
+    lab.clock.wrong = undefined;
+    expect(await lab.tick()).toHaveLength(2);
+  });
+
+  it('tries again while something is away, until the next run is due', async () => {
+    const lab = new Lab();
+    await lab.policy('hourly', { selector: { vms: ['web'] } });
+    await lab.at('2026-05-04T10:00Z');
+    for (const minutes of [1, 2, 5, 15, 15]) {
+      const [run] = await lab.end('web', away());
+      expect(run).toMatchObject({ state: 'due', fault: { code: 'store.unreachable' } });
+      expect(run?.nextTryAtMs).toBe(lab.clock.ms + minutes * MINUTE_MS);
+      lab.clock.pass(minutes);
+      await lab.tick();
+    }
+    lab.clock.pass(10);
+    expect(brief(await lab.end('web', away()))).toEqual([
+      '10:00 web failed 6 (the next run is due)',
+    ]);
+  });
+
+  it('ends a run that waits for another attempt when the next one is due', async () => {
+    const lab = new Lab();
+    await lab.policy('hourly', { selector: { vms: ['web'] } });
+    await lab.at('2026-05-04T10:58Z');
+    await lab.end('web', away());
+
+    expect(brief(await lab.at('2026-05-04T11:00Z'))).toEqual([
+      '10:00 web failed 1 (the next run is due)',
+      '11:00 web queued 1',
+    ]);
+  });
+
+  it('does not try again what would fail again', async () => {
+    const lab = new Lab();
+    await lab.policy('hourly', { selector: { vms: ['web'] } });
+    await lab.policy('lost', { selector: { vms: ['db'] }, vault: 'unknown' });
+    await lab.at('2026-05-04T10:00Z');
+
+    const runs = await lab.end('web', new Fault('store.denied', 'no'));
+
+    expect(brief(runs)).toEqual(['10:00 db failed 1', '10:00 web failed 1']);
+    expect(runs.map(({ fault }) => (fault as { code: string }).code).sort()).toEqual([
+      'store.denied',
+      'vault.unknown',
+    ]);
+  });
+
+  it('waits for a backup by hand once', async () => {
+    const lab = new Lab();
+    await lab.policy('hourly', { selector: { vms: ['web'] } });
+    const hand = { vmId: 'vm-web', origin: {} };
+    await lab.jobs.start({
+      kind: 'backup',
+      subject: {},
+      parameters: hand,
+      exclusiveKey: 'backup vm-web',
+    });
+
+    expect(brief(await lab.at('2026-05-04T10:00Z'))).toEqual(['10:00 web due 1 (tries again)']);
+    expect(brief(await lab.at('2026-05-04T10:01Z'))).toEqual(['10:00 web failed 2']);
+  });
+
+  it('lets the older run go on, and skips the next one', async () => {
+    const lab = new Lab();
+    await lab.policy('hourly', { selector: { vms: ['web'] } });
+    await lab.at('2026-05-04T10:00Z');
+
+    expect(brief(await lab.at('2026-05-04T11:00Z'))).toEqual([
+      '10:00 web running 1',
+      '11:00 web skipped 0 (still running)',
+    ]);
+    expect(brief(await lab.end('web', 'P'))[0]).toBe('10:00 web sealed 1');
+  });
+
+  it('starts no more at once than a policy allows, and the important ones first', async () => {
+    const lab = new Lab();
+    lab.vms = ['a1', 'a2', 'b1', 'b2', 'b3', 'b4'].map((name) => ({
+      id: `vm-${name}`,
+      name,
+      tags: [],
+    }));
+    await lab.policy('a', { selector: { vms: ['a*'] }, limits: { atOnce: 1 }, priority: 'high' });
+    await lab.policy('b', { selector: { vms: ['b*'] } });
+
+    const states = brief(await lab.at('2026-05-04T10:00Z')).map((line) => line.split(' ')[2]);
+
+    expect(states.filter((state) => state === 'queued')).toHaveLength(4);
+    expect(states.slice(0, 2).sort()).toEqual(['due', 'queued']);
+  });
+
+  it('goes on with what a kill interrupted, and with what had no job yet', async () => {
+    const lab = new Lab();
+    await lab.policy('hourly');
+    await lab.at('2026-05-04T10:00Z');
+    await lab.backups.running('vm-web');
+    await lab.backups.running('vm-db');
+    // The process ended between writing the job's id and starting it.
+    await source.query(`UPDATE "run" SET "job_id" = $1 WHERE "vm_id" = 'vm-db'`, [randomUUID()]);
+
+    await lab.killAndStart();
+    expect(brief(await lab.at('2026-05-04T10:00:20Z'))).toEqual([
+      '10:00 db queued 1',
+      '10:00 web queued 2',
+    ]);
+    await lab.end('web', 'P1');
+    expect(brief(await lab.end('db', 'P2'))).toEqual(['10:00 db sealed 1', '10:00 web sealed 2']);
+  });
+
+  it('starts nothing of a policy that was removed', async () => {
+    const lab = new Lab();
+    await lab.policy('hourly', {
+      selector: { vms: ['web'] },
+      schedule: { cron: '@hourly', jitter: '10m' },
+    });
+    await lab.at('2026-05-04T10:00Z');
+    await source.query('DELETE FROM "policy"');
+    await lab.at('2026-05-04T10:10Z');
+
+    expect(brief(await lab.tick())).toEqual(['10:00 web skipped 0 (the policy was removed)']);
+  });
+});

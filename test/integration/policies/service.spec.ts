@@ -1,0 +1,144 @@
+import { once } from 'node:events';
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { JobList } from '../../../src/api/contract/jobs.ts';
+import { PointList } from '../../../src/api/contract/points.ts';
+import { Vm } from '../../../src/api/contract/vms.ts';
+import type { StoredRun } from '../../../src/catalog/run-rows.ts';
+import type { FreezeOptions, FrozenVm } from '../../../src/engines/engine.ts';
+import { MiB } from '../../../src/kernel/text/bytes.ts';
+import { FakeEngine } from '../../support/fake-engine/fake-engine.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
+import { HandClock } from '../../support/schedule/hand-clock.ts';
+import { TestService } from '../../support/service/service.ts';
+
+const POLICY = `
+name: hourly
+selector: { vms: ['web*'] }
+vault: main
+schedule: { cron: '@hourly' }
+`;
+
+/** Its next freeze waits until it is given up. */
+class StickingEngine extends FakeEngine {
+  private readonly frozenVms = new EventTarget();
+  sticks = false;
+
+  async stuck(): Promise<unknown> {
+    return once(this.frozenVms, 'stuck');
+  }
+
+  override async freeze(vm: string, options: FreezeOptions, stop: AbortSignal): Promise<FrozenVm> {
+    const frozen = await super.freeze(vm, options, stop);
+    if (this.sticks) {
+      this.sticks = false;
+      const stopped = once(stop, 'abort');
+      this.frozenVms.dispatchEvent(new Event('stuck'));
+      await stopped;
+      await frozen[Symbol.asyncDispose]();
+      stop.throwIfAborted();
+    }
+    return frozen;
+  }
+}
+
+describe('a service with a policy', () => {
+  let folder: string;
+  let engine: StickingEngine;
+  let clock: HandClock;
+  let service: TestService;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'hk-policy-'));
+    engine = new StickingEngine();
+    clock = new HandClock('2026-05-04T09:30Z');
+    service = await TestService.start(engine, clock);
+    const vault = { name: 'main', location: join(folder, 'main'), passphrase: 'a b c d e f g h' };
+    expect(await service.post('/vaults', vault)).toMatchObject({ status: 201 });
+  });
+  afterEach(async () => {
+    await service.remove();
+    await rm(folder, { recursive: true });
+  });
+
+  async function addVm(name: string): Promise<Vm> {
+    const path = join(folder, `${name}.raw`);
+    await writeFile(path, '');
+    await truncate(path, 4 * MiB);
+    const disks = [{ name: 'system', path, format: 'raw' }];
+    const vm = Vm.parse((await service.post('/vms', { name, disks })).body);
+    engine.write(vm.id, 'system', 0, seededBytes(name, MiB));
+    return vm;
+  }
+
+  /** Applies the policy, whose fire times begin at the time of its clock. */
+  async function applyPolicy(): Promise<void> {
+    expect(await service.post('/policy-text', { text: POLICY })).toMatchObject({ status: 200 });
+    await service.sql(`UPDATE "policy" SET "horizon_ms" = ${String(clock.nowMs())}`);
+  }
+
+  async function runs(): Promise<StoredRun[]> {
+    return (await service.rows('run')) as StoredRun[];
+  }
+
+  /** Sets the clock and ticks until every run has ended. */
+  async function at(time: string): Promise<void> {
+    clock.set(time);
+    for (;;) {
+      await service.tick();
+      const { jobs } = JobList.parse((await service.get('/jobs?limit=100')).body);
+      const open = jobs.filter(({ state }) => state === 'queued' || state === 'running');
+      if (open.length === 0 && (await runs()).every(({ state }) => state === 'sealed')) {
+        return;
+      }
+      await Promise.all(open.map(({ id }) => service.ended(id)));
+    }
+  }
+
+  async function points(): Promise<PointList['points']> {
+    return PointList.parse((await service.get('/points')).body).points;
+  }
+
+  it('takes points by itself, also of VMs that came later', async () => {
+    await addVm('web1');
+    await addVm('db');
+    await applyPolicy();
+
+    await at('2026-05-04T09:59Z');
+    expect(await points()).toEqual([]);
+    await at('2026-05-04T10:00Z');
+    expect((await points()).map(({ vmName }) => vmName)).toEqual(['web1']);
+    await addVm('web2');
+    await at('2026-05-04T11:00Z');
+
+    const taken = await points();
+    expect(taken.map(({ vmName }) => vmName).sort()).toEqual(['web1', 'web1', 'web2']);
+    const rows = (await service.rows('run')) as { id: string; point_id: string }[];
+    expect(taken.map(({ id, origin }) => [id, origin]).sort()).toEqual(
+      rows
+        .map(({ id, point_id }) => [
+          point_id,
+          expect.objectContaining({ kind: 'policy', policy: 'hourly', run: id }) as unknown,
+        ])
+        .sort(),
+    );
+  });
+
+  it('goes on after a stop in the middle of a backup', async () => {
+    await addVm('web1');
+    await applyPolicy();
+    engine.sticks = true;
+    const stuck = engine.stuck();
+    clock.set('2026-05-04T10:00Z');
+    await service.tick();
+    await stuck;
+
+    await service.restart();
+    await at('2026-05-04T10:01Z');
+
+    expect(await runs()).toMatchObject([{ state: 'sealed', attempt: 2 }]);
+    expect(await points()).toHaveLength(1);
+    expect(engine.frozen).toBe(0);
+  });
+});
