@@ -8,6 +8,7 @@ import { Jobs } from '../jobs/jobs.ts';
 import { JobsController } from './controllers/jobs.controller.ts';
 import { PoliciesController } from './controllers/policies.controller.ts';
 import { PolicyTextController } from './controllers/policy-text.controller.ts';
+import { RunsController } from './controllers/runs.controller.ts';
 import { OperationsController } from './controllers/operations.controller.ts';
 import { PointSearch } from './point-search.ts';
 import { PointsController } from './controllers/points.controller.ts';
@@ -44,6 +45,7 @@ export class ApiModule implements BeforeApplicationShutdown {
         JobsController,
         PoliciesController,
         PolicyTextController,
+        RunsController,
         TokensController,
       ],
       providers: [

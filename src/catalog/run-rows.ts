@@ -21,8 +21,9 @@ export interface Firing {
 }
 
 export interface RunFilter {
-  readonly policyId?: string;
-  readonly vmId?: string;
+  readonly policyName?: string;
+  /** A name or an id. */
+  readonly vm?: string;
   readonly limit: number;
 }
 
@@ -83,12 +84,16 @@ export class RunRows {
   }
 
   /** Lists runs, newest first. */
-  async list({ policyId, vmId, limit }: RunFilter): Promise<StoredRun[]> {
+  async list({ policyName, vm, limit }: RunFilter): Promise<StoredRun[]> {
+    const policy = policyName === undefined ? {} : { policyName };
     return this.source.getRepository(RunRow).find({
-      where: {
-        ...(policyId === undefined ? {} : { policyId }),
-        ...(vmId === undefined ? {} : { vmId }),
-      },
+      where:
+        vm === undefined
+          ? policy
+          : [
+              { ...policy, vmId: vm },
+              { ...policy, vmName: vm },
+            ],
       order: { fireAtMs: 'DESC', id: 'DESC' },
       take: limit,
     });

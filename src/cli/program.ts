@@ -6,6 +6,7 @@ import { addExplainCommand } from './commands/explain-command.ts';
 import { addJobCommands } from './commands/job-commands.ts';
 import { addPointCommands } from './commands/point-commands.ts';
 import { addPolicyCommands } from './commands/policies/policy-commands.ts';
+import { addRunCommands } from './commands/policies/run-commands.ts';
 import { addStatusCommand } from './commands/policies/status-command.ts';
 import { addRetentionCommands } from './commands/retention-commands.ts';
 import { addTokenCommands } from './commands/token-commands.ts';
@@ -81,6 +82,7 @@ export function buildProgram(cli: Cli): Command {
   addVaultCommands(program, cli);
   addVmCommands(program, cli);
   addPolicyCommands(program, cli);
+  addRunCommands(program, cli);
   addStatusCommand(program, cli);
   addPointCommands(program, cli);
   addRetentionCommands(program, cli);

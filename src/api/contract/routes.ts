@@ -14,6 +14,7 @@ import {
   PolicyText,
   ProtectionStatus,
 } from './policies.ts';
+import { RunList } from './runs.ts';
 import { ServiceStatus } from './service.ts';
 import {
   HoldList,
@@ -55,8 +56,8 @@ interface Route {
 
 /**
  * Every route: method, path under API_PREFIX, scope, JSON body, and answer on success. Queries are
- * VmQuery, PointQuery, JobQuery and PolicyTextQuery; DestroyVm is a query too. A `:vm` or `:vault`
- * is an id or a name, a `:policy` a name.
+ * VmQuery, PointQuery, JobQuery, RunQuery and PolicyTextQuery; DestroyVm is a query too. A `:vm` or
+ * `:vault` is an id or a name, a `:policy` a name.
  */
 export const ROUTES = {
   service: { method: 'GET', path: '/service', scope: 'read', answer: ServiceStatus },
@@ -217,6 +218,7 @@ export const ROUTES = {
     body: StartVerification,
     answer: Job,
   },
+  listRuns: { method: 'GET', path: '/runs', scope: 'read', answer: RunList },
   listJobs: { method: 'GET', path: '/jobs', scope: 'read', answer: JobList },
   getJob: { method: 'GET', path: '/jobs/:job', scope: 'read', answer: Job },
   listTokens: { method: 'GET', path: '/tokens', scope: 'admin', answer: TokenList },

@@ -53,7 +53,7 @@ describe('a service with a policy', () => {
     folder = await mkdtemp(join(tmpdir(), 'hk-policy-'));
     engine = new StickingEngine();
     clock = new HandClock('2026-05-04T09:30Z');
-    service = await TestService.start(engine, clock);
+    service = await TestService.start(engine, {}, clock);
     const vault = { name: 'main', location: join(folder, 'main'), passphrase: 'a b c d e f g h' };
     expect(await service.post('/vaults', vault)).toMatchObject({ status: 201 });
   });
@@ -138,6 +138,12 @@ describe('a service with a policy', () => {
     await at('2026-05-04T10:01Z');
 
     expect(await runs()).toMatchObject([{ state: 'sealed', attempt: 2 }]);
+    const [taken] = await points();
+    expect(await service.get('/runs?policy=hourly&vm=web1')).toMatchObject({
+      status: 200,
+      body: { runs: [{ state: 'sealed', vmName: 'web1', attempt: 2, pointId: taken?.id }] },
+    });
+    expect(await service.get('/runs?vm=web2')).toMatchObject({ body: { runs: [] } });
     expect(await points()).toHaveLength(1);
     expect(engine.frozen).toBe(0);
   });

@@ -1,0 +1,42 @@
+import { z } from 'zod';
+import { PolicyReference } from './policies.ts';
+import { PointId, TimeMs } from './references.ts';
+
+/** One VM of a policy at one fire time. */
+const Run = z
+  .object({
+    id: z.uuid(),
+    policy: z.string(),
+    vmId: z.string(),
+    vmName: z.string(),
+    fireAtMs: TimeMs,
+    state: z.enum(['due', 'queued', 'running', 'sealed', 'skipped', 'failed']),
+    /** Why it was skipped, waits or failed. */
+    why: z.string().optional(),
+    /** Number of the last attempt; 0 before the first. */
+    attempt: z.int().nonnegative(),
+    /** Of a run that is due: not before. */
+    nextTryAtMs: TimeMs.optional(),
+    /** Of the last attempt. */
+    jobId: z.uuid().optional(),
+    /** Why the last attempt failed. */
+    fault: z.object({ code: z.string(), message: z.string() }).optional(),
+    pointId: PointId.optional(),
+  })
+  .meta({ id: 'Run' });
+export type Run = z.infer<typeof Run>;
+
+/** Query of GET /api/v1/runs. */
+export const RunQuery = z
+  .strictObject({
+    policy: PolicyReference.optional(),
+    /** A name or an id. */
+    vm: z.string().min(1).max(100).optional(),
+    limit: z.coerce.number().int().min(1).max(1000).default(50),
+  })
+  .meta({ id: 'RunQuery' });
+export type RunQuery = z.infer<typeof RunQuery>;
+
+/** 200 of GET /api/v1/runs, newest first. */
+export const RunList = z.object({ runs: z.array(Run) }).meta({ id: 'RunList' });
+export type RunList = z.infer<typeof RunList>;
