@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { JobRun, RunJob } from '../jobs/job.ts';
 import { PointOrigin } from '../vault/format/point-origin.ts';
+import { RateLimits } from '../kernel/rates/rate-limits.ts';
 import { COMPRESSION_LEVELS } from '../vault/bytes/zstd.ts';
 import type { BackupService, TakenPoint } from './backup.service.ts';
 
@@ -13,6 +14,7 @@ export const BackupParameters = z.strictObject({
   compressionLevel: z.literal(COMPRESSION_LEVELS).optional(),
   /** Default: by hand. The service says itself which one it is. */
   origin: PointOrigin.omit({ service: true }).optional(),
+  rateLimits: RateLimits.optional(),
 });
 export type BackupParameters = z.infer<typeof BackupParameters>;
 

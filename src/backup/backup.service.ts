@@ -1,11 +1,14 @@
 import type { PointCatalog } from '../catalog/point-catalog.ts';
 import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { Claim, Engine, FrozenVm } from '../engines/engine.ts';
+import { limited } from '../disk/limited-reader.ts';
 import { currentActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { isFault } from '../kernel/fault.ts';
 import type { HostIdentity } from '../kernel/host-identity.ts';
 import type { Log } from '../kernel/log.ts';
+import { limiterFor, type RateLimiter } from '../kernel/rates/rate-limiter.ts';
+import type { RateLimits } from '../kernel/rates/rate-limits.ts';
 import { partOf, type ReportProgress } from '../kernel/progress.ts';
 import type { PointOrigin } from '../vault/format/point-origin.ts';
 import { NVRAM_FILE, type PointDisk, type RecoveryPoint } from '../vault/points/recovery-point.ts';
@@ -28,6 +31,7 @@ export interface BackupRequest {
   readonly compressionLevel?: CompressionLevel | undefined;
   /** Default: by hand, for whom this runs. */
   readonly origin?: Omit<PointOrigin, 'service'> | undefined;
+  readonly rateLimits?: RateLimits | undefined;
 }
 
 export interface Running {
@@ -71,6 +75,7 @@ interface Writing extends AsyncDisposable {
 
 interface Storing {
   readonly nowMs: number;
+  readonly limiter: RateLimiter | undefined;
   /** Called with each disk before the next one is read, and so before the point is sealed. */
   readonly onStored: (disk: PointDisk) => Promise<void>;
 }
@@ -189,7 +194,8 @@ export class BackupService {
         distrusted.add(diskId);
       }
     };
-    const facts = { nowMs: frozen.takenAtMs, onStored: distrust };
+    const limiter = limiterFor(request.rateLimits, this.clock);
+    const facts = { nowMs: frozen.takenAtMs, limiter, onStored: distrust };
     const stored = await addDisks(disks, writer, facts, { signal, report });
     const missed = stored.filter(({ reason }) => reason === 'tracking-wrong');
     const earlier = missed.length === 0 ? [] : await vault.points(signal, request.vmId);
@@ -246,7 +252,7 @@ async function sealedOf(
 async function addDisks(
   disks: readonly DiskChanges[],
   writer: PointWriter,
-  { nowMs, onStored }: Storing,
+  { nowMs, limiter, onStored }: Storing,
   { signal, report }: Omit<Running, 'jobId'>,
 ): Promise<PointDisk[]> {
   const stored: PointDisk[] = [];
@@ -255,7 +261,8 @@ async function addDisks(
   let afterBytes = sum(disks);
   for (const { disk: frozen, changes, readBytesMax } of disks) {
     afterBytes -= readBytesMax;
-    const { diskId, name, sizeBytes, reader, tracking } = frozen;
+    const { diskId, name, sizeBytes, tracking } = frozen;
+    const reader = limited(frozen.reader, limiter);
     const prove = proofRanges(sizeBytes, { beforeMs, nowMs });
     const disk = await writer.addDisk(
       { diskId, name, sizeBytes, reader, tracking, changes, prove },

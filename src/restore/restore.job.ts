@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import type { JobRun, RunJob } from '../jobs/job.ts';
+import { RateLimits } from '../kernel/rates/rate-limits.ts';
 import type { RestoreService } from './restore.service.ts';
 
 const point = { vaultId: z.string(), pointId: z.string() };
+const rateLimits = RateLimits.optional();
 const format = z.enum(['raw', 'qcow2']);
 
 /** What the row of a restore job tells the operation. */
@@ -20,6 +22,7 @@ export const RestoreParameters = z.discriminatedUnion('kind', [
     }),
     add: z.boolean(),
     start: z.boolean(),
+    rateLimits,
   }),
   z.strictObject({
     kind: z.literal('disk'),
@@ -27,6 +30,7 @@ export const RestoreParameters = z.discriminatedUnion('kind', [
     disk: z.string().optional(),
     file: z.string(),
     format,
+    rateLimits,
   }),
 ]);
 export type RestoreParameters = z.infer<typeof RestoreParameters>;

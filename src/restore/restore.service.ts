@@ -4,6 +4,8 @@ import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { Engine, VmSummary } from '../engines/engine.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
+import { limiterFor } from '../kernel/rates/rate-limiter.ts';
+import type { RateLimits } from '../kernel/rates/rate-limits.ts';
 import type { ReportProgress } from '../kernel/progress.ts';
 import type { RecoveryPoint } from '../vault/points/recovery-point.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -26,7 +28,12 @@ export interface PointReference {
   readonly pointId: string;
 }
 
-export interface RestoreVm extends PointReference {
+interface Limited {
+  /** For what is read from the vault. */
+  readonly rateLimits?: RateLimits | undefined;
+}
+
+export interface RestoreVm extends PointReference, Limited {
   /**
    * Gives the VM new ids and MAC addresses. Undefined: restores the VM as it was, and the original
    * must be gone.
@@ -40,7 +47,7 @@ export interface RestoreVm extends PointReference {
   readonly start: boolean;
 }
 
-export interface RestoreDisk extends PointReference {
+export interface RestoreDisk extends PointReference, Limited {
   readonly disk?: string | undefined;
   readonly file: string;
   readonly format: ImageFormat;
@@ -103,7 +110,7 @@ export class RestoreService {
       ),
       ...(request.newName === undefined ? {} : { newName: request.newName }),
     });
-    const { bytes: writtenBytes, idsChecked } = await this.write(plan, vault, running);
+    const { bytes: writtenBytes, idsChecked } = await this.write(plan, vault, request, running);
     const definition = plan.definition?.content;
     const added = request.add && definition !== undefined;
     if (added) {
@@ -132,7 +139,7 @@ export class RestoreService {
     const { vault } = held;
     const point = await vault.point(request.pointId, running.signal);
     const plan = planDisk(point, request.disk, request);
-    const { bytes: writtenBytes, idsChecked } = await this.write(plan, vault, running);
+    const { bytes: writtenBytes, idsChecked } = await this.write(plan, vault, request, running);
     return {
       point,
       files: filesOf(plan),
@@ -144,11 +151,17 @@ export class RestoreService {
     };
   }
 
-  private async write(plan: RestorePlan, vault: Vault, running: Running): Promise<Written> {
+  private async write(
+    plan: RestorePlan,
+    vault: Vault,
+    { rateLimits }: Limited,
+    running: Running,
+  ): Promise<Written> {
     const { createImage, journal } = this.collaborators;
     await using held = new AsyncDisposableStack();
     held.use(await journal.begin(filesOf(plan)));
-    return await writePlan(plan, vault, createImage, running);
+    const limiter = limiterFor(rateLimits, this.clock);
+    return await writePlan(plan, vault, createImage, { ...running, limiter });
   }
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { JobRun, RunJob, UpkeepKind } from '../jobs/job.ts';
+import { RateLimits } from '../kernel/rates/rate-limits.ts';
 import type { PointRetention } from './point-retention.ts';
 import type { StoreCare } from './store-care.ts';
 import type { VaultCopies } from './vault-copies.ts';
@@ -56,7 +57,7 @@ export const UPKEEP_PARAMETERS = {
     ...onVault,
     dryRun: z.boolean(),
     to: Place,
-    bytesPerSecond: z.number().optional(),
+    rateLimits: RateLimits.optional(),
     readBack: z.boolean(),
     prune: z.boolean(),
     gonePoints: z.array(z.string()).exactOptional(),

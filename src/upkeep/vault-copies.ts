@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { VaultApart } from '../catalog/stored-vaults.ts';
 import type { Clock } from '../kernel/clock.ts';
+import type { RateLimits } from '../kernel/rates/rate-limits.ts';
 import { copyFault, estimateCopy } from '../vault/copy/copy-estimate.ts';
 import { CopyPruning } from '../vault/copy/copy-prune.ts';
 import { VaultCopy } from '../vault/copy/vault-copy.ts';
@@ -13,8 +14,7 @@ import { onVault, type Running, type UpkeepRequest } from './upkeep-work.ts';
 export interface CopyRequest extends UpkeepRequest {
   readonly dryRun: boolean;
   readonly to: StoreAddress;
-  /** Average rate. */
-  readonly bytesPerSecond?: number | undefined;
+  readonly rateLimits?: RateLimits | undefined;
   readonly readBack: boolean;
   /** Afterwards removes from the copy what the vault has given up and collected. */
   readonly prune: boolean;
@@ -41,7 +41,7 @@ export class VaultCopies {
    */
   async copy(request: CopyRequest, running: Running): Promise<object> {
     const { vaults, stores, clock } = this.collaborators;
-    const { to, dryRun, readBack, bytesPerSecond, prune } = request;
+    const { to, dryRun, readBack, rateLimits, prune } = request;
     const startMs = clock.monotonicMs();
     return onVault(vaults, request, running, async (opened, spending) => {
       const { store: source } = opened;
@@ -50,8 +50,7 @@ export class VaultCopies {
         await stores.open(to, running.signal, (store) => spending.meter(store, to.endpoint)),
         (store) => store.close(),
       );
-      const rate = bytesPerSecond === undefined ? {} : { bytesPerSecond };
-      const copy = new VaultCopy({ source, target, clock, readBack, ...rate });
+      const copy = new VaultCopy({ source, target, clock, readBack, rateLimits });
       const facts = (): object => ({
         kind: 'copy',
         to: target.location,
@@ -59,7 +58,7 @@ export class VaultCopies {
       });
       if (dryRun) {
         const plan = await copy.plan(running);
-        const estimate = estimateCopy(plan, { isLimited: bytesPerSecond !== undefined, readBack });
+        const estimate = estimateCopy(plan, { isLimited: rateLimits !== undefined, readBack });
         const costs = [
           spending.costOf(estimate.source, source.location),
           spending.costOf(estimate.target, target.location),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DATA_KINDS, UPKEEP_KINDS } from '../../jobs/job.ts';
+import { RateLimits } from '../../kernel/rates/rate-limits.ts';
 import { COMPRESSION_LEVELS, type CompressionLevel } from '../../vault/bytes/zstd.ts';
 import { VmDefinition, VmName } from '../../vm/definition.ts';
 import {
@@ -41,6 +42,8 @@ export const StartBackup = z
     full: z.boolean().default(false),
     /** 1 (fast) to 7 (small). Default: the highest that does not slow the backup. */
     compressionLevel: z.literal(COMPRESSION_LEVELS).optional(),
+    /** For what is read from the disks. */
+    rateLimits: RateLimits.optional(),
   })
   .meta({ id: 'StartBackup' });
 export type StartBackup = z.infer<typeof StartBackup>;
@@ -54,6 +57,9 @@ const pointOf = {
   /** The VM by its id alone, if two have one name. */
   vmId: VmIdReference.optional(),
 };
+
+/** For what is read from the vault. */
+const rateLimits = RateLimits.optional();
 
 const RestoreVm = z.strictObject({
   kind: z.literal('vm'),
@@ -80,6 +86,7 @@ const RestoreVm = z.strictObject({
       initrdPath: HostPath.optional(),
     })
     .default({}),
+  rateLimits,
   /** Adds the VM to the engine once its disks are there. */
   add: z.boolean().default(true),
   /** Starts it afterwards; needs `add`. */
@@ -94,6 +101,7 @@ const RestoreDisk = z.strictObject({
   /** File on the server's host, which must not exist. */
   file: HostPath,
   format: z.enum(['qcow2', 'raw']).default('raw'),
+  rateLimits,
 });
 
 /** POST /api/v1/restores, answered 202 with the Job. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { RateLimits } from '../../kernel/rates/rate-limits.ts';
 import { HOLD_REASON_CHARACTERS_MAX } from '../../vault/format/limits.ts';
 import { ByteCount, PointId, PointReference, StoreLocation, TimeMs } from './references.ts';
 import { SpendingLimits } from './spending.ts';
@@ -87,8 +88,8 @@ export const StartCopy = z
     dryRun,
     limits,
     to: CopyPlace,
-    /** Average rate. */
-    bytesPerSecond: z.int().positive().optional(),
+    /** For what is read from the vault. */
+    rateLimits: RateLimits.optional(),
     /** Reads every object back from the copy and compares it. */
     readBack: z.boolean().default(false),
     /** Afterwards removes from the copy what a prune has removed from the vault. */

@@ -39,6 +39,7 @@ export class OperationsController {
       crashConsistent: body.crashConsistent,
       full: body.full,
       ...(body.compressionLevel && { compressionLevel: body.compressionLevel }),
+      rateLimits: body.rateLimits,
     };
     const subject = { vmId: vm.id, vmName: vm.name, vaultId: vault.id, vaultName: vault.name };
     const exclusiveKey = backupKey(vm.id);
@@ -90,10 +91,10 @@ function subjectOf({ vault, point }: FoundPoint): JobSubject {
 function restoreParameters(body: StartRestore, { vault, point }: FoundPoint): RestoreParameters {
   const from = { vaultId: vault.id, pointId: point.id };
   if (body.kind === 'disk') {
-    const { kind, disk, file, format } = body;
-    return { kind, ...from, disk, file, format };
+    const { kind, disk, file, format, rateLimits } = body;
+    return { kind, ...from, disk, file, format, rateLimits };
   }
-  const { kind, name, folder, format, bootFiles, add, start } = body;
+  const { kind, name, folder, format, bootFiles, add, start, rateLimits } = body;
   const { codePath, kernelPath, initrdPath } = bootFiles;
   return {
     kind,
@@ -108,5 +109,6 @@ function restoreParameters(body: StartRestore, { vault, point }: FoundPoint): Re
     },
     add,
     start: add && start,
+    rateLimits,
   };
 }

@@ -3,6 +3,7 @@ import { type CompressionLevel, type Job } from '../../api/contract/jobs.ts';
 import { Fault, isAbort } from '../../kernel/fault.ts';
 import { type Cli } from '../cli.ts';
 import { compressionOption } from '../options/compression-option.ts';
+import { RATE_OPTION, rateLimitsOf, type RateOptions } from '../options/rate-option.ts';
 import { reportOf } from '../faults/explain-error.ts';
 import { EXIT_INTERRUPTED, reportText, type FaultReport } from '../faults/fault-report.ts';
 import { watchJob } from '../service/job-watch.ts';
@@ -12,7 +13,7 @@ import { count } from '../terminal/quantities.ts';
 import { runJob, startJob, withWait, type JobCall, type WaitOptions } from './job-run.ts';
 import { jobResultText } from './job-text.ts';
 
-interface BackupOptions extends WaitOptions {
+interface BackupOptions extends WaitOptions, RateOptions {
   readonly vault?: string;
   readonly all?: boolean;
   readonly crashConsistent?: boolean;
@@ -30,7 +31,8 @@ export function addBackup(program: Command, cli: Cli): void {
       .option('--vault <name>', 'needed when there are several')
       .option('--crash-consistent', 'do not ask the guest to flush its file systems')
       .option('--full', 'read every disk whole, whatever the change tracking says')
-      .addOption(compressionOption()),
+      .addOption(compressionOption())
+      .option(...RATE_OPTION),
   ).action(async (vms: string[], options: BackupOptions) => {
     await cli.answer(options, backUp(cli, vms, options));
   });
@@ -78,6 +80,7 @@ function callFor(vm: string, options: BackupOptions): JobCall {
       crashConsistent: crashConsistent === true,
       full: full === true,
       ...(compression && { compressionLevel: compression }),
+      ...rateLimitsOf(options),
     },
   };
 }

@@ -2,8 +2,8 @@ import { Option, type Command } from 'commander';
 import { resolve } from 'node:path';
 import { type StartRestoreInput } from '../../api/contract/jobs.ts';
 import { Fault } from '../../kernel/fault.ts';
-
 import { type Cli } from '../cli.ts';
+import { RATE_OPTION, rateLimitsOf, type RateOptions } from '../options/rate-option.ts';
 import { limitsOf, withLimitOptions, type LimitOptions } from '../options/spending-limits.ts';
 import { VM_ID_OPTION, type WhichVm } from '../options/which-vm.ts';
 import { addBackup } from './backup-command.ts';
@@ -14,7 +14,7 @@ interface VerifyOptions extends WaitOptions, LimitOptions, WhichVm {
   readonly level: string;
 }
 
-interface RestoreOptions extends WaitOptions, WhichVm {
+interface RestoreOptions extends WaitOptions, WhichVm, RateOptions {
   readonly vault?: string;
   readonly as?: string;
   readonly to?: string;
@@ -71,6 +71,7 @@ function addRestore(program: Command, cli: Cli): void {
       )
       .option('--kernel <file>', 'kernel to boot, likewise')
       .option('--initrd <file>', 'its initial RAM disk')
+      .option(...RATE_OPTION)
       .option('--no-add', 'write the disks, but do not add the VM')
       .option('--start', 'start the VM afterwards'),
   ).action(async (point: string, options: RestoreOptions) => {
@@ -109,7 +110,7 @@ function restoreRequest(
     if (path === undefined) {
       throw new Fault('request.invalid', 'One disk needs --to FILE: where to write it.');
     }
-    return { kind: 'disk', ...which, disk, file: path, ...shape };
+    return { kind: 'disk', ...which, disk, file: path, ...shape, ...rateLimitsOf(options) };
   }
   return {
     kind: 'vm',
@@ -120,6 +121,7 @@ function restoreRequest(
     bootFiles: bootFiles(options, workingFolder),
     add: options.add,
     start: options.start === true,
+    ...rateLimitsOf(options),
   };
 }
 

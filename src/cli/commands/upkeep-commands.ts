@@ -5,6 +5,7 @@ import { parseBytes, parseShare } from '../terminal/amounts.ts';
 import { type Cli } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
 import { pruneRules, withPruneRules, type PruneRuleOptions } from '../options/prune-rules.ts';
+import { RATE_OPTION, rateLimitsOf, type RateOptions } from '../options/rate-option.ts';
 import { limitsOf, withLimitOptions, type LimitOptions } from '../options/spending-limits.ts';
 import { isWorthPruning } from '../vault-text/prune-text.ts';
 import { isWorthRepairing } from '../vault-text/repair-text.ts';
@@ -32,8 +33,7 @@ interface PlaceOptions {
   readonly singleWriter?: boolean;
 }
 
-interface CopyOptions extends UpkeepOptions, PlaceOptions {
-  readonly limitRate?: string;
+interface CopyOptions extends UpkeepOptions, PlaceOptions, RateOptions {
   readonly readBack?: boolean;
   readonly prune?: boolean;
   readonly thesePointsAreGone?: readonly string[];
@@ -108,7 +108,7 @@ function addCopy(job: AddJob, cli: Cli): void {
     .option('--region <name>', 'region of the bucket')
     .option('--profile <name>', "profile of the AWS settings of the service's user")
     .option('--single-writer', 'accept a network file system or a caching store')
-    .option('--limit-rate <amount>', 'bytes per second on average: 500K, 20M')
+    .option(...RATE_OPTION)
     .option('--read-back', 'read every object back from the copy and compare it')
     .option('--prune', 'then remove from the copy what a prune has removed from the vault')
     .option(
@@ -132,7 +132,7 @@ async function copy(
   destination: string,
   options: CopyOptions,
 ): Promise<Outcome> {
-  const { limitRate, readBack, dryRun, prune, thesePointsAreGone, theseObjectsAreGone } = options;
+  const { readBack, dryRun, prune, thesePointsAreGone, theseObjectsAreGone } = options;
   if (prune === true && dryRun !== true) {
     const question = `Remove from ${destination} what the vault has given up, when all is copied?`;
     await cli.confirm(question, options);
@@ -147,7 +147,7 @@ async function copy(
       ...(thesePointsAreGone && { thesePointsAreGone }),
       ...(theseObjectsAreGone && { theseObjectsAreGone }),
     }),
-    ...(limitRate === undefined ? {} : { bytesPerSecond: parseBytes('--limit-rate', limitRate) }),
+    ...rateLimitsOf(options),
   };
   return await runJob(cli, { route: 'copyVault', vault, body }, options);
 }

@@ -5,7 +5,7 @@ import { VaultCopy } from '../../vault/copy/vault-copy.ts';
 import { type ObjectStore } from '../../vault/store/object-store.ts';
 import { Vault } from '../../vault/vault.ts';
 import { type Spending } from '../../vault/budget/spending.ts';
-import { parseBytes } from '../terminal/amounts.ts';
+import { rateLimitsOf, type RateOptions } from '../options/rate-option.ts';
 import { pruneRules } from '../options/prune-rules.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
@@ -18,7 +18,7 @@ import {
 import { openSpending, withSpending, type SpendingOptions } from './spending-options.ts';
 import { openOptions, openStore, unlock } from './vault-access.ts';
 
-export interface CopyOptions extends CommonOptions, SpendingOptions {
+export interface CopyOptions extends CommonOptions, SpendingOptions, RateOptions {
   readonly from: string;
   readonly to: string;
   readonly fromEndpoint?: string;
@@ -27,7 +27,6 @@ export interface CopyOptions extends CommonOptions, SpendingOptions {
   readonly toEndpoint?: string;
   readonly toRegion?: string;
   readonly toProfile?: string;
-  readonly limitRate?: string;
   readonly readBack?: boolean;
   readonly prune?: boolean;
   readonly thesePointsAreGone?: readonly string[];
@@ -56,13 +55,13 @@ export async function copyVault(cli: Cli, options: CopyOptions): Promise<Outcome
   const target = resources.adopt(await openStore(cli, placeOf('to', options), spending), (opened) =>
     opened.close(),
   );
-  const { limitRate, readBack = false } = options;
+  const { readBack = false } = options;
   const copy = new VaultCopy({
     source,
     target,
     clock,
     readBack,
-    ...(limitRate === undefined ? {} : { bytesPerSecond: parseBytes('--limit-rate', limitRate) }),
+    ...rateLimitsOf(options),
   });
   using meter = cli.meter();
   const running = { signal: cli.signal, report: meter.report };

@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
 import { type Cli } from '../cli.ts';
 import { compressionOption } from '../options/compression-option.ts';
+import { RATE_OPTION } from '../options/rate-option.ts';
 import { withRetentionOptions } from '../options/retention-options.ts';
 import { VM_ID_OPTION, withWhichVm } from '../options/which-vm.ts';
 import { type CopyOptions } from './copy-vault.ts';
@@ -100,7 +101,7 @@ function addCopy(rescue: Command, cli: Cli): void {
     .option('--to-endpoint <url>', 'the same for the copy')
     .option('--to-region <name>', 'the same for the copy')
     .option('--to-profile <name>', 'the same for the copy')
-    .option('--limit-rate <amount>', 'bytes per second on average: 500K, 20M')
+    .option(...RATE_OPTION)
     .option('--read-back', 'read every object back from the copy and compare it')
     .option('--single-writer', 'accept a network file system or a caching store')
     .option(

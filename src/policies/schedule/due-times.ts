@@ -1,7 +1,7 @@
 import type { Schedule } from '../document/schedule.ts';
 import { nextFireTime } from './fire-times.ts';
-import { isInWindow, nextOpening } from './time-window.ts';
-import { instantsOf, wallOf } from './zone-time.ts';
+import { isInWindow, nextOpening } from '../../kernel/time/time-window.ts';
+import { instantsOf, wallOf } from '../../kernel/time/zone-time.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;

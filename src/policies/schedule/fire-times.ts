@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { isInWindow, nextOpening } from '../../kernel/time/time-window.ts';
+import { changeBetween, instantsOf, offsetOf, wallOf } from '../../kernel/time/zone-time.ts';
 import { durationMs, type Schedule } from '../document/schedule.ts';
 import { cronPattern } from './cron-pattern.ts';
-import { isInWindow, nextOpening } from './time-window.ts';
-import { changeBetween, instantsOf, offsetOf, wallOf } from './zone-time.ts';
 
 /** No clock is set back further. */
 const BACK_MS_MAX = 3 * 3_600_000;

@@ -1,6 +1,6 @@
 import { Fault } from '../../kernel/fault.ts';
 import { NO_TRAFFIC, type StoreTraffic } from '../object-stores/traffic.ts';
-import { THROTTLED_BYTES } from './object-sender.ts';
+import { LIMITED_BYTES } from './object-sender.ts';
 import type { CopyPlan, CopyReport } from './copy-report.ts';
 
 const PAGE_ENTRIES = 1000;
@@ -18,7 +18,7 @@ export function estimateCopy(
   options: { readonly isLimited: boolean; readonly readBack?: boolean },
 ): { source: StoreTraffic; target: StoreTraffic } {
   const pages = (objects: number): number => Math.ceil(objects / PAGE_ENTRIES);
-  const pieces = options.isLimited ? Math.floor(missing.bytes / THROTTLED_BYTES) : 0;
+  const pieces = options.isLimited ? Math.floor(missing.bytes / LIMITED_BYTES) : 0;
   const source = {
     ...NO_TRAFFIC,
     // Asks for the length of a seal before reading it.

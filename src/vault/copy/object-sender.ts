@@ -1,18 +1,19 @@
 import { createHash } from 'node:crypto';
 import { Fault } from '../../kernel/fault.ts';
+import type { RateLimiter } from '../../kernel/rates/rate-limiter.ts';
 import { parsePackKey } from '../format/object-names.ts';
 import { objectBytesMax } from '../format/object-limit.ts';
 import type { ObjectEntry, ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { packDamage } from './keyless-pack-check.ts';
-import type { Throttle } from './throttle.ts';
 
 /** How much is read at once while a rate is kept. */
-export const THROTTLED_BYTES = 4 * 1024 * 1024;
+export const LIMITED_BYTES = 4 * 1024 * 1024;
 
 export interface SenderParts {
   readonly source: ObjectStore;
   readonly target: ObjectStore;
-  readonly throttle: Throttle;
+  /** Limits what is read from the source. */
+  readonly limiter?: RateLimiter | undefined;
   /** Reads every object back from the target after it was put. */
   readonly readBack: boolean;
 }
@@ -75,15 +76,15 @@ export class ObjectSender {
 
   /** Reads at most as much as was listed: a store tells an object's length before its content. */
   async #read(key: ObjectKey, size: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
-    const { throttle } = this.#parts;
-    if (!throttle.limits || size <= THROTTLED_BYTES) {
-      await throttle.take(size, signal);
+    const { limiter } = this.#parts;
+    if (limiter === undefined || size <= LIMITED_BYTES) {
+      await limiter?.take(size, signal);
       return this.#range(key, { offset: 0, length: size, size }, signal);
     }
     const whole = Buffer.alloc(size);
-    for (let offset = 0; offset < size; offset += THROTTLED_BYTES) {
-      const length = Math.min(THROTTLED_BYTES, size - offset);
-      await throttle.take(length, signal);
+    for (let offset = 0; offset < size; offset += LIMITED_BYTES) {
+      const length = Math.min(LIMITED_BYTES, size - offset);
+      await limiter.take(length, signal);
       const part = await this.#range(key, { offset, length, size }, signal);
       if (part === undefined) {
         return undefined;

@@ -1,5 +1,7 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
+import { limiterFor } from '../../kernel/rates/rate-limiter.ts';
+import type { RateLimits } from '../../kernel/rates/rate-limits.ts';
 import { parsePackKey, parsePointKey, PREFIXES } from '../format/object-names.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { Parallel } from '../../kernel/waiting/parallel.ts';
@@ -12,7 +14,6 @@ import { ObjectSender } from './object-sender.ts';
 import { PackRoll } from './pack-roll.ts';
 import { pairedListing, type PairedEntry } from './paired-listing.ts';
 import { SentObjects } from './sent-objects.ts';
-import { Throttle } from './throttle.ts';
 
 /** Larger objects go two at a time, smaller ones in a wider lane. */
 const LARGE_BYTES = 1024 * 1024;
@@ -38,11 +39,10 @@ export interface CopyOptions {
   readonly source: ObjectStore;
   readonly target: ObjectStore;
   readonly clock: Clock;
-  /** Average rate. Default: no limit. */
-  readonly bytesPerSecond?: number;
+  /** For what is read from the source. Default: no limits. */
+  readonly rateLimits?: RateLimits | undefined;
   /** Reads back every object that was sent and compares it. */
   readonly readBack?: boolean;
-  readonly throttle?: Throttle;
 }
 
 interface CopiedPacks {
@@ -63,10 +63,10 @@ export class VaultCopy {
   readonly #sent: SentObjects;
 
   constructor(options: CopyOptions) {
-    const { source, target, clock, bytesPerSecond, readBack = false } = options;
+    const { source, target, clock, rateLimits, readBack = false } = options;
     this.#options = options;
-    const throttle = options.throttle ?? new Throttle(bytesPerSecond, clock);
-    this.#sent = new SentObjects(new ObjectSender({ source, target, throttle, readBack }));
+    const limiter = limiterFor(rateLimits, clock);
+    this.#sent = new SentObjects(new ObjectSender({ source, target, limiter, readBack }));
   }
 
   /**

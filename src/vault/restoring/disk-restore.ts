@@ -10,6 +10,7 @@ import { Parallel } from '../../kernel/waiting/parallel.ts';
 import { neededBytes, NeededFrames, type NeededRead } from './needed-frames.ts';
 import { RestoreTarget } from './restore-target.ts';
 import { SteadyFlush } from './steady-flush.ts';
+import type { RateLimiter } from '../../kernel/rates/rate-limiter.ts';
 import type { Running } from '../../kernel/progress.ts';
 
 export interface RestoreStatistics {
@@ -32,6 +33,8 @@ const LEAVES_AT_ONCE = 4;
 export interface Restoring extends Running {
   /** Accepts losses if given, and gets what could not be read. */
   readonly losses?: Losses;
+  /** Limits what is read of data packs; maps and footers are small. */
+  readonly limiter?: RateLimiter | undefined;
 }
 
 /**
@@ -66,7 +69,9 @@ export class DiskRestore {
     try {
       for await (const needed of this.#planned()) {
         for (const read of needed.reads(this.#target.requestBytes)) {
-          this.#running.signal.throwIfAborted();
+          const { signal, limiter } = this.#running;
+          signal.throwIfAborted();
+          await limiter?.take(read.request.length, signal);
           await this.#parallel.add(async () => this.#write(read));
         }
       }

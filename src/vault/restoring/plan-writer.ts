@@ -2,6 +2,7 @@ import { isQcow2 } from '../../disk/qcow2-start.ts';
 import { dirname } from 'node:path';
 import type { DiskWriter } from '../../disk/disk-writer.ts';
 import { open } from '../../kernel/files/files.ts';
+import type { RateLimiter } from '../../kernel/rates/rate-limiter.ts';
 import { partOf, type ReportProgress } from '../../kernel/progress.ts';
 import type { VaultToRead } from './vault-to-read.ts';
 import { Losses } from '../damage/losses.ts';
@@ -26,6 +27,8 @@ interface Running {
   readonly losses?: Map<string, Losses>;
   /** Checks tags only: chunks need not be proven to be those that the point was made of. */
   readonly withoutIds?: boolean;
+  /** Limits what is read from the vault. */
+  readonly limiter?: RateLimiter | undefined;
 }
 
 export interface Written {
@@ -44,7 +47,7 @@ export async function writePlan(
   plan: RestorePlan,
   vault: VaultToRead,
   createImage: CreateImage,
-  { signal, report, losses, withoutIds = false }: Running,
+  { signal, report, losses, withoutIds = false, limiter }: Running,
 ): Promise<Written> {
   report({ phase: 'preparing', doneBytes: 0, totalBytes: 0 });
   const paths = filesOf(plan);
@@ -74,6 +77,7 @@ export async function writePlan(
       {
         signal,
         withoutIds,
+        limiter,
         ...(lost === undefined ? {} : { losses: lost }),
         report: partOf(
           (progress) => {

@@ -234,7 +234,8 @@ describe('the care of a vault', () => {
     expect(cancelled).toMatchObject({ body: { state: 'cancelled' } });
 
     const to = { location: join(folder, `${vault}-slow`) };
-    const copying = await started(vault, 'copy', { dryRun: false, to, bytesPerSecond: 1000 });
+    const rateLimits = { windows: [{ from: '00:00', to: '00:00', bytesPerSecond: 1000 }] };
+    const copying = await started(vault, 'copy', { dryRun: false, to, rateLimits });
     expect(await service.post(`/jobs/${copying}/cancel`)).toMatchObject({
       body: { state: 'cancelled' },
     });

@@ -12,6 +12,13 @@ const NamedNode = z.object({
   image: z.object({ filename: z.string(), 'virtual-size': z.number() }),
 });
 
+/** Counts of requests: `bins` has one more than there are `boundaries`, which are in ns. */
+const LatencyHistogram = z.object({
+  boundaries: z.array(z.number()),
+  bins: z.array(z.number()),
+});
+export type LatencyHistogram = z.infer<typeof LatencyHistogram>;
+
 const Job = z.object({
   id: z.string(),
   type: z.string(),
@@ -49,6 +56,12 @@ export const QMP_RESULTS = {
         .optional(),
     }),
   ),
+  'query-blockstats': z.array(
+    z.object({
+      qdev: z.string().optional(),
+      stats: z.object({ wr_latency_histogram: LatencyHistogram.optional() }),
+    }),
+  ),
   'query-jobs': z.array(Job),
   cont: Nothing,
   stop: Nothing,
@@ -64,6 +77,7 @@ export const QMP_RESULTS = {
   'job-cancel': Nothing,
   'job-dismiss': Nothing,
   'job-finalize': Nothing,
+  'block-latency-histogram-set': Nothing,
   'block-set-write-threshold': Nothing,
   block_resize: Nothing,
   'human-monitor-command': z.string(),

@@ -1,7 +1,11 @@
-import { Lru } from '../../kernel/memory/lru.ts';
+import { z } from 'zod';
+import { Lru } from '../memory/lru.ts';
 
 const DAY_MS = 86_400_000;
 const ZONES_MAX = 600;
+
+/** A name of the IANA time zone database. */
+export const Zone = z.string().max(100).refine(isZone, 'a time zone such as Europe/Berlin or UTC');
 
 const formats = new Lru<string, Intl.DateTimeFormat>(ZONES_MAX);
 
@@ -80,4 +84,14 @@ function formatOf(zone: string): Intl.DateTimeFormat {
   });
   formats.set(zone, made, 1);
   return made;
+}
+
+function isZone(name: string): boolean {
+  try {
+    const { timeZone } = new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions();
+    // An offset such as +02:00 is no zone: it knows no summer time, which people would expect.
+    return /^[A-Za-z]/.test(timeZone);
+  } catch {
+    return false;
+  }
 }

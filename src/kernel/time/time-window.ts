@@ -1,4 +1,19 @@
-import type { Window } from '../document/schedule.ts';
+import { z } from 'zod';
+
+/** Days on which a window opens. */
+const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
+
+const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day such as 22:00');
+
+/** A part of the day, by the wall clock of a zone. */
+export const Window = z.strictObject({
+  from: TimeOfDay,
+  /** The first minute outside. Before or equal to `from`: of the next day. */
+  to: TimeOfDay,
+  /** On which the window opens; default: every day. */
+  days: z.array(z.enum(DAYS)).min(1).max(DAYS.length).optional(),
+});
+export type Window = z.output<typeof Window>;
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
