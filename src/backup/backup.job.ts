@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { JobRun, RunJob } from '../jobs/job.ts';
 import { PointOrigin } from '../vault/format/point-origin.ts';
+import { GuestLatencyLimit } from '../kernel/rates/guest-latency.ts';
 import { RateLimits } from '../kernel/rates/rate-limits.ts';
 import { COMPRESSION_LEVELS } from '../vault/bytes/zstd.ts';
 import type { BackupService, TakenPoint } from './backup.service.ts';
@@ -15,6 +16,7 @@ export const BackupParameters = z.strictObject({
   /** Default: by hand. The service says itself which one it is. */
   origin: PointOrigin.omit({ service: true }).optional(),
   rateLimits: RateLimits.optional(),
+  guestLatency: GuestLatencyLimit.optional(),
 });
 export type BackupParameters = z.infer<typeof BackupParameters>;
 
@@ -32,7 +34,7 @@ export function backupJob(backups: Pick<BackupService, 'takeRecoveryPoint'>): Ru
 }
 
 function resultOf(vaultId: string, taken: TakenPoint): object {
-  const { point, durationMs, guestFrozenMs, transactionMs, found } = taken;
+  const { point, durationMs, guestFrozenMs, transactionMs, guestThrottledMs, found } = taken;
   const disks = point.disks.map(({ name, sizeBytes, method, reason, statistics }) => ({
     name,
     sizeBytes,
@@ -58,6 +60,7 @@ function resultOf(vaultId: string, taken: TakenPoint): object {
     durationMs: Math.round(durationMs),
     guestFrozenMs,
     transactionMs,
+    ...(guestThrottledMs !== undefined && { guestThrottledMs }),
     ...(found && { found }),
   };
 }

@@ -146,6 +146,26 @@ describe('where a point comes from', () => {
   });
 });
 
+describe('a limit for what the guest feels', () => {
+  const guestLatency = { p99MsMax: 20, underEmulation: false };
+
+  it('says in the result what it cost, and nothing where it is not asked for', async () => {
+    const { run } = await setUp();
+
+    expect(await run(signal, { guestLatency })).toMatchObject({ guestThrottledMs: 0 });
+    expect(await run()).not.toHaveProperty('guestThrottledMs');
+  });
+
+  it('is not kept for an emulated guest, and the point says so', async () => {
+    const { engine, run } = await setUp();
+    engine.setEmulated(VM);
+
+    const { point } = await run(signal, { guestLatency });
+
+    expect(point.notes.join()).toMatch(/20 ms .* was not kept: its processor is emulated/);
+  });
+});
+
 describe('BackupService.takeRecoveryPoint', () => {
   it('reads only what changed since the point before', async () => {
     const { engine, run } = await setUp();

@@ -7,6 +7,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { isFault } from '../kernel/fault.ts';
 import type { HostIdentity } from '../kernel/host-identity.ts';
 import type { Log } from '../kernel/log.ts';
+import type { GuestLatencyLimit } from '../kernel/rates/guest-latency.ts';
 import { limiterFor, type RateLimiter } from '../kernel/rates/rate-limiter.ts';
 import type { RateLimits } from '../kernel/rates/rate-limits.ts';
 import { partOf, type ReportProgress } from '../kernel/progress.ts';
@@ -19,6 +20,7 @@ import { changesSince, type DiskChanges } from './disk-changes.ts';
 import { neededGenerations } from './needed-generations.ts';
 import { missedChangesNote, pointNotes } from './point-notes.ts';
 import { proofRanges } from './proof-ranges.ts';
+import { GuestThrottle } from './throttle/guest-throttle.ts';
 
 export interface BackupRequest {
   readonly vmId: string;
@@ -32,6 +34,8 @@ export interface BackupRequest {
   /** Default: by hand, for whom this runs. */
   readonly origin?: Omit<PointOrigin, 'service'> | undefined;
   readonly rateLimits?: RateLimits | undefined;
+  /** What the guest may feel of the backup. Default: no limit. */
+  readonly guestLatency?: GuestLatencyLimit | undefined;
 }
 
 export interface Running {
@@ -46,6 +50,8 @@ export interface TakenPoint {
   readonly durationMs: number;
   readonly guestFrozenMs: number;
   readonly transactionMs: number;
+  /** How long it waited for the sake of the guest's writes; undefined if these were not watched. */
+  readonly guestThrottledMs?: number;
   /** Whether an earlier attempt of the run had sealed the point: nothing was frozen. */
   readonly found: boolean;
 }
@@ -66,6 +72,10 @@ interface Taking {
   readonly needed: Readonly<Record<string, number>>;
   readonly startedMs: number;
 }
+
+type StoringInto = Pick<Taking, 'vault' | 'writer' | 'claim'> & {
+  readonly throttle: GuestThrottle | undefined;
+};
 
 /** Holds the vault until the writer has ended. */
 interface Writing extends AsyncDisposable {
@@ -147,7 +157,11 @@ export class BackupService {
       },
       running.signal,
     );
-    const point = await this.store(frozen, { vault, writer, claim }, request, running);
+    await using throttle = GuestThrottle.start(frozen, request.guestLatency, {
+      clock: this.clock,
+      log: this.log,
+    });
+    const point = await this.store(frozen, { vault, writer, claim, throttle }, request, running);
 
     await this.catalogue(request.vaultId, point);
     return {
@@ -155,6 +169,7 @@ export class BackupService {
       durationMs: this.clock.monotonicMs() - startedMs,
       guestFrozenMs: frozen.guestFrozenMs,
       transactionMs: frozen.transactionMs,
+      ...(throttle && { guestThrottledMs: Math.round(throttle.waitedMs) }),
       found: false,
     };
   }
@@ -180,7 +195,7 @@ export class BackupService {
 
   private async store(
     frozen: FrozenVm,
-    { vault, writer, claim }: Pick<Taking, 'vault' | 'writer' | 'claim'>,
+    { vault, writer, claim, throttle }: StoringInto,
     request: BackupRequest,
     { signal, report }: Running,
   ): Promise<RecoveryPoint> {
@@ -194,7 +209,7 @@ export class BackupService {
         distrusted.add(diskId);
       }
     };
-    const limiter = limiterFor(request.rateLimits, this.clock);
+    const limiter = limiterFor(request.rateLimits, this.clock, throttle);
     const facts = { nowMs: frozen.takenAtMs, limiter, onStored: distrust };
     const stored = await addDisks(disks, writer, facts, { signal, report });
     const missed = stored.filter(({ reason }) => reason === 'tracking-wrong');
@@ -212,6 +227,7 @@ export class BackupService {
         notes: [
           ...pointNotes(frozen, writer.parent, disks),
           ...missed.map((disk) => missedChangesNote(disk, earlier)),
+          ...(throttle?.notes() ?? []),
         ],
         configuration: frozen.definition,
         origin: {

@@ -73,6 +73,19 @@ export interface FrozenDisk {
   changedSince(state: TrackingState | undefined): Promise<ChangeSet>;
 }
 
+/** Writes of a running guest to all its disks, by how long they took. */
+export interface WriteLatencies {
+  /** Where one class ends and the next begins, in ms, ascending. */
+  readonly boundsMs: readonly number[];
+  /**
+   * Writes in each class, the last of which has no end, since some moment. Fewer than before: a new
+   * count.
+   */
+  readonly writes: readonly number[];
+  /** Whether the guest's processor is emulated, which makes it slow. */
+  readonly isEmulated: boolean;
+}
+
 export interface FrozenVm extends AsyncDisposable {
   /** Milliseconds since the Unix epoch at the snapshot transaction. */
   readonly takenAtMs: number;
@@ -97,6 +110,12 @@ export interface FrozenVm extends AsyncDisposable {
    * @throws Fault `engine.image-changed` if somebody wrote an image since the freeze
    */
   assertUnchanged(signal: AbortSignal): Promise<void>;
+  /**
+   * Tells what the running guest feels of its disks; counting may begin with the first call.
+   * Undefined if this engine cannot tell, or the VM is powered off. It answers undefined while the
+   * guest cannot be asked, such as after it has shut down.
+   */
+  guestWriteLatency?(signal: AbortSignal): Promise<WriteLatencies | undefined>;
   /**
    * Releases the frozen layers so that they can be merged. The point must be sealed or given up
    * before.

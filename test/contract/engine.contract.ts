@@ -14,6 +14,8 @@ export interface EngineUnderTest extends AsyncDisposable {
   readonly definition: VmDefinition;
   /** Does what the guest of the running VM does. */
   fill(disk: string, range: Extent, byte: number): Promise<void>;
+  /** Writes, and returns when the engine has counted it. */
+  writeCounted(disk: string, range: Extent): Promise<void>;
   discard(disk: string, range: Extent): Promise<void>;
   grow(disk: string, sizeBytes: number): Promise<void>;
   /** Returns the one byte that fills `range` in the image of a disk, read without the engine. */
@@ -494,6 +496,35 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
       ] as const) {
         expect(await byteIn(next, 'data', range)).toBe(byte);
       }
+    });
+
+    it('counts the writes of a running guest by how long they took, or says that it cannot', async () => {
+      await under.engine.start(vm, signal);
+      const frozen = await under.engine.freeze(vm, job(), signal);
+      if (frozen.guestWriteLatency === undefined) {
+        await frozen[Symbol.asyncDispose]();
+        return;
+      }
+      const total = async (): Promise<number> => {
+        const said = await frozen.guestWriteLatency?.(signal);
+        expect(said?.boundsMs).toEqual(said?.boundsMs.toSorted((a, b) => a - b));
+        expect(said?.writes).toHaveLength((said?.boundsMs.length ?? 0) + 1);
+        return said?.writes.reduce((sum, count) => sum + count, 0) ?? NaN;
+      };
+      const before = await total();
+      await under.writeCounted('system', A);
+      await under.writeCounted('data', B);
+      await under.writeCounted('data', C);
+      expect(await total()).toBe(before + 3);
+      await expect(frozen.guestWriteLatency(AbortSignal.abort())).rejects.toMatchObject({
+        name: 'AbortError',
+      });
+
+      await under.engine.stop(vm, { force: true }, signal);
+      expect(await frozen.guestWriteLatency(signal)).toBeUndefined();
+      await frozen[Symbol.asyncDispose]();
+      await using off = await under.engine.freeze(vm, job(), signal);
+      expect(off).not.toHaveProperty('guestWriteLatency');
     });
 
     it('forgets a VM that was released or destroyed', async () => {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DATA_KINDS, UPKEEP_KINDS } from '../../jobs/job.ts';
+import { GuestLatencyLimit } from '../../kernel/rates/guest-latency.ts';
 import { RateLimits } from '../../kernel/rates/rate-limits.ts';
 import { COMPRESSION_LEVELS, type CompressionLevel } from '../../vault/bytes/zstd.ts';
 import { VmDefinition, VmName } from '../../vm/definition.ts';
@@ -44,6 +45,8 @@ export const StartBackup = z
     compressionLevel: z.literal(COMPRESSION_LEVELS).optional(),
     /** For what is read from the disks. */
     rateLimits: RateLimits.optional(),
+    /** Reads slower while the guest's own writes take longer. */
+    guestLatency: GuestLatencyLimit.optional(),
   })
   .meta({ id: 'StartBackup' });
 export type StartBackup = z.infer<typeof StartBackup>;
@@ -176,6 +179,8 @@ export const BackupResult = z
     guestFrozenMs: z.number().nonnegative(),
     /** How long the snapshot transaction over all disks took. */
     transactionMs: z.number().nonnegative(),
+    /** How long reading waited because of `guestLatency`. */
+    guestThrottledMs: z.number().nonnegative().optional(),
     /** The point is of an earlier attempt of the same run; this one only found it sealed. */
     found: z.literal(true).optional(),
   })

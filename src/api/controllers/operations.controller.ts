@@ -40,6 +40,7 @@ export class OperationsController {
       full: body.full,
       ...(body.compressionLevel && { compressionLevel: body.compressionLevel }),
       rateLimits: body.rateLimits,
+      guestLatency: body.guestLatency,
     };
     const subject = { vmId: vm.id, vmName: vm.name, vaultId: vault.id, vaultName: vault.name };
     const exclusiveKey = backupKey(vm.id);

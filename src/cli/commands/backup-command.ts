@@ -1,8 +1,10 @@
 import { type Command } from 'commander';
 import { type CompressionLevel, type Job } from '../../api/contract/jobs.ts';
 import { Fault, isAbort } from '../../kernel/fault.ts';
+import { type GuestLatencyLimit } from '../../kernel/rates/guest-latency.ts';
 import { type Cli } from '../cli.ts';
 import { compressionOption } from '../options/compression-option.ts';
+import { guestLatencyOption } from '../options/guest-latency-option.ts';
 import { RATE_OPTION, rateLimitsOf, type RateOptions } from '../options/rate-option.ts';
 import { reportOf } from '../faults/explain-error.ts';
 import { EXIT_INTERRUPTED, reportText, type FaultReport } from '../faults/fault-report.ts';
@@ -19,6 +21,7 @@ interface BackupOptions extends WaitOptions, RateOptions {
   readonly crashConsistent?: boolean;
   readonly full?: boolean;
   readonly compression?: CompressionLevel;
+  readonly guestLatency?: GuestLatencyLimit;
 }
 
 export function addBackup(program: Command, cli: Cli): void {
@@ -32,7 +35,8 @@ export function addBackup(program: Command, cli: Cli): void {
       .option('--crash-consistent', 'do not ask the guest to flush its file systems')
       .option('--full', 'read every disk whole, whatever the change tracking says')
       .addOption(compressionOption())
-      .option(...RATE_OPTION),
+      .option(...RATE_OPTION)
+      .addOption(guestLatencyOption()),
   ).action(async (vms: string[], options: BackupOptions) => {
     await cli.answer(options, backUp(cli, vms, options));
   });
@@ -71,7 +75,7 @@ async function meantVms(cli: Cli, asked: readonly string[], all: boolean): Promi
 }
 
 function callFor(vm: string, options: BackupOptions): JobCall {
-  const { vault, crashConsistent, full, compression } = options;
+  const { vault, crashConsistent, full, compression, guestLatency } = options;
   return {
     route: 'startBackup',
     body: {
@@ -81,6 +85,7 @@ function callFor(vm: string, options: BackupOptions): JobCall {
       full: full === true,
       ...(compression && { compressionLevel: compression }),
       ...rateLimitsOf(options),
+      ...(guestLatency && { guestLatency }),
     },
   };
 }

@@ -12,10 +12,12 @@ export interface RateSource {
   rate(): number | undefined;
   /** Told how long a reader waited because of this source. */
   waited?(durationMs: number): void;
+  /** Told how much was let through. */
+  took?(bytes: number): void;
 }
 
 /** Waits, and throws the signal's reason when it fires. */
-type Pause = (delayMs: number, signal: AbortSignal) => Promise<void>;
+export type Pause = (delayMs: number, signal: AbortSignal) => Promise<void>;
 
 const pause: Pause = async (delayMs, signal) => sleep(delayMs, undefined, { signal });
 
@@ -50,21 +52,28 @@ export class RateLimiter {
   async take(bytes: number, signal: AbortSignal): Promise<void> {
     await this.#turn.take(signal);
     try {
-      let unpaid = bytes;
-      while (unpaid > 0) {
-        const rate = this.#count();
-        if (rate === undefined) {
-          return;
-        }
-        const paid = Math.min(unpaid, this.#credit);
-        this.#credit -= paid;
-        unpaid -= paid;
-        if (unpaid > 0) {
-          await this.#wait((unpaid / rate) * 1000, signal);
-        }
-      }
+      await this.#pay(bytes, signal);
     } finally {
       this.#turn.release();
+    }
+    for (const source of this.#sources) {
+      source.took?.(bytes);
+    }
+  }
+
+  async #pay(bytes: number, signal: AbortSignal): Promise<void> {
+    let unpaid = bytes;
+    while (unpaid > 0) {
+      const rate = this.#count();
+      if (rate === undefined) {
+        return;
+      }
+      const paid = Math.min(unpaid, this.#credit);
+      this.#credit -= paid;
+      unpaid -= paid;
+      if (unpaid > 0) {
+        await this.#wait((unpaid / rate) * 1000, signal);
+      }
     }
   }
 
@@ -102,14 +111,14 @@ export class RateLimiter {
 
 /**
  * Returns what keeps the limits of a job; undefined if there are none.
- * @param more what limits the job besides
+ * @param other what limits the job besides
  */
 export function limiterFor(
   limits: RateLimits | undefined,
   clock: Clock,
-  ...more: readonly RateSource[]
+  other?: RateSource,
 ): RateLimiter | undefined {
-  const sources = [...more];
+  const sources = other === undefined ? [] : [other];
   if (limits !== undefined && limits.windows.length > 0) {
     const { windows, zone } = limits;
     sources.push({ rate: () => rateAt(windows, clock.nowMs(), zone) });

@@ -10,7 +10,12 @@ describe('rateAt', () => {
     const limits = {
       zone: 'Europe/Berlin',
       windows: [
-        { from: '08:00', to: '18:00', days: ['mon', 'tue', 'wed', 'thu', 'fri'], bytesPerSecond: 5 },
+        {
+          from: '08:00',
+          to: '18:00',
+          days: ['mon', 'tue', 'wed', 'thu', 'fri'],
+          bytesPerSecond: 5,
+        },
         { from: '06:00', to: '22:00', bytesPerSecond: 20 },
       ],
     };

@@ -8,6 +8,7 @@ describeEngine('QemuEngine', async () => {
     engine,
     definition: lab.definition,
     fill: async (disk, range, byte) => lab.fill(disk, range, byte),
+    writeCounted: async (disk, range) => lab.writeCounted(disk, range),
     discard: async (disk, range) => lab.discard(disk, range),
     grow: async (disk, sizeBytes) => lab.grow(disk, sizeBytes),
     imageByte: async (disk, range) => lab.imageByte(disk, range),

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { Job, JobList } from '../../../src/api/contract/jobs.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { FakeEngine } from '../../support/fake-engine/fake-engine.ts';
@@ -13,12 +14,13 @@ const RATE = MiB;
 /** Nothing may be faster: a second's worth is free at most. */
 const DURATION_MS_MIN = ((DATA_BYTES - RATE) / RATE) * 1000;
 
+let engine: FakeEngine;
 let service: TestService;
 let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hk-rates-'));
-  const engine = new FakeEngine();
+  engine = new FakeEngine();
   service = await TestService.start(engine);
   const path = join(folder, 'web.raw');
   await writeFile(path, '');
@@ -69,13 +71,12 @@ describe('--limit-rate', () => {
     const windows = [{ from: '00:00', to: '00:00', bytesPerSecond: 10 }];
     const body = { vm: 'web', full: true, rateLimits: { windows } };
     const { id } = Job.parse((await service.post('/backups', body)).body);
-    for await (const { progress } of service.events(id)) {
-      if (progress?.phase === 'reading') {
-        break;
-      }
+    while (engine.frozen === 0) {
+      await setImmediate();
     }
     expect(await service.post(`/jobs/${id}/cancel`)).toMatchObject({
       body: { state: 'cancelled' },
     });
+    expect(engine.frozen).toBe(0);
   });
 });

@@ -31,6 +31,9 @@ describeEngine('FakeEngine', async () => {
     fill: async (disk, { offset, length }, byte) => {
       engine.write(vm.id, disk, offset, new Uint8Array(length).fill(byte));
     },
+    writeCounted: async () => {
+      engine.countWrites(vm.id, 1, 5);
+    },
     discard: async (disk, range) => {
       engine.zero(vm.id, disk, range);
     },

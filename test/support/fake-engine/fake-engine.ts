@@ -13,9 +13,10 @@ import {
   type VmId,
   type VmStatus,
   type VmSummary,
+  type WriteLatencies,
 } from '../../../src/engines/engine.ts';
 import { FakeDisk } from './fake-disk.ts';
-import { FakeClaim, giveBack, type FakeVm } from './fake-vm.ts';
+import { FakeClaim, giveBack, LATENCY_BOUNDS_MS, type FakeVm } from './fake-vm.ts';
 
 /** An engine with everything in memory. Its guests write when a test tells them to. */
 export class FakeEngine extends Engine {
@@ -39,6 +40,19 @@ export class FakeEngine extends Engine {
   /** Writes to the disk called `disk`, as a guest would. */
   write(vm: VmId, disk: string, offset: number, bytes: Uint8Array): void {
     this.disk(vm, disk).write(offset, bytes);
+    this.countWrites(vm, 1, 0);
+  }
+
+  /** Lets the guest have made `count` writes that took this long. */
+  countWrites(vm: VmId, count: number, durationMs: number): void {
+    const { writes } = this.vm(vm);
+    const found = LATENCY_BOUNDS_MS.findIndex((bound) => durationMs < bound);
+    const index = found === -1 ? LATENCY_BOUNDS_MS.length : found;
+    writes[index] = (writes[index] ?? 0) + count;
+  }
+
+  setEmulated(vm: VmId): void {
+    this.vm(vm).isEmulated = true;
   }
 
   /** Writes without change tracking noticing it, as a defect would. */
@@ -119,6 +133,8 @@ export class FakeEngine extends Engine {
       disks: definition.disks.map((disk) => new FakeDisk(disk)),
       distrusted: new Set(),
       nvram: undefined,
+      writes: [0, ...LATENCY_BOUNDS_MS.map(() => 0)],
+      isEmulated: false,
     };
     this.vms.set(definition.id, added);
     return summaryOf(added);
@@ -184,6 +200,9 @@ export class FakeEngine extends Engine {
       ...(found.nvram === undefined ? {} : { nvram: found.nvram.slice() }),
       disks,
       warnings: [],
+      ...(found.status !== 'stopped' && {
+        guestWriteLatency: async (stop: AbortSignal) => latenciesOf(found, stop),
+      }),
       assertUnchanged: async () => {
         if (this.writtenImages.has(vm)) {
           throw new Fault('engine.image-changed', 'An image was written while it was read.');
@@ -293,6 +312,14 @@ function summaryOf({ definition, status, warnings }: FakeVm): VmSummary {
     warnings: [...warnings],
     unmerged: [],
   };
+}
+
+function latenciesOf(vm: FakeVm, stop: AbortSignal): WriteLatencies | undefined {
+  stop.throwIfAborted();
+  const { status, writes, isEmulated } = vm;
+  return status === 'running'
+    ? { boundsMs: LATENCY_BOUNDS_MS, writes: [...writes], isEmulated }
+    : undefined;
 }
 
 type HowFrozen = Pick<

@@ -14,7 +14,12 @@ export interface FakeVm {
   /** Disks that get a new history when the frozen state is given back. */
   readonly distrusted: Set<FakeDisk>;
   nvram: Uint8Array | undefined;
+  /** Writes by how long they took: see LATENCY_BOUNDS_MS. */
+  readonly writes: number[];
+  isEmulated: boolean;
 }
+
+export const LATENCY_BOUNDS_MS = [1, 10, 100];
 
 export class FakeClaim implements Claim {
   readonly vmId: VmId;

@@ -109,6 +109,12 @@ export class QemuLab implements AsyncDisposable {
     await this.qemuIo(disk, 'flush');
   }
 
+  /** Writes so that QEMU counts it as a write of the device, which `fill` is not. */
+  async writeCounted(disk: string, { offset, length }: Extent): Promise<void> {
+    await this.qemuIo(disk, `aio_write -q -P 7 ${String(offset)} ${String(length)}`);
+    await this.qemuIo(disk, 'aio_flush');
+  }
+
   async discard(disk: string, { offset, length }: Extent): Promise<void> {
     await this.qemuIo(disk, `write -z -u ${String(offset)} ${String(length)}`);
     await this.qemuIo(disk, 'flush');

@@ -10,6 +10,7 @@ import { ManagedVm } from '../vms/managed-vm.ts';
 import { freezeRunning, type Instant } from './freeze-running.ts';
 import { openFrozenDisks } from './frozen-disks.ts';
 import { FrozenUse, type Freezing } from './frozen-use.ts';
+import { writeLatencies } from './write-latency.ts';
 import type { OverlayWatch } from './overlay-watch.ts';
 
 /** How many layer numbers to try if files of others have their names. */
@@ -100,6 +101,12 @@ async function frozenVm(
     ...(nvram === undefined ? {} : { nvram }),
     disks,
     warnings,
+    ...(instant.consistency !== 'powered-off' && {
+      guestWriteLatency: async (asked: AbortSignal) => {
+        const session = parts.sessions.current(vm.definition.id);
+        return session && writeLatencies(session.qmp, asked);
+      },
+    }),
     assertUnchanged: async () => assertUnwritten(vm, frozenDisks),
     [Symbol.asyncDispose]: use.giveBack,
   };

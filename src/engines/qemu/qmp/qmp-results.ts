@@ -63,6 +63,7 @@ export const QMP_RESULTS = {
     }),
   ),
   'query-jobs': z.array(Job),
+  'query-kvm': z.object({ enabled: z.boolean() }),
   cont: Nothing,
   stop: Nothing,
   quit: Nothing,
