@@ -329,6 +329,30 @@ describe('runs of policies', () => {
     expect(states.slice(0, 2).sort()).toEqual(['due', 'queued']);
   });
 
+  it('takes one point of a VM at a time, whatever its policies are', async () => {
+    const lab = new Lab();
+    await lab.policy('a', { selector: { vms: ['web'] } });
+    await lab.policy('b', { selector: { vms: ['web'] } });
+    const states = (runs: readonly StoredRun[]) => runs.map(({ state }) => state).sort();
+
+    expect(states(await lab.at('2026-05-04T10:00Z'))).toEqual(['due', 'queued']);
+    expect(states(await lab.end('web', 'P1'))).toEqual(['queued', 'sealed']);
+    expect(states(await lab.end('web', 'P2'))).toEqual(['sealed', 'sealed']);
+  });
+
+  it('writes nothing of a look that somebody else was faster with, and moves no horizon back', async () => {
+    const lab = new Lab();
+    await lab.policy('hourly');
+    const [policy] = await lab.policyRows.list();
+    const look = { policyId: policy?.id ?? '', runs: [], ended: new Map<string, object>() };
+    const fromMs = policy?.horizonMs ?? 0;
+
+    expect(await lab.rows.fire({ ...look, fromMs, horizonMs: fromMs + 9 })).toBe(true);
+    expect(await lab.rows.fire({ ...look, fromMs, horizonMs: fromMs + 5 })).toBe(false);
+    await lab.rows.moveHorizons([look.policyId], fromMs);
+    expect((await lab.policyRows.list())[0]?.horizonMs).toBe(fromMs + 9);
+  });
+
   it('goes on with what a kill interrupted, and with what had no job yet', async () => {
     const lab = new Lab();
     await lab.policy('hourly');
