@@ -32,11 +32,11 @@ const VMS = Number(values.vms);
 const POLICIES = Number(values.policies);
 const { signal } = new AbortController();
 
-/** Each policy has the VMs of one team; every tenth has all, so that VMs have several. */
+/** Each policy has the VMs of one team; the first has all, so that each VM has two. */
 function policyText(): string {
   const policies = Array.from({ length: POLICIES }, (_, index) => ({
     name: `policy-${String(index)}`,
-    selector: index % 10 === 9 ? { all: true } : { vms: [`team${String(index)}-*`, 'shared-*'] },
+    selector: index === 0 ? { all: true } : { vms: [`team${String(index)}-*`, 'shared-*'] },
     vault: 'main',
     schedule: {
       cron: `${String(index % 60)} ${index % 2 === 0 ? '*' : '1-23/2'} * * *`,
@@ -72,7 +72,7 @@ async function addPoints(url: string, vaultId: string): Promise<void> {
     await database.query(
       `INSERT INTO recovery_point (vault_id, id, vm_id, vm_name, taken_at_ms, point, changed, holds)
        SELECT $1, upper(lpad(to_hex(vm.nr * 100000 + n), 26, '0')), vm.id, vm.id,
-              $3::bigint - ($4::bigint - n) * 3600000, '{"disks": []}', 1, '[]'
+              $3::bigint - ($4::bigint - n) * 3600000 - vm.nr * 2000, '{"disks": []}', 1, '[]'
          FROM unnest($2::text[]) WITH ORDINALITY AS vm (id, nr), generate_series(1, $4::int) AS n`,
       [vaultId, status.vms.map(({ vmId }) => vmId), rows[0]?.now, Number(values.points)],
     );

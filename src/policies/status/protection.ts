@@ -2,7 +2,7 @@ import { durationMs } from '../document/duration.ts';
 import type { PolicyDocument } from '../document/policy-document.ts';
 import { selectVms, type SelectableVm } from '../document/selector.ts';
 import type { KnownPolicy } from '../known-policy.ts';
-import { nextFireTime } from '../schedule/fire-times.ts';
+import { RememberedFireTimes } from '../schedule/remembered-fire-times.ts';
 
 /**
  * How well something is protected, the worst last: `ok`; `late`: its newest point is older than
@@ -67,14 +67,14 @@ export function protectionOf(
   guarded: readonly GuardedVm<SelectableVm>[],
   facts: ProtectionFacts,
 ): VmProtection[] {
-  const next = new Map<string, number | undefined>();
+  const times = new Map<string, RememberedFireTimes>();
+  const timesOf = ({ id, document }: KnownPolicy): RememberedFireTimes => {
+    const known = times.get(id) ?? new RememberedFireTimes(document.schedule);
+    times.set(id, known);
+    return known;
+  };
   return guarded.map(({ vm, policies }) => {
-    const by = policies.map((policy) => {
-      if (!next.has(policy.id)) {
-        next.set(policy.id, nextFireTime(policy.document.schedule, facts.nowMs));
-      }
-      return byPolicy(vm, policy, next.get(policy.id), facts);
-    });
+    const by = policies.map((policy) => byPolicy(vm, policy, timesOf(policy), facts));
     return { vmId: vm.id, vmName: vm.name, state: stateOf(by), by };
   });
 }
@@ -91,12 +91,13 @@ function stateOf(by: readonly PolicyProtection[]): ProtectionState {
 function byPolicy(
   vm: SelectableVm,
   { document, paused }: KnownPolicy,
-  nextFireAtMs: number | undefined,
+  times: RememberedFireTimes,
   facts: ProtectionFacts,
 ): PolicyProtection {
   const vaultId = facts.vaults.get(document.vault);
   const newest = vaultId === undefined ? undefined : facts.newestOf(vm.id, vaultId);
-  const lateAtMs = newest === undefined ? undefined : lateAfter(document, newest.takenAtMs);
+  const lateAtMs = newest === undefined ? undefined : lateAfter(document, newest.takenAtMs, times);
+  const nextFireAtMs = times.next(facts.nowMs);
   const isLate = lateAtMs !== undefined && lateAtMs < facts.nowMs;
   return {
     policy: document.name,
@@ -110,10 +111,14 @@ function byPolicy(
 }
 
 /** Without an RPO a VM is late when two fire times have passed since its newest point. */
-function lateAfter({ rpo, schedule }: PolicyDocument, takenAtMs: number): number | undefined {
+function lateAfter(
+  { rpo }: PolicyDocument,
+  takenAtMs: number,
+  times: RememberedFireTimes,
+): number | undefined {
   if (rpo !== undefined) {
     return takenAtMs + durationMs(rpo);
   }
-  const first = nextFireTime(schedule, takenAtMs);
-  return first === undefined ? undefined : nextFireTime(schedule, first);
+  const first = times.next(takenAtMs);
+  return first === undefined ? undefined : times.next(first);
 }
