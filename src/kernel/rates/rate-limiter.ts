@@ -10,7 +10,7 @@ const LOOK_MS = 1000;
 export interface RateSource {
   /** Bytes per second; undefined for no limit. Must be cheap. */
   rate(): number | undefined;
-  /** Told how long a reader waited because of this source. */
+  /** Told how much longer a reader waited because of this source than without it. */
   waited?(durationMs: number): void;
   /** Told how much was let through. */
   took?(bytes: number): void;
@@ -35,6 +35,8 @@ export class RateLimiter {
   readonly #turn = new Semaphore(1);
   #source: RateSource | undefined;
   #rate: number | undefined;
+  /** The rate without that source. */
+  #otherRate: number | undefined;
   /** Bytes that may be read at once. */
   #credit = 0;
   #countedAtMs: number;
@@ -80,7 +82,9 @@ export class RateLimiter {
   async #wait(neededMs: number, signal: AbortSignal): Promise<void> {
     const startMs = this.#clock.monotonicMs();
     await this.#pause(Math.min(LOOK_MS, Math.max(1, Math.ceil(neededMs))), signal);
-    this.#source?.waited?.(this.#clock.monotonicMs() - startMs);
+    const waitedMs = this.#clock.monotonicMs() - startMs;
+    const share = (this.#rate ?? 0) / (this.#otherRate ?? Infinity);
+    this.#source?.waited?.(waitedMs * (1 - share));
   }
 
   /** Adds what was earned since the last call. @returns the rate now */
@@ -97,15 +101,13 @@ export class RateLimiter {
   }
 
   #look(): void {
-    this.#source = undefined;
-    this.#rate = undefined;
-    for (const source of this.#sources) {
-      const rate = source.rate();
-      if (rate !== undefined && rate < (this.#rate ?? Infinity)) {
-        this.#source = source;
-        this.#rate = rate;
-      }
-    }
+    const [lowest, next] = this.#sources
+      .map((source) => ({ source, rate: source.rate() ?? Infinity }))
+      .filter(({ rate }) => rate < Infinity)
+      .sort((a, b) => a.rate - b.rate);
+    this.#source = lowest?.source;
+    this.#rate = lowest?.rate;
+    this.#otherRate = next?.rate;
   }
 }
 
