@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { ContentExtent, Extent } from '../../src/disk/extent.ts';
-import type { Engine, FrozenDisk, FrozenVm } from '../../src/engines/engine.ts';
+import type { Engine } from '../../src/engines/engine.ts';
 import type { VmDefinition } from '../../src/vm/definition.ts';
+import { byteIn, changedExtents, diskOf } from '../support/guest/frozen-disk.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -26,22 +27,6 @@ export interface EngineUnderTest extends AsyncDisposable {
   crashHost(): Promise<Engine>;
 }
 
-const diskOf = (frozen: FrozenVm, name: string): FrozenDisk => {
-  const disk = frozen.disks.find((candidate) => candidate.name === name);
-  if (disk === undefined) {
-    throw new Error(`no disk ${name}`);
-  }
-  return disk;
-};
-
-/** Returns the one byte that fills `range`. */
-async function byteIn(frozen: FrozenVm, name: string, range: Extent): Promise<number> {
-  const target = new Uint8Array(range.length).fill(0xee);
-  await diskOf(frozen, name).reader.read(range.offset, target, signal);
-  const bytes = new Set(target);
-  return bytes.size === 1 ? (target[0] ?? -1) : -1;
-}
-
 /** Whether `extents` says `content` about all of `range`. */
 function covers(extents: readonly ContentExtent[], range: Extent, content: string): boolean {
   let position = range.offset;
@@ -51,14 +36,6 @@ function covers(extents: readonly ContentExtent[], range: Extent, content: strin
     }
   }
   return position >= range.offset + range.length;
-}
-
-async function changes(disk: FrozenDisk, since: FrozenDisk['tracking']): Promise<ContentExtent[]> {
-  const set = await disk.changedSince(since);
-  if (set.method === 'full') {
-    throw new Error(`a full read because of ${set.reason}`);
-  }
-  return [...set.extents];
 }
 
 const A = { offset: 1 * MiB, length: 64 * KiB };
@@ -114,9 +91,9 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
       await under.fill('system', A, 9);
       await under.discard('data', B);
 
-      expect(await byteIn(frozen, 'system', A)).toBe(1);
-      expect(await byteIn(frozen, 'data', B)).toBe(2);
-      expect(await byteIn(frozen, 'data', C)).toBe(0);
+      expect(await byteIn(diskOf(frozen, 'system'), A)).toBe(1);
+      expect(await byteIn(diskOf(frozen, 'data'), B)).toBe(2);
+      expect(await byteIn(diskOf(frozen, 'data'), C)).toBe(0);
       expect(frozen.disks.map((disk) => disk.name)).toEqual(['system', 'data']);
       expect(frozen.consistency).toBe('crash');
       await frozen.assertUnchanged(signal);
@@ -138,16 +115,18 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
 
       await using second = await under.engine.freeze(vm, job(), signal);
 
-      const extents = await changes(diskOf(second, 'data'), state);
+      const extents = await changedExtents(diskOf(second, 'data'), state);
       expect(covers(extents, A, 'zero')).toBe(true);
       expect(covers(extents, C, 'data')).toBe(true);
       expect(
         extents.some((e) => e.offset < B.offset + B.length && e.offset + e.length > B.offset),
       ).toBe(false);
-      expect(await changes(diskOf(second, 'system'), diskOf(first, 'system').tracking)).toEqual([]);
-      expect(await byteIn(second, 'data', A)).toBe(0);
-      expect(await byteIn(second, 'data', B)).toBe(1);
-      expect(await byteIn(second, 'data', C)).toBe(3);
+      expect(
+        await changedExtents(diskOf(second, 'system'), diskOf(first, 'system').tracking),
+      ).toEqual([]);
+      expect(await byteIn(diskOf(second, 'data'), A)).toBe(0);
+      expect(await byteIn(diskOf(second, 'data'), B)).toBe(1);
+      expect(await byteIn(diskOf(second, 'data'), C)).toBe(3);
     });
 
     it('keeps the changes of a freeze whose point was given up', async () => {
@@ -162,7 +141,7 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
 
       await using third = await under.engine.freeze(vm, job(), signal);
 
-      const extents = await changes(diskOf(third, 'data'), state);
+      const extents = await changedExtents(diskOf(third, 'data'), state);
       expect(covers(extents, A, 'data') && covers(extents, B, 'data')).toBe(true);
     });
 
@@ -257,7 +236,7 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
       await claim[Symbol.asyncDispose]();
 
       expect((await engine.get(vm, signal)).status).toBe('running');
-      expect(await byteIn(frozen, 'data', A)).toBe(1);
+      expect(await byteIn(diskOf(frozen, 'data'), A)).toBe(1);
       await expect(engine.freeze(vm, job(), signal)).rejects.toMatchObject({
         code: 'engine.vm-busy',
       });
@@ -336,9 +315,9 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
         method: 'full',
         reason: 'tracking-replaced',
       });
-      expect(await byteIn(next, 'data', A)).toBe(1);
-      expect(await byteIn(next, 'data', B)).toBe(2);
-      expect(await changes(diskOf(next, 'system'), other)).toEqual([]);
+      expect(await byteIn(diskOf(next, 'data'), A)).toBe(1);
+      expect(await byteIn(diskOf(next, 'data'), B)).toBe(2);
+      expect(await changedExtents(diskOf(next, 'system'), other)).toEqual([]);
     });
 
     it('freezes a powered-off VM and goes on tracking', async () => {
@@ -347,21 +326,21 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
       await under.engine.stop(vm, { force: true }, signal);
       const first = await under.engine.freeze(vm, job(), signal);
       expect(first.consistency).toBe('powered-off');
-      expect(await byteIn(first, 'data', A)).toBe(1);
+      expect(await byteIn(diskOf(first, 'data'), A)).toBe(1);
       const state = diskOf(first, 'data').tracking;
       await first[Symbol.asyncDispose]();
       const unchanged = await under.engine.freeze(vm, job(), signal);
-      expect(await changes(diskOf(unchanged, 'data'), state)).toEqual([]);
+      expect(await changedExtents(diskOf(unchanged, 'data'), state)).toEqual([]);
       await unchanged[Symbol.asyncDispose]();
       await under.engine.start(vm, signal);
       await under.fill('data', B, 2);
 
       await using second = await under.engine.freeze(vm, job(), signal);
 
-      const extents = await changes(diskOf(second, 'data'), state);
+      const extents = await changedExtents(diskOf(second, 'data'), state);
       expect(covers(extents, B, 'data')).toBe(true);
       expect(covers(extents, A, 'data')).toBe(false);
-      expect(await byteIn(second, 'data', A)).toBe(1);
+      expect(await byteIn(diskOf(second, 'data'), A)).toBe(1);
     });
 
     it('makes the image of each disk the whole disk after a stop, and goes on tracking', async () => {
@@ -382,7 +361,7 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
 
       await using second = await under.engine.freeze(vm, job(), signal);
 
-      const extents = await changes(diskOf(second, 'data'), state);
+      const extents = await changedExtents(diskOf(second, 'data'), state);
       expect(covers(extents, B, 'data') && covers(extents, C, 'data')).toBe(true);
       expect(covers(extents, A, 'data')).toBe(false);
       for (const [range, byte] of [
@@ -390,7 +369,7 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
         [B, 2],
         [C, 3],
       ] as const) {
-        expect(await byteIn(second, 'data', range)).toBe(byte);
+        expect(await byteIn(diskOf(second, 'data'), range)).toBe(byte);
       }
     });
 
@@ -414,12 +393,16 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
       await under.engine.start(vm, signal);
       await under.fill('data', A, 2);
 
-      expect(await byteIn(frozen, 'data', A)).toBe(1);
+      expect(await byteIn(diskOf(frozen, 'data'), A)).toBe(1);
       await frozen[Symbol.asyncDispose]();
       await using next = await under.engine.freeze(vm, job(), signal);
-      expect(await byteIn(next, 'data', A)).toBe(2);
+      expect(await byteIn(diskOf(next, 'data'), A)).toBe(2);
       expect(
-        covers(await changes(diskOf(next, 'data'), diskOf(frozen, 'data').tracking), A, 'data'),
+        covers(
+          await changedExtents(diskOf(next, 'data'), diskOf(frozen, 'data').tracking),
+          A,
+          'data',
+        ),
       ).toBe(true);
     });
 
@@ -437,11 +420,11 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
       expect(disk.sizeBytes).toBe(12 * MiB);
       expect(disk.reader.size).toBe(12 * MiB);
       expect(second.definition.disks.find((d) => d.name === 'data')?.sizeBytes).toBe(12 * MiB);
-      const extents = await changes(disk, diskOf(first, 'data').tracking);
+      const extents = await changedExtents(disk, diskOf(first, 'data').tracking);
       expect(covers(extents, { offset: 8 * MiB, length: 2 * MiB }, 'zero')).toBe(true);
       expect(covers(extents, { offset: 10 * MiB, length: 64 * KiB }, 'data')).toBe(true);
       expect(covers(extents, A, 'data')).toBe(false);
-      expect(await byteIn(second, 'data', { offset: 10 * MiB, length: 64 * KiB })).toBe(5);
+      expect(await byteIn(diskOf(second, 'data'), { offset: 10 * MiB, length: 64 * KiB })).toBe(5);
     });
 
     it('goes on after the service died with a VM frozen', async () => {
@@ -458,7 +441,7 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
       await engine.reconcile(signal);
       await using next = await engine.freeze(vm, job(), signal);
 
-      const extents = await changes(diskOf(next, 'data'), state);
+      const extents = await changedExtents(diskOf(next, 'data'), state);
       expect(covers(extents, B, 'data') && covers(extents, C, 'data')).toBe(true);
       expect(covers(extents, A, 'data')).toBe(false);
       for (const [range, byte] of [
@@ -466,7 +449,7 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
         [B, 2],
         [C, 3],
       ] as const) {
-        expect(await byteIn(next, 'data', range)).toBe(byte);
+        expect(await byteIn(diskOf(next, 'data'), range)).toBe(byte);
       }
     });
 
@@ -486,7 +469,7 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
       await engine.start(vm, signal);
       await using next = await engine.freeze(vm, job(), signal);
 
-      const extents = await changes(diskOf(next, 'data'), state);
+      const extents = await changedExtents(diskOf(next, 'data'), state);
       expect(covers(extents, B, 'data') && covers(extents, C, 'data')).toBe(true);
       expect(covers(extents, A, 'data')).toBe(false);
       for (const [range, byte] of [
@@ -494,7 +477,7 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
         [B, 2],
         [C, 3],
       ] as const) {
-        expect(await byteIn(next, 'data', range)).toBe(byte);
+        expect(await byteIn(diskOf(next, 'data'), range)).toBe(byte);
       }
     });
 

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { ContentExtent, Extent } from '../../src/disk/extent.ts';
-import type { FrozenDisk, FrozenVm } from '../../src/engines/engine.ts';
 import { Draw } from '../support/draw.ts';
 import { runService, type Victims } from '../support/guest/engine-service.ts';
+import { byteIn, diskOf } from '../support/guest/frozen-disk.ts';
 import { QemuLab, type LabDisk } from '../support/guest/qemu-lab.ts';
 
 /**
@@ -24,20 +24,6 @@ const B = { offset: 3 * MiB, length: 64 * KiB };
 const C = { offset: 5 * MiB, length: 64 * KiB };
 /** Long enough for a merge to be cut off in the middle. */
 const LARGE = { offset: 16 * MiB, length: 40 * MiB };
-
-function diskOf(frozen: FrozenVm, name: string): FrozenDisk {
-  const disk = frozen.disks.find((candidate) => candidate.name === name);
-  if (disk === undefined) {
-    throw new Error(`no disk ${name}`);
-  }
-  return disk;
-}
-
-async function byteIn(disk: FrozenDisk, { offset, length }: Extent): Promise<number> {
-  const target = new Uint8Array(length).fill(0xee);
-  await disk.reader.read(offset, target, signal);
-  return target.every((byte) => byte === target[0]) ? (target[0] ?? -1) : -1;
-}
 
 function covers(extents: readonly ContentExtent[], { offset, length }: Extent): boolean {
   return extents.some((e) => e.offset <= offset && e.offset + e.length >= offset + length);

@@ -9,9 +9,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { TrackingState } from '../../../src/disk/change-set.ts';
+import type { FrozenDisk } from '../../../src/engines/engine.ts';
 import { MemoryDisk } from '../../support/disk/memory-disk.ts';
-import type { FrozenDisk, FrozenVm } from '../../../src/engines/engine.ts';
 import { VmDefinition } from '../../../src/vm/definition.ts';
+import { contentOf, diskOf, rebuilt } from '../../support/guest/frozen-disk.ts';
 import { QemuLab, type LabDisk } from '../../support/guest/qemu-lab.ts';
 import { Draw } from '../../support/draw.ts';
 
@@ -19,40 +20,6 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 const { signal } = new AbortController();
 const job = (jobToken = 'job') => ({ jobToken, crashConsistent: true });
-
-function diskOf(frozen: FrozenVm, name: string): FrozenDisk {
-  const disk = frozen.disks.find((candidate) => candidate.name === name);
-  if (disk === undefined) {
-    throw new Error(`no disk ${name}`);
-  }
-  return disk;
-}
-
-async function contentOf({ reader }: FrozenDisk): Promise<Buffer> {
-  const content = Buffer.alloc(reader.size);
-  await reader.read(0, content, signal);
-  return content;
-}
-
-/**
- * Returns what a backup would make of the disk: its content at `state`, with the changes laid over
- * it.
- */
-async function rebuilt(disk: FrozenDisk, state: TrackingState, old: Buffer): Promise<Buffer> {
-  const changes = await disk.changedSince(state);
-  if (changes.method === 'full') {
-    throw new Error(`a full read because of ${changes.reason}`);
-  }
-  const content = Buffer.alloc(disk.sizeBytes);
-  old.copy(content);
-  for (const { offset, length, content: kind } of changes.extents) {
-    const target = content.subarray(offset, offset + length).fill(0);
-    if (kind === 'data') {
-      await disk.reader.read(offset, target, signal);
-    }
-  }
-  return content;
-}
 
 describe('Tracking', () => {
   /** A run draws a life of 8 cycles. One of 20: `npm run soak -- drawn tracking`. */

@@ -108,11 +108,11 @@ describe('S3ObjectStore over a bad line', () => {
   let proxy: TcpProxy;
 
   beforeEach(async () => {
-    proxy = await TcpProxy.to(server.options.endpoint);
+    proxy = await TcpProxy.toEndpoint(server.options.endpoint);
   });
 
   afterEach(async () => {
-    await proxy.close();
+    await proxy.cut();
   });
 
   async function openOverProxy(prefix = newPrefix()): Promise<S3ObjectStore> {
@@ -186,11 +186,11 @@ describe('S3ObjectStore over a bad line', () => {
     const location = `s3://${server.bucket}/${newPrefix()}`;
     let failures = 0;
     const options = { ...server.options, endpoint: proxy.endpoint };
-    proxy.set({ refuse: true });
+    await proxy.cut();
     const wait = async () => {
       failures += 1;
       if (failures === 3) {
-        proxy.set({});
+        await proxy.mend();
       }
     };
     const store = await openObjectStore(location, { ...options, retry: { wait } }, signal);

@@ -5,22 +5,22 @@ import { join } from 'node:path';
 import { serve } from '../../../src/main.ts';
 import { readConfig } from '../../../src/platform/config/config.ts';
 import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
-import { DatabaseWire } from '../../support/service/database-wire.ts';
+import { proxyToDatabase, type DatabaseProxy } from '../../support/service/database-proxy.ts';
 
 const RUNNING_JOB = `INSERT INTO job (id, kind, state, subject, parameters, created_at_ms)
   VALUES ('11111111-1111-4111-8111-111111111111', 'backup', 'running', '{}', '{}', 1)`;
 
 let database: TestDatabase;
-let wire: DatabaseWire;
+let way: DatabaseProxy;
 let homes: string[];
 
 beforeEach(async () => {
   database = await createDatabase();
-  wire = await DatabaseWire.to(database.url);
+  way = await proxyToDatabase(database.url);
   homes = [];
 });
 afterEach(async () => {
-  await wire.cut();
+  await way.proxy.cut();
   await database.drop();
   for (const home of homes) {
     await rm(home, { recursive: true });
@@ -99,24 +99,24 @@ class Service {
 }
 
 it('waits for a database that is away, says so, and goes on when it is there', async () => {
-  await wire.cut();
-  const service = await Service.begin(wire.url);
+  await way.proxy.cut();
+  const service = await Service.begin(way.url);
   await service.until(() => service.said.length > 0);
   expect(service.said[0]).toMatch(/does not answer now \(ECONNREFUSED\).*Waiting for it/);
   expect(service.events('database.away')).toHaveLength(1);
 
-  await wire.mend();
+  await way.proxy.mend();
   await service.started();
 
   expect(service.events('database.back')).toHaveLength(1);
   expect((await service.get('/vaults')).status).toBe(200);
   await service.stop();
-  expect(JSON.stringify([service.log, service.said])).not.toContain(new URL(wire.url).password);
+  expect(JSON.stringify([service.log, service.said])).not.toContain(new URL(way.url).password);
 });
 
 it('stops at once while it waits', async () => {
-  await wire.cut();
-  const service = await Service.begin(wire.url);
+  await way.proxy.cut();
+  const service = await Service.begin(way.url);
   await service.until(() => service.events('database.away').length > 0);
 
   service.abort.abort();
@@ -125,7 +125,7 @@ it('stops at once while it waits', async () => {
 });
 
 it('does not wait for a database that will not let it in', async () => {
-  const nowhere = new URL(wire.url);
+  const nowhere = new URL(way.url);
   nowhere.pathname = '/no_such_database';
   await expect((await Service.begin(nowhere.href)).ended).rejects.toMatchObject({
     code: 'database.refused',
@@ -133,9 +133,9 @@ it('does not wait for a database that will not let it in', async () => {
 });
 
 it('answers 503 while the database is away, and goes on by itself', async () => {
-  const service = await Service.begin(wire.url);
+  const service = await Service.begin(way.url);
   await service.started();
-  await wire.cut();
+  await way.proxy.cut();
   await service.until(() => service.events('database.lost').length > 0);
 
   for (const path of ['/vaults', '/points', '/jobs']) {
@@ -145,7 +145,7 @@ it('answers 503 while the database is away, and goes on by itself', async () => 
   }
   expect((await service.get('/service')).status).toBe(200);
 
-  await wire.mend();
+  await way.proxy.mend();
   await service.until(() => service.events('database.claimed-again').length > 0);
   expect((await service.get('/jobs')).status).toBe(200);
   await service.stop();
@@ -153,7 +153,7 @@ it('answers 503 while the database is away, and goes on by itself', async () => 
 });
 
 it('refuses a database that another service uses, and touches none of its jobs', async () => {
-  const first = await Service.begin(wire.url);
+  const first = await Service.begin(way.url);
   await first.started();
   await database.run(RUNNING_JOB);
 
@@ -168,13 +168,13 @@ it('refuses a database that another service uses, and touches none of its jobs',
 });
 
 it('takes over from one that died, which stops when it comes back and finds the database taken', async () => {
-  const first = await Service.begin(wire.url);
+  const first = await Service.begin(way.url);
   await first.started();
-  await wire.cut();
+  await way.proxy.cut();
 
   const second = await Service.begin(database.url);
   await second.started();
-  await wire.mend();
+  await way.proxy.mend();
 
   await expect(first.ended).rejects.toMatchObject({ code: 'database.in-use' });
   expect((await second.get('/jobs')).status).toBe(200);

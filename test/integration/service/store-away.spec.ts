@@ -25,14 +25,14 @@ beforeAll(async () => {
     process.env['AWS_ACCESS_KEY_ID'] = credentials.accessKeyId;
     process.env['AWS_SECRET_ACCESS_KEY'] = credentials.secretAccessKey;
   }
-  proxy = await TcpProxy.to(endpoint);
+  proxy = await TcpProxy.toEndpoint(endpoint);
   service = await TestService.start(new FakeEngine());
   folder = await mkdtemp(join(tmpdir(), 'hk-away-'));
 }, TIMEOUT_MS);
 
 afterAll(async () => {
   await service.remove();
-  await proxy.close();
+  await proxy.cut();
   await server.stop();
   await rm(folder, { recursive: true });
   for (const [name, value] of before) {
@@ -64,7 +64,7 @@ it(
     await truncate(path, MiB);
     await service.post('/vms', { name: 'web', disks: [{ name: 'd', path, format: 'raw' }] });
 
-    proxy.set({ refuse: true, cutAfterClientBytes: 0 });
+    await proxy.cut();
     const { id } = Job.parse((await service.post('/backups', { vm: 'web' })).body);
     let last: Job | undefined;
     let trouble: string | undefined;
@@ -73,7 +73,7 @@ it(
       if (trouble === undefined && job.progress?.trouble !== undefined) {
         ({ trouble } = job.progress);
         expect(await problem()).toBe(trouble);
-        proxy.set({});
+        await proxy.mend();
       }
     }
 

@@ -9,37 +9,41 @@ export interface Line {
   readonly cutAfterClientBytes?: number;
   /** Drops what the server sends: it has done what was requested, and nobody hears of it. */
   readonly muteServer?: boolean;
-  /** Accepts nothing: connections are closed at once. */
-  readonly refuse?: boolean;
 }
 
-/** A wire to a server that a test can cut, in this process. */
+/** A wire to a server that a test can cut and mend, in this process. */
 export class TcpProxy {
-  readonly #server: Server;
+  readonly #connect: () => Socket;
   readonly #sockets = new Set<Socket>();
+  #server: Server | undefined;
+  #port = 0;
   #line: Line = {};
   #clientBytes = 0;
   #serverBytes = 0;
 
-  private constructor(server: Server) {
-    this.#server = server;
+  private constructor(connectToTarget: () => Socket) {
+    this.#connect = connectToTarget;
   }
 
-  /** @param target for example `http://127.0.0.1:9000` */
-  static async to(target: string): Promise<TcpProxy> {
-    const { hostname, port } = new URL(target);
-    const server = createServer();
-    const proxy = new TcpProxy(server);
-    server.on('connection', (client) => {
-      proxy.#join(client, connect(Number(port), hostname));
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
+  /** @param connectToTarget opens a connection to the server */
+  static async to(connectToTarget: () => Socket): Promise<TcpProxy> {
+    const proxy = new TcpProxy(connectToTarget);
+    await proxy.mend();
     return proxy;
   }
 
+  /** @param endpoint for example `http://127.0.0.1:9000` */
+  static async toEndpoint(endpoint: string): Promise<TcpProxy> {
+    const { hostname, port } = new URL(endpoint);
+    return TcpProxy.to(() => connect(Number(port), hostname));
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
   get endpoint(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${String(this.#port)}`;
   }
 
   /** Connections that are open now. */
@@ -53,20 +57,31 @@ export class TcpProxy {
     this.#serverBytes = 0;
   }
 
-  async close(): Promise<void> {
+  /** Ends all connections and refuses new ones. */
+  async cut(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    server?.close();
     for (const socket of this.#sockets) {
       socket.destroy();
     }
-    this.#server.close();
-    await once(this.#server, 'close');
+    if (server !== undefined) {
+      await once(server, 'close');
+    }
+  }
+
+  /** Listens at the same port again. */
+  async mend(): Promise<void> {
+    const server = createServer((client) => {
+      this.#join(client, this.#connect());
+    });
+    server.listen(this.#port, '127.0.0.1');
+    await once(server, 'listening');
+    this.#port = (server.address() as AddressInfo).port;
+    this.#server = server;
   }
 
   #join(client: Socket, server: Socket): void {
-    if (this.#line.refuse === true) {
-      client.resetAndDestroy();
-      server.destroy();
-      return;
-    }
     for (const [socket, other] of [
       [client, server],
       [server, client],
