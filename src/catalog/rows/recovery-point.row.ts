@@ -8,7 +8,7 @@ import { storableColumn } from '../database/storable.ts';
 @Entity('recovery_point')
 @Index('recovery_point_vm', ['vmId', 'id'])
 @Index('recovery_point_run', ['runId'], { where: 'run_id IS NOT NULL' })
-@Index('recovery_point_policy', ['policyId', 'vmId'], { where: 'policy_id IS NOT NULL' })
+@Index('recovery_point_policy', ['policyName', 'vmId'], { where: 'policy_name IS NOT NULL' })
 export class RecoveryPointRow {
   @PrimaryColumn('text', { name: 'vault_id', primaryKeyConstraintName: 'recovery_point_pkey' })
   vaultId!: string;
@@ -37,8 +37,8 @@ export class RecoveryPointRow {
   @Column('text', { name: 'origin_service', nullable: true, transformer: storableColumn })
   originService!: string | null;
 
-  @Column('text', { name: 'policy_id', nullable: true, transformer: storableColumn })
-  policyId!: string | null;
+  @Column('text', { name: 'policy_name', nullable: true, transformer: storableColumn })
+  policyName!: string | null;
 
   @Column('text', { name: 'run_id', nullable: true, transformer: storableColumn })
   runId!: string | null;
@@ -60,7 +60,7 @@ export class RecoveryPointRow {
 
 type OriginColumns = Pick<
   RecoveryPointRow,
-  'originKind' | 'originService' | 'policyId' | 'runId' | 'groupId'
+  'originKind' | 'originService' | 'policyName' | 'runId' | 'groupId'
 >;
 
 export interface PointHold {
@@ -111,7 +111,7 @@ function originColumns({
   return {
     originKind: kind ?? null,
     originService: service ?? null,
-    policyId: policy ?? null,
+    policyName: policy ?? null,
     runId: run ?? null,
     groupId: group ?? null,
   };

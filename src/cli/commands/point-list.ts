@@ -7,7 +7,7 @@ import { formatTable } from '../terminal/table.ts';
 import { isVmId, noPoints } from '../options/choose-point.ts';
 import { vmCells } from '../options/vm-cells.ts';
 import { type WhichVm } from '../options/which-vm.ts';
-import { originKind } from '../vault-text/origin-text.ts';
+import { originCell } from '../vault-text/origin-text.ts';
 import { type ShowTime } from '../vault-text/show-time.ts';
 
 export interface PointsOptions extends CommonOptions, WhichVm {
@@ -67,7 +67,7 @@ function pointTable(points: readonly Point[], time: ShowTime): string {
     formatBytes(point.disks.reduce((sum, { readBytes }) => sum + readBytes, 0)),
     formatBytes(point.disks.reduce((sum, { storedBytes }) => sum + storedBytes, 0)),
     point.consistency,
-    originKind(point),
+    originCell(point),
     provenText(point, time),
     heldText(point),
   ];

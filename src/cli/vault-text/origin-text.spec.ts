@@ -1,4 +1,4 @@
-import { originKind, originText } from './origin-text.ts';
+import { originCell, originText } from './origin-text.ts';
 
 const time = (timeMs: number): string => `T${String(timeMs)}`;
 
@@ -8,11 +8,11 @@ describe('where a point comes from, in words', () => {
 
     expect(
       originText({ origin: { ...origin, fireAtMs: 7, actor: 'web', service: 's' } }, time),
-    ).toBe('policy, due T7, id p, revision 3, run r, attempt 2, asked for by web, service s');
-    expect(originKind({ origin })).toBe('policy');
+    ).toBe('policy p, due T7, revision 3, run r, attempt 2, asked for by web, service s');
+    expect(originCell({ origin })).toBe('policy p');
   });
 
   it('is by hand where it does not say', () => {
-    expect([originKind({}), originText({}, time)]).toEqual(['hand', 'not said, counts as by hand']);
+    expect([originCell({}), originText({}, time)]).toEqual(['hand', 'not said, counts as by hand']);
   });
 });

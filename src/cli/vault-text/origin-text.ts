@@ -3,9 +3,14 @@ import { type ShowTime } from './show-time.ts';
 
 type WithOrigin = Pick<Point, 'origin'>;
 
-/** Returns what a point counts as: by hand if it does not say where it comes from. */
-export function originKind({ origin }: WithOrigin): string {
-  return origin?.kind ?? 'hand';
+/**
+ * Returns what a point counts as, such as `policy nightly`: by hand if it does not say where it
+ * comes from.
+ */
+export function originCell({ origin }: WithOrigin): string {
+  return [origin?.kind ?? 'hand', ...(origin?.policy === undefined ? [] : [origin.policy])].join(
+    ' ',
+  );
 }
 
 /** Returns all that a point says of where it comes from. */
@@ -13,11 +18,11 @@ export function originText(point: WithOrigin, time: ShowTime): string {
   if (point.origin === undefined) {
     return 'not said, counts as by hand';
   }
-  const { policy, revision, run, attempt, fireAtMs, group, actor, service } = point.origin;
-  const named = { id: policy, revision, run, attempt, group, 'asked for by': actor, service };
+  const { revision, run, attempt, fireAtMs, group, actor, service } = point.origin;
+  const named = { revision, run, attempt, group, 'asked for by': actor, service };
   const due = fireAtMs === undefined ? [] : [`due ${time(fireAtMs)}`];
   const facts = Object.entries(named).flatMap(([name, value]) =>
     value === undefined ? [] : [`${name} ${String(value)}`],
   );
-  return [originKind(point), ...due, ...facts].join(', ');
+  return [originCell(point), ...due, ...facts].join(', ');
 }

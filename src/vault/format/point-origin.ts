@@ -12,6 +12,7 @@ export const PointOrigin = z.object({
   kind: z.enum(['policy', 'hand', 'safety', 'import', 'group']).catch('hand'),
   /** The service that took it; none if no service did. */
   service: originText.optional(),
+  /** Name of the policy: its id is another one in a new database. */
   policy: originText.optional(),
   revision: z.int().min(0).optional(),
   /** The run whose result it is. */

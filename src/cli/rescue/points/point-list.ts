@@ -7,7 +7,7 @@ import { formatTable } from '../../terminal/table.ts';
 import { noPoints, pointsOf } from '../../options/choose-point.ts';
 import { vmCells } from '../../options/vm-cells.ts';
 import { type WhichVm } from '../../options/which-vm.ts';
-import { originKind } from '../../vault-text/origin-text.ts';
+import { originCell } from '../../vault-text/origin-text.ts';
 import { withVault, type VaultKey } from '../vault-access.ts';
 
 export interface ListOptions extends VaultKey, WhichVm {}
@@ -63,7 +63,7 @@ function table(cli: Cli, points: readonly RecoveryPoint[]): string {
       formatBytes(point.disks.reduce((sum, { statistics }) => sum + statistics.readBytes, 0)),
       formatBytes(point.disks.reduce((sum, { statistics }) => sum + statistics.storedBytes, 0)),
       howOf(point),
-      originKind(point),
+      originCell(point),
     ]),
   );
 }
