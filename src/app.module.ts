@@ -33,7 +33,7 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [
-        PlatformModule.with({ home, log }),
+        PlatformModule.with({ home, log, version }),
         VaultModule.with(config.vault),
         CatalogModule.with({
           connection,

@@ -3,6 +3,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { Server } from 'node:http';
 import { AccessModule } from '../access/access.module.ts';
 import { Engine } from '../engines/engine.ts';
+import { Discovery } from '../inventory/discovery.ts';
 import { InventoryModule } from '../inventory/inventory.module.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { JobsController } from './controllers/jobs.controller.ts';
@@ -52,8 +53,9 @@ export class ApiModule implements BeforeApplicationShutdown {
         PointSearch,
         {
           provide: ServiceStart,
-          inject: [Engine, Jobs],
-          useFactory: (engine: Engine, jobs: Jobs) => new ServiceStart(engine, jobs, version),
+          inject: [Engine, Jobs, Discovery],
+          useFactory: (engine: Engine, jobs: Jobs, discovery: Discovery) =>
+            new ServiceStart(engine, jobs, discovery, version),
         },
       ],
       exports: [ServiceStart],

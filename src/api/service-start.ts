@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Engine } from '../engines/engine.ts';
+import { Discovery } from '../inventory/discovery.ts';
 import { Jobs } from '../jobs/jobs.ts';
 
 /** Does what must be in order before the first request is answered. */
@@ -11,12 +12,14 @@ export class ServiceStart {
   constructor(
     private readonly engine: Engine,
     private readonly jobs: Jobs,
+    private readonly discovery: Discovery,
     readonly version: string,
   ) {}
 
-  /** Ends the jobs of an earlier process, and repairs what a crash left of its VMs. */
+  /** Ends the jobs of an earlier process, repairs what it left of its VMs, and looks at them. */
   async run(signal: AbortSignal): Promise<void> {
     await this.jobs.recover();
     this.repaired = await this.engine.reconcile(signal);
+    await this.discovery.begin();
   }
 }

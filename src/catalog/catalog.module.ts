@@ -17,6 +17,7 @@ import {
   type DatabaseHold,
 } from './database/catalog-source.ts';
 import { ApiTokenRows } from './api-token-rows.ts';
+import { InventoryRows } from './inventory-rows.ts';
 import { JobRows } from './job-rows.ts';
 import { PointCatalog } from './point-catalog.ts';
 import { NewestPoints } from './newest-points.ts';
@@ -41,6 +42,7 @@ const ROWS = [
   PointCatalog,
   NewestPoints,
   PointProofs,
+  InventoryRows,
   JobRows,
   PolicyRows,
   RunRows,
@@ -104,6 +106,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
         PointCatalog,
         NewestPoints,
         PointProofs,
+        InventoryRows,
         JobRows,
         PolicyRows,
         RunRows,

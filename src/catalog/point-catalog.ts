@@ -48,7 +48,7 @@ const BATCH_ROWS = 1000;
 /** Columns to update if the row exists: what the point says, and what the vault says of it. */
 const OF_POINT = [
   ...['vm_id', 'vm_name', 'taken_at_ms', 'point', 'changed'],
-  ...['origin_kind', 'origin_service', 'policy_id', 'run_id', 'group_id'],
+  ...['origin_kind', 'origin_service', 'policy_name', 'run_id', 'group_id'],
 ];
 const RENEWED = [...OF_POINT, 'holds'];
 

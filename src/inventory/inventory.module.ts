@@ -1,8 +1,15 @@
-import { Module } from '@nestjs/common';
+import { Module, type BeforeApplicationShutdown } from '@nestjs/common';
+import { InventoryRows } from '../catalog/inventory-rows.ts';
 import { Engine } from '../engines/engine.ts';
 import { inspectImage } from '../formats/image-inspection.ts';
+import { Clock } from '../kernel/clock.ts';
+import { HostIdentity } from '../kernel/host-identity.ts';
+import { Log } from '../kernel/log.ts';
+import { Discovery } from './discovery.ts';
 import { InventoryService } from './inventory.service.ts';
+import { KnownVms } from './known-vms.ts';
 
+/** The VMs of this host, and the memory of those of all hosts. */
 @Module({
   providers: [
     {
@@ -15,7 +22,27 @@ import { InventoryService } from './inventory.service.ts';
             (await inspectImage(path, format, signal)).virtualSize,
         ),
     },
+    {
+      provide: KnownVms,
+      inject: [Engine, InventoryRows, HostIdentity, Clock, Log],
+      useFactory: (
+        engine: Engine,
+        rows: InventoryRows,
+        ...[host, clock, log]: [HostIdentity, Clock, Log]
+      ) => new KnownVms({ engine, rows, host, clock, log }),
+    },
+    {
+      provide: Discovery,
+      inject: [KnownVms, Log],
+      useFactory: (vms: KnownVms, log: Log) => new Discovery(vms, log),
+    },
   ],
-  exports: [InventoryService],
+  exports: [Discovery, InventoryService, KnownVms],
 })
-export class InventoryModule {}
+export class InventoryModule implements BeforeApplicationShutdown {
+  constructor(private readonly discovery: Discovery) {}
+
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.discovery[Symbol.asyncDispose]();
+  }
+}

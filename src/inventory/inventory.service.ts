@@ -60,7 +60,7 @@ export class InventoryService {
     if (found === undefined) {
       throw new Fault(
         'engine.vm-not-found',
-        `There is no VM ${idOrName}; vm list shows those there are.`,
+        `There is no VM ${idOrName} on this host; vm list shows those there are.`,
         { vm: idOrName },
       );
     }

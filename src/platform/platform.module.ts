@@ -1,5 +1,5 @@
 import { Module, type DynamicModule } from '@nestjs/common';
-import { hostname } from 'node:os';
+import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { Clock, SystemClock } from '../kernel/clock.ts';
 import { HostIdentity } from '../kernel/host-identity.ts';
@@ -9,10 +9,16 @@ import { SecretStore } from '../kernel/secret-store.ts';
 import { readOrMakeHostId } from './host-id.ts';
 import { SecretFiles } from './secrets/secret-files.ts';
 
+export interface PlatformSettings {
+  readonly home: string;
+  readonly log: Log;
+  readonly version: string;
+}
+
 /** Binds the kernel's ports: time, log, secrets, idle memory and which host this is. */
 @Module({})
 export class PlatformModule {
-  static with({ home, log }: { readonly home: string; readonly log: Log }): DynamicModule {
+  static with({ home, log, version }: PlatformSettings): DynamicModule {
     return {
       module: PlatformModule,
       global: true,
@@ -23,10 +29,21 @@ export class PlatformModule {
         { provide: SecretStore, useValue: new SecretFiles(join(home, 'keys')) },
         {
           provide: HostIdentity,
-          useFactory: async () => new HostIdentity(await readOrMakeHostId(home), hostname()),
+          useFactory: async () =>
+            new HostIdentity({
+              id: await readOrMakeHostId(home),
+              name: hostname(),
+              address: ownAddress(),
+              version,
+            }),
         },
       ],
       exports: [Clock, HostIdentity, IdleMemory, Log, SecretStore],
     };
   }
+}
+
+function ownAddress(): string | undefined {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return all.find(({ internal, scopeid }) => !internal && !scopeid)?.address;
 }

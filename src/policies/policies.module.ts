@@ -3,7 +3,7 @@ import { NewestPoints } from '../catalog/newest-points.ts';
 import { PolicyRows } from '../catalog/policy-rows.ts';
 import { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import { InventoryModule } from '../inventory/inventory.module.ts';
-import { InventoryService } from '../inventory/inventory.service.ts';
+import { KnownVms } from '../inventory/known-vms.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { Clock } from '../kernel/clock.ts';
 import { Log } from '../kernel/log.ts';
@@ -23,27 +23,27 @@ export class PoliciesModule {
       providers: [
         {
           provide: Policies,
-          inject: [PolicyRows, RegisteredVaults, InventoryService, Clock, Log],
+          inject: [PolicyRows, RegisteredVaults, KnownVms, Clock, Log],
           useFactory: (
             rows: PolicyRows,
             vaults: RegisteredVaults,
-            ...[inventory, clock, log]: [InventoryService, Clock, Log]
-          ) => new Policies({ rows, vaults, vms: vmsOf(inventory), clock, log }, settings),
+            ...[known, clock, log]: [KnownVms, Clock, Log]
+          ) => new Policies({ rows, vaults, vms: vmsOf(known), clock, log }, settings),
         },
         {
           provide: Protection,
-          inject: [Policies, InventoryService, RegisteredVaults, NewestPoints, Clock],
+          inject: [Policies, KnownVms, RegisteredVaults, NewestPoints, Clock],
           useFactory: (
             policies: Policies,
-            inventory: InventoryService,
+            known: KnownVms,
             ...[vaults, points, clock]: [RegisteredVaults, NewestPoints, Clock]
-          ) => new Protection({ policies, vms: vmsOf(inventory), vaults, points, clock }),
+          ) => new Protection({ policies, vms: vmsOf(known), vaults, points, clock }),
         },
         {
           provide: PolicyStart,
-          inject: [Jobs, RegisteredVaults, InventoryService],
-          useFactory: (jobs: Jobs, vaults: RegisteredVaults, inventory: InventoryService) =>
-            new PolicyStart({ jobs, vaults, vms: vmsOf(inventory) }),
+          inject: [Jobs, RegisteredVaults, KnownVms],
+          useFactory: (jobs: Jobs, vaults: RegisteredVaults, known: KnownVms) =>
+            new PolicyStart({ jobs, vaults, vms: ownVmsOf(known) }),
         },
       ],
       exports: [Policies, Protection, PolicyStart],
@@ -52,7 +52,15 @@ export class PoliciesModule {
 }
 
 /** The VMs that policies choose from. */
-function vmsOf(inventory: InventoryService): (signal: AbortSignal) => Promise<SelectableVm[]> {
+function vmsOf(known: KnownVms): (signal: AbortSignal) => Promise<SelectableVm[]> {
   return async (signal) =>
-    (await inventory.list(signal)).map(({ id, name }) => ({ id, name, tags: [] }));
+    (await known.remembered(signal)).map(({ id, name, tags }) => ({ id, name, tags }));
+}
+
+/** Those of this host: jobs on a VM run nowhere else. */
+export function ownVmsOf(known: KnownVms): (signal: AbortSignal) => Promise<SelectableVm[]> {
+  return async (signal) => {
+    const own = (await known.remembered(signal)).filter(({ host }) => host.isThis);
+    return own.map(({ id, name, tags }) => ({ id, name, tags }));
+  };
 }

@@ -34,7 +34,16 @@ import {
 import { CreateToken, Token, TokenCreated, TokenList } from './tokens.ts';
 import { CredentialsList, SetCredentials } from './vault-credentials.ts';
 import { CreateVault, VaultCreated, VaultList, VaultSummary } from './vaults.ts';
-import { AcceptDisks, AcceptedDisks, AddVm, StopVm, Vm, VmList, VmReleased } from './vms.ts';
+import {
+  AcceptDisks,
+  AcceptedDisks,
+  AddVm,
+  ChangeTags,
+  StopVm,
+  Vm,
+  VmList,
+  VmReleased,
+} from './vms.ts';
 
 /** Prefix of every path. Requests over TCP carry `Authorization: Bearer TOKEN`. */
 export const API_PREFIX = '/api/v1';
@@ -186,6 +195,13 @@ export const ROUTES = {
   addVm: { method: 'POST', path: '/vms', scope: 'operate', body: AddVm, answer: Vm },
   startVm: { method: 'POST', path: '/vms/:vm/start', scope: 'operate', answer: Vm },
   stopVm: { method: 'POST', path: '/vms/:vm/stop', scope: 'operate', body: StopVm, answer: Vm },
+  changeTags: {
+    method: 'POST',
+    path: '/vms/:vm/tags',
+    scope: 'admin',
+    body: ChangeTags,
+    answer: Vm,
+  },
   acceptDisks: {
     method: 'POST',
     path: '/vms/:vm/accept',

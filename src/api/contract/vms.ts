@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { FirmwareDefinition, VmDefinition, VmName } from '../../vm/definition.ts';
-import { HostPath } from './references.ts';
+import { VM_TAGS_MAX, VmTag } from '../../vm/tag.ts';
+import { HostPath, TimeMs } from './references.ts';
 
 const { machine, cpuModel, cpus, memoryMib, guestAgent } = VmDefinition.shape;
 
@@ -44,7 +45,7 @@ export const AddVm = z
 export type AddVm = z.infer<typeof AddVm>;
 export type AddVmInput = z.input<typeof AddVm>;
 
-const VmStatus = z.enum([
+export const VmStatus = z.enum([
   'running',
   'starting',
   'stopped',
@@ -70,12 +71,24 @@ const UnmergedDisk = z
   })
   .meta({ id: 'UnmergedDisk' });
 
+const VmHost = z
+  .object({
+    id: z.uuid(),
+    name: z.string(),
+    /** Whether it is the host of this service: only its VMs can be started or backed up here. */
+    isThis: z.boolean(),
+    lastSeenMs: TimeMs,
+    /** Whether nobody has heard of it for two minutes. */
+    isLate: z.boolean(),
+  })
+  .meta({ id: 'VmHost' });
+
 export const Vm = z
   .object({
     id: z.uuid(),
     name: z.string(),
     status: VmStatus,
-    /** Missing if it cannot be read; the name is the id then. */
+    /** Missing if it cannot be read, and of a VM that is not on this host. */
     definition: VmDefinition.optional(),
     /** What an operator should know; empty if all is well. */
     warnings: z.array(z.string()),
@@ -86,15 +99,25 @@ export const Vm = z
      * lists, and missing there while the database is away.
      */
     policies: z.array(z.string()).optional(),
+    /** Missing while the database is away, as is what follows. */
+    host: VmHost.optional(),
+    tags: z.array(z.string()).optional(),
+    firstSeenMs: TimeMs.optional(),
+    /** When its host last said that it is there, to five minutes. */
+    lastSeenMs: TimeMs.optional(),
+    /** Since when its host no longer has it; missing while it does. */
+    goneAtMs: TimeMs.optional(),
   })
   .meta({ id: 'Vm' });
 export type Vm = z.infer<typeof Vm>;
 
-/** GET /api/v1/vms?unprotected=true */
+/** GET /api/v1/vms */
 export const VmQuery = z
   .strictObject({
     /** Only VMs that no policy protects. */
     unprotected: z.enum(['true', 'false']).default('false'),
+    /** Also the VMs that their hosts no longer have. */
+    gone: z.enum(['true', 'false']).default('false'),
   })
   .meta({ id: 'VmQuery' });
 export type VmQuery = z.infer<typeof VmQuery>;
@@ -102,6 +125,12 @@ export type VmQuery = z.infer<typeof VmQuery>;
 /** 200 of GET /api/v1/vms */
 export const VmList = z.object({ vms: z.array(Vm) }).meta({ id: 'VmList' });
 export type VmList = z.infer<typeof VmList>;
+
+const Tags = z.array(VmTag).max(VM_TAGS_MAX).default([]);
+
+/** POST /api/v1/vms/:vm/tags: takes some tags from a VM, and gives it others. */
+export const ChangeTags = z.strictObject({ add: Tags, remove: Tags }).meta({ id: 'ChangeTags' });
+export type ChangeTags = z.infer<typeof ChangeTags>;
 
 /** POST /api/v1/vms/:vm/stop */
 export const StopVm = z

@@ -1,7 +1,7 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
-import type { VmSummary } from '../../engines/engine.ts';
 import { InventoryService } from '../../inventory/inventory.service.ts';
+import { KnownVms } from '../../inventory/known-vms.ts';
 import { isFault } from '../../kernel/fault.ts';
 import { Protection } from '../../policies/status/protection.service.ts';
 import { VmReference } from '../contract/references.ts';
@@ -9,6 +9,7 @@ import {
   AcceptDisks,
   AcceptedDisks,
   AddVm,
+  ChangeTags,
   DestroyVm,
   StopVm,
   Vm,
@@ -17,31 +18,40 @@ import {
   VmReleased,
 } from '../contract/vms.ts';
 import { RequestSignal } from '../request-signal.ts';
+import { viewOfKnownVm, viewOfVm } from '../vm-view.ts';
 
 @ApiTags('vms')
 @Controller('vms')
 export class VmsController {
   constructor(
     private readonly inventory: InventoryService,
+    private readonly known: KnownVms,
     private readonly protection: Protection,
   ) {}
 
-  /** Lists the VMs by name, each with the policies that protect it. */
+  /**
+   * Lists the VMs of all hosts by name, each with the policies that protect it; without the
+   * database, those of this host.
+   */
   @Get()
   @ApiOkResponse({ standardSchema: VmList })
   async list(
-    @Query({ schema: VmQuery }) { unprotected }: VmQuery,
+    @Query({ schema: VmQuery }) query: VmQuery,
     @RequestSignal() signal: AbortSignal,
   ): Promise<VmList> {
-    const vms = (await this.inventory.list(signal)).map(view);
-    const policies = await this.policiesByVm(unprotected === 'true', signal);
+    const unprotected = query.unprotected === 'true';
+    const known = await withoutDatabase(async () =>
+      query.gone === 'true' ? this.known.listAll(signal) : this.known.list(signal),
+    );
+    const vms = known?.map(viewOfKnownVm) ?? (await this.inventory.list(signal)).map(viewOfVm);
+    const policies = unprotected
+      ? await this.protection.policiesByVm(signal)
+      : await withoutDatabase(async () => this.protection.policiesByVm(signal));
     if (policies === undefined) {
       return { vms };
     }
     const listed = vms.map((vm) => ({ ...vm, policies: [...(policies.get(vm.id) ?? [])] }));
-    return {
-      vms: unprotected === 'true' ? listed.filter((vm) => vm.policies.length === 0) : listed,
-    };
+    return { vms: unprotected ? listed.filter((vm) => vm.policies.length === 0) : listed };
   }
 
   @Get(':vm')
@@ -50,7 +60,22 @@ export class VmsController {
     @Param('vm', { schema: VmReference }) idOrName: string,
     @RequestSignal() signal: AbortSignal,
   ): Promise<Vm> {
-    return view(await this.inventory.find(idOrName, signal));
+    const known = await withoutDatabase(async () => this.known.find(idOrName, signal));
+    return known === undefined
+      ? viewOfVm(await this.inventory.find(idOrName, signal))
+      : viewOfKnownVm(known);
+  }
+
+  /** Changes the tags by which policies choose VMs. */
+  @Post(':vm/tags')
+  @HttpCode(200)
+  @ApiOkResponse({ standardSchema: Vm })
+  async changeTags(
+    @Param('vm', { schema: VmReference }) idOrName: string,
+    @Body({ schema: ChangeTags }) change: ChangeTags,
+    @RequestSignal() signal: AbortSignal,
+  ): Promise<Vm> {
+    return viewOfKnownVm(await this.known.tag(idOrName, change, signal));
   }
 
   /** Takes a VM over. Examines its images and changes nothing on them. */
@@ -60,7 +85,7 @@ export class VmsController {
     @Body({ schema: AddVm }) body: AddVm,
     @RequestSignal() signal: AbortSignal,
   ): Promise<Vm> {
-    return view(await this.inventory.add(body, signal));
+    return viewOfVm(await this.inventory.add(body, signal));
   }
 
   @Post(':vm/start')
@@ -70,7 +95,7 @@ export class VmsController {
     @Param('vm', { schema: VmReference }) idOrName: string,
     @RequestSignal() signal: AbortSignal,
   ): Promise<Vm> {
-    return view(await this.inventory.start(idOrName, signal));
+    return viewOfVm(await this.inventory.start(idOrName, signal));
   }
 
   /** Answers once the VM is off or, with `wait`, once each of its disks is one file. */
@@ -82,7 +107,7 @@ export class VmsController {
     @Body({ schema: StopVm.prefault({}) }) options: StopVm,
     @RequestSignal() signal: AbortSignal,
   ): Promise<Vm> {
-    return view(await this.inventory.stop(idOrName, options, signal));
+    return viewOfVm(await this.inventory.stop(idOrName, options, signal));
   }
 
   /** Goes on with disks whose image was replaced or written under their overlays. */
@@ -126,30 +151,19 @@ export class VmsController {
   ): Promise<void> {
     await this.inventory.destroy(idOrName, confirm, signal);
   }
-
-  /** VMs can be listed while the database is away, but nobody knows then which are unprotected. */
-  private async policiesByVm(
-    needed: boolean,
-    signal: AbortSignal,
-  ): Promise<ReadonlyMap<string, readonly string[]> | undefined> {
-    try {
-      return await this.protection.policiesByVm(signal);
-    } catch (error) {
-      if (!needed && isFault(error, 'database.unavailable')) {
-        return undefined;
-      }
-      throw error;
-    }
-  }
 }
 
-function view({ id, name, status, definition, warnings, unmerged }: VmSummary): Vm {
-  return {
-    id,
-    name,
-    status,
-    ...(definition === undefined ? {} : { definition }),
-    warnings: [...warnings],
-    unmerged: unmerged.map((disk) => ({ ...disk, files: [...disk.files] })),
-  };
+/**
+ * Returns undefined while the database is away: VMs can be listed all the same, but nobody knows
+ * then which are unprotected.
+ */
+async function withoutDatabase<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isFault(error, 'database.unavailable')) {
+      return undefined;
+    }
+    throw error;
+  }
 }

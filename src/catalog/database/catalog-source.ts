@@ -1,8 +1,11 @@
 import { DataSource, type DataSourceOptions, type QueryRunner } from 'typeorm';
 import { databaseFault, unavailable, type DatabasePlace } from './database-fault.ts';
+import { HostRow } from '../rows/host.row.ts';
+import { VmRow } from '../rows/vm.row.ts';
 import { JobRow } from '../rows/job.row.ts';
 import { FirstTables1795000000000 } from './migrations/1795000000000-first-tables.ts';
 import { Runs1795600000000 } from './migrations/1795600000000-runs.ts';
+import { Inventory1795400000000 } from './migrations/1795400000000-inventory.ts';
 import { NamedTokens1795700000000 } from './migrations/1795700000000-named-tokens.ts';
 import { PointChanges1795200000000 } from './migrations/1795200000000-point-changes.ts';
 import { PointOrigins1795300000000 } from './migrations/1795300000000-point-origins.ts';
@@ -115,6 +118,8 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       RecoveryPointRow,
       PointProofRow,
       JobRow,
+      HostRow,
+      VmRow,
       PolicyRow,
       PolicyRevisionRow,
       RunRow,
@@ -125,6 +130,7 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       VaultUpkeep1795100000000,
       PointChanges1795200000000,
       PointOrigins1795300000000,
+      Inventory1795400000000,
       Policies1795500000000,
       Runs1795600000000,
       NamedTokens1795700000000,

@@ -65,13 +65,14 @@ async function meantVms(cli: Cli, asked: readonly string[], all: boolean): Promi
     return [...new Set(asked)];
   }
   const { vms } = await (await cli.service()).call('listVms', {}, cli.signal);
-  if (vms.length === 0) {
+  const own = vms.filter(({ host }) => host?.isThis !== false);
+  if (own.length === 0) {
     throw new Fault(
       'engine.vm-not-found',
       'There is no VM to back up. Add one with: hyperkeep vm add FILE',
     );
   }
-  return vms.map(({ name }) => name);
+  return own.map(({ name }) => name);
 }
 
 function callFor(vm: string, options: BackupOptions): JobCall {

@@ -77,10 +77,12 @@ export async function showPoint(
 
 type Fact = readonly [name: string, value: string];
 
-function vmFacts({ id, status, definition }: Vm): Fact[] {
+function vmFacts({ id, status, definition, host, tags }: Vm): Fact[] {
   const known: Fact[] = [
     ['id', id],
     ['status', status],
+    ['host', host?.name ?? 'not known now'],
+    ['tags', tags?.join(', ') ?? 'not known now'],
   ];
   if (definition === undefined) {
     return known;

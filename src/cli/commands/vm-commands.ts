@@ -15,6 +15,7 @@ import { readInput } from '../options/input-file.ts';
 import { type Outcome } from '../outcome.ts';
 import { formatTable } from '../terminal/table.ts';
 import { showVm } from './show-commands.ts';
+import { addVmTag } from './vm-tag.ts';
 import { unmergedText } from './vm-text.ts';
 
 const DEFINITION = {
@@ -27,7 +28,7 @@ const DEFINITION = {
 const MERGE_LOOK_MS = 500;
 
 type StopOptions = CommonOptions & { readonly force?: boolean; readonly wait?: boolean };
-type ListOptions = CommonOptions & { readonly unprotected?: boolean };
+type ListOptions = CommonOptions & { readonly unprotected?: boolean; readonly gone?: boolean };
 type Yes = CommonOptions & { readonly yes?: boolean };
 type AcceptOptions = Yes & { readonly keep?: 'image' | 'chain'; readonly dryRun?: boolean };
 
@@ -40,10 +41,11 @@ export function addVmCommands(program: Command, cli: Cli): void {
       await cli.answer(options, addVm(cli, file));
     });
   vm.command('list')
-    .description('the VMs known here, and the policies that protect them')
+    .description('the VMs of all hosts on the database, and the policies that protect them')
     .option('--unprotected', 'only those that no policy protects')
+    .option('--gone', 'also those that their hosts no longer have')
     .action(async (options: ListOptions) => {
-      await cli.answer(options, listVms(cli, options.unprotected === true));
+      await cli.answer(options, listVms(cli, options));
     });
   vm.command('show')
     .description('one VM: its disks, and its newest recovery points')
@@ -51,6 +53,7 @@ export function addVmCommands(program: Command, cli: Cli): void {
     .action(async (vm: string, options: CommonOptions) => {
       await cli.answer(options, showVm(cli, vm));
     });
+  addVmTag(vm, cli);
   vm.command('start')
     .description('start a VM; a definition file is added first')
     .argument('<vm>', 'name, id or definition file (.json)')
@@ -152,20 +155,26 @@ function vmText(headline: string, vm: Vm): string {
   return `${headline}.\n${warnings.join('')}${unmergedText([vm])}`;
 }
 
-async function listVms(cli: Cli, unprotected: boolean): Promise<Outcome> {
-  const query = unprotected ? { unprotected: 'true' } : {};
+async function listVms(cli: Cli, { unprotected = false, gone }: ListOptions): Promise<Outcome> {
+  const query = {
+    ...(unprotected ? { unprotected: 'true' } : {}),
+    ...(gone === true ? { gone: 'true' } : {}),
+  };
   const answer = await (await cli.service()).call('listVms', { query }, cli.signal);
   const row = (vm: Vm): string[] => [
     vm.name,
-    vm.status,
+    vm.goneAtMs === undefined ? vm.status : `gone since ${cli.time(vm.goneAtMs)}`,
+    hostText(cli, vm),
     (vm.definition?.disks ?? [])
       .map(({ name, sizeBytes }) => `${name} ${formatBytes(sizeBytes)}`)
       .join(', '),
     policiesText(vm),
+    (vm.tags ?? []).join(', '),
     vm.id,
     vm.warnings.join('; '),
   ];
-  const columns = ['NAME', 'STATUS', 'DISKS', 'PROTECTED BY', 'ID', 'NOTES'].map((title) => ({
+  const titles = ['NAME', 'STATUS', 'HOST', 'DISKS', 'PROTECTED BY', 'TAGS', 'ID', 'NOTES'];
+  const columns = titles.map((title) => ({
     title,
   }));
   return {
@@ -185,6 +194,13 @@ function noVms(unprotected: boolean): string {
 
 function policiesText({ policies }: Vm): string {
   return policies === undefined ? 'not known now' : policies.join(', ') || 'nothing';
+}
+
+function hostText(cli: Cli, { host }: Vm): string {
+  if (host === undefined) {
+    return '';
+  }
+  return host.isLate ? `${host.name} (not seen since ${cli.time(host.lastSeenMs)})` : host.name;
 }
 
 async function acceptDisks(cli: Cli, vm: string, options: AcceptOptions): Promise<void> {

@@ -8,10 +8,12 @@ import {
 import { Interval, ScheduleModule } from '@nestjs/schedule';
 import { RegisteredVaults } from '../../catalog/registered-vaults.ts';
 import { RunRows } from '../../catalog/run-rows.ts';
+import { InventoryModule } from '../../inventory/inventory.module.ts';
+import { KnownVms } from '../../inventory/known-vms.ts';
 import { Jobs } from '../../jobs/jobs.ts';
 import { Clock } from '../../kernel/clock.ts';
 import { Log } from '../../kernel/log.ts';
-import type { SelectableVm } from '../document/selector.ts';
+import { ownVmsOf } from '../policies.module.ts';
 import { Policies } from '../policies.service.ts';
 import { RunAttempts, type AttemptOptions } from './run-attempts.ts';
 import { Scheduler } from './scheduler.ts';
@@ -42,7 +44,7 @@ export class SchedulingModule implements OnModuleDestroy {
   static with(options: AttemptOptions): DynamicModule {
     return {
       module: SchedulingModule,
-      imports: [ScheduleModule.forRoot()],
+      imports: [InventoryModule, ScheduleModule.forRoot()],
       providers: [
         Ticker,
         {
@@ -52,18 +54,18 @@ export class SchedulingModule implements OnModuleDestroy {
         },
         {
           provide: Scheduler,
-          inject: [Policies, RunRows, RegisteredVaults, Jobs, SchedulingClock, Log],
+          inject: [Policies, RunRows, KnownVms, RegisteredVaults, Jobs, SchedulingClock, Log],
           useFactory: (
             policies: Policies,
             rows: RunRows,
+            known: KnownVms,
             ...[vaults, jobs, clock, log]: [RegisteredVaults, Jobs, SchedulingClock, Log]
           ) => {
             const onEnd = (): void => {
               void scheduler.tick();
             };
             const attempts = new RunAttempts({ rows, vaults, jobs, log, onEnd }, options);
-            const vms = async (signal: AbortSignal): Promise<SelectableVm[]> =>
-              policies.vms(signal);
+            const vms = ownVmsOf(known);
             const scheduler = new Scheduler({ rows, policies, vms, attempts, clock, log });
             return scheduler;
           },

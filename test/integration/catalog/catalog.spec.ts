@@ -78,6 +78,7 @@ describe('the catalog database', () => {
       { name: 'VaultUpkeep1795100000000' },
       { name: 'PointChanges1795200000000' },
       { name: 'PointOrigins1795300000000' },
+      { name: 'Inventory1795400000000' },
       { name: 'Policies1795500000000' },
       { name: 'Runs1795600000000' },
       { name: 'NamedTokens1795700000000' },
@@ -125,17 +126,17 @@ describe('PointCatalog', () => {
     const origin = { kind: 'policy', service: 's', policy: 'p', run: 'r', group: 'g' } as const;
     const columns = async (): Promise<unknown> =>
       source.query(
-        `SELECT id, origin_kind, origin_service, policy_id, run_id, group_id FROM recovery_point
+        `SELECT id, origin_kind, origin_service, policy_name, run_id, group_id FROM recovery_point
          WHERE vault_id = $1 ORDER BY id`,
         [vaultId],
       );
     const ofPolicy = {
       origin_kind: 'policy',
-      ...{ origin_service: 's', policy_id: 'p', run_id: 'r', group_id: 'g' },
+      ...{ origin_service: 's', policy_name: 'p', run_id: 'r', group_id: 'g' },
     };
     const none = {
       origin_kind: null,
-      ...{ origin_service: null, policy_id: null, run_id: null, group_id: null },
+      ...{ origin_service: null, policy_name: null, run_id: null, group_id: null },
     };
     await points.put(vaultId, { ...point('A'), origin });
     await points.put(vaultId, point('B'));
