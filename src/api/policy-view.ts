@@ -1,6 +1,7 @@
+import { z } from 'zod';
 import type { StoredRevision } from '../catalog/policy-rows.ts';
 import { selectVms, type SelectableVm } from '../policies/document/selector.ts';
-import type { KnownPolicy } from '../policies/known-policy.ts';
+import { isReadable, type PolicyInForce } from '../policies/known-policy.ts';
 import { fieldChanges } from '../policies/plan/field-changes.ts';
 import type { PolicyPlan } from '../policies/plan/policy-plan.ts';
 import {
@@ -10,8 +11,14 @@ import {
 } from './contract/policies.ts';
 
 /** Returns a policy in the form of the contract. */
-export function viewOfPolicy(policy: KnownPolicy, vms: readonly SelectableVm[]): PolicyView {
-  const { id, name, revision, paused, document } = policy;
+export function viewOfPolicy(policy: PolicyInForce, vms: readonly SelectableVm[]): PolicyView {
+  const { id, name, revision, paused } = policy;
+  if (!isReadable(policy)) {
+    const document = z.record(z.string(), z.unknown()).catch({}).parse(policy.document);
+    const vault = z.string().catch('').parse(document['vault']);
+    return { id, name, revision, paused, document, vault, vms: [], problem: policy.problem };
+  }
+  const { document } = policy;
   return {
     ...{ id, name, revision, paused, document },
     vault: document.vault,

@@ -92,6 +92,7 @@ export const FAULTS = {
   'job.interrupted': { kind: 'unavailable', retry: 'later' },
   'policy.invalid': { kind: 'invalid', retry: 'never' },
   'policy.unknown': { kind: 'not-found', retry: 'never' },
+  'policy.unreadable': { kind: 'unsupported', retry: 'never' },
   'policy.plan-changed': { kind: 'conflict', retry: 'later' },
   'policy.commands-refused': { kind: 'denied', retry: 'never' },
   'policy.many-objects': { kind: 'exhausted', retry: 'never' },

@@ -13,7 +13,7 @@ import type { PolicyDocument } from './document/policy-document.ts';
 import { readPolicies, type ReadPolicy } from './document/read-policies.ts';
 import type { SelectableVm } from './document/selector.ts';
 import { writePolicies } from './document/write-policies.ts';
-import { knownPolicy, type KnownPolicy } from './known-policy.ts';
+import { isReadable, policyInForce, type KnownPolicy, type PolicyInForce } from './known-policy.ts';
 import { fieldChanges } from './plan/field-changes.ts';
 import {
   commandsOf,
@@ -61,8 +61,8 @@ export class Policies {
   ) {}
 
   /** Lists the policies in force by name. */
-  async list(): Promise<KnownPolicy[]> {
-    return (await this.collaborators.rows.list()).map(knownPolicy);
+  async list(): Promise<PolicyInForce[]> {
+    return (await this.collaborators.rows.list()).map(policyInForce);
   }
 
   /** Returns the VMs that policies choose from. */
@@ -71,17 +71,22 @@ export class Policies {
   }
 
   /** @throws Fault `policy.unknown` */
-  async get(name: string): Promise<KnownPolicy> {
+  async get(name: string): Promise<PolicyInForce> {
     return named(await this.list(), name);
+  }
+
+  /** @throws Fault `policy.unknown`, `policy.unreadable` */
+  async read(name: string): Promise<KnownPolicy> {
+    return readable(await this.get(name));
   }
 
   /**
    * Returns the policies as the text that makes them again.
-   * @throws Fault `policy.unknown`
+   * @throws Fault `policy.unknown`, `policy.unreadable`
    */
   async export(name?: string): Promise<string> {
     const policies = name === undefined ? await this.list() : [await this.get(name)];
-    return writePolicies(policies.map(({ document }) => document));
+    return writePolicies(policies.map((policy) => readable(policy).document));
   }
 
   /**
@@ -101,7 +106,7 @@ export class Policies {
    * @throws Fault `policy.invalid`, `policy.commands-refused`
    */
   async plan(request: PolicyText, signal: AbortSignal): Promise<PolicyPlan> {
-    const wanted = await this.read(request);
+    const wanted = await this.readText(request);
     const vms = await this.collaborators.vms(signal);
     return this.planOf(await this.list(), wanted, { vms, prune: request.prune });
   }
@@ -112,10 +117,10 @@ export class Policies {
    *   `policy.many-objects`
    */
   async apply(request: ApplyPolicies, signal: AbortSignal): Promise<PolicyPlan> {
-    const wanted = await this.read(request);
+    const wanted = await this.readText(request);
     const vms = await this.collaborators.vms(signal);
     const plan = await this.change(async (changes, rows) => {
-      const stored = rows.map(knownPolicy);
+      const stored = rows.map(policyInForce);
       const planned = this.planOf(stored, wanted, { vms, prune: request.prune });
       refuseOther(planned, request.plan);
       refuseMany(planned, request.yes);
@@ -135,7 +140,7 @@ export class Policies {
    * Stops or begins fire times. Those that pass during a pause are not made up for.
    * @throws Fault `policy.unknown`
    */
-  async setPaused(name: string, paused: boolean): Promise<KnownPolicy> {
+  async setPaused(name: string, paused: boolean): Promise<PolicyInForce> {
     await this.change(async (changes, rows) => {
       const policy = named(rows, name);
       if (policy.paused !== paused) {
@@ -158,7 +163,7 @@ export class Policies {
   }
 
   private planOf(
-    stored: readonly KnownPolicy[],
+    stored: readonly PolicyInForce[],
     wanted: readonly ReadPolicy[],
     rest: { readonly vms: readonly SelectableVm[]; readonly prune: boolean },
   ): PolicyPlan {
@@ -168,7 +173,7 @@ export class Policies {
   }
 
   /** Reads a text and refuses what this service cannot do. */
-  private async read({ text, source }: PolicyText): Promise<ReadPolicy[]> {
+  private async readText({ text, source }: PolicyText): Promise<ReadPolicy[]> {
     const policies = readPolicies(text, source);
     this.refuseCommands(policies);
     const vaults = new Set((await this.collaborators.vaults.list()).map(({ name }) => name));
@@ -209,7 +214,7 @@ function unknownVaults({ document, placeOf }: ReadPolicy, vaults: ReadonlySet<st
 async function carryOut(
   changes: PolicyChanges,
   { name, action }: PlannedPolicy,
-  stored: readonly KnownPolicy[],
+  stored: readonly PolicyInForce[],
   wanted: readonly ReadPolicy[],
 ): Promise<void> {
   const before = stored.find((policy) => policy.name === name);
@@ -217,7 +222,7 @@ async function carryOut(
   if (action === 'create' && after !== undefined) {
     await changes.create(name, after);
   } else if (action === 'change' && before !== undefined && after !== undefined) {
-    const anew = isRescheduled(before.document, after);
+    const anew = !isReadable(before) || isRescheduled(before.document, after);
     await changes.revise(before, { change: 'changed', document: after, anew });
   } else if (action === 'remove' && before !== undefined) {
     await changes.remove(before);
@@ -260,6 +265,16 @@ function named<Policy extends { readonly name: string }>(
     throw unknownPolicy(name);
   }
   return found;
+}
+
+function readable(policy: PolicyInForce): KnownPolicy {
+  if (!isReadable(policy)) {
+    const { name, problem } = policy;
+    throw new Fault('policy.unreadable', `The policy ${name} cannot be read: ${problem}`, {
+      policy: name,
+    });
+  }
+  return policy;
 }
 
 function unknownPolicy(name: string): Fault {

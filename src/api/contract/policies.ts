@@ -22,6 +22,8 @@ export const Policy = z
     document: PolicyFields,
     /** Names of the VMs that it protects now. */
     vms: z.array(z.string()),
+    /** Why this version cannot read it: it then starts nothing, and its runs wait. */
+    problem: z.string().optional(),
   })
   .meta({ id: 'Policy' });
 export type Policy = z.infer<typeof Policy>;
@@ -179,9 +181,11 @@ export type VmProtection = z.infer<typeof VmProtection>;
 export const ProtectionStatus = z
   .object({
     atMs: TimeMs,
-    /** Whether all VMs are `ok`. */
+    /** Whether all VMs are `ok` and all policies can be read. */
     ok: z.boolean(),
     vms: z.array(VmProtection),
+    /** Policies that protect nothing now, because this version cannot read them. */
+    unreadable: z.array(z.object({ policy: z.string(), problem: z.string() })),
   })
   .meta({ id: 'ProtectionStatus' });
 export type ProtectionStatus = z.infer<typeof ProtectionStatus>;

@@ -87,7 +87,7 @@ export class PoliciesController {
     @Body({ schema: PolicyAction.prefault({}) }) _: object,
     @RequestSignal() signal: AbortSignal,
   ): Promise<PolicyRun> {
-    const started = await this.start.now(await this.policies.get(name), signal);
+    const started = await this.start.now(await this.policies.read(name), signal);
     return {
       backups: started.map(({ vm, job, fault }) => ({
         vmId: vm.id,
@@ -102,11 +102,12 @@ export class PoliciesController {
   @Get('protection')
   @ApiOkResponse({ standardSchema: ProtectionStatus })
   async status(@RequestSignal() signal: AbortSignal): Promise<ProtectionStatus> {
-    const vms = await this.protection.list(signal);
+    const { vms, unreadable } = await this.protection.now(signal);
     return {
       atMs: this.clock.nowMs(),
-      ok: vms.every(({ state }) => state === 'ok'),
+      ok: unreadable.length === 0 && vms.every(({ state }) => state === 'ok'),
       vms: vms.map((vm) => ({ ...vm, by: [...vm.by] })),
+      unreadable: unreadable.map(({ name, problem }) => ({ policy: name, problem })),
     };
   }
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { PolicyDocument } from '../document/policy-document.ts';
 import { selectVms, type SelectableVm } from '../document/selector.ts';
-import type { KnownPolicy } from '../known-policy.ts';
+import { isReadable, type PolicyInForce } from '../known-policy.ts';
 import { fieldChanges, type FieldChange } from './field-changes.ts';
 import { forecastVaults, type VaultForecast } from './vault-forecast.ts';
 
@@ -35,7 +35,7 @@ export interface PolicyPlan {
 }
 
 export interface PlanInput {
-  readonly stored: readonly KnownPolicy[];
+  readonly stored: readonly PolicyInForce[];
   readonly wanted: readonly PolicyDocument[];
   readonly vms: readonly SelectableVm[];
   /** Removes policies that the text does not have. */
@@ -50,10 +50,11 @@ export function planPolicies(input: PlanInput): PolicyPlan {
   const names = new Set(wanted.map(({ name }) => name));
   const rest = stored.filter(({ name }) => !names.has(name));
   const policies = [
-    ...wanted.map((document) => planned(before.get(document.name)?.document, document, vms)),
-    ...rest.map(({ document }) => leftOver(document, prune, vms)),
+    ...wanted.map((document) => planned(before.get(document.name), document, vms)),
+    ...rest.map((policy) => leftOver(policy, prune, vms)),
   ].toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  const inForce = [...wanted, ...(prune ? [] : rest.map(({ document }) => document))];
+  const kept = prune ? [] : rest.filter(isReadable);
+  const inForce = [...wanted, ...kept.map(({ document }) => document)];
   const selected = inForce.map((document) => ({ document, vms: selectVms(document, vms) }));
   const guarded = new Set(selected.flatMap((each) => each.vms.map(({ id }) => id)));
   const revisions = stored.map(({ id, revision }) => [id, revision]);
@@ -72,14 +73,15 @@ export function planPolicies(input: PlanInput): PolicyPlan {
 }
 
 function planned(
-  before: PolicyDocument | undefined,
+  policy: PolicyInForce | undefined,
   document: PolicyDocument,
   vms: readonly SelectableVm[],
 ): PlannedPolicy {
+  const before = policy !== undefined && isReadable(policy) ? policy.document : undefined;
   const now = selectVms(document, vms);
   const earlier = before === undefined ? [] : selectVms(before, vms);
   const action =
-    before === undefined ? 'create' : isDeepStrictEqual(before, document) ? 'none' : 'change';
+    policy === undefined ? 'create' : isDeepStrictEqual(before, document) ? 'none' : 'change';
   return {
     name: document.name,
     action,
@@ -92,13 +94,14 @@ function planned(
 }
 
 function leftOver(
-  document: PolicyDocument,
+  policy: PolicyInForce,
   prune: boolean,
   vms: readonly SelectableVm[],
 ): PlannedPolicy {
-  const selected = namesOf(selectVms(document, vms));
+  // Nobody knows which VMs a policy chooses that cannot be read.
+  const selected = isReadable(policy) ? namesOf(selectVms(policy.document, vms)) : [];
   return {
-    name: document.name,
+    name: policy.name,
     action: prune ? 'remove' : 'left',
     ...{ fields: [], vms: selected, added: [], dropped: prune ? selected : [] },
     guestCommands: [],

@@ -6,7 +6,7 @@ import { isFinished, type Job, type JobRequest } from '../../jobs/job.ts';
 import type { Jobs } from '../../jobs/jobs.ts';
 import { isFault, type Fault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
-import type { KnownPolicy } from '../known-policy.ts';
+import { isReadable, type KnownPolicy, type PolicyInForce } from '../known-policy.ts';
 import { nextFireTime } from '../schedule/fire-times.ts';
 import { afterAttempt, type AttemptEnd } from './after-attempt.ts';
 import { startable } from './startable.ts';
@@ -30,7 +30,7 @@ export interface AttemptOptions {
 }
 
 /** Policies in force, by id. */
-export type PoliciesById = ReadonlyMap<string, KnownPolicy>;
+export type PoliciesById = ReadonlyMap<string, PolicyInForce>;
 
 /** Turns runs into jobs, and the ends of jobs into those of runs. */
 export class RunAttempts {
@@ -156,14 +156,11 @@ export class RunAttempts {
   private after(
     run: StoredRun,
     end: AttemptEnd,
-    policy: KnownPolicy | undefined,
+    policy: PolicyInForce | undefined,
     nowMs: number,
   ): RunChange {
     // Without its policy a run is not tried again.
-    const untilMs =
-      policy === undefined
-        ? nowMs
-        : (nextFireTime(policy.document.schedule, run.fireAtMs) ?? Infinity);
+    const untilMs = policy === undefined ? nowMs : replacedAt(policy, run);
     return afterAttempt(run, end, { nowMs, untilMs, backoffMs: this.options.backoffMs });
   }
 
@@ -174,6 +171,12 @@ export class RunAttempts {
       this.parts.log.info('run.changed', { runId: id, policy, vm, state, why, nextTryAtMs });
     }
   }
+}
+
+/** Returns when the next run of the VM is due. While the policy cannot be read, no run is. */
+function replacedAt(policy: PolicyInForce, { fireAtMs }: StoredRun): number {
+  const { schedule } = isReadable(policy) ? policy.document : {};
+  return (schedule && nextFireTime(schedule, fireAtMs)) ?? Infinity;
 }
 
 function hasJob({ state }: Pick<StoredRun, 'state'>): boolean {

@@ -2,7 +2,7 @@ import type { RunRows, StoredRun } from '../../catalog/run-rows.ts';
 import { actingAs, SERVICE_ACTOR } from '../../kernel/actor.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { SelectableVm } from '../document/selector.ts';
-import type { KnownPolicy } from '../known-policy.ts';
+import { isReadable, isUnreadable, type KnownPolicy, type PolicyInForce } from '../known-policy.ts';
 import { dueOf, firing, isDue } from './firing.ts';
 import type { RunAttempts } from './run-attempts.ts';
 import type { SchedulingClock } from './scheduling-clock.ts';
@@ -12,7 +12,7 @@ const HORIZON_MS = 60_000;
 
 export interface SchedulerParts {
   readonly rows: Pick<RunRows, 'unfinished' | 'fire' | 'moveHorizons'>;
-  readonly policies: { list(): Promise<KnownPolicy[]> };
+  readonly policies: { list(): Promise<PolicyInForce[]> };
   readonly vms: (signal: AbortSignal) => Promise<SelectableVm[]>;
   readonly attempts: Pick<RunAttempts, 'settle' | 'start'>;
   readonly clock: SchedulingClock;
@@ -27,6 +27,8 @@ export class Scheduler {
   /** Somebody asked for a tick during one. */
   private again = false;
   private trouble: string | undefined;
+  /** Revisions that cannot be read, of which the log tells already. */
+  private unreadable = new Set<string>();
 
   constructor(parts: SchedulerParts) {
     this.parts = parts;
@@ -77,11 +79,25 @@ export class Scheduler {
     }
   }
 
+  /** Says of each policy once that it cannot be read. It fires nothing, and its runs wait. */
+  private tellUnreadable(policies: readonly PolicyInForce[]): void {
+    const told = this.unreadable;
+    this.unreadable = new Set();
+    for (const { id, name, revision, problem } of policies.filter(isUnreadable)) {
+      const key = `${id} ${String(revision)}`;
+      this.unreadable.add(key);
+      if (!told.has(key)) {
+        this.parts.log.warn('policy.unreadable', { policy: name, revision, problem });
+      }
+    }
+  }
+
   private async look(nowMs: number): Promise<void> {
     const { rows, attempts, policies } = this.parts;
     const all = new Map((await policies.list()).map((policy) => [policy.id, policy]));
     const unfinished = await attempts.settle(await rows.unfinished(), all, nowMs);
-    const fired = await this.fire([...all.values()], unfinished, nowMs);
+    this.tellUnreadable([...all.values()]);
+    const fired = await this.fire([...all.values()].filter(isReadable), unfinished, nowMs);
     const runs = fired ? await rows.unfinished() : unfinished;
     if (runs.length > 0) {
       await attempts.start(runs, all, nowMs);

@@ -1,15 +1,15 @@
 import type { StoredRun } from '../../catalog/run-rows.ts';
-import type { KnownPolicy } from '../known-policy.ts';
+import { isReadable, type KnownPolicy, type PolicyInForce } from '../known-policy.ts';
 
 const ORDER = { high: 0, normal: 1, low: 2 };
 
 /**
  * Returns the runs that may start now, those of more important policies first, then the older ones.
- * A run ahead of the clock waits, whatever put it there.
+ * A run ahead of the clock waits, whatever put it there; so does one whose policy cannot be read.
  */
 export function startable(
   runs: readonly StoredRun[],
-  policies: ReadonlyMap<string, KnownPolicy>,
+  policies: ReadonlyMap<string, PolicyInForce>,
   nowMs: number,
 ): { readonly run: StoredRun; readonly policy: KnownPolicy }[] {
   return runs
@@ -18,7 +18,7 @@ export function startable(
     })
     .flatMap((run) => {
       const policy = policies.get(run.policyId);
-      return policy === undefined || policy.paused ? [] : [{ run, policy }];
+      return policy === undefined || policy.paused || !isReadable(policy) ? [] : [{ run, policy }];
     })
     .sort(
       (a, b) =>

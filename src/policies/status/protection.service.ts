@@ -2,28 +2,43 @@ import type { NewestPoints } from '../../catalog/newest-points.ts';
 import type { RegisteredVaults } from '../../catalog/registered-vaults.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { SelectableVm } from '../document/selector.ts';
-import type { KnownPolicy } from '../known-policy.ts';
+import {
+  isReadable,
+  isUnreadable,
+  type PolicyInForce,
+  type UnreadablePolicy,
+} from '../known-policy.ts';
 import { guardedVms, protectionOf, type VmProtection } from './protection.ts';
 
 /** How far ahead the clock of another host may be. */
 const AHEAD_MS_MAX = 5 * 60_000;
 
 export interface ProtectionSources {
-  readonly policies: { list(): Promise<KnownPolicy[]> };
+  readonly policies: { list(): Promise<PolicyInForce[]> };
   readonly vms: (signal: AbortSignal) => Promise<SelectableVm[]>;
   readonly vaults: Pick<RegisteredVaults, 'list'>;
   readonly points: Pick<NewestPoints, 'of'>;
   readonly clock: Clock;
 }
 
+/** How well VMs are protected, and what says nothing about it. */
+export interface ProtectionNow {
+  readonly vms: readonly VmProtection[];
+  readonly unreadable: readonly UnreadablePolicy[];
+}
+
 /** Answers for every VM whether it is protected. */
 export class Protection {
   constructor(private readonly sources: ProtectionSources) {}
 
-  /** Returns how well each VM is protected now, in the order of the VMs. */
-  async list(signal: AbortSignal): Promise<VmProtection[]> {
+  /**
+   * Returns how well each VM is protected now, in the order of the VMs, and the policies that
+   * protect nothing because they cannot be read.
+   */
+  async now(signal: AbortSignal): Promise<ProtectionNow> {
     const { policies, vms, vaults, points, clock } = this.sources;
-    const guarded = guardedVms(await policies.list(), await vms(signal));
+    const all = await policies.list();
+    const guarded = guardedVms(all.filter(isReadable), await vms(signal));
     const ids = new Map((await vaults.list()).map(({ name, id }) => [name, id]));
     const pairs = new Map<string, { readonly vmId: string; readonly vaultId: string }>();
     for (const { vm, policies: own } of guarded) {
@@ -41,17 +56,17 @@ export class Protection {
         { pointId: point.pointId, takenAtMs: point.takenAtMs },
       ]),
     );
-    return protectionOf(guarded, {
-      nowMs,
-      vaults: ids,
-      newestOf: (vmId, vaultId) => newest.get(keyOf(vmId, vaultId)),
-    });
+    const newestOf = (vmId: string, vaultId: string) => newest.get(keyOf(vmId, vaultId));
+    return {
+      vms: protectionOf(guarded, { nowMs, vaults: ids, newestOf }),
+      unreadable: all.filter(isUnreadable),
+    };
   }
 
   /** Returns the names of the policies of each VM, by its id. */
   async policiesByVm(signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>> {
     const { policies, vms } = this.sources;
-    const guarded = guardedVms(await policies.list(), await vms(signal));
+    const guarded = guardedVms((await policies.list()).filter(isReadable), await vms(signal));
     return new Map(guarded.map(({ vm, policies: own }) => [vm.id, own.map(({ name }) => name)]));
   }
 }

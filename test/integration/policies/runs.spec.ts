@@ -1,19 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { EventEmitter, once } from 'node:events';
 import type { DataSource } from 'typeorm';
 import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
-import { JobRows } from '../../../src/catalog/job-rows.ts';
-import { PolicyRows } from '../../../src/catalog/policy-rows.ts';
-import { RunRows, type StoredRun } from '../../../src/catalog/run-rows.ts';
-import { Jobs } from '../../../src/jobs/jobs.ts';
-import { SystemClock } from '../../../src/kernel/clock.ts';
+import type { StoredRun } from '../../../src/catalog/run-rows.ts';
 import { Fault } from '../../../src/kernel/fault.ts';
-import { SilentLog } from '../../../src/kernel/log.ts';
-import { PolicyDocument } from '../../../src/policies/document/policy-document.ts';
-import { knownPolicy } from '../../../src/policies/known-policy.ts';
-import { RunAttempts } from '../../../src/policies/runs/run-attempts.ts';
-import { Scheduler } from '../../../src/policies/runs/scheduler.ts';
-import { HandClock } from '../../support/schedule/hand-clock.ts';
+import { brief, RunLab } from '../../support/schedule/run-lab.ts';
 import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
 
 const MINUTE_MS = 60_000;
@@ -32,134 +22,11 @@ beforeEach(async () => {
   await source.query('TRUNCATE "policy", "policy_revision", "run", "job"');
 });
 
-/** Backups that wait until the test ends them. */
-class Backups {
-  private readonly changes = new EventEmitter();
-  readonly begun: { readonly vmId: string; readonly origin: object }[] = [];
-  private readonly open = new Map<string, PromiseWithResolvers<object>>();
-
-  async run(parameters: unknown, signal: AbortSignal): Promise<object> {
-    const given = parameters as { readonly vmId: string; readonly origin: object };
-    const result = Promise.withResolvers<object>();
-    this.begun.push(given);
-    this.open.set(given.vmId, result);
-    signal.addEventListener('abort', () => {
-      result.reject(signal.reason);
-    });
-    this.changes.emit('begun');
-    return result.promise;
-  }
-
-  /** Resolves when the backup of a VM runs. */
-  async running(vmId: string): Promise<PromiseWithResolvers<object>> {
-    for (;;) {
-      const found = this.open.get(vmId);
-      if (found !== undefined) {
-        this.open.delete(vmId);
-        return found;
-      }
-      await once(this.changes, 'begun');
-    }
-  }
-}
-
-/** A scheduler with the jobs and rows of a service, and a clock of the test. */
-class Lab {
-  readonly clock = new HandClock('2026-05-04T09:30Z');
-  readonly rows = new RunRows(source);
-  readonly policyRows = new PolicyRows(source);
-  readonly ended = new EventEmitter();
-  vms = ['web', 'db'].map((name) => ({ id: `vm-${name}`, name, tags: [] as string[] }));
-  backups = new Backups();
-  jobs = this.newJobs();
-  scheduler = this.newScheduler();
-
-  private newJobs(): Jobs {
-    const environment = { clock: new SystemClock(), log: new SilentLog() };
-    const jobs = new Jobs(new JobRows(source), environment, { concurrency: 8 });
-    jobs.register('backup', async (parameters, { signal }) => this.backups.run(parameters, signal));
-    return jobs;
-  }
-
-  private newScheduler(): Scheduler {
-    const { rows, policyRows, clock, jobs } = this;
-    const log = new SilentLog();
-    const vaults = {
-      choose: async (name: string | undefined) => {
-        if (name === 'unknown') {
-          throw new Fault('vault.unknown', 'no such vault');
-        }
-        return { id: 'vault-1', name: 'main', location: '/v', singleWriter: false, createdAtMs: 1 };
-      },
-    };
-    const onEnd = (): void => {
-      this.ended.emit('end');
-    };
-    const options = { atOnce: 4, backoffMs: [1, 2, 5, 15].map((minutes) => minutes * MINUTE_MS) };
-    const attempts = new RunAttempts({ rows, vaults, jobs, log, onEnd }, options);
-    const policies = { list: async () => (await policyRows.list()).map(knownPolicy) };
-    return new Scheduler({ rows, policies, vms: async () => this.vms, attempts, clock, log });
-  }
-
-  async policy(name: string, parts: object = {}): Promise<void> {
-    const document = PolicyDocument.parse({
-      name,
-      selector: { all: true },
-      vault: 'main',
-      schedule: { cron: '@hourly' },
-      ...parts,
-    });
-    const by = { author: 'test', atMs: this.clock.nowMs() };
-    await this.policyRows.change(by, async (changes) => changes.create(name, document));
-  }
-
-  async at(time: string): Promise<StoredRun[]> {
-    this.clock.set(time);
-    return this.tick();
-  }
-
-  /** Ticks. @returns all runs, oldest first */
-  async tick(): Promise<StoredRun[]> {
-    await this.scheduler.tick();
-    return (await this.rows.list({ limit: 10_000 })).reverse();
-  }
-
-  /** Ends the running backup of a VM, and ticks. */
-  async end(vm: string, how: Error | string): Promise<StoredRun[]> {
-    const backup = await this.backups.running(`vm-${vm}`);
-    const told = once(this.ended, 'end');
-    if (typeof how === 'string') {
-      backup.resolve({ pointId: how });
-    } else {
-      backup.reject(how);
-    }
-    await told;
-    return this.tick();
-  }
-
-  /** As if the process had been killed: nothing is written any more. Then it starts again. */
-  async killAndStart(): Promise<void> {
-    this.backups = new Backups();
-    this.jobs = this.newJobs();
-    this.scheduler = this.newScheduler();
-    await this.jobs.recover();
-  }
-}
-
-function brief(runs: readonly StoredRun[]): string[] {
-  return runs
-    .map(({ vmName, fireAtMs, state, why, attempt }) => {
-      const time = new Date(fireAtMs).toISOString().slice(11, 16);
-      return `${time} ${vmName} ${state} ${attempt}${why === null ? '' : ` (${why})`}`;
-    })
-    .sort();
-}
-
 const away = (): Fault => new Fault('store.unreachable', 'away');
 
 describe('runs of policies', () => {
   it('makes one run a VM at each fire time, and seals it with the point of its job', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     await lab.policy('hourly');
 
     expect(await lab.at('2026-05-04T09:59:59Z')).toEqual([]);
@@ -182,9 +49,9 @@ describe('runs of policies', () => {
   });
 
   it('fires again for VMs that came, never twice for the same time, also in many processes', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     await lab.policy('hourly');
-    const others = Array.from({ length: 4 }, () => new Lab());
+    const others = Array.from({ length: 4 }, () => new RunLab(source));
     for (const other of others) {
       other.clock.set('2026-05-04T10:00:02Z');
     }
@@ -198,7 +65,7 @@ describe('runs of policies', () => {
   });
 
   it('catches up once after an outage', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     await lab.policy('hourly', { selector: { vms: ['web'] } });
 
     expect(brief(await lab.at('2026-05-04T13:20Z'))).toEqual([
@@ -210,7 +77,7 @@ describe('runs of policies', () => {
   });
 
   it('neither fires again nor moves the horizon when the clock is set back', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     await lab.policy('hourly', { selector: { vms: ['web'] } });
     await lab.at('2026-05-04T10:00:02Z');
     await lab.end('web', 'P1');
@@ -222,7 +89,7 @@ describe('runs of policies', () => {
   });
 
   it('lets a run that is ahead of the clock wait', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     await lab.policy('hourly', { selector: { vms: ['web'] }, limits: { atOnce: 1 } });
     await lab.at('2026-05-04T12:00Z');
     await lab.end('web', away());
@@ -234,7 +101,7 @@ describe('runs of policies', () => {
   });
 
   it('does nothing while its clock cannot be trusted', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     await lab.policy('hourly');
     lab.clock.wrong = 'differs';
     expect(await lab.at('2026-05-04T10:00Z')).toEqual([]);
@@ -243,7 +110,7 @@ describe('runs of policies', () => {
   });
 
   it('tries again while something is away, until the next run is due', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     await lab.policy('hourly', { selector: { vms: ['web'] } });
     await lab.at('2026-05-04T10:00Z');
     for (const minutes of [1, 2, 5, 15, 15]) {
@@ -260,7 +127,7 @@ describe('runs of policies', () => {
   });
 
   it('ends a run that waits for another attempt when the next one is due', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     await lab.policy('hourly', { selector: { vms: ['web'] } });
     await lab.at('2026-05-04T10:58Z');
     await lab.end('web', away());
@@ -272,7 +139,7 @@ describe('runs of policies', () => {
   });
 
   it('does not try again what would fail again', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     await lab.policy('hourly', { selector: { vms: ['web'] } });
     await lab.policy('lost', { selector: { vms: ['db'] }, vault: 'unknown' });
     await lab.at('2026-05-04T10:00Z');
@@ -287,7 +154,7 @@ describe('runs of policies', () => {
   });
 
   it('waits for a backup by hand once', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     await lab.policy('hourly', { selector: { vms: ['web'] } });
     const hand = { vmId: 'vm-web', origin: {} };
     await lab.jobs.start({
@@ -302,7 +169,7 @@ describe('runs of policies', () => {
   });
 
   it('lets the older run go on, and skips the next one', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     await lab.policy('hourly', { selector: { vms: ['web'] } });
     await lab.at('2026-05-04T10:00Z');
 
@@ -314,7 +181,7 @@ describe('runs of policies', () => {
   });
 
   it('starts no more at once than a policy allows, and the important ones first', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     lab.vms = ['a1', 'a2', 'b1', 'b2', 'b3', 'b4'].map((name) => ({
       id: `vm-${name}`,
       name,
@@ -330,7 +197,7 @@ describe('runs of policies', () => {
   });
 
   it('takes one point of a VM at a time, whatever its policies are', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     await lab.policy('a', { selector: { vms: ['web'] } });
     await lab.policy('b', { selector: { vms: ['web'] } });
     const states = (runs: readonly StoredRun[]) => runs.map(({ state }) => state).sort();
@@ -341,7 +208,7 @@ describe('runs of policies', () => {
   });
 
   it('writes nothing of a look that somebody else was faster with, and moves no horizon back', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     await lab.policy('hourly');
     const [policy] = await lab.policyRows.list();
     const look = { policyId: policy?.id ?? '', runs: [], ended: new Map<string, object>() };
@@ -354,7 +221,7 @@ describe('runs of policies', () => {
   });
 
   it('goes on with what a kill interrupted, and with what had no job yet', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     await lab.policy('hourly');
     await lab.at('2026-05-04T10:00Z');
     await lab.backups.running('vm-web');
@@ -371,8 +238,48 @@ describe('runs of policies', () => {
     expect(brief(await lab.end('db', 'P2'))).toEqual(['10:00 db sealed 1', '10:00 web sealed 2']);
   });
 
+  it('goes on with the others when the document of one cannot be read, and says so once', async () => {
+    const lab = new RunLab(source);
+    await lab.policy('broken', { selector: { vms: ['web'] } });
+    await lab.policy('hourly', { selector: { vms: ['db'] } });
+    await lab.at('2026-05-04T10:00Z');
+    const older = `"document" ->> 'name' = 'broken'`;
+    await source.query(
+      `UPDATE "policy_revision" SET "document" = "document" || '{"colour":1}' WHERE ${older}`,
+    );
+    await lab.end('db', 'P1');
+    await lab.end('web', away());
+    const runs = await lab.at('2026-05-04T11:00Z');
+
+    expect(brief(runs)).toEqual([
+      '10:00 db sealed 1',
+      '10:00 web due 1 (tries again)',
+      '11:00 db queued 1',
+    ]);
+    expect(lab.log.told).toEqual([
+      {
+        event: 'policy.unreadable',
+        fields: {
+          policy: 'broken',
+          revision: 1,
+          problem: expect.stringContaining('colour') as unknown,
+        },
+      },
+    ]);
+
+    await source.query(
+      `UPDATE "policy_revision" SET "document" = "document" - 'colour' WHERE ${older}`,
+    );
+    expect(brief(await lab.at('2026-05-04T11:00:05Z'))).toEqual([
+      '10:00 db sealed 1',
+      '10:00 web failed 1 (the next run is due)',
+      '11:00 db running 1',
+      '11:00 web queued 1',
+    ]);
+  });
+
   it('starts nothing of a policy that was removed', async () => {
-    const lab = new Lab();
+    const lab = new RunLab(source);
     await lab.policy('hourly', {
       selector: { vms: ['web'] },
       schedule: { cron: '@hourly', jitter: '10m' },

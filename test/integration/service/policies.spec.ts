@@ -269,3 +269,32 @@ describe('protection', () => {
     expect(history.revisions.map(({ change }) => change)).toEqual(['resumed', 'paused', 'created']);
   });
 });
+
+describe('a policy whose stored text this version cannot read', () => {
+  it('is shown with the reason, can be paused, and is mended by applying it anew', async () => {
+    const name = await file(`policies:\n${DB}${WEB}`);
+    await done('apply', '-f', name);
+    const broken = `"document" ->> 'name' = 'web'`;
+    await service.sql(
+      `UPDATE "policy_revision" SET "document" = "document" || '{"colour": 1}' WHERE ${broken}`,
+    );
+
+    const listed = await done('policy', 'list');
+    expect(listed).toMatch(/^web +UNREADABLE/mu);
+    expect(listed).toContain('Policy web cannot be read and takes no points');
+    expect(listed).toContain('colour');
+    const status = await cli(['status']);
+    expect(status.exitCode).toBe(1);
+    expect(status.stdout).toContain('Policy web cannot be read');
+    expect(await done('policy', 'show', 'web')).toContain('"colour":1');
+    expect((await cli(['policy', 'run', 'web'])).stderr).toContain('policy.unreadable');
+    expect((await cli(['policy', 'export'])).stderr).toContain('policy.unreadable');
+    await done('policy', 'pause', 'web');
+    await done('policy', 'resume', 'web');
+    const other = await file(`policies:\n${DB}`, 'other.yaml');
+    expect(await done('apply', '-f', other)).toContain('web: not in the file, stays as before');
+
+    expect(await done('apply', '-f', name)).toContain('~ web: changed, protects 1 VM: web');
+    expect(await done('policy', 'list')).toMatch(/^web +active/mu);
+  });
+});

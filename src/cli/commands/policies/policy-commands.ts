@@ -11,7 +11,7 @@ import { count } from '../../terminal/quantities.ts';
 import { endEach, type Ended } from '../backup-command.ts';
 import { withWait, type WaitOptions } from '../job-run.ts';
 import { planText } from './plan-text.ts';
-import { historyText, policiesText, policyText } from './policy-text.ts';
+import { historyText, policiesText, policyText, storedPolicyText } from './policy-text.ts';
 
 const POLICIES = {
   what: 'policy',
@@ -138,6 +138,9 @@ async function list(cli: Cli): Promise<Outcome> {
 async function show(cli: Cli, name: string): Promise<Outcome> {
   const service = await cli.service();
   const policy = await service.call('getPolicy', { path: { policy: name } }, cli.signal);
+  if (policy.problem !== undefined) {
+    return { document: policy, text: storedPolicyText(policy) };
+  }
   const call = { query: { policy: policy.name } };
   const { text } = await service.call('exportPolicies', call, cli.signal);
   return { document: policy, text: policyText(policy, text) };

@@ -23,15 +23,34 @@ export function policiesText(policies: readonly Policy[]): string {
     { title: 'VAULT' },
     { title: 'REVISION', align: 'right' as const },
   ];
-  const rows = policies.map(({ name, paused, vms, vault, revision, document }) => [
+  const rows = policies.map(({ name, vms, vault, revision, document, ...policy }) => [
     name,
-    paused ? 'paused' : 'active',
+    stateOf(policy),
     String(vms.length),
     scheduleText(document['schedule']),
     vault,
     String(revision),
   ]);
-  return formatTable(columns, rows);
+  const troubles = policies.flatMap(({ name, problem }) =>
+    problem === undefined ? [] : [unreadableText(name, problem)],
+  );
+  return formatTable(columns, rows) + troubles.join('');
+}
+
+/** Says why a policy does nothing. */
+export function unreadableText(name: string, problem: string): string {
+  return plainText(
+    `Policy ${name} cannot be read and takes no points: ${problem}. See: hyperkeep explain policy.unreadable`,
+  ).concat('\n');
+}
+
+/** Returns one policy that cannot be read, as it is stored. */
+export function storedPolicyText({ name, document, problem = '' }: Policy): string {
+  return `${unreadableText(name, problem)}${plainText(JSON.stringify(document))}\n`;
+}
+
+function stateOf({ paused, problem }: Pick<Policy, 'paused' | 'problem'>): string {
+  return problem !== undefined ? 'UNREADABLE' : paused ? 'paused' : 'active';
 }
 
 /** Returns one policy: what it protects, and how it is written. */

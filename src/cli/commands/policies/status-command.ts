@@ -4,6 +4,7 @@ import { type Cli, type CommonOptions } from '../../cli.ts';
 import { EXIT_NOT_WELL, type Outcome } from '../../outcome.ts';
 import { count, formatDuration } from '../../terminal/quantities.ts';
 import { formatTable } from '../../terminal/table.ts';
+import { unreadableText } from './policy-text.ts';
 
 /** The worst first: what needs somebody stands at the top. */
 const ORDER = ['unprotected', 'paused', 'no-point', 'late', 'ok'] as const;
@@ -36,7 +37,21 @@ async function status(cli: Cli): Promise<Outcome> {
 }
 
 /** Returns the state of every VM, the worst first, and how many are not well. */
-function statusText({ atMs, vms }: ProtectionStatus, time: (timeMs: number) => string): string {
+function statusText(
+  { atMs, vms, unreadable }: ProtectionStatus,
+  time: (timeMs: number) => string,
+): string {
+  const troubles = unreadable
+    .map(({ policy, problem }) => unreadableText(policy, problem))
+    .join('');
+  return vmsText(vms, atMs, time) + troubles;
+}
+
+function vmsText(
+  vms: readonly VmProtection[],
+  atMs: number,
+  time: (timeMs: number) => string,
+): string {
   if (vms.length === 0) {
     return 'No VMs yet. Add one with: hyperkeep vm add FILE\n';
   }

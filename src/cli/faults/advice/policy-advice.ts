@@ -10,6 +10,12 @@ export const POLICY_ADVICE = {
     data: 'Nothing was changed.',
     next: 'Look at "hyperkeep policy list"; "policy history NAME" also knows those that were removed.',
   },
+  'policy.unreadable': {
+    happened:
+      'The stored text of a policy cannot be read by this version of Hyperkeep: another version wrote it, or somebody changed the database.',
+    data: 'It takes no points, and those that are due wait. All other policies go on.',
+    next: 'Run the version that wrote it, or apply the policy anew with "hyperkeep apply -f FILE".',
+  },
   'policy.plan-changed': {
     happened:
       'What the file would change is not what it was when you looked: policies, VMs or tags changed meanwhile.',

@@ -1,0 +1,156 @@
+import { EventEmitter, once } from 'node:events';
+import type { DataSource } from 'typeorm';
+import { JobRows } from '../../../src/catalog/job-rows.ts';
+import { PolicyRows } from '../../../src/catalog/policy-rows.ts';
+import { RunRows, type StoredRun } from '../../../src/catalog/run-rows.ts';
+import { Jobs } from '../../../src/jobs/jobs.ts';
+import { SystemClock } from '../../../src/kernel/clock.ts';
+import { Fault } from '../../../src/kernel/fault.ts';
+import { SilentLog, type LogFields } from '../../../src/kernel/log.ts';
+import { PolicyDocument } from '../../../src/policies/document/policy-document.ts';
+import { policyInForce } from '../../../src/policies/known-policy.ts';
+import { RunAttempts } from '../../../src/policies/runs/run-attempts.ts';
+import { Scheduler } from '../../../src/policies/runs/scheduler.ts';
+import { HandClock } from './hand-clock.ts';
+
+const MINUTE_MS = 60_000;
+
+/** Keeps the warnings. */
+class Warnings extends SilentLog {
+  readonly told: { readonly event: string; readonly fields: LogFields }[] = [];
+
+  override warn(event = '', fields: LogFields = {}): void {
+    this.told.push({ event, fields });
+  }
+}
+
+/** Backups that wait until the test ends them. */
+class Backups {
+  private readonly changes = new EventEmitter();
+  readonly begun: { readonly vmId: string; readonly origin: object }[] = [];
+  private readonly open = new Map<string, PromiseWithResolvers<object>>();
+
+  async run(parameters: unknown, signal: AbortSignal): Promise<object> {
+    const given = parameters as { readonly vmId: string; readonly origin: object };
+    const result = Promise.withResolvers<object>();
+    this.begun.push(given);
+    this.open.set(given.vmId, result);
+    signal.addEventListener('abort', () => {
+      result.reject(signal.reason);
+    });
+    this.changes.emit('begun');
+    return result.promise;
+  }
+
+  /** Resolves when the backup of a VM runs. */
+  async running(vmId: string): Promise<PromiseWithResolvers<object>> {
+    for (;;) {
+      const found = this.open.get(vmId);
+      if (found !== undefined) {
+        this.open.delete(vmId);
+        return found;
+      }
+      await once(this.changes, 'begun');
+    }
+  }
+}
+
+/** A scheduler with the jobs and rows of a service, and a clock of the test. */
+export class RunLab {
+  readonly clock = new HandClock('2026-05-04T09:30Z');
+  readonly log = new Warnings();
+  readonly rows: RunRows;
+  readonly policyRows: PolicyRows;
+  readonly ended = new EventEmitter();
+  vms = ['web', 'db'].map((name) => ({ id: `vm-${name}`, name, tags: [] as string[] }));
+  backups = new Backups();
+  jobs: Jobs;
+  scheduler: Scheduler;
+
+  constructor(private readonly source: DataSource) {
+    this.rows = new RunRows(source);
+    this.policyRows = new PolicyRows(source);
+    this.jobs = this.newJobs();
+    this.scheduler = this.newScheduler();
+  }
+
+  private newJobs(): Jobs {
+    const environment = { clock: new SystemClock(), log: new SilentLog() };
+    const jobs = new Jobs(new JobRows(this.source), environment, { concurrency: 8 });
+    jobs.register('backup', async (parameters, { signal }) => this.backups.run(parameters, signal));
+    return jobs;
+  }
+
+  private newScheduler(): Scheduler {
+    const { rows, policyRows, clock, jobs, log } = this;
+    const vaults = {
+      choose: async (name: string | undefined) => {
+        if (name === 'unknown') {
+          throw new Fault('vault.unknown', 'no such vault');
+        }
+        return { id: 'vault-1', name: 'main', location: '/v', singleWriter: false, createdAtMs: 1 };
+      },
+    };
+    const onEnd = (): void => {
+      this.ended.emit('end');
+    };
+    const options = { atOnce: 4, backoffMs: [1, 2, 5, 15].map((minutes) => minutes * MINUTE_MS) };
+    const attempts = new RunAttempts({ rows, vaults, jobs, log, onEnd }, options);
+    const policies = { list: async () => (await policyRows.list()).map(policyInForce) };
+    return new Scheduler({ rows, policies, vms: async () => this.vms, attempts, clock, log });
+  }
+
+  async policy(name: string, parts: object = {}): Promise<void> {
+    const document = PolicyDocument.parse({
+      name,
+      selector: { all: true },
+      vault: 'main',
+      schedule: { cron: '@hourly' },
+      ...parts,
+    });
+    const by = { author: 'test', atMs: this.clock.nowMs() };
+    await this.policyRows.change(by, async (changes) => changes.create(name, document));
+  }
+
+  async at(time: string): Promise<StoredRun[]> {
+    this.clock.set(time);
+    return this.tick();
+  }
+
+  /** Ticks. @returns all runs, oldest first */
+  async tick(): Promise<StoredRun[]> {
+    await this.scheduler.tick();
+    return (await this.rows.list({ limit: 10_000 })).reverse();
+  }
+
+  /** Ends the running backup of a VM, and ticks. */
+  async end(vm: string, how: Error | string): Promise<StoredRun[]> {
+    const backup = await this.backups.running(`vm-${vm}`);
+    const told = once(this.ended, 'end');
+    if (typeof how === 'string') {
+      backup.resolve({ pointId: how });
+    } else {
+      backup.reject(how);
+    }
+    await told;
+    return this.tick();
+  }
+
+  /** As if the process had been killed: nothing is written any more. Then it starts again. */
+  async killAndStart(): Promise<void> {
+    this.backups = new Backups();
+    this.jobs = this.newJobs();
+    this.scheduler = this.newScheduler();
+    await this.jobs.recover();
+  }
+}
+
+/** Returns runs as lines that a test compares. */
+export function brief(runs: readonly StoredRun[]): string[] {
+  return runs
+    .map(({ vmName, fireAtMs, state, why, attempt }) => {
+      const time = new Date(fireAtMs).toISOString().slice(11, 16);
+      return `${time} ${vmName} ${state} ${attempt}${why === null ? '' : ` (${why})`}`;
+    })
+    .sort();
+}
