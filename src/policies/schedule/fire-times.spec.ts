@@ -1,22 +1,10 @@
 import { Draw } from '../../../test/support/draw.ts';
+import { HARD_ZONES } from '../../../test/support/schedule/hard-zones.ts';
 import { MinuteWalk } from '../../../test/support/schedule/minute-walk.ts';
 import { Schedule } from '../document/schedule.ts';
 import { jitterMs, nextFireTime } from './fire-times.ts';
 
 const DAY_MS = 86_400_000;
-/** Half hours, two hours, midnights that do not exist or exist twice, Ramadan, odd minutes. */
-const HARD_ZONES = [
-  'Europe/Berlin',
-  'America/New_York',
-  'Australia/Lord_Howe',
-  'Antarctica/Troll',
-  'America/Havana',
-  'Asia/Beirut',
-  'Africa/Casablanca',
-  'Pacific/Chatham',
-  'America/St_Johns',
-  'Asia/Gaza',
-];
 
 function schedule(parts: Record<string, unknown>): Schedule {
   return Schedule.parse(parts);

@@ -7,6 +7,7 @@ import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { FakeEngine } from '../../support/fake-engine/fake-engine.ts';
 import { assumeRole, policyOf } from '../../support/s3/s3-role.ts';
+import { ChangedEnvironment } from '../../support/service/changed-environment.ts';
 import { TestService } from '../../support/service/service.ts';
 
 const TIMEOUT_MS = 120_000;
@@ -16,22 +17,18 @@ const CHAIN = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'
 let server: Awaited<ReturnType<typeof startMinio>>;
 let service: TestService;
 let folder: string;
-const before = new Map<string, string | undefined>();
+const environment = new ChangedEnvironment();
 
 beforeAll(async () => {
   for (const name of CHAIN) {
-    before.set(name, process.env[name]);
-    Reflect.deleteProperty(process.env, name);
+    environment.set(name, undefined);
   }
   folder = await mkdtemp(join(tmpdir(), 'hk-credentials-'));
   const none = join(folder, 'none');
   await writeFile(none, '');
-  for (const name of ['AWS_CONFIG_FILE', 'AWS_SHARED_CREDENTIALS_FILE']) {
-    before.set(name, process.env[name]);
-    process.env[name] = none;
-  }
-  before.set('AWS_EC2_METADATA_DISABLED', process.env['AWS_EC2_METADATA_DISABLED']);
-  process.env['AWS_EC2_METADATA_DISABLED'] = 'true';
+  environment.set('AWS_CONFIG_FILE', none);
+  environment.set('AWS_SHARED_CREDENTIALS_FILE', none);
+  environment.set('AWS_EC2_METADATA_DISABLED', 'true');
   server = await startMinio();
   const client = await connectS3({
     endpoint: server.endpoint,
@@ -46,13 +43,7 @@ afterAll(async () => {
   await service.remove();
   await server.stop();
   await rm(folder, { recursive: true });
-  for (const [name, value] of before) {
-    if (value === undefined) {
-      Reflect.deleteProperty(process.env, name);
-    } else {
-      process.env[name] = value;
-    }
-  }
+  environment[Symbol.dispose]();
 }, TIMEOUT_MS);
 
 const roleKeys = async (role: string): ReturnType<typeof assumeRole> =>

@@ -6,24 +6,24 @@ import { VaultList } from '../../../src/api/contract/vaults.ts';
 import { FakeEngine } from '../../support/fake-engine/fake-engine.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { openS3TestServer, type S3TestServer } from '../../support/s3/minio.ts';
+import { ChangedEnvironment } from '../../support/service/changed-environment.ts';
 import { TestService } from '../../support/service/service.ts';
 import { TcpProxy } from '../../support/s3/tcp-proxy.ts';
 
 const TIMEOUT_MS = 120_000;
-const KEYS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'] as const;
 
 let server: S3TestServer;
 let proxy: TcpProxy;
 let service: TestService;
 let folder: string;
-const before = KEYS.map((name) => [name, process.env[name]] as const);
+const environment = new ChangedEnvironment();
 
 beforeAll(async () => {
   server = await openS3TestServer();
   const { credentials, endpoint } = server.options;
   if (credentials !== undefined) {
-    process.env['AWS_ACCESS_KEY_ID'] = credentials.accessKeyId;
-    process.env['AWS_SECRET_ACCESS_KEY'] = credentials.secretAccessKey;
+    environment.set('AWS_ACCESS_KEY_ID', credentials.accessKeyId);
+    environment.set('AWS_SECRET_ACCESS_KEY', credentials.secretAccessKey);
   }
   proxy = await TcpProxy.toEndpoint(endpoint);
   service = await TestService.start(new FakeEngine());
@@ -35,13 +35,7 @@ afterAll(async () => {
   await proxy.cut();
   await server.stop();
   await rm(folder, { recursive: true });
-  for (const [name, value] of before) {
-    if (value === undefined) {
-      Reflect.deleteProperty(process.env, name);
-    } else {
-      process.env[name] = value;
-    }
-  }
+  environment[Symbol.dispose]();
 }, TIMEOUT_MS);
 
 async function problem(): Promise<string | undefined> {
