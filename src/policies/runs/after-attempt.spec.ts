@@ -65,10 +65,21 @@ describe('afterAttempt', () => {
     expect(afterAttempt(run(), end, { ...rules, untilMs: MINUTE_MS + 1 }).state).toBe('due');
   });
 
-  it('tries once more after a conflict', () => {
-    const end = failed('engine.vm-busy');
+  it.each(['job.conflict', 'engine.vm-busy', 'vault.vm-busy'] as const)(
+    'waits as long as somebody else has the VM (%s), and counts no attempt',
+    (code) => {
+      const again = run({ attempt: 1, fault: failed(code).fault });
+      expect(afterAttempt(again, failed(code), { ...rules, untilMs: 0 })).toMatchObject({
+        ...{ state: 'due', why: 'the VM is busy', attempt: 0, nextTryAtMs: MINUTE_MS },
+        fault: { code },
+      });
+    },
+  );
+
+  it('tries once more after another conflict', () => {
+    const end = failed('vault.conflict');
     expect(afterAttempt(run(), end, rules)).toMatchObject({ nextTryAtMs: MINUTE_MS });
-    const again = run({ attempt: 2, fault: failed('job.conflict').fault });
+    const again = run({ attempt: 2, fault: failed('vault.keys-changed').fault });
     expect(afterAttempt(again, end, rules)).toMatchObject({ state: 'failed', why: null });
   });
 

@@ -3,6 +3,8 @@ import type { Job, JobFault } from '../../jobs/job.ts';
 import { FAULTS, type FaultCode } from '../../kernel/fault.ts';
 
 const CONFLICT_MS = 60_000;
+/** Somebody else uses the VM, for as long as it takes. */
+const HELD: readonly string[] = ['job.conflict', 'engine.vm-busy', 'vault.vm-busy'];
 
 /** When a run may be tried again. */
 export interface RetryRules {
@@ -23,12 +25,22 @@ export function afterAttempt(run: StoredRun, end: AttemptEnd, rules: RetryRules)
     return { state: 'sealed', pointId, why: null, fault: null };
   }
   const fault = end.fault ?? { code: 'internal', message: '', context: {} };
+  if (isHeld({ fault })) {
+    // Nothing was attempted. The next fire time ends the wait, not a count.
+    const nextTryAtMs = rules.nowMs + CONFLICT_MS;
+    return { state: 'due', why: 'the VM is busy', attempt: run.attempt - 1, nextTryAtMs, fault };
+  }
   const waitMs = end.state === 'interrupted' ? 0 : waitOf(run, fault, rules.backoffMs);
   const nextTryAtMs = rules.nowMs + (waitMs ?? 0);
   if (waitMs === undefined || nextTryAtMs >= rules.untilMs) {
     return { state: 'failed', why: waitMs === undefined ? null : 'the next run is due', fault };
   }
   return { state: 'due', why: 'tries again', nextTryAtMs, fault };
+}
+
+/** True for the fault of a run that waits until somebody else lets go of its VM. */
+export function isHeld({ fault }: { readonly fault: unknown }): boolean {
+  return HELD.includes((fault as JobFault | null)?.code ?? '');
 }
 
 /** Returns how long to wait before the next attempt; undefined: there is none. */

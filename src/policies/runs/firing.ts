@@ -3,6 +3,7 @@ import type { Firing, RunChange, StoredRun } from '../../catalog/run-rows.ts';
 import { selectVms, type SelectableVm } from '../document/selector.ts';
 import type { KnownPolicy } from '../known-policy.ts';
 import { dueTimes, earliestStart, type DueTimes } from '../schedule/due-times.ts';
+import { isHeld } from './after-attempt.ts';
 import { jitterMs } from '../schedule/fire-times.ts';
 
 /** What a policy finds when it fires. */
@@ -28,8 +29,8 @@ export function isDue({ run, missed, notBeforeMs }: DueTimes): boolean {
  * Returns the rows of the fire times that are due.
  *
  * A run that has begun, or still waits for room, goes on, and the new one is skipped: starting anew
- * would never end if a backup takes longer than the schedule's distance. A run that failed and
- * waits for another attempt ends instead: the new one is that attempt.
+ * would never end if a backup takes longer than the schedule's distance. A run that waits for
+ * another attempt, or for a VM that somebody else has, ends instead: the new one is that attempt.
  */
 export function firing(policy: KnownPolicy, facts: FiringFacts): Firing {
   const { due } = facts;
@@ -43,8 +44,8 @@ export function firing(policy: KnownPolicy, facts: FiringFacts): Firing {
       const open = facts.unfinished.filter(({ vmId }) => vmId === vm.id);
       const run = newRun(policy, runOf(policy, vm, due.run), { open, nowMs: facts.nowMs });
       runs.push(run);
-      for (const { id } of run.state === 'due' ? open : []) {
-        ended.set(id, { state: 'failed', why: 'the next run is due' });
+      for (const before of run.state === 'due' ? open : []) {
+        ended.set(before.id, endOf(before));
       }
     }
   }
@@ -62,8 +63,15 @@ function newRun(
     : { ...run, state: 'skipped', why: whyOf(going) };
 }
 
-function waitsForRetry({ state, attempt }: StoredRun): boolean {
-  return state === 'due' && attempt > 0;
+function waitsForRetry(run: StoredRun): boolean {
+  return run.state === 'due' && (run.attempt > 0 || isHeld(run));
+}
+
+/** What the next run makes of one that waits. */
+function endOf(run: StoredRun): RunChange {
+  return isHeld(run)
+    ? { state: 'skipped', why: 'superseded' }
+    : { state: 'failed', why: 'the next run is due' };
 }
 
 function whyOf({ state }: StoredRun): string {

@@ -74,13 +74,15 @@ export class RunAttempts {
         break;
       }
       if (isFree && own.length < (policy.document.limits?.atOnce ?? Infinity)) {
-        busy.push(run);
-        await this.attempt(run, policy, nowMs);
+        if (await this.attempt(run, policy, nowMs)) {
+          busy.push(run);
+        }
       }
     }
   }
 
-  private async attempt(before: StoredRun, policy: KnownPolicy, nowMs: number): Promise<void> {
+  /** @returns whether the run has a job now */
+  private async attempt(before: StoredRun, policy: KnownPolicy, nowMs: number): Promise<boolean> {
     const jobId = randomUUID();
     const attempt = before.attempt + 1;
     const run = { ...before, attempt, jobId, revision: policy.revision, state: 'queued' };
@@ -93,7 +95,9 @@ export class RunAttempts {
       // none.
       if (await parts.rows.change(run.id, { ...begun, revision: policy.revision })) {
         await parts.jobs.start(requestOf(run, policy, { id: vault.id, name: vault.name }));
+        return true;
       }
+      stop();
     } catch (error) {
       stop();
       if (!isFault(error) || error.code.startsWith('database.')) {
@@ -101,6 +105,7 @@ export class RunAttempts {
       }
       await this.change(run, this.afterRefusal(run, error, policy, nowMs));
     }
+    return false;
   }
 
   /** @returns what ends the watch early */

@@ -153,19 +153,44 @@ describe('runs of policies', () => {
     ]);
   });
 
-  it('waits for a backup by hand once', async () => {
+  it('waits for a backup by hand, however long it takes', async () => {
     const lab = new RunLab(source);
     await lab.policy('hourly', { selector: { vms: ['web'] } });
-    const hand = { vmId: 'vm-web', origin: {} };
-    await lab.jobs.start({
-      kind: 'backup',
-      subject: {},
-      parameters: hand,
-      exclusiveKey: 'backup vm-web',
-    });
+    await lab.hand('web');
 
-    expect(brief(await lab.at('2026-05-04T10:00Z'))).toEqual(['10:00 web due 1 (tries again)']);
-    expect(brief(await lab.at('2026-05-04T10:01Z'))).toEqual(['10:00 web failed 2']);
+    const waiting = ['10:00 web due 0 (the VM is busy)'];
+    expect(brief(await lab.at('2026-05-04T10:00Z'))).toEqual(waiting);
+    expect(brief(await lab.at('2026-05-04T10:01Z'))).toEqual(waiting);
+    expect(brief(await lab.at('2026-05-04T10:40Z'))).toEqual(waiting);
+
+    await lab.endHand('web');
+    expect(brief(await lab.at('2026-05-04T10:41Z'))).toEqual(['10:00 web queued 1']);
+    expect(brief(await lab.end('web', 'P'))).toEqual(['10:00 web sealed 1']);
+  });
+
+  it('lets the next run take the place of one that a backup by hand kept waiting', async () => {
+    const lab = new RunLab(source);
+    await lab.policy('hourly', { selector: { vms: ['web'] } });
+    await lab.hand('web');
+    await lab.at('2026-05-04T10:00Z');
+
+    expect(brief(await lab.at('2026-05-04T11:00Z'))).toEqual([
+      '10:00 web skipped 0 (superseded)',
+      '11:00 web due 0 (the VM is busy)',
+    ]);
+    await lab.endHand('web');
+    await lab.at('2026-05-04T11:01Z');
+    expect(brief(await lab.end('web', 'P'))[1]).toBe('11:00 web sealed 1');
+  });
+
+  it('gives the place of a run that waits for its VM to others', async () => {
+    const lab = new RunLab(source);
+    lab.vms = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ id: `vm-${name}`, name, tags: [] }));
+    await lab.policy('hourly');
+    await lab.hand('a');
+
+    const runs = brief(await lab.at('2026-05-04T10:00Z'));
+    expect(runs.filter((line) => line.includes('queued'))).toHaveLength(4);
   });
 
   it('lets the older run go on, and skips the next one', async () => {

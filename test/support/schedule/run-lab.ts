@@ -3,6 +3,7 @@ import type { DataSource } from 'typeorm';
 import { JobRows } from '../../../src/catalog/job-rows.ts';
 import { PolicyRows } from '../../../src/catalog/policy-rows.ts';
 import { RunRows, type StoredRun } from '../../../src/catalog/run-rows.ts';
+import { isFinished } from '../../../src/jobs/job.ts';
 import { Jobs } from '../../../src/jobs/jobs.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { Fault } from '../../../src/kernel/fault.ts';
@@ -65,6 +66,7 @@ export class RunLab {
   vms = ['web', 'db'].map((name) => ({ id: `vm-${name}`, name, tags: [] as string[] }));
   backups = new Backups();
   jobs: Jobs;
+  private readonly hands = new Map<string, string>();
   scheduler: Scheduler;
 
   constructor(private readonly source: DataSource) {
@@ -134,6 +136,27 @@ export class RunLab {
     }
     await told;
     return this.tick();
+  }
+
+  /** Begins a backup of a VM by hand. */
+  async hand(vm: string): Promise<void> {
+    const parameters = { vmId: `vm-${vm}`, origin: {} };
+    const exclusiveKey = `backup vm-${vm}`;
+    const { id } = await this.jobs.start({ kind: 'backup', subject: {}, parameters, exclusiveKey });
+    this.hands.set(vm, id);
+  }
+
+  /** Ends the backup of a VM by hand. */
+  async endHand(vm: string): Promise<void> {
+    const ended = new Promise<void>((resolve) => {
+      this.jobs.watch(this.hands.get(vm) ?? '', (job) => {
+        if (isFinished(job)) {
+          resolve();
+        }
+      });
+    });
+    (await this.backups.running(`vm-${vm}`)).resolve({ pointId: 'by-hand' });
+    await ended;
   }
 
   /** As if the process had been killed: nothing is written any more. Then it starts again. */
