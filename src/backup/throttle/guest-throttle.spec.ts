@@ -99,6 +99,19 @@ describe('GuestThrottle', () => {
     expect(log.warnings).toEqual([]);
   });
 
+  it('makes one step for one second of slow writes', async () => {
+    const { throttle, second } = await (await setUp()).start();
+    await second(5);
+    await second(50);
+    const rate = throttle?.rate() ?? 0;
+    expect(rate).toBeGreaterThan(40 * MiB);
+    for (let count = 0; count < 20; count += 1) {
+      await second(5);
+    }
+    expect(throttle?.rate()).toBe(rate);
+    await throttle?.[Symbol.asyncDispose]();
+  });
+
   it('leaves an emulated guest alone, unless it is asked for', async () => {
     for (const [underEmulation, rate] of [
       [false, undefined],
