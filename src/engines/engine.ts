@@ -73,7 +73,7 @@ export interface FrozenDisk {
   changedSince(state: TrackingState | undefined): Promise<ChangeSet>;
 }
 
-/** Writes of a running guest to all its disks, by how long they took. */
+/** Writes and flushes of a running guest to all its disks, by how long they took. */
 export interface WriteLatencies {
   /** Where one class ends and the next begins, in ms, ascending. */
   readonly boundsMs: readonly number[];

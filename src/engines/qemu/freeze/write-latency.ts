@@ -11,8 +11,11 @@ const DEVICES = '/machine/peripheral/';
 const ASK_MS_MAX = 5_000;
 
 /**
- * Adds up QEMU's histograms of what guest devices wrote, and starts them where there are none. They
- * stay until QEMU ends and cost it next to nothing.
+ * Adds up QEMU's histograms of the writes and flushes of guest devices, and starts them where there
+ * are none. They stay until QEMU ends and cost it next to nothing.
+ *
+ * Flushes count because a write ends in the page cache of the host: only a flush waits for the
+ * disk.
  * @returns undefined if QEMU has ended
  */
 export async function writeLatencies(
@@ -33,13 +36,14 @@ async function ask(qmp: QmpClient, signal: AbortSignal): Promise<WriteLatencies>
   const { enabled } = await qmp.execute('query-kvm', {}, signal, ASK_MS_MAX);
   const writes = Array.from({ length: BOUNDS_MS.length + 1 }, () => 0);
   for (const { qdev, stats } of await devices(qmp, signal)) {
-    const histogram = stats.wr_latency_histogram;
-    if (histogram !== undefined && isOurs(histogram)) {
-      histogram.bins.forEach((count, index) => {
-        writes[index] = (writes[index] ?? 0) + count;
-      });
+    const histograms = [stats.wr_latency_histogram, stats.flush_latency_histogram];
+    if (histograms.every((histogram) => isOurs(histogram))) {
+      for (const [index, count] of writes.entries()) {
+        writes[index] = histograms.reduce((sum, found) => sum + (found?.bins[index] ?? 0), count);
+      }
     } else {
-      const parameters = { id: qdev, 'boundaries-write': BOUNDS_NS };
+      const boundaries = { 'boundaries-write': BOUNDS_NS, 'boundaries-flush': BOUNDS_NS };
+      const parameters = { id: qdev, ...boundaries };
       await qmp.execute('block-latency-histogram-set', parameters, signal, ASK_MS_MAX);
     }
   }
@@ -54,7 +58,8 @@ async function devices(
   return all.filter(({ qdev }) => qdev?.startsWith(DEVICES) === true);
 }
 
-function isOurs({ boundaries, bins }: LatencyHistogram): boolean {
+function isOurs(histogram: LatencyHistogram | undefined): boolean {
+  const { boundaries, bins } = histogram ?? { boundaries: [], bins: [] };
   return (
     bins.length === BOUNDS_NS.length + 1 &&
     boundaries.length === BOUNDS_NS.length &&

@@ -59,7 +59,10 @@ export const QMP_RESULTS = {
   'query-blockstats': z.array(
     z.object({
       qdev: z.string().optional(),
-      stats: z.object({ wr_latency_histogram: LatencyHistogram.optional() }),
+      stats: z.object({
+        wr_latency_histogram: LatencyHistogram.optional(),
+        flush_latency_histogram: LatencyHistogram.optional(),
+      }),
     }),
   ),
   'query-jobs': z.array(Job),
