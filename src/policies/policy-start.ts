@@ -4,6 +4,7 @@ import type { Job } from '../jobs/job.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { currentActor } from '../kernel/actor.ts';
 import { isFault, type Fault } from '../kernel/fault.ts';
+import { jobLimits } from './document/job-limits.ts';
 import { selectVms, type SelectableVm } from './document/selector.ts';
 import type { KnownPolicy } from './known-policy.ts';
 
@@ -35,6 +36,7 @@ export class PolicyStart {
         vaultId: vault.id,
         crashConsistent: document.consistency === 'crash',
         full: false,
+        ...jobLimits(document),
         origin: { kind: 'policy', policy: name, revision, actor: currentActor() },
       };
       const subject = { vmId: vm.id, vmName: vm.name, vaultId: vault.id, vaultName: vault.name };

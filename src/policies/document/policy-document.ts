@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Window } from '../../kernel/time/time-window.ts';
 import { VmName } from '../../vm/definition.ts';
 import { Duration } from './duration.ts';
 import { GuestCommands } from './guest-commands.ts';
@@ -11,6 +12,9 @@ const PolicyName = VmName;
 /** The name under which a vault is registered. */
 const VaultName = VmName;
 const Rate = z.string().regex(/^[1-9]\d{0,5}(KiB|MiB|GiB)\/s$/, 'a rate such as 50MiB/s');
+/** Windows that a job takes, less one for all other times. */
+const RATES_MAX = 31;
+const Latency = z.string().regex(/^([1-9]\d?|[1-4]\d\d|500)ms$/, 'a time from 1ms to 500ms');
 const Kept = z.int().min(1).max(10_000).optional();
 
 /** How long points are kept. Kept here; who gives points up carries it out. */
@@ -57,7 +61,16 @@ export const PolicyDocument = z.strictObject({
     .strictObject({
       /** How many VMs of the policy are backed up at once. */
       atOnce: z.int().min(1).max(64).optional(),
+      /** How fast a backup may read. */
       rate: Rate.optional(),
+      /** The same by the time of day, in the zone of the schedule: the first open window counts. */
+      rates: z
+        .array(Window.extend({ rate: Rate }))
+        .min(1)
+        .max(RATES_MAX)
+        .optional(),
+      /** A backup reads slower while one in a hundred of the guest's writes takes longer. */
+      guestLatency: Latency.optional(),
     })
     .optional(),
   priority: z.enum(['low', 'normal', 'high']).default('normal'),

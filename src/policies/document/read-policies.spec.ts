@@ -55,7 +55,7 @@ describe('readPolicies', () => {
   it('reads what it wrote as the same', () => {
     const rich = `${ONE}rpo: 4h
 consistency: crash
-limits: { atOnce: 3, rate: 50MiB/s }
+limits: { atOnce: 3, rate: 50MiB/s, rates: [{ from: '08:00', to: '18:00', rate: 1MiB/s }] }
 guestCommands:
   before: [["/bin/sh", "-c", "echo '*: #' \\"x\\""]]
 retention: { daily: 7, minimumAge: 1d }

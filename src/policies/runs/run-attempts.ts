@@ -6,6 +6,7 @@ import { isFinished, type Job, type JobRequest } from '../../jobs/job.ts';
 import type { Jobs } from '../../jobs/jobs.ts';
 import { isFault, type Fault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
+import { jobLimits } from '../document/job-limits.ts';
 import { isReadable, type KnownPolicy, type PolicyInForce } from '../known-policy.ts';
 import { nextFireTime } from '../schedule/fire-times.ts';
 import { afterAttempt, type AttemptEnd } from './after-attempt.ts';
@@ -199,6 +200,7 @@ function requestOf(
     vaultId: vault.id,
     crashConsistent: policy.document.consistency === 'crash',
     full: false,
+    ...jobLimits(policy.document),
     origin: { kind: 'policy', policy: policy.name, revision, run: id, fireAtMs, attempt },
   };
   return {

@@ -100,6 +100,21 @@ describe('runs of policies', () => {
     expect(lab.backups.begun).toHaveLength(2);
   });
 
+  it('gives a backup the limits of its policy', async () => {
+    const lab = new RunLab(source);
+    const limits = { rate: '2MiB/s', guestLatency: '50ms' };
+    await lab.policy('hourly', { selector: { vms: ['web'] }, limits });
+    await lab.at('2026-05-04T10:00Z');
+    await lab.backups.running('vm-web');
+
+    expect(lab.backups.begun).toMatchObject([
+      {
+        rateLimits: { windows: [{ bytesPerSecond: 2 * 1024 * 1024 }] },
+        guestLatency: { p99MsMax: 50, underEmulation: false },
+      },
+    ]);
+  });
+
   it('does nothing while its clock cannot be trusted', async () => {
     const lab = new RunLab(source);
     await lab.policy('hourly');
