@@ -56,7 +56,7 @@ export interface TagChange {
 }
 
 export interface KnownVmsParts {
-  readonly engine: Pick<Engine, 'kind' | 'list' | 'get'>;
+  readonly engine: Pick<Engine, 'kind' | 'ids' | 'list' | 'get'>;
   readonly rows: InventoryRows;
   readonly host: HostIdentity;
   readonly clock: Clock;
@@ -94,17 +94,29 @@ export class KnownVms {
   }
 
   /**
-   * Lists as `list` does for whoever decides what is to be done with VMs: those of an engine that
-   * cannot be asked are as they were, and not less.
+   * Lists by name the VMs of all hosts that are not gone, for whoever chooses among them. It looks
+   * only if the engine has other VMs than the ones remembered: names and statuses may be half a
+   * minute old, no VM is left out. Those of an engine that cannot be asked are as they were.
    */
   async remembered(signal: AbortSignal): Promise<KnownVm[]> {
+    const vms = present(await this.read([]));
     try {
-      return await this.list(signal);
+      return this.areAll(vms, await this.parts.engine.ids(signal)) ? vms : await this.list(signal);
     } catch (error) {
       signal.throwIfAborted();
       this.parts.log.warn('inventory.remembered', { error });
-      return present(await this.read([]));
+      return vms;
     }
+  }
+
+  /** A VM of this engine that another host keeps in the list is no other VM. */
+  private areAll(vms: readonly KnownVm[], ids: readonly string[]): boolean {
+    const remembered = new Set(vms.map(({ id }) => id));
+    const there = new Set(ids);
+    return (
+      ids.every((id) => remembered.has(id)) &&
+      vms.every(({ id, host }) => !host.isThis || there.has(id))
+    );
   }
 
   /** Looks, and lists also the VMs that are gone. */

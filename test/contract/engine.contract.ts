@@ -64,6 +64,7 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
 
       expect(summary).toMatchObject({ id: vm, name: under.definition.name, status: 'stopped' });
       expect(await under.engine.list(signal)).toEqual([summary]);
+      expect(await under.engine.ids(signal)).toEqual([summary.id]);
       await expect(under.engine.get(randomUUID(), signal)).rejects.toMatchObject({
         code: 'engine.vm-not-found',
       });

@@ -1,7 +1,7 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { InventoryService } from '../../inventory/inventory.service.ts';
-import { KnownVms } from '../../inventory/known-vms.ts';
+import { KnownVms, type KnownVm } from '../../inventory/known-vms.ts';
 import { isFault } from '../../kernel/fault.ts';
 import { Protection } from '../../policies/status/protection.service.ts';
 import { VmReference } from '../contract/references.ts';
@@ -40,18 +40,12 @@ export class VmsController {
     @RequestSignal() signal: AbortSignal,
   ): Promise<VmList> {
     const unprotected = query.unprotected === 'true';
-    const known = await withoutDatabase(async () =>
-      query.gone === 'true' ? this.known.listAll(signal) : this.known.list(signal),
-    );
-    const vms = known?.map(viewOfKnownVm) ?? (await this.inventory.list(signal)).map(viewOfVm);
-    const policies = unprotected
-      ? await this.protection.policiesByVm(signal)
-      : await withoutDatabase(async () => this.protection.policiesByVm(signal));
-    if (policies === undefined) {
-      return { vms };
+    const ask = async () => this.withPolicies(query.gone === 'true', signal);
+    const vms = unprotected ? await ask() : await withoutDatabase(ask);
+    if (vms === undefined) {
+      return { vms: (await this.inventory.list(signal)).map(viewOfVm) };
     }
-    const listed = vms.map((vm) => ({ ...vm, policies: [...(policies.get(vm.id) ?? [])] }));
-    return { vms: unprotected ? listed.filter((vm) => vm.policies.length === 0) : listed };
+    return { vms: unprotected ? vms.filter(({ policies }) => policies.length === 0) : vms };
   }
 
   @Get(':vm')
@@ -151,6 +145,20 @@ export class VmsController {
   ): Promise<void> {
     await this.inventory.destroy(idOrName, confirm, signal);
   }
+
+  private async withPolicies(gone: boolean, signal: AbortSignal) {
+    const known = await (gone ? this.known.listAll(signal) : this.known.list(signal));
+    const policies = await this.protection.policiesByVm(known.filter(isThere));
+    return known.map((vm) => ({
+      ...viewOfKnownVm(vm),
+      policies: [...(policies.get(vm.id) ?? [])],
+    }));
+  }
+}
+
+/** Policies protect no VM that is gone. */
+function isThere({ goneAtMs }: KnownVm): boolean {
+  return goneAtMs === undefined;
 }
 
 /**

@@ -95,9 +95,13 @@ export class QemuEngine extends Engine {
     return vmPaths(this.parts.folders, vm);
   }
 
+  override async ids(): Promise<VmId[]> {
+    return vmIdsIn(this.parts.folders);
+  }
+
   override async list(signal: AbortSignal): Promise<VmSummary[]> {
     const summaries: VmSummary[] = [];
-    for (const vmId of await this.vmIds()) {
+    for (const vmId of await this.ids()) {
       const summary = await this.get(vmId, signal).catch(unlessGone);
       if (summary !== undefined) {
         summaries.push(summary);
@@ -248,7 +252,7 @@ export class QemuEngine extends Engine {
 
   override async reconcile(signal: AbortSignal): Promise<string[]> {
     const said: string[] = [];
-    for (const vmId of await this.vmIds()) {
+    for (const vmId of await this.ids()) {
       try {
         if (!(await this.claims.isUnheld(vmId, signal))) {
           continue;
@@ -286,13 +290,9 @@ export class QemuEngine extends Engine {
     await this.parts.sessions.close();
   }
 
-  private async vmIds(): Promise<VmId[]> {
-    return vmIdsIn(this.parts.folders);
-  }
-
   /** Returns the known VMs except `vm`. */
   private async known(vm?: VmId): Promise<KnownVm[]> {
-    const others = (await this.vmIds()).filter((other) => other !== vm);
+    const others = (await this.ids()).filter((other) => other !== vm);
     return knownVms(this.parts, others);
   }
 

@@ -63,10 +63,12 @@ export class Protection {
     };
   }
 
-  /** Returns the names of the policies of each VM, by its id. */
-  async policiesByVm(signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>> {
-    const { policies, vms } = this.sources;
-    const guarded = guardedVms((await policies.list()).filter(isReadable), await vms(signal));
+  /** Returns the names of the policies of each of these VMs, by its id. */
+  async policiesByVm(
+    vms: readonly SelectableVm[],
+  ): Promise<ReadonlyMap<string, readonly string[]>> {
+    const policies = (await this.sources.policies.list()).filter(isReadable);
+    const guarded = guardedVms(policies, vms);
     return new Map(guarded.map(({ vm, policies: own }) => [vm.id, own.map(({ name }) => name)]));
   }
 }

@@ -26,10 +26,12 @@ afterEach(async () => {
 /** Tells what its owner wants it to tell. */
 class OddEngine extends FakeEngine {
   failure: Error | undefined;
+  lists = 0;
   readonly leftOut = new Set<string>();
   readonly names = new Map<string, string>();
 
   override async list(stop: AbortSignal): Promise<VmSummary[]> {
+    this.lists += 1;
     if (this.failure !== undefined) {
       throw this.failure;
     }
@@ -103,6 +105,30 @@ describe('the memory of the inventory', () => {
     expect(await namesOf(a)).toEqual(['one@a', 'two@a']);
     await a.engine.destroy(two, signal);
     expect(await namesOf(a)).toEqual(['one@a']);
+  });
+
+  it('is chosen from without a look, unless the engine has other VMs', async () => {
+    const [a, b] = [hostNamed('a'), hostNamed('b')];
+    const chosen = async () => (await a.vms.remembered(signal)).map(({ name }) => name);
+    const web = await add(a.engine, 'web');
+    await a.vms.tag('web', { add: ['gold'], remove: [] }, signal);
+    await add(b.engine, 'web2', web);
+    await add(b.engine, 'db');
+    await b.vms.look(signal);
+    const looks = [a.engine.lists, b.engine.lists];
+
+    expect(await a.vms.remembered(signal)).toMatchObject([{ name: 'db' }, { tags: ['gold'] }]);
+    await b.vms.remembered(signal);
+    expect([a.engine.lists, b.engine.lists]).toEqual(looks);
+
+    const id = await add(a.engine, 'shop');
+    expect(await chosen()).toEqual(['db', 'shop', 'web']);
+    await a.engine.destroy(id, signal);
+    expect(await chosen()).toEqual(['db', 'web']);
+    await add(a.engine, 'new');
+    a.engine.failure = new Error('no answer');
+    expect(await chosen()).toEqual(['db', 'web']);
+    expect(a.log.events).toContain('inventory.remembered');
   });
 
   it('is one list of all hosts, in which each says what it has', async () => {

@@ -104,6 +104,11 @@ export class FakeEngine extends Engine {
     this.failures.push(error);
   }
 
+  override async ids(signal: AbortSignal): Promise<string[]> {
+    signal.throwIfAborted();
+    return [...this.vms.keys()];
+  }
+
   override async list(signal: AbortSignal): Promise<VmSummary[]> {
     signal.throwIfAborted();
     return [...this.vms.values()].map(summaryOf);
