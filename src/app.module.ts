@@ -9,6 +9,7 @@ import type { Log } from './kernel/log.ts';
 import type { Config } from './platform/config/config.ts';
 import { PlatformModule } from './platform/platform.module.ts';
 import { PoliciesModule } from './policies/policies.module.ts';
+import type { SchedulingClock } from './policies/runs/scheduling-clock.ts';
 import { SchedulingModule } from './policies/runs/scheduling.module.ts';
 import { RestoreModule } from './restore/restore.module.ts';
 import { UpkeepModule } from './upkeep/upkeep.module.ts';
@@ -23,12 +24,15 @@ export interface ServiceParts {
   readonly hold?: CatalogSettings['hold'];
   readonly log: Log;
   readonly version: string;
+  /** Default: the clock of this host. */
+  readonly schedulingClock?: SchedulingClock | undefined;
 }
 
 /** The service; the only list of its modules. */
 @Module({})
 export class AppModule {
-  static with({ config, connection, hold, log, version }: ServiceParts): DynamicModule {
+  static with(parts: ServiceParts): DynamicModule {
+    const { config, connection, hold, log, version, schedulingClock: clock } = parts;
     const { home, runFolder } = config;
     return {
       module: AppModule,
@@ -50,7 +54,7 @@ export class AppModule {
         }),
         UpkeepModule,
         PoliciesModule.with(config.policies),
-        SchedulingModule.with({ atOnce: config.jobs.concurrency, backoffMs: BACKOFF_MS }),
+        SchedulingModule.with({ atOnce: config.jobs.concurrency, backoffMs: BACKOFF_MS }, clock),
         ApiModule.with({ version }),
       ],
     };

@@ -16,6 +16,7 @@ import { holdHome, makeOwnFolder } from './platform/home-folder.ts';
 import { startEmbeddedPostgres } from './platform/database/embedded-postgres.ts';
 import type { StopDeadline } from './platform/stop-deadline.ts';
 import { PinoLog } from './platform/logging/pino-log.ts';
+import type { SchedulingClock } from './policies/runs/scheduling-clock.ts';
 
 export interface ServeOptions {
   readonly config: Config;
@@ -25,6 +26,8 @@ export interface ServeOptions {
   readonly errors: { write(text: string): unknown };
   /** Undefined if the process goes on after the service. */
   readonly deadline?: StopDeadline;
+  /** By which policies fire; default: the clock of this host. */
+  readonly schedulingClock?: SchedulingClock;
 }
 
 /**
@@ -35,7 +38,7 @@ export interface ServeOptions {
  *   `database.in-use` if one has this database, or took it while it was away
  */
 export async function serve(options: ServeOptions, asked: AbortSignal): Promise<void> {
-  const { config, version, output, errors, deadline } = options;
+  const { config, version, output, errors, deadline, schedulingClock } = options;
   const log = new PinoLog(config.log.level, {
     write: (line: string) => {
       errors.write(line);
@@ -54,7 +57,8 @@ export async function serve(options: ServeOptions, asked: AbortSignal): Promise<
   const claim = { home: config.home, log, say };
   const hold = held.use(await DatabaseClaim.make(connection, claim, asked));
   const signal = AbortSignal.any([asked, hold.lost]);
-  const app = await createHttp(AppModule.with({ config, connection, hold, log, version }));
+  const parts = { config, connection, hold, log, version, schedulingClock };
+  const app = await createHttp(AppModule.with(parts));
   await using listening = new AsyncDisposableStack();
   try {
     const { http } = config;

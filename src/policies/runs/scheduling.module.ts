@@ -41,7 +41,8 @@ class Ticker implements OnApplicationBootstrap {
 export class SchedulingModule implements OnModuleDestroy {
   constructor(private readonly scheduler: Scheduler) {}
 
-  static with(options: AttemptOptions): DynamicModule {
+  /** @param ownClock instead of the clock of this host */
+  static with(options: AttemptOptions, ownClock?: SchedulingClock): DynamicModule {
     return {
       module: SchedulingModule,
       imports: [InventoryModule, ScheduleModule.forRoot()],
@@ -50,7 +51,7 @@ export class SchedulingModule implements OnModuleDestroy {
         {
           provide: SchedulingClock,
           inject: [Clock, RunRows],
-          useFactory: (clock: Clock, rows: RunRows) => new ComparedClock(clock, rows),
+          useFactory: (clock: Clock, rows: RunRows) => ownClock ?? new ComparedClock(clock, rows),
         },
         {
           provide: Scheduler,
