@@ -21,7 +21,8 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
     for (const child of running) {
       child.kill(signal);
     }
-    if (running.size === 0) {
+    // Whoever listens as well cleans up first.
+    if (running.size === 0 && process.listenerCount(signal) === 1) {
       process.exit(128 + constants.signals[signal]);
     }
   });
