@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import type { Story } from './story.ts';
 
 const PROGRAM = join(import.meta.dirname, '..', 'bin', 'hyperkeep.mjs');
@@ -22,10 +23,10 @@ export class CommandLine {
     return this.runSilently(words, signal);
   }
 
-  /** Shows the command and what it prints for people. */
-  async show(words: readonly string[], signal: AbortSignal): Promise<void> {
+  /** Shows the command and what it prints for people. @param exitCodes that are no failure */
+  async show(words: readonly string[], signal: AbortSignal, exitCodes = [0]): Promise<void> {
     this.story.command(words);
-    const text = await this.output(words, signal);
+    const text = await this.output(words, signal, exitCodes);
     for (const line of text.trimEnd().split('\n')) {
       this.story.say(`  ${line}`);
     }
@@ -35,7 +36,11 @@ export class CommandLine {
     return JSON.parse(await this.output([...words, '--json'], signal)) as unknown;
   }
 
-  private async output(words: readonly string[], signal: AbortSignal): Promise<string> {
+  private async output(
+    words: readonly string[],
+    signal: AbortSignal,
+    exitCodes = [0],
+  ): Promise<string> {
     signal.throwIfAborted();
     const child = spawn(process.execPath, [PROGRAM, ...words], {
       env: this.environment,
@@ -57,7 +62,7 @@ export class CommandLine {
     });
     signal.removeEventListener('abort', stop);
     signal.throwIfAborted();
-    if (exitCode !== 0) {
+    if (!exitCodes.includes(exitCode)) {
       const said = Buffer.concat(errors).toString().trim();
       throw new Error(`hyperkeep ${words.join(' ')} ended with ${String(exitCode)}:\n${said}`);
     }
@@ -67,9 +72,16 @@ export class CommandLine {
   /** Starts `hyperkeep serve` and returns when it answers. */
   async serve(signal: AbortSignal): Promise<RunningService> {
     this.story.command(['serve']);
-    const child = spawn(process.execPath, [PROGRAM, 'serve'], {
+    return this.serveBy([PROGRAM, 'serve'], signal);
+  }
+
+  /** Starts a service by another program than the command line. */
+  async serveBy(program: readonly string[], signal: AbortSignal): Promise<RunningService> {
+    const child = spawn(process.execPath, program, {
       env: this.environment,
       stdio: ['ignore', 'pipe', 'pipe'],
+      // A group of its own: Ctrl-C reaches the demo, which still needs the service to stop the VMs.
+      detached: true,
     });
     const service = new RunningService(child);
     try {
@@ -91,6 +103,8 @@ export class RunningService {
   private readonly ended: Promise<number>;
   private tail: string[] = [];
   private heard: (text: string) => void = () => undefined;
+  /** Called with each line that the service logs. */
+  onLog: (line: string) => void = () => undefined;
 
   constructor(child: ChildProcess) {
     this.child = child;
@@ -103,6 +117,11 @@ export class RunningService {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.tail = [...this.tail, ...text.split('\n')].slice(-TAIL_LINES);
         this.heard(text);
+      });
+    }
+    if (child.stderr !== null) {
+      createInterface({ input: child.stderr }).on('line', (line) => {
+        this.onLog(line);
       });
     }
   }
@@ -124,6 +143,12 @@ export class RunningService {
       });
     });
     this.heard = (): void => undefined;
+  }
+
+  /** Ends it like the kernel's OOM killer does. */
+  async kill(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.ended;
   }
 
   async stop(): Promise<void> {

@@ -10,6 +10,8 @@ export interface VaultPlace extends AsyncDisposable {
   readonly location: string;
   readonly words: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
+  /** Ends the server of a bucket as a power cut does. @returns what starts it again */
+  goAway(): Promise<() => Promise<void>>;
 }
 
 export async function openVaultPlace(
@@ -23,10 +25,14 @@ export async function openVaultPlace(
       location: join(folder, 'vault'),
       words: [],
       environment: {},
+      goAway: async () => {
+        throw new Error('A folder has no server.');
+      },
       [Symbol.asyncDispose]: async () => undefined,
     };
   }
-  const server = await startMinio({ dataFolder: join(folder, 'minio') });
+  const dataFolder = join(folder, 'minio');
+  let server = await startMinio({ dataFolder });
   await createBucket(server);
   return {
     location: `s3://${BUCKET}/vault`,
@@ -35,6 +41,14 @@ export async function openVaultPlace(
       AWS_ACCESS_KEY_ID: server.credentials.accessKeyId,
       AWS_SECRET_ACCESS_KEY: server.credentials.secretAccessKey,
       AWS_REGION: REGION,
+    },
+    goAway: async () => {
+      const { credentials, endpoint } = server;
+      await server.stop();
+      return async () => {
+        const port = Number(new URL(endpoint).port);
+        server = await startMinio({ dataFolder, credentials, port });
+      };
     },
     [Symbol.asyncDispose]: () => server.stop(),
   };

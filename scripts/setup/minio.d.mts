@@ -16,4 +16,5 @@ export function ensureMinio(): Promise<string>;
 export function startMinio(options?: {
   readonly dataFolder?: string;
   readonly credentials?: MinioCredentials;
+  readonly port?: number;
 }): Promise<MinioServer>;

@@ -92,8 +92,12 @@ async function freePort() {
 /**
  * Starts a MinIO of its own: a free loopback port, random credentials.
  *
- * @param {{ dataFolder?: string, credentials?: { accessKeyId: string, secretAccessKey: string } }}
- *   [options] `dataFolder`: default a temporary one that `stop` removes
+ * @param {{
+ *   dataFolder?: string,
+ *   credentials?: { accessKeyId: string, secretAccessKey: string },
+ *   port?: number,
+ * }} [options]
+ *   `dataFolder`: default a temporary one that `stop` removes; `port`: where it was before
  */
 export async function startMinio(options = {}) {
   const program = await ensureMinio();
@@ -105,7 +109,12 @@ export async function startMinio(options = {}) {
   const dataFolder = options.dataFolder ?? join(temporary, 'data');
   try {
     for (let tried = 1; ; tried += 1) {
-      const server = await launch(program, { temporary, dataFolder, credentials });
+      const server = await launch(program, {
+        temporary,
+        dataFolder,
+        credentials,
+        port: options.port,
+      });
       if (server.endpoint !== undefined) {
         return { ...server, credentials, dataFolder };
       }
@@ -120,8 +129,8 @@ export async function startMinio(options = {}) {
 }
 
 /** One attempt. Without `endpoint` it failed, most likely because another program took the port. */
-async function launch(program, { temporary, dataFolder, credentials }) {
-  const port = await freePort();
+async function launch(program, { temporary, dataFolder, credentials, ...given }) {
+  const port = given.port ?? (await freePort());
   const endpoint = `http://127.0.0.1:${port}`;
   const child = spawn(program, ['server', '--address', `127.0.0.1:${port}`, dataFolder], {
     env: {
