@@ -21,6 +21,7 @@ export interface Firing {
 }
 
 export interface RunFilter {
+  readonly id?: string;
   readonly policyName?: string;
   /** A name or an id. */
   readonly vm?: string;
@@ -58,16 +59,27 @@ export class RunRows {
       for (const [id, change] of ended) {
         await changeRun(transaction, id, change);
       }
-      for (let start = 0; start < runs.length; start += BATCH_ROWS) {
-        await transaction
-          .createQueryBuilder()
-          .insert()
-          .into(RunRow)
-          .values(runs.slice(start, start + BATCH_ROWS) as object[])
-          .orIgnore()
-          .execute();
-      }
+      await insertRuns(transaction, runs);
       return true;
+    });
+  }
+
+  /**
+   * Writes runs that somebody asks for, one caller of a policy at a time. The schedule stays.
+   *
+   * @param plan returns them, from the runs of the policy that have not ended
+   */
+  async add(
+    policyId: string,
+    plan: (unfinished: readonly StoredRun[]) => readonly StoredRun[],
+  ): Promise<void> {
+    await this.source.transaction(async (transaction) => {
+      const lock = { mode: 'pessimistic_write' } as const;
+      await transaction.getRepository(PolicyRow).findOne({ where: { id: policyId }, lock });
+      const runs = plan(
+        await transaction.getRepository(RunRow).findBy({ policyId, state: In(UNFINISHED) }),
+      );
+      await insertRuns(transaction, runs);
     });
   }
 
@@ -84,8 +96,8 @@ export class RunRows {
   }
 
   /** Lists runs, newest first. */
-  async list({ policyName, vm, limit }: RunFilter): Promise<StoredRun[]> {
-    const policy = policyName === undefined ? {} : { policyName };
+  async list({ id, policyName, vm, limit }: RunFilter): Promise<StoredRun[]> {
+    const policy = { ...(id && { id }), ...(policyName && { policyName }) };
     return this.source.getRepository(RunRow).find({
       where:
         vm === undefined
@@ -105,6 +117,18 @@ export class RunRows {
       `SELECT round(extract(epoch FROM clock_timestamp()) * 1000) AS "ms"`,
     );
     return Number(row?.ms);
+  }
+}
+
+async function insertRuns(manager: EntityManager, runs: readonly StoredRun[]): Promise<void> {
+  for (let start = 0; start < runs.length; start += BATCH_ROWS) {
+    await manager
+      .createQueryBuilder()
+      .insert()
+      .into(RunRow)
+      .values(runs.slice(start, start + BATCH_ROWS) as object[])
+      .orIgnore()
+      .execute();
   }
 }
 

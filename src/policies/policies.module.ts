@@ -4,12 +4,10 @@ import { PolicyRows } from '../catalog/policy-rows.ts';
 import { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import { InventoryModule } from '../inventory/inventory.module.ts';
 import { KnownVms } from '../inventory/known-vms.ts';
-import { Jobs } from '../jobs/jobs.ts';
 import { Clock } from '../kernel/clock.ts';
 import { Log } from '../kernel/log.ts';
 import type { SelectableVm } from './document/selector.ts';
 import { Policies, type PolicySettings } from './policies.service.ts';
-import { PolicyStart } from './policy-start.ts';
 import { Protection } from './status/protection.service.ts';
 
 /** What is protected, and whether it is. */
@@ -39,14 +37,8 @@ export class PoliciesModule {
             ...[vaults, points, clock]: [RegisteredVaults, NewestPoints, Clock]
           ) => new Protection({ policies, vms: vmsOf(known), vaults, points, clock }),
         },
-        {
-          provide: PolicyStart,
-          inject: [Jobs, RegisteredVaults, KnownVms],
-          useFactory: (jobs: Jobs, vaults: RegisteredVaults, known: KnownVms) =>
-            new PolicyStart({ jobs, vaults, vms: ownVmsOf(known) }),
-        },
       ],
-      exports: [Policies, Protection, PolicyStart],
+      exports: [Policies, Protection],
     };
   }
 }

@@ -1,7 +1,5 @@
 import { z } from 'zod';
 import { VmName } from '../../vm/definition.ts';
-import { Job } from './jobs.ts';
-import { Problem } from './problem.ts';
 import { PointId, TimeMs } from './references.ts';
 
 /** Name of a policy. */
@@ -137,21 +135,6 @@ export type PolicyText = z.infer<typeof PolicyText>;
 
 /** POST /api/v1/policies/:policy/pause, /resume and /run */
 export const PolicyAction = z.strictObject({}).meta({ id: 'PolicyAction' });
-
-/** 202 of POST /api/v1/policies/:policy/run: a job for each VM, or why there is none. */
-export const PolicyRun = z
-  .object({
-    backups: z.array(
-      z.object({
-        vmId: z.string(),
-        vmName: z.string(),
-        job: Job.optional(),
-        problem: Problem.pick({ title: true, detail: true }).optional(),
-      }),
-    ),
-  })
-  .meta({ id: 'PolicyRun' });
-export type PolicyRun = z.infer<typeof PolicyRun>;
 
 const StateByPolicy = z.enum(['ok', 'late', 'no-point', 'paused']);
 

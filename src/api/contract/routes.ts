@@ -10,11 +10,10 @@ import {
   PolicyHistory,
   PolicyList,
   PolicyPlan,
-  PolicyRun,
   PolicyText,
   ProtectionStatus,
 } from './policies.ts';
-import { RunList } from './runs.ts';
+import { PolicyRun, RunList } from './runs.ts';
 import { ServiceStatus } from './service.ts';
 import {
   HoldList,

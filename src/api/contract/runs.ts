@@ -13,6 +13,8 @@ const Run = z
     state: z.enum(['due', 'queued', 'running', 'sealed', 'skipped', 'failed']),
     /** Why it was skipped, waits or failed. */
     why: z.string().optional(),
+    /** Who asked for it; if nobody did, it was the schedule. */
+    actor: z.string().optional(),
     /** Number of the last attempt; 0 before the first. */
     attempt: z.int().nonnegative(),
     /** Of a run that is due: not before. */
@@ -29,6 +31,7 @@ export type Run = z.infer<typeof Run>;
 /** Query of GET /api/v1/runs. */
 export const RunQuery = z
   .strictObject({
+    id: z.uuid().optional(),
     policy: PolicyReference.optional(),
     /** A name or an id. */
     vm: z.string().min(1).max(100).optional(),
@@ -40,3 +43,14 @@ export type RunQuery = z.infer<typeof RunQuery>;
 /** 200 of GET /api/v1/runs, newest first. */
 export const RunList = z.object({ runs: z.array(Run) }).meta({ id: 'RunList' });
 export type RunList = z.infer<typeof RunList>;
+
+/** 202 of POST /api/v1/policies/:policy/run. */
+export const PolicyRun = z
+  .object({
+    /** The runs that were made, one a VM. */
+    runs: z.array(Run),
+    /** Runs of the other VMs, which had not ended: there are no new ones beside them. */
+    open: z.array(Run),
+  })
+  .meta({ id: 'PolicyRun' });
+export type PolicyRun = z.infer<typeof PolicyRun>;

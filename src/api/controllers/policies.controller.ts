@@ -10,12 +10,12 @@ import {
   PolicyHistory,
   PolicyList,
   PolicyReference,
-  PolicyRun,
   ProtectionStatus,
 } from '../contract/policies.ts';
-import { viewOfJob } from '../job-view.ts';
+import { PolicyRun } from '../contract/runs.ts';
 import { viewOfHistory, viewOfPolicy } from '../policy-view.ts';
 import { RequestSignal } from '../request-signal.ts';
+import { viewOfRun } from '../run-view.ts';
 
 /** What is protected, and whether it is. */
 @ApiTags('policies')
@@ -78,7 +78,7 @@ export class PoliciesController {
     return this.setPaused(name, false, signal);
   }
 
-  /** Starts a backup of each of its VMs now. */
+  /** Makes a run of each of its VMs that has none now. */
   @Post('policies/:policy/run')
   @HttpCode(202)
   @ApiAcceptedResponse({ standardSchema: PolicyRun })
@@ -88,14 +88,9 @@ export class PoliciesController {
     @RequestSignal() signal: AbortSignal,
   ): Promise<PolicyRun> {
     const started = await this.start.now(await this.policies.read(name), signal);
-    return {
-      backups: started.map(({ vm, job, fault }) => ({
-        vmId: vm.id,
-        vmName: vm.name,
-        ...(job === undefined ? {} : { job: viewOfJob(job) }),
-        ...(fault === undefined ? {} : { problem: { title: fault.code, detail: fault.message } }),
-      })),
-    };
+    const runsOf = (isOpen: boolean) =>
+      started.filter((each) => each.isOpen === isOpen).map(({ run }) => viewOfRun(run));
+    return { runs: runsOf(false), open: runsOf(true) };
   }
 
   /** Says of every VM by what it is protected, and whether its newest point is fresh enough. */

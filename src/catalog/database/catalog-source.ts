@@ -7,6 +7,7 @@ import { FirstTables1795000000000 } from './migrations/1795000000000-first-table
 import { Runs1795600000000 } from './migrations/1795600000000-runs.ts';
 import { Inventory1795400000000 } from './migrations/1795400000000-inventory.ts';
 import { NamedTokens1795700000000 } from './migrations/1795700000000-named-tokens.ts';
+import { RunActors1795800000000 } from './migrations/1795800000000-run-actors.ts';
 import { PointChanges1795200000000 } from './migrations/1795200000000-point-changes.ts';
 import { PointOrigins1795300000000 } from './migrations/1795300000000-point-origins.ts';
 import { VaultUpkeep1795100000000 } from './migrations/1795100000000-vault-upkeep.ts';
@@ -134,6 +135,7 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       Policies1795500000000,
       Runs1795600000000,
       NamedTokens1795700000000,
+      RunActors1795800000000,
     ],
     migrationsTableName: 'migration',
     migrationsTransactionMode: 'all',

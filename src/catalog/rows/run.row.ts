@@ -59,4 +59,8 @@ export class RunRow {
 
   @Column('text', { name: 'vault_id', nullable: true })
   vaultId!: string | null;
+
+  /** Who asked for it; null: the schedule did. */
+  @Column('text', { nullable: true })
+  actor!: string | null;
 }

@@ -156,7 +156,7 @@ async function follow(cli: Cli, { vm, job, error }: Ended): Promise<Ended> {
 }
 
 /** Reports a failure at once. Ctrl-C ends everything. */
-async function attempt(cli: Cli, vm: string, work: () => Promise<Job>): Promise<Ended> {
+export async function attempt(cli: Cli, vm: string, work: () => Promise<Job>): Promise<Ended> {
   try {
     return { vm, job: await work() };
   } catch (error) {

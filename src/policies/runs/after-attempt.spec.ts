@@ -23,6 +23,7 @@ function run(change: Partial<StoredRun> = {}): StoredRun {
     fault: null,
     pointId: null,
     vaultId: null,
+    actor: null,
     ...change,
   };
 }

@@ -83,7 +83,8 @@ function startOf({ document }: KnownPolicy, run: StoredRun, nowMs: number): numb
   return Math.max(run.fireAtMs + jitterMs(schedule, run), earliestStart(schedule, nowMs));
 }
 
-function runOf(policy: KnownPolicy, vm: SelectableVm, fireAtMs: number): StoredRun {
+/** Returns a new run that may start at its fire time. */
+export function runOf(policy: KnownPolicy, vm: SelectableVm, fireAtMs: number): StoredRun {
   return {
     id: randomUUID(),
     policyId: policy.id,
@@ -100,5 +101,6 @@ function runOf(policy: KnownPolicy, vm: SelectableVm, fireAtMs: number): StoredR
     fault: null,
     pointId: null,
     vaultId: null,
+    actor: null,
   };
 }

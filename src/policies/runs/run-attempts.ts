@@ -4,6 +4,7 @@ import type { RegisteredVaults } from '../../catalog/registered-vaults.ts';
 import type { RunChange, RunRows, StoredRun } from '../../catalog/run-rows.ts';
 import { isFinished, type Job, type JobRequest } from '../../jobs/job.ts';
 import type { Jobs } from '../../jobs/jobs.ts';
+import { actingAs } from '../../kernel/actor.ts';
 import { isFault, type Fault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import { jobLimits } from '../document/job-limits.ts';
@@ -95,7 +96,8 @@ export class RunAttempts {
       // The job's id is written first: whoever starts after a crash finds the job, or that there is
       // none.
       if (await parts.rows.change(run.id, { ...begun, revision: policy.revision })) {
-        await parts.jobs.start(requestOf(run, policy, { id: vault.id, name: vault.name }));
+        const request = requestOf(run, policy, { id: vault.id, name: vault.name });
+        await actingAs(run.actor ?? undefined, async () => parts.jobs.start(request));
         return true;
       }
       stop();
@@ -194,14 +196,17 @@ function requestOf(
   policy: KnownPolicy,
   vault: { readonly id: string; readonly name: string },
 ): JobRequest {
-  const { id, vmId, vmName, fireAtMs, attempt, revision } = run;
+  const { id, vmId, vmName, fireAtMs, attempt, revision, actor } = run;
   const parameters: BackupParameters = {
     vmId,
     vaultId: vault.id,
     crashConsistent: policy.document.consistency === 'crash',
     full: false,
     ...jobLimits(policy.document),
-    origin: { kind: 'policy', policy: policy.name, revision, run: id, fireAtMs, attempt },
+    origin: {
+      ...{ kind: 'policy', policy: policy.name, revision, run: id, fireAtMs, attempt },
+      ...(actor === null ? {} : { actor }),
+    },
   };
   return {
     ...(run.jobId === null ? {} : { id: run.jobId }),

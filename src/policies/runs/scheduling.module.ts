@@ -14,6 +14,7 @@ import { Jobs } from '../../jobs/jobs.ts';
 import { Clock } from '../../kernel/clock.ts';
 import { Log } from '../../kernel/log.ts';
 import { ownVmsOf } from '../policies.module.ts';
+import { PolicyStart } from '../policy-start.ts';
 import { Policies } from '../policies.service.ts';
 import { RunAttempts, type AttemptOptions } from './run-attempts.ts';
 import { Scheduler } from './scheduler.ts';
@@ -45,6 +46,8 @@ export class SchedulingModule implements OnModuleDestroy {
   static with(options: AttemptOptions, ownClock?: SchedulingClock): DynamicModule {
     return {
       module: SchedulingModule,
+      global: true,
+      exports: [PolicyStart],
       imports: [InventoryModule, ScheduleModule.forRoot()],
       providers: [
         Ticker,
@@ -69,6 +72,20 @@ export class SchedulingModule implements OnModuleDestroy {
             const vms = ownVmsOf(known);
             const scheduler = new Scheduler({ rows, policies, vms, attempts, clock, log });
             return scheduler;
+          },
+        },
+        {
+          provide: PolicyStart,
+          inject: [RunRows, KnownVms, SchedulingClock, Scheduler],
+          useFactory: (
+            rows: RunRows,
+            known: KnownVms,
+            ...[clock, scheduler]: [SchedulingClock, Scheduler]
+          ) => {
+            const onRuns = (): void => {
+              void scheduler.tick();
+            };
+            return new PolicyStart({ rows, vms: ownVmsOf(known), clock, onRuns });
           },
         },
       ],

@@ -5,7 +5,8 @@ const ORDER = { high: 0, normal: 1, low: 2 };
 
 /**
  * Returns the runs that may start now, those of more important policies first, then the older ones.
- * A run ahead of the clock waits, whatever put it there; so does one whose policy cannot be read.
+ * A run ahead of the clock waits, whatever put it there; so does one whose policy cannot be read,
+ * or is paused unless somebody asked for the run.
  */
 export function startable(
   runs: readonly StoredRun[],
@@ -18,7 +19,8 @@ export function startable(
     })
     .flatMap((run) => {
       const policy = policies.get(run.policyId);
-      return policy === undefined || policy.paused || !isReadable(policy) ? [] : [{ run, policy }];
+      const rests = policy?.paused === true && run.actor === null;
+      return policy === undefined || rests || !isReadable(policy) ? [] : [{ run, policy }];
     })
     .sort(
       (a, b) =>

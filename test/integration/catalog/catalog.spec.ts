@@ -82,6 +82,7 @@ describe('the catalog database', () => {
       { name: 'Policies1795500000000' },
       { name: 'Runs1795600000000' },
       { name: 'NamedTokens1795700000000' },
+      { name: 'RunActors1795800000000' },
     ]);
   });
 });

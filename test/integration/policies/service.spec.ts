@@ -125,6 +125,37 @@ describe('a service with a policy', () => {
     );
   });
 
+  it('makes runs when somebody asks, also of a paused policy, and one of a VM', async () => {
+    const { id: vmId } = await addVm('web1');
+    await applyPolicy();
+    await service.post('/policies/hourly/pause', {});
+    engine.sticks = true;
+    const stuck = engine.stuck();
+
+    const first = await service.post('/policies/hourly/run', {});
+    await stuck;
+    const second = await service.post('/policies/hourly/run', {});
+    await service.restart();
+    await at('2026-05-04T09:31Z');
+
+    const asked = {
+      vmId,
+      policy: 'hourly',
+      actor: 'api-token',
+      fireAtMs: Date.parse('2026-05-04T09:30Z'),
+    };
+    expect(first).toMatchObject({ status: 202, body: { runs: [asked], open: [] } });
+    expect(second).toMatchObject({ status: 202, body: { runs: [], open: [asked] } });
+    const [run] = await runs();
+    expect(await runs()).toMatchObject([{ state: 'sealed', attempt: 2, actor: 'api-token' }]);
+    expect((await points()).map(({ origin }) => origin)).toMatchObject([
+      { kind: 'policy', run: run?.id, attempt: 2, actor: 'api-token' },
+    ]);
+    expect(await service.get(`/runs?id=${run?.id ?? ''}`)).toMatchObject({
+      body: { runs: [{ ...asked, state: 'sealed' }] },
+    });
+  });
+
   it('goes on after a stop in the middle of a backup', async () => {
     await addVm('web1');
     await applyPolicy();

@@ -1,16 +1,11 @@
 import { type Command } from 'commander';
-import { type PolicyRun } from '../../../api/contract/policies.ts';
 import { type Cli, type CommonOptions } from '../../cli.ts';
-import { reportOf } from '../../faults/explain-error.ts';
-import { reportText } from '../../faults/fault-report.ts';
 import { readInput } from '../../options/input-file.ts';
 import { type Outcome } from '../../outcome.ts';
-import { remoteError } from '../../service/service-problem.ts';
-import { plainText } from '../../terminal/plain-text.ts';
 import { count } from '../../terminal/quantities.ts';
-import { endEach, type Ended } from '../backup-command.ts';
 import { withWait, type WaitOptions } from '../job-run.ts';
 import { planText } from './plan-text.ts';
+import { runPolicy } from './policy-run.ts';
 import { historyText, policiesText, policyText, storedPolicyText } from './policy-text.ts';
 
 const POLICIES = {
@@ -103,7 +98,7 @@ function addActing(policy: Command, cli: Cli): void {
       .description('take a recovery point of each of its VMs now')
       .argument('<policy>', 'its name'),
   ).action(async (name: string, options: WaitOptions) => {
-    await cli.answer(options, run(cli, name, options));
+    await cli.answer(options, runPolicy(cli, name, options));
   });
 }
 
@@ -169,31 +164,4 @@ async function setPaused(
     ? `Policy ${policy.name} is paused: nothing takes points of its ${count(policy.vms.length, 'VM')} by itself.\n`
     : `Policy ${policy.name} goes on from now.\n`;
   return { document: policy, text };
-}
-
-async function run(cli: Cli, name: string, options: WaitOptions): Promise<Outcome> {
-  const call = { path: { policy: name }, body: {} };
-  const { backups } = await (await cli.service()).call('runPolicy', call, cli.signal);
-  if (backups.length === 0) {
-    return {
-      document: { backups },
-      text: `Policy ${name} protects no VM now; see hyperkeep policy show ${name}\n`,
-    };
-  }
-  return await endEach(
-    cli,
-    backups.map((backup) => begun(cli, backup)),
-    options,
-  );
-}
-
-/** Reports a VM whose backup was refused at once. */
-function begun(cli: Cli, { vmName: vm, job, problem }: PolicyRun['backups'][number]): Ended {
-  if (problem === undefined) {
-    return { vm, ...(job && { job }) };
-  }
-  const { title: code, detail: message } = problem;
-  const error = reportOf(remoteError({ code, message, context: {} }));
-  cli.sayLines(`${plainText(vm)}: ${reportText(error)}`);
-  return { vm, error };
 }
