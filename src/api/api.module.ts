@@ -6,6 +6,7 @@ import { Engine } from '../engines/engine.ts';
 import { Discovery } from '../inventory/discovery.ts';
 import { InventoryModule } from '../inventory/inventory.module.ts';
 import { Jobs } from '../jobs/jobs.ts';
+import { CatalogController } from './controllers/catalog.controller.ts';
 import { JobsController } from './controllers/jobs.controller.ts';
 import { PoliciesController } from './controllers/policies.controller.ts';
 import { PolicyTextController } from './controllers/policy-text.controller.ts';
@@ -47,6 +48,7 @@ export class ApiModule implements BeforeApplicationShutdown {
         PoliciesController,
         PolicyTextController,
         RunsController,
+        CatalogController,
         TokensController,
       ],
       providers: [

@@ -18,6 +18,7 @@ import {
 } from './database/catalog-source.ts';
 import { ApiTokenRows } from './api-token-rows.ts';
 import { InventoryRows } from './inventory-rows.ts';
+import { CatalogAge } from './catalog-age.ts';
 import { JobRows } from './job-rows.ts';
 import { PointCatalog } from './point-catalog.ts';
 import { NewestPoints } from './newest-points.ts';
@@ -46,6 +47,7 @@ const ROWS = [
   JobRows,
   PolicyRows,
   RunRows,
+  CatalogAge,
   ApiTokenRows,
 ];
 
@@ -110,6 +112,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
         JobRows,
         PolicyRows,
         RunRows,
+        CatalogAge,
         ApiTokenRows,
         RegisteredVaults,
       ],

@@ -5,6 +5,7 @@ import { type CliEnvironment } from './cli-environment.ts';
 import { addExplainCommand } from './commands/explain-command.ts';
 import { addJobCommands } from './commands/job-commands.ts';
 import { addPointCommands } from './commands/point-commands.ts';
+import { addCatalogCommands } from './commands/policies/catalog-commands.ts';
 import { addPolicyCommands } from './commands/policies/policy-commands.ts';
 import { addRunCommands } from './commands/policies/run-commands.ts';
 import { addStatusCommand } from './commands/policies/status-command.ts';
@@ -83,6 +84,7 @@ export function buildProgram(cli: Cli): Command {
   addVmCommands(program, cli);
   addPolicyCommands(program, cli);
   addRunCommands(program, cli);
+  addCatalogCommands(program, cli);
   addStatusCommand(program, cli);
   addPointCommands(program, cli);
   addRetentionCommands(program, cli);

@@ -1,4 +1,5 @@
 import { Module, type DynamicModule } from '@nestjs/common';
+import { CatalogAge } from '../catalog/catalog-age.ts';
 import { NewestPoints } from '../catalog/newest-points.ts';
 import { PolicyRows } from '../catalog/policy-rows.ts';
 import { RegisteredVaults } from '../catalog/registered-vaults.ts';
@@ -30,12 +31,12 @@ export class PoliciesModule {
         },
         {
           provide: Protection,
-          inject: [Policies, KnownVms, RegisteredVaults, NewestPoints, Clock],
+          inject: [Policies, KnownVms, RegisteredVaults, NewestPoints, CatalogAge, Clock],
           useFactory: (
             policies: Policies,
             known: KnownVms,
-            ...[vaults, points, clock]: [RegisteredVaults, NewestPoints, Clock]
-          ) => new Protection({ policies, vms: vmsOf(known), vaults, points, clock }),
+            ...[vaults, points, age, clock]: [RegisteredVaults, NewestPoints, CatalogAge, Clock]
+          ) => new Protection({ policies, vms: vmsOf(known), vaults, points, age, clock }),
         },
       ],
       exports: [Policies, Protection],

@@ -164,9 +164,11 @@ export type VmProtection = z.infer<typeof VmProtection>;
 export const ProtectionStatus = z
   .object({
     atMs: TimeMs,
-    /** Whether all VMs are `ok` and all policies can be read. */
+    /** Whether all VMs are `ok`, all policies can be read, and schedules fire. */
     ok: z.boolean(),
     vms: z.array(VmProtection),
+    /** The vaults have points of runs that the database does not know: no schedule fires. */
+    unknownRuns: z.object({ points: z.int(), newestFireAtMs: TimeMs }).optional(),
     /** Policies that protect nothing now, because this version cannot read them. */
     unreadable: z.array(z.object({ policy: z.string(), problem: z.string() })),
   })

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Scope } from '../../access/scope.ts';
+import { AcceptCatalog, CatalogAccepted } from './catalog.ts';
 import { Job, JobList, StartBackup, StartRestore, StartVerification } from './jobs.ts';
 import { Point, PointList } from './points.ts';
 import {
@@ -289,6 +290,13 @@ export const ROUTES = {
     scope: 'read',
     body: PlanPolicies,
     answer: PolicyPlan,
+  },
+  acceptCatalog: {
+    method: 'POST',
+    path: '/catalog/accept',
+    scope: 'admin',
+    body: AcceptCatalog,
+    answer: CatalogAccepted,
   },
   protection: { method: 'GET', path: '/protection', scope: 'read', answer: ProtectionStatus },
 } as const satisfies Readonly<Record<string, Route>>;

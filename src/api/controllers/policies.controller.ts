@@ -97,11 +97,13 @@ export class PoliciesController {
   @Get('protection')
   @ApiOkResponse({ standardSchema: ProtectionStatus })
   async status(@RequestSignal() signal: AbortSignal): Promise<ProtectionStatus> {
-    const { vms, unreadable } = await this.protection.now(signal);
+    const { vms, unreadable, unknownRuns } = await this.protection.now(signal);
+    const isOk = vms.every(({ state }) => state === 'ok');
     return {
       atMs: this.clock.nowMs(),
-      ok: unreadable.length === 0 && vms.every(({ state }) => state === 'ok'),
+      ok: isOk && unreadable.length === 0 && unknownRuns === undefined,
       vms: vms.map((vm) => ({ ...vm, by: [...vm.by] })),
+      ...(unknownRuns && { unknownRuns }),
       unreadable: unreadable.map(({ name, problem }) => ({ policy: name, problem })),
     };
   }

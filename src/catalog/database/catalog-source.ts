@@ -6,6 +6,7 @@ import { JobRow } from '../rows/job.row.ts';
 import { FirstTables1795000000000 } from './migrations/1795000000000-first-tables.ts';
 import { Runs1795600000000 } from './migrations/1795600000000-runs.ts';
 import { Inventory1795400000000 } from './migrations/1795400000000-inventory.ts';
+import { ScheduleState1795900000000 } from './migrations/1795900000000-schedule-state.ts';
 import { NamedTokens1795700000000 } from './migrations/1795700000000-named-tokens.ts';
 import { RunActors1795800000000 } from './migrations/1795800000000-run-actors.ts';
 import { PointChanges1795200000000 } from './migrations/1795200000000-point-changes.ts';
@@ -16,6 +17,7 @@ import { RunRow } from '../rows/run.row.ts';
 import { ApiTokenRow } from '../rows/api-token.row.ts';
 import { PointProofRow } from '../rows/point-proof.row.ts';
 import { PolicyRevisionRow } from '../rows/policy-revision.row.ts';
+import { ScheduleStateRow } from '../rows/schedule-state.row.ts';
 import { PolicyRow } from '../rows/policy.row.ts';
 import { RecoveryPointRow } from '../rows/recovery-point.row.ts';
 import { VaultRow } from '../rows/vault.row.ts';
@@ -124,6 +126,7 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       PolicyRow,
       PolicyRevisionRow,
       RunRow,
+      ScheduleStateRow,
       ApiTokenRow,
     ],
     migrations: [
@@ -136,6 +139,7 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       Runs1795600000000,
       NamedTokens1795700000000,
       RunActors1795800000000,
+      ScheduleState1795900000000,
     ],
     migrationsTableName: 'migration',
     migrationsTransactionMode: 'all',

@@ -12,12 +12,14 @@ import { isReadable, type KnownPolicy, type PolicyInForce } from '../known-polic
 import { nextFireTime } from '../schedule/fire-times.ts';
 import { afterAttempt, type AttemptEnd } from './after-attempt.ts';
 import { startable } from './startable.ts';
+import type { VaultLooks } from './vault-looks.ts';
 
 const REFUSED_MS = 60_000;
 
 export interface AttemptParts {
   readonly rows: Pick<RunRows, 'change'>;
   readonly vaults: Pick<RegisteredVaults, 'choose'>;
+  readonly looks: Pick<VaultLooks, 'isDone'>;
   readonly jobs: Pick<Jobs, 'start' | 'get' | 'watch'>;
   readonly log: Log;
   /** Called when a job of a run has ended. */
@@ -92,6 +94,10 @@ export class RunAttempts {
     const stop = this.watch(jobId);
     try {
       const vault = await parts.vaults.choose(policy.document.vault);
+      if (!parts.looks.isDone(vault.id)) {
+        stop();
+        return false;
+      }
       const begun = { state: 'queued', why: null, attempt, jobId, vaultId: vault.id } as const;
       // The job's id is written first: whoever starts after a crash finds the job, or that there is
       // none.

@@ -1,3 +1,4 @@
+import type { CatalogAge } from '../../catalog/catalog-age.ts';
 import type { RunRows, StoredRun } from '../../catalog/run-rows.ts';
 import { actingAs, SERVICE_ACTOR } from '../../kernel/actor.ts';
 import type { Log } from '../../kernel/log.ts';
@@ -15,6 +16,7 @@ export interface SchedulerParts {
   readonly policies: { list(): Promise<PolicyInForce[]> };
   readonly vms: (signal: AbortSignal) => Promise<SelectableVm[]>;
   readonly attempts: Pick<RunAttempts, 'settle' | 'start'>;
+  readonly age: Pick<CatalogAge, 'version' | 'unknownRuns'>;
   readonly clock: SchedulingClock;
   readonly log: Log;
 }
@@ -27,6 +29,8 @@ export class Scheduler {
   /** Somebody asked for a tick during one. */
   private again = false;
   private trouble: string | undefined;
+  /** Whether the vaults know more than the database, at this version of both. */
+  private older = { at: '', isOlder: false };
   /** Revisions that cannot be read, of which the log tells already. */
   private unreadable = new Set<string>();
 
@@ -56,7 +60,7 @@ export class Scheduler {
     while (this.again && !this.stopping.signal.aborted) {
       this.again = false;
       try {
-        const problem = await this.parts.clock.problem();
+        const problem = (await this.parts.clock.problem()) ?? (await this.agedProblem());
         if (problem === undefined) {
           await this.look(this.parts.clock.nowMs());
         }
@@ -77,6 +81,18 @@ export class Scheduler {
       }
       this.trouble = trouble;
     }
+  }
+
+  /** A database that was restored from an older dump fires nothing until a person says so. */
+  private async agedProblem(): Promise<string | undefined> {
+    const { age } = this.parts;
+    const at = await age.version();
+    if (at !== this.older.at) {
+      this.older = { at, isOlder: (await age.unknownRuns()) !== undefined };
+    }
+    return this.older.isOlder
+      ? 'the vaults have points of runs that the database does not know; see hyperkeep status'
+      : undefined;
   }
 
   /** Says of each policy once that it cannot be read. It fires nothing, and its runs wait. */

@@ -6,6 +6,7 @@ import {
   type OnModuleDestroy,
 } from '@nestjs/common';
 import { Interval, ScheduleModule } from '@nestjs/schedule';
+import { CatalogAge } from '../../catalog/catalog-age.ts';
 import { RegisteredVaults } from '../../catalog/registered-vaults.ts';
 import { RunRows } from '../../catalog/run-rows.ts';
 import { InventoryModule } from '../../inventory/inventory.module.ts';
@@ -19,6 +20,7 @@ import { Policies } from '../policies.service.ts';
 import { RunAttempts, type AttemptOptions } from './run-attempts.ts';
 import { Scheduler } from './scheduler.ts';
 import { ComparedClock, SchedulingClock } from './scheduling-clock.ts';
+import { VaultLooks } from './vault-looks.ts';
 
 const TICK_MS = 5000;
 
@@ -40,7 +42,10 @@ class Ticker implements OnApplicationBootstrap {
 /** Takes the points that policies ask for. */
 @Module({})
 export class SchedulingModule implements OnModuleDestroy {
-  constructor(private readonly scheduler: Scheduler) {}
+  constructor(
+    private readonly scheduler: Scheduler,
+    private readonly looks: VaultLooks,
+  ) {}
 
   /** @param ownClock instead of the clock of this host */
   static with(options: AttemptOptions, ownClock?: SchedulingClock): DynamicModule {
@@ -57,20 +62,32 @@ export class SchedulingModule implements OnModuleDestroy {
           useFactory: (clock: Clock, rows: RunRows) => ownClock ?? new ComparedClock(clock, rows),
         },
         {
+          provide: VaultLooks,
+          inject: [RegisteredVaults],
+          useFactory: (vaults: RegisteredVaults) => new VaultLooks(vaults),
+        },
+        {
           provide: Scheduler,
-          inject: [Policies, RunRows, KnownVms, RegisteredVaults, Jobs, SchedulingClock, Log],
+          inject: [
+            ...[Policies, RunRows, KnownVms, RegisteredVaults, VaultLooks, Jobs],
+            ...[CatalogAge, SchedulingClock, Log],
+          ],
           useFactory: (
             policies: Policies,
             rows: RunRows,
             known: KnownVms,
-            ...[vaults, jobs, clock, log]: [RegisteredVaults, Jobs, SchedulingClock, Log]
+            ...[vaults, looks, jobs, age, clock, log]: [
+              ...[RegisteredVaults, VaultLooks, Jobs],
+              ...[CatalogAge, SchedulingClock, Log],
+            ]
           ) => {
             const onEnd = (): void => {
               void scheduler.tick();
             };
-            const attempts = new RunAttempts({ rows, vaults, jobs, log, onEnd }, options);
+            const attempts = new RunAttempts({ rows, vaults, looks, jobs, log, onEnd }, options);
             const vms = ownVmsOf(known);
-            const scheduler = new Scheduler({ rows, policies, vms, attempts, clock, log });
+            const scheduler = new Scheduler({ rows, policies, vms, attempts, age, clock, log });
+            looks.onEnd(onEnd);
             return scheduler;
           },
         },
@@ -94,5 +111,6 @@ export class SchedulingModule implements OnModuleDestroy {
 
   async onModuleDestroy(): Promise<void> {
     await this.scheduler.stop();
+    await this.looks.stop();
   }
 }

@@ -1,3 +1,4 @@
+import type { CatalogAge, UnknownRuns } from '../../catalog/catalog-age.ts';
 import type { NewestPoints } from '../../catalog/newest-points.ts';
 import type { RegisteredVaults } from '../../catalog/registered-vaults.ts';
 import type { Clock } from '../../kernel/clock.ts';
@@ -18,6 +19,7 @@ export interface ProtectionSources {
   readonly vms: (signal: AbortSignal) => Promise<SelectableVm[]>;
   readonly vaults: Pick<RegisteredVaults, 'list'>;
   readonly points: Pick<NewestPoints, 'of'>;
+  readonly age: Pick<CatalogAge, 'unknownRuns'>;
   readonly clock: Clock;
 }
 
@@ -25,6 +27,8 @@ export interface ProtectionSources {
 export interface ProtectionNow {
   readonly vms: readonly VmProtection[];
   readonly unreadable: readonly UnreadablePolicy[];
+  /** Because of them no schedule fires. */
+  readonly unknownRuns: UnknownRuns | undefined;
 }
 
 /** Answers for every VM whether it is protected. */
@@ -60,6 +64,7 @@ export class Protection {
     return {
       vms: protectionOf(guarded, { nowMs, vaults: ids, newestOf }),
       unreadable: all.filter(isUnreadable),
+      unknownRuns: await this.sources.age.unknownRuns(),
     };
   }
 

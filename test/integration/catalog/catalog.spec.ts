@@ -83,6 +83,7 @@ describe('the catalog database', () => {
       { name: 'Runs1795600000000' },
       { name: 'NamedTokens1795700000000' },
       { name: 'RunActors1795800000000' },
+      { name: 'ScheduleState1795900000000' },
     ]);
   });
 });

@@ -3,6 +3,7 @@ import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { JobList } from '../../../src/api/contract/jobs.ts';
+import { ProtectionStatus } from '../../../src/api/contract/policies.ts';
 import { PointList } from '../../../src/api/contract/points.ts';
 import { Vm } from '../../../src/api/contract/vms.ts';
 import type { StoredRun } from '../../../src/catalog/run-rows.ts';
@@ -177,5 +178,79 @@ describe('a service with a policy', () => {
     expect(await service.get('/runs?vm=web2')).toMatchObject({ body: { runs: [] } });
     expect(await points()).toHaveLength(1);
     expect(engine.frozen).toBe(0);
+  });
+
+  /** As if the database had been restored from a dump of 09:30, before any run. */
+  async function restoreDump(): Promise<void> {
+    const dumped = String(Date.parse('2026-05-04T09:30Z'));
+    await service.sql(`
+      DELETE FROM "run";
+      DELETE FROM "job";
+      DELETE FROM "recovery_point";
+      UPDATE "policy" SET "horizon_ms" = ${dumped};
+      UPDATE "schedule_state" SET "known_from_ms" = ${dumped}`);
+    await service.restart();
+  }
+
+  async function unknownRuns(): Promise<ProtectionStatus['unknownRuns']> {
+    return ProtectionStatus.parse((await service.get('/protection')).body).unknownRuns;
+  }
+
+  /** Ticks at this time until `isSo`. */
+  async function tickUntil(time: string, isSo: () => Promise<boolean>): Promise<void> {
+    clock.set(time);
+    do {
+      await service.tick();
+    } while (!(await isSo()));
+  }
+
+  it('fires nothing with a database from an older dump until somebody accepts it', async () => {
+    await addVm('web1');
+    await applyPolicy();
+    await at('2026-05-04T10:00Z');
+
+    await restoreDump();
+    await tickUntil('2026-05-04T11:00Z', async () => (await unknownRuns()) !== undefined);
+    await service.restart();
+    clock.set('2026-05-04T12:00Z');
+    await service.tick();
+
+    expect(await points()).toHaveLength(1);
+    expect(await unknownRuns()).toMatchObject({ points: 1 });
+    expect((await runs()).map(({ state }) => state).sort()).toEqual(['due', 'skipped']);
+    expect(await service.post('/catalog/accept')).toMatchObject({
+      status: 200,
+      body: { points: 1, policies: 1, skippedRuns: 1 },
+    });
+    expect(await unknownRuns()).toBeUndefined();
+    expect(await service.post('/catalog/accept')).toMatchObject({ body: { points: 0 } });
+    // Acceptance counts from the real time, which this clock is behind.
+    await service.sql(`UPDATE "policy" SET "horizon_ms" = ${String(clock.nowMs())}`);
+    await tickUntil('2026-05-04T13:00Z', async () => (await points()).length === 2);
+  });
+
+  it('takes nothing else for a database from an older dump', async () => {
+    const { id } = await addVm('web1');
+    await applyPolicy();
+    await at('2026-05-04T10:00Z');
+    const begun = String(Date.parse('2026-05-04T09:30Z'));
+    await service.sql(`UPDATE "schedule_state" SET "known_from_ms" = ${begun}`);
+
+    // The policy was removed and made again; somebody took a point by hand.
+    await service.sql('DELETE FROM "policy"');
+    await applyPolicy();
+    await service.run('/backups', { vm: id });
+    expect(await unknownRuns()).toBeUndefined();
+    // Another service wrote into the vault.
+    await service.sql(`UPDATE "run" SET "id" = gen_random_uuid()`);
+    expect(await unknownRuns()).toMatchObject({ points: 1 });
+    await service.sql(`UPDATE "recovery_point" SET "origin_service" = gen_random_uuid()::text`);
+    expect(await unknownRuns()).toBeUndefined();
+    // A new database with a vault from before.
+    await service.loseDatabase();
+    const place = { name: 'main', location: join(folder, 'main'), existing: true };
+    await service.post('/vaults', { ...place, passphrase: 'a b c d e f g h' });
+    expect(await points()).toHaveLength(2);
+    expect(await unknownRuns()).toBeUndefined();
   });
 });

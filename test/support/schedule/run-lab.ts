@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import type { DataSource } from 'typeorm';
+import { CatalogAge } from '../../../src/catalog/catalog-age.ts';
 import { JobRows } from '../../../src/catalog/job-rows.ts';
 import { PolicyRows } from '../../../src/catalog/policy-rows.ts';
 import { RunRows, type StoredRun } from '../../../src/catalog/run-rows.ts';
@@ -97,9 +98,11 @@ export class RunLab {
       this.ended.emit('end');
     };
     const options = { atOnce: 4, backoffMs: [1, 2, 5, 15].map((minutes) => minutes * MINUTE_MS) };
-    const attempts = new RunAttempts({ rows, vaults, jobs, log, onEnd }, options);
+    const looks = { isDone: () => true };
+    const attempts = new RunAttempts({ rows, vaults, looks, jobs, log, onEnd }, options);
     const policies = { list: async () => (await policyRows.list()).map(policyInForce) };
-    return new Scheduler({ rows, policies, vms: async () => this.vms, attempts, clock, log });
+    const age = new CatalogAge(this.source);
+    return new Scheduler({ age, rows, policies, vms: async () => this.vms, attempts, clock, log });
   }
 
   async policy(name: string, parts: object = {}): Promise<void> {

@@ -38,13 +38,17 @@ async function status(cli: Cli): Promise<Outcome> {
 
 /** Returns the state of every VM, the worst first, and how many are not well. */
 function statusText(
-  { atMs, vms, unreadable }: ProtectionStatus,
+  { atMs, vms, unreadable, unknownRuns }: ProtectionStatus,
   time: (timeMs: number) => string,
 ): string {
   const troubles = unreadable
     .map(({ policy, problem }) => unreadableText(policy, problem))
     .join('');
-  return vmsText(vms, atMs, time) + troubles;
+  const old =
+    unknownRuns === undefined
+      ? ''
+      : `No schedule fires: the vaults have ${count(unknownRuns.points, 'point')} of runs that the database does not know, the newest due ${time(unknownRuns.newestFireAtMs)}. If it was restored from an older dump on purpose: hyperkeep catalog accept\n`;
+  return vmsText(vms, atMs, time) + old + troubles;
 }
 
 function vmsText(

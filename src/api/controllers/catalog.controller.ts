@@ -1,0 +1,28 @@
+import { Controller, HttpCode, Post } from '@nestjs/common';
+import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { CatalogAge } from '../../catalog/catalog-age.ts';
+import { currentActor } from '../../kernel/actor.ts';
+import { Clock } from '../../kernel/clock.ts';
+import { Log } from '../../kernel/log.ts';
+import { CatalogAccepted } from '../contract/catalog.ts';
+
+/** The database itself. */
+@ApiTags('policies')
+@Controller('catalog')
+export class CatalogController {
+  constructor(
+    private readonly age: CatalogAge,
+    private readonly clock: Clock,
+    private readonly log: Log,
+  ) {}
+
+  /** Lets schedules go on, from now, with a database that is older than the vaults. */
+  @Post('accept')
+  @HttpCode(200)
+  @ApiOkResponse({ standardSchema: CatalogAccepted })
+  async accept(): Promise<CatalogAccepted> {
+    const accepted = await this.age.accept(this.clock.nowMs());
+    this.log.info('catalog.accepted', { ...accepted, actor: currentActor() });
+    return accepted;
+  }
+}
