@@ -101,6 +101,18 @@ describe('policies as code', () => {
     expect(await done('policy', 'show', 'databases')).toContain('protects 2 VMs');
   });
 
+  it('choose VMs by the tags that people gave them', async () => {
+    const name = await file(`policies:\n${policy('gold', '{ tags: [gold] }')}`, 'gold.yaml');
+    expect(await done('apply', '-f', name, '--dry-run')).toContain(
+      '+ gold: new, protects no VM now',
+    );
+
+    await done('vm', 'tag', 'web', 'gold');
+
+    expect(await done('apply', '-f', name, '--dry-run')).toContain('protects 1 VM: web');
+    await done('vm', 'tag', 'web', 'gold', '--remove');
+  });
+
   it('refuse a plan that is another one by now', async () => {
     const name = await file(`policies:\n${DB}${WEB}`);
     const { id } = PolicyPlan.parse(await json('policy', 'diff', '-f', name));
