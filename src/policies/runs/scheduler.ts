@@ -7,6 +7,7 @@ import { isReadable, isUnreadable, type KnownPolicy, type PolicyInForce } from '
 import { dueOf, firing, isDue } from './firing.ts';
 import type { RunAttempts } from './run-attempts.ts';
 import type { SchedulingClock } from './scheduling-clock.ts';
+import type { VaultLooks } from './vault-looks.ts';
 
 /** Horizons of policies of which nothing is due are moved this often: a row a policy each time. */
 const HORIZON_MS = 60_000;
@@ -17,6 +18,7 @@ export interface SchedulerParts {
   readonly vms: (signal: AbortSignal) => Promise<SelectableVm[]>;
   readonly attempts: Pick<RunAttempts, 'settle' | 'start'>;
   readonly age: Pick<CatalogAge, 'version' | 'unknownRuns'>;
+  readonly looks: Pick<VaultLooks, 'weigh'>;
   readonly clock: SchedulingClock;
   readonly log: Log;
 }
@@ -85,7 +87,8 @@ export class Scheduler {
 
   /** A database that was restored from an older dump fires nothing until a person says so. */
   private async agedProblem(): Promise<string | undefined> {
-    const { age } = this.parts;
+    const { age, looks } = this.parts;
+    looks.weigh();
     const at = await age.version();
     if (at !== this.older.at) {
       this.older = { at, isOlder: (await age.unknownRuns()) !== undefined };

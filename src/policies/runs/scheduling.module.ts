@@ -86,7 +86,16 @@ export class SchedulingModule implements OnModuleDestroy {
             };
             const attempts = new RunAttempts({ rows, vaults, looks, jobs, log, onEnd }, options);
             const vms = ownVmsOf(known);
-            const scheduler = new Scheduler({ rows, policies, vms, attempts, age, clock, log });
+            const found = { age, looks };
+            const scheduler = new Scheduler({
+              rows,
+              policies,
+              vms,
+              attempts,
+              ...found,
+              clock,
+              log,
+            });
             looks.onEnd(onEnd);
             return scheduler;
           },

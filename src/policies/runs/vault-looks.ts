@@ -1,11 +1,14 @@
 import { isFault, type Fault } from '../../kernel/fault.ts';
 
+/** `known`: what was found was weighed after the look had ended. */
+type LookState = 'running' | 'ended' | 'known';
+
 /**
  * Looks once at each vault before the first run of this process writes into it: a database that was
  * restored from an older dump is found by what the vaults know more.
  */
 export class VaultLooks {
-  private readonly looks = new Map<string, { ended: boolean; error?: Fault }>();
+  private readonly looks = new Map<string, { state: LookState; error?: Fault }>();
   private readonly running = new Set<Promise<void>>();
   private readonly stopping = new AbortController();
 
@@ -21,7 +24,19 @@ export class VaultLooks {
   }
 
   /**
-   * Returns whether the vault was looked at; if not, a look begins.
+   * Says that what the looks have found is weighed now. A look that ends later counts only after
+   * the next call: else a run could begin on what nobody has seen yet.
+   */
+  weigh(): void {
+    for (const look of this.looks.values()) {
+      if (look.state === 'ended') {
+        look.state = 'known';
+      }
+    }
+  }
+
+  /**
+   * Returns whether the vault was looked at and that was weighed; if not, a look begins.
    * @throws Fault why the last look failed, if the store is away; the next call looks again
    */
   isDone(vaultId: string): boolean {
@@ -34,7 +49,7 @@ export class VaultLooks {
       this.looks.delete(vaultId);
       throw look.error;
     }
-    return look.ended;
+    return look.state === 'known';
   }
 
   /** Ends the looks under way. */
@@ -44,7 +59,7 @@ export class VaultLooks {
   }
 
   private begin(vaultId: string): void {
-    const look: { ended: boolean; error?: Fault } = { ended: false };
+    const look: { state: LookState; error?: Fault } = { state: 'running' };
     this.looks.set(vaultId, look);
     const running = this.vaults
       .sync(vaultId, this.stopping.signal)
@@ -55,7 +70,7 @@ export class VaultLooks {
         }
       })
       .then(() => {
-        look.ended = true;
+        look.state = 'ended';
         this.running.delete(running);
         if (!this.stopping.signal.aborted) {
           this.ended();

@@ -98,11 +98,20 @@ export class RunLab {
       this.ended.emit('end');
     };
     const options = { atOnce: 4, backoffMs: [1, 2, 5, 15].map((minutes) => minutes * MINUTE_MS) };
-    const looks = { isDone: () => true };
+    const looks = { isDone: () => true, weigh: () => undefined };
     const attempts = new RunAttempts({ rows, vaults, looks, jobs, log, onEnd }, options);
     const policies = { list: async () => (await policyRows.list()).map(policyInForce) };
     const age = new CatalogAge(this.source);
-    return new Scheduler({ age, rows, policies, vms: async () => this.vms, attempts, clock, log });
+    return new Scheduler({
+      age,
+      looks,
+      rows,
+      policies,
+      vms: async () => this.vms,
+      attempts,
+      clock,
+      log,
+    });
   }
 
   async policy(name: string, parts: object = {}): Promise<void> {
