@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Job, type BackupResult } from '../src/api/contract/jobs.ts';
 import { Vm } from '../src/api/contract/vms.ts';
@@ -7,11 +7,12 @@ import { GuestAgent } from '../src/engines/qemu/guest/guest-agent.ts';
 import { formatBytes, GiB } from '../src/kernel/text/bytes.ts';
 import { VmDefinition } from '../src/vm/definition.ts';
 import { checkJournal } from '../scripts/guest/check-journal.ts';
-import { makeDataDisk, makeSystemDisk, type TestGuest } from '../scripts/guest/image.ts';
+import type { TestGuest } from '../scripts/guest/image.ts';
 import { SerialLog, type JournalLine } from '../scripts/guest/serial-log.ts';
 import type { CommandLine, RunningService } from './command-line.ts';
 import type { Story } from './story.ts';
 import type { VaultPlace } from './vault-place.ts';
+import { makeWriterVm } from './writer-vm.ts';
 
 /** Ten times what an emulated guest on a slow machine needs. */
 const GUEST_TIMEOUT_MS = 180_000;
@@ -60,26 +61,13 @@ export class Shop implements AsyncDisposable {
       ],
       signal,
     );
-    const system = join(folder, 'shop-system.qcow2');
-    const data = join(folder, 'shop-data.qcow2');
-    await makeSystemDisk(guest, system);
-    await makeDataDisk(data, DATA_DISK_BYTES);
-    const definition = {
+    const file = await makeWriterVm(folder, guest, {
       name: 'shop',
       memoryMib: 256,
-      firmware: {
-        kind: 'kernel',
-        kernelPath: guest.kernelPath,
-        initrdPath: guest.initrdPath,
-        commandLine: `${guest.commandLine} hk.writer=${String(WRITER_PAUSE_MS)}`,
-      },
-      disks: [
-        { name: 'system', path: system, format: 'qcow2' },
-        { name: 'data', path: data, format: 'qcow2' },
-      ],
-    };
-    await writeFile(join(folder, 'shop.json'), JSON.stringify(definition, undefined, 2));
-    await this.starts('shop', join(folder, 'shop.json'), signal);
+      dataBytes: DATA_DISK_BYTES,
+      pauseMs: WRITER_PAUSE_MS,
+    });
+    await this.starts('shop', file, signal);
     story.say(
       'Its writer appends numbered lines, each with the hash of a new file, and flushes both.',
     );

@@ -1,10 +1,10 @@
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Vm } from '../../src/api/contract/vms.ts';
 import { MiB } from '../../src/kernel/text/bytes.ts';
-import { makeDataDisk, makeSystemDisk, type TestGuest } from '../../scripts/guest/image.ts';
+import type { TestGuest } from '../../scripts/guest/image.ts';
 import { SerialLog } from '../../scripts/guest/serial-log.ts';
 import type { CommandLine } from '../command-line.ts';
+import { makeWriterVm } from '../writer-vm.ts';
 
 /** Ten times what an emulated guest on a slow machine needs. */
 const GUEST_TIMEOUT_MS = 180_000;
@@ -27,26 +27,12 @@ export class Guests {
 
   /** Makes its disks and its definition. */
   async prepare(name: string): Promise<void> {
-    const { guest, folder } = this;
-    const system = join(folder, `${name}-system.qcow2`);
-    const data = join(folder, `${name}-data.qcow2`);
-    await makeSystemDisk(guest, system);
-    await makeDataDisk(data, DATA_DISK_BYTES);
-    const definition = {
+    await makeWriterVm(this.folder, this.guest, {
       name,
       memoryMib: 192,
-      firmware: {
-        kind: 'kernel',
-        kernelPath: guest.kernelPath,
-        initrdPath: guest.initrdPath,
-        commandLine: `${guest.commandLine} hk.writer=${String(WRITER_PAUSE_MS)}`,
-      },
-      disks: [
-        { name: 'system', path: system, format: 'qcow2' },
-        { name: 'data', path: data, format: 'qcow2' },
-      ],
-    };
-    await writeFile(this.file(name), JSON.stringify(definition, undefined, 2));
+      dataBytes: DATA_DISK_BYTES,
+      pauseMs: WRITER_PAUSE_MS,
+    });
   }
 
   /** @returns its id */
