@@ -1,4 +1,5 @@
-import { durationMs, Schedule } from './schedule.ts';
+import { durationMs } from './duration.ts';
+import { Schedule } from './schedule.ts';
 
 function problems(given: unknown): string[] {
   return Schedule.safeParse(given).error?.issues.map(({ message }) => message) ?? [];

@@ -3,8 +3,7 @@ import { Window } from '../../kernel/time/time-window.ts';
 import { Zone } from '../../kernel/time/zone-time.ts';
 import { cronProblem } from '../schedule/cron-pattern.ts';
 
-const DURATION_UNITS = { m: 60_000, h: 3_600_000, d: 86_400_000 };
-
+/** Converted by `durationMs`, like other durations of a policy. */
 const Duration = z.string().regex(/^[1-9]\d{0,3}[mhd]$/, 'a duration such as 15m, 4h or 1d');
 
 const Cron = z
@@ -37,9 +36,3 @@ export const Schedule = z
     'either cron or every',
   );
 export type Schedule = z.output<typeof Schedule>;
-
-/** Converts a duration of a schedule, such as 15m, to milliseconds. */
-export function durationMs(text: string): number {
-  const unit = text.slice(-1) as keyof typeof DURATION_UNITS;
-  return Number.parseInt(text, 10) * DURATION_UNITS[unit];
-}

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { isInWindow, nextOpening } from '../../kernel/time/time-window.ts';
 import { changeBetween, instantsOf, offsetOf, wallOf } from '../../kernel/time/zone-time.ts';
-import { durationMs, type Schedule } from '../document/schedule.ts';
+import { durationMs } from '../document/duration.ts';
+import type { Schedule } from '../document/schedule.ts';
 import { cronPattern } from './cron-pattern.ts';
 
 /** No clock is set back further. */
