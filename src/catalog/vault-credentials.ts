@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Fault } from '../kernel/fault.ts';
 import type { SecretStore } from '../kernel/secret-store.ts';
+import { Semaphore } from '../kernel/waiting/semaphore.ts';
 import type { StoreAddress, StoreCredentials } from '../vault/store/store-access.ts';
 
 /** The roles of docs/roles.md. What each is used for stands there. */
@@ -36,7 +37,7 @@ type Stored = z.infer<typeof Stored>;
  */
 export class VaultCredentials {
   /** One write at a time: two changes must not undo each other. */
-  private writing: Promise<void> = Promise.resolve();
+  private readonly one = new Semaphore(1);
 
   constructor(private readonly secrets: SecretStore) {}
 
@@ -117,7 +118,7 @@ export class VaultCredentials {
   }
 
   private async change(vaultId: string, next: (stored: Stored) => Stored): Promise<void> {
-    const write = this.writing.then(async () => {
+    await this.one.run(async () => {
       const stored = next(await this.read(vaultId));
       const name = secretName(vaultId);
       if (Object.keys(stored).length === 0) {
@@ -126,8 +127,6 @@ export class VaultCredentials {
         await this.secrets.put(name, Buffer.from(JSON.stringify(stored)));
       }
     });
-    this.writing = write.catch(() => undefined);
-    await write;
   }
 }
 

@@ -80,12 +80,7 @@ export class KnownVms {
    * @returns what the engine said
    */
   async look(signal: AbortSignal): Promise<VmSummary[]> {
-    await this.one.take(signal);
-    try {
-      return await this.lookOnce(signal);
-    } finally {
-      this.one.release();
-    }
+    return this.one.run(async () => this.lookOnce(signal), signal);
   }
 
   /** Looks, and lists by name the VMs of all hosts that are not gone. */

@@ -52,12 +52,7 @@ export class RateLimiter {
 
   /** Waits until `bytes` more may be read. */
   async take(bytes: number, signal: AbortSignal): Promise<void> {
-    await this.#turn.take(signal);
-    try {
-      await this.#pay(bytes, signal);
-    } finally {
-      this.#turn.release();
-    }
+    await this.#turn.run(async () => this.#pay(bytes, signal), signal);
     for (const source of this.#sources) {
       source.took?.(bytes);
     }

@@ -23,6 +23,25 @@ describe('Semaphore', () => {
     expect(through).toEqual(['a', 'b', 'c']);
   });
 
+  it('makes room for the next work also after one that failed', async () => {
+    const semaphore = new Semaphore(1);
+    const log: string[] = [];
+    const first = semaphore.run(async () => {
+      log.push('first');
+      await setImmediate();
+      log.push('first fails');
+      throw new Error('failed');
+    }, signal);
+    const second = semaphore.run(async () => {
+      log.push('second');
+      return 2;
+    });
+
+    await expect(first).rejects.toThrow('failed');
+    expect(await second).toBe(2);
+    expect(log).toEqual(['first', 'first fails', 'second']);
+  });
+
   it('passes over who left while waiting, and refuses who has left already', async () => {
     const semaphore = new Semaphore(1);
     const leaver = new AbortController();

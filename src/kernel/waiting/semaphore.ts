@@ -9,9 +9,19 @@ export class Semaphore {
     this.free = count;
   }
 
+  /** Does the work once there is room. */
+  async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    await this.take(signal);
+    try {
+      return await work();
+    } finally {
+      this.release();
+    }
+  }
+
   /** Resolves once there is room. Each `take` that resolved needs one `release`. */
-  async take(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
+  async take(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
     if (this.free > 0) {
       this.free -= 1;
       return;
@@ -23,15 +33,15 @@ export class Semaphore {
     const onAbort = (): void => {
       // Room that was handed over at the same moment stays taken; its owner releases it.
       if (this.waiting.delete(go)) {
-        reject(signal.reason as Error);
+        reject(signal?.reason as Error);
       }
     };
     this.waiting.add(go);
-    signal.addEventListener('abort', onAbort, { once: true });
+    signal?.addEventListener('abort', onAbort, { once: true });
     try {
       await promise;
     } finally {
-      signal.removeEventListener('abort', onAbort);
+      signal?.removeEventListener('abort', onAbort);
     }
   }
 
