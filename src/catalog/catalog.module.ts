@@ -38,8 +38,8 @@ export interface CatalogSettings {
   readonly vaultParameters: Partial<VaultParameters>;
 }
 
+/** What other modules use. */
 const ROWS = [
-  VaultRegistrations,
   PointCatalog,
   NewestPoints,
   PointProofs,
@@ -65,7 +65,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
       global: true,
       providers: [
         { provide: DataSource, useFactory: async () => openCatalog(connection, hold) },
-        ...ROWS.map((rows) => ({
+        ...[VaultRegistrations, ...ROWS].map((rows) => ({
           provide: rows,
           inject: [DataSource],
           useFactory: (source: DataSource) => new rows(source),
@@ -104,18 +104,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
             }),
         },
       ],
-      exports: [
-        PointCatalog,
-        NewestPoints,
-        PointProofs,
-        InventoryRows,
-        JobRows,
-        PolicyRows,
-        RunRows,
-        CatalogAge,
-        ApiTokenRows,
-        RegisteredVaults,
-      ],
+      exports: [...ROWS, RegisteredVaults],
     };
   }
 
