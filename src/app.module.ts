@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { ApiModule } from './api/api.module.ts';
 import { BackupModule } from './backup/backup.module.ts';
 import { CatalogModule, type CatalogSettings } from './catalog/catalog.module.ts';
+import type { Engine } from './engines/engine.ts';
 import { EnginesModule } from './engines/engines.module.ts';
 import { JobsModule } from './jobs/jobs.module.ts';
 import type { Log } from './kernel/log.ts';
@@ -26,6 +27,8 @@ export interface ServiceParts {
   readonly version: string;
   /** Default: the clock of this host. */
   readonly schedulingClock?: SchedulingClock | undefined;
+  /** Default: the driver for the hypervisor of this host. */
+  readonly engine?: Engine | undefined;
 }
 
 /** The service; the only list of its modules. */
@@ -45,7 +48,7 @@ export class AppModule {
           cacheFolder: join(home, 'cache'),
           vaultParameters: { packBytes: config.vault.packSize },
         }),
-        EnginesModule.with({ stateFolder: join(home, 'vms'), runFolder }),
+        EnginesModule.with({ stateFolder: join(home, 'vms'), runFolder }, parts.engine),
         JobsModule.with(config.jobs),
         BackupModule,
         RestoreModule.with({

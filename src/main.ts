@@ -10,6 +10,7 @@ import { readOrMakeToken } from './api/token-file.ts';
 import { AppModule } from './app.module.ts';
 import type { CatalogConnection } from './catalog/database/catalog-source.ts';
 import { DatabaseClaim } from './catalog/database/database-claim.ts';
+import type { Engine } from './engines/engine.ts';
 import type { Log } from './kernel/log.ts';
 import type { Config } from './platform/config/config.ts';
 import { holdHome, makeOwnFolder } from './platform/home-folder.ts';
@@ -28,6 +29,8 @@ export interface ServeOptions {
   readonly deadline?: StopDeadline;
   /** By which policies fire; default: the clock of this host. */
   readonly schedulingClock?: SchedulingClock;
+  /** That has the VMs of this host; default: the driver for its hypervisor. */
+  readonly engine?: Engine;
 }
 
 /**
@@ -38,7 +41,7 @@ export interface ServeOptions {
  *   `database.in-use` if one has this database, or took it while it was away
  */
 export async function serve(options: ServeOptions, asked: AbortSignal): Promise<void> {
-  const { config, version, output, errors, deadline, schedulingClock } = options;
+  const { config, version, output, errors, deadline, schedulingClock, engine } = options;
   const log = new PinoLog(config.log.level, {
     write: (line: string) => {
       errors.write(line);
@@ -57,7 +60,7 @@ export async function serve(options: ServeOptions, asked: AbortSignal): Promise<
   const claim = { home: config.home, log, say };
   const hold = held.use(await DatabaseClaim.make(connection, claim, asked));
   const signal = AbortSignal.any([asked, hold.lost]);
-  const parts = { config, connection, hold, log, version, schedulingClock };
+  const parts = { config, connection, hold, log, version, schedulingClock, engine };
   const app = await createHttp(AppModule.with(parts));
   await using listening = new AsyncDisposableStack();
   try {

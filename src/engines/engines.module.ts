@@ -20,7 +20,8 @@ export class EnginesModule implements BeforeApplicationShutdown {
     this.engine = engine;
   }
 
-  static with(settings: EngineSettings): DynamicModule {
+  /** @param own instead of the driver for this host's hypervisor */
+  static with(settings: EngineSettings, own?: Engine): DynamicModule {
     return {
       module: EnginesModule,
       global: true,
@@ -28,7 +29,8 @@ export class EnginesModule implements BeforeApplicationShutdown {
         {
           provide: Engine,
           inject: [Clock, Log],
-          useFactory: (clock: Clock, log: Log) => new QemuEngine({ ...settings, clock, log }),
+          useFactory: (clock: Clock, log: Log) =>
+            own ?? new QemuEngine({ ...settings, clock, log }),
         },
       ],
       exports: [Engine],

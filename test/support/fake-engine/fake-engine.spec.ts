@@ -1,49 +1,16 @@
-import { randomUUID } from 'node:crypto';
 import { describeEngine } from '../../contract/engine.contract.ts';
-import { MiB } from '../../../src/kernel/text/bytes.ts';
-import { VmDefinition } from '../../../src/vm/definition.ts';
 import { FakeEngine } from './fake-engine.ts';
+import { fakeHands, fakeVm } from './fake-hands.ts';
 
 const { signal } = new AbortController();
 
-function definition(): VmDefinition {
-  const disk = (name: string, excluded = false) => ({
-    id: randomUUID(),
-    name,
-    path: `/fake/${name}`,
-    format: 'raw',
-    sizeBytes: 8 * MiB,
-    excluded,
-  });
-  return VmDefinition.parse({
-    id: randomUUID(),
-    name: 'fake-vm',
-    disks: [disk('system'), disk('data'), disk('swap', true)],
-  });
-}
-
 describeEngine('FakeEngine', async () => {
   const engine = new FakeEngine();
-  const vm = definition();
+  const vm = fakeVm('fake-vm');
   return {
     engine,
     definition: vm,
-    fill: async (disk, { offset, length }, byte) => {
-      engine.write(vm.id, disk, offset, new Uint8Array(length).fill(byte));
-    },
-    writeCounted: async () => {
-      engine.countWrites(vm.id, 1, 5);
-    },
-    discard: async (disk, range) => {
-      engine.zero(vm.id, disk, range);
-    },
-    grow: async (disk, sizeBytes) => engine.resize(vm.id, disk, sizeBytes, signal),
-    imageByte: async (disk, { offset, length }) => {
-      const bytes = new Uint8Array(length);
-      await using reader = engine.read(vm.id, disk);
-      await reader.read(offset, bytes, signal);
-      return bytes.every((byte) => byte === bytes[0]) ? (bytes[0] ?? -1) : -1;
-    },
+    ...fakeHands(engine, vm.id),
     restartService: async () => engine,
     crashHost: async () => {
       engine.setStatus(vm.id, 'stopped');
@@ -56,7 +23,7 @@ describeEngine('FakeEngine', async () => {
 describe('FakeEngine', () => {
   it('gives what a test set: NVRAM, lost tracking, lost changes, a failing freeze', async () => {
     const engine = new FakeEngine();
-    const vm = definition();
+    const vm = fakeVm('fake-vm');
     await engine.add(vm, signal);
     await engine.start(vm.id, signal);
     engine.setNvram(vm.id, Uint8Array.of(1, 2));

@@ -27,8 +27,8 @@ export interface GateRequest {
  */
 export type GateMoment = 'before' | 'after';
 
-/** If it returns true, this request and all later ones get no further. */
-export type GateRule = (request: GateRequest, moment: GateMoment) => boolean;
+/** If it returns true, this request and all later ones get no further; `alone`: only this one. */
+export type GateRule = (request: GateRequest, moment: GateMoment) => boolean | 'alone';
 
 const OPEN: GateRule = () => false;
 const AREA =
@@ -112,8 +112,9 @@ export class S3Gate {
   }
 
   #stops(request: GateRequest, moment: GateMoment): boolean {
-    this.#isShut ||= this.#rule(request, moment);
-    return this.#isShut;
+    const stops = !this.#isShut && this.#rule(request, moment);
+    this.#isShut ||= stops === true;
+    return this.#isShut || stops === 'alone';
   }
 
   async #forward(request: IncomingMessage, body: Buffer): Promise<IncomingMessage> {

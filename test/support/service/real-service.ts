@@ -40,13 +40,18 @@ export class RealService {
     }
   }
 
-  /** Resolves once the service in `home` answers. @param more added to its environment */
+  /**
+   * Resolves once the service in `home` answers.
+   * @param more added to its environment
+   * @param program instead of the built one: what Node gets
+   */
   static async start(
     home: string,
     signal: AbortSignal,
     more: Readonly<Record<string, string>> = {},
+    program: readonly string[] = [PROGRAM, 'serve'],
   ): Promise<RealService> {
-    const child = spawn(process.execPath, [PROGRAM, 'serve'], {
+    const child = spawn(process.execPath, program, {
       env: {
         PATH: process.env['PATH'],
         HOME: home,

@@ -1,0 +1,108 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { Moment } from './engine-wire.ts';
+
+/** Is told of a statement by the name of its step. If it returns true, it gets no further. */
+export type OnStatement = (step: string, moment: Moment) => boolean;
+
+/** What is looked for in what a client sends: the statement, then one of its parameters. */
+export interface StatementKind {
+  readonly step: string;
+  readonly pattern: RegExp;
+}
+
+/**
+ * Stands between one service and its database, and can stop the world at a statement. What a client
+ * sends at once is looked at as a whole: that is how `pg` sends a statement with its parameters.
+ */
+export class DatabaseGate implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #url: URL;
+  readonly #kinds: readonly StatementKind[];
+  readonly #onStatement: OnStatement;
+
+  private constructor(url: string, kinds: readonly StatementKind[], onStatement: OnStatement) {
+    this.#url = new URL(url);
+    this.#kinds = kinds;
+    this.#onStatement = onStatement;
+    this.#server = createServer((client) => {
+      this.#join(client, this.#connect());
+    });
+  }
+
+  /** @param url of the database, over TCP or a socket in a folder */
+  static async to(
+    url: string,
+    kinds: readonly StatementKind[],
+    onStatement: OnStatement,
+  ): Promise<DatabaseGate> {
+    const gate = new DatabaseGate(url, kinds, onStatement);
+    gate.#server.listen(0, '127.0.0.1');
+    await once(gate.#server, 'listening');
+    return gate;
+  }
+
+  /** The database by this way. */
+  get url(): string {
+    const url = new URL(this.#url);
+    url.searchParams.delete('host');
+    url.hostname = '127.0.0.1';
+    url.port = String((this.#server.address() as AddressInfo).port);
+    return url.href;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.close();
+    for (const socket of this.#sockets) {
+      socket.destroy();
+    }
+    await once(this.#server, 'close');
+  }
+
+  #connect(): Socket {
+    const { hostname, port, searchParams } = this.#url;
+    const folder = searchParams.get('host');
+    const number = port === '' ? 5432 : Number(port);
+    return folder === null
+      ? connect(number, hostname)
+      : connect(`${folder}/.s.PGSQL.${String(number)}`);
+  }
+
+  #join(client: Socket, server: Socket): void {
+    let under: string | undefined;
+    let isShut = false;
+    client.on('data', (piece) => {
+      const step = this.#stepOf(piece);
+      isShut ||= step !== undefined && this.#onStatement(step, 'before');
+      if (!isShut) {
+        under = step ?? under;
+        server.write(piece);
+      }
+    });
+    server.on('data', (piece) => {
+      isShut ||= under !== undefined && this.#onStatement(under, 'after');
+      under = undefined;
+      if (!isShut) {
+        client.write(piece);
+      }
+    });
+    for (const [socket, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      this.#sockets.add(socket);
+      // The other end learns of it by its own socket being closed.
+      socket.on('error', () => undefined);
+      socket.on('close', () => {
+        this.#sockets.delete(socket);
+        other.destroy();
+      });
+    }
+  }
+
+  #stepOf(piece: Buffer): string | undefined {
+    const text = piece.toString('latin1');
+    return this.#kinds.find(({ pattern }) => pattern.test(text))?.step;
+  }
+}
