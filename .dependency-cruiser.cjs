@@ -39,7 +39,7 @@ const VAULT = [
   ['packs'],
   ['maps'],
   ['points'],
-  ['damage', 'index'],
+  ['damage', 'index', 'records'],
   ['tasks', 'presence'],
   ['checks'],
   ['writing', 'restoring'],

@@ -27,6 +27,7 @@ import { packEnd, sealVerified } from '../../src/vault/packs/pack-writing.ts';
 import { encodePoint, type PointDocument } from '../../src/vault/points/point-object.ts';
 import { encodeRetired } from '../../src/vault/points/retirements.ts';
 import { encodeSigned } from '../../src/vault/control/signed-object.ts';
+import { encodeRecord, type ServiceRecord } from '../../src/vault/records/record-object.ts';
 import { SlotSet } from '../../src/vault/slots/slot-set.ts';
 import { ulidText, type Ulid } from '../../src/vault/bytes/ulid.ts';
 
@@ -287,4 +288,29 @@ export function probe(): Example {
   const findings = { 'put-get': { verdict: 'yes' }, versions: { verdict: 'no', detail: 'off' } };
   const body = { atMs: T0, location: 's3://bucket/main', findings, leftovers: 0 };
   return control('probe', numbered('probe'), json(body));
+}
+
+const SERVICE = '0b8f6a54-6c1e-4d8e-9f2b-1c2d3e4f5a6b';
+
+export const RECORD: ServiceRecord = {
+  kind: 'decisions',
+  service: SERVICE,
+  sequence: 7,
+  atMs: T0 + 60_000,
+  decisions: [
+    {
+      vm: VM,
+      point: POINT,
+      reason: 'no rule keeps it',
+      policy: 'gold',
+      revision: 3,
+      decidedAtMs: T0 + 59_000,
+    },
+  ],
+};
+
+/** Of docs/service-records.md. */
+export function record(): Example {
+  const key = `cat/${SERVICE}/000007-${rand('cat')}`;
+  return { key, object: encodeRecord(keys, key, RECORD) };
 }

@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { decodeKeyObject, unwrapWithRecovery } from '../../src/vault/keys/key-object.ts';
+import { decodeRecord } from '../../src/vault/records/record-object.ts';
 import { decodePoint } from '../../src/vault/points/point-object.ts';
 import { requireReadable } from '../../src/vault/access/read-back-store.ts';
 import * as vault from './example-vault.ts';
-import { exampleNames, formatExamples, withExamples } from './format-examples.ts';
+import { exampleNames, formatExamples, withBlocks, withExamples } from './format-examples.ts';
+import { recordExamples } from './record-examples.ts';
 
 async function document(): Promise<string> {
   return readFile(new URL('../../docs/vault-format.md', import.meta.url), 'utf8');
@@ -31,7 +33,7 @@ describe('the examples of docs/vault-format.md', () => {
       return made !== undefined && 'key' in made ? [made] : [];
     });
 
-    expect(examples).toHaveLength(16);
+    expect(examples).toHaveLength(17);
     for (const { key, object } of examples) {
       expect(() => {
         requireReadable(vault.secrets, key, object);
@@ -48,5 +50,21 @@ describe('the examples of docs/vault-format.md', () => {
       wrapped.kind === 'recovery' && unwrapWithRecovery(key, wrapped, vault.RECOVERY_SECRET),
     ).toEqual(vault.MASTER_KEY);
     expect(decodePoint(vault.keys, at, vault.point().object)).toEqual(vault.DOCUMENT);
+  });
+});
+
+describe('the examples of docs/service-records.md', () => {
+  it('are what `node test/compat/record-examples.ts --write` writes, each once', async () => {
+    const url = new URL('../../docs/service-records.md', import.meta.url);
+    const written = await readFile(url, 'utf8');
+
+    expect(exampleNames(written).toSorted()).toEqual([...recordExamples().keys()].toSorted());
+    expect(written).toBe(withBlocks(written, recordExamples()));
+  });
+
+  it('open with the key that the document names', () => {
+    const { key, object } = vault.record();
+
+    expect(decodeRecord(vault.keys, key, object)).toEqual(vault.RECORD);
   });
 });

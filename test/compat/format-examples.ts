@@ -263,7 +263,11 @@ export function exampleNames(document: string): string[] {
 
 /** The document with the examples of now. @throws Error for a block without an example */
 export function withExamples(document: string): string {
-  const examples = formatExamples();
+  return withBlocks(document, formatExamples());
+}
+
+/** The document with these blocks. @throws Error for a block without an example */
+export function withBlocks(document: string, examples: ReadonlyMap<string, string>): string {
   return document.replaceAll(BLOCK, (_, name: string) => {
     const example = examples.get(name);
     if (example === undefined) {

@@ -6,6 +6,7 @@ import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { GoldenFiles } from '../fuzz/golden-files.ts';
 import { otherTargets } from '../fuzz/other-targets.ts';
+import { recordTargets } from '../fuzz/record-targets.ts';
 import { fuzz, type FuzzResult } from '../fuzz/target.ts';
 import { vaultTargets } from '../fuzz/vault-targets.ts';
 
@@ -18,7 +19,7 @@ const { values } = parseArgs({
 const endsAtMs = performance.now() + Number(values.seconds) * 1000;
 const seed = Number(values.seed ?? randomInt(2 ** 31));
 console.log(`seed ${String(seed)}`);
-const targets = [...(await vaultTargets()), ...otherTargets()];
+const targets = [...(await vaultTargets()), ...recordTargets(), ...otherTargets()];
 const golden = await GoldenFiles.open();
 const totals = new Map<string, FuzzResult>();
 for (let turn = 0; performance.now() < endsAtMs; turn++) {

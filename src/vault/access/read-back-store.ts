@@ -17,6 +17,8 @@ import {
   parseRetireRequestKey,
   PREFIXES,
 } from '../format/object-names.ts';
+import { parseRecordKey } from '../format/record-names.ts';
+import { decodeRecord } from '../records/record-object.ts';
 import { readKept } from '../lock/keep-log.ts';
 import { locking } from '../store/locking-store.ts';
 import type { ObjectKey, ObjectStore, PutOptions } from '../store/object-store.ts';
@@ -108,6 +110,9 @@ function readerOf(key: ObjectKey): Reader | undefined {
   }
   if (parseRetireRequestKey(key) !== undefined) {
     return readRequest;
+  }
+  if (parseRecordKey(key) !== undefined) {
+    return ({ keys }, _, object) => decodeRecord(keys, key, object);
   }
   const hold = parseHoldKey(key);
   return hold === undefined ? numberedReader(key) : hold.isEnd ? readHoldEnd : readHold;

@@ -6,6 +6,7 @@ import {
   PACK_BYTES_MAX,
   POINT_OBJECT_BYTES_MAX,
 } from './limits.ts';
+import { RECORD_OBJECT_BYTES_MAX, RECORD_PREFIX } from './record-names.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 
 interface ObjectLimit {
@@ -30,6 +31,7 @@ const BY_PREFIX: Readonly<Record<string, ObjectLimit>> = {
   [PREFIXES.format]: { ...CONTROL, code: 'vault.format-corrupt' },
   [PREFIXES.keys]: { bytesMax: KEY_OBJECT_BYTES_MAX, code: 'vault.key-corrupt' },
   [PREFIXES.points]: { bytesMax: POINT_OBJECT_BYTES_MAX, code: 'vault.point-corrupt' },
+  [RECORD_PREFIX]: { bytesMax: RECORD_OBJECT_BYTES_MAX, code: 'vault.record-unreadable' },
   // The probe tries objects as large as a pack there.
   [PREFIXES.probes]: { ...CONTROL, bytesMax: PACK_BYTES_MAX },
 };

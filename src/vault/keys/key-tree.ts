@@ -10,7 +10,9 @@ export const MAC_BYTES = 16;
 const UUID_BYTES = 16;
 
 /** Purposes whose key changes with the key version, which every object names. */
-type VersionedPurpose = 'data' | 'metadata' | 'point' | 'control' | 'format';
+type VersionedPurpose = ObjectPurpose | 'control' | 'format';
+/** Purposes of objects that are encrypted; `catalog`: docs/service-records.md. */
+type ObjectPurpose = 'data' | 'metadata' | 'point' | 'catalog';
 /**
  * Purposes that always use the first key, because points of different key versions share what
  * depends on it.
@@ -62,11 +64,7 @@ export class KeyTree {
   }
 
   /** Returns the AES key of one object. */
-  object(
-    purpose: 'data' | 'metadata' | 'point',
-    key: ObjectKey,
-    version: number = this.version,
-  ): Buffer {
+  object(purpose: ObjectPurpose, key: ObjectKey, version: number = this.version): Buffer {
     return Buffer.from(hkdfSync('sha256', this.#key(purpose, version), '', key, KEY_BYTES));
   }
 

@@ -6,6 +6,11 @@ export type { ObjectKey, ObjectPart, ObjectRange } from './object-part.ts';
 export interface ObjectEntry {
   readonly key: ObjectKey;
   readonly size: number;
+  /**
+   * When the store took the object, in ms since the Unix epoch, by the store's clock. Only from
+   * stores where no client can set it; putting an object again makes it later.
+   */
+  readonly storedAtMs?: number | undefined;
 }
 
 export interface PutOptions {

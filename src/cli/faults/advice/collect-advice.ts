@@ -5,6 +5,24 @@ export const COLLECT_ADVICE = {
     data: 'Nothing was changed; no point was given up.',
     next: 'Leave it out, or release the hold with "hyperkeep points release" (or "rescue hold --release") if you may.',
   },
+  'vault.point-being-read': {
+    happened:
+      'A recovery point that should be given up is being read: by a restore, a verification or a copy, here or on another machine.',
+    data: 'Nothing was changed; no point was given up.',
+    next: 'Wait until it has been read: the message says by whom. If that machine died, its lease ends by itself within the hour.',
+  },
+  'collector.clock-disagrees': {
+    happened:
+      'The clock of a collector and that of the store differ by more than an hour, so how old recovery points are is not known.',
+    data: 'Nothing was given up.',
+    next: 'Set the clock that is wrong; the next look goes on.',
+  },
+  'vault.record-unreadable': {
+    happened:
+      'A record that a service left in the vault for others (under cat/) is damaged, of a newer program, or not by a holder of the key.',
+    data: 'No recovery point depends on records.',
+    next: 'Usually nothing: it is ignored, and the service that wrote it writes a new one. If it repeats, look who else writes to the store.',
+  },
   'vault.point-condemned': {
     happened:
       'A recovery point that was given up cannot come back: a collection condemned some of its data.',

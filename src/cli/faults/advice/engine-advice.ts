@@ -5,6 +5,11 @@ export const ENGINE_ADVICE = {
     data: 'Nothing was changed.',
     next: 'See "hyperkeep vm list"; add a VM with "hyperkeep vm add FILE".',
   },
+  'engine.none': {
+    happened: 'This service is a collector: it cares for vaults only and has no VMs.',
+    data: 'Nothing was changed.',
+    next: 'Ask the service of the host that has the VM.',
+  },
   'engine.vm-busy': {
     happened: 'Another operation holds the VM, usually a backup that is still running.',
     data: 'Nothing was changed; the other operation goes on.',

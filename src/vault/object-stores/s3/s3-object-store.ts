@@ -123,7 +123,7 @@ export class S3ObjectStore extends ObjectStore {
   override async *list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {
     assertListPrefix(prefix);
     let previous = '';
-    for await (const { name, size } of this.#pages(prefix, signal)) {
+    for await (const { name, ...facts } of this.#pages(prefix, signal)) {
       if (name <= previous) {
         throw this.#requests.refusal(
           'does not list objects in ascending order, which a vault relies on.',
@@ -132,7 +132,7 @@ export class S3ObjectStore extends ObjectStore {
       previous = name;
       const key = name.slice(this.#requests.prefix.length);
       if (isObjectKey(key)) {
-        yield { key, size };
+        yield { key, ...facts };
       }
     }
   }
@@ -170,7 +170,7 @@ export class S3ObjectStore extends ObjectStore {
   async *#pages(
     prefix: string,
     signal: AbortSignal,
-  ): AsyncIterable<{ readonly name: string; readonly size: number }> {
+  ): AsyncIterable<Omit<ObjectEntry, 'key'> & { readonly name: string }> {
     const chain = new PageChain();
     const wanted = this.#requests.prefix + prefix;
     let token: string | undefined;
@@ -189,12 +189,12 @@ export class S3ObjectStore extends ObjectStore {
       const { Contents: entries = [] } = page;
       token = page.NextContinuationToken;
       this.#requests.require(chain.wrong(entries.length, page.IsTruncated, token));
-      for (const { Key: key, Size: size } of entries) {
+      for (const { Key: key, Size: size, LastModified: stored } of entries) {
         const name = decodeName(key ?? '');
         if (!name.startsWith(wanted) || size === undefined) {
           throw this.#requests.nonsense('a list names what is not of its prefix, or has no size');
         }
-        yield { name, size };
+        yield { name, size, storedAtMs: stored?.getTime() };
       }
     } while (token !== undefined);
   }
