@@ -8,6 +8,7 @@ import { limiterFor } from '../kernel/rates/rate-limiter.ts';
 import type { RateLimits } from '../kernel/rates/rate-limits.ts';
 import type { ReportProgress } from '../kernel/progress.ts';
 import type { RecoveryPoint } from '../vault/points/recovery-point.ts';
+import { HeldLease } from '../vault/records/held-lease.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { VmDefinition } from '../vm/definition.ts';
 import { refuseIdAsName } from '../vm/new-name.ts';
@@ -110,7 +111,7 @@ export class RestoreService {
       ),
       ...(request.newName === undefined ? {} : { newName: request.newName }),
     });
-    const { bytes: writtenBytes, idsChecked } = await this.write(plan, vault, request, running);
+    const { bytes: writtenBytes, notes } = await this.write(plan, vault, request, running);
     const definition = plan.definition?.content;
     const added = request.add && definition !== undefined;
     if (added) {
@@ -128,7 +129,7 @@ export class RestoreService {
       ...(definition === undefined ? {} : { definition }),
       added,
       started: added && request.start,
-      notes: notesOf(plan, idsChecked),
+      notes,
     };
   }
 
@@ -139,7 +140,7 @@ export class RestoreService {
     const { vault } = held;
     const point = await vault.point(request.pointId, running.signal);
     const plan = planDisk(point, request.disk, request);
-    const { bytes: writtenBytes, idsChecked } = await this.write(plan, vault, request, running);
+    const { bytes: writtenBytes, notes } = await this.write(plan, vault, request, running);
     return {
       point,
       files: filesOf(plan),
@@ -147,7 +148,7 @@ export class RestoreService {
       durationMs: this.clock.monotonicMs() - startedMs,
       added: false,
       started: false,
-      notes: notesOf(plan, idsChecked),
+      notes,
     };
   }
 
@@ -156,23 +157,32 @@ export class RestoreService {
     vault: Vault,
     { rateLimits }: Limited,
     running: Running,
-  ): Promise<Written> {
+  ): Promise<Written & { readonly notes: readonly string[] }> {
     const { createImage, journal } = this.collaborators;
     await using held = new AsyncDisposableStack();
+    const options = { purpose: 'a restore' };
+    const lease = held.use(
+      await HeldLease.take(vault.inside, [plan.point], options, running.signal),
+    );
     held.use(await journal.begin(filesOf(plan)));
     const limiter = limiterFor(rateLimits, this.clock);
-    return await writePlan(plan, vault, createImage, { ...running, limiter });
+    const written = await writePlan(plan, vault, createImage, { ...running, limiter });
+    return { ...written, notes: notesOf(plan, written, lease) };
   }
 }
 
-function notesOf({ notes }: RestorePlan, idsChecked: boolean): readonly string[] {
-  return idsChecked
-    ? notes
-    : [
-        ...notes,
-        'Every byte was authenticated, but this host cannot compute the chunk ids of the vault: that each chunk is the one that was backed up is not proven.',
-      ];
+function notesOf(
+  { notes }: RestorePlan,
+  { idsChecked }: Written,
+  { isInForce }: HeldLease,
+): readonly string[] {
+  return [...notes, ...(idsChecked ? [] : [NO_IDS]), ...(isInForce ? [] : [NO_LEASE])];
 }
+
+const NO_IDS =
+  'Every byte was authenticated, but this host cannot compute the chunk ids of the vault: that each chunk is the one that was backed up is not proven.';
+const NO_LEASE =
+  'Others could not see that the point was being read, because the credentials for restores must not write into the vault: nothing kept them from giving it up meanwhile.';
 
 /** Refuses a name or ids that a VM here has. */
 function refuseTaken(

@@ -5,6 +5,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { ReportProgress } from '../kernel/progress.ts';
 import { Spending, type SpendingLimits, type SpendingReport } from '../vault/budget/spending.ts';
+import { HeldLease } from '../vault/records/held-lease.ts';
 import type { VerifyLevel, VerifyReport } from '../vault/checks/verify-report.ts';
 
 export interface VerifyPoint {
@@ -49,7 +50,12 @@ export class VerifyService {
       { spending, role: 'restorer' },
       running.signal,
     );
-    const report = await opened.vault.verify(pointId, level, running);
+    const { vault } = opened;
+    const point = await vault.point(pointId, running.signal);
+    const purpose = { purpose: 'a verification' };
+    await using held = new AsyncDisposableStack();
+    held.use(await HeldLease.take(vault.inside, [point], purpose, running.signal));
+    const report = await vault.verify(pointId, level, running);
     const durationMs = this.clock.monotonicMs() - startedMs;
     const verified = { report, durationMs, spending: spending.report };
     const [first] = report.problems;

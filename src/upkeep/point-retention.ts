@@ -5,6 +5,8 @@ import { Fault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { Spending } from '../vault/budget/spending.ts';
 import { Holds, type Hold } from '../vault/points/holds.ts';
+import type { BeingRead } from '../vault/records/lease-terms.ts';
+import { ReadingLeases } from '../vault/records/reading-leases.ts';
 import { holdsOn, retiredPoint, retiredPoints } from '../vault/retention/named-points.ts';
 import { planRetirement } from '../vault/retention/retirement-plan.ts';
 import { retirePoints } from '../vault/retention/retiring.ts';
@@ -72,6 +74,12 @@ export class PointRetention {
       await this.catalogue(request.vaultId, running.signal);
       return { result: { kind: 'revive', pointId: revived.id, revived: point.id } };
     });
+  }
+
+  /** Lists the points that somebody reads now, here or on another machine. */
+  async beingRead(vaultId: string, signal: AbortSignal): Promise<BeingRead[]> {
+    using held = await this.vaults.open(vaultId, 'collector', signal);
+    return await new ReadingLeases(held.vault.inside).list(signal);
   }
 
   async holds(vaultId: string, signal: AbortSignal): Promise<Hold[]> {

@@ -6,6 +6,7 @@ import type { RateLimits } from '../kernel/rates/rate-limits.ts';
 import { copyFault, estimateCopy } from '../vault/copy/copy-estimate.ts';
 import { CopyPruning } from '../vault/copy/copy-prune.ts';
 import { VaultCopy } from '../vault/copy/vault-copy.ts';
+import { HeldLease } from '../vault/records/held-lease.ts';
 import type { ObjectStore } from '../vault/store/object-store.ts';
 import type { StoreAccess, StoreAddress } from '../vault/store/store-access.ts';
 import { Vault } from '../vault/vault.ts';
@@ -42,6 +43,7 @@ export class VaultCopies {
   async copy(request: CopyRequest, running: Running): Promise<object> {
     const { vaults, stores, clock } = this.collaborators;
     const { to, dryRun, readBack, rateLimits, prune } = request;
+    const { signal } = running;
     const startMs = clock.monotonicMs();
     return onVault(vaults, request, running, async (opened, spending) => {
       const { store: source } = opened;
@@ -68,6 +70,9 @@ export class VaultCopies {
         const pruned = isDue ? await pruneCopy(opened, { target, request }, running) : undefined;
         return { result: { ...facts(), plan, estimate, costs, ...(pruned && { prune: pruned }) } };
       }
+      const { inside } = opened.vault;
+      const purpose = { purpose: 'a copy', mayBeRetired: true };
+      held.use(await HeldLease.take(inside, await copy.lacking(signal), purpose, signal));
       const report = await copy.run(running);
       const fault = copyFault(report);
       if (!prune || fault !== undefined) {

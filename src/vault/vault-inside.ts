@@ -8,6 +8,7 @@ import type { Packs } from './packs/packs.ts';
 import type { VaultBase } from './packs/vault-base.ts';
 import type { ExcludedSlots } from './points/excluded-slots.ts';
 import type { PointStore } from './points/point-store.ts';
+import type { ReaderIdentity } from './records/held-lease.ts';
 import type { TaskPool } from './tasks/task-pool.ts';
 
 /** The parts of an open vault. */
@@ -20,6 +21,8 @@ export interface VaultParts {
   readonly log: Log;
   readonly cache?: FooterCache;
   readonly indexEntries?: number;
+  /** Under which name points are read. */
+  readonly reader: ReaderIdentity;
 }
 
 /** For work on a whole vault: proof, repair, collection, copies. */

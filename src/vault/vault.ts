@@ -10,6 +10,7 @@ import { FooterCache } from './packs/footer-cache.ts';
 import { refuseReadOnly } from './control/format-object.ts';
 import { FrameFetcher } from './tasks/frame-fetcher.ts';
 import { isVmId } from './format/object-names.ts';
+import { passingServiceId } from './format/record-names.ts';
 import { MapNodes, MapTree } from './maps/map-tree.ts';
 import type { ObjectStore } from './store/object-store.ts';
 import { SpareBuffers, SpareInputs } from './tasks/pack-buffer.ts';
@@ -142,6 +143,7 @@ export class Vault {
       pool,
       clock,
       log: options.log ?? new SilentLog(),
+      reader: options.reader ?? { service: passingServiceId(), name: 'a host' },
       ...(cache ? { cache } : {}),
       ...(options.indexEntries === undefined ? {} : { indexEntries: options.indexEntries }),
     });

@@ -1,9 +1,14 @@
+import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { type Fault } from '../../kernel/fault.ts';
 import { Spending } from '../../vault/budget/spending.ts';
 import { FirstVersionStore } from '../../vault/store/first-versions.ts';
 import { type ObjectStore } from '../../vault/store/object-store.ts';
 import { contactStore, openObjectStore } from '../../vault/object-stores/location.ts';
+import { passingServiceId } from '../../vault/format/record-names.ts';
+import { type RecoveryPoint } from '../../vault/points/recovery-point.ts';
+import { HeldLease } from '../../vault/records/held-lease.ts';
 import { Vault } from '../../vault/vault.ts';
 import type { OpenOptions } from '../../vault/access/vault-options.ts';
 import type { VaultUnlock } from '../../vault/keys/vault-unlock.ts';
@@ -97,7 +102,28 @@ export function openOptions(cli: Cli): OpenOptions {
     cacheFolder: join(cacheFolder, 'vaults'),
     log: new TerminalLog(terminal.errors),
     clock,
+    reader: { service: passingServiceId(), name: hostname() },
   };
+}
+
+/**
+ * Keeps points from being given up while a command reads them. Where it must not write, it reads
+ * all the same and says so.
+ */
+export async function leased(
+  cli: Cli,
+  vault: Vault,
+  points: readonly RecoveryPoint[],
+  purpose: string,
+): Promise<HeldLease> {
+  const without = ({ message }: Fault): void => {
+    cli.say(
+      `Others cannot see that this is being read, because no lease could be written (${message}). Give nothing up meanwhile.`,
+    );
+  };
+  const mayBeRetired = points.length > 1;
+  const options = { purpose, without, mayBeRetired };
+  return await HeldLease.take(vault.inside, points, options, cli.signal);
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Log } from '../../kernel/log.ts';
 import type { KdfCost } from '../keys/key-object.ts';
 import type { VaultUnlock } from '../keys/vault-unlock.ts';
 import type { LockPolicy } from '../store/locking-store.ts';
+import type { ReaderIdentity } from '../records/held-lease.ts';
 import type { ProbeOptions } from '../probe/store-probe.ts';
 
 export interface OpenOptions {
@@ -29,6 +30,8 @@ export interface OpenOptions {
   readonly warm?: boolean;
   readonly clock?: Clock;
   readonly log?: Log;
+  /** Under which name points are read. Default: of a program that is no service. */
+  readonly reader?: ReaderIdentity;
 }
 
 /** Written to the vault at creation. Only tests need other values than the defaults. */

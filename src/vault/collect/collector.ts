@@ -3,6 +3,7 @@ import { MapNodes } from '../maps/map-tree.ts';
 import type { ObjectKey } from '../store/object-store.ts';
 import type { PointName } from '../points/retirements.ts';
 import type { Ulid } from '../bytes/ulid.ts';
+import { ReadingLeases } from '../records/reading-leases.ts';
 import type { Running } from '../../kernel/progress.ts';
 import { collectRules, markingBytes, refuseUncollectable } from './collect-options.ts';
 import type { CollectOptions, CollectReport, CollectRules } from './collect-options.ts';
@@ -96,6 +97,7 @@ class Collection {
       await this.#lists.markDone(list, signal);
       await this.#record.step('done', list);
     }
+    await new ReadingLeases(this.#parts).sweep(signal);
     return {
       ...this.#record.counts,
       ...this.#belief,

@@ -3,6 +3,7 @@ import { Fault } from '../../kernel/fault.ts';
 import { limiterFor } from '../../kernel/rates/rate-limiter.ts';
 import type { RateLimits } from '../../kernel/rates/rate-limits.ts';
 import { parsePackKey, parsePointKey, PREFIXES } from '../format/object-names.ts';
+import type { PointName } from '../points/retirements.ts';
 import type { ObjectKey, ObjectStore } from '../store/object-store.ts';
 import { Parallel } from '../../kernel/waiting/parallel.ts';
 import type { Running } from '../../kernel/progress.ts';
@@ -110,6 +111,17 @@ export class VaultCopy {
     }
     const points = [...sealed].filter((key) => !copied.has(key)).length;
     return { plan: { vaultId, missing, present, points, pointsBeyond: beyond }, isNew };
+  }
+
+  /** Lists the sealed points of the source that the copy does not have: a run reads them. */
+  async lacking(signal: AbortSignal): Promise<PointName[]> {
+    const { sealed, copied } = await pointsOf(this.#options.source, this.#options.target, signal);
+    return [...sealed]
+      .filter((key) => !copied.has(key))
+      .flatMap((key) => {
+        const name = parsePointKey(key);
+        return name === undefined ? [] : [{ vmId: name.vmId, id: name.id }];
+      });
   }
 
   /**

@@ -4,12 +4,14 @@ import { requireCurrentRetention } from '../control/retention-check.ts';
 import type { PointName } from '../points/retirements.ts';
 import type { Running } from '../../kernel/progress.ts';
 import type { CollectParts } from '../collect/collect-options.ts';
+import { ReadingLeases, refuseBeingRead } from '../records/reading-leases.ts';
 import { Holds } from '../points/holds.ts';
 
 /**
- * Gives points up for good; the next collection frees their space. If one is held, gives up none.
- * @throws Fault `vault.point-held`, `vault.retention-key-missing`, `vault.key-outdated` if the
- *   retention key was replaced since the vault was opened
+ * Gives points up for good; the next collection frees their space. If one is held or being read,
+ * gives up none.
+ * @throws Fault `vault.point-held`, `vault.point-being-read`, `vault.retention-key-missing`,
+ *   `vault.key-outdated` if the retention key was replaced since the vault was opened
  */
 export async function retirePoints(
   { base, points, clock, log }: CollectParts,
@@ -33,6 +35,8 @@ export async function retirePoints(
       );
     }
   }
+  const leases = new ReadingLeases({ base, clock, log });
+  refuseBeingRead(names, await leases.list(signal));
   for (const name of names) {
     await points.retire(name, clock.nowMs(), signal);
   }

@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import { startMinio } from '../../../scripts/setup/minio.mjs';
 import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
+import type { Fault } from '../../../src/kernel/fault.ts';
 import { collectVault } from '../../../src/vault/collect/collector.ts';
 import { FirstVersionStore } from '../../../src/vault/store/first-versions.ts';
 import { keepLocks } from '../../../src/vault/lock/keeper.ts';
 import { VaultKeys } from '../../../src/vault/access/vault-keys.ts';
 import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
 import { S3ObjectStore } from '../../../src/vault/object-stores/s3/s3-object-store.ts';
+import { HeldLease } from '../../../src/vault/records/held-lease.ts';
+import { ReadingLeases } from '../../../src/vault/records/reading-leases.ts';
 import { Vault } from '../../../src/vault/vault.ts';
 import { assumeRole, policyOf } from '../../support/s3/s3-role.ts';
 import { seededBytes } from '../../support/random/seeded-bytes.ts';
@@ -25,6 +28,7 @@ import {
 } from '../../support/vault/vault-lab.ts';
 
 const RETENTION = 'only for the one who retires';
+const PURPOSE = { purpose: 'a test' };
 const byPassphrase = { kind: 'passphrase', passphrase: PASSPHRASE } as const;
 const retention = { kind: 'passphrase', passphrase: RETENTION } as const;
 
@@ -35,13 +39,13 @@ describe('the roles of a vault, with the policies of docs/policies', () => {
   let writer: S3ObjectStore;
   const opened: S3ObjectStore[] = [];
 
-  async function storeOf(role: string | undefined): Promise<S3ObjectStore> {
+  async function storeOf(role: string | undefined, service?: string): Promise<S3ObjectStore> {
     const { endpoint, credentials } = server;
     const region = 'us-east-1';
     const own =
       role === undefined
         ? credentials
-        : await assumeRole(server, await policyOf(role, 'roles', 'vault/'));
+        : await assumeRole(server, await policyOf(role, 'roles', 'vault/', service));
     const client = await connectS3({ endpoint, region, credentials: own });
     const store = new S3ObjectStore(client, { bucket: 'roles', prefix: 'vault/' });
     opened.push(store);
@@ -153,6 +157,28 @@ describe('the roles of a vault, with the policies of docs/policies', () => {
     await both.close();
   });
 
+  it('writer: keeps records of its own service, and no other; the collector removes any', async () => {
+    const own = await storeOf('writer', 'host-a');
+    const vault = await openVault(own, { reader: { service: 'host-a', name: 'a' } });
+    const [point] = await vault.points(signal);
+    const lease = await HeldLease.take(vault.inside, point ? [point] : [], PURPOSE, signal);
+    const collector = await openVault(await storeOf('collector'));
+
+    const seen = await new ReadingLeases(collector.inside).list(signal);
+    expect(seen).toMatchObject([{ service: 'host-a', reader: 'a test on a' }]);
+    await expect(own.put('cat/host-b/000001-x', Buffer.from('x'), signal)).rejects.toMatchObject(
+      denied,
+    );
+    await expect(own.remove('cat/host-b/000001-x', signal)).rejects.toMatchObject(denied);
+    await lease.end();
+    expect(await Array.fromAsync(root.list('cat/', signal))).toEqual([]);
+    await root.put('cat/host-b/000001-x', Buffer.from('x'), signal);
+    await collector.inside.base.store.remove('cat/host-b/000001-x', signal);
+    expect(await Array.fromAsync(root.list('cat/', signal))).toEqual([]);
+    await vault.close();
+    await collector.close();
+  });
+
   it('collector: retires and gives space back, and touches no key', async () => {
     const store = await storeOf('collector');
     const vault = await Vault.open(store, byPassphrase, { workers: 0, retention }, signal);
@@ -201,6 +227,14 @@ describe('the roles of a vault, with the policies of docs/policies', () => {
     }
     const vault = await openVault(new FirstVersionStore(store));
     const [point] = await vault.points(signal);
+    // It may not say that it reads: it reads all the same.
+    const plain = await openVault(store);
+    const whys: string[] = [];
+    const without = ({ code }: Fault) => whys.push(code);
+    const how = { ...PURPOSE, without };
+    const lease = await HeldLease.take(plain.inside, point ? [point] : [], how, signal);
+    expect([lease.isInForce, whys]).toEqual([false, ['store.denied']]);
+    await plain.close();
 
     const back = await restored(vault, point ?? { id: '' }, disk.size);
 

@@ -4,11 +4,19 @@ import type { S3Options } from '../../../src/vault/object-stores/s3/client.ts';
 
 type Credentials = NonNullable<S3Options['credentials']>;
 
-/** A policy of docs/policies for one bucket and prefix. */
-export async function policyOf(role: string, bucket: string, prefix: string): Promise<string> {
+/** A policy of docs/policies for one bucket and prefix, and one service. */
+export async function policyOf(
+  role: string,
+  bucket: string,
+  prefix: string,
+  service = '*',
+): Promise<string> {
   const file = new URL(`../../../docs/policies/${role}.json`, import.meta.url);
   const text = await readFile(file, 'utf8');
-  return text.replaceAll('BUCKET', bucket).replaceAll('PREFIX', prefix);
+  return text
+    .replaceAll('BUCKET', bucket)
+    .replaceAll('PREFIX', prefix)
+    .replaceAll('SERVICE', service);
 }
 
 /**

@@ -1,5 +1,7 @@
 import { formatBytes } from '../../../kernel/text/bytes.ts';
 import { type RecoveryPoint } from '../../../vault/points/recovery-point.ts';
+import { type BeingRead } from '../../../vault/records/lease-terms.ts';
+import { ReadingLeases } from '../../../vault/records/reading-leases.ts';
 import { type Cli } from '../../cli.ts';
 import { type Outcome } from '../../outcome.ts';
 import { plainText } from '../../terminal/plain-text.ts';
@@ -28,15 +30,17 @@ export async function listPoints(cli: Cli, options: ListOptions): Promise<Outcom
     if (points.length === 0 && (options.vm ?? options.vmId) !== undefined) {
       throw noPoints(all, options);
     }
+    const leases = await new ReadingLeases(vault.inside).list(cli.signal);
     return {
       document: {
         vault: { id: vault.id, name: vault.name },
         points: points.map(pointDocument),
+        beingRead: leases.map(({ id, reader, untilMs }) => ({ pointId: id, reader, untilMs })),
       },
       text:
         points.length === 0
           ? 'No recovery points. Make one with: hyperkeep rescue import FILE --vm NAME\n'
-          : table(cli, points) + notes(points),
+          : table(cli, points) + notes(points) + readText(cli, leases),
     };
   });
 }
@@ -79,5 +83,14 @@ function howOf({ disks, consistency }: RecoveryPoint): string {
 function notes(points: readonly RecoveryPoint[]): string {
   return points
     .flatMap(({ id, notes }) => notes.map((note) => `${id}: ${plainText(note)}\n`))
+    .join('');
+}
+
+function readText(cli: Cli, leases: readonly BeingRead[]): string {
+  return leases
+    .map(
+      ({ id, reader, untilMs }) =>
+        `${id}: being read by ${plainText(reader)} until ${cli.time(untilMs)}\n`,
+    )
     .join('');
 }

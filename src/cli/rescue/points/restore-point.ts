@@ -25,7 +25,7 @@ import { choosePoint } from '../../options/choose-point.ts';
 import { type WhichVm } from '../../options/which-vm.ts';
 import { checkedVmName, type ImageFormat } from '../import/import-plan.ts';
 import { withSpending } from '../spending-options.ts';
-import { withVault, type VaultKey } from '../vault-access.ts';
+import { leased, withVault, type VaultKey } from '../vault-access.ts';
 
 const RANGES_SHOWN = 20;
 
@@ -62,6 +62,8 @@ export async function restorePoint(
     }
     using meter = cli.meter();
     const { report } = meter;
+    await using held = new AsyncDisposableStack();
+    held.use(await leased(cli, vault, [point], 'a rescue restore'));
     const running = { signal: cli.signal, report };
     const restored = await writeOrRefuse(vault, plan, running, options);
     const durationMs = clock.monotonicMs() - startMs;

@@ -10,7 +10,7 @@ import { count } from '../../terminal/quantities.ts';
 import { choosePoint, noPoints, pointsOf } from '../../options/choose-point.ts';
 import { type WhichVm } from '../../options/which-vm.ts';
 import { withSpending } from '../spending-options.ts';
-import { withVault, type VaultKey } from '../vault-access.ts';
+import { leased, withVault, type VaultKey } from '../vault-access.ts';
 
 export interface VerifyOptions extends VaultKey, WhichVm {
   readonly level: string;
@@ -50,6 +50,8 @@ export async function verifyPoints(
     const all = await vault.points(cli.signal);
     const points =
       asked === undefined ? pointsOf(all, options) : [choosePoint(all, asked, options)];
+    await using held = new AsyncDisposableStack();
+    held.use(await leased(cli, vault, points, 'a rescue verification'));
     const reports = await verifyEach(cli, vault, points, level);
     const unread = asked === undefined ? await unreadPoints(cli, vault, all, options) : [];
     requireWhole(reports, unread);

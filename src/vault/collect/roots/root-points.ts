@@ -3,17 +3,21 @@ import { parsePointKey, pointKey, PREFIXES } from '../../format/object-names.ts'
 import type { ObjectKey } from '../../store/object-store.ts';
 import { decodePoint, type PointDocument } from '../../points/point-object.ts';
 import type { PointName } from '../../points/retirements.ts';
+import type { BeingRead } from '../../records/lease-terms.ts';
+import { ReadingLeases } from '../../records/reading-leases.ts';
 import type { CollectParts } from '../collect-options.ts';
 import type { Hold, Holds } from '../../points/holds.ts';
 
 /** What `s/` holds, as a collector sees it. */
 export interface PointListing {
-  /** Points whose data must stay: those not retired, sealed or not, and all that are held. */
+  /** Data must stay of those not retired, sealed or not, and of all that are held or read. */
   readonly roots: readonly ListedPoint[];
-  /** Retired and not held. */
+  /** Retired, not held and not being read. */
   readonly dead: readonly ListedPoint[];
   readonly retired: readonly PointName[];
   readonly holds: readonly Hold[];
+  /** Points that somebody reads now: docs/service-records.md. */
+  readonly beingRead: readonly BeingRead[];
   /** Seals without a point: a seal is put after its point, and removed before it. */
   readonly strays: readonly PointName[];
 }
@@ -29,7 +33,7 @@ export interface ListedPoint extends PointName {
  * is retired.
  */
 export async function listPoints(
-  { base, points }: CollectParts,
+  { base, points, clock, log }: CollectParts,
   holds: Holds,
   signal: AbortSignal,
 ): Promise<PointListing> {
@@ -46,7 +50,8 @@ export async function listPoints(
     }
   }
   const inForce = await holds.list(signal);
-  const held = new Set(inForce.map(({ vmId, id }) => pointKey(vmId, id)));
+  const beingRead = await new ReadingLeases({ base, clock, log }).list(signal);
+  const held = new Set([...inForce, ...beingRead].map(({ vmId, id }) => pointKey(vmId, id)));
   const roots: ListedPoint[] = [];
   const dead: ListedPoint[] = [];
   // G0.d.
@@ -55,7 +60,7 @@ export async function listPoints(
     list.push({ ...point, isSealed: seals.has(key) });
   }
   const strays = [...seals].filter(([key]) => !listed.has(key)).map(([, name]) => name);
-  return { roots, dead, retired, holds: inForce, strays };
+  return { roots, dead, retired, holds: inForce, beingRead, strays };
 }
 
 /**
