@@ -5,6 +5,7 @@ import { BackupModule } from './backup/backup.module.ts';
 import { CatalogModule, type CatalogSettings } from './catalog/catalog.module.ts';
 import type { Engine } from './engines/engine.ts';
 import { EnginesModule } from './engines/engines.module.ts';
+import { NoEngine } from './engines/no-engine.ts';
 import { JobsModule } from './jobs/jobs.module.ts';
 import type { Log } from './kernel/log.ts';
 import type { Config } from './platform/config/config.ts';
@@ -12,6 +13,7 @@ import { PlatformModule } from './platform/platform.module.ts';
 import { PoliciesModule } from './policies/policies.module.ts';
 import type { SchedulingClock } from './policies/runs/scheduling-clock.ts';
 import { SchedulingModule } from './policies/runs/scheduling.module.ts';
+import { CollectorModule, type CollectorSettings } from './records/collector.module.ts';
 import { RestoreModule } from './restore/restore.module.ts';
 import { UpkeepModule } from './upkeep/upkeep.module.ts';
 import { VaultModule } from './vault/vault.module.ts';
@@ -25,6 +27,8 @@ export interface ServiceParts {
   readonly hold?: CatalogSettings['hold'];
   readonly log: Log;
   readonly version: string;
+  /** Of a collector: the service has no VMs then, fires no policies, and gives points up. */
+  readonly collector?: CollectorSettings | undefined;
   /** Default: the clock of this host. */
   readonly schedulingClock?: SchedulingClock | undefined;
   /** Default: the driver for the hypervisor of this host. */
@@ -35,7 +39,7 @@ export interface ServiceParts {
 @Module({})
 export class AppModule {
   static with(parts: ServiceParts): DynamicModule {
-    const { config, connection, hold, log, version, schedulingClock: clock } = parts;
+    const { config, connection, hold, log, version, schedulingClock: clock, collector } = parts;
     const { home, runFolder } = config;
     return {
       module: AppModule,
@@ -48,7 +52,10 @@ export class AppModule {
           cacheFolder: join(home, 'cache'),
           vaultParameters: { packBytes: config.vault.packSize },
         }),
-        EnginesModule.with({ stateFolder: join(home, 'vms'), runFolder }, parts.engine),
+        EnginesModule.with(
+          { stateFolder: join(home, 'vms'), runFolder },
+          parts.engine ?? (collector && new NoEngine()),
+        ),
         JobsModule.with(config.jobs),
         BackupModule,
         RestoreModule.with({
@@ -58,6 +65,7 @@ export class AppModule {
         UpkeepModule,
         PoliciesModule.with(config.policies),
         SchedulingModule.with({ atOnce: config.jobs.concurrency, backoffMs: BACKOFF_MS }, clock),
+        ...(collector === undefined ? [] : [CollectorModule.with(collector)]),
         ApiModule.with({ version }),
       ],
     };

@@ -110,7 +110,7 @@ async function main(): Promise<void> {
       vaultDefaults: readVaultDefaults(variables),
       readSettings: () => corrected(() => readClientConfig(variables, owner)),
       readPassphrase,
-      serve: async (signal) => {
+      serve: async (signal, role) => {
         const config = corrected(() => readConfig(variables, owner));
         // Temporary files, sockets too, go to a folder that nobody else can enter.
         variables['TMPDIR'] = config.runFolder;
@@ -118,7 +118,9 @@ async function main(): Promise<void> {
         ran.service = true;
         const { stdout: output, stderr: errors } = process;
         const deadline = new StopDeadline(signal, STOP_MS_MAX, endAtOnce);
-        await serve({ config, version, output, errors, deadline }, signal);
+        const retentionPassphrase = role && (await readPassphrase('retention'));
+        const options = { config, version, output, errors, deadline, role, retentionPassphrase };
+        await serve(options, signal);
       },
     },
     stop.signal,

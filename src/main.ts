@@ -19,9 +19,15 @@ import type { StopDeadline } from './platform/stop-deadline.ts';
 import { PinoLog } from './platform/logging/pino-log.ts';
 import type { SchedulingClock } from './policies/runs/scheduling-clock.ts';
 
+export type ServiceRole = 'collector';
+
 export interface ServeOptions {
   readonly config: Config;
   readonly version: string;
+  /** `collector`: gives points up for services of other machines, within floors of its own. */
+  readonly role?: ServiceRole | undefined;
+  /** Opens the separate retention keys of the vaults of a collector. */
+  readonly retentionPassphrase?: string | undefined;
   /** For people; the log goes to `errors` as JSON lines. */
   readonly output: { write(text: string): unknown };
   readonly errors: { write(text: string): unknown };
@@ -60,7 +66,10 @@ export async function serve(options: ServeOptions, asked: AbortSignal): Promise<
   const claim = { home: config.home, log, say };
   const hold = held.use(await DatabaseClaim.make(connection, claim, asked));
   const signal = AbortSignal.any([asked, hold.lost]);
-  const parts = { config, connection, hold, log, version, schedulingClock, engine };
+  const { retentionPassphrase } = options;
+  const collector = options.role && { ...config.collector, retentionPassphrase };
+  const own = { schedulingClock, engine, collector };
+  const parts = { config, connection, hold, log, version, ...own };
   const app = await createHttp(AppModule.with(parts));
   await using listening = new AsyncDisposableStack();
   try {

@@ -7,8 +7,10 @@ import { Discovery } from '../inventory/discovery.ts';
 import { InventoryModule } from '../inventory/inventory.module.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { CatalogController } from './controllers/catalog.controller.ts';
+import { CollectorController } from './controllers/collector.controller.ts';
 import { JobsController } from './controllers/jobs.controller.ts';
 import { PoliciesController } from './controllers/policies.controller.ts';
+import { ProtectionController } from './controllers/protection.controller.ts';
 import { PolicyTextController } from './controllers/policy-text.controller.ts';
 import { RunsController } from './controllers/runs.controller.ts';
 import { OperationsController } from './controllers/operations.controller.ts';
@@ -46,9 +48,11 @@ export class ApiModule implements BeforeApplicationShutdown {
         OperationsController,
         JobsController,
         PoliciesController,
+        ProtectionController,
         PolicyTextController,
         RunsController,
         CatalogController,
+        CollectorController,
         TokensController,
       ],
       providers: [

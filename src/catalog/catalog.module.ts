@@ -6,6 +6,7 @@ import {
 } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Clock } from '../kernel/clock.ts';
+import { HostIdentity } from '../kernel/host-identity.ts';
 import { IdleMemory } from '../kernel/memory/idle-memory.ts';
 import { Log } from '../kernel/log.ts';
 import { SecretStore } from '../kernel/secret-store.ts';
@@ -17,6 +18,7 @@ import {
   type DatabaseHold,
 } from './database/catalog-source.ts';
 import { ApiTokenRows } from './api-token-rows.ts';
+import { CollectorRows } from './collector-rows.ts';
 import { InventoryRows } from './inventory-rows.ts';
 import { CatalogAge } from './catalog-age.ts';
 import { JobRows } from './job-rows.ts';
@@ -49,6 +51,7 @@ const ROWS = [
   RunRows,
   CatalogAge,
   ApiTokenRows,
+  CollectorRows,
 ];
 
 /** Vaults, points, jobs and policies in the database. Closes the vaults before the database. */
@@ -77,6 +80,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
             PointCatalog,
             SecretStore,
             StoreAccess,
+            HostIdentity,
             Clock,
             Log,
             IdleMemory,
@@ -84,9 +88,10 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
           useFactory: (
             registrations: VaultRegistrations,
             points: PointCatalog,
-            ...[secrets, stores, clock, log, memory]: [
+            ...[secrets, stores, host, clock, log, memory]: [
               SecretStore,
               StoreAccess,
+              HostIdentity,
               Clock,
               Log,
               IdleMemory,
@@ -100,7 +105,12 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
               log,
               memory,
               parameters: vaultParameters,
-              openOptions: { clock, log, cacheFolder },
+              openOptions: {
+                clock,
+                log,
+                cacheFolder,
+                reader: { service: host.id, name: host.name },
+              },
             }),
         },
       ],

@@ -222,7 +222,8 @@ export class RegisteredVaults {
   async sync(vaultId: string, signal: AbortSignal): Promise<void> {
     using held = await this.open(vaultId, 'writer', signal);
     await cataloguePoints(held.vault, this.points, this.environment.log, signal);
-    await this.registrations.markSynced(vaultId, this.environment.clock.nowMs());
+    const canGiveUp = !held.vault.inside.format.retention.separate;
+    await this.registrations.markSynced(vaultId, this.environment.clock.nowMs(), canGiveUp);
   }
 
   /**
@@ -278,6 +279,7 @@ export class RegisteredVaults {
       ...place,
       id: vault.id,
       createdAtMs: this.environment.clock.nowMs(),
+      canGiveUp: !vault.inside.format.retention.separate,
     };
     const known = (await this.registrations.list()).some(({ id }) => id === vault.id);
     const key = vault.exportKey();

@@ -16,6 +16,8 @@ export interface VaultRegistration {
   readonly createdAtMs: number;
   /** When its points were last copied to the catalog. */
   readonly syncedAtMs?: number;
+  /** Whether the key that hosts keep of it includes its retention key, as last seen. */
+  readonly canGiveUp?: boolean;
 }
 
 /** SQLSTATE of PostgreSQL. */
@@ -37,6 +39,7 @@ export class VaultRegistrations {
     row.listed = 0;
     row.createdAtMs = registration.createdAtMs;
     row.syncedAtMs = registration.syncedAtMs ?? null;
+    row.canGiveUp = registration.canGiveUp ?? null;
     try {
       await this.source.getRepository(VaultRow).insert(row);
     } catch (error) {
@@ -75,8 +78,8 @@ export class VaultRegistrations {
     return found;
   }
 
-  async markSynced(id: string, syncedAtMs: number): Promise<void> {
-    await this.source.getRepository(VaultRow).update({ id }, { syncedAtMs });
+  async markSynced(id: string, syncedAtMs: number, canGiveUp: boolean): Promise<void> {
+    await this.source.getRepository(VaultRow).update({ id }, { syncedAtMs, canGiveUp });
   }
 
   async remove(id: string): Promise<void> {
@@ -94,6 +97,7 @@ function fromRow(row: VaultRow): VaultRegistration {
     singleWriter: row.singleWriter,
     createdAtMs: row.createdAtMs,
     ...(row.syncedAtMs === null ? {} : { syncedAtMs: row.syncedAtMs }),
+    ...(row.canGiveUp === null ? {} : { canGiveUp: row.canGiveUp }),
   };
 }
 

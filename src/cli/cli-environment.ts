@@ -31,6 +31,6 @@ export interface CliEnvironment {
    * another passphrase.
    */
   readPassphrase(which?: PassphraseName): Promise<string | undefined>;
-  /** Runs the service until `signal` fires. */
-  serve(signal: AbortSignal): Promise<void>;
+  /** Runs the service until `signal` fires; with a role, only that. */
+  serve(signal: AbortSignal, role?: 'collector'): Promise<void>;
 }

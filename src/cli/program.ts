@@ -1,8 +1,9 @@
-import { Command, CommanderError } from 'commander';
+import { Command, Option, CommanderError } from 'commander';
 import { Fault } from '../kernel/fault.ts';
 import { Cli } from './cli.ts';
 import { type CliEnvironment } from './cli-environment.ts';
 import { addExplainCommand } from './commands/explain-command.ts';
+import { addCollectorCommands } from './commands/collector-commands.ts';
 import { addJobCommands } from './commands/job-commands.ts';
 import { addPointCommands } from './commands/point-commands.ts';
 import { addCatalogCommands } from './commands/policies/catalog-commands.ts';
@@ -77,14 +78,21 @@ export function buildProgram(cli: Cli): Command {
   program
     .command('serve')
     .description('run the service: HTTP interface, jobs and engine, until Ctrl-C')
-    .action(async () => {
-      await cli.environment.serve(cli.signal);
+    .addOption(
+      new Option(
+        '--role <role>',
+        'collector: no VMs; give up what services of other machines decided, within floors of its own',
+      ).choices(['collector']),
+    )
+    .action(async ({ role }: { role?: 'collector' }) => {
+      await cli.environment.serve(cli.signal, role);
     });
   addVaultCommands(program, cli);
   addVmCommands(program, cli);
   addPolicyCommands(program, cli);
   addRunCommands(program, cli);
   addCatalogCommands(program, cli);
+  addCollectorCommands(program, cli);
   addStatusCommand(program, cli);
   addPointCommands(program, cli);
   addRetentionCommands(program, cli);

@@ -166,6 +166,10 @@ export const ProtectionStatus = z
     atMs: TimeMs,
     /** Whether all VMs are `ok`, all policies can be read, and schedules fire. */
     ok: z.boolean(),
+    /** Id of this service: in the origin of its points, and where its records lie. */
+    service: z.string(),
+    /** Names of vaults whose points whoever takes this host can give up: it has their keys. */
+    givenUpFromHere: z.array(z.string()),
     vms: z.array(VmProtection),
     /** The vaults have points of runs that the database does not know: no schedule fires. */
     unknownRuns: z.object({ points: z.int(), newestFireAtMs: TimeMs }).optional(),

@@ -15,6 +15,7 @@ import {
   ProtectionStatus,
 } from './policies.ts';
 import { PolicyRun, RunList } from './runs.ts';
+import { COLLECTOR_ROUTES } from './collector.ts';
 import { ServiceStatus } from './service.ts';
 import {
   HoldList,
@@ -298,5 +299,6 @@ export const ROUTES = {
     body: AcceptCatalog,
     answer: CatalogAccepted,
   },
+  ...COLLECTOR_ROUTES,
   protection: { method: 'GET', path: '/protection', scope: 'read', answer: ProtectionStatus },
 } as const satisfies Readonly<Record<string, Route>>;

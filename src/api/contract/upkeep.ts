@@ -168,6 +168,18 @@ export type PointHold = z.infer<typeof PointHold>;
 export const HoldList = z.object({ holds: z.array(PointHold).readonly() }).meta({ id: 'HoldList' });
 export type HoldList = z.infer<typeof HoldList>;
 
+/** 200 of GET …/reading: points that somebody reads now, so that nobody gives them up. */
+export const ReadingList = z
+  .object({
+    reading: z
+      .array(
+        z.object({ pointId: z.string(), vmId: z.string(), reader: z.string(), untilMs: TimeMs }),
+      )
+      .readonly(),
+  })
+  .meta({ id: 'ReadingList' });
+export type ReadingList = z.infer<typeof ReadingList>;
+
 /** 200 of POST …/retire, and of GET …/retired: points given up that no prune has removed yet. */
 export const RetiredList = z
   .object({

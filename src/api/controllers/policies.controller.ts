@@ -1,16 +1,13 @@
 import { Body, Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { ApiAcceptedResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
-import { Clock } from '../../kernel/clock.ts';
 import { Policies } from '../../policies/policies.service.ts';
 import { PolicyStart } from '../../policies/policy-start.ts';
-import { Protection } from '../../policies/status/protection.service.ts';
 import {
   Policy,
   PolicyAction,
   PolicyHistory,
   PolicyList,
   PolicyReference,
-  ProtectionStatus,
 } from '../contract/policies.ts';
 import { PolicyRun } from '../contract/runs.ts';
 import { viewOfHistory, viewOfPolicy } from '../policy-view.ts';
@@ -24,8 +21,6 @@ export class PoliciesController {
   constructor(
     private readonly policies: Policies,
     private readonly start: PolicyStart,
-    private readonly protection: Protection,
-    private readonly clock: Clock,
   ) {}
 
   /** Lists the policies in force by name. */
@@ -91,21 +86,6 @@ export class PoliciesController {
     const runsOf = (isOpen: boolean) =>
       started.filter((each) => each.isOpen === isOpen).map(({ run }) => viewOfRun(run));
     return { runs: runsOf(false), open: runsOf(true) };
-  }
-
-  /** Says of every VM by what it is protected, and whether its newest point is fresh enough. */
-  @Get('protection')
-  @ApiOkResponse({ standardSchema: ProtectionStatus })
-  async status(@RequestSignal() signal: AbortSignal): Promise<ProtectionStatus> {
-    const { vms, unreadable, unknownRuns } = await this.protection.now(signal);
-    const isOk = vms.every(({ state }) => state === 'ok');
-    return {
-      atMs: this.clock.nowMs(),
-      ok: isOk && unreadable.length === 0 && unknownRuns === undefined,
-      vms: vms.map((vm) => ({ ...vm, by: [...vm.by] })),
-      ...(unknownRuns && { unknownRuns }),
-      unreadable: unreadable.map(({ name, problem }) => ({ policy: name, problem })),
-    };
   }
 
   private async setPaused(name: string, paused: boolean, signal: AbortSignal): Promise<Policy> {

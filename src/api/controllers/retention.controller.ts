@@ -6,6 +6,7 @@ import { VaultReference } from '../contract/references.ts';
 import {
   HoldList,
   HoldPoint,
+  ReadingList,
   ReleasePoint,
   RetiredList,
   RetirePoints,
@@ -44,6 +45,23 @@ export class RetentionController {
   ): Promise<RetiredList> {
     const { id } = await this.vaults.choose(vault);
     return listOf(await this.retention.retired(id, signal));
+  }
+
+  /** Lists the points that somebody reads now, here or on another machine. */
+  @Get('reading')
+  @ApiOkResponse({ standardSchema: ReadingList })
+  async reading(
+    @Param('vault', { schema: VaultReference }) vault: string,
+    @RequestSignal() signal: AbortSignal,
+  ): Promise<ReadingList> {
+    const { id } = await this.vaults.choose(vault);
+    const leases = await this.retention.beingRead(id, signal);
+    return {
+      reading: leases.map((lease) => ({
+        ...{ pointId: lease.id, vmId: lease.vmId },
+        ...{ reader: lease.reader, untilMs: lease.untilMs },
+      })),
+    };
   }
 
   /** Lists all holds in force. */

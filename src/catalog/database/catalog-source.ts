@@ -7,6 +7,7 @@ import { FirstTables1795000000000 } from './migrations/1795000000000-first-table
 import { Runs1795600000000 } from './migrations/1795600000000-runs.ts';
 import { Inventory1795400000000 } from './migrations/1795400000000-inventory.ts';
 import { ScheduleState1795900000000 } from './migrations/1795900000000-schedule-state.ts';
+import { Collector1796400000000 } from './migrations/1796400000000-collector.ts';
 import { NamedTokens1795700000000 } from './migrations/1795700000000-named-tokens.ts';
 import { RunActors1795800000000 } from './migrations/1795800000000-run-actors.ts';
 import { PointChanges1795200000000 } from './migrations/1795200000000-point-changes.ts';
@@ -14,6 +15,8 @@ import { PointOrigins1795300000000 } from './migrations/1795300000000-point-orig
 import { VaultUpkeep1795100000000 } from './migrations/1795100000000-vault-upkeep.ts';
 import { Policies1795500000000 } from './migrations/1795500000000-policies.ts';
 import { RunRow } from '../rows/run.row.ts';
+import { CollectorPointRow } from '../rows/collector-point.row.ts';
+import { CollectorSequenceRow } from '../rows/collector-sequence.row.ts';
 import { ApiTokenRow } from '../rows/api-token.row.ts';
 import { PointProofRow } from '../rows/point-proof.row.ts';
 import { PolicyRevisionRow } from '../rows/policy-revision.row.ts';
@@ -128,6 +131,8 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       RunRow,
       ScheduleStateRow,
       ApiTokenRow,
+      CollectorPointRow,
+      CollectorSequenceRow,
     ],
     migrations: [
       FirstTables1795000000000,
@@ -140,6 +145,7 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       NamedTokens1795700000000,
       RunActors1795800000000,
       ScheduleState1795900000000,
+      Collector1796400000000,
     ],
     migrationsTableName: 'migration',
     migrationsTransactionMode: 'all',

@@ -37,4 +37,8 @@ export class VaultRow {
 
   @Column('bigint', { name: 'synced_at_ms', nullable: true, transformer: bigintColumn })
   syncedAtMs!: number | null;
+
+  /** Whether this host's key of the vault includes its retention key; null if nobody has looked. */
+  @Column('boolean', { name: 'can_give_up', nullable: true })
+  canGiveUp!: boolean | null;
 }

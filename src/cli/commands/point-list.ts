@@ -2,6 +2,7 @@ import { type Point } from '../../api/contract/points.ts';
 import { formatBytes } from '../../kernel/text/bytes.ts';
 import { type Cli, type CommonOptions } from '../cli.ts';
 import { type Outcome } from '../outcome.ts';
+import { plainText } from '../terminal/plain-text.ts';
 import { count } from '../terminal/quantities.ts';
 import { formatTable } from '../terminal/table.ts';
 import { isVmId, noPoints } from '../options/choose-point.ts';
@@ -34,13 +35,27 @@ export async function listPoints(
     }
   }
   const time: ShowTime = (timeMs) => cli.time(timeMs);
+  const reading = refresh === true ? await readingText(cli, answer.points, time) : '';
   return {
     document: answer,
     text:
       answer.points.length === 0
         ? 'No recovery points. Take one with: hyperkeep backup VM\n'
-        : pointTable(answer.points, time),
+        : pointTable(answer.points, time) + reading,
   };
+}
+
+/** Looks into the vaults, so only where that was asked for. */
+async function readingText(cli: Cli, points: readonly Point[], time: ShowTime): Promise<string> {
+  const service = await cli.service();
+  const lines: string[] = [];
+  for (const vault of new Set(points.map(({ vaultName }) => vaultName))) {
+    const { reading } = await service.call('listReading', { path: { vault } }, cli.signal);
+    for (const { pointId, reader, untilMs } of reading) {
+      lines.push(`${pointId}: being read by ${plainText(reader)} until ${time(untilMs)}\n`);
+    }
+  }
+  return lines.join('');
 }
 
 function pointTable(points: readonly Point[], time: ShowTime): string {

@@ -4,7 +4,7 @@ import { bytes, GiB, KiB, MiB, type Bytes } from '../../kernel/text/bytes.ts';
 import { readFileSync } from '../../kernel/files/files.ts';
 
 const SIZE_UNITS = { KiB, MiB, GiB };
-const DURATION_UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const DURATION_UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Parses a size such as `64MiB`, to bytes. */
 const Size = z
@@ -18,7 +18,7 @@ const Size = z
 /** Parses a duration such as `30s`, to milliseconds. */
 const Duration = z
   .string()
-  .regex(/^[1-9]\d{0,5}(ms|s|m|h)$/, 'a duration such as 30s')
+  .regex(/^[1-9]\d{0,5}(ms|s|m|h|d)$/, 'a duration such as 30s')
   .transform((text) => {
     const unit = text.replace(/^\d+/, '') as keyof typeof DURATION_UNITS;
     return Number.parseInt(text, 10) * DURATION_UNITS[unit];
@@ -43,6 +43,11 @@ export const Environment = z.object({
   JOBS_CONCURRENCY: z.coerce.number().int().min(1).max(16).default(2),
   GUEST_COMMANDS: z.enum(['refused', 'allowed']).default('refused'),
   STORE_PATIENCE: Duration.prefault('10m'),
+  COLLECTOR_KEEP_POINTS: z.coerce.number().int().min(1).max(10_000).default(7),
+  COLLECTOR_KEEP_YOUNGER: Duration.prefault('7d'),
+  COLLECTOR_DAILY_SHARE: z.coerce.number().int().min(1).max(100).default(25),
+  COLLECTOR_LOOK_EVERY: Duration.prefault('1h'),
+  COLLECTOR_PRUNE_EVERY: Duration.prefault('1d'),
   VAULT_PACK_SIZE: Size.refine(
     (size) => size >= 16 * MiB && size <= 128 * MiB,
     'between 16MiB and 128MiB',
@@ -62,6 +67,15 @@ export interface Config {
   readonly jobs: { readonly concurrency: number };
   /** `guestCommands`: whether policies may name commands that run inside guests. */
   readonly policies: { readonly guestCommands: boolean };
+  /** For `serve --role collector`. */
+  readonly collector: {
+    readonly floors: {
+      readonly points: number;
+      readonly youngMs: number;
+      readonly dailyShare: number;
+    };
+    readonly times: { readonly lookMs: number; readonly pruneMs: number };
+  };
   readonly vault: { readonly storePatienceMs: number; readonly packSize: Bytes };
 }
 
@@ -96,6 +110,14 @@ export function readConfig(environment: EnvironmentVariables, owner: Owner): Con
     log: { level: env.LOG_LEVEL },
     jobs: { concurrency: env.JOBS_CONCURRENCY },
     policies: { guestCommands: env.GUEST_COMMANDS === 'allowed' },
+    collector: {
+      floors: {
+        points: env.COLLECTOR_KEEP_POINTS,
+        youngMs: env.COLLECTOR_KEEP_YOUNGER,
+        dailyShare: env.COLLECTOR_DAILY_SHARE / 100,
+      },
+      times: { lookMs: env.COLLECTOR_LOOK_EVERY, pruneMs: env.COLLECTOR_PRUNE_EVERY },
+    },
     vault: { storePatienceMs: env.STORE_PATIENCE, packSize: env.VAULT_PACK_SIZE },
   };
 }

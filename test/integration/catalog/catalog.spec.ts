@@ -84,6 +84,7 @@ describe('the catalog database', () => {
       { name: 'NamedTokens1795700000000' },
       { name: 'RunActors1795800000000' },
       { name: 'ScheduleState1795900000000' },
+      { name: 'Collector1796400000000' },
     ]);
   });
 });

@@ -2,6 +2,7 @@ import { type Command } from 'commander';
 import { type ProtectionStatus, type VmProtection } from '../../../api/contract/policies.ts';
 import { type Cli, type CommonOptions } from '../../cli.ts';
 import { EXIT_NOT_WELL, type Outcome } from '../../outcome.ts';
+import { plainText } from '../../terminal/plain-text.ts';
 import { count, formatDuration } from '../../terminal/quantities.ts';
 import { formatTable } from '../../terminal/table.ts';
 import { unreadableText } from './policy-text.ts';
@@ -38,7 +39,7 @@ async function status(cli: Cli): Promise<Outcome> {
 
 /** Returns the state of every VM, the worst first, and how many are not well. */
 function statusText(
-  { atMs, vms, unreadable, unknownRuns }: ProtectionStatus,
+  { atMs, vms, unreadable, unknownRuns, givenUpFromHere }: ProtectionStatus,
   time: (timeMs: number) => string,
 ): string {
   const troubles = unreadable
@@ -48,7 +49,14 @@ function statusText(
     unknownRuns === undefined
       ? ''
       : `No schedule fires: the vaults have ${count(unknownRuns.points, 'point')} of runs that the database does not know, the newest due ${time(unknownRuns.newestFireAtMs)}. If it was restored from an older dump on purpose: hyperkeep catalog accept\n`;
-  return vmsText(vms, atMs, time) + old + troubles;
+  return vmsText(vms, atMs, time) + keysText(givenUpFromHere) + old + troubles;
+}
+
+/** A thief of the host has what the host has: docs/roles.md, "Who gives points up". */
+function keysText(vaults: readonly string[]): string {
+  return vaults.length === 0
+    ? ''
+    : `Whoever takes this host can give up every point in ${vaults.map(plainText).join(', ')}: it has the retention key.\n`;
 }
 
 function vmsText(

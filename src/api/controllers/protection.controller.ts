@@ -1,0 +1,38 @@
+import { Controller, Get } from '@nestjs/common';
+import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { RegisteredVaults } from '../../catalog/registered-vaults.ts';
+import { Clock } from '../../kernel/clock.ts';
+import { HostIdentity } from '../../kernel/host-identity.ts';
+import { Protection } from '../../policies/status/protection.service.ts';
+import { ProtectionStatus } from '../contract/policies.ts';
+import { RequestSignal } from '../request-signal.ts';
+
+/** Whether all is well. */
+@ApiTags('policies')
+@Controller()
+export class ProtectionController {
+  constructor(
+    private readonly protection: Protection,
+    private readonly vaults: RegisteredVaults,
+    private readonly host: HostIdentity,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Says of every VM by what it is protected, and whether its newest point is fresh enough. */
+  @Get('protection')
+  @ApiOkResponse({ standardSchema: ProtectionStatus })
+  async status(@RequestSignal() signal: AbortSignal): Promise<ProtectionStatus> {
+    const { vms, unreadable, unknownRuns } = await this.protection.now(signal);
+    const isOk = vms.every(({ state }) => state === 'ok');
+    const vaults = await this.vaults.list();
+    return {
+      atMs: this.clock.nowMs(),
+      service: this.host.id,
+      givenUpFromHere: vaults.filter(({ canGiveUp }) => canGiveUp).map(({ name }) => name),
+      ok: isOk && unreadable.length === 0 && unknownRuns === undefined,
+      vms: vms.map((vm) => ({ ...vm, by: [...vm.by] })),
+      ...(unknownRuns && { unknownRuns }),
+      unreadable: unreadable.map(({ name, problem }) => ({ policy: name, problem })),
+    };
+  }
+}
