@@ -110,7 +110,7 @@ async function main(): Promise<void> {
       vaultDefaults: readVaultDefaults(variables),
       readSettings: () => corrected(() => readClientConfig(variables, owner)),
       readPassphrase,
-      serve: async (signal, role) => {
+      serve: async (signal, { role, waitsForOlder }) => {
         const config = corrected(() => readConfig(variables, owner));
         // Temporary files, sockets too, go to a folder that nobody else can enter.
         variables['TMPDIR'] = config.runFolder;
@@ -119,8 +119,8 @@ async function main(): Promise<void> {
         const { stdout: output, stderr: errors } = process;
         const deadline = new StopDeadline(signal, STOP_MS_MAX, endAtOnce);
         const retentionPassphrase = role && (await readPassphrase('retention'));
-        const options = { config, version, output, errors, deadline, role, retentionPassphrase };
-        await serve(options, signal);
+        const own = { role, retentionPassphrase, waitsForOlder };
+        await serve({ config, version, output, errors, deadline, ...own }, signal);
       },
     },
     stop.signal,

@@ -8,11 +8,16 @@ import { TOKEN_FILE } from './api/contract/access.ts';
 import { ServiceStart } from './api/service-start.ts';
 import { readOrMakeToken } from './api/token-file.ts';
 import { AppModule } from './app.module.ts';
-import type { CatalogConnection } from './catalog/database/catalog-source.ts';
+import {
+  MIGRATION_NAMES,
+  openCatalog,
+  type CatalogConnection,
+} from './catalog/database/catalog-source.ts';
 import { DatabaseClaim } from './catalog/database/database-claim.ts';
 import type { Engine } from './engines/engine.ts';
 import type { Log } from './kernel/log.ts';
 import type { Config } from './platform/config/config.ts';
+import { readOrMakeHostId } from './platform/host-id.ts';
 import { holdHome, makeOwnFolder } from './platform/home-folder.ts';
 import { startEmbeddedPostgres } from './platform/database/embedded-postgres.ts';
 import type { StopDeadline } from './platform/stop-deadline.ts';
@@ -33,6 +38,8 @@ export interface ServeOptions {
   readonly errors: { write(text: string): unknown };
   /** Undefined if the process goes on after the service. */
   readonly deadline?: StopDeadline;
+  /** Waits until services of older versions have left the database, instead of giving up. */
+  readonly waitsForOlder?: boolean;
   /** By which policies fire; default: the clock of this host. */
   readonly schedulingClock?: SchedulingClock;
   /** That has the VMs of this host; default: the driver for its hypervisor. */
@@ -44,7 +51,8 @@ export interface ServeOptions {
  * running.
  *
  * @throws Fault `service.already-running` if another service has this home or port,
- *   `database.in-use` if one has this database, or took it while it was away
+ *   `database.in-use` if one of this host uses the database, or came while it was away;
+ *   `database.newer`, `database.older-hosts` if other hosts are of another version
  */
 export async function serve(options: ServeOptions, asked: AbortSignal): Promise<void> {
   const { config, version, output, errors, deadline, schedulingClock, engine } = options;
@@ -63,7 +71,15 @@ export async function serve(options: ServeOptions, asked: AbortSignal): Promise<
     abandon();
   });
   const say = (sentence: string): unknown => output.write(`${sentence}\n`);
-  const claim = { home: config.home, log, say };
+  const claim = {
+    hostId: await readOrMakeHostId(config.home),
+    home: config.home,
+    migrations: MIGRATION_NAMES,
+    migrate: async () => (await openCatalog(connection)).destroy(),
+    waitsForOlder: options.waitsForOlder === true,
+    log,
+    say,
+  };
   const hold = held.use(await DatabaseClaim.make(connection, claim, asked));
   const signal = AbortSignal.any([asked, hold.lost]);
   const { retentionPassphrase } = options;

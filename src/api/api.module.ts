@@ -24,6 +24,7 @@ import { UpkeepController } from './controllers/upkeep.controller.ts';
 import { CredentialsController } from './controllers/credentials.controller.ts';
 import { TokensController } from './controllers/tokens.controller.ts';
 import { VaultsController } from './controllers/vaults.controller.ts';
+import { HostsController } from './controllers/hosts.controller.ts';
 import { VmsController } from './controllers/vms.controller.ts';
 
 /** How long requests and event streams may take to end when the service stops. */
@@ -42,6 +43,7 @@ export class ApiModule implements BeforeApplicationShutdown {
         VaultsController,
         CredentialsController,
         VmsController,
+        HostsController,
         UpkeepController,
         RetentionController,
         PointsController,

@@ -1,13 +1,19 @@
 import type { StoredRun } from '../catalog/run-rows.ts';
 import type { Run } from './contract/runs.ts';
 
-/** Returns a run in the form of the contract. */
-export function viewOfRun(run: StoredRun): Run {
+/**
+ * Returns a run in the form of the contract.
+ *
+ * @param hosts names of hosts by their ids
+ */
+export function viewOfRun(run: StoredRun, hosts: ReadonlyMap<string, string>): Run {
+  const host = run.hostId === null ? undefined : hosts.get(run.hostId);
   const { id, policyName, vmId, vmName, fireAtMs, attempt } = run;
   const fault = run.fault as Run['fault'] | null;
   return {
     ...{ id, policy: policyName, vmId, vmName, fireAtMs, attempt },
-    // Only this service wrote it.
+    ...(host === undefined ? {} : { host }),
+    // Only services of this database wrote it.
     state: run.state as Run['state'],
     ...(run.why === null ? {} : { why: run.why }),
     ...(run.actor === null ? {} : { actor: run.actor }),

@@ -1,6 +1,8 @@
-import { type DataSource, type EntityManager } from 'typeorm';
+import { In, type DataSource, type EntityManager } from 'typeorm';
 import { HostRow } from './rows/host.row.ts';
+import { RunRow } from './rows/run.row.ts';
 import { VmRow } from './rows/vm.row.ts';
+import { UNFINISHED } from './run-rows.ts';
 
 export type StoredHost = Readonly<HostRow>;
 export type StoredVm = Readonly<VmRow>;
@@ -22,6 +24,10 @@ export class InventoryRows {
 
   async list(): Promise<StoredInventory> {
     return listed(this.source.manager);
+  }
+
+  async hosts(): Promise<StoredHost[]> {
+    return listedHosts(this.source.manager);
   }
 
   /**
@@ -50,6 +56,28 @@ export class InventoryRows {
   }
 
   /**
+   * Removes a host with its VMs, and skips its runs that have not ended.
+   * @returns false, and removes nothing, if it was seen later than `lastSeenMs`
+   */
+  async forgetHost({ id, lastSeenMs }: Pick<StoredHost, 'id' | 'lastSeenMs'>): Promise<boolean> {
+    return this.source.transaction(async (transaction) => {
+      await transaction.query(`SELECT pg_advisory_xact_lock(${LOOK_LOCK})`);
+      const { affected } = await transaction.getRepository(HostRow).delete({ id, lastSeenMs });
+      if (affected !== 1) {
+        return false;
+      }
+      await transaction.getRepository(VmRow).delete({ hostId: id });
+      await transaction
+        .getRepository(RunRow)
+        .update(
+          { hostId: id, state: In(UNFINISHED) },
+          { state: 'skipped', why: 'the host was forgotten' },
+        );
+      return true;
+    });
+  }
+
+  /**
    * Changes the tags of a VM.
    *
    * @param change returns the new tags; if it throws, they stay
@@ -72,10 +100,13 @@ export class InventoryRows {
   }
 }
 
+async function listedHosts(manager: EntityManager): Promise<StoredHost[]> {
+  return manager.getRepository(HostRow).find({ order: { name: 'ASC', id: 'ASC' } });
+}
+
 async function listed(manager: EntityManager): Promise<StoredInventory> {
-  const [hosts, vms] = [manager.getRepository(HostRow), manager.getRepository(VmRow)];
   return {
-    hosts: await hosts.find({ order: { name: 'ASC', id: 'ASC' } }),
-    vms: await vms.find({ order: { name: 'ASC', id: 'ASC' } }),
+    hosts: await listedHosts(manager),
+    vms: await manager.getRepository(VmRow).find({ order: { name: 'ASC', id: 'ASC' } }),
   };
 }

@@ -77,13 +77,21 @@ export class JobRows {
   }
 
   /**
-   * Ends every unfinished job; for the start of the service, when none can be running. @returns
-   * their ids
+   * Ends every unfinished job of a host; for the start of its service, when none can be running.
+   * @returns their ids
    */
-  async endUnfinished(state: string, fault: unknown, finishedAtMs: number): Promise<string[]> {
+  async endUnfinished(
+    { state, fault, finishedAtMs }: Pick<StoredJob, 'state' | 'fault' | 'finishedAtMs'>,
+    hostId: string,
+  ): Promise<string[]> {
     const rows = this.source.getRepository(JobRow);
-    const found = await rows.find({ select: { id: true }, where: { state: In(UNFINISHED) } });
-    const ids = found.map(({ id }) => id);
+    const found = await rows.find({
+      select: { id: true, subject: true },
+      where: { state: In(UNFINISHED) },
+    });
+    // Without a host they are of a version that had the database to itself.
+    const own = found.filter(({ subject }) => (subject['hostId'] ?? hostId) === hostId);
+    const ids = own.map(({ id }) => id);
     if (ids.length > 0) {
       await rows.update({ id: In(ids) }, { state, fault: fault as object, finishedAtMs });
     }

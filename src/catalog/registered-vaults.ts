@@ -13,6 +13,7 @@ import {
   closeAll,
   closingOnFailure,
   openStored,
+  keyMissing,
   secretName,
   type ApartOptions,
   type OpenVault,
@@ -77,7 +78,7 @@ export class RegisteredVaults {
     { passphrase, retentionPassphrase, lock }: NewVaultSecrets,
     signal: AbortSignal,
   ): Promise<CreatedVault> {
-    await this.refuseTakenName(request.name);
+    await this.refuseTakenName(request);
     await this.environment.stores.contact(request, signal);
     const store = await this.environment.stores.open(request, signal);
     const chosen = passphrase ?? generatePassphrase();
@@ -106,13 +107,18 @@ export class RegisteredVaults {
     };
   }
 
-  /** Registers an existing vault; its points appear in the catalog. */
+  /**
+   * Registers an existing vault; its points appear in the catalog. If another host has registered
+   * it under this name, this host gets its key.
+   */
   async add(
     request: RegisterVault,
     unlock: VaultUnlock,
     signal: AbortSignal,
   ): Promise<VaultRegistration> {
-    await this.refuseTakenName(request.name);
+    if (!(await this.lacksOnlyKey(request))) {
+      await this.refuseTakenName(request);
+    }
     await this.environment.stores.contact(request, signal);
     const store = await this.environment.stores.open(request, signal);
     const vault = await closingOnFailure(store, () =>
@@ -190,11 +196,14 @@ export class RegisteredVaults {
   }
 
   /**
-   * Returns why the vault cannot be used now, or could not be opened at the last attempt, for
-   * people.
+   * Returns why the vault cannot be used on this host now, or could not be opened at the last
+   * attempt, for people.
    */
-  problemOf(vault: VaultRegistration): string | undefined {
-    return this.environment.stores.health.troubleOf(vault)?.text ?? this.problems.get(vault.id);
+  async problemOf(vault: VaultRegistration): Promise<string | undefined> {
+    const { health } = this.environment.stores;
+    return (await this.hasKey(vault.id))
+      ? (health.troubleOf(vault)?.text ?? this.problems.get(vault.id))
+      : keyMissing(vault).message;
   }
 
   /** Calls `listener` when the store of a vault goes away and when it is back. */
@@ -271,7 +280,10 @@ export class RegisteredVaults {
     await this.opened.closeAll();
   }
 
-  /** Stores the key first: a row without a key would be a vault that cannot be opened. */
+  /**
+   * Stores the key first: a row without a key would be a vault that cannot be opened. The
+   * credentials come before it and are those given here: what a crash left is never used.
+   */
   private async register(request: RegisterVault, open: OpenVault): Promise<VaultRegistration> {
     const { vault } = open;
     const { credentials, ...place } = request;
@@ -281,20 +293,22 @@ export class RegisteredVaults {
       createdAtMs: this.environment.clock.nowMs(),
       canGiveUp: !vault.inside.format.retention.separate,
     };
-    const known = (await this.registrations.list()).some(({ id }) => id === vault.id);
+    const known = (await this.registrations.list()).find(({ id }) => id === vault.id);
+    const joins = known !== undefined && (await this.lacksOnlyKey(request));
     const key = vault.exportKey();
     try {
-      if (!known) {
+      if (known === undefined || joins) {
+        await this.environment.credentials.replaceAll(vault.id, credentials);
         await this.environment.secrets.put(secretName(vault.id), key);
-        if (credentials !== undefined) {
-          await this.environment.credentials.set(vault.id, 'any', credentials);
-        }
       }
-      await this.registrations.add(registration);
+      if (!joins) {
+        await this.registrations.add(registration);
+      }
     } catch (error) {
       await closeAll(open);
       throw error;
     }
+    this.problems.delete(vault.id);
     this.opened.adopt({ vaultId: vault.id, used: 'any' }, open);
     this.environment.log.info('vault.registered', {
       vaultId: vault.id,
@@ -304,7 +318,19 @@ export class RegisteredVaults {
     return registration;
   }
 
-  private async refuseTakenName(name: string): Promise<void> {
+  private async hasKey(vaultId: string): Promise<boolean> {
+    return (await this.environment.secrets.get(secretName(vaultId))) !== undefined;
+  }
+
+  /** True if the vault is registered under this name and place, and this host has no key of it. */
+  private async lacksOnlyKey({ name, location, endpoint }: RegisterVault): Promise<boolean> {
+    const found = (await this.registrations.list()).find((vault) => vault.name === name);
+    return (
+      found?.location === location && found.endpoint === endpoint && !(await this.hasKey(found.id))
+    );
+  }
+
+  private async refuseTakenName({ name }: RegisterVault): Promise<void> {
     const taken = (await this.registrations.list()).some((vault) => vault.name === name);
     if (taken) {
       throw new Fault('vault.name-taken', `A vault ${name} is registered already.`, { name });

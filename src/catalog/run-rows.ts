@@ -6,7 +6,7 @@ export type StoredRun = Readonly<RunRow>;
 
 /** What changes in a run. */
 export type RunChange = Partial<
-  Omit<StoredRun, 'id' | 'policyId' | 'policyName' | 'vmId' | 'vmName' | 'fireAtMs'>
+  Omit<StoredRun, 'id' | 'policyId' | 'policyName' | 'vmId' | 'vmName' | 'hostId' | 'fireAtMs'>
 >;
 
 /** What a look at a policy's schedule found. */
@@ -16,8 +16,13 @@ export interface Firing {
   readonly fromMs: number;
   readonly horizonMs: number;
   readonly runs: readonly StoredRun[];
-  /** Changes of runs that the new ones end, by their ids. */
-  readonly ended: ReadonlyMap<string, RunChange>;
+  /** Runs that the new ones end, as they were seen. */
+  readonly ended: readonly EndedRun[];
+}
+
+export interface EndedRun {
+  readonly run: Pick<StoredRun, 'id' | 'state' | 'attempt'>;
+  readonly change: RunChange;
 }
 
 export interface RunFilter {
@@ -28,7 +33,9 @@ export interface RunFilter {
   readonly limit: number;
 }
 
-const UNFINISHED = ['due', 'queued', 'running'];
+/** States of runs that have not ended. */
+export const UNFINISHED = ['due', 'queued', 'running'];
+const WITH_JOB = ['queued', 'running'];
 /** Rows per INSERT; PostgreSQL takes at most 65,535 parameters. */
 const BATCH_ROWS = 1000;
 
@@ -46,22 +53,25 @@ export class RunRows {
 
   /**
    * Writes new runs, and that the schedule was looked at until then: both or neither.
-   * @returns false, and writes nothing, if somebody else looked or the policy is gone or paused
+   * @returns false, and writes nothing, if somebody else looked, the policy is gone or paused, or a
+   *   run that is to end went on meanwhile: then the next look finds it so
    */
   async fire({ policyId, fromMs, horizonMs, runs, ended }: Firing): Promise<boolean> {
-    return this.source.transaction(async (transaction) => {
-      const { affected } = await transaction
-        .getRepository(PolicyRow)
-        .update({ id: policyId, horizonMs: fromMs, paused: false }, { horizonMs });
-      if (affected !== 1) {
-        return false;
-      }
-      for (const [id, change] of ended) {
-        await changeRun(transaction, id, change);
-      }
-      await insertRuns(transaction, runs);
-      return true;
-    });
+    return unlessOvertaken(async () =>
+      this.source.transaction(async (transaction) => {
+        const { affected } = await transaction
+          .getRepository(PolicyRow)
+          .update({ id: policyId, horizonMs: fromMs, paused: false }, { horizonMs });
+        refuseUnlessOne(affected);
+        for (const { run, change } of ended) {
+          const { id, state, attempt } = run;
+          const as = { id, state, attempt };
+          const one = await transaction.getRepository(RunRow).update(as, change as object);
+          refuseUnlessOne(one.affected);
+        }
+        await insertRuns(transaction, runs);
+      }),
+    );
   }
 
   /**
@@ -74,8 +84,7 @@ export class RunRows {
     plan: (unfinished: readonly StoredRun[]) => readonly StoredRun[],
   ): Promise<void> {
     await this.source.transaction(async (transaction) => {
-      const lock = { mode: 'pessimistic_write' } as const;
-      await transaction.getRepository(PolicyRow).findOne({ where: { id: policyId }, lock });
+      await lockPolicy(transaction, policyId);
       const runs = plan(
         await transaction.getRepository(RunRow).findBy({ policyId, state: In(UNFINISHED) }),
       );
@@ -93,6 +102,28 @@ export class RunRows {
   /** Changes a run that has not ended. @returns whether there was one */
   async change(id: string, change: RunChange): Promise<boolean> {
     return changeRun(this.source.manager, id, change);
+  }
+
+  /**
+   * Changes a run that gets a job, one caller of a policy with a limit at a time.
+   *
+   * @param atOnce how many runs of the policy may have a job, on all hosts together
+   * @returns whether there was room, and the run
+   */
+  async begin(
+    { id, policyId }: Pick<StoredRun, 'id' | 'policyId'>,
+    change: RunChange,
+    atOnce: number | undefined,
+  ): Promise<boolean> {
+    if (atOnce === undefined) {
+      return this.change(id, change);
+    }
+    return this.source.transaction(async (transaction) => {
+      await lockPolicy(transaction, policyId);
+      const runs = transaction.getRepository(RunRow);
+      const busy = await runs.countBy({ policyId, state: In(WITH_JOB) });
+      return busy < atOnce && (await changeRun(transaction, id, change));
+    });
   }
 
   /** Lists runs, newest first. */
@@ -118,6 +149,32 @@ export class RunRows {
     );
     return Number(row?.ms);
   }
+}
+
+/** Undoes a transaction: a row is not as it was seen. */
+class Overtaken extends Error {}
+
+function refuseUnlessOne(affected: number | undefined): void {
+  if (affected !== 1) {
+    throw new Overtaken();
+  }
+}
+
+async function unlessOvertaken(work: () => Promise<void>): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    if (error instanceof Overtaken) {
+      return false;
+    }
+    throw error;
+  }
+}
+
+async function lockPolicy(manager: EntityManager, id: string): Promise<void> {
+  const lock = { mode: 'pessimistic_write' } as const;
+  await manager.getRepository(PolicyRow).findOne({ where: { id }, lock });
 }
 
 async function insertRuns(manager: EntityManager, runs: readonly StoredRun[]): Promise<void> {

@@ -58,14 +58,10 @@ export async function openStored(
   { spending, retentionPassphrase, role }: OpenStored,
   signal: AbortSignal,
 ): Promise<OpenVault> {
-  const { id, name, endpoint } = registration;
+  const { id, endpoint } = registration;
   const key = await secrets.get(secretName(id));
   if (key === undefined) {
-    throw new Fault(
-      'vault.key-missing',
-      `This host has no key of the vault ${name}; forget it and register it again with its passphrase.`,
-      { vault: name },
-    );
+    throw keyMissing(registration);
   }
   const meter = spending && ((metered: ObjectStore) => spending.meter(metered, endpoint));
   const place = await credentials.applied(registration, role);
@@ -78,6 +74,16 @@ export async function openStored(
     Vault.open(store, { kind: 'master-key', key }, options, signal),
   );
   return { vault, store };
+}
+
+/** Another host registered the vault, or the key was lost with the home. */
+export function keyMissing({ name, location, endpoint }: VaultRegistration): Fault {
+  const place = `--location ${location}${endpoint === undefined ? '' : ` --endpoint ${endpoint}`}`;
+  return new Fault(
+    'vault.key-missing',
+    `This host has no key of the vault ${name}. Give it one with the passphrase: hyperkeep vault add ${name} ${place}`,
+    { vault: name },
+  );
 }
 
 /** Returns the name under which this host keeps the key of a vault. */

@@ -64,6 +64,11 @@ export class VaultCredentials {
     await this.change(vaultId, () => ({}));
   }
 
+  /** Removes those of all roles, and sets those for any role if some are given. */
+  async replaceAll(vaultId: string, any: StoreCredentials | undefined): Promise<void> {
+    await this.change(vaultId, () => (any === undefined ? {} : { any }));
+  }
+
   async list(vaultId: string): Promise<ShownCredentials[]> {
     const stored = await this.read(vaultId);
     return (['any', ...STORE_ROLES] as const).flatMap((role) => {

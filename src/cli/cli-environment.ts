@@ -12,6 +12,13 @@ export interface ServiceSettings {
   readonly remote?: { readonly url: string; readonly token: string };
 }
 
+export interface ServeHow {
+  /** Does only what this role does. */
+  readonly role?: 'collector' | undefined;
+  /** Waits until services of older versions have left the database. */
+  readonly waitsForOlder: boolean;
+}
+
 /** Everything a command needs from outside: bound to the process in cli.ts, to buffers in tests. */
 export interface CliEnvironment {
   readonly terminal: Terminal;
@@ -31,6 +38,6 @@ export interface CliEnvironment {
    * another passphrase.
    */
   readPassphrase(which?: PassphraseName): Promise<string | undefined>;
-  /** Runs the service until `signal` fires; with a role, only that. */
-  serve(signal: AbortSignal, role?: 'collector'): Promise<void>;
+  /** Runs the service until `signal` fires. */
+  serve(signal: AbortSignal, how: ServeHow): Promise<void>;
 }

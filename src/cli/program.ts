@@ -13,6 +13,7 @@ import { addStatusCommand } from './commands/policies/status-command.ts';
 import { addRetentionCommands } from './commands/retention-commands.ts';
 import { addTokenCommands } from './commands/token-commands.ts';
 import { addVaultCommands } from './commands/vault-commands.ts';
+import { addHostCommands } from './commands/inventory/host-commands.ts';
 import { addVmCommands } from './commands/vm-commands.ts';
 import { reportOf } from './faults/explain-error.ts';
 import { reportText } from './faults/fault-report.ts';
@@ -84,11 +85,13 @@ export function buildProgram(cli: Cli): Command {
         'collector: no VMs; give up what services of other machines decided, within floors of its own',
       ).choices(['collector']),
     )
-    .action(async ({ role }: { role?: 'collector' }) => {
-      await cli.environment.serve(cli.signal, role);
+    .option('--migrate', 'wait until services of older versions have left the database')
+    .action(async ({ role, migrate = false }: { role?: 'collector'; migrate?: boolean }) => {
+      await cli.environment.serve(cli.signal, { role, waitsForOlder: migrate });
     });
   addVaultCommands(program, cli);
   addVmCommands(program, cli);
+  addHostCommands(program, cli);
   addPolicyCommands(program, cli);
   addRunCommands(program, cli);
   addCatalogCommands(program, cli);

@@ -6,6 +6,7 @@ import { Clock } from '../kernel/clock.ts';
 import { HostIdentity } from '../kernel/host-identity.ts';
 import { Log } from '../kernel/log.ts';
 import { Discovery } from './discovery.ts';
+import { Hosts } from './hosts.ts';
 import { InventoryService } from './inventory.service.ts';
 import { KnownVms } from './known-vms.ts';
 
@@ -14,12 +15,13 @@ import { KnownVms } from './known-vms.ts';
   providers: [
     {
       provide: InventoryService,
-      inject: [Engine],
-      useFactory: (engine: Engine) =>
+      inject: [Engine, KnownVms],
+      useFactory: (engine: Engine, known: KnownVms) =>
         new InventoryService(
           engine,
           async ({ path, format }, signal) =>
             (await inspectImage(path, format, signal)).virtualSize,
+          async (idOrName, signal) => known.otherHostOf(idOrName, signal),
         ),
     },
     {
@@ -32,12 +34,18 @@ import { KnownVms } from './known-vms.ts';
       ) => new KnownVms({ engine, rows, host, clock, log }),
     },
     {
+      provide: Hosts,
+      inject: [KnownVms, InventoryRows, Log],
+      useFactory: (known: KnownVms, rows: InventoryRows, log: Log) =>
+        new Hosts({ known, rows, log }),
+    },
+    {
       provide: Discovery,
       inject: [KnownVms, Log],
       useFactory: (vms: KnownVms, log: Log) => new Discovery(vms, log),
     },
   ],
-  exports: [Discovery, InventoryService, KnownVms],
+  exports: [Discovery, Hosts, InventoryService, KnownVms],
 })
 export class InventoryModule implements BeforeApplicationShutdown {
   constructor(private readonly discovery: Discovery) {}

@@ -34,6 +34,12 @@ export type MeasureImage = (
   signal: AbortSignal,
 ) => Promise<number>;
 
+/** Returns the host of a VM that is not on this one; undefined if nobody knows it. */
+export type FindElsewhere = (
+  idOrName: string,
+  signal: AbortSignal,
+) => Promise<{ readonly name: string; readonly address?: string | undefined } | undefined>;
+
 /** First bytes of QEMU's MAC addresses; the rest is random. */
 const MAC_PREFIX = [0x52, 0x54, 0x00];
 
@@ -43,6 +49,7 @@ export class InventoryService {
   constructor(
     private readonly engine: Engine,
     private readonly measureImage: MeasureImage,
+    private readonly elsewhere: FindElsewhere = async () => undefined,
   ) {}
 
   async list(signal: AbortSignal): Promise<VmSummary[]> {
@@ -52,19 +59,29 @@ export class InventoryService {
 
   /**
    * Returns the VM with this name or id, or the only one whose id begins so.
-   * @throws Fault `engine.vm-not-found`, `request.invalid` if several ids begin so
+   * @throws Fault `engine.vm-not-found`, `vm.on-other-host`, `request.invalid` if several ids begin
+   *   so
    */
   async find(idOrName: string, signal: AbortSignal): Promise<VmSummary> {
     const vms = await this.engine.list(signal);
     const found = findNamed(vms, idOrName);
-    if (found === undefined) {
+    if (found !== undefined) {
+      return found;
+    }
+    const host = await this.elsewhere(idOrName, signal);
+    if (host !== undefined) {
+      const where = host.address === undefined ? host.name : `${host.name} (${host.address})`;
       throw new Fault(
-        'engine.vm-not-found',
-        `There is no VM ${idOrName} on this host; vm list shows those there are.`,
-        { vm: idOrName },
+        'vm.on-other-host',
+        `The VM ${idOrName} is on the host ${where}; give this command to the service there.`,
+        { vm: idOrName, host: host.name },
       );
     }
-    return found;
+    throw new Fault(
+      'engine.vm-not-found',
+      `There is no VM ${idOrName} on this host; vm list shows those there are.`,
+      { vm: idOrName },
+    );
   }
 
   /** Takes a VM over: makes the ids that are missing, and measures its disks. */

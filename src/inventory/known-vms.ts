@@ -22,10 +22,17 @@ const LOG_EVENTS: Readonly<Record<Exclude<VmEventKind, 'elsewhere'>, string>> = 
   gone: 'vm.gone',
 };
 
+/** Characters of an id that tell hosts apart. */
+const SHORT_ID = 8;
+
 /** The host of a VM, for people and for whoever sends jobs there. */
 export interface VmHost {
   readonly id: string;
+  /** With the beginning of its id if several hosts have one name. */
   readonly name: string;
+  readonly address?: string;
+  /** Of Hyperkeep, when it was last seen. */
+  readonly version: string;
   /** Whether it is this one: jobs on its VMs run here and nowhere else. */
   readonly isThis: boolean;
   readonly lastSeenMs: number;
@@ -119,10 +126,15 @@ export class KnownVms {
     return this.read(await this.look(signal));
   }
 
+  /** Lists what is remembered of the VMs of all hosts, also of those that are gone. */
+  async everything(): Promise<KnownVm[]> {
+    return this.read([]);
+  }
+
   private async read(looked: readonly VmSummary[]): Promise<KnownVm[]> {
     const summaries = new Map(looked.map((vm) => [vm.id, vm]));
     const { hosts, vms } = await this.parts.rows.list();
-    const hostOf = new Map(hosts.map((host) => [host.id, this.viewOfHost(host)]));
+    const hostOf = new Map(this.viewsOfHosts(hosts).map((host) => [host.id, host]));
     return vms.flatMap((vm) => {
       const host = hostOf.get(vm.hostId);
       return host === undefined ? [] : [viewOfVm(vm, host, summaries.get(vm.id))];
@@ -135,6 +147,32 @@ export class KnownVms {
    */
   async find(idOrName: string, signal: AbortSignal): Promise<KnownVm> {
     return find(await this.list(signal), idOrName);
+  }
+
+  /**
+   * Returns the host of a VM that another host has. Undefined also while the database is away, or
+   * if several VMs are meant: then the VMs of this host are all that is known.
+   */
+  async otherHostOf(idOrName: string, signal: AbortSignal): Promise<VmHost | undefined> {
+    try {
+      const { host } = find(await this.remembered(signal), idOrName);
+      return host.isThis ? undefined : host;
+    } catch (error) {
+      if (isFault(error)) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  /** Lists the hosts that use the database, or did, by name. */
+  async hosts(): Promise<VmHost[]> {
+    return this.viewsOfHosts(await this.parts.rows.hosts());
+  }
+
+  /** Returns the names of all hosts by their ids. */
+  async hostNames(): Promise<ReadonlyMap<string, string>> {
+    return new Map((await this.hosts()).map(({ id, name }) => [id, name]));
   }
 
   /**
@@ -224,10 +262,21 @@ export class KnownVms {
     this.elsewhere = elsewhere;
   }
 
-  private viewOfHost({ id, name, lastSeenMs }: StoredHost): VmHost {
-    const isThis = id === this.parts.host.id;
-    const isLate = !isThis && this.parts.clock.nowMs() - lastSeenMs > HOST_LATE_MS;
-    return { id, name, isThis, lastSeenMs, isLate };
+  private viewsOfHosts(hosts: readonly StoredHost[]): VmHost[] {
+    const nowMs = this.parts.clock.nowMs();
+    return hosts.map(({ id, name: own, address, version, lastSeenMs }) => {
+      const isOnly = hosts.every((host) => host.id === id || host.name !== own);
+      const isThis = id === this.parts.host.id;
+      return {
+        id,
+        name: isOnly ? own : `${own} (${id.slice(0, SHORT_ID)})`,
+        ...(address === null ? {} : { address }),
+        version,
+        isThis,
+        lastSeenMs,
+        isLate: !isThis && nowMs - lastSeenMs > HOST_LATE_MS,
+      };
+    });
   }
 }
 

@@ -44,6 +44,8 @@ export interface JobSubject {
   readonly vmName?: string;
   readonly vaultId?: string;
   readonly vaultName?: string;
+  /** The host on which it runs. */
+  readonly hostId?: string;
 }
 
 /** One run of an operation. */

@@ -1,6 +1,7 @@
 import { Module, type DynamicModule, type OnModuleDestroy } from '@nestjs/common';
 import { JobRows } from '../catalog/job-rows.ts';
 import { Clock } from '../kernel/clock.ts';
+import { HostIdentity } from '../kernel/host-identity.ts';
 import { Log } from '../kernel/log.ts';
 import { Jobs } from './jobs.ts';
 import type { JobsOptions } from './live-job.ts';
@@ -20,9 +21,9 @@ export class JobsModule implements OnModuleDestroy {
       providers: [
         {
           provide: Jobs,
-          inject: [JobRows, Clock, Log],
-          useFactory: (rows: JobRows, clock: Clock, log: Log) =>
-            new Jobs(rows, { clock, log }, options),
+          inject: [JobRows, Clock, Log, HostIdentity],
+          useFactory: (rows: JobRows, clock: Clock, log: Log, { id: hostId }: HostIdentity) =>
+            new Jobs(rows, { clock, log, hostId }, options),
         },
       ],
       exports: [Jobs],

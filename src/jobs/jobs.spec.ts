@@ -63,8 +63,13 @@ class JobsInMemory implements JobStorage {
     return [...this.rows.values()].reverse();
   }
 
-  async endUnfinished(state: string, fault: unknown, finishedAtMs: number): Promise<string[]> {
-    const open = [...this.rows.values()].filter((row) => isOpen(row.state));
+  async endUnfinished(
+    { state, fault, finishedAtMs }: Pick<StoredJob, 'state' | 'fault' | 'finishedAtMs'>,
+    hostId: string,
+  ): Promise<string[]> {
+    const open = [...this.rows.values()].filter(
+      (row) => isOpen(row.state) && row.subject['hostId'] === hostId,
+    );
     for (const row of open) {
       this.rows.set(row.id, { ...row, state, fault, finishedAtMs });
     }
@@ -80,7 +85,7 @@ function setUp(concurrency = 2) {
   const storage = new JobsInMemory();
   const jobs = new Jobs(
     storage,
-    { clock: new SystemClock(), log: new SilentLog() },
+    { clock: new SystemClock(), log: new SilentLog(), hostId: 'here' },
     { concurrency, rewriteMs: 20, endMsMax: 200 },
   );
   const runs = new EventEmitter();
@@ -239,7 +244,7 @@ describe('Jobs', () => {
     const { id } = await jobs.start(BACKUP);
     const next = new Jobs(
       storage,
-      { clock: new SystemClock(), log: new SilentLog() },
+      { clock: new SystemClock(), log: new SilentLog(), hostId: 'here' },
       { concurrency: 1 },
     );
 

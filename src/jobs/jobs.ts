@@ -73,13 +73,14 @@ export class Jobs {
     this.runners.set(kind, run);
   }
 
-  /** Marks unfinished jobs as interrupted, at the start of the service. @returns their ids */
+  /**
+   * Marks the unfinished jobs of this host as interrupted, at the start of its service. @returns
+   * their ids
+   */
   async recover(): Promise<string[]> {
-    const ids = await this.storage.endUnfinished(
-      'interrupted',
-      INTERRUPTED,
-      this.environment.clock.nowMs(),
-    );
+    const { clock, hostId } = this.environment;
+    const end = { state: 'interrupted', fault: INTERRUPTED, finishedAtMs: clock.nowMs() };
+    const ids = await this.storage.endUnfinished(end, hostId);
     for (const jobId of ids) {
       this.environment.log.warn('job.interrupted', { jobId });
     }
@@ -104,8 +105,8 @@ export class Jobs {
   }
 
   private async accept(request: JobRequest): Promise<Job> {
-    const { clock } = this.environment;
-    const job = newJob(request, clock.nowMs());
+    const { clock, hostId } = this.environment;
+    const job = newJob({ ...request, subject: { ...request.subject, hostId } }, clock.nowMs());
     await this.writeUnwritten();
     try {
       await this.storage.add(toStored(job, request));

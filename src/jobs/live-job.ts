@@ -66,8 +66,9 @@ export type JobStorage = Pick<
   'add' | 'update' | 'get' | 'starting' | 'list' | 'endUnfinished'
 >;
 
-/** Time, and where events go. */
+/** Time, where events go, and where jobs run. */
 export interface JobsEnvironment {
+  readonly hostId: string;
   readonly clock: Clock;
   readonly log: Log;
 }

@@ -7,7 +7,7 @@ import { InventoryModule } from '../inventory/inventory.module.ts';
 import { KnownVms } from '../inventory/known-vms.ts';
 import { Clock } from '../kernel/clock.ts';
 import { Log } from '../kernel/log.ts';
-import type { SelectableVm } from './document/selector.ts';
+import { hostedVms } from './hosted-vm.ts';
 import { Policies, type PolicySettings } from './policies.service.ts';
 import { Protection } from './status/protection.service.ts';
 
@@ -27,7 +27,7 @@ export class PoliciesModule {
             rows: PolicyRows,
             vaults: RegisteredVaults,
             ...[known, clock, log]: [KnownVms, Clock, Log]
-          ) => new Policies({ rows, vaults, vms: vmsOf(known), clock, log }, settings),
+          ) => new Policies({ rows, vaults, vms: hostedVms(known), clock, log }, settings),
         },
         {
           provide: Protection,
@@ -36,24 +36,10 @@ export class PoliciesModule {
             policies: Policies,
             known: KnownVms,
             ...[vaults, points, age, clock]: [RegisteredVaults, NewestPoints, CatalogAge, Clock]
-          ) => new Protection({ policies, vms: vmsOf(known), vaults, points, age, clock }),
+          ) => new Protection({ policies, vms: hostedVms(known), vaults, points, age, clock }),
         },
       ],
       exports: [Policies, Protection],
     };
   }
-}
-
-/** The VMs that policies choose from. */
-function vmsOf(known: KnownVms): (signal: AbortSignal) => Promise<SelectableVm[]> {
-  return async (signal) =>
-    (await known.remembered(signal)).map(({ id, name, tags }) => ({ id, name, tags }));
-}
-
-/** Those of this host: jobs on a VM run nowhere else. */
-export function ownVmsOf(known: KnownVms): (signal: AbortSignal) => Promise<SelectableVm[]> {
-  return async (signal) => {
-    const own = (await known.remembered(signal)).filter(({ host }) => host.isThis);
-    return own.map(({ id, name, tags }) => ({ id, name, tags }));
-  };
 }

@@ -12,6 +12,7 @@ import type { Log } from '../kernel/log.ts';
 import type { PolicyDocument } from './document/policy-document.ts';
 import { readPolicies, type ReadPolicy } from './document/read-policies.ts';
 import type { SelectableVm } from './document/selector.ts';
+import type { HostedVm } from './hosted-vm.ts';
 import { writePolicies } from './document/write-policies.ts';
 import { isReadable, policyInForce, type KnownPolicy, type PolicyInForce } from './known-policy.ts';
 import { fieldChanges } from './plan/field-changes.ts';
@@ -48,7 +49,7 @@ export interface PolicyCollaborators {
   readonly rows: PolicyRows;
   readonly vaults: Pick<RegisteredVaults, 'list'>;
   /** Returns the VMs that policies may protect. */
-  readonly vms: (signal: AbortSignal) => Promise<SelectableVm[]>;
+  readonly vms: (signal: AbortSignal) => Promise<HostedVm[]>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -66,7 +67,7 @@ export class Policies {
   }
 
   /** Returns the VMs that policies choose from. */
-  async vms(signal: AbortSignal): Promise<SelectableVm[]> {
+  async vms(signal: AbortSignal): Promise<HostedVm[]> {
     return this.collaborators.vms(signal);
   }
 

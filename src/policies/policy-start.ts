@@ -1,6 +1,7 @@
 import type { RunRows, StoredRun } from '../catalog/run-rows.ts';
 import { currentActor } from '../kernel/actor.ts';
-import { selectVms, type SelectableVm } from './document/selector.ts';
+import { selectVms } from './document/selector.ts';
+import type { HostedVm } from './hosted-vm.ts';
 import type { KnownPolicy } from './known-policy.ts';
 import { runOf } from './runs/firing.ts';
 import type { SchedulingClock } from './runs/scheduling-clock.ts';
@@ -14,7 +15,7 @@ export interface StartedVm {
 
 export interface PolicyStartParts {
   readonly rows: Pick<RunRows, 'add'>;
-  readonly vms: (signal: AbortSignal) => Promise<SelectableVm[]>;
+  readonly vms: (signal: AbortSignal) => Promise<HostedVm[]>;
   readonly clock: Pick<SchedulingClock, 'nowMs'>;
   /** Called when there are new runs. */
   readonly onRuns: () => void;

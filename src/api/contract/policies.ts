@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { VmName } from '../../vm/definition.ts';
 import { PointId, TimeMs } from './references.ts';
+import { VmHost } from './vms.ts';
 
 /** Name of a policy. */
 export const PolicyReference = VmName;
@@ -142,8 +143,10 @@ const VmProtection = z
   .object({
     vmId: z.string(),
     vmName: z.string(),
-    /** The worst of its policies; a paused one counts only if all are. */
+    /** The worst of its policies; a paused one counts only if all are. `late` if its host is. */
     state: z.enum([...StateByPolicy.options, 'unprotected']),
+    /** It alone takes the VM's points: while it is late, the runs of its VMs wait. */
+    host: VmHost,
     by: z.array(
       z.object({
         policy: z.string(),

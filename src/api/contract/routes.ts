@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Scope } from '../../access/scope.ts';
 import { AcceptCatalog, CatalogAccepted } from './catalog.ts';
+import { ForgetHost, HostForgotten, HostList } from './hosts.ts';
 import { Job, JobList, StartBackup, StartRestore, StartVerification } from './jobs.ts';
 import { Point, PointList } from './points.ts';
 import {
@@ -190,6 +191,14 @@ export const ROUTES = {
     scope: 'admin',
     body: ReleasePoint,
     answer: HoldList,
+  },
+  listHosts: { method: 'GET', path: '/hosts', scope: 'read', answer: HostList },
+  forgetHost: {
+    method: 'POST',
+    path: '/hosts/:host/forget',
+    scope: 'admin',
+    body: ForgetHost,
+    answer: HostForgotten,
   },
   listVms: { method: 'GET', path: '/vms', scope: 'read', answer: VmList },
   getVm: { method: 'GET', path: '/vms/:vm', scope: 'read', answer: Vm },

@@ -9,6 +9,8 @@ const Run = z
     policy: z.string(),
     vmId: z.string(),
     vmName: z.string(),
+    /** Name of the host that takes it. */
+    host: z.string().optional(),
     fireAtMs: TimeMs,
     state: z.enum(['due', 'queued', 'running', 'sealed', 'skipped', 'failed']),
     /** Why it was skipped, waits or failed. */

@@ -71,10 +71,12 @@ const UnmergedDisk = z
   })
   .meta({ id: 'UnmergedDisk' });
 
-const VmHost = z
+export const VmHost = z
   .object({
     id: z.uuid(),
+    /** With the beginning of its id if several hosts have one name. */
     name: z.string(),
+    address: z.string().optional(),
     /** Whether it is the host of this service: only its VMs can be started or backed up here. */
     isThis: z.boolean(),
     lastSeenMs: TimeMs,

@@ -83,8 +83,10 @@ export class PoliciesController {
     @RequestSignal() signal: AbortSignal,
   ): Promise<PolicyRun> {
     const started = await this.start.now(await this.policies.read(name), signal);
+    const vms = await this.policies.vms(signal);
+    const hosts = new Map(vms.map(({ host }) => [host.id, host.name]));
     const runsOf = (isOpen: boolean) =>
-      started.filter((each) => each.isOpen === isOpen).map(({ run }) => viewOfRun(run));
+      started.filter((each) => each.isOpen === isOpen).map(({ run }) => viewOfRun(run, hosts));
     return { runs: runsOf(false), open: runsOf(true) };
   }
 

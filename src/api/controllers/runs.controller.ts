@@ -1,13 +1,17 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { RunRows } from '../../catalog/run-rows.ts';
+import { KnownVms } from '../../inventory/known-vms.ts';
 import { RunList, RunQuery } from '../contract/runs.ts';
 import { viewOfRun } from '../run-view.ts';
 
 @ApiTags('policies')
 @Controller('runs')
 export class RunsController {
-  constructor(private readonly runs: RunRows) {}
+  constructor(
+    private readonly runs: RunRows,
+    private readonly known: KnownVms,
+  ) {}
 
   /** What policies did by themselves, the newest fire times first. */
   @Get()
@@ -19,6 +23,7 @@ export class RunsController {
       ...(vm && { vm }),
       limit,
     };
-    return { runs: (await this.runs.list(filter)).map(viewOfRun) };
+    const hosts = await this.known.hostNames();
+    return { runs: (await this.runs.list(filter)).map((run) => viewOfRun(run, hosts)) };
   }
 }

@@ -82,7 +82,7 @@ export class VaultsController {
   private async view(vault: VaultRegistration): Promise<VaultSummary> {
     const { id, name, location, createdAtMs, syncedAtMs } = vault;
     const points = await this.points.countOf(id);
-    const problem = this.vaults.problemOf(vault);
+    const problem = await this.vaults.problemOf(vault);
     return {
       id,
       name,

@@ -10,6 +10,7 @@ import { ScheduleState1795900000000 } from './migrations/1795900000000-schedule-
 import { Collector1796400000000 } from './migrations/1796400000000-collector.ts';
 import { NamedTokens1795700000000 } from './migrations/1795700000000-named-tokens.ts';
 import { RunActors1795800000000 } from './migrations/1795800000000-run-actors.ts';
+import { RunHosts1796000000000 } from './migrations/1796000000000-run-hosts.ts';
 import { PointChanges1795200000000 } from './migrations/1795200000000-point-changes.ts';
 import { PointOrigins1795300000000 } from './migrations/1795300000000-point-origins.ts';
 import { VaultUpkeep1795100000000 } from './migrations/1795100000000-vault-upkeep.ts';
@@ -46,6 +47,25 @@ const STATEMENT_TIMEOUT_MS = 60_000;
 const ANSWER_TIMEOUT_MS = 70_000;
 /** Key of the advisory lock that lets one process at a time migrate: "hyperkee" in ASCII. */
 const MIGRATION_LOCK = '7528983441892959589';
+
+/** What brings the tables to this version, ascending. */
+const MIGRATIONS = [
+  FirstTables1795000000000,
+  VaultUpkeep1795100000000,
+  PointChanges1795200000000,
+  PointOrigins1795300000000,
+  Inventory1795400000000,
+  Policies1795500000000,
+  Runs1795600000000,
+  NamedTokens1795700000000,
+  RunActors1795800000000,
+  ScheduleState1795900000000,
+  RunHosts1796000000000,
+  Collector1796400000000,
+];
+
+/** What tells one version of the tables from another. */
+export const MIGRATION_NAMES: readonly string[] = MIGRATIONS.map(({ name }) => name);
 
 /** Whether this service may use the database now. */
 export interface DatabaseHold {
@@ -134,19 +154,7 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       CollectorPointRow,
       CollectorSequenceRow,
     ],
-    migrations: [
-      FirstTables1795000000000,
-      VaultUpkeep1795100000000,
-      PointChanges1795200000000,
-      PointOrigins1795300000000,
-      Inventory1795400000000,
-      Policies1795500000000,
-      Runs1795600000000,
-      NamedTokens1795700000000,
-      RunActors1795800000000,
-      ScheduleState1795900000000,
-      Collector1796400000000,
-    ],
+    migrations: MIGRATIONS,
     migrationsTableName: 'migration',
     migrationsTransactionMode: 'all',
     synchronize: false,

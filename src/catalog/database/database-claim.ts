@@ -4,10 +4,10 @@ import { Client, type ClientConfig } from 'pg';
 import { Fault, isFault, type FaultCode } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { CatalogConnection } from './catalog-source.ts';
+import { hostLock, lockHolders, serviceName, tryLock, type LockHolder } from './advisory-locks.ts';
 import { databaseFault, type DatabasePlace } from './database-fault.ts';
+import { useTables, type TablesUse } from './tables-use.ts';
 
-/** Key of the advisory lock that one service at a time holds: "hk-owner" in ASCII. */
-const CLAIM_LOCK = '7524157559220888946';
 const CONNECT_TIMEOUT_MS = 10_000;
 const QUERY_TIMEOUT_MS = 15_000;
 /**
@@ -22,12 +22,9 @@ const REMIND_MS = 30_000;
 /** A host that vanishes loses its claim after about half a minute. */
 const SESSION_SETTINGS = `SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
   SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'`;
-const HOLDER = `SELECT application_name AS name, a.pid AS pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-  AND (l.classid::bigint << 32 | l.objid::bigint) = ${CLAIM_LOCK}
-  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
-
-export interface ClaimOptions {
+export interface ClaimOptions extends Pick<TablesUse, 'migrations' | 'migrate' | 'waitsForOlder'> {
+  /** Whose VMs this service runs: a host has one service. */
+  readonly hostId: string;
   /** Home of this service, for another one that finds the claim held. */
   readonly home: string;
   readonly log: Log;
@@ -36,9 +33,9 @@ export interface ClaimOptions {
 }
 
 /**
- * This service's right to the database: its own session holds an advisory lock, which PostgreSQL
- * frees however the process dies. Waits without a limit for a database that is away, and renews the
- * claim after the database has been away.
+ * This service's right to the database, as the only one of its host and beside those of others:
+ * its own session holds advisory locks, which PostgreSQL frees however the process dies. Waits
+ * without a limit for a database that is away, and renews the claim after it has been away.
  */
 export class DatabaseClaim implements AsyncDisposable {
   readonly place: DatabasePlace;
@@ -47,6 +44,8 @@ export class DatabaseClaim implements AsyncDisposable {
   private readonly closing = new AbortController();
   private readonly taken = new AbortController();
   private client: Client | undefined;
+  /** A database that comes back may be in the middle of a restore: its tables are left alone. */
+  private wasHeld = false;
   private renewing: Promise<void> = Promise.resolve();
   private say: (sentence: string) => void;
 
@@ -64,8 +63,8 @@ export class DatabaseClaim implements AsyncDisposable {
   }
 
   /**
-   * Makes the claim once the database answers and no other service uses it.
-   * @throws Fault `database.in-use`, `database.refused`
+   * Makes the claim once the database answers and no other service of this host uses it.
+   * @throws Fault `database.in-use`, `database.refused`, `database.newer`, `database.older-hosts`
    */
   static async make(
     connection: CatalogConnection,
@@ -82,7 +81,10 @@ export class DatabaseClaim implements AsyncDisposable {
     return this.client !== undefined;
   }
 
-  /** Fires with a Fault if another service took the database while it was away. */
+  /**
+   * Fires with a Fault if another service of this host claimed the database while it was away, or a
+   * newer version changed its tables.
+   */
   get lost(): AbortSignal {
     return this.taken.signal;
   }
@@ -99,6 +101,7 @@ export class DatabaseClaim implements AsyncDisposable {
   private async acquire(signal: AbortSignal, goesOnAfter: readonly FaultCode[]): Promise<void> {
     const client = await this.locked(signal, goesOnAfter);
     this.client = client;
+    this.wasHeld = true;
     client.once('end', () => {
       this.renew(client);
     });
@@ -151,31 +154,25 @@ export class DatabaseClaim implements AsyncDisposable {
   }
 
   private async lock(client: Client, signal: AbortSignal): Promise<void> {
+    const key = hostLock(this.options.hostId);
     const untilMs = performance.now() + OTHERS_PATIENCE_MS;
-    for (;;) {
-      const { rows } = await client.query<{ locked: boolean }>(
-        `SELECT pg_try_advisory_lock(${CLAIM_LOCK}) AS locked`,
-      );
-      if (rows[0]?.locked === true) {
-        return;
-      }
+    while (!(await tryLock(client, key, 'alone'))) {
       if (performance.now() > untilMs) {
-        throw await this.inUse(client);
+        throw this.inUse(await lockHolders(client, key));
       }
       await pause(OTHERS_POLL_MS, undefined, { signal });
     }
+    const { place, options, say } = this;
+    const { migrations, waitsForOlder } = options;
+    const migrate = this.wasHeld ? undefined : options.migrate;
+    await useTables(client, { place, migrations, migrate, waitsForOlder, say }, signal);
   }
 
-  private async inUse(client: Client): Promise<Fault> {
-    const { rows } = await client.query<{ name: string; pid: number }>(HOLDER);
-    const [holder] = rows;
-    const who =
-      holder === undefined
-        ? 'another service'
-        : `another service (${holder.name.replace(/^hyperkeep /, 'process ')}, session ${String(holder.pid)} of PostgreSQL)`;
+  private inUse([holder]: readonly LockHolder[]): Fault {
+    const who = holder === undefined ? '' : ` (${serviceName(holder)})`;
     return new Fault(
       'database.in-use',
-      `The database ${this.place.name} is in use by ${who}. Nothing was changed in it. Stop that service, or give this one a database of its own with DATABASE_URL.`,
+      `Another service of this host uses the database ${this.place.name}${who}. Nothing was changed in it. If its home was copied from this one, or this one from it, remove the file host-id from the copy: it is another host then. Otherwise stop that service.`,
       { database: this.place.name, ...(holder === undefined ? {} : { holder: holder.name }) },
     );
   }

@@ -27,6 +27,10 @@ export class RunRow {
   @Column('text', { name: 'vm_name', transformer: storableColumn })
   vmName!: string;
 
+  /** Host of the VM when it was due; null: it ended before hosts were written down. */
+  @Column('uuid', { name: 'host_id', nullable: true })
+  hostId!: string | null;
+
   @Column('bigint', { name: 'fire_at_ms', transformer: bigintColumn })
   fireAtMs!: number;
 

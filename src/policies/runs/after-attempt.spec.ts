@@ -14,6 +14,7 @@ function run(change: Partial<StoredRun> = {}): StoredRun {
     revision: 1,
     vmId: 'vm-1',
     vmName: 'web',
+    hostId: randomUUID(),
     fireAtMs: 0,
     state: 'running',
     why: null,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { Firing, RunChange, StoredRun } from '../../catalog/run-rows.ts';
-import { selectVms, type SelectableVm } from '../document/selector.ts';
+import type { EndedRun, Firing, RunChange, StoredRun } from '../../catalog/run-rows.ts';
+import { selectVms } from '../document/selector.ts';
+import type { HostedVm } from '../hosted-vm.ts';
 import type { KnownPolicy } from '../known-policy.ts';
 import { dueTimes, earliestStart, type DueTimes } from '../schedule/due-times.ts';
 import { isHeld } from './after-attempt.ts';
@@ -10,7 +11,7 @@ import { jitterMs } from '../schedule/fire-times.ts';
 export interface FiringFacts {
   readonly due: DueTimes;
   readonly nowMs: number;
-  readonly vms: readonly SelectableVm[];
+  readonly vms: readonly HostedVm[];
   /** Runs of this policy that have not ended. */
   readonly unfinished: readonly StoredRun[];
 }
@@ -31,10 +32,11 @@ export function isDue({ run, missed, notBeforeMs }: DueTimes): boolean {
  * A run that has begun, or still waits for room, goes on, and the new one is skipped: starting anew
  * would never end if a backup takes longer than the schedule's distance. A run that waits for
  * another attempt, or for a VM that somebody else has, ends instead: the new one is that attempt.
+ * So does one on a host that no longer has the VM.
  */
 export function firing(policy: KnownPolicy, facts: FiringFacts): Firing {
   const { due } = facts;
-  const ended = new Map<string, RunChange>();
+  const ended: EndedRun[] = [];
   const runs: StoredRun[] = [];
   for (const vm of selectVms(policy.document, facts.vms)) {
     for (const fireAtMs of due.missed) {
@@ -45,7 +47,7 @@ export function firing(policy: KnownPolicy, facts: FiringFacts): Firing {
       const run = newRun(policy, runOf(policy, vm, due.run), { open, nowMs: facts.nowMs });
       runs.push(run);
       for (const before of run.state === 'due' ? open : []) {
-        ended.set(before.id, endOf(before));
+        ended.push({ run: before, change: endOf(before, run) });
       }
     }
   }
@@ -57,7 +59,7 @@ function newRun(
   run: StoredRun,
   { open, nowMs }: { readonly open: readonly StoredRun[]; readonly nowMs: number },
 ): StoredRun {
-  const going = open.find((each) => !waitsForRetry(each));
+  const going = open.find((each) => each.hostId === run.hostId && !waitsForRetry(each));
   return going === undefined
     ? { ...run, nextTryAtMs: startOf(policy, run, nowMs) }
     : { ...run, state: 'skipped', why: whyOf(going) };
@@ -68,7 +70,11 @@ function waitsForRetry(run: StoredRun): boolean {
 }
 
 /** What the next run makes of one that waits. */
-function endOf(run: StoredRun): RunChange {
+function endOf(run: StoredRun, { hostId }: StoredRun): RunChange {
+  if (run.hostId !== hostId) {
+    const state = run.attempt === 0 ? 'skipped' : 'failed';
+    return { state, why: 'the VM is on another host now' };
+  }
   return isHeld(run)
     ? { state: 'skipped', why: 'superseded' }
     : { state: 'failed', why: 'the next run is due' };
@@ -84,7 +90,7 @@ function startOf({ document }: KnownPolicy, run: StoredRun, nowMs: number): numb
 }
 
 /** Returns a new run that may start at its fire time. */
-export function runOf(policy: KnownPolicy, vm: SelectableVm, fireAtMs: number): StoredRun {
+export function runOf(policy: KnownPolicy, vm: HostedVm, fireAtMs: number): StoredRun {
   return {
     id: randomUUID(),
     policyId: policy.id,
@@ -92,6 +98,7 @@ export function runOf(policy: KnownPolicy, vm: SelectableVm, fireAtMs: number): 
     revision: policy.revision,
     vmId: vm.id,
     vmName: vm.name,
+    hostId: vm.host.id,
     fireAtMs,
     state: 'due',
     why: null,

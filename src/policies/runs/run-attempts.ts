@@ -17,7 +17,7 @@ import type { VaultLooks } from './vault-looks.ts';
 const REFUSED_MS = 60_000;
 
 export interface AttemptParts {
-  readonly rows: Pick<RunRows, 'change'>;
+  readonly rows: Pick<RunRows, 'change' | 'begin'>;
   readonly vaults: Pick<RegisteredVaults, 'choose'>;
   readonly looks: Pick<VaultLooks, 'isDone'>;
   readonly jobs: Pick<Jobs, 'start' | 'get' | 'watch'>;
@@ -27,7 +27,7 @@ export interface AttemptParts {
 }
 
 export interface AttemptOptions {
-  /** How many runs have a job at once. The others wait here, where a restore passes them. */
+  /** How many runs of a host have a job at once. The others wait, where a restore passes them. */
   readonly atOnce: number;
   /** Waiting times before the next attempt, while something is unavailable. */
   readonly backoffMs: readonly number[];
@@ -63,21 +63,26 @@ export class RunAttempts {
     return settled.filter(({ state }) => state === 'due' || hasJob({ state }));
   }
 
-  /** Starts what is due, as far as there is room. */
-  async start(runs: readonly StoredRun[], policies: PoliciesById, nowMs: number): Promise<void> {
+  /** Starts what is due of this host's runs, as far as there is room among those of all hosts. */
+  async start(
+    runs: readonly StoredRun[],
+    policies: PoliciesById,
+    { nowMs, hostId }: { readonly nowMs: number; readonly hostId: string },
+  ): Promise<void> {
     for (const run of runs) {
       if (run.state === 'due' && !policies.has(run.policyId)) {
         await this.change(run, { state: 'skipped', why: 'the policy was removed' });
       }
     }
     const busy = runs.filter(hasJob);
-    for (const { run, policy } of startable(runs, policies, nowMs)) {
-      const own = busy.filter(({ policyId }) => policyId === policy.id);
-      const isFree = !busy.some(({ vmId }) => vmId === run.vmId);
-      if (busy.length >= this.options.atOnce) {
+    const isOwn = (run: StoredRun): boolean => run.hostId === hostId;
+    for (const { run, policy } of startable(runs.filter(isOwn), policies, nowMs)) {
+      if (busy.filter(isOwn).length >= this.options.atOnce) {
         break;
       }
-      if (isFree && own.length < (policy.document.limits?.atOnce ?? Infinity)) {
+      const ofPolicy = busy.filter(({ policyId }) => policyId === policy.id);
+      const isFree = !busy.some(({ vmId }) => vmId === run.vmId);
+      if (isFree && ofPolicy.length < (policy.document.limits?.atOnce ?? Infinity)) {
         if (await this.attempt(run, policy, nowMs)) {
           busy.push(run);
         }
@@ -101,7 +106,8 @@ export class RunAttempts {
       const begun = { state: 'queued', why: null, attempt, jobId, vaultId: vault.id } as const;
       // The job's id is written first: whoever starts after a crash finds the job, or that there is
       // none.
-      if (await parts.rows.change(run.id, { ...begun, revision: policy.revision })) {
+      const atOnce = policy.document.limits?.atOnce;
+      if (await parts.rows.begin(before, { ...begun, revision: policy.revision }, atOnce)) {
         const request = requestOf(run, policy, { id: vault.id, name: vault.name });
         await actingAs(run.actor ?? undefined, async () => parts.jobs.start(request));
         return true;

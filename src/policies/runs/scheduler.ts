@@ -2,7 +2,7 @@ import type { CatalogAge } from '../../catalog/catalog-age.ts';
 import type { RunRows, StoredRun } from '../../catalog/run-rows.ts';
 import { actingAs, SERVICE_ACTOR } from '../../kernel/actor.ts';
 import type { Log } from '../../kernel/log.ts';
-import type { SelectableVm } from '../document/selector.ts';
+import type { HostedVm } from '../hosted-vm.ts';
 import { isReadable, isUnreadable, type KnownPolicy, type PolicyInForce } from '../known-policy.ts';
 import { dueOf, firing, isDue } from './firing.ts';
 import type { RunAttempts } from './run-attempts.ts';
@@ -13,9 +13,11 @@ import type { VaultLooks } from './vault-looks.ts';
 const HORIZON_MS = 60_000;
 
 export interface SchedulerParts {
+  /** Whose runs are started here. Those of all hosts are written down by whoever looks first. */
+  readonly hostId: string;
   readonly rows: Pick<RunRows, 'unfinished' | 'fire' | 'moveHorizons'>;
   readonly policies: { list(): Promise<PolicyInForce[]> };
-  readonly vms: (signal: AbortSignal) => Promise<SelectableVm[]>;
+  readonly vms: (signal: AbortSignal) => Promise<HostedVm[]>;
   readonly attempts: Pick<RunAttempts, 'settle' | 'start'>;
   readonly age: Pick<CatalogAge, 'version' | 'unknownRuns'>;
   readonly looks: Pick<VaultLooks, 'weigh'>;
@@ -112,14 +114,17 @@ export class Scheduler {
   }
 
   private async look(nowMs: number): Promise<void> {
-    const { rows, attempts, policies } = this.parts;
+    const { rows, attempts, policies, hostId } = this.parts;
     const all = new Map((await policies.list()).map((policy) => [policy.id, policy]));
-    const unfinished = await attempts.settle(await rows.unfinished(), all, nowMs);
+    const found = await rows.unfinished();
+    const own = found.filter((run) => run.hostId === hostId);
+    const others = found.filter((run) => run.hostId !== hostId);
+    const unfinished = [...others, ...(await attempts.settle(own, all, nowMs))];
     this.tellUnreadable([...all.values()]);
     const fired = await this.fire([...all.values()].filter(isReadable), unfinished, nowMs);
     const runs = fired ? await rows.unfinished() : unfinished;
     if (runs.length > 0) {
-      await attempts.start(runs, all, nowMs);
+      await attempts.start(runs, all, { nowMs, hostId });
     }
   }
 
@@ -130,7 +135,7 @@ export class Scheduler {
     nowMs: number,
   ): Promise<boolean> {
     const { rows, log } = this.parts;
-    let vms: SelectableVm[] | undefined;
+    let vms: HostedVm[] | undefined;
     let fired = false;
     const quiet: string[] = [];
     for (const policy of policies) {

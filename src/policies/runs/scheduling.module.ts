@@ -13,8 +13,9 @@ import { InventoryModule } from '../../inventory/inventory.module.ts';
 import { KnownVms } from '../../inventory/known-vms.ts';
 import { Jobs } from '../../jobs/jobs.ts';
 import { Clock } from '../../kernel/clock.ts';
+import { HostIdentity } from '../../kernel/host-identity.ts';
 import { Log } from '../../kernel/log.ts';
-import { ownVmsOf } from '../policies.module.ts';
+import { hostedVms } from '../hosted-vm.ts';
 import { PolicyStart } from '../policy-start.ts';
 import { Policies } from '../policies.service.ts';
 import { RunAttempts, type AttemptOptions } from './run-attempts.ts';
@@ -70,31 +71,25 @@ export class SchedulingModule implements OnModuleDestroy {
           provide: Scheduler,
           inject: [
             ...[Policies, RunRows, KnownVms, RegisteredVaults, VaultLooks, Jobs],
-            ...[CatalogAge, SchedulingClock, Log],
+            ...[CatalogAge, SchedulingClock, Log, HostIdentity],
           ],
           useFactory: (
             policies: Policies,
             rows: RunRows,
             known: KnownVms,
-            ...[vaults, looks, jobs, age, clock, log]: [
+            ...[vaults, looks, jobs, age, clock, log, host]: [
               ...[RegisteredVaults, VaultLooks, Jobs],
-              ...[CatalogAge, SchedulingClock, Log],
+              ...[CatalogAge, SchedulingClock, Log, HostIdentity],
             ]
           ) => {
             const onEnd = (): void => {
               void scheduler.tick();
             };
             const attempts = new RunAttempts({ rows, vaults, looks, jobs, log, onEnd }, options);
-            const vms = ownVmsOf(known);
-            const found = { age, looks };
+            const vms = hostedVms(known);
             const scheduler = new Scheduler({
-              rows,
-              policies,
-              vms,
-              attempts,
-              ...found,
-              clock,
-              log,
+              hostId: host.id,
+              ...{ rows, policies, vms, attempts, age, looks, clock, log },
             });
             looks.onEnd(onEnd);
             return scheduler;
@@ -111,7 +106,7 @@ export class SchedulingModule implements OnModuleDestroy {
             const onRuns = (): void => {
               void scheduler.tick();
             };
-            return new PolicyStart({ rows, vms: ownVmsOf(known), clock, onRuns });
+            return new PolicyStart({ rows, vms: hostedVms(known), clock, onRuns });
           },
         },
       ],

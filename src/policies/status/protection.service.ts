@@ -3,6 +3,7 @@ import type { NewestPoints } from '../../catalog/newest-points.ts';
 import type { RegisteredVaults } from '../../catalog/registered-vaults.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { SelectableVm } from '../document/selector.ts';
+import type { HostedVm } from '../hosted-vm.ts';
 import {
   isReadable,
   isUnreadable,
@@ -16,7 +17,7 @@ const AHEAD_MS_MAX = 5 * 60_000;
 
 export interface ProtectionSources {
   readonly policies: { list(): Promise<PolicyInForce[]> };
-  readonly vms: (signal: AbortSignal) => Promise<SelectableVm[]>;
+  readonly vms: (signal: AbortSignal) => Promise<HostedVm[]>;
   readonly vaults: Pick<RegisteredVaults, 'list'>;
   readonly points: Pick<NewestPoints, 'of'>;
   readonly age: Pick<CatalogAge, 'unknownRuns'>;

@@ -15,7 +15,9 @@ const policy = (name: string, more: object = {}, paused = false): KnownPolicy =>
 
 /** How the VM `vm` is protected, whose newest point is `hours` old in each vault that is named. */
 function protectedBy(policies: readonly KnownPolicy[], ages: Record<string, number>): VmProtection {
-  const vms = [{ id: 'vm', name: 'vm', tags: [] }];
+  const facts = { version: '1', isThis: true, lastSeenMs: 0, isLate: false };
+  const host = { id: 'h', name: 'here', ...facts };
+  const vms = [{ id: 'vm', name: 'vm', tags: [], host }];
   const [found] = protectionOf(guardedVms(policies, vms), {
     nowMs: NOW_MS,
     vaults: new Map([

@@ -1,12 +1,14 @@
 import { durationMs } from '../document/duration.ts';
 import type { PolicyDocument } from '../document/policy-document.ts';
 import { selectVms, type SelectableVm } from '../document/selector.ts';
+import type { HostedVm } from '../hosted-vm.ts';
 import type { KnownPolicy } from '../known-policy.ts';
 import { RememberedFireTimes } from '../schedule/remembered-fire-times.ts';
 
 /**
  * How well something is protected, the worst last: `ok`; `late`: its newest point is older than
- * the RPO allows; `no-point`: there is none; `paused`; `unprotected`: by no policy.
+ * the RPO allows, or nobody has heard of its host for a while; `no-point`: there is none; `paused`;
+ * `unprotected`: by no policy.
  */
 export const PROTECTION_STATES = ['ok', 'late', 'no-point', 'paused', 'unprotected'] as const;
 export type ProtectionState = (typeof PROTECTION_STATES)[number];
@@ -29,6 +31,8 @@ export interface VmProtection {
   readonly vmId: string;
   readonly vmName: string;
   readonly state: ProtectionState;
+  /** Takes its points, and nobody else does. */
+  readonly host: HostedVm['host'];
   readonly by: readonly PolicyProtection[];
 }
 
@@ -64,7 +68,7 @@ export function guardedVms<Vm extends SelectableVm>(
 
 /** Says how well VMs are protected now. */
 export function protectionOf(
-  guarded: readonly GuardedVm<SelectableVm>[],
+  guarded: readonly GuardedVm<HostedVm>[],
   facts: ProtectionFacts,
 ): VmProtection[] {
   const times = new Map<string, RememberedFireTimes>();
@@ -75,7 +79,9 @@ export function protectionOf(
   };
   return guarded.map(({ vm, policies }) => {
     const by = policies.map((policy) => byPolicy(vm, policy, timesOf(policy), facts));
-    return { vmId: vm.id, vmName: vm.name, state: stateOf(by), by };
+    const { id: vmId, name: vmName, host } = vm;
+    const state = stateOf(by);
+    return { vmId, vmName, state: state === 'ok' && host.isLate ? 'late' : state, host, by };
   });
 }
 

@@ -84,6 +84,7 @@ describe('the catalog database', () => {
       { name: 'NamedTokens1795700000000' },
       { name: 'RunActors1795800000000' },
       { name: 'ScheduleState1795900000000' },
+      { name: 'RunHosts1796000000000' },
       { name: 'Collector1796400000000' },
     ]);
   });
@@ -361,16 +362,20 @@ describe('JobRows', () => {
     expect(await rows.get(first.id)).toMatchObject({ result: { a: 1 }, finishedAtMs: 2 });
   });
 
-  it('ends what is unfinished, and nothing else', async () => {
+  it('ends what is unfinished on a host, and nothing else', async () => {
     const rows = new JobRows(source);
     const [open, done] = [job(), job({ state: 'succeeded' })];
+    const elsewhere = job({ subject: { hostId: 'there' } });
     await rows.add(open);
     await rows.add(done);
+    await rows.add(elsewhere);
 
-    const ended = await rows.endUnfinished('interrupted', { code: 'job.interrupted' }, 9);
+    const end = { state: 'interrupted', fault: { code: 'job.interrupted' }, finishedAtMs: 9 };
+    const ended = await rows.endUnfinished(end, 'here');
 
     expect(ended).toContain(open.id);
     expect(ended).not.toContain(done.id);
+    expect(ended).not.toContain(elsewhere.id);
     expect(await rows.get(open.id)).toMatchObject({ state: 'interrupted', finishedAtMs: 9 });
   });
 });

@@ -3,6 +3,7 @@ import type { DataSource } from 'typeorm';
 import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
 import { InventoryRows } from '../../../src/catalog/inventory-rows.ts';
 import type { VmSummary } from '../../../src/engines/engine.ts';
+import { Hosts } from '../../../src/inventory/hosts.ts';
 import { KnownVms } from '../../../src/inventory/known-vms.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { HostIdentity } from '../../../src/kernel/host-identity.ts';
@@ -176,6 +177,43 @@ describe('the memory of the inventory', () => {
     clock.ms += 120_001;
 
     expect(await b.vms.list(signal)).toMatchObject([{ host: { name: 'a', isLate: true } }]);
+  });
+
+  it('tells hosts with one name apart', async () => {
+    const [a, b] = [hostNamed('a'), hostNamed('a')];
+    await add(a.engine, 'web');
+    await Promise.all([a.vms.look(signal), b.vms.look(signal)]);
+
+    expect(await namesOf(b)).toEqual([`web@a (${a.host.id.slice(0, 8)})`]);
+  });
+
+  it('forgets a host with its VMs, unless it is there', async () => {
+    const clock = new SetClock();
+    const [a, b] = [hostNamed('a', clock), hostNamed('b', clock)];
+    const gone = await add(a.engine, 'gone');
+    await add(a.engine, 'web');
+    await add(b.engine, 'db');
+    await a.vms.look(signal);
+    await a.engine.destroy(gone, signal);
+    await a.vms.look(signal);
+    const hosts = new Hosts({ known: b.vms, rows: new InventoryRows(source), log: b.log });
+    await b.vms.look(signal);
+    const forget = async (name: string, dryRun = false) => hosts.forget(name, { dryRun });
+    await expect(forget('a')).rejects.toMatchObject({ code: 'host.in-use' });
+    clock.ms += 120_001;
+    await b.vms.look(signal);
+    await expect(forget('b')).rejects.toMatchObject({ code: 'host.in-use' });
+    await expect(forget('c')).rejects.toMatchObject({ code: 'host.unknown' });
+
+    const wanted = { name: 'a', vms: [{ name: 'web' }], goneVms: 1 };
+    expect(await forget('a', true)).toMatchObject(wanted);
+    expect(await namesOf(b)).toEqual(['db@b', 'web@a']);
+    expect(await forget('a')).toMatchObject(wanted);
+
+    expect((await hosts.list()).map(({ name }) => name)).toEqual(['b']);
+    expect(await b.vms.listAll(signal)).toHaveLength(1);
+    // Its service is back: it is a host again.
+    expect(await namesOf(a)).toEqual(['db@b', 'web@a']);
   });
 
   it('gives and takes tags at once, and says where a name is needed twice', async () => {

@@ -3,7 +3,7 @@ import type { DataSource } from 'typeorm';
 import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
 import type { StoredRun } from '../../../src/catalog/run-rows.ts';
 import { Fault } from '../../../src/kernel/fault.ts';
-import { brief, RunLab } from '../../support/schedule/run-lab.ts';
+import { brief, labVm, RunLab } from '../../support/schedule/run-lab.ts';
 import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
 
 const MINUTE_MS = 60_000;
@@ -56,7 +56,7 @@ describe('runs of policies', () => {
       other.clock.set('2026-05-04T10:00:02Z');
     }
     await Promise.all(others.map(async (other) => other.scheduler.tick()));
-    lab.vms.push({ id: 'vm-new', name: 'new', tags: [] });
+    lab.vms.push(labVm('new'));
 
     const runs = await lab.at('2026-05-04T11:00:02Z');
 
@@ -200,7 +200,7 @@ describe('runs of policies', () => {
 
   it('gives the place of a run that waits for its VM to others', async () => {
     const lab = new RunLab(source);
-    lab.vms = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ id: `vm-${name}`, name, tags: [] }));
+    lab.vms = ['a', 'b', 'c', 'd', 'e'].map((name) => labVm(name));
     await lab.policy('hourly');
     await lab.hand('a');
 
@@ -222,11 +222,7 @@ describe('runs of policies', () => {
 
   it('starts no more at once than a policy allows, and the important ones first', async () => {
     const lab = new RunLab(source);
-    lab.vms = ['a1', 'a2', 'b1', 'b2', 'b3', 'b4'].map((name) => ({
-      id: `vm-${name}`,
-      name,
-      tags: [],
-    }));
+    lab.vms = ['a1', 'a2', 'b1', 'b2', 'b3', 'b4'].map((name) => labVm(name));
     await lab.policy('a', { selector: { vms: ['a*'] }, limits: { atOnce: 1 }, priority: 'high' });
     await lab.policy('b', { selector: { vms: ['b*'] } });
 
@@ -251,7 +247,7 @@ describe('runs of policies', () => {
     const lab = new RunLab(source);
     await lab.policy('hourly');
     const [policy] = await lab.policyRows.list();
-    const look = { policyId: policy?.id ?? '', runs: [], ended: new Map<string, object>() };
+    const look = { policyId: policy?.id ?? '', runs: [], ended: [] };
     const fromMs = policy?.horizonMs ?? 0;
 
     expect(await lab.rows.fire({ ...look, fromMs, horizonMs: fromMs + 9 })).toBe(true);

@@ -1,14 +1,17 @@
+import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
 import { serve } from '../../../src/main.ts';
 import { readConfig } from '../../../src/platform/config/config.ts';
 import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
 import { proxyToDatabase, type DatabaseProxy } from '../../support/service/database-proxy.ts';
 
-const RUNNING_JOB = `INSERT INTO job (id, kind, state, subject, parameters, created_at_ms)
-  VALUES ('11111111-1111-4111-8111-111111111111', 'backup', 'running', '{}', '{}', 1)`;
+const runningJob = (hostId: string): string =>
+  `INSERT INTO job (id, kind, state, subject, parameters, created_at_ms)
+  VALUES ('${randomUUID()}', 'backup', 'running', '{"hostId": "${hostId}"}', '{}', 1)`;
 
 let database: TestDatabase;
 let way: DatabaseProxy;
@@ -44,6 +47,7 @@ class Service {
   private constructor(
     readonly home: string,
     url: string,
+    waitsForOlder: boolean,
   ) {
     const config = readConfig(
       { HYPERKEEP_HOME: home, HTTP_PORT: '0', DATABASE_URL: url },
@@ -61,14 +65,21 @@ class Service {
         this.heard.emit('heard');
       },
     };
-    this.ended = serve({ config, version: '1.2.3', output, errors }, this.abort.signal);
+    const parts = { config, version: '1.2.3', output, errors, waitsForOlder };
+    this.ended = serve(parts, this.abort.signal);
     this.ended.catch(() => this.heard.emit('heard'));
   }
 
-  static async begin(url: string): Promise<Service> {
+  static async begin(
+    url: string,
+    how: { readonly copyOf?: Service; readonly waitsForOlder?: boolean } = {},
+  ): Promise<Service> {
     const home = await mkdtemp(join(tmpdir(), 'hk-database-'));
     homes.push(home);
-    return new Service(home, url);
+    if (how.copyOf !== undefined) {
+      await copyFile(join(how.copyOf.home, 'host-id'), join(home, 'host-id'));
+    }
+    return new Service(home, url, how.waitsForOlder === true);
   }
 
   events(name: string): LogLine[] {
@@ -85,9 +96,12 @@ class Service {
     await this.until(() => this.events('service.started').length > 0);
   }
 
+  async read(file: string): Promise<string> {
+    return readFile(join(this.home, file), 'utf8');
+  }
+
   async get(path: string): Promise<Response> {
-    const read = async (name: string) => (await readFile(join(this.home, name), 'utf8')).trim();
-    const authorization = `Bearer ${await read('api-token')}`;
+    const authorization = `Bearer ${(await this.read('api-token')).trim()}`;
     const [{ http = '' } = {}] = this.events('service.started');
     return fetch(`${http}/api/v1${path}`, { headers: { authorization } });
   }
@@ -152,18 +166,37 @@ it('answers 503 while the database is away, and goes on by itself', async () => 
   expect(service.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-it('refuses a database that another service uses, and touches none of its jobs', async () => {
+it('shares the database with the services of other hosts, and touches none of their jobs', async () => {
   const first = await Service.begin(way.url);
   await first.started();
-  await database.run(RUNNING_JOB);
+  await database.run(runningJob((await first.read('host-id')).trim()));
 
   const second = await Service.begin(database.url);
+  await second.started();
+
+  expect(await database.run('SELECT state FROM job')).toEqual([{ state: 'running' }]);
+  expect(await database.run('SELECT count(*)::int AS hosts FROM host')).toEqual([{ hosts: 2 }]);
+  await second.stop();
+  expect((await first.get('/jobs')).status).toBe(200);
+  await first.stop();
+});
+
+it('lets several services make the tables at once', async () => {
+  const services = await Promise.all([1, 2, 3].map(async () => Service.begin(database.url)));
+  await Promise.all(services.map(async (service) => service.started()));
+  await Promise.all(services.map(async (service) => service.stop()));
+});
+
+it('refuses a copy of a home whose service uses the database', async () => {
+  const first = await Service.begin(way.url);
+  await first.started();
+
+  const second = await Service.begin(database.url, { copyOf: first });
 
   await expect(second.ended).rejects.toMatchObject({
     code: 'database.in-use',
     message: expect.stringContaining(first.home) as string,
   });
-  expect(await database.run('SELECT state FROM job')).toEqual([{ state: 'running' }]);
   await first.stop();
 });
 
@@ -172,11 +205,61 @@ it('takes over from one that died, which stops when it comes back and finds the 
   await first.started();
   await way.proxy.cut();
 
-  const second = await Service.begin(database.url);
+  const second = await Service.begin(database.url, { copyOf: first });
   await second.started();
   await way.proxy.mend();
 
   await expect(first.ended).rejects.toMatchObject({ code: 'database.in-use' });
   expect((await second.get('/jobs')).status).toBe(200);
   await second.stop();
+});
+
+describe('the tables of another version', () => {
+  const makeNewer = async (): Promise<unknown> =>
+    database.run(`INSERT INTO migration (timestamp, name) VALUES (1, 'OfTomorrow')`);
+
+  async function makeOlder(): Promise<void> {
+    const source = await openCatalog(database);
+    await source.undoLastMigration();
+    await source.destroy();
+  }
+
+  it('are refused if they are newer', async () => {
+    await (await openCatalog(database)).destroy();
+    await makeNewer();
+
+    await expect((await Service.begin(database.url)).ended).rejects.toMatchObject({
+      code: 'database.newer',
+    });
+  });
+
+  it('end a service that finds them newer when the database is back', async () => {
+    const service = await Service.begin(way.url);
+    await service.started();
+    await way.proxy.cut();
+    await service.until(() => service.events('database.lost').length > 0);
+    await makeNewer();
+    await way.proxy.mend();
+
+    await expect(service.ended).rejects.toMatchObject({ code: 'database.newer' });
+  });
+
+  it('are not changed while services of older versions use them', async () => {
+    const older = await Service.begin(database.url);
+    await older.started();
+    await makeOlder();
+
+    const newer = await Service.begin(database.url);
+    await expect(newer.ended).rejects.toMatchObject({
+      code: 'database.older-hosts',
+      message: expect.stringContaining(older.home) as string,
+    });
+    const waiting = await Service.begin(database.url, { waitsForOlder: true });
+    await waiting.until(() => waiting.said.length > 0);
+    expect(waiting.said[0]).toMatch(/used by services of an older version: .*Waiting/);
+    await older.stop();
+
+    await waiting.started();
+    await waiting.stop();
+  });
 });

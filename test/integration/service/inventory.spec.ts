@@ -92,6 +92,6 @@ describe('the list of VMs', () => {
 
     expect(await vms()).toMatchObject([{ name: 'db', host: { name: 'far', isLate: true } }]);
     expect(run.stderr).toContain('engine.vm-not-found');
-    expect((await hyperkeep('backup', 'db')).stderr).toContain('on this host');
+    expect((await hyperkeep('backup', 'db')).stderr).toContain('is on the host far');
   });
 });

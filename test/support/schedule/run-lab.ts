@@ -10,6 +10,7 @@ import { SystemClock } from '../../../src/kernel/clock.ts';
 import { Fault } from '../../../src/kernel/fault.ts';
 import { SilentLog, type LogFields } from '../../../src/kernel/log.ts';
 import { PolicyDocument } from '../../../src/policies/document/policy-document.ts';
+import type { HostedVm } from '../../../src/policies/hosted-vm.ts';
 import { policyInForce } from '../../../src/policies/known-policy.ts';
 import { RunAttempts } from '../../../src/policies/runs/run-attempts.ts';
 import { Scheduler } from '../../../src/policies/runs/scheduler.ts';
@@ -57,6 +58,15 @@ class Backups {
   }
 }
 
+const HOST = '11111111-1111-4111-8111-111111111111';
+
+/** Returns a VM of a host. */
+export function labVm(name: string, hostId = HOST): HostedVm {
+  const facts = { version: '1', isThis: true, lastSeenMs: 0, isLate: false };
+  const host = { id: hostId, name: 'here', ...facts };
+  return { id: `vm-${name}`, name, tags: [], host };
+}
+
 /** A scheduler with the jobs and rows of a service, and a clock of the test. */
 export class RunLab {
   readonly clock = new HandClock('2026-05-04T09:30Z');
@@ -64,13 +74,17 @@ export class RunLab {
   readonly rows: RunRows;
   readonly policyRows: PolicyRows;
   readonly ended = new EventEmitter();
-  vms = ['web', 'db'].map((name) => ({ id: `vm-${name}`, name, tags: [] as string[] }));
+  vms = ['web', 'db'].map((name) => labVm(name));
   backups = new Backups();
   jobs: Jobs;
   private readonly hands = new Map<string, string>();
   scheduler: Scheduler;
 
-  constructor(private readonly source: DataSource) {
+  /** @param hostId of the host whose service this is */
+  constructor(
+    private readonly source: DataSource,
+    private readonly hostId = HOST,
+  ) {
     this.rows = new RunRows(source);
     this.policyRows = new PolicyRows(source);
     this.jobs = this.newJobs();
@@ -78,7 +92,11 @@ export class RunLab {
   }
 
   private newJobs(): Jobs {
-    const environment = { clock: new SystemClock(), log: new SilentLog() };
+    const environment = {
+      clock: new SystemClock(),
+      log: new SilentLog(),
+      hostId: this.hostId,
+    };
     const jobs = new Jobs(new JobRows(this.source), environment, { concurrency: 8 });
     jobs.register('backup', async (parameters, { signal }) => this.backups.run(parameters, signal));
     return jobs;
@@ -103,6 +121,7 @@ export class RunLab {
     const policies = { list: async () => (await policyRows.list()).map(policyInForce) };
     const age = new CatalogAge(this.source);
     return new Scheduler({
+      hostId: this.hostId,
       age,
       looks,
       rows,

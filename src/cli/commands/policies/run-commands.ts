@@ -26,13 +26,15 @@ export function addRunCommands(program: Command, cli: Cli): void {
 async function listRuns(cli: Cli, { policy, vm, limit }: RunOptions): Promise<Outcome> {
   const query = { policy, vm, limit };
   const answer = await (await cli.service()).call('listRuns', { query }, cli.signal);
-  const columns = ['DUE', 'POLICY', 'VM', 'STATE', 'ATTEMPTS', 'POINT', 'WHY'].map((title) => ({
-    title,
-  }));
+  const isShared = new Set(answer.runs.flatMap(({ host }) => host ?? [])).size > 1;
+  const host = (name = ''): string[] => (isShared ? [name] : []);
+  const titles = ['DUE', 'POLICY', 'VM', ...host('HOST'), 'STATE', 'ATTEMPTS', 'POINT', 'WHY'];
+  const columns = titles.map((title) => ({ title }));
   const row = (run: Run): string[] => [
     cli.time(run.fireAtMs),
     run.policy,
     run.vmName,
+    ...host(run.host),
     run.state,
     run.attempt === 0 ? '' : String(run.attempt),
     run.pointId ?? '',

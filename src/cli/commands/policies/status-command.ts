@@ -67,20 +67,27 @@ function vmsText(
   if (vms.length === 0) {
     return 'No VMs yet. Add one with: hyperkeep vm add FILE\n';
   }
-  const columns = ['VM', 'STATE', 'PROTECTED BY', 'NEWEST POINT', 'NEXT RUN', 'NOTES'].map(
-    (title) => ({ title }),
-  );
+  const isShared = new Set(vms.map(({ host }) => host.id)).size > 1;
+  const host = (name: string): string[] => (isShared ? [name] : []);
+  const columns = [
+    ...['VM', ...host('HOST'), 'STATE', 'PROTECTED BY', 'NEWEST POINT', 'NEXT RUN', 'NOTES'],
+  ].map((title) => ({ title }));
   const rows = ORDER.flatMap((state) => vms.filter((vm) => vm.state === state)).map((vm) => [
     vm.vmName,
+    ...host(vm.host.name),
     WORDS[vm.state],
     vm.by
       .map(({ policy, state }) => (state === 'paused' ? `${policy} (paused)` : policy))
       .join(', '),
     newestText(vm, atMs),
     nextText(vm, time),
-    vm.by.flatMap(({ problem }) => problem ?? []).join('; '),
+    [...lateHost(vm, time), ...vm.by.flatMap(({ problem }) => problem ?? [])].join('; '),
   ]);
   return formatTable(columns, rows) + summaryOf(vms);
+}
+
+function lateHost({ host }: VmProtection, time: (timeMs: number) => string): string[] {
+  return host.isLate ? [`host ${host.name} not seen since ${time(host.lastSeenMs)}`] : [];
 }
 
 function newestText({ by }: VmProtection, atMs: number): string {

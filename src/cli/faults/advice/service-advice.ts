@@ -77,6 +77,22 @@ export const SERVICE_ADVICE = {
     data: 'Nothing was changed. The disks of the recovery point can still be restored one by one with --disk.',
     next: 'Correct the file; docs/cli.md shows a whole definition.',
   },
+  'host.unknown': {
+    happened: 'The database knows no host with this name or id.',
+    data: 'Nothing was changed.',
+    next: 'See "hyperkeep host list".',
+  },
+  'host.in-use': {
+    happened: 'The host cannot be forgotten: its service runs, or did a moment ago.',
+    data: 'Nothing was changed.',
+    next: 'Stop its service for good; two minutes later ask the service of another host.',
+  },
+  'vm.on-other-host': {
+    happened:
+      'The VM is on another host of this database. A host runs and backs up its own VMs only.',
+    data: 'Nothing was changed.',
+    next: 'Give the command to the service of the host that the message names: there, or with HYPERKEEP_URL and a token. Policies take the points of all hosts by themselves.',
+  },
   'vm.ambiguous': {
     happened: 'Several VMs go by the name, or no VM was named where the vault holds several.',
     data: 'Nothing was changed.',
@@ -111,9 +127,21 @@ export const SERVICE_ADVICE = {
     next: 'Correct user, password and database name in DATABASE_URL, or grant the rights, and start the service again.',
   },
   'database.in-use': {
-    happened: 'Another service uses this database. Two of them would end the jobs of each other.',
+    happened:
+      'Another service of this host uses the database: services are told apart by the file host-id in their homes, and a home was copied, or is used over a network.',
     data: 'Nothing was changed; the other service and its jobs go on.',
-    next: 'Stop the service that the message names, or give this one a database of its own with DATABASE_URL. The claim of a service that died ends with its process, and within a minute if its host is gone.',
+    next: 'If the home is a copy, remove the file host-id from the copy; else stop the service that the message names. The claim of a service that died ends with its process, and within a minute if its machine is gone.',
+  },
+  'database.newer': {
+    happened: 'A newer version of Hyperkeep has changed the tables of the database.',
+    data: 'Nothing was changed. The VMs of this host go on running; no points are taken of them until its service runs again.',
+    next: 'Update Hyperkeep on this host and start the service.',
+  },
+  'database.older-hosts': {
+    happened:
+      'This version needs other tables in the database, and services of other hosts still use the present ones.',
+    data: 'Nothing was changed; the other services and their jobs go on.',
+    next: 'Stop the services that the message names, start this one, then update the others. "hyperkeep serve --migrate" waits until they are gone.',
   },
   'service.already-running': {
     happened: 'Another service runs with this home folder, or something has its port.',

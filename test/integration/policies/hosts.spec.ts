@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto';
+import type { DataSource } from 'typeorm';
+import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
+import type { StoredRun } from '../../../src/catalog/run-rows.ts';
+import { brief, labVm, RunLab } from '../../support/schedule/run-lab.ts';
+import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
+
+const A = randomUUID();
+const B = randomUUID();
+const TEN = '2026-05-04T10:00:02Z';
+const ELEVEN = '2026-05-04T11:00:02Z';
+
+let database: TestDatabase;
+let source: DataSource;
+let a: RunLab;
+let b: RunLab;
+beforeAll(async () => {
+  database = await createDatabase();
+  source = await openCatalog(database);
+});
+afterAll(async () => {
+  await source.destroy();
+  await database.drop();
+});
+beforeEach(async () => {
+  await source.query('TRUNCATE "policy", "policy_revision", "run", "job"');
+  [a, b] = [new RunLab(source, A), new RunLab(source, B)];
+  setVms(labVm('web', A), labVm('db', B));
+});
+
+function setVms(...vms: RunLab['vms']): void {
+  a.vms = vms;
+  b.vms = vms;
+}
+
+const states = (runs: readonly StoredRun[]): string[] =>
+  runs.map(({ vmName, state }) => `${vmName} ${state}`).sort();
+
+describe('runs of several hosts', () => {
+  it('are written by whoever looks first, and started by the host of their VM', async () => {
+    await a.policy('hourly');
+
+    expect(states(await a.at(TEN))).toEqual(['db due', 'web queued']);
+    expect(states(await b.at(TEN))).toEqual(['db queued', 'web queued']);
+    await a.end('web', 'P1');
+    const runs = await b.end('db', 'P2');
+
+    expect(brief(runs)).toEqual(['10:00 db sealed 1', '10:00 web sealed 1']);
+    expect(runs.map(({ vmName, hostId }) => [vmName, hostId]).sort()).toEqual([
+      ['db', B],
+      ['web', A],
+    ]);
+    expect([a, b].map(({ backups }) => backups.begun.map(({ vmId }) => vmId))).toEqual([
+      ['vm-web'],
+      ['vm-db'],
+    ]);
+  });
+
+  it('fire once whatever the order, and many at once', async () => {
+    await a.policy('hourly');
+    const labs = Array.from({ length: 6 }, (_, at) => new RunLab(source, at % 2 === 0 ? A : B));
+    for (const lab of labs) {
+      lab.vms = a.vms;
+      lab.clock.set(TEN);
+    }
+
+    await Promise.all(labs.map(async (lab) => lab.scheduler.tick()));
+
+    expect(await a.rows.list({ limit: 10 })).toHaveLength(2);
+    expect(labs.flatMap(({ backups }) => backups.begun)).toHaveLength(2);
+  });
+
+  it('wait for their host while others go on, and are taken once when it is back', async () => {
+    await a.policy('hourly');
+    await a.at(TEN);
+    await a.end('web', 'P1');
+
+    await a.at(ELEVEN);
+    expect(brief(await a.end('web', 'P2'))).toEqual([
+      '10:00 db due 0',
+      '10:00 web sealed 1',
+      '11:00 db skipped 0 (still waiting)',
+      '11:00 web sealed 1',
+    ]);
+
+    await b.at(ELEVEN);
+    expect(brief(await b.end('db', 'P3'))[0]).toBe('10:00 db sealed 1');
+  });
+
+  it('are together no more than their policy allows', async () => {
+    setVms(labVm('a1', A), labVm('a2', A), labVm('b1', B), labVm('b2', B));
+    await a.policy('hourly', { limits: { atOnce: 2 } });
+    const labs = [a, b, new RunLab(source, A), new RunLab(source, B)];
+    for (const lab of labs) {
+      lab.vms = a.vms;
+      lab.clock.set(TEN);
+    }
+    await Promise.all(labs.map(async (lab) => lab.scheduler.tick()));
+    await Promise.all(labs.map(async (lab) => lab.scheduler.tick()));
+
+    const runs = await a.rows.list({ limit: 10 });
+    expect(runs.filter(({ jobId }) => jobId !== null)).toHaveLength(2);
+  });
+
+  it('end when another host has their VM, whatever became of the first one', async () => {
+    await a.policy('hourly', { selector: { vms: ['db', 'web'] } });
+    await a.at(TEN);
+    setVms(labVm('web', B), labVm('db', A));
+
+    await b.at(ELEVEN);
+
+    expect(brief(await a.at(ELEVEN))).toEqual([
+      '10:00 db skipped 0 (the VM is on another host now)',
+      '10:00 web failed 1 (the VM is on another host now)',
+      '11:00 db queued 1',
+      '11:00 web due 0 (the VM is busy)',
+    ]);
+  });
+
+  it('are not ended by a look that saw them before their host went on', async () => {
+    await a.policy('hourly', { selector: { vms: ['db'] } });
+    await a.at(TEN);
+    const [seen] = await a.rows.list({ limit: 1 });
+    const [policy] = await a.policyRows.list();
+    await b.at(TEN);
+    if (seen === undefined || policy === undefined) {
+      throw new Error('nothing was due');
+    }
+
+    const written = await a.rows.fire({
+      policyId: policy.id,
+      fromMs: policy.horizonMs,
+      horizonMs: policy.horizonMs + 1,
+      runs: [],
+      ended: [{ run: seen, change: { state: 'failed' } }],
+    });
+
+    expect(written).toBe(false);
+    expect((await a.policyRows.list())[0]?.horizonMs).toBe(policy.horizonMs);
+    expect(states(await a.rows.list({ limit: 1 }))).toEqual(['db queued']);
+  });
+});
