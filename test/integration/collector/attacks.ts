@@ -16,6 +16,8 @@ export interface Attack {
   readonly run: (attacker: Attacker) => Promise<void>;
   /** `some`: within the floors. */
   readonly effect: 'none' | 'some';
+  /** What it wants a collection to do. */
+  readonly asksCollections?: boolean;
 }
 
 const GARBAGE = Buffer.from('ransom');
@@ -162,6 +164,7 @@ const forging: readonly Attack[] = [
   {
     name: 'gives up by itself: a retire object, a request',
     effect: 'none',
+    asksCollections: true,
     run: async (a) => {
       for (const { vmId, id } of a.own) {
         await refused(a.store.put(retireKey(vmId, id), GARBAGE, signal));
