@@ -1,6 +1,6 @@
 // A whole service of a home of the lab: the other end of home.ts. Called with one parameter, a
 // HomeService as JSON. Its settings come from its environment, as ever.
-import { readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -46,7 +46,13 @@ await serve(
     config,
     version,
     output: process.stdout,
-    errors: process.stderr,
+    errors: {
+      write: (line: string) => {
+        // Outlives the process, for whoever asks what it did last.
+        appendFileSync(join(config.home, 'service.log'), line);
+        return process.stderr.write(line);
+      },
+    },
     schedulingClock: new TenfoldClock(clockBeganMs),
     engine: new HomeEngine(fake, real),
   },
