@@ -295,6 +295,10 @@ export class RegisteredVaults {
     };
     const known = (await this.registrations.list()).find(({ id }) => id === vault.id);
     const joins = known !== undefined && (await this.lacksOnlyKey(request));
+    if (joins && known.singleWriter) {
+      await closeAll(open);
+      throw singleWriterOnly(known);
+    }
     const key = vault.exportKey();
     try {
       if (known === undefined || joins) {
@@ -336,4 +340,12 @@ export class RegisteredVaults {
       throw new Fault('vault.name-taken', `A vault ${name} is registered already.`, { name });
     }
   }
+}
+
+function singleWriterOnly({ name }: VaultRegistration): Fault {
+  return new Fault(
+    'vault.store-unfit',
+    `The vault ${name} was made for one writing host (--single-writer), because its store may answer others late; this host gets no key of it. Give it a vault of its own. If this is that host and it lost its key, forget the vault and add it again.`,
+    { vault: name },
+  );
 }

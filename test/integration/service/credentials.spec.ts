@@ -120,3 +120,32 @@ it(
   },
   TIMEOUT_MS,
 );
+
+it('a vault is used with the credentials that came with its key, not with those of an earlier time', async () => {
+  const passphrase = 'correct horse battery staple';
+  const vault = { name: 'again', location: join(folder, 'again'), passphrase };
+  const credentials = { accessKeyId: 'of-yesterday', secretAccessKey: 'secret' };
+  await service.post('/vaults', { ...vault, credentials });
+  const add = async () => (await service.post('/vaults', { ...vault, existing: true })).status;
+  const roles = async () => (await service.get('/vaults/again/credentials')).body;
+  expect(await roles()).toMatchObject({ credentials: [{ accessKeyId: 'of-yesterday' }] });
+
+  // As after a crash between the credentials and the row.
+  await service.sql(`DELETE FROM vault WHERE name = 'again'`);
+  expect(await add()).toBe(201);
+
+  expect(await roles()).toEqual({ credentials: [] });
+  expect(await add()).toBe(409);
+});
+
+it('a vault for one writing host gives no other one its key', async () => {
+  const passphrase = 'correct horse battery staple';
+  const vault = { name: 'alone', location: join(folder, 'alone'), passphrase, singleWriter: true };
+  const { body } = await service.post('/vaults', vault);
+  const { id } = (body as { vault: { id: string } }).vault;
+  await rm(join(service.home, 'keys', `vault-${id}`));
+
+  const joined = await service.post('/vaults', { ...vault, existing: true });
+
+  expect(joined).toMatchObject({ status: 422, body: { title: 'vault.store-unfit' } });
+});

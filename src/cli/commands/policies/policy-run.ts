@@ -31,11 +31,25 @@ export async function runPolicy(cli: Cli, name: string, options: WaitOptions): P
     const text = `${count(runs.length, 'run')} began. Follow with: hyperkeep runs --policy ${name}\n`;
     return { document: { runs, open }, text };
   }
+  const late = await lateHosts(cli);
   const begun: Ended[] = [];
   for (const run of runs) {
+    const sinceMs = late.get(run.host ?? '');
+    if (sinceMs !== undefined) {
+      const text = `${run.vmName} waits for its host ${run.host ?? ''}, which was not seen since ${cli.time(sinceMs)}.`;
+      cli.say(plainText(text));
+      continue;
+    }
     begun.push(await attempt(cli, run.vmName, async () => jobOf(cli, run)));
   }
   return await endEach(cli, begun, options);
+}
+
+/** Returns by name when the hosts that are late were last seen: nobody takes their runs now. */
+async function lateHosts(cli: Cli): Promise<ReadonlyMap<string, number>> {
+  const { hosts } = await (await cli.service()).call('listHosts', {}, cli.signal);
+  const late = hosts.filter(({ isLate }) => isLate);
+  return new Map(late.map(({ name, lastSeenMs }) => [name, lastSeenMs]));
 }
 
 function openText(cli: Cli, { state, fireAtMs, why }: Run): string {
