@@ -50,15 +50,15 @@ await lab.apply(EVERY);
 
 let together = 0;
 for (let kills = 1; !(await isEnough()); kills++) {
-  const [least, most] = PAUSE_MS;
-  await pause(least + lab.random(most - least));
   const { rarest } = lab.kills;
   const step = rarest[lab.random(rarest.length)];
   assert(step !== undefined);
   // Spread over all the time, in which every step is reached about as often as it has to be.
   const isAll = together < ALL_AT_ONCE && kills % 6 === 3;
   together += isAll ? 1 : 0;
-  await kill(step, isAll);
+  const victims = await kill(step, isAll);
+  const [least, most] = PAUSE_MS;
+  await Promise.all([pause(least + lab.random(most - least)), ...victims.map(startAgain)]);
 }
 say('everything is left alone');
 await lab.apply(AT_LAST);
@@ -82,21 +82,21 @@ async function isEnough(): Promise<boolean> {
   return (await lab.runs()).length >= Number(values.runs) && lab.kills.least >= HITS_MIN;
 }
 
-/** Kills who is at that step next, and starts it again. */
-async function kill(step: KillStep, isAll: boolean): Promise<void> {
+/** Kills who is at that step next, or all. */
+async function kill(step: KillStep, isAll: boolean): Promise<readonly Home[]> {
   const first = await lab.kills.at(step);
-  const victims: readonly Home[] = isAll ? lab.homes : [first];
+  const victims = isAll ? lab.homes : [first];
   for (const home of victims) {
     home.shoot();
   }
   const names = victims.map(({ name }) => name).join(', ');
   say(`${step.moment} ${step.name}: ${names}`);
-  await Promise.all(
-    victims.map(async (home) => {
-      await home.gone();
-      await home.start();
-    }),
-  );
+  return victims;
+}
+
+async function startAgain(home: Home): Promise<void> {
+  await home.gone();
+  await home.start();
 }
 
 function say(what: string): void {

@@ -19,7 +19,7 @@ const REFUSED_MS = 60_000;
 export interface AttemptParts {
   readonly rows: Pick<RunRows, 'change' | 'begin'>;
   readonly vaults: Pick<RegisteredVaults, 'choose'>;
-  readonly looks: Pick<VaultLooks, 'isDone'>;
+  readonly looks: Pick<VaultLooks, 'isDone' | 'want'>;
   readonly jobs: Pick<Jobs, 'start' | 'get' | 'watch'>;
   readonly log: Log;
   /** Called when a job of a run has ended. */
@@ -157,7 +157,12 @@ export class RunAttempts {
       return { state: 'due', attempt: run.attempt - 1, jobId: null };
     }
     if (isFinished(job)) {
-      return this.after(run, job, policies.get(run.policyId), nowMs);
+      const change = this.after(run, job, policies.get(run.policyId), nowMs);
+      if (job.state === 'interrupted' && change.state === 'failed' && run.vaultId !== null) {
+        // It may have sealed its point, and nobody else comes to find it.
+        this.parts.looks.want(run.vaultId);
+      }
+      return change;
     }
     return job.state === run.state ? {} : { state: job.state };
   }

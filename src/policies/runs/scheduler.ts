@@ -15,7 +15,7 @@ const HORIZON_MS = 60_000;
 export interface SchedulerParts {
   /** Whose runs are started here. Those of all hosts are written down by whoever looks first. */
   readonly hostId: string;
-  readonly rows: Pick<RunRows, 'unfinished' | 'fire' | 'moveHorizons'>;
+  readonly rows: Pick<RunRows, 'unfinished' | 'fire' | 'moveHorizons' | 'credit'>;
   readonly policies: { list(): Promise<PolicyInForce[]> };
   readonly vms: (signal: AbortSignal) => Promise<HostedVm[]>;
   readonly attempts: Pick<RunAttempts, 'settle' | 'start'>;
@@ -87,12 +87,20 @@ export class Scheduler {
     }
   }
 
+  /** Gives runs that were given up the points that the vaults turn out to have of them. */
+  private async credit(): Promise<void> {
+    for (const { id, policyName: policy, vmName: vm } of await this.parts.rows.credit()) {
+      this.parts.log.info('run.changed', { runId: id, policy, vm, state: 'sealed' });
+    }
+  }
+
   /** A database that was restored from an older dump fires nothing until a person says so. */
   private async agedProblem(): Promise<string | undefined> {
     const { age, looks } = this.parts;
     looks.weigh();
     const at = await age.version();
     if (at !== this.older.at) {
+      await this.credit();
       this.older = { at, isOlder: (await age.unknownRuns()) !== undefined };
     }
     return this.older.isOlder

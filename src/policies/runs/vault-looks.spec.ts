@@ -18,6 +18,20 @@ describe('VaultLooks', () => {
     expect(looks.isDone('v')).toBe(true);
   });
 
+  it('looks once, whoever wants it', async () => {
+    const looked: string[] = [];
+    const looks = new VaultLooks({
+      sync: async (vaultId) => {
+        looked.push(vaultId);
+      },
+    });
+    looks.want('v');
+    looks.want('v');
+    looks.isDone('v');
+    await looks.stop();
+    expect(looked).toEqual(['v']);
+  });
+
   it('looks again after the store was away', async () => {
     let looked = 0;
     const looks = new VaultLooks({

@@ -52,6 +52,13 @@ export class VaultLooks {
     return look.state === 'known';
   }
 
+  /** Looks at the vault soon, if this process has not. */
+  want(vaultId: string): void {
+    if (!this.looks.has(vaultId)) {
+      this.begin(vaultId);
+    }
+  }
+
   /** Ends the looks under way. */
   async stop(): Promise<void> {
     this.stopping.abort();

@@ -229,6 +229,27 @@ describe('a service with a policy', () => {
     await tickUntil('2026-05-04T13:00Z', async () => (await points()).length === 2);
   });
 
+  it('credits a point to its run that was given up before anybody knew of the point', async () => {
+    await addVm('web1');
+    await applyPolicy();
+    await at('2026-05-04T10:00Z');
+    const [sealed] = await runs();
+    expect(sealed).toMatchObject({ state: 'sealed', attempt: 1 });
+
+    // As if the service had been killed between the seal and its row, until the next run was due.
+    await service.sql(`
+      UPDATE "run" SET "state" = 'running', "point_id" = NULL;
+      UPDATE "job" SET "state" = 'interrupted';
+      DELETE FROM "recovery_point";
+      DELETE FROM "policy"`);
+    await service.restart();
+    await service.tick();
+    expect(await runs()).toMatchObject([{ state: 'failed', why: 'the next run is due' }]);
+    await tickUntil('2026-05-04T10:30Z', async () => (await runs())[0]?.state === 'sealed');
+
+    expect(await runs()).toEqual([sealed]);
+  });
+
   it('takes nothing else for a database from an older dump', async () => {
     const { id } = await addVm('web1');
     await applyPolicy();

@@ -11,6 +11,9 @@ export interface StatementKind {
   readonly pattern: RegExp;
 }
 
+/** Ends an answer of PostgreSQL after which no transaction is open. */
+const IDLE = Buffer.from('Z\0\0\0\u0005I', 'latin1');
+
 /**
  * Stands between one service and its database, and can stop the world at a statement. What a client
  * sends at once is looked at as a whole: that is how `pg` sends a statement with its parameters.
@@ -81,8 +84,10 @@ export class DatabaseGate implements AsyncDisposable {
       }
     });
     server.on('data', (piece) => {
-      isShut ||= under !== undefined && this.#onStatement(under, 'after');
-      under = undefined;
+      if (under !== undefined && isIdle(piece)) {
+        isShut ||= this.#onStatement(under, 'after');
+        under = undefined;
+      }
       if (!isShut) {
         client.write(piece);
       }
@@ -105,4 +110,8 @@ export class DatabaseGate implements AsyncDisposable {
     const text = piece.toString('latin1');
     return this.#kinds.find(({ pattern }) => pattern.test(text))?.step;
   }
+}
+
+function isIdle(piece: Buffer): boolean {
+  return piece.subarray(-IDLE.length).equals(IDLE);
 }

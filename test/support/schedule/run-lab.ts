@@ -116,7 +116,7 @@ export class RunLab {
       this.ended.emit('end');
     };
     const options = { atOnce: 4, backoffMs: [1, 2, 5, 15].map((minutes) => minutes * MINUTE_MS) };
-    const looks = { isDone: () => true, weigh: () => undefined };
+    const looks = { isDone: () => true, want: () => undefined, weigh: () => undefined };
     const attempts = new RunAttempts({ rows, vaults, looks, jobs, log, onEnd }, options);
     const policies = { list: async () => (await policyRows.list()).map(policyInForce) };
     const age = new CatalogAge(this.source);
