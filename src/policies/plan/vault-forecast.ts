@@ -60,9 +60,7 @@ function forecast(vault: string, loads: readonly Load[], nowMs: number): VaultFo
       points += Math.min(taken, kept);
       retiredObjects += Math.max(0, taken - kept);
     }
-    const listRequests =
-      pages(points * LISTED_PER_POINT) + (retiredObjects === 0 ? 0 : pages(retiredObjects));
-    return { years, points, retiredObjects, listRequests };
+    return { years, points, retiredObjects, listRequests: listRequests(points, retiredObjects) };
   });
   const pointsPerYear = Math.round(parts.reduce((sum, part) => sum + part.pointsPerYear, 0));
   return { vault, pointsPerYear, permanentObjectsPerYear: pointsPerYear, after };
@@ -75,6 +73,11 @@ function keptPerVm({ retention }: PolicyDocument): number {
   }
   const { last = 0, hourly = 0, daily = 0, weekly = 0, monthly = 0, yearly = 0 } = retention;
   return Math.max(retention.atLeast ?? 0, last + hourly + daily + weekly + monthly + yearly);
+}
+
+/** Returns how many requests a look at the points of a vault takes. */
+export function listRequests(points: number, retiredObjects: number): number {
+  return pages(points * LISTED_PER_POINT) + (retiredObjects === 0 ? 0 : pages(retiredObjects));
 }
 
 function pages(objects: number): number {

@@ -1,0 +1,276 @@
+import { chooseByRules, type KeepRules, type RuleMark } from './keep-rules.ts';
+import type { GfsRule } from './periods.ts';
+
+/** How far the clock of another host may be ahead. */
+const AHEAD_MS_MAX = 5 * 60_000;
+
+/** What is known of the content of a point; `damaged`: a verification failed since it was whole. */
+export type Proven = 'whole' | 'damaged' | 'unknown';
+
+/** A point of a vault as retention sees it. */
+export interface JudgedPoint {
+  readonly id: string;
+  readonly vmId: string;
+  readonly takenAtMs: number;
+  /** Somebody holds it. */
+  readonly isHeld: boolean;
+  /** The store lets nobody remove it before then. */
+  readonly lockedUntilMs?: number;
+  readonly proven: Proven;
+  /** Who reads it now, such as a guest that runs from it. */
+  readonly reader?: string;
+  /** Another point is the result of its run. */
+  readonly isExtra: boolean;
+  /** The set of points of one moment that is kept or given up whole. */
+  readonly group?: string;
+  /** Names of the policies that have a say, first the owner; or why nobody decides. */
+  readonly judges: readonly string[] | Undecided;
+}
+
+/** Why no policy decides about a point: it is kept until a person does. */
+export type Undecided = 'by-hand' | 'other-service' | 'policy-gone' | 'vm-gone';
+
+/** What a policy says about keeping; without rules it keeps everything. */
+export interface Judge {
+  readonly rules: KeepRules | undefined;
+  /** It decides nothing now: everything stays that it has a say over. */
+  readonly isPaused: boolean;
+}
+
+export interface RetentionInput {
+  readonly points: readonly JudgedPoint[];
+  /** By name. */
+  readonly judges: ReadonlyMap<string, Judge>;
+  /** VMs of which nothing is given up, and why. */
+  readonly blocked: ReadonlyMap<string, string>;
+  /** Sets of which a point is missing: they fill no period. */
+  readonly incompleteGroups: ReadonlySet<string>;
+  readonly nowMs: number;
+}
+
+/**
+ * Why a point is kept: a rule of a policy; `minimum-age`, `at-least`; `no-rules`, `paused`: its
+ * policy gives nothing up; `newest-verified`, `newest`: nothing that counts is newer; `hold`,
+ * `lock`; `reading`: somebody reads it; `group`: another point of its set is kept; `blocked`: its
+ * VM; `ahead`: its time lies in the future; `nobody`: no policy decides. Why it is given up: the
+ * rule that keeps a newer point of the same period; `beyond`: no rule reaches it; `damaged`,
+ * `incomplete`, `extra`: it does not count.
+ */
+export type ReasonRule =
+  | GfsRule
+  | ('minimum-age' | 'at-least' | 'no-rules' | 'paused' | 'newest-verified' | 'newest')
+  | ('hold' | 'lock' | 'reading' | 'group' | 'blocked' | 'ahead' | 'nobody')
+  | ('beyond' | 'damaged' | 'incomplete' | 'extra');
+
+export interface Reason {
+  readonly rule: ReasonRule;
+  /** Of the rule: a period, an instant, the set, or why; may be empty. */
+  readonly period: string;
+  readonly policy?: string;
+}
+
+/** What becomes of a point, with every reason to keep it, or why it is given up. */
+export interface PointDecision {
+  readonly pointId: string;
+  readonly keep: boolean;
+  readonly because: readonly Reason[];
+}
+
+/**
+ * Decides for each point of a vault whether it is kept, in the order of the points. Deciding again
+ * about what was kept keeps the same.
+ */
+export function planRetention(input: RetentionInput): PointDecision[] {
+  return new Planning(input).decisions();
+}
+
+class Planning {
+  private readonly byId: ReadonlyMap<string, JudgedPoint>;
+  private readonly keeping = new Map<string, Reason[]>();
+  private readonly against = new Map<string, Reason[]>();
+
+  constructor(private readonly input: RetentionInput) {
+    this.byId = new Map(input.points.map((point) => [point.id, point]));
+  }
+
+  decisions(): PointDecision[] {
+    const { points } = this.input;
+    const newestFirst = points.toSorted(byNewest);
+    for (const own of Map.groupBy(newestFirst, ({ vmId }) => vmId).values()) {
+      this.ofVm(own);
+    }
+    this.wholeGroups();
+    this.atLeast(newestFirst);
+    this.wholeGroups();
+    return points.map(({ id }) => {
+      const because = this.keeping.get(id);
+      return because === undefined
+        ? { pointId: id, keep: false, because: this.against.get(id) ?? [] }
+        : { pointId: id, keep: true, because };
+    });
+  }
+
+  private ofVm(newestFirst: readonly JudgedPoint[]): void {
+    for (const point of newestFirst) {
+      this.byItself(point);
+    }
+    const verified = newestFirst.find((point) => point.proven === 'whole' && !this.isAhead(point));
+    if (verified !== undefined) {
+      this.keep(verified, { rule: 'newest-verified', period: '' });
+    }
+    for (const [policy, judge] of this.input.judges) {
+      const own = newestFirst.filter(({ judges }) => isJudgedBy(judges, policy));
+      this.byPolicy(own, policy, judge);
+    }
+  }
+
+  /** What keeps a point whatever policies say. */
+  private byItself(point: JudgedPoint): void {
+    const { isHeld, lockedUntilMs = 0, reader, judges, vmId } = point;
+    const { blocked, nowMs } = this.input;
+    const why = blocked.get(vmId);
+    const reasons: (Reason | false)[] = [
+      isHeld && { rule: 'hold', period: '' },
+      lockedUntilMs > nowMs && { rule: 'lock', period: isoOf(lockedUntilMs) },
+      reader !== undefined && { rule: 'reading', period: reader },
+      this.isAhead(point) && { rule: 'ahead', period: isoOf(point.takenAtMs) },
+      why !== undefined && { rule: 'blocked', period: why },
+      typeof judges === 'string' && { rule: 'nobody', period: judges },
+    ];
+    for (const reason of reasons) {
+      if (reason !== false) {
+        this.keep(point, reason);
+      }
+    }
+  }
+
+  private byPolicy(own: readonly JudgedPoint[], policy: string, judge: Judge): void {
+    const { rules, isPaused } = judge;
+    if (rules === undefined || isPaused) {
+      for (const point of own) {
+        this.keep(point, { rule: isPaused ? 'paused' : 'no-rules', period: '', policy });
+      }
+      return;
+    }
+    const counting = own.filter((point) => this.counts(point, policy));
+    const marks = chooseByRules(counting, rules);
+    const counted = new Set(counting.map(({ id }) => id));
+    const newest = own.findIndex(({ id }) => counted.has(id));
+    for (const [place, point] of own.entries()) {
+      if (place < newest || newest === -1) {
+        this.keep(point, { rule: 'newest', period: '', policy });
+      }
+      this.minimumAge(point, policy, rules);
+      if (counted.has(point.id)) {
+        this.mark(point, policy, marks.get(point.id));
+      }
+    }
+  }
+
+  /** Whether a point can fill a period; if it cannot, notes why. */
+  private counts(point: JudgedPoint, policy: string): boolean {
+    if (point.isHeld || this.isAhead(point)) {
+      return false;
+    }
+    const rule = this.flawOf(point);
+    if (rule !== undefined) {
+      note(this.against, point.id, { rule, period: '', policy });
+    }
+    return rule === undefined;
+  }
+
+  private flawOf({ proven, group, isExtra }: JudgedPoint): ReasonRule | undefined {
+    if (proven === 'damaged') {
+      return 'damaged';
+    }
+    if (group !== undefined && this.input.incompleteGroups.has(group)) {
+      return 'incomplete';
+    }
+    return isExtra ? 'extra' : undefined;
+  }
+
+  private minimumAge(point: JudgedPoint, policy: string, { minimumAgeMs = 0 }: KeepRules): void {
+    const untilMs = point.takenAtMs + minimumAgeMs;
+    if (untilMs > this.input.nowMs && !this.isAhead(point)) {
+      this.keep(point, { rule: 'minimum-age', period: isoOf(untilMs), policy });
+    }
+  }
+
+  private mark(point: JudgedPoint, policy: string, mark: RuleMark | undefined): void {
+    if (mark === undefined) {
+      note(this.against, point.id, { rule: 'beyond', period: '', policy });
+      return;
+    }
+    const { keep, rule, period } = mark;
+    note(keep ? this.keeping : this.against, point.id, { rule, period, policy });
+  }
+
+  /** Keeps the whole of each set of which a point is kept. */
+  private wholeGroups(): void {
+    const kept = new Set(
+      [...this.keeping.keys()].map((id) => this.byId.get(id)?.group).filter(isString),
+    );
+    for (const point of this.input.points) {
+      if (point.group !== undefined && kept.has(point.group) && !this.keeping.has(point.id)) {
+        this.keep(point, { rule: 'group', period: point.group });
+      }
+    }
+  }
+
+  /** Keeps the newest other points of a VM while too few are left; damaged ones last. */
+  private atLeast(newestFirst: readonly JudgedPoint[]): void {
+    const before = new Set(this.keeping.keys());
+    for (const [policy, { rules }] of this.input.judges) {
+      const mine = newestFirst.filter(({ judges }) => isJudgedBy(judges, policy));
+      for (const own of Map.groupBy(mine, ({ vmId }) => vmId).values()) {
+        const [damaged, others] = split(own, ({ proven }) => proven === 'damaged');
+        const left = others.filter(({ id }) => before.has(id)).length;
+        const spare = [...others, ...damaged].filter(({ id }) => !before.has(id));
+        for (const point of spare.slice(0, Math.max(0, (rules?.atLeast ?? 0) - left))) {
+          this.keep(point, { rule: 'at-least', period: String(rules?.atLeast), policy });
+        }
+      }
+    }
+  }
+
+  private isAhead({ takenAtMs }: JudgedPoint): boolean {
+    return takenAtMs > this.input.nowMs + AHEAD_MS_MAX;
+  }
+
+  private keep({ id }: JudgedPoint, reason: Reason): void {
+    note(this.keeping, id, reason);
+  }
+}
+
+/** True if the policy has a say about points with these judges. */
+export function isJudgedBy(judges: JudgedPoint['judges'], policy: string): boolean {
+  return typeof judges !== 'string' && judges.includes(policy);
+}
+
+function byNewest(a: JudgedPoint, b: JudgedPoint): number {
+  return b.takenAtMs - a.takenAtMs || (a.id < b.id ? 1 : -1);
+}
+
+function note(notes: Map<string, Reason[]>, id: string, reason: Reason): void {
+  const known = notes.get(id);
+  if (known === undefined) {
+    notes.set(id, [reason]);
+  } else {
+    known.push(reason);
+  }
+}
+
+function split<T>(all: readonly T[], isFirst: (one: T) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter((one) => !isFirst(one))];
+}
+
+function isString(value: string | undefined): value is string {
+  return value !== undefined;
+}
+
+/** An instant of which the store or a clock says that it is far off has no shorter name. */
+function isoOf(instantMs: number): string {
+  return Number.isFinite(instantMs) && instantMs < 8.64e15
+    ? new Date(instantMs).toISOString().slice(0, 'yyyy-mm-ddThh:mm'.length) + 'Z'
+    : 'for ever';
+}

@@ -1,0 +1,59 @@
+import { givenUpEarly } from './revision-brake.ts';
+import type { KeepRules } from './keep-rules.ts';
+import type { JudgedPoint } from './retention-plan.ts';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const NOW_MS = Date.UTC(2026, 10, 30, 12, 30);
+
+/** Each day at noon, the newest half an hour ago. */
+const POINTS = Array.from({ length: 60 }, (_, age): JudgedPoint => {
+  const facts = { isHeld: false, proven: 'unknown', isExtra: false, judges: ['p'] } as const;
+  const takenAtMs = NOW_MS - HOUR_MS / 2 - age * DAY_MS;
+  return { id: `age ${String(age)}`, vmId: 'v', takenAtMs, ...facts };
+});
+const FIRE_TIMES = Array.from({ length: 7 }, (_, day) => NOW_MS - HOUR_MS / 2 + (day + 1) * DAY_MS);
+
+function early(
+  before: Partial<KeepRules> | undefined,
+  after: Partial<KeepRules>,
+  points = POINTS,
+): string[] {
+  return givenUpEarly(
+    {
+      points,
+      judges: new Map([['p', { rules: { zone: 'UTC', ...after }, isPaused: false }]]),
+      ...{ blocked: new Map(), incompleteGroups: new Set(), nowMs: NOW_MS },
+    },
+    {
+      policy: 'p',
+      isNew: false,
+      before: before && { zone: 'UTC', ...before },
+      fireTimes: FIRE_TIMES,
+    },
+  );
+}
+
+describe('givenUpEarly', () => {
+  it('lets pass what would go within a week anyway', () => {
+    const kept = POINTS.slice(0, 30);
+    expect(early({ daily: 30 }, { daily: 30 }, kept)).toEqual([]);
+    expect(early({ daily: 30 }, { daily: 23 }, kept)).toEqual([]);
+    expect(early({ daily: 30 }, { daily: 40 }, kept)).toEqual([]);
+  });
+
+  it('names what the earlier rules would keep for longer', () => {
+    const kept = POINTS.slice(0, 30);
+    expect(early({ daily: 30 }, { daily: 22 }, kept)).toEqual(['age 22']);
+    expect(early({ daily: 30 }, { weekly: 4 }, kept)).toContain('age 2');
+  });
+
+  it('lets pass what the earlier rules do not keep either', () => {
+    expect(early({ daily: 30 }, { daily: 30 })).toEqual([]);
+  });
+
+  it('names everything when nothing was given up before', () => {
+    expect(early(undefined, { daily: 58 })).toEqual(['age 58', 'age 59']);
+    expect(early(undefined, { daily: 60 })).toEqual([]);
+  });
+});
