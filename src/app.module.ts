@@ -12,6 +12,7 @@ import type { Config } from './platform/config/config.ts';
 import { PlatformModule } from './platform/platform.module.ts';
 import { PoliciesModule } from './policies/policies.module.ts';
 import type { SchedulingClock } from './policies/runs/scheduling-clock.ts';
+import { RetentionModule } from './policies/retention/deciding/retention.module.ts';
 import { SchedulingModule } from './policies/runs/scheduling.module.ts';
 import { CollectorModule, type CollectorSettings } from './records/collector.module.ts';
 import { RestoreModule } from './restore/restore.module.ts';
@@ -66,6 +67,7 @@ export class AppModule {
         PoliciesModule.with(config.policies),
         SchedulingModule.with({ atOnce: config.jobs.concurrency, backoffMs: BACKOFF_MS }, clock),
         ...(collector === undefined ? [] : [CollectorModule.with(collector)]),
+        RetentionModule,
         ApiModule.with({ version }),
       ],
     };

@@ -26,6 +26,7 @@ import { PointCatalog } from './point-catalog.ts';
 import { NewestPoints } from './newest-points.ts';
 import { PointProofs } from './point-proofs.ts';
 import { PolicyRows } from './policy-rows.ts';
+import { RetentionRows } from './retention-rows.ts';
 import { RunRows } from './run-rows.ts';
 import { RegisteredVaults } from './registered-vaults.ts';
 import { VaultCredentials } from './vault-credentials.ts';
@@ -52,6 +53,7 @@ const ROWS = [
   CatalogAge,
   ApiTokenRows,
   CollectorRows,
+  RetentionRows,
 ];
 
 /** Vaults, points, jobs and policies in the database. Closes the vaults before the database. */

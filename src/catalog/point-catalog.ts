@@ -7,6 +7,7 @@ import {
   type FindOptionsWhere,
 } from 'typeorm';
 import { byContent } from '../vault/points/point-order.ts';
+import { PointDecisionRow } from './rows/point-decision.row.ts';
 import { PointProofRow } from './rows/point-proof.row.ts';
 import {
   pointRow,
@@ -14,6 +15,7 @@ import {
   type CataloguedPoint,
   type PointHold,
 } from './rows/recovery-point.row.ts';
+import { RetentionLookRow } from './rows/retention-look.row.ts';
 import { VaultRow } from './rows/vault.row.ts';
 
 export interface PointOfVault {
@@ -97,13 +99,15 @@ export class PointCatalog {
   }
 
   /**
-   * Removes everything about the vault's points, also their proofs: another place may be
-   * registered.
+   * Removes everything about the vault's points, also their proofs and what was decided: another
+   * place may be registered.
    */
   async forget(vaultId: string): Promise<void> {
     await this.source.transaction(async (transaction) => {
       await transaction.getRepository(RecoveryPointRow).delete({ vaultId });
       await transaction.getRepository(PointProofRow).delete({ vaultId });
+      await transaction.getRepository(PointDecisionRow).delete({ vaultId });
+      await transaction.getRepository(RetentionLookRow).delete({ vaultId });
     });
   }
 

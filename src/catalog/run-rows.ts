@@ -161,6 +161,20 @@ export class RunRows {
     });
   }
 
+  /** Returns points of a vault that are second results: another point was credited to the run. */
+  async extraPoints(vaultId: string): Promise<Set<string>> {
+    const rows = await this.source.query<{ id: string }[]>(
+      `SELECT "extra"."id"
+         FROM "recovery_point" AS "extra"
+         JOIN "run" ON "run"."id"::text = "extra"."run_id"
+         JOIN "recovery_point" AS "credited"
+           ON "credited"."vault_id" = $1 AND "credited"."id" = "run"."point_id"
+        WHERE "extra"."vault_id" = $1 AND "extra"."id" <> "credited"."id"`,
+      [vaultId],
+    );
+    return new Set(rows.map(({ id }) => id));
+  }
+
   /** Returns the clock of the database; only for comparing it with ours. */
   async databaseMs(): Promise<number> {
     const [row] = await this.source.query<{ ms: string }[]>(

@@ -1,11 +1,11 @@
-import { UPKEEP_KINDS, type JobKind } from './job.ts';
+import { CARE_KINDS, UPKEEP_KINDS, type JobKind } from './job.ts';
 
 type LaneName = 'data' | 'restore' | 'upkeep';
 
 /** Jobs that care for vaults and run at once, beside the others. */
 const UPKEEP_WIDTH = 2;
 
-const UPKEEP: ReadonlySet<JobKind> = new Set(UPKEEP_KINDS);
+const UPKEEP: ReadonlySet<JobKind> = new Set([...UPKEEP_KINDS, ...CARE_KINDS]);
 
 function laneOf(kind: JobKind): LaneName {
   // Somebody waits for a restore, and a backup may take hours.

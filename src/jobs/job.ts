@@ -18,8 +18,10 @@ export const UPKEEP_KINDS = [
   'copy',
   'keep',
 ] as const;
+/** Jobs of policies that care for vaults too, in the same lane. */
+export const CARE_KINDS = ['retain'] as const;
 export type UpkeepKind = (typeof UPKEEP_KINDS)[number];
-export type JobKind = (typeof DATA_KINDS)[number] | UpkeepKind;
+export type JobKind = (typeof DATA_KINDS)[number] | UpkeepKind | (typeof CARE_KINDS)[number];
 
 /** `interrupted`: the service stopped while it ran. */
 export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'interrupted';

@@ -15,6 +15,11 @@ import { PointChanges1795200000000 } from './migrations/1795200000000-point-chan
 import { PointOrigins1795300000000 } from './migrations/1795300000000-point-origins.ts';
 import { VaultUpkeep1795100000000 } from './migrations/1795100000000-vault-upkeep.ts';
 import { Policies1795500000000 } from './migrations/1795500000000-policies.ts';
+import { Retention1796300000000 } from './migrations/1796300000000-retention.ts';
+import { CarriedRevisionRow } from '../rows/carried-revision.row.ts';
+import { PointDecisionRow } from '../rows/point-decision.row.ts';
+import { PointOwnerRow } from '../rows/point-owner.row.ts';
+import { RetentionLookRow } from '../rows/retention-look.row.ts';
 import { RunRow } from '../rows/run.row.ts';
 import { CollectorPointRow } from '../rows/collector-point.row.ts';
 import { CollectorSequenceRow } from '../rows/collector-sequence.row.ts';
@@ -61,6 +66,7 @@ const MIGRATIONS = [
   RunActors1795800000000,
   ScheduleState1795900000000,
   RunHosts1796000000000,
+  Retention1796300000000,
   Collector1796400000000,
 ];
 
@@ -151,6 +157,10 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       RunRow,
       ScheduleStateRow,
       ApiTokenRow,
+      PointDecisionRow,
+      PointOwnerRow,
+      CarriedRevisionRow,
+      RetentionLookRow,
       CollectorPointRow,
       CollectorSequenceRow,
     ],

@@ -53,7 +53,7 @@ export class SchedulingModule implements OnModuleDestroy {
     return {
       module: SchedulingModule,
       global: true,
-      exports: [PolicyStart],
+      exports: [PolicyStart, SchedulingClock],
       imports: [InventoryModule, ScheduleModule.forRoot()],
       providers: [
         Ticker,

@@ -85,6 +85,7 @@ describe('the catalog database', () => {
       { name: 'RunActors1795800000000' },
       { name: 'ScheduleState1795900000000' },
       { name: 'RunHosts1796000000000' },
+      { name: 'Retention1796300000000' },
       { name: 'Collector1796400000000' },
     ]);
   });

@@ -34,4 +34,22 @@ export const POLICY_ADVICE = {
     data: 'No policy was changed.',
     next: 'Back up less often, split the VMs over several vaults, or say that you mean it with --yes.',
   },
+  'retention.clock-unsure': {
+    happened:
+      'The clock of this host differs by more than a minute from that of the database, or by more than an hour from that of the store: nobody can tell here how old points are.',
+    data: 'No point was given up.',
+    next: 'Set the clocks (NTP). It is decided again after the next run of a policy, at the latest tomorrow.',
+  },
+  'retention.catalog-older': {
+    happened:
+      'The vaults have points of runs that the database does not know: it was restored from an older dump.',
+    data: 'No point was given up.',
+    next: 'Look at "hyperkeep status", then "hyperkeep catalog accept".',
+  },
+  'retention.points-differ': {
+    happened:
+      'The vault and the catalog do not have the same points: a list leaves some out, somebody removed objects, or the catalog is behind.',
+    data: 'No point was given up, and everything that is there stays.',
+    next: 'Look at "hyperkeep points list --refresh" and check the store. If the named points are really gone: "hyperkeep policy retire NAME --these-points-are-gone ID".',
+  },
 };
