@@ -1,5 +1,5 @@
 import type { Point } from '../src/api/contract/points.ts';
-import type { Run } from '../src/api/contract/runs.ts';
+import type { Run } from '../src/api/contract/policy/runs.ts';
 import { contradictions, dayTable, outcomeOf } from '../demo/day/outcome.ts';
 
 const HOUR_MS = 3_600_000;

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Run } from '../../src/api/contract/runs.ts';
+import type { Run } from '../../src/api/contract/policy/runs.ts';
 import { ServiceClient } from '../../src/cli/service/service-client.ts';
 import type { TestGuest } from '../../scripts/guest/image.ts';
 import type { CommandLine, RunningService } from '../command-line.ts';

@@ -1,5 +1,5 @@
 import type { Point } from '../../src/api/contract/points.ts';
-import type { Run } from '../../src/api/contract/runs.ts';
+import type { Run } from '../../src/api/contract/policy/runs.ts';
 import { formatTable } from '../../src/cli/terminal/table.ts';
 import { hourText } from './fast-clock.ts';
 

@@ -2,6 +2,8 @@ import { Module, type BeforeApplicationShutdown, type DynamicModule } from '@nes
 import { HttpAdapterHost } from '@nestjs/core';
 import type { Server } from 'node:http';
 import { AccessModule } from '../access/access.module.ts';
+import { PointProofs } from '../catalog/point-proofs.ts';
+import { RetentionRows } from '../catalog/retention-rows.ts';
 import { Engine } from '../engines/engine.ts';
 import { Discovery } from '../inventory/discovery.ts';
 import { InventoryModule } from '../inventory/inventory.module.ts';
@@ -11,14 +13,17 @@ import { CollectorController } from './controllers/collector.controller.ts';
 import { JobsController } from './controllers/jobs.controller.ts';
 import { PoliciesController } from './controllers/policies.controller.ts';
 import { ProtectionController } from './controllers/protection.controller.ts';
+import { PolicyRetentionController } from './controllers/policy-retention.controller.ts';
 import { PolicyTextController } from './controllers/policy-text.controller.ts';
 import { RunsController } from './controllers/runs.controller.ts';
 import { OperationsController } from './controllers/operations.controller.ts';
+import { PointFacts } from './point-facts.ts';
 import { PointSearch } from './point-search.ts';
 import { PointsController } from './controllers/points.controller.ts';
 import { ServiceStart } from './service-start.ts';
 import { ServiceController } from './controllers/service.controller.ts';
 import { RetentionController } from './controllers/retention.controller.ts';
+import { RetentionModule } from '../policies/retention/deciding/retention.module.ts';
 import { UpkeepModule } from '../upkeep/upkeep.module.ts';
 import { UpkeepController } from './controllers/upkeep.controller.ts';
 import { CredentialsController } from './controllers/credentials.controller.ts';
@@ -37,7 +42,7 @@ export class ApiModule implements BeforeApplicationShutdown {
   static with({ version }: { readonly version: string }): DynamicModule {
     return {
       module: ApiModule,
-      imports: [AccessModule, InventoryModule, UpkeepModule],
+      imports: [AccessModule, InventoryModule, UpkeepModule, RetentionModule],
       controllers: [
         ServiceController,
         VaultsController,
@@ -52,6 +57,7 @@ export class ApiModule implements BeforeApplicationShutdown {
         PoliciesController,
         ProtectionController,
         PolicyTextController,
+        PolicyRetentionController,
         RunsController,
         CatalogController,
         CollectorController,
@@ -59,6 +65,11 @@ export class ApiModule implements BeforeApplicationShutdown {
       ],
       providers: [
         PointSearch,
+        {
+          provide: PointFacts,
+          inject: [PointProofs, RetentionRows],
+          useFactory: (proofs: PointProofs, rows: RetentionRows) => new PointFacts(proofs, rows),
+        },
         {
           provide: ServiceStart,
           inject: [Engine, Jobs, Discovery],

@@ -1,12 +1,15 @@
 import type { ListedPoint } from '../catalog/point-catalog.ts';
 import type { PointProof } from '../catalog/point-proofs.ts';
+import type { StoredDecision } from '../catalog/retention-rows.ts';
+import { PointKeeping } from './contract/policy/retention.ts';
 import type { Point } from './contract/points.ts';
+import type { KnownOfPoint } from './point-facts.ts';
 
 /** Returns a recovery point in the form of the contract. */
 export function viewOfPoint(
   { vaultId, point, holds }: ListedPoint,
   vaultNames: ReadonlyMap<string, string>,
-  proof: PointProof | undefined,
+  known: KnownOfPoint,
 ): Point {
   const { id, vmId, vmName, takenAtMs, parentId, consistency, notes, disks, origin } = point;
   return {
@@ -19,7 +22,8 @@ export function viewOfPoint(
     ...(parentId === undefined ? {} : { parentId }),
     consistency,
     notes: [...notes],
-    ...proofOf(proof),
+    ...proofOf(known.proof),
+    ...keepingOf(known.decision),
     holds,
     ...(origin === undefined ? {} : { origin }),
     disks: disks.map(({ diskId, name, sizeBytes, method, reason, statistics }) => ({
@@ -47,4 +51,9 @@ function proofOf(
     ...(damagedAtMs === undefined ? {} : { damagedAtMs }),
     ...(scrub === undefined ? {} : { scrub }),
   };
+}
+
+function keepingOf(decision: StoredDecision | undefined): Pick<Point, 'keeping'> {
+  const keeping = decision && PointKeeping.safeParse(decision).data;
+  return keeping === undefined ? {} : { keeping };
 }

@@ -1,5 +1,5 @@
 import type { StoredRun } from '../catalog/run-rows.ts';
-import type { Run } from './contract/runs.ts';
+import type { Run } from './contract/policy/runs.ts';
 
 /**
  * Returns a run in the form of the contract.

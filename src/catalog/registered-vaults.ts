@@ -322,7 +322,8 @@ export class RegisteredVaults {
     return registration;
   }
 
-  private async hasKey(vaultId: string): Promise<boolean> {
+  /** Whether this host can open the vault. */
+  async hasKey(vaultId: string): Promise<boolean> {
     return (await this.environment.secrets.get(secretName(vaultId))) !== undefined;
   }
 

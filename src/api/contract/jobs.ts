@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DATA_KINDS, UPKEEP_KINDS } from '../../jobs/job.ts';
+import { CARE_KINDS, DATA_KINDS, UPKEEP_KINDS } from '../../jobs/job.ts';
 import { GuestLatencyLimit } from '../../kernel/rates/guest-latency.ts';
 import { RateLimits } from '../../kernel/rates/rate-limits.ts';
 import { COMPRESSION_LEVELS, type CompressionLevel } from '../../vault/bytes/zstd.ts';
@@ -15,6 +15,7 @@ import {
   VmIdReference,
   VmReference,
 } from './references.ts';
+import { RetainResult } from './policy/retention.ts';
 import { SpendingLimits, SpendingReport } from './spending.ts';
 import {
   CopyResult,
@@ -128,7 +129,7 @@ export const StartVerification = z
   .meta({ id: 'StartVerification' });
 export type StartVerification = z.infer<typeof StartVerification>;
 
-const JobKind = z.enum([...DATA_KINDS, ...UPKEEP_KINDS]);
+const JobKind = z.enum([...DATA_KINDS, ...UPKEEP_KINDS, ...CARE_KINDS]);
 export type JobKind = z.infer<typeof JobKind>;
 
 /** `interrupted`: the service stopped while it ran. Start it again: nothing is sent twice. */
@@ -276,6 +277,7 @@ export const Job = z
         RepairResult,
         CopyResult,
         KeepResult,
+        RetainResult,
       ])
       .optional(),
   })

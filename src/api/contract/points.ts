@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PointOrigin } from '../../vault/format/point-origin.ts';
+import { PointKeeping } from './policy/retention.ts';
 import {
   ByteCount,
   PointId,
@@ -53,6 +54,8 @@ export const Point = z
         damaged: z.int().nonnegative(),
       })
       .optional(),
+    /** Why the newest decision keeps it or gives it up; missing if nothing was decided yet. */
+    keeping: PointKeeping.optional(),
     /**
      * Why nobody may give it up, according to the vault when it was last asked; empty if somebody
      * may.

@@ -1,22 +1,12 @@
-import type { z } from 'zod';
-import type { Scope } from '../../access/scope.ts';
 import { AcceptCatalog, CatalogAccepted } from './catalog.ts';
 import { ForgetHost, HostForgotten, HostList } from './hosts.ts';
 import { Job, JobList, StartBackup, StartRestore, StartVerification } from './jobs.ts';
 import { Point, PointList } from './points.ts';
-import {
-  ApplyPolicies,
-  PlanPolicies,
-  Policy,
-  PolicyAction,
-  PolicyHistory,
-  PolicyList,
-  PolicyPlan,
-  PolicyText,
-  ProtectionStatus,
-} from './policies.ts';
-import { PolicyRun, RunList } from './runs.ts';
 import { COLLECTOR_ROUTES } from './collector.ts';
+import { ProtectionStatus } from './policies.ts';
+import { POLICY_ROUTES } from './policy/policy-routes.ts';
+import type { Route } from './route.ts';
+import { RunList } from './policy/runs.ts';
 import { ServiceStatus } from './service.ts';
 import {
   HoldList,
@@ -53,22 +43,10 @@ export const API_PREFIX = '/api/v1';
 /** Server-sent events of one job: event `job`, data a Job; the stream ends after the last state. */
 export const jobEventsPath = (jobId: string): string => `${API_PREFIX}/jobs/${jobId}/events`;
 
-interface Route {
-  readonly method: 'GET' | 'POST' | 'DELETE';
-  /** Under API_PREFIX. */
-  readonly path: string;
-  /** What a token must be allowed to do. */
-  readonly scope: Scope;
-  /** Schema of the JSON body. */
-  readonly body?: z.ZodType;
-  /** Schema of the answer on success; undefined if it has no body. */
-  readonly answer?: z.ZodType;
-}
-
 /**
  * Every route: method, path under API_PREFIX, scope, JSON body, and answer on success. Queries are
- * VmQuery, PointQuery, JobQuery, RunQuery and PolicyTextQuery; DestroyVm is a query too. A `:vm` or
- * `:vault` is an id or a name, a `:policy` a name.
+ * VmQuery, PointQuery, JobQuery, RunQuery, PolicyTextQuery, SimulationQuery and DestroyVm. A `:vm`
+ * or `:vault` is an id or a name, a `:policy` a name.
  */
 export const ROUTES = {
   service: { method: 'GET', path: '/service', scope: 'read', answer: ServiceStatus },
@@ -257,50 +235,7 @@ export const ROUTES = {
   },
   revokeToken: { method: 'DELETE', path: '/tokens/:token', scope: 'admin', answer: Token },
   cancelJob: { method: 'POST', path: '/jobs/:job/cancel', scope: 'operate', answer: Job },
-  listPolicies: { method: 'GET', path: '/policies', scope: 'read', answer: PolicyList },
-  getPolicy: { method: 'GET', path: '/policies/:policy', scope: 'read', answer: Policy },
-  policyHistory: {
-    method: 'GET',
-    path: '/policies/:policy/revisions',
-    scope: 'read',
-    answer: PolicyHistory,
-  },
-  pausePolicy: {
-    method: 'POST',
-    path: '/policies/:policy/pause',
-    scope: 'admin',
-    body: PolicyAction,
-    answer: Policy,
-  },
-  resumePolicy: {
-    method: 'POST',
-    path: '/policies/:policy/resume',
-    scope: 'operate',
-    body: PolicyAction,
-    answer: Policy,
-  },
-  runPolicy: {
-    method: 'POST',
-    path: '/policies/:policy/run',
-    scope: 'operate',
-    body: PolicyAction,
-    answer: PolicyRun,
-  },
-  exportPolicies: { method: 'GET', path: '/policy-text', scope: 'read', answer: PolicyText },
-  applyPolicies: {
-    method: 'POST',
-    path: '/policy-text',
-    scope: 'admin',
-    body: ApplyPolicies,
-    answer: PolicyPlan,
-  },
-  planPolicies: {
-    method: 'POST',
-    path: '/policy-text/plan',
-    scope: 'read',
-    body: PlanPolicies,
-    answer: PolicyPlan,
-  },
+  ...POLICY_ROUTES,
   acceptCatalog: {
     method: 'POST',
     path: '/catalog/accept',

@@ -1,10 +1,10 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { PointCatalog } from '../../catalog/point-catalog.ts';
-import { PointProofs } from '../../catalog/point-proofs.ts';
 import { RegisteredVaults } from '../../catalog/registered-vaults.ts';
 import { OnePointQuery, Point, PointList, PointQuery } from '../contract/points.ts';
 import { PointReference } from '../contract/references.ts';
+import { PointFacts } from '../point-facts.ts';
 import { PointSearch } from '../point-search.ts';
 import { viewOfPoint } from '../point-view.ts';
 import { RequestSignal } from '../request-signal.ts';
@@ -16,7 +16,7 @@ export class PointsController {
     private readonly search: PointSearch,
     private readonly points: PointCatalog,
     private readonly vaults: RegisteredVaults,
-    private readonly proofs: PointProofs,
+    private readonly facts: PointFacts,
   ) {}
 
   /** Lists the catalog's points, oldest first; `refresh=true` asks the vaults before. */
@@ -33,14 +33,13 @@ export class PointsController {
     const vaultId = vault === undefined ? undefined : (await this.vaults.choose(vault)).id;
     const inVault = await this.points.list(vaultId === undefined ? {} : { vaultId });
     const vmIds = await this.search.vmIds({ vm, vmId });
-    const proofs = new Map((await this.proofs.list()).map((proof) => [proofKey(proof), proof]));
+    const known = await this.facts.read(vaultId);
     return {
       points: inVault
         .filter(({ point }) => vmIds?.includes(point.vmId) ?? true)
         .map((listed) => {
           const { vaultId: inId, point } = listed;
-          const proof = proofs.get(proofKey({ vaultId: inId, pointId: point.id }));
-          return viewOfPoint(listed, names, proof);
+          return viewOfPoint(listed, names, known({ vaultId: inId, pointId: point.id }));
         }),
     };
   }
@@ -57,13 +56,12 @@ export class PointsController {
     const { id: vaultId, name } = found.vault;
     const listed = await this.points.list({ vaultId });
     const { holds = [] } = listed.find(({ point }) => point.id === found.point.id) ?? {};
-    const wanted = proofKey({ vaultId, pointId: found.point.id });
-    const proof = (await this.proofs.list()).find((one) => proofKey(one) === wanted);
+    const known = await this.facts.read(vaultId);
     const point = { vaultId, point: found.point, holds };
-    return viewOfPoint(point, new Map([[vaultId, name]]), proof);
+    return viewOfPoint(
+      point,
+      new Map([[vaultId, name]]),
+      known({ vaultId, pointId: point.point.id }),
+    );
   }
-}
-
-function proofKey({ vaultId, pointId }: { vaultId: string; pointId: string }): string {
-  return `${vaultId} ${pointId}`;
 }

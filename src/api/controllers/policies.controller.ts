@@ -9,7 +9,7 @@ import {
   PolicyList,
   PolicyReference,
 } from '../contract/policies.ts';
-import { PolicyRun } from '../contract/runs.ts';
+import { PolicyRun } from '../contract/policy/runs.ts';
 import { viewOfHistory, viewOfPolicy } from '../policy-view.ts';
 import { RequestSignal } from '../request-signal.ts';
 import { viewOfRun } from '../run-view.ts';

@@ -2,7 +2,7 @@ import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { RunRows } from '../../catalog/run-rows.ts';
 import { KnownVms } from '../../inventory/known-vms.ts';
-import { RunList, RunQuery } from '../contract/runs.ts';
+import { RunList, RunQuery } from '../contract/policy/runs.ts';
 import { viewOfRun } from '../run-view.ts';
 
 @ApiTags('policies')

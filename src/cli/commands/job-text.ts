@@ -7,6 +7,7 @@ import {
 import { formatBytes } from '../../kernel/text/bytes.ts';
 import { plainText } from '../terminal/plain-text.ts';
 import { formatDuration } from '../terminal/quantities.ts';
+import { retainText } from './policies/retire-text.ts';
 import { type ShowTime } from '../vault-text/show-time.ts';
 import { spendingText } from '../vault-text/spending-text.ts';
 import { upkeepText } from './upkeep-text.ts';
@@ -25,6 +26,9 @@ export function jobResultText(job: Job, time: ShowTime): string {
   }
   if (result.kind === 'verify') {
     return verifyText(result);
+  }
+  if (result.kind === 'retain') {
+    return retainText(result);
   }
   return upkeepText(result, time) + spendingText(result.spending);
 }

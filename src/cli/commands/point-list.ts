@@ -6,6 +6,7 @@ import { plainText } from '../terminal/plain-text.ts';
 import { count } from '../terminal/quantities.ts';
 import { formatTable } from '../terminal/table.ts';
 import { isVmId, noPoints } from '../options/choose-point.ts';
+import { keepingText } from './policies/retire-text.ts';
 import { vmCells } from '../options/vm-cells.ts';
 import { type WhichVm } from '../options/which-vm.ts';
 import { originCell } from '../vault-text/origin-text.ts';
@@ -71,6 +72,7 @@ function pointTable(points: readonly Point[], time: ShowTime): string {
     { title: 'ORIGIN' },
     { title: 'LAST PROVEN' },
     { title: 'HELD' },
+    { title: 'KEPT BECAUSE' },
   ];
   const vmOf = vmCells(points);
   const row = (point: Point): string[] => [
@@ -85,6 +87,7 @@ function pointTable(points: readonly Point[], time: ShowTime): string {
     originCell(point),
     provenText(point, time),
     heldText(point),
+    keptText(point),
   ];
   return formatTable(columns, points.map(row));
 }
@@ -105,6 +108,14 @@ export function provenText(
     return time(provenAtMs);
   }
   return scrub === undefined ? 'never' : `${String(scrub.proven)} of ${String(scrub.packs)} packs`;
+}
+
+/** Returns why the point is kept, or that it is to be given up and why, as one cell. */
+export function keptText({ keeping }: Pick<Point, 'keeping'>): string {
+  if (keeping === undefined) {
+    return 'not decided yet';
+  }
+  return keeping.keep ? keepingText(keeping) : `DUE TO GO: ${keepingText(keeping)}`;
 }
 
 function heldText({ holds }: Pick<Point, 'holds'>): string {

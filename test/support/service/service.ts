@@ -13,6 +13,7 @@ import { AppModule } from '../../../src/app.module.ts';
 import { Engine } from '../../../src/engines/engine.ts';
 import { SilentLog } from '../../../src/kernel/log.ts';
 import { readConfig } from '../../../src/platform/config/config.ts';
+import { RetentionTrigger } from '../../../src/policies/retention/deciding/retention-trigger.ts';
 import { Scheduler } from '../../../src/policies/runs/scheduler.ts';
 import { SchedulingClock } from '../../../src/policies/runs/scheduling-clock.ts';
 import { createDatabase, type TestDatabase } from './database.ts';
@@ -93,6 +94,11 @@ export class TestService {
   /** Lets policies fire now. */
   async tick(): Promise<void> {
     await this.app?.get(Scheduler).tick();
+  }
+
+  /** Has the service look whether it is time to decide about the points of its vaults. */
+  async decide(): Promise<void> {
+    await this.app?.get(RetentionTrigger).tick();
   }
 
   async get(path: string): Promise<Answer> {

@@ -5,7 +5,9 @@ import { type Outcome } from '../../outcome.ts';
 import { count } from '../../terminal/quantities.ts';
 import { withWait, type WaitOptions } from '../job-run.ts';
 import { planText } from './plan-text.ts';
+import { addRetireCommands } from './retire-command.ts';
 import { runPolicy } from './policy-run.ts';
+import { addSimulateCommand } from './simulate-command.ts';
 import { historyText, policiesText, policyText, storedPolicyText } from './policy-text.ts';
 
 const POLICIES = {
@@ -39,6 +41,8 @@ export function addPolicyCommands(program: Command, cli: Cli): void {
   });
   addLooking(policy, cli);
   addActing(policy, cli);
+  addRetireCommands(policy, cli);
+  addSimulateCommand(policy, cli);
 }
 
 function withFile(command: Command): Command {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Job } from '../../../api/contract/jobs.ts';
-import { type PolicyRun } from '../../../api/contract/runs.ts';
+import { type PolicyRun } from '../../../api/contract/policy/runs.ts';
 import { Fault, isFault } from '../../../kernel/fault.ts';
 import { type Cli } from '../../cli.ts';
 import { type Outcome } from '../../outcome.ts';

@@ -1,5 +1,5 @@
 import { type Command } from 'commander';
-import { type Run } from '../../../api/contract/runs.ts';
+import { type Run } from '../../../api/contract/policy/runs.ts';
 import { type Cli, type CommonOptions } from '../../cli.ts';
 import { type Outcome } from '../../outcome.ts';
 import { formatTable } from '../../terminal/table.ts';

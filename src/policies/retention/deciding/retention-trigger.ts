@@ -11,7 +11,7 @@ const DAY_MS = 86_400_000;
 export interface RetentionTriggerParts {
   readonly rows: Pick<RetentionRows, 'due' | 'begin'>;
   readonly policies: { list(): Promise<PolicyInForce[]> };
-  readonly vaults: Pick<RegisteredVaults, 'list'>;
+  readonly vaults: Pick<RegisteredVaults, 'list' | 'hasKey'>;
   readonly jobs: Pick<Jobs, 'start'>;
   readonly clock: SchedulingClock;
   readonly log: Log;
@@ -62,7 +62,7 @@ export class RetentionTrigger {
       const names = new Map((await vaults.list()).map(({ id, name }) => [id, name]));
       for (const vault of due) {
         const name = names.get(vault.vaultId);
-        if (name !== undefined && wanted.has(name)) {
+        if (name !== undefined && wanted.has(name) && (await vaults.hasKey(vault.vaultId))) {
           await this.begin(vault, name, nowMs);
         }
       }

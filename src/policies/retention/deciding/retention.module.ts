@@ -58,7 +58,17 @@ class RetentionTicker {
           ...[RunRows, InventoryRows],
           ...[CatalogAge, KnownVms, SchedulingClock],
         ]
-      ) => new VaultFacts({ points, proofs, rows, runs, inventory, age, vms: hostedVms(known), clock }),
+      ) =>
+        new VaultFacts({
+          points,
+          proofs,
+          rows,
+          runs,
+          inventory,
+          age,
+          vms: hostedVms(known),
+          clock,
+        }),
     },
     {
       provide: Retention,

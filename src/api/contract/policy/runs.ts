@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { PolicyReference } from './policies.ts';
-import { PointId, TimeMs } from './references.ts';
+import { PolicyReference } from '../policies.ts';
+import { PointId, TimeMs } from '../references.ts';
 
 /** One VM of a policy at one fire time. */
 const Run = z
