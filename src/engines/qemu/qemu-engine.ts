@@ -62,6 +62,9 @@ export class QemuEngine extends Engine {
   private readonly parts: EngineParts;
   private readonly claims: Claims;
   private readonly merges: BackgroundMerges;
+  private readonly closing = new AbortController();
+  /** Freezes that have not succeeded or failed yet. */
+  private readonly freezing = new Set<Promise<FrozenVm>>();
 
   constructor(options: QemuEngineOptions) {
     super();
@@ -209,6 +212,18 @@ export class QemuEngine extends Engine {
   }
 
   override async freeze(vm: VmId, options: FreezeOptions, signal: AbortSignal): Promise<FrozenVm> {
+    const until = AbortSignal.any([signal, this.closing.signal]);
+    const freezing = this.freezeUntil(vm, options, until);
+    this.freezing.add(freezing);
+    return freezing.finally(() => this.freezing.delete(freezing));
+  }
+
+  private async freezeUntil(
+    vm: VmId,
+    options: FreezeOptions,
+    signal: AbortSignal,
+  ): Promise<FrozenVm> {
+    signal.throwIfAborted();
     const given = this.claims.ours(vm, options.claim);
     given?.assertUnfrozen();
     const claim = given ?? (await this.claim(vm, options.jobToken, signal));
@@ -284,6 +299,9 @@ export class QemuEngine extends Engine {
   }
 
   override async close(): Promise<void> {
+    // One that ends well all the same is given up with the others.
+    this.closing.abort();
+    await Promise.allSettled(this.freezing);
     await this.merges.close();
     await Promise.all([...this.parts.frozen].map(async (giveUp) => giveUp()));
     await this.claims.close();

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { isFault, systemCode } from '../../../kernel/fault.ts';
+import { Fault, isFault, systemCode } from '../../../kernel/fault.ts';
 import { stat } from '../../../kernel/files/files.ts';
 import { identityOf } from '../state/file-identity.ts';
 import { baseOf, type VmState } from '../state/vm-state.ts';
@@ -20,6 +20,27 @@ export async function isFolderOfImages(path: string, { disks }: VmState): Promis
     }
   }
   return false;
+}
+
+/**
+ * Requires that each image of a VM is at its place or was removed from it. One that is missing on a
+ * file system that it was not on is hidden: a disk is not mounted.
+ * @throws Fault `engine.image-missing`
+ */
+export async function assertNotHidden({ disks }: VmState): Promise<void> {
+  for (const { path, identity } of disks.map(baseOf)) {
+    if ((await statIfThere(path)) !== undefined) {
+      continue;
+    }
+    const folder = await statIfThere(dirname(path));
+    if (folder === undefined || identity?.device !== String(folder.dev)) {
+      throw new Fault(
+        'engine.image-missing',
+        `The image ${path} is not there, and neither is the file system that it was on. Nothing was removed. Mount it; if the image is gone for good, put an empty file in its place.`,
+        { path },
+      );
+    }
+  }
 }
 
 async function statIfThere(path: string): Promise<Awaited<ReturnType<typeof stat>> | undefined> {

@@ -3,6 +3,7 @@ import { lstat, readFile, rm } from '../../../kernel/files/files.ts';
 import { VmDefinition } from '../../../vm/definition.ts';
 import type { EngineParts } from '../vms/engine-parts.ts';
 import type { ManagedVm } from '../vms/managed-vm.ts';
+import { assertNotHidden } from '../layers/leftover-proof.ts';
 import { assertOursToKill } from '../layers/ownership.ts';
 import { killQemu, removeRunFolder } from '../process/qemu-process.ts';
 import { removeMarkers } from '../merge/unmerged.ts';
@@ -12,7 +13,7 @@ import { removeVmFolder } from '../state/vm-paths.ts';
 const DEFINITION_BYTES_MAX = 1024 * 1024;
 
 /**
- * Powers off and removes everything. If it is cut off, the VM is still known and can be destroyed
+ * Powers off and removes everything, or nothing while an image is hidden. If it is cut off, the VM is still known and can be destroyed
  * again.
  */
 export async function destroyVm(
@@ -21,6 +22,7 @@ export async function destroyVm(
   signal: AbortSignal,
 ): Promise<void> {
   const { paths, state, definition } = vm;
+  await assertNotHidden(vm.state);
   // Nothing of it is kept, so it need not end in order.
   await assertOursToKill(vm);
   await killQemu(paths, signal);
