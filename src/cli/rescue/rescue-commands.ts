@@ -152,6 +152,7 @@ function addRestore(rescue: Command, cli: Cli, spent: AddOptions): void {
     .option('--kernel <file>', 'kernel on this host, for a VM that boots one directly')
     .option('--initrd <file>', 'its initial RAM disk')
     .option('--accept-loss', 'fill what is lost with zeroes and say where; else it refuses')
+    .option(...RATE_OPTION)
     .option('--no-ids', 'a little faster: do not prove that each chunk is the one backed up')
     .option('--dry-run', 'say what would be written, and stop')
     .action(async (point: string, options: RestoreOptions) => {

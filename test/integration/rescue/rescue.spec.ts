@@ -165,6 +165,17 @@ describe('hyperkeep rescue on a folder', () => {
     expect(await readdir(lab.folder)).not.toContain('dry');
   });
 
+  it('reads no faster than it may', async () => {
+    const bytes = 3 * MIB;
+    const image = await lab.write('slow.raw', 8 * MIB, [{ offset: 0, length: bytes, seed: SEED }]);
+    const { id } = await importImages('slow', [image]);
+    const words = ['restore', id, '--vault', vault, '--to', lab.path('slow'), '--limit-rate', '1M'];
+    const { durationMs } = await lab.document<{ durationMs: number }>(words);
+
+    // A second's worth is free at most.
+    expect(durationMs).toBeGreaterThanOrEqual(((bytes - MIB) / MIB) * 1000);
+  });
+
   it('overwrites nothing', async () => {
     const target = lab.path('kept');
     await restore('latest', 'kept', ['--vm', 'web']);

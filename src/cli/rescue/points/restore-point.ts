@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import { createImage } from '../../../formats/image.ts';
 import { formatBytes } from '../../../kernel/text/bytes.ts';
 import { NewFiles } from '../../../kernel/files/new-files.ts';
+import { limiterFor, type RateLimiter } from '../../../kernel/rates/rate-limiter.ts';
 import { type RecoveryPoint } from '../../../vault/points/recovery-point.ts';
 import { contentBytes, freeBytesAt } from '../../../vault/restoring/free-space.ts';
 import { writePlan, type Written } from '../../../vault/restoring/plan-writer.ts';
@@ -20,6 +21,7 @@ import { Fault, integrityOrThrow } from '../../../kernel/fault.ts';
 import { plainText } from '../../terminal/plain-text.ts';
 import { type Cli } from '../../cli.ts';
 import { type Outcome } from '../../outcome.ts';
+import { rateLimitsOf, type RateOptions } from '../../options/rate-option.ts';
 import { count, formatDuration } from '../../terminal/quantities.ts';
 import { choosePoint } from '../../options/choose-point.ts';
 import { type WhichVm } from '../../options/which-vm.ts';
@@ -29,7 +31,7 @@ import { leased, withVault, type VaultKey } from '../vault-access.ts';
 
 const RANGES_SHOWN = 20;
 
-export interface RestoreOptions extends VaultKey, WhichVm {
+export interface RestoreOptions extends VaultKey, WhichVm, RateOptions {
   readonly to: string;
   readonly format: ImageFormat;
   readonly disk?: string;
@@ -64,7 +66,8 @@ export async function restorePoint(
     const { report } = meter;
     await using held = new AsyncDisposableStack();
     held.use(await leased(cli, vault, [point], 'a rescue restore'));
-    const running = { signal: cli.signal, report };
+    const limiter = limiterFor(rateLimitsOf(options).rateLimits, clock);
+    const running = { signal: cli.signal, report, limiter };
     const restored = await writeOrRefuse(vault, plan, running, options);
     const durationMs = clock.monotonicMs() - startMs;
     return withSpending(done(plan, { ...restored, durationMs }), spending);
@@ -79,7 +82,11 @@ export async function restorePoint(
 async function writeOrRefuse(
   vault: Vault,
   plan: RestorePlan,
-  running: { readonly signal: AbortSignal; readonly report: ReportProgress },
+  running: {
+    readonly signal: AbortSignal;
+    readonly report: ReportProgress;
+    readonly limiter: RateLimiter | undefined;
+  },
   { acceptLoss, ids }: RestoreOptions,
 ): Promise<Written & { readonly losses: DiskLoss[] }> {
   const how = { ...running, withoutIds: !ids };
