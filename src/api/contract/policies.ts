@@ -178,6 +178,8 @@ export const ProtectionStatus = z
     unknownRuns: z.object({ points: z.int(), newestFireAtMs: TimeMs }).optional(),
     /** Policies that protect nothing now, because this version cannot read them. */
     unreadable: z.array(z.object({ policy: z.string(), problem: z.string() })),
+    /** Vaults that cannot be used now. `ok` leaves them out: VMs become late if that lasts. */
+    troubles: z.array(z.object({ vault: z.string(), problem: z.string() })),
   })
   .meta({ id: 'ProtectionStatus' });
 export type ProtectionStatus = z.infer<typeof ProtectionStatus>;

@@ -33,6 +33,20 @@ export class ProtectionController {
       vms: vms.map((vm) => ({ ...vm, by: [...vm.by] })),
       ...(unknownRuns && { unknownRuns }),
       unreadable: unreadable.map(({ name, problem }) => ({ policy: name, problem })),
+      troubles: await this.troubles(vaults),
     };
+  }
+
+  private async troubles(
+    vaults: Awaited<ReturnType<RegisteredVaults['list']>>,
+  ): Promise<ProtectionStatus['troubles']> {
+    const troubles: ProtectionStatus['troubles'] = [];
+    for (const vault of vaults) {
+      const problem = await this.vaults.problemOf(vault);
+      if (problem !== undefined) {
+        troubles.push({ vault: vault.name, problem });
+      }
+    }
+    return troubles;
   }
 }

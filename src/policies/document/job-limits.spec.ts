@@ -34,9 +34,12 @@ describe('jobLimits', () => {
     );
   });
 
-  it('has the limit for what the guest feels, and leaves emulated guests alone', () => {
+  it('has the limit for what the guest feels, for emulated guests only if it says so', () => {
     expect(jobLimits(policy({ guestLatency: '50ms' }))).toEqual({
       guestLatency: { p99MsMax: 50, underEmulation: false },
+    });
+    expect(jobLimits(policy({ guestLatency: '50ms', underEmulation: true }))).toEqual({
+      guestLatency: { p99MsMax: 50, underEmulation: true },
     });
   });
 
@@ -44,6 +47,7 @@ describe('jobLimits', () => {
     { guestLatency: '501ms' },
     { guestLatency: '0ms' },
     { guestLatency: '50' },
+    { underEmulation: true },
     { rates: [{ from: '08:00', to: '18:00' }] },
     { rates: [{ from: '08:00', to: '18:00', rate: '20M' }] },
   ])('is not made of %j, which a policy may not say', (limits) => {

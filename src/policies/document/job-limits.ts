@@ -15,7 +15,7 @@ export function jobLimits({
   BackupParameters,
   'rateLimits' | 'guestLatency'
 > {
-  const { rate, rates = [], guestLatency } = limits;
+  const { rate, rates = [], guestLatency, underEmulation = false } = limits;
   const always = rate === undefined ? [] : [{ from: '00:00', to: '00:00', rate }];
   const windows = [...rates, ...always].map(({ rate: text, ...window }) => ({
     ...window,
@@ -24,7 +24,7 @@ export function jobLimits({
   return {
     ...(windows.length > 0 && { rateLimits: { zone: schedule.zone, windows } }),
     ...(guestLatency !== undefined && {
-      guestLatency: { p99MsMax: Number.parseInt(guestLatency, 10), underEmulation: false },
+      guestLatency: { p99MsMax: Number.parseInt(guestLatency, 10), underEmulation },
     }),
   };
 }

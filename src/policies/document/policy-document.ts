@@ -71,7 +71,13 @@ export const PolicyDocument = z.strictObject({
         .optional(),
       /** A backup reads slower while one in a hundred of the guest's writes takes longer. */
       guestLatency: Latency.optional(),
+      /** Also in an emulated guest, whose writes are slow for other reasons. */
+      underEmulation: z.boolean().optional(),
     })
+    .refine(
+      ({ guestLatency, underEmulation }) => underEmulation !== true || guestLatency !== undefined,
+      { message: 'says nothing without guestLatency', path: ['underEmulation'] },
+    )
     .optional(),
   priority: z.enum(['low', 'normal', 'high']).default('normal'),
   /** How old the newest point of a VM may become. */

@@ -74,8 +74,9 @@ describe('a service with a policy', () => {
   }
 
   /** Applies the policy, whose fire times begin at the time of its clock. */
-  async function applyPolicy(): Promise<void> {
-    expect(await service.post('/policy-text', { text: POLICY })).toMatchObject({ status: 200 });
+  async function applyPolicy(more = ''): Promise<void> {
+    const text = `${POLICY}${more}`;
+    expect(await service.post('/policy-text', { text })).toMatchObject({ status: 200 });
     await service.sql(`UPDATE "policy" SET "horizon_ms" = ${String(clock.nowMs())}`);
   }
 
@@ -154,6 +155,20 @@ describe('a service with a policy', () => {
     ]);
     expect(await service.get(`/runs?id=${run?.id ?? ''}`)).toMatchObject({
       body: { runs: [{ ...asked, state: 'sealed' }] },
+    });
+  });
+
+  it('gives a backup that somebody asks for the limits of its policy', async () => {
+    await addVm('web1');
+    await applyPolicy('limits: { rate: 2MiB/s, guestLatency: 50ms, underEmulation: true }\n');
+
+    await service.post('/policies/hourly/run', {});
+    await at('2026-05-04T09:31Z');
+
+    const [job] = (await service.rows('job')) as { parameters: unknown }[];
+    expect(job?.parameters).toMatchObject({
+      rateLimits: { windows: [{ bytesPerSecond: 2 * MiB }] },
+      guestLatency: { p99MsMax: 50, underEmulation: true },
     });
   });
 

@@ -39,7 +39,7 @@ async function status(cli: Cli): Promise<Outcome> {
 
 /** Returns the state of every VM, the worst first, and how many are not well. */
 function statusText(
-  { atMs, vms, unreadable, unknownRuns, givenUpFromHere }: ProtectionStatus,
+  { atMs, vms, unreadable, unknownRuns, givenUpFromHere, troubles: vaults }: ProtectionStatus,
   time: (timeMs: number) => string,
 ): string {
   const troubles = unreadable
@@ -49,7 +49,8 @@ function statusText(
     unknownRuns === undefined
       ? ''
       : `No schedule fires: the vaults have ${count(unknownRuns.points, 'point')} of runs that the database does not know, the newest due ${time(unknownRuns.newestFireAtMs)}. If it was restored from an older dump on purpose: hyperkeep catalog accept\n`;
-  return vmsText(vms, atMs, time) + keysText(givenUpFromHere) + old + troubles;
+  const away = vaults.map(({ vault, problem }) => `${plainText(`Vault ${vault}: ${problem}`)}\n`);
+  return vmsText(vms, atMs, time) + keysText(givenUpFromHere) + old + away.join('') + troubles;
 }
 
 /** A thief of the host has what the host has: docs/roles.md, "Who gives points up". */
