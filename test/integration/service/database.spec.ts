@@ -1,13 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { EventEmitter, once } from 'node:events';
 import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
-import { serve } from '../../../src/main.ts';
-import { readConfig } from '../../../src/platform/config/config.ts';
 import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
 import { proxyToDatabase, type DatabaseProxy } from '../../support/service/database-proxy.ts';
+import { WholeService } from '../../support/service/whole-service.ts';
 
 const runningJob = (hostId: string): string =>
   `INSERT INTO job (id, kind, state, subject, parameters, created_at_ms)
@@ -30,46 +28,8 @@ afterEach(async () => {
   }
 });
 
-interface LogLine {
-  readonly event: string;
-  readonly level: string;
-  readonly http?: string;
-}
-
-/** A whole service with the database at `url`; what it says can be waited for. */
-class Service {
-  readonly log: LogLine[] = [];
-  readonly said: string[] = [];
-  readonly abort = new AbortController();
-  readonly ended: Promise<void>;
-  private readonly heard = new EventEmitter();
-
-  private constructor(
-    readonly home: string,
-    url: string,
-    waitsForOlder: boolean,
-  ) {
-    const config = readConfig(
-      { HYPERKEEP_HOME: home, HTTP_PORT: '0', DATABASE_URL: url },
-      { userId: 1000, homeFolder: home },
-    );
-    const output = {
-      write: (text: string) => {
-        this.said.push(text);
-        this.heard.emit('heard');
-      },
-    };
-    const errors = {
-      write: (line: string) => {
-        this.log.push(JSON.parse(line) as LogLine);
-        this.heard.emit('heard');
-      },
-    };
-    const parts = { config, version: '1.2.3', output, errors, waitsForOlder };
-    this.ended = serve(parts, this.abort.signal);
-    this.ended.catch(() => this.heard.emit('heard'));
-  }
-
+/** A whole service with the database at `url`, in a home of its own. */
+class Service extends WholeService {
   static async begin(
     url: string,
     how: { readonly copyOf?: Service; readonly waitsForOlder?: boolean } = {},
@@ -79,21 +39,8 @@ class Service {
     if (how.copyOf !== undefined) {
       await copyFile(join(how.copyOf.home, 'host-id'), join(home, 'host-id'));
     }
-    return new Service(home, url, how.waitsForOlder === true);
-  }
-
-  events(name: string): LogLine[] {
-    return this.log.filter(({ event }) => event === name);
-  }
-
-  async until(isTrue: () => boolean): Promise<void> {
-    while (!isTrue()) {
-      await Promise.race([once(this.heard, 'heard'), this.ended]);
-    }
-  }
-
-  async started(): Promise<void> {
-    await this.until(() => this.events('service.started').length > 0);
+    const settings = { HYPERKEEP_HOME: home, HTTP_PORT: '0', DATABASE_URL: url };
+    return new Service(settings, { waitsForOlder: how.waitsForOlder === true });
   }
 
   async read(file: string): Promise<string> {
@@ -104,11 +51,6 @@ class Service {
     const authorization = `Bearer ${(await this.read('api-token')).trim()}`;
     const [{ http = '' } = {}] = this.events('service.started');
     return fetch(`${http}/api/v1${path}`, { headers: { authorization } });
-  }
-
-  async stop(): Promise<void> {
-    this.abort.abort();
-    await this.ended;
   }
 }
 

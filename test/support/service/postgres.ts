@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SilentLog } from '../../../src/kernel/log.ts';
 import { startEmbeddedPostgres } from '../../../src/platform/database/embedded-postgres.ts';
+import { endWithSignal } from '../end-with-signal.ts';
 
 /** A PostgreSQL server whose user may create databases. */
 export interface TestServer {
@@ -33,11 +34,16 @@ export async function startTestServer(): Promise<RunningServer> {
     // descriptor of this process; other processes of the tests reach it there as well.
     const folder = host.replace('/proc/self/', `/proc/${String(process.pid)}/`);
     const socket = encodeURIComponent(folder);
+    const end = async (): Promise<void> => {
+      await postgres[Symbol.asyncDispose]();
+      await rm(home, { recursive: true, force: true });
+    };
+    const forget = endWithSignal(end);
     return {
       url: `postgresql://${user}:${password}@localhost/${database}?host=${socket}`,
       [Symbol.asyncDispose]: async () => {
-        await postgres[Symbol.asyncDispose]();
-        await rm(home, { recursive: true, force: true });
+        forget();
+        await end();
       },
     };
   } catch (error) {

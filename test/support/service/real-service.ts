@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { isFinished, type Job } from '../../../src/api/contract/jobs.ts';
 import { ServiceClient } from '../../../src/cli/service/service-client.ts';
+import { endWithSignal } from '../end-with-signal.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../../bin/hyperkeep.mjs');
 const TAIL_CHARACTERS = 4000;
@@ -17,6 +18,8 @@ export class RealService {
 
   /** By event of the log: when it was last logged, by `performance.now`. */
   private readonly saidAt = new Map<string, number>();
+  /** By event of the log: its last line. */
+  private readonly lines = new Map<string, string>();
   private readonly events = new EventEmitter();
 
   private constructor(child: ChildProcess, client: ServiceClient) {
@@ -28,6 +31,7 @@ export class RealService {
       const event = /"event":"([^"]+)"/.exec(line)?.[1];
       if (event !== undefined) {
         this.saidAt.set(event, performance.now());
+        this.lines.set(event, line);
         this.events.emit(event);
       }
     });
@@ -38,6 +42,12 @@ export class RealService {
     while ((this.saidAt.get(event) ?? -Infinity) < sinceMs) {
       await once(this.events, event, { signal });
     }
+  }
+
+  /** The last line of the log with this event. */
+  last(event: string): Readonly<Record<string, unknown>> | undefined {
+    const line = this.lines.get(event);
+    return line === undefined ? undefined : (JSON.parse(line) as Record<string, unknown>);
   }
 
   /**
@@ -64,6 +74,12 @@ export class RealService {
       // A group of its own, as a supervisor or a terminal gives it.
       detached: true,
     });
+    const exited = once(child, 'exit');
+    const forget = endWithSignal(async () => {
+      child.kill('SIGTERM');
+      await exited;
+    });
+    void exited.then(forget, forget);
     let said = '';
     const listens = Promise.withResolvers<undefined>();
     for (const stream of [child.stdout, child.stderr]) {
