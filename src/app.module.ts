@@ -65,7 +65,10 @@ export class AppModule {
         }),
         UpkeepModule,
         PoliciesModule.with(config.policies),
-        SchedulingModule.with({ atOnce: config.jobs.concurrency, backoffMs: BACKOFF_MS }, clock),
+        SchedulingModule.with(
+          { atOnce: config.jobs.concurrency, backoffMs: BACKOFF_MS, kept: config.kept },
+          clock,
+        ),
         ...(collector === undefined ? [] : [CollectorModule.with(collector)]),
         RetentionModule,
         ApiModule.with({ version }),

@@ -45,8 +45,8 @@ export class CatalogAge {
   }
 
   /**
-   * Takes the database as it is: all schedules go on from now, and what is due and has no job is
-   * skipped. Changes nothing if the database knows all runs.
+   * Takes the database as it is: all schedules go on from now, and what has not ended and has no job
+   * is skipped. Changes nothing if the database knows all runs.
    */
   async accept(nowMs: number): Promise<AcceptedCatalog> {
     return this.source.transaction(async (transaction) => {
@@ -69,9 +69,13 @@ export class CatalogAge {
 
 const HORIZONS = `
   UPDATE "policy" SET "horizon_ms" = GREATEST("horizon_ms", $1)`;
+/** A job that runs, or whose point the next look finds, is none of the time before the dump. */
 const SKIP = `
   UPDATE "run" SET "state" = 'skipped', "why" = 'before the catalog was accepted'
-   WHERE "state" = 'due' AND "fire_at_ms" <= $1`;
+   WHERE "state" IN ('due', 'queued', 'running') AND "fire_at_ms" <= $1
+     AND NOT EXISTS (
+       SELECT 1 FROM "job" WHERE "job"."id" = "run"."job_id" AND "run"."state" <> 'due'
+          AND "job"."state" IN ('queued', 'running', 'succeeded'))`;
 
 async function affected(manager: EntityManager, statement: string, nowMs: number): Promise<number> {
   const [, amount] = await manager.query<[unknown, number]>(statement, [nowMs]);

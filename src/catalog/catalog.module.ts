@@ -21,6 +21,7 @@ import { ApiTokenRows } from './api-token-rows.ts';
 import { CollectorRows } from './collector-rows.ts';
 import { InventoryRows } from './inventory-rows.ts';
 import { CatalogAge } from './catalog-age.ts';
+import { OldRows } from './old-rows.ts';
 import { JobRows } from './job-rows.ts';
 import { PointCatalog } from './point-catalog.ts';
 import { NewestPoints } from './newest-points.ts';
@@ -51,6 +52,7 @@ const ROWS = [
   PolicyRows,
   RunRows,
   CatalogAge,
+  OldRows,
   ApiTokenRows,
   CollectorRows,
   RetentionRows,

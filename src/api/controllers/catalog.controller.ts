@@ -1,10 +1,10 @@
-import { Controller, HttpCode, Post } from '@nestjs/common';
+import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { CatalogAge } from '../../catalog/catalog-age.ts';
 import { currentActor } from '../../kernel/actor.ts';
 import { Clock } from '../../kernel/clock.ts';
 import { Log } from '../../kernel/log.ts';
-import { CatalogAccepted } from '../contract/catalog.ts';
+import { AcceptCatalog, CatalogAccepted } from '../contract/catalog.ts';
 
 /** The database itself. */
 @ApiTags('policies')
@@ -20,7 +20,7 @@ export class CatalogController {
   @Post('accept')
   @HttpCode(200)
   @ApiOkResponse({ standardSchema: CatalogAccepted })
-  async accept(): Promise<CatalogAccepted> {
+  async accept(@Body({ schema: AcceptCatalog.prefault({}) }) _: object): Promise<CatalogAccepted> {
     const accepted = await this.age.accept(this.clock.nowMs());
     this.log.info('catalog.accepted', { ...accepted, actor: currentActor() });
     return accepted;

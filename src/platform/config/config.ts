@@ -48,6 +48,8 @@ export const Environment = z.object({
   COLLECTOR_DAILY_SHARE: z.coerce.number().int().min(1).max(100).default(25),
   COLLECTOR_LOOK_EVERY: Duration.prefault('1h'),
   COLLECTOR_PRUNE_EVERY: Duration.prefault('1d'),
+  RUNS_KEPT: Duration.prefault('400d'),
+  GONE_KEPT: Duration.prefault('400d'),
   VAULT_PACK_SIZE: Size.refine(
     (size) => size >= 16 * MiB && size <= 128 * MiB,
     'between 16MiB and 128MiB',
@@ -76,6 +78,8 @@ export interface Config {
     };
     readonly times: { readonly lookMs: number; readonly pruneMs: number };
   };
+  /** How long the database keeps runs, and VMs and hosts that are gone. */
+  readonly kept: { readonly runsMs: number; readonly goneMs: number };
   readonly vault: { readonly storePatienceMs: number; readonly packSize: Bytes };
 }
 
@@ -118,6 +122,7 @@ export function readConfig(environment: EnvironmentVariables, owner: Owner): Con
       },
       times: { lookMs: env.COLLECTOR_LOOK_EVERY, pruneMs: env.COLLECTOR_PRUNE_EVERY },
     },
+    kept: { runsMs: env.RUNS_KEPT, goneMs: env.GONE_KEPT },
     vault: { storePatienceMs: env.STORE_PATIENCE, packSize: env.VAULT_PACK_SIZE },
   };
 }

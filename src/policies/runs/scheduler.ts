@@ -63,15 +63,18 @@ export class Scheduler {
   private async work(): Promise<void> {
     while (this.again && !this.stopping.signal.aborted) {
       this.again = false;
+      const startedMs = performance.now();
       try {
-        const problem = (await this.parts.clock.problem()) ?? (await this.agedProblem());
-        if (problem === undefined) {
-          await this.look(this.parts.clock.nowMs());
+        const wrong = await this.parts.clock.problem();
+        const problem = wrong ?? (await this.agedProblem());
+        if (wrong === undefined) {
+          await this.look(this.parts.clock.nowMs(), { fires: problem === undefined });
         }
         this.tell(problem);
       } catch (error) {
         this.tell('the look failed', error);
       }
+      this.parts.log.debug('schedule.looked', { durationMs: performance.now() - startedMs });
     }
   }
 
@@ -121,7 +124,8 @@ export class Scheduler {
     }
   }
 
-  private async look(nowMs: number): Promise<void> {
+  /** Brings runs up to date with their jobs, and unless it stands still, begins what is due. */
+  private async look(nowMs: number, { fires }: { readonly fires: boolean }): Promise<void> {
     const { rows, attempts, policies, hostId } = this.parts;
     const all = new Map((await policies.list()).map((policy) => [policy.id, policy]));
     const found = await rows.unfinished();
@@ -129,6 +133,9 @@ export class Scheduler {
     const others = found.filter((run) => run.hostId !== hostId);
     const unfinished = [...others, ...(await attempts.settle(own, all, nowMs))];
     this.tellUnreadable([...all.values()]);
+    if (!fires) {
+      return;
+    }
     const fired = await this.fire([...all.values()].filter(isReadable), unfinished, nowMs);
     const runs = fired ? await rows.unfinished() : unfinished;
     if (runs.length > 0) {

@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import { Interval, ScheduleModule } from '@nestjs/schedule';
 import { CatalogAge } from '../../catalog/catalog-age.ts';
+import { OldRows } from '../../catalog/old-rows.ts';
 import { RegisteredVaults } from '../../catalog/registered-vaults.ts';
 import { RunRows } from '../../catalog/run-rows.ts';
 import { InventoryModule } from '../../inventory/inventory.module.ts';
@@ -18,12 +19,15 @@ import { Log } from '../../kernel/log.ts';
 import { hostedVms } from '../hosted-vm.ts';
 import { PolicyStart } from '../policy-start.ts';
 import { Policies } from '../policies.service.ts';
+import { Housekeeping, type KeptFor } from './housekeeping.ts';
 import { RunAttempts, type AttemptOptions } from './run-attempts.ts';
 import { Scheduler } from './scheduler.ts';
 import { ComparedClock, SchedulingClock } from './scheduling-clock.ts';
 import { VaultLooks } from './vault-looks.ts';
 
 const TICK_MS = 5000;
+const HOUR_MS = 3_600_000;
+const HOURS_OF_DAY = 24;
 
 /** Only ticks: what is due stands in the database. */
 @Injectable()
@@ -40,6 +44,27 @@ class Ticker implements OnApplicationBootstrap {
   }
 }
 
+/** Tidies once a day, the first time an hour after the start. */
+@Injectable()
+class DailyTidying {
+  private hours = 0;
+
+  constructor(private readonly housekeeping: Housekeeping) {}
+
+  @Interval(HOUR_MS)
+  look(): void {
+    this.hours += 1;
+    if (this.hours % HOURS_OF_DAY === 1) {
+      void this.housekeeping.tidy();
+    }
+  }
+}
+
+/** Settings of what fires and of what is kept of it. */
+export interface SchedulingOptions extends AttemptOptions {
+  readonly kept: KeptFor;
+}
+
 /** Takes the points that policies ask for. */
 @Module({})
 export class SchedulingModule implements OnModuleDestroy {
@@ -49,7 +74,7 @@ export class SchedulingModule implements OnModuleDestroy {
   ) {}
 
   /** @param ownClock instead of the clock of this host */
-  static with(options: AttemptOptions, ownClock?: SchedulingClock): DynamicModule {
+  static with(options: SchedulingOptions, ownClock?: SchedulingClock): DynamicModule {
     return {
       module: SchedulingModule,
       global: true,
@@ -57,6 +82,16 @@ export class SchedulingModule implements OnModuleDestroy {
       imports: [InventoryModule, ScheduleModule.forRoot()],
       providers: [
         Ticker,
+        DailyTidying,
+        {
+          provide: Housekeeping,
+          inject: [OldRows, CatalogAge, SchedulingClock, HostIdentity, Log],
+          useFactory: (
+            rows: OldRows,
+            age: CatalogAge,
+            ...[clock, host, log]: [SchedulingClock, HostIdentity, Log]
+          ) => new Housekeeping({ rows, age, clock, host, log }, options.kept),
+        },
         {
           provide: SchedulingClock,
           inject: [Clock, RunRows],
