@@ -51,6 +51,8 @@ export class Jobs {
   /** Ends that could not be written yet; `get` still finds their jobs. */
   private readonly unwritten = new Map<string, JobChange>();
   private rewriting: NodeJS.Timeout | undefined;
+  /** The log tells already that the database is away. */
+  private isAwayTold = false;
   /** Jobs whose first row is being written. */
   private readonly accepting = new Set<Promise<Job>>();
   private readonly closingNow = new AbortController();
@@ -325,13 +327,23 @@ export class Jobs {
         await this.writeEnd(id, end);
       } catch (error) {
         // The operation is over, and watchers were told; the write is repeated soon.
-        this.environment.log.error('job.row-not-written', { jobId: id, error });
+        this.tellUnwritten(id, error);
         continue;
       }
+      this.isAwayTold = false;
       this.unwritten.delete(id);
       this.live.delete(id);
     }
     this.writeAgainLater();
+  }
+
+  /** Once while the database is away, however many jobs report meanwhile. */
+  private tellUnwritten(jobId: string, error: unknown): void {
+    const isAway = isFault(error, 'database.unavailable');
+    if (!isAway || !this.isAwayTold) {
+      this.environment.log.error('job.row-not-written', { jobId, error });
+    }
+    this.isAwayTold ||= isAway;
   }
 
   /** In the background: the database may be away, and no job should wait for it. */
@@ -366,10 +378,13 @@ export class Jobs {
 
   private save(live: LiveJob, change: JobChange): void {
     live.saving = live.saving
-      .then(() => this.storage.update(live.job.id, change))
+      .then(async () => {
+        await this.storage.update(live.job.id, change);
+        this.isAwayTold = false;
+      })
       .catch((error: unknown) => {
         // The operation goes on: the row only reports it, and its end is written again.
-        this.environment.log.error('job.row-not-written', { jobId: live.job.id, error });
+        this.tellUnwritten(live.job.id, error);
       });
   }
 }
