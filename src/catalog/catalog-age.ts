@@ -45,8 +45,8 @@ export class CatalogAge {
   }
 
   /**
-   * Takes the database as it is: all schedules go on from now, and what has not ended and has no job
-   * is skipped. Changes nothing if the database knows all runs.
+   * Takes the database as it is: all schedules go on from now, and what has not ended and has no
+   * job is skipped. Changes nothing if the database knows all runs.
    */
   async accept(nowMs: number): Promise<AcceptedCatalog> {
     return this.source.transaction(async (transaction) => {

@@ -43,7 +43,7 @@ export class OldRows {
         runsKept - 1,
         BATCH_ROWS,
       ]);
-      if (row?.newest != null) {
+      if (typeof row?.newest === 'string') {
         await transaction.query(
           'UPDATE "schedule_state" SET "known_from_ms" = GREATEST("known_from_ms", $1)',
           [row.newest],

@@ -25,7 +25,7 @@ import {
   type JobStorage,
   type LiveJob,
 } from './live-job.ts';
-import { fromStored, toStored, unknownJob } from './stored-job.ts';
+import { fromStored, toStored, unknownJob, UnwrittenRows } from './stored-job.ts';
 
 /** Watchers get progress at most this often. */
 const NOTIFY_MS = 250;
@@ -51,8 +51,7 @@ export class Jobs {
   /** Ends that could not be written yet; `get` still finds their jobs. */
   private readonly unwritten = new Map<string, JobChange>();
   private rewriting: NodeJS.Timeout | undefined;
-  /** The log tells already that the database is away. */
-  private isAwayTold = false;
+  private readonly rowTrouble: UnwrittenRows;
   /** Jobs whose first row is being written. */
   private readonly accepting = new Set<Promise<Job>>();
   private readonly closingNow = new AbortController();
@@ -64,9 +63,9 @@ export class Jobs {
     private readonly environment: JobsEnvironment,
     { concurrency, rewriteMs = REWRITE_MS, endMsMax = END_MS_MAX }: JobsOptions,
   ) {
-    this.rewriteMs = rewriteMs;
-    this.endMsMax = endMsMax;
+    [this.rewriteMs, this.endMsMax] = [rewriteMs, endMsMax];
     this.lanes = new JobLanes(concurrency);
+    this.rowTrouble = new UnwrittenRows(environment.log);
   }
 
   /** Sets how jobs of a kind are carried out. Call it once per kind, before the first job. */
@@ -327,23 +326,14 @@ export class Jobs {
         await this.writeEnd(id, end);
       } catch (error) {
         // The operation is over, and watchers were told; the write is repeated soon.
-        this.tellUnwritten(id, error);
+        this.rowTrouble.tell(id, error);
         continue;
       }
-      this.isAwayTold = false;
+      this.rowTrouble.wrote();
       this.unwritten.delete(id);
       this.live.delete(id);
     }
     this.writeAgainLater();
-  }
-
-  /** Once while the database is away, however many jobs report meanwhile. */
-  private tellUnwritten(jobId: string, error: unknown): void {
-    const isAway = isFault(error, 'database.unavailable');
-    if (!isAway || !this.isAwayTold) {
-      this.environment.log.error('job.row-not-written', { jobId, error });
-    }
-    this.isAwayTold ||= isAway;
   }
 
   /** In the background: the database may be away, and no job should wait for it. */
@@ -378,13 +368,10 @@ export class Jobs {
 
   private save(live: LiveJob, change: JobChange): void {
     live.saving = live.saving
-      .then(async () => {
-        await this.storage.update(live.job.id, change);
-        this.isAwayTold = false;
-      })
+      .then(() => this.storage.update(live.job.id, change))
       .catch((error: unknown) => {
         // The operation goes on: the row only reports it, and its end is written again.
-        this.tellUnwritten(live.job.id, error);
+        this.rowTrouble.tell(live.job.id, error);
       });
   }
 }

@@ -1,5 +1,6 @@
 import type { StoredJob } from '../catalog/job-rows.ts';
-import { Fault } from '../kernel/fault.ts';
+import { Fault, isFault } from '../kernel/fault.ts';
+import type { Log } from '../kernel/log.ts';
 import type { Job, JobFault, JobKind, JobProgress, JobState } from './job.ts';
 
 /** Converts a row to a job. Only this service wrote the JSON. */
@@ -45,4 +46,24 @@ export function unknownJob(id: string): Fault {
   return new Fault('job.unknown', `There is no job ${id}; jobs list shows those there are.`, {
     jobId: id,
   });
+}
+
+/** Tells of rows that could not be written: once while the database is away. */
+export class UnwrittenRows {
+  private isAwayTold = false;
+
+  constructor(private readonly log: Log) {}
+
+  tell(jobId: string, error: unknown): void {
+    const isAway = isFault(error, 'database.unavailable');
+    if (!isAway || !this.isAwayTold) {
+      this.log.error('job.row-not-written', { jobId, error });
+    }
+    this.isAwayTold ||= isAway;
+  }
+
+  /** The database takes rows. */
+  wrote(): void {
+    this.isAwayTold = false;
+  }
 }

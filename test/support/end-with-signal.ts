@@ -2,8 +2,8 @@ const endings = new Set<() => Promise<void>>();
 let isListening = false;
 
 /**
- * Ends work when a signal ends this process, which disposes of nothing: a soak that is stopped would
- * leave its services behind.
+ * Ends work when a signal ends this process, which disposes of nothing: a soak that is stopped
+ * would leave its services behind.
  *
  * @returns a function that forgets it, for work that has ended
  */

@@ -5,6 +5,7 @@ import { currentActor } from '../../kernel/actor.ts';
 import { Clock } from '../../kernel/clock.ts';
 import { Log } from '../../kernel/log.ts';
 import { AcceptCatalog, CatalogAccepted } from '../contract/catalog.ts';
+import { RequestSignal } from '../request-signal.ts';
 
 /** The database itself. */
 @ApiTags('policies')
@@ -20,7 +21,11 @@ export class CatalogController {
   @Post('accept')
   @HttpCode(200)
   @ApiOkResponse({ standardSchema: CatalogAccepted })
-  async accept(@Body({ schema: AcceptCatalog.prefault({}) }) _: object): Promise<CatalogAccepted> {
+  async accept(
+    @Body({ schema: AcceptCatalog.prefault({}) }) _: object,
+    @RequestSignal() signal: AbortSignal,
+  ): Promise<CatalogAccepted> {
+    signal.throwIfAborted();
     const accepted = await this.age.accept(this.clock.nowMs());
     this.log.info('catalog.accepted', { ...accepted, actor: currentActor() });
     return accepted;

@@ -25,6 +25,7 @@ import {
 } from './vms/engine-parts.ts';
 import { distrustDisk } from './vms/distrust.ts';
 import { freezeVm } from './freeze/freeze-vm.ts';
+import { OpenFreezes } from './freeze/open-freezes.ts';
 import { lookAtVm } from './lifecycle/look-at-vm.ts';
 import { Claims } from './vms/claims.ts';
 import { damagedVm } from './vms/damaged-vm.ts';
@@ -35,6 +36,7 @@ import { assertOursToKill } from './layers/ownership.ts';
 import { assertNoQuestion } from './layers/outside-changes.ts';
 import { hasEnded, killQemu } from './process/qemu-process.ts';
 import { destroyVm } from './lifecycle/destroy-vm.ts';
+import { reconcileVms } from './lifecycle/reconcile-vms.ts';
 import { releaseVm } from './lifecycle/release-vm.ts';
 import { Sessions } from './process/sessions.ts';
 import { settle } from './merge/settle.ts';
@@ -62,9 +64,7 @@ export class QemuEngine extends Engine {
   private readonly parts: EngineParts;
   private readonly claims: Claims;
   private readonly merges: BackgroundMerges;
-  private readonly closing = new AbortController();
-  /** Freezes that have not succeeded or failed yet. */
-  private readonly freezing = new Set<Promise<FrozenVm>>();
+  private readonly freezes = new OpenFreezes();
 
   constructor(options: QemuEngineOptions) {
     super();
@@ -212,18 +212,14 @@ export class QemuEngine extends Engine {
   }
 
   override async freeze(vm: VmId, options: FreezeOptions, signal: AbortSignal): Promise<FrozenVm> {
-    const until = AbortSignal.any([signal, this.closing.signal]);
-    const freezing = this.freezeUntil(vm, options, until);
-    this.freezing.add(freezing);
-    return freezing.finally(() => this.freezing.delete(freezing));
+    return this.freezes.run(signal, async (until) => this.freezeNow(vm, options, until));
   }
 
-  private async freezeUntil(
+  private async freezeNow(
     vm: VmId,
     options: FreezeOptions,
     signal: AbortSignal,
   ): Promise<FrozenVm> {
-    signal.throwIfAborted();
     const given = this.claims.ours(vm, options.claim);
     given?.assertUnfrozen();
     const claim = given ?? (await this.claim(vm, options.jobToken, signal));
@@ -266,32 +262,7 @@ export class QemuEngine extends Engine {
   }
 
   override async reconcile(signal: AbortSignal): Promise<string[]> {
-    const said: string[] = [];
-    for (const vmId of await this.ids()) {
-      try {
-        if (!(await this.claims.isUnheld(vmId, signal))) {
-          continue;
-        }
-        await using managed = await this.open(vmId, signal);
-        if ((await managed.dropHolder()) !== undefined) {
-          said.push(`${managed.name}: a freeze whose job has ended was given up`);
-        }
-        const { session, repairs } = await settle(this.parts, managed, { mayMerge: true }, signal);
-        said.push(...repairs.map((repair) => `${managed.name}: ${repair}`));
-        if (session === undefined) {
-          this.parts.mergeLater(vmId);
-        }
-      } catch (error) {
-        // A VM that cannot be repaired must not keep the others from it; it reports that itself.
-        signal.throwIfAborted();
-        if (!isFault(error)) {
-          throw error;
-        }
-        said.push(`${vmId}: ${error.message}`);
-        this.parts.log.error('engine.not-reconciled', { vmId, code: error.code });
-      }
-    }
-    return said;
+    return reconcileVms(await this.ids(), this.claims, this.parts, signal);
   }
 
   override giveUpMerges(): void {
@@ -299,9 +270,7 @@ export class QemuEngine extends Engine {
   }
 
   override async close(): Promise<void> {
-    // One that ends well all the same is given up with the others.
-    this.closing.abort();
-    await Promise.allSettled(this.freezing);
+    await this.freezes.close();
     await this.merges.close();
     await Promise.all([...this.parts.frozen].map(async (giveUp) => giveUp()));
     await this.claims.close();

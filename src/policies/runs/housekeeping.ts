@@ -29,8 +29,8 @@ export class Housekeeping {
   ) {}
 
   /**
-   * Removes what is older than it is kept. Never fails: the next day tries again. Nothing is removed
-   * by a clock that cannot be trusted, or while the vaults know more than the database.
+   * Removes what is older than it is kept. Never fails: the next day tries again. Nothing is
+   * removed by a clock that cannot be trusted, or while the vaults know more than the database.
    */
   async tidy(): Promise<void> {
     const { rows, age, clock, host, log } = this.parts;

@@ -2,6 +2,7 @@ import {
   Injectable,
   Module,
   type DynamicModule,
+  type FactoryProvider,
   type OnApplicationBootstrap,
   type OnModuleDestroy,
 } from '@nestjs/common';
@@ -83,15 +84,7 @@ export class SchedulingModule implements OnModuleDestroy {
       providers: [
         Ticker,
         DailyTidying,
-        {
-          provide: Housekeeping,
-          inject: [OldRows, CatalogAge, SchedulingClock, HostIdentity, Log],
-          useFactory: (
-            rows: OldRows,
-            age: CatalogAge,
-            ...[clock, host, log]: [SchedulingClock, HostIdentity, Log]
-          ) => new Housekeeping({ rows, age, clock, host, log }, options.kept),
-        },
+        housekeeping(options.kept),
         {
           provide: SchedulingClock,
           inject: [Clock, RunRows],
@@ -152,4 +145,16 @@ export class SchedulingModule implements OnModuleDestroy {
     await this.scheduler.stop();
     await this.looks.stop();
   }
+}
+
+function housekeeping(kept: KeptFor): FactoryProvider {
+  return {
+    provide: Housekeeping,
+    inject: [OldRows, CatalogAge, SchedulingClock, HostIdentity, Log],
+    useFactory: (
+      rows: OldRows,
+      age: CatalogAge,
+      ...[clock, host, log]: [SchedulingClock, HostIdentity, Log]
+    ) => new Housekeeping({ rows, age, clock, host, log }, kept),
+  };
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ensureBuild } from '../../../scripts/setup/build.mjs';
 
-const MAIN = join(import.meta.dirname, '../../support/service/soak-like.main.ts');
+const MAIN = new URL('../../support/service/soak-like.main.ts', import.meta.url).pathname;
 const TIMEOUT_MS = 180_000;
 
 it(
@@ -14,7 +14,7 @@ it(
   async () => {
     await ensureBuild(join(import.meta.dirname, '../../..'));
     const folder = await mkdtemp('/tmp/hk-soak-ended-');
-    const { DATABASE_URL: _, ...env } = process.env;
+    const env = { ...process.env, DATABASE_URL: '' };
     const soak = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, folder], {
       stdio: ['ignore', 'pipe', 'inherit'],
       // A server of its own, so that there is one to end.

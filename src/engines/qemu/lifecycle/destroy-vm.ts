@@ -13,8 +13,9 @@ import { removeVmFolder } from '../state/vm-paths.ts';
 const DEFINITION_BYTES_MAX = 1024 * 1024;
 
 /**
- * Powers off and removes everything, or nothing while an image is hidden. If it is cut off, the VM is still known and can be destroyed
- * again.
+ * Powers off and removes everything, or nothing while an image is hidden. If it is cut off, the VM
+ * is still known and can be destroyed again.
+ * @throws Fault `engine.image-missing`
  */
 export async function destroyVm(
   parts: EngineParts,
