@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { glob, readdir, readFile } from 'node:fs/promises';
-import { type Command } from 'commander';
+import type { Command } from 'commander';
 import { Cli } from '../src/cli/cli.ts';
 import { FAULT_ADVICE } from '../src/cli/faults/fault-advice.ts';
 import { EXIT_NOT_WELL } from '../src/cli/outcome.ts';

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { type CataloguedPoint } from '../catalog/rows/recovery-point.row.ts';
+import type { CataloguedPoint } from '../catalog/rows/recovery-point.row.ts';
 import { PointCatalog } from '../catalog/point-catalog.ts';
 import { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { VaultRegistration } from '../catalog/vault-registrations.ts';

@@ -1,5 +1,5 @@
-import { type Clock } from '../kernel/clock.ts';
-import { type Terminal } from './terminal/terminal.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Terminal } from './terminal/terminal.ts';
 
 /** Which passphrase: of the vault, of its retention key, or a new one. */
 export type PassphraseName = 'vault' | 'retention' | 'new';

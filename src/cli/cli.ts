@@ -1,6 +1,6 @@
 import { Fault } from '../kernel/fault.ts';
-import { type CliEnvironment } from './cli-environment.ts';
-import { type Outcome } from './outcome.ts';
+import type { CliEnvironment } from './cli-environment.ts';
+import type { Outcome } from './outcome.ts';
 import { plainText } from './terminal/plain-text.ts';
 import { ProgressMeter } from './terminal/progress-meter.ts';
 import { askYes, canAsk } from './terminal/prompt.ts';

@@ -1,4 +1,4 @@
-import { type FaultReport } from './faults/fault-report.ts';
+import type { FaultReport } from './faults/fault-report.ts';
 
 /** Exit code of `status` when a VM is not protected as it should be. */
 export const EXIT_NOT_WELL = 1;

@@ -1,7 +1,7 @@
 import { Command, Option, CommanderError } from 'commander';
 import { Fault } from '../kernel/fault.ts';
 import { Cli } from './cli.ts';
-import { type CliEnvironment } from './cli-environment.ts';
+import type { CliEnvironment } from './cli-environment.ts';
 import { addExplainCommand } from './commands/explain-command.ts';
 import { addCollectorCommands } from './commands/collector-commands.ts';
 import { addJobCommands } from './commands/job-commands.ts';

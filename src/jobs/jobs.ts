@@ -16,7 +16,7 @@ import {
   type StopReason,
 } from './job-outcome.ts';
 import { JobLanes } from './job-lanes.ts';
-import { type Job, type JobKind, type JobRequest, type RunJob } from './job.ts';
+import type { Job, JobKind, JobRequest, RunJob } from './job.ts';
 import {
   liveJob,
   newJob,

@@ -1,4 +1,4 @@
-import { type MemoryObjectStore } from '../support/vault/memory-object-store.ts';
+import type { MemoryObjectStore } from '../support/vault/memory-object-store.ts';
 import { collectVault } from '../../src/vault/collect/collector.ts';
 import { parsePackKey } from '../../src/vault/format/object-names.ts';
 import { DamagedSlots } from '../../src/vault/damage/damaged-slots.ts';

@@ -1,8 +1,8 @@
-import { type Command } from 'commander';
-import { type CompressionLevel, type Job } from '../../api/contract/jobs.ts';
+import type { Command } from 'commander';
+import type { CompressionLevel, Job } from '../../api/contract/jobs.ts';
 import { Fault, isAbort } from '../../kernel/fault.ts';
-import { type GuestLatencyLimit } from '../../kernel/rates/guest-latency.ts';
-import { type Cli } from '../cli.ts';
+import type { GuestLatencyLimit } from '../../kernel/rates/guest-latency.ts';
+import type { Cli } from '../cli.ts';
 import { compressionOption } from '../options/compression-option.ts';
 import { guestLatencyOption } from '../options/guest-latency-option.ts';
 import { RATE_OPTION, rateLimitsOf, type RateOptions } from '../options/rate-option.ts';

@@ -1,7 +1,7 @@
-import { type Command } from 'commander';
-import { type CollectorStatus } from '../../api/contract/collector.ts';
-import { type Cli, type CommonOptions } from '../cli.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Command } from 'commander';
+import type { CollectorStatus } from '../../api/contract/collector.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
+import type { Outcome } from '../outcome.ts';
 import { plainText } from '../terminal/plain-text.ts';
 import { count, formatDuration } from '../terminal/quantities.ts';
 import { findVault, type VaultAsked } from './find-vault.ts';

@@ -1,13 +1,13 @@
 import { type Command, Option } from 'commander';
 import { type CredentialsList, CredentialsRole } from '../../api/contract/vault-credentials.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { type Cli, type CommonOptions } from '../cli.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
 import {
   storeCredentials,
   withCredentialsOptions,
   type CredentialsOptions,
 } from '../options/store-credentials.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Outcome } from '../outcome.ts';
 import { formatTable } from '../terminal/table.ts';
 
 interface RoleOptions extends CommonOptions {

@@ -1,8 +1,8 @@
-import { type Command } from 'commander';
+import type { Command } from 'commander';
 import { EXIT_CODES, Fault, FAULTS, type FaultCode } from '../../kernel/fault.ts';
-import { type Cli, type CommonOptions } from '../cli.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
 import { FAULT_ADVICE } from '../faults/fault-advice.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Outcome } from '../outcome.ts';
 
 export function addExplainCommand(program: Command, cli: Cli): void {
   program

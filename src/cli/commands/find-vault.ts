@@ -1,9 +1,9 @@
-import { type VaultSummary } from '../../api/contract/vaults.ts';
+import type { VaultSummary } from '../../api/contract/vaults.ts';
 import { ID_CHARACTERS_MIN } from '../../kernel/text/by-prefix.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { pointsOf } from '../options/choose-point.ts';
-import { type Cli } from '../cli.ts';
-import { type WhichVm } from '../options/which-vm.ts';
+import type { Cli } from '../cli.ts';
+import type { WhichVm } from '../options/which-vm.ts';
 
 export interface VaultAsked extends WhichVm {
   readonly vault?: string;

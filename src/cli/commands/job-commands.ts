@@ -1,8 +1,8 @@
-import { type Command } from 'commander';
-import { type Job } from '../../api/contract/jobs.ts';
-import { type Cli, type CommonOptions } from '../cli.ts';
+import type { Command } from 'commander';
+import type { Job } from '../../api/contract/jobs.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
 import { watchJob } from '../service/job-watch.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Outcome } from '../outcome.ts';
 import { plainText } from '../terminal/plain-text.ts';
 import { formatDuration } from '../terminal/quantities.ts';
 import { formatTable } from '../terminal/table.ts';

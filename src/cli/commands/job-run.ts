@@ -1,9 +1,9 @@
-import { type Command } from 'commander';
-import { type Job } from '../../api/contract/jobs.ts';
-import { type ROUTES } from '../../api/contract/routes.ts';
-import { type Cli, type CommonOptions } from '../cli.ts';
+import type { Command } from 'commander';
+import type { Job } from '../../api/contract/jobs.ts';
+import type { ROUTES } from '../../api/contract/routes.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
 import { watchJob } from '../service/job-watch.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Outcome } from '../outcome.ts';
 import { jobResultText } from './job-text.ts';
 
 export interface WaitOptions extends CommonOptions {

@@ -1,14 +1,9 @@
-import {
-  type BackupResult,
-  type Job,
-  type RestoreResult,
-  type VerifyResult,
-} from '../../api/contract/jobs.ts';
+import type { BackupResult, Job, RestoreResult, VerifyResult } from '../../api/contract/jobs.ts';
 import { formatBytes } from '../../kernel/text/bytes.ts';
 import { plainText } from '../terminal/plain-text.ts';
 import { formatDuration } from '../terminal/quantities.ts';
 import { retainText } from './policies/retire-text.ts';
-import { type ShowTime } from '../vault-text/show-time.ts';
+import type { ShowTime } from '../vault-text/show-time.ts';
 import { spendingText } from '../vault-text/spending-text.ts';
 import { upkeepText } from './upkeep-text.ts';
 

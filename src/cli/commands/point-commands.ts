@@ -1,8 +1,8 @@
 import { Option, type Command } from 'commander';
 import { resolve } from 'node:path';
-import { type StartRestoreInput } from '../../api/contract/jobs.ts';
+import type { StartRestoreInput } from '../../api/contract/jobs.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { type Cli } from '../cli.ts';
+import type { Cli } from '../cli.ts';
 import { RATE_OPTION, rateLimitsOf, type RateOptions } from '../options/rate-option.ts';
 import { limitsOf, withLimitOptions, type LimitOptions } from '../options/spending-limits.ts';
 import { VM_ID_OPTION, type WhichVm } from '../options/which-vm.ts';

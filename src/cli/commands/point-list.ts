@@ -1,16 +1,16 @@
-import { type Point } from '../../api/contract/points.ts';
+import type { Point } from '../../api/contract/points.ts';
 import { formatBytes } from '../../kernel/text/bytes.ts';
-import { type Cli, type CommonOptions } from '../cli.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
+import type { Outcome } from '../outcome.ts';
 import { plainText } from '../terminal/plain-text.ts';
 import { count } from '../terminal/quantities.ts';
 import { formatTable } from '../terminal/table.ts';
 import { isVmId, noPoints } from '../options/choose-point.ts';
 import { keepingText } from './policies/retire-text.ts';
 import { vmCells } from '../options/vm-cells.ts';
-import { type WhichVm } from '../options/which-vm.ts';
+import type { WhichVm } from '../options/which-vm.ts';
 import { originCell } from '../vault-text/origin-text.ts';
-import { type ShowTime } from '../vault-text/show-time.ts';
+import type { ShowTime } from '../vault-text/show-time.ts';
 
 export interface PointsOptions extends CommonOptions, WhichVm {
   readonly vault?: string;

@@ -1,8 +1,8 @@
-import { type Command } from 'commander';
-import { type Point } from '../../api/contract/points.ts';
+import type { Command } from 'commander';
+import type { Point } from '../../api/contract/points.ts';
 import { choosePoint, withoutGivenUp } from '../options/choose-point.ts';
-import { type Cli, type CommonOptions } from '../cli.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
+import type { Outcome } from '../outcome.ts';
 import { plainText } from '../terminal/plain-text.ts';
 import { count } from '../terminal/quantities.ts';
 import { VM_ID_OPTION, withWhichVm } from '../options/which-vm.ts';

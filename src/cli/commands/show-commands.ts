@@ -1,9 +1,9 @@
-import { type Point } from '../../api/contract/points.ts';
-import { type VaultSummary } from '../../api/contract/vaults.ts';
-import { type Vm } from '../../api/contract/vms.ts';
+import type { Point } from '../../api/contract/points.ts';
+import type { VaultSummary } from '../../api/contract/vaults.ts';
+import type { Vm } from '../../api/contract/vms.ts';
 import { formatBytes } from '../../kernel/text/bytes.ts';
-import { type Cli } from '../cli.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Cli } from '../cli.ts';
+import type { Outcome } from '../outcome.ts';
 import { plainText } from '../terminal/plain-text.ts';
 import { count } from '../terminal/quantities.ts';
 import { formatTable } from '../terminal/table.ts';

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { Scope, type Token } from '../../api/contract/tokens.ts';
-import { type Cli, type CommonOptions } from '../cli.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
+import type { Outcome } from '../outcome.ts';
 import { parseDays } from '../terminal/amounts.ts';
 import { formatTable } from '../terminal/table.ts';
 

@@ -1,9 +1,9 @@
 import { Option, type Command } from 'commander';
 import { resolve } from 'node:path';
-import { type CopyPlaceInput } from '../../api/contract/upkeep.ts';
+import type { CopyPlaceInput } from '../../api/contract/upkeep.ts';
 import { parseBytes, parseShare } from '../terminal/amounts.ts';
-import { type Cli } from '../cli.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Cli } from '../cli.ts';
+import type { Outcome } from '../outcome.ts';
 import { pruneRules, withPruneRules, type PruneRuleOptions } from '../options/prune-rules.ts';
 import { RATE_OPTION, rateLimitsOf, type RateOptions } from '../options/rate-option.ts';
 import { limitsOf, withLimitOptions, type LimitOptions } from '../options/spending-limits.ts';

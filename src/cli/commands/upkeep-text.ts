@@ -1,11 +1,11 @@
-import { type Job } from '../../api/contract/jobs.ts';
+import type { Job } from '../../api/contract/jobs.ts';
 import { copyPlanText, copyPrunedText, copyReportText } from '../vault-text/copy-text.ts';
 import { keepText } from '../vault-text/keep-text.ts';
 import { prunePlanText, pruneReportText } from '../vault-text/prune-text.ts';
 import { repairText } from '../vault-text/repair-text.ts';
 import { retirementPlanText } from '../vault-text/retention-text.ts';
 import { damageText, scrubText } from '../vault-text/scrub-text.ts';
-import { type ShowTime } from '../vault-text/show-time.ts';
+import type { ShowTime } from '../vault-text/show-time.ts';
 import { trialText } from '../vault-text/trial-text.ts';
 import { usageText } from '../vault-text/usage-text.ts';
 

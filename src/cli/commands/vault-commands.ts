@@ -1,11 +1,11 @@
-import { type Command } from 'commander';
+import type { Command } from 'commander';
 import { resolve } from 'node:path';
-import { type CreateVaultInput, type VaultSummary } from '../../api/contract/vaults.ts';
+import type { CreateVaultInput, VaultSummary } from '../../api/contract/vaults.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { generatePassphrase } from '../../kernel/text/generated-passphrase.ts';
 import { parseCount } from '../terminal/amounts.ts';
-import { type Cli, type CommonOptions } from '../cli.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
+import type { Outcome } from '../outcome.ts';
 import { existingPassphrase, generatedAdvice, newPassphrase } from '../options/passphrase.ts';
 import { count } from '../terminal/quantities.ts';
 import {

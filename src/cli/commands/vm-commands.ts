@@ -10,9 +10,9 @@ import {
 import { formatBytes } from '../../kernel/text/bytes.ts';
 import { schemaProblems } from '../../kernel/text/schema-problems.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { type Cli, type CommonOptions } from '../cli.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
 import { readInput } from '../options/input-file.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Outcome } from '../outcome.ts';
 import { formatTable } from '../terminal/table.ts';
 import { showVm } from './show-commands.ts';
 import { addVmTag } from './vm-tag.ts';

@@ -1,4 +1,4 @@
-import { type Vm } from '../../api/contract/vms.ts';
+import type { Vm } from '../../api/contract/vms.ts';
 
 /** Returns which images are not the whole disk, and how to copy the disk. */
 export function unmergedText(vms: readonly Vm[]): string {

@@ -1,4 +1,4 @@
-import { type FaultCode, type FaultKind } from '../../kernel/fault.ts';
+import type { FaultCode, FaultKind } from '../../kernel/fault.ts';
 import { COLLECT_ADVICE } from './advice/collect-advice.ts';
 import { COPY_ADVICE } from './advice/copy-advice.ts';
 import { ENGINE_ADVICE } from './advice/engine-advice.ts';

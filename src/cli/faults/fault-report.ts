@@ -1,4 +1,4 @@
-import { type FaultContext } from '../../kernel/fault.ts';
+import type { FaultContext } from '../../kernel/fault.ts';
 import { plainText } from '../terminal/plain-text.ts';
 
 /** Exit code for a bug (sysexits.h EX_SOFTWARE). */

@@ -1,4 +1,4 @@
-import { type Command } from 'commander';
+import type { Command } from 'commander';
 
 /** Commands that stop something without asking. */
 const STOPPING = ['stop', 'cancel'];

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { Fault, systemCode, type FaultCode } from '../../kernel/fault.ts';
 import { readFile } from '../../kernel/files/files.ts';
-import { type Cli } from '../cli.ts';
+import type { Cli } from '../cli.ts';
 
 /** What is read from a file or from standard input. */
 interface Input {

@@ -1,5 +1,5 @@
 import { Fault } from '../../kernel/fault.ts';
-import { type CliEnvironment, type PassphraseName } from '../cli-environment.ts';
+import type { CliEnvironment, PassphraseName } from '../cli-environment.ts';
 import { askSecret, canAsk } from '../terminal/prompt.ts';
 
 /** Returns the passphrase of an existing vault: from the settings, or by asking. */

@@ -1,4 +1,4 @@
-import { type Command } from 'commander';
+import type { Command } from 'commander';
 import { PointId } from '../../api/contract/references.ts';
 import { GoneObject } from '../../api/contract/upkeep.ts';
 import { Fault } from '../../kernel/fault.ts';

@@ -1,5 +1,5 @@
-import { type Command } from 'commander';
-import { type SpendingLimits } from '../../api/contract/spending.ts';
+import type { Command } from 'commander';
+import type { SpendingLimits } from '../../api/contract/spending.ts';
 import { parseBytes, parseCount, parseMoney } from '../terminal/amounts.ts';
 
 /** What a job may use before it stops cleanly, as typed. */

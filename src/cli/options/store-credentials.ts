@@ -1,6 +1,6 @@
-import { type Command } from 'commander';
+import type { Command } from 'commander';
 import { resolve } from 'node:path';
-import { type StoreCredentials } from '../../api/contract/vault-credentials.ts';
+import type { StoreCredentials } from '../../api/contract/vault-credentials.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { readSecretText } from '../../kernel/files/secret-file.ts';
 

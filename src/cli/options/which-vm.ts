@@ -1,4 +1,4 @@
-import { type Command } from 'commander';
+import type { Command } from 'commander';
 
 /**
  * Which VM is meant: by its name, or by its id if names repeat. If both are given, both must match.

@@ -2,13 +2,13 @@ import { copyFault, estimateCopy } from '../../vault/copy/copy-estimate.ts';
 import { CopyPruning } from '../../vault/copy/copy-prune.ts';
 import type { CopyPlan, CopyReport } from '../../vault/copy/copy-report.ts';
 import { VaultCopy } from '../../vault/copy/vault-copy.ts';
-import { type ObjectStore } from '../../vault/store/object-store.ts';
+import type { ObjectStore } from '../../vault/store/object-store.ts';
 import { Vault } from '../../vault/vault.ts';
-import { type Spending } from '../../vault/budget/spending.ts';
+import type { Spending } from '../../vault/budget/spending.ts';
 import { rateLimitsOf, type RateOptions } from '../options/rate-option.ts';
 import { pruneRules } from '../options/prune-rules.ts';
-import { type Cli, type CommonOptions } from '../cli.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
+import type { Outcome } from '../outcome.ts';
 import {
   copyPlanText,
   copyPrunedText,

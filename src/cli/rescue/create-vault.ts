@@ -1,13 +1,13 @@
 import { basename } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
 import { generatePassphrase } from '../../kernel/text/generated-passphrase.ts';
-import { type LockMode } from '../../vault/store/bucket-features.ts';
-import { type LockPolicy } from '../../vault/store/locking-store.ts';
+import type { LockMode } from '../../vault/store/bucket-features.ts';
+import type { LockPolicy } from '../../vault/store/locking-store.ts';
 import { storeTrial } from '../../vault/probe/store-trial.ts';
 import { Vault } from '../../vault/vault.ts';
 import { VmName } from '../../vm/definition.ts';
-import { type Cli } from '../cli.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Cli } from '../cli.ts';
+import type { Outcome } from '../outcome.ts';
 import { generatedAdvice, newPassphrase } from '../options/passphrase.ts';
 import { recoveryAdvice, recoveryFilePath, RecoveryFilePlace } from '../options/recovery-file.ts';
 import { trialText } from '../vault-text/trial-text.ts';

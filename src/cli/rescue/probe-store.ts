@@ -1,8 +1,8 @@
 import { Vault } from '../../vault/vault.ts';
 import { probeStore as tryStore } from '../../vault/probe/store-probe.ts';
 import { storeTrial } from '../../vault/probe/store-trial.ts';
-import { type Cli } from '../cli.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Cli } from '../cli.ts';
+import type { Outcome } from '../outcome.ts';
 import { trialText } from '../vault-text/trial-text.ts';
 import { capabilityMarkdown } from './capability-markdown.ts';
 import { openOptions, openStore, unlock, type VaultKey } from './vault-access.ts';

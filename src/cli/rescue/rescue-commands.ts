@@ -1,20 +1,20 @@
 import { Option, type Command } from 'commander';
-import { type Cli } from '../cli.ts';
+import type { Cli } from '../cli.ts';
 import { compressionOption } from '../options/compression-option.ts';
 import { RATE_OPTION } from '../options/rate-option.ts';
 import { withRetentionOptions } from '../options/retention-options.ts';
 import { VM_ID_OPTION, withWhichVm } from '../options/which-vm.ts';
-import { type CopyOptions } from './copy-vault.ts';
-import { type CreateOptions } from './create-vault.ts';
-import { type ImportOptions } from './import/import-images.ts';
+import type { CopyOptions } from './copy-vault.ts';
+import type { CreateOptions } from './create-vault.ts';
+import type { ImportOptions } from './import/import-images.ts';
 import { addKeyCommands } from './keys/key-commands.ts';
-import { type ListOptions } from './points/point-list.ts';
-import { type RestoreOptions } from './points/restore-point.ts';
+import type { ListOptions } from './points/point-list.ts';
+import type { RestoreOptions } from './points/restore-point.ts';
 import { addProofCommands } from './proof/proof-commands.ts';
 import { addRetentionCommands } from './points/retention-commands.ts';
 import { withSpendingOptions, type PricesOptions } from './spending-options.ts';
 import { placeOption, vaultOptions, type AddOptions } from './vault-place-options.ts';
-import { type VerifyOptions } from './points/verify-points.ts';
+import type { VerifyOptions } from './points/verify-points.ts';
 
 const FORMATS = ['raw', 'qcow2'];
 

@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
-import { type Command } from 'commander';
+import type { Command } from 'commander';
 import { Fault, systemCode } from '../../kernel/fault.ts';
 import { readFile } from '../../kernel/files/files.ts';
 import { DEFAULT_PRICES, parsePrices, type PriceTable } from '../../vault/budget/prices.ts';
 import { Spending } from '../../vault/budget/spending.ts';
-import { type Cli, type CommonOptions } from '../cli.ts';
-import { type Outcome } from '../outcome.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
+import type { Outcome } from '../outcome.ts';
 import { count } from '../terminal/quantities.ts';
 import { limitsOf, withLimitOptions, type LimitOptions } from '../options/spending-limits.ts';
 import { spendingText } from '../vault-text/spending-text.ts';

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { type CliEnvironment } from '../cli-environment.ts';
+import type { CliEnvironment } from '../cli-environment.ts';
 import { withSpendingOptions } from './spending-options.ts';
 
 /** Adds options to a command. */

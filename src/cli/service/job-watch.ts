@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isFinished, type Job } from '../../api/contract/jobs.ts';
 import { Fault, isAbort } from '../../kernel/fault.ts';
-import { type Cli } from '../cli.ts';
+import type { Cli } from '../cli.ts';
 import { jobResultText } from '../commands/job-text.ts';
-import { type ProgressMeter } from '../terminal/progress-meter.ts';
-import { type ServiceClient } from './service-client.ts';
+import type { ProgressMeter } from '../terminal/progress-meter.ts';
+import type { ServiceClient } from './service-client.ts';
 import { remoteError } from './service-problem.ts';
 
 /** A service that restarts is away for seconds. */

@@ -1,10 +1,10 @@
 import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cliRun } from '../../../test/support/service/cli-run.ts';
-import { type Job } from '../../api/contract/jobs.ts';
+import type { Job } from '../../api/contract/jobs.ts';
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 

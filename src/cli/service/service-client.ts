@@ -1,10 +1,10 @@
 import { request, type IncomingMessage } from 'node:http';
-import { type z } from 'zod';
+import type { z } from 'zod';
 import { Job } from '../../api/contract/jobs.ts';
 import { Problem } from '../../api/contract/problem.ts';
 import { API_PREFIX, jobEventsPath, ROUTES } from '../../api/contract/routes.ts';
 import { Fault, isAbort } from '../../kernel/fault.ts';
-import { type ServiceSettings } from '../cli-environment.ts';
+import type { ServiceSettings } from '../cli-environment.ts';
 import { connectionInHome, connectionTo, type ServiceConnection } from './service-connection.ts';
 import { remoteError } from './service-problem.ts';
 import { withSignOfLife } from '../terminal/sign-of-life.ts';

@@ -1,9 +1,9 @@
 import { formatBytes } from '../../kernel/text/bytes.ts';
-import { type Clock } from '../../kernel/clock.ts';
-import { type Progress } from '../../kernel/progress.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import type { Progress } from '../../kernel/progress.ts';
 import { plainText } from './plain-text.ts';
 import { formatDuration, formatRate } from './quantities.ts';
-import { type TextSink } from './terminal.ts';
+import type { TextSink } from './terminal.ts';
 
 /** Shorter operations show no progress. */
 const QUIET_MS = 2000;

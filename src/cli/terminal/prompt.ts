@@ -1,5 +1,5 @@
 import { Fault } from '../../kernel/fault.ts';
-import { type Terminal } from './terminal.ts';
+import type { Terminal } from './terminal.ts';
 
 /** Longer answers are refused: nobody types them. */
 const ANSWER_CHARACTERS_MAX = 1024;

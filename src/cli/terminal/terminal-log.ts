@@ -1,6 +1,6 @@
 import { Log, type LogFields } from '../../kernel/log.ts';
 import { plainText } from './plain-text.ts';
-import { type TextSink } from './terminal.ts';
+import type { TextSink } from './terminal.ts';
 
 /** Shows the user what a log would keep: warnings and errors, one line each. */
 export class TerminalLog extends Log {

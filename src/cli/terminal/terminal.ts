@@ -1,4 +1,4 @@
-import { type Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 
 /** The part of a stream that commands write to. */
 export interface TextSink {

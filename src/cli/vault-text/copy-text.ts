@@ -1,9 +1,9 @@
-import { type Cost } from '../../api/contract/spending.ts';
-import {
-  type CopyEstimate,
-  type CopyPlan,
-  type CopyPrune,
-  type CopyReport,
+import type { Cost } from '../../api/contract/spending.ts';
+import type {
+  CopyEstimate,
+  CopyPlan,
+  CopyPrune,
+  CopyReport,
 } from '../../api/contract/upkeep-results.ts';
 import { formatBytes } from '../../kernel/text/bytes.ts';
 import { plainText } from '../terminal/plain-text.ts';

@@ -1,4 +1,4 @@
-import { type KeepReport } from '../../api/contract/upkeep-results.ts';
+import type { KeepReport } from '../../api/contract/upkeep-results.ts';
 import { plainText } from '../terminal/plain-text.ts';
 import { count } from '../terminal/quantities.ts';
 

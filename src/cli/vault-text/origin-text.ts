@@ -1,5 +1,5 @@
-import { type Point } from '../../api/contract/points.ts';
-import { type ShowTime } from './show-time.ts';
+import type { Point } from '../../api/contract/points.ts';
+import type { ShowTime } from './show-time.ts';
 
 type WithOrigin = Pick<Point, 'origin'>;
 

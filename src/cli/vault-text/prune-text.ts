@@ -1,8 +1,8 @@
-import { type Cost } from '../../api/contract/spending.ts';
-import { type PrunePlan, type PruneReport } from '../../api/contract/upkeep-results.ts';
+import type { Cost } from '../../api/contract/spending.ts';
+import type { PrunePlan, PruneReport } from '../../api/contract/upkeep-results.ts';
 import { formatBytes } from '../../kernel/text/bytes.ts';
 import { count } from '../terminal/quantities.ts';
-import { type ShowTime } from './show-time.ts';
+import type { ShowTime } from './show-time.ts';
 import { costText } from './spending-text.ts';
 
 /** Returns what a collection would do. */

@@ -1,4 +1,4 @@
-import { type RepairReport } from '../../api/contract/upkeep-results.ts';
+import type { RepairReport } from '../../api/contract/upkeep-results.ts';
 import { formatBytes } from '../../kernel/text/bytes.ts';
 import { plainText } from '../terminal/plain-text.ts';
 import { count } from '../terminal/quantities.ts';

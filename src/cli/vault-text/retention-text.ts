@@ -1,8 +1,8 @@
-import { type PointHold } from '../../api/contract/upkeep.ts';
-import { type RetirementPlan } from '../../api/contract/upkeep-results.ts';
+import type { PointHold } from '../../api/contract/upkeep.ts';
+import type { RetirementPlan } from '../../api/contract/upkeep-results.ts';
 import { formatBytes } from '../../kernel/text/bytes.ts';
 import { formatTable } from '../terminal/table.ts';
-import { type ShowTime } from './show-time.ts';
+import type { ShowTime } from './show-time.ts';
 
 /** Returns what giving points up would free. */
 export function retirementPlanText({ points, ...sums }: RetirementPlan, time: ShowTime): string {

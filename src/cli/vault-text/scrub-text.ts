@@ -1,8 +1,8 @@
-import { type PointProven, type ScrubReport } from '../../api/contract/upkeep-results.ts';
+import type { PointProven, ScrubReport } from '../../api/contract/upkeep-results.ts';
 import { formatBytes } from '../../kernel/text/bytes.ts';
 import { plainText } from '../terminal/plain-text.ts';
 import { count } from '../terminal/quantities.ts';
-import { type ShowTime } from './show-time.ts';
+import type { ShowTime } from './show-time.ts';
 
 const SHOWN = 20;
 

@@ -1,4 +1,4 @@
-import { type Cost, type SpendingReport, type StoreSpending } from '../../api/contract/spending.ts';
+import type { Cost, SpendingReport, StoreSpending } from '../../api/contract/spending.ts';
 import { formatBytes } from '../../kernel/text/bytes.ts';
 import { plainText } from '../terminal/plain-text.ts';
 

@@ -1,4 +1,4 @@
-import { type StoreTrial } from '../../api/contract/store-trial.ts';
+import type { StoreTrial } from '../../api/contract/store-trial.ts';
 import { plainText } from '../terminal/plain-text.ts';
 import { formatTable } from '../terminal/table.ts';
 

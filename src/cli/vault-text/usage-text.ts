@@ -1,8 +1,8 @@
-import { type VaultUsage } from '../../api/contract/upkeep-results.ts';
+import type { VaultUsage } from '../../api/contract/upkeep-results.ts';
 import { formatBytes } from '../../kernel/text/bytes.ts';
 import { count } from '../terminal/quantities.ts';
 import { formatTable } from '../terminal/table.ts';
-import { type ShowTime } from './show-time.ts';
+import type { ShowTime } from './show-time.ts';
 
 const right = 'right' as const;
 

@@ -5,7 +5,7 @@ import { packKey, type PackName } from '../format/object-names.ts';
 import type { ObjectKey } from '../store/object-store.ts';
 import type { CheckedFrame } from '../tasks/frame-tasks.ts';
 import { HEADER_BYTES } from '../format/pack-ends.ts';
-import { type PackFooter } from '../packs/pack-layout.ts';
+import type { PackFooter } from '../packs/pack-layout.ts';
 import type { OpenPack } from '../packs/open-pack.ts';
 import { missing } from '../packs/pack-faults.ts';
 import type { SlotRange } from '../slots/slot-set.ts';

@@ -4,7 +4,7 @@ import { packKey, packPrefix, parsePackKey, type PackName } from '../format/obje
 import type { OpenPack } from './open-pack.ts';
 import { corrupt } from './pack-faults.ts';
 import { TRAILER_BYTES } from '../format/pack-ends.ts';
-import { type FooterRange } from './pack-layout.ts';
+import type { FooterRange } from './pack-layout.ts';
 import { openEnd, placeFooter, type PackEnd } from './pack-tail.ts';
 import type { VaultBase } from './vault-base.ts';
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VmDefinition } from '../../../src/vm/definition.ts';
-import { type RecoveryPoint } from '../../../src/vault/points/recovery-point.ts';
+import type { RecoveryPoint } from '../../../src/vault/points/recovery-point.ts';
 import { MemoryDisk } from '../../support/disk/memory-disk.ts';
 import { DirectoryObjectStore } from '../../../src/vault/object-stores/folder/directory.ts';
 import { Vault } from '../../../src/vault/vault.ts';

@@ -1,10 +1,10 @@
 import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Job } from '../../../src/api/contract/jobs.ts';
-import { type Point } from '../../../src/api/contract/points.ts';
-import { type VaultSummary } from '../../../src/api/contract/vaults.ts';
-import { type Vm } from '../../../src/api/contract/vms.ts';
+import type { Job } from '../../../src/api/contract/jobs.ts';
+import type { Point } from '../../../src/api/contract/points.ts';
+import type { VaultSummary } from '../../../src/api/contract/vaults.ts';
+import type { Vm } from '../../../src/api/contract/vms.ts';
 import { FakeEngine } from '../../support/fake-engine/fake-engine.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
 import { cliRun, type CliRun } from '../../support/service/cli-run.ts';

@@ -1,5 +1,5 @@
 import { SystemClock } from '../../../src/kernel/clock.ts';
-import { type CliEnvironment } from '../../../src/cli/cli-environment.ts';
+import type { CliEnvironment } from '../../../src/cli/cli-environment.ts';
 import { runCli } from '../../../src/cli/program.ts';
 import { TextBuffer, TypedInput } from './terminal-buffers.ts';
 import '../vault/cheap-keys.ts';

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { type MemoryObjectStore } from './memory-object-store.ts';
+import type { MemoryObjectStore } from './memory-object-store.ts';
 import { CorruptionLab } from './corruption-lab.ts';
 import { formatted } from '../markdown.ts';
 import { changeObject, cut, flip, keysOf, remove, type Damage } from './vault-damage.ts';

@@ -1,4 +1,4 @@
-import { type PointDisk, type RecoveryPoint } from '../../../src/vault/points/recovery-point.ts';
+import type { PointDisk, RecoveryPoint } from '../../../src/vault/points/recovery-point.ts';
 
 /** A disk of a recovery point; what a test does not name is plain. */
 export function pointDisk(facts: Partial<PointDisk> = {}): PointDisk {

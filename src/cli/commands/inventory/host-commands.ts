@@ -1,7 +1,7 @@
-import { type Command } from 'commander';
-import { type Host } from '../../../api/contract/hosts.ts';
-import { type Cli, type CommonOptions } from '../../cli.ts';
-import { type Outcome } from '../../outcome.ts';
+import type { Command } from 'commander';
+import type { Host } from '../../../api/contract/hosts.ts';
+import type { Cli, CommonOptions } from '../../cli.ts';
+import type { Outcome } from '../../outcome.ts';
 import { count } from '../../terminal/quantities.ts';
 import { formatTable } from '../../terminal/table.ts';
 

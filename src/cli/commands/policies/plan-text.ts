@@ -1,4 +1,4 @@
-import { type PolicyPlan } from '../../../api/contract/policies.ts';
+import type { PolicyPlan } from '../../../api/contract/policies.ts';
 import { plainText } from '../../terminal/plain-text.ts';
 import { count } from '../../terminal/quantities.ts';
 

@@ -1,7 +1,7 @@
-import { type Command } from 'commander';
-import { type Cli, type CommonOptions } from '../../cli.ts';
+import type { Command } from 'commander';
+import type { Cli, CommonOptions } from '../../cli.ts';
 import { readInput } from '../../options/input-file.ts';
-import { type Outcome } from '../../outcome.ts';
+import type { Outcome } from '../../outcome.ts';
 import { count } from '../../terminal/quantities.ts';
 import { withWait, type WaitOptions } from '../job-run.ts';
 import { planText } from './plan-text.ts';

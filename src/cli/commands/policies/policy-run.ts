@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Job } from '../../../api/contract/jobs.ts';
-import { type PolicyRun } from '../../../api/contract/policy/runs.ts';
+import type { Job } from '../../../api/contract/jobs.ts';
+import type { PolicyRun } from '../../../api/contract/policy/runs.ts';
 import { Fault, isFault } from '../../../kernel/fault.ts';
-import { type Cli } from '../../cli.ts';
-import { type Outcome } from '../../outcome.ts';
+import type { Cli } from '../../cli.ts';
+import type { Outcome } from '../../outcome.ts';
 import { remoteError } from '../../service/service-problem.ts';
 import { plainText } from '../../terminal/plain-text.ts';
 import { count } from '../../terminal/quantities.ts';
 import { attempt, endEach, type Ended } from '../backup-command.ts';
-import { type WaitOptions } from '../job-run.ts';
+import type { WaitOptions } from '../job-run.ts';
 
 type Run = PolicyRun['runs'][number];
 

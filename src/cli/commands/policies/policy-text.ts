@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Policy, type PolicyHistory } from '../../../api/contract/policies.ts';
+import type { Policy, PolicyHistory } from '../../../api/contract/policies.ts';
 import { plainText } from '../../terminal/plain-text.ts';
 import { count } from '../../terminal/quantities.ts';
 import { formatTable } from '../../terminal/table.ts';

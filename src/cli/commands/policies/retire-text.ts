@@ -1,14 +1,14 @@
-import {
-  type AdoptedPoints,
-  type DecidedPoint,
-  type PointKeeping,
-  type PolicyRetirement,
-  type RetainResult,
+import type {
+  AdoptedPoints,
+  DecidedPoint,
+  PointKeeping,
+  PolicyRetirement,
+  RetainResult,
 } from '../../../api/contract/policy/retention.ts';
 import { plainText } from '../../terminal/plain-text.ts';
 import { count } from '../../terminal/quantities.ts';
 import { formatTable } from '../../terminal/table.ts';
-import { type ShowTime } from '../../vault-text/show-time.ts';
+import type { ShowTime } from '../../vault-text/show-time.ts';
 
 type Reason = PointKeeping['because'][number];
 

@@ -1,7 +1,7 @@
-import { type Command } from 'commander';
-import { type Run } from '../../../api/contract/policy/runs.ts';
-import { type Cli, type CommonOptions } from '../../cli.ts';
-import { type Outcome } from '../../outcome.ts';
+import type { Command } from 'commander';
+import type { Run } from '../../../api/contract/policy/runs.ts';
+import type { Cli, CommonOptions } from '../../cli.ts';
+import type { Outcome } from '../../outcome.ts';
 import { formatTable } from '../../terminal/table.ts';
 
 interface RunOptions extends CommonOptions {

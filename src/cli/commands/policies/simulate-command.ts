@@ -1,6 +1,6 @@
-import { type Command } from 'commander';
-import { type Cli, type CommonOptions } from '../../cli.ts';
-import { type Outcome } from '../../outcome.ts';
+import type { Command } from 'commander';
+import type { Cli, CommonOptions } from '../../cli.ts';
+import type { Outcome } from '../../outcome.ts';
 import { simulationText } from './simulation-text.ts';
 
 /** Adds `policy simulate`. */

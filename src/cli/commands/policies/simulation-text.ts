@@ -1,4 +1,4 @@
-import { type PolicySimulation } from '../../../api/contract/policy/simulation.ts';
+import type { PolicySimulation } from '../../../api/contract/policy/simulation.ts';
 import { formatBytes } from '../../../kernel/text/bytes.ts';
 import { wallOf } from '../../../kernel/time/zone-time.ts';
 import { plainText } from '../../terminal/plain-text.ts';

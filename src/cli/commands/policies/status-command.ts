@@ -1,6 +1,6 @@
-import { type Command } from 'commander';
-import { type ProtectionStatus, type VmProtection } from '../../../api/contract/policies.ts';
-import { type Cli, type CommonOptions } from '../../cli.ts';
+import type { Command } from 'commander';
+import type { ProtectionStatus, VmProtection } from '../../../api/contract/policies.ts';
+import type { Cli, CommonOptions } from '../../cli.ts';
 import { EXIT_NOT_WELL, type Outcome } from '../../outcome.ts';
 import { plainText } from '../../terminal/plain-text.ts';
 import { count, formatDuration } from '../../terminal/quantities.ts';

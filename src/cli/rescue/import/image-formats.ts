@@ -1,9 +1,9 @@
 import { inspectImage, looksLike } from '../../../formats/image-inspection.ts';
 import { Fault } from '../../../kernel/fault.ts';
-import { type Cli } from '../../cli.ts';
+import type { Cli } from '../../cli.ts';
 import { askYes, canAsk } from '../../terminal/prompt.ts';
 import { count } from '../../terminal/quantities.ts';
-import { type ImageRequest, type ImageToRead } from './import-plan.ts';
+import type { ImageRequest, ImageToRead } from './import-plan.ts';
 
 /** A raw disk that its guest encrypts whole begins like this too. */
 const ALSO_RAW = ['LUKS'];

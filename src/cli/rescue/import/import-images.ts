@@ -1,22 +1,22 @@
 import { resolve } from 'node:path';
-import { type DiskReader } from '../../../disk/disk-reader.ts';
+import type { DiskReader } from '../../../disk/disk-reader.ts';
 import { formatBytes } from '../../../kernel/text/bytes.ts';
 import { Fault, systemCode } from '../../../kernel/fault.ts';
 import { readFile, realpath } from '../../../kernel/files/files.ts';
-import { type ReportProgress } from '../../../kernel/progress.ts';
+import type { ReportProgress } from '../../../kernel/progress.ts';
 import {
   NVRAM_FILE,
   type PointDisk,
   type RecoveryPoint,
 } from '../../../vault/points/recovery-point.ts';
-import { type PointWriter } from '../../../vault/vault.ts';
-import { type CompressionLevel } from '../../../vault/bytes/zstd.ts';
+import type { PointWriter } from '../../../vault/vault.ts';
+import type { CompressionLevel } from '../../../vault/bytes/zstd.ts';
 import { checkedDefinition } from '../../../vm/checked-definition.ts';
 import { VmDefinition } from '../../../vm/definition.ts';
 import { storedDefinition } from '../../../vm/restored-definition.ts';
-import { type Cli } from '../../cli.ts';
-import { type Outcome } from '../../outcome.ts';
-import { type WhichVm } from '../../options/which-vm.ts';
+import type { Cli } from '../../cli.ts';
+import type { Outcome } from '../../outcome.ts';
+import type { WhichVm } from '../../options/which-vm.ts';
 import { count, formatDuration } from '../../terminal/quantities.ts';
 import {
   checkedVmName,

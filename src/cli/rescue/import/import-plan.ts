@@ -1,11 +1,11 @@
 import { extname } from 'node:path';
 import { Fault } from '../../../kernel/fault.ts';
 import { newestContent } from '../../../vault/points/point-order.ts';
-import { type RecoveryPoint } from '../../../vault/points/recovery-point.ts';
+import type { RecoveryPoint } from '../../../vault/points/recovery-point.ts';
 import { VmName } from '../../../vm/definition.ts';
 import { refuseIdAsName } from '../../../vm/new-name.ts';
 import { isVmId, vmsText } from '../../options/choose-point.ts';
-import { type WhichVm } from '../../options/which-vm.ts';
+import type { WhichVm } from '../../options/which-vm.ts';
 
 export type ImageFormat = 'raw' | 'qcow2';
 

@@ -1,6 +1,6 @@
 import { keepLocks as extendLocks } from '../../../vault/lock/keeper.ts';
-import { type Cli } from '../../cli.ts';
-import { type Outcome } from '../../outcome.ts';
+import type { Cli } from '../../cli.ts';
+import type { Outcome } from '../../outcome.ts';
 import { keepText } from '../../vault-text/keep-text.ts';
 import { withSpending } from '../spending-options.ts';
 import { withVault, type VaultKey } from '../vault-access.ts';

@@ -1,10 +1,10 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { KEY_LABEL_CHARACTERS_MAX } from '../../../vault/format/limits.ts';
-import { type Cli } from '../../cli.ts';
-import { type KeepOptions } from './keep-locks.ts';
+import type { Cli } from '../../cli.ts';
+import type { KeepOptions } from './keep-locks.ts';
 import { withSpendingOptions } from '../spending-options.ts';
-import { type ProbeOptions } from '../probe-store.ts';
-import { type KeysOptions } from './vault-keys.ts';
+import type { ProbeOptions } from '../probe-store.ts';
+import type { KeysOptions } from './vault-keys.ts';
 
 /**
  * Adds the commands for the keys of a vault, for what its store can do, and for its locks.

@@ -4,9 +4,9 @@ import { generatePassphrase } from '../../../kernel/text/generated-passphrase.ts
 import { readSecretFile } from '../../../kernel/files/secret-file.ts';
 import type { NewPassphrase } from '../../../vault/access/key-refusals.ts';
 import { type KeyEntry, VaultKeys } from '../../../vault/access/vault-keys.ts';
-import { type Unlocks } from '../../../vault/access/unlock.ts';
-import { type Cli } from '../../cli.ts';
-import { type Outcome } from '../../outcome.ts';
+import type { Unlocks } from '../../../vault/access/unlock.ts';
+import type { Cli } from '../../cli.ts';
+import type { Outcome } from '../../outcome.ts';
 import { generatedAdvice, newPassphrase, retentionPassphrase } from '../../options/passphrase.ts';
 import {
   recoveryAdvice,

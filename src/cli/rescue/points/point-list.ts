@@ -1,14 +1,14 @@
 import { formatBytes } from '../../../kernel/text/bytes.ts';
-import { type RecoveryPoint } from '../../../vault/points/recovery-point.ts';
-import { type BeingRead } from '../../../vault/records/lease-terms.ts';
+import type { RecoveryPoint } from '../../../vault/points/recovery-point.ts';
+import type { BeingRead } from '../../../vault/records/lease-terms.ts';
 import { ReadingLeases } from '../../../vault/records/reading-leases.ts';
-import { type Cli } from '../../cli.ts';
-import { type Outcome } from '../../outcome.ts';
+import type { Cli } from '../../cli.ts';
+import type { Outcome } from '../../outcome.ts';
 import { plainText } from '../../terminal/plain-text.ts';
 import { formatTable } from '../../terminal/table.ts';
 import { noPoints, pointsOf } from '../../options/choose-point.ts';
 import { vmCells } from '../../options/vm-cells.ts';
-import { type WhichVm } from '../../options/which-vm.ts';
+import type { WhichVm } from '../../options/which-vm.ts';
 import { originCell } from '../../vault-text/origin-text.ts';
 import { withVault, type VaultKey } from '../vault-access.ts';
 

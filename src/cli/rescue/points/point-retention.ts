@@ -3,14 +3,14 @@ import { holdsOn, retiredPoint, retiredPoints } from '../../../vault/retention/n
 import { planRetirement } from '../../../vault/retention/retirement-plan.ts';
 import { retirePoints } from '../../../vault/retention/retiring.ts';
 import { revivePoint } from '../../../vault/retention/reviving.ts';
-import { type Vault } from '../../../vault/vault.ts';
-import { type Cli } from '../../cli.ts';
-import { type Outcome } from '../../outcome.ts';
+import type { Vault } from '../../../vault/vault.ts';
+import type { Cli } from '../../cli.ts';
+import type { Outcome } from '../../outcome.ts';
 import { plainText } from '../../terminal/plain-text.ts';
 import { count } from '../../terminal/quantities.ts';
 import { holdsText, retiredText, retirementPlanText } from '../../vault-text/retention-text.ts';
 import { choosePoint, withoutGivenUp } from '../../options/choose-point.ts';
-import { type WhichVm } from '../../options/which-vm.ts';
+import type { WhichVm } from '../../options/which-vm.ts';
 import { pointDocument } from './point-list.ts';
 import { withVault, type VaultKey } from '../vault-access.ts';
 

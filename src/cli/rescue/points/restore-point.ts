@@ -3,7 +3,7 @@ import { createImage } from '../../../formats/image.ts';
 import { formatBytes } from '../../../kernel/text/bytes.ts';
 import { NewFiles } from '../../../kernel/files/new-files.ts';
 import { limiterFor, type RateLimiter } from '../../../kernel/rates/rate-limiter.ts';
-import { type RecoveryPoint } from '../../../vault/points/recovery-point.ts';
+import type { RecoveryPoint } from '../../../vault/points/recovery-point.ts';
 import { contentBytes, freeBytesAt } from '../../../vault/restoring/free-space.ts';
 import { writePlan, type Written } from '../../../vault/restoring/plan-writer.ts';
 import {
@@ -14,17 +14,17 @@ import {
   type RestorePlan,
 } from '../../../vault/restoring/restore-plan.ts';
 import { surveyLoss, type DiskLoss } from '../../../vault/repair/loss-survey.ts';
-import { type Losses } from '../../../vault/damage/losses.ts';
-import { type Vault } from '../../../vault/vault.ts';
-import { type ReportProgress } from '../../../kernel/progress.ts';
+import type { Losses } from '../../../vault/damage/losses.ts';
+import type { Vault } from '../../../vault/vault.ts';
+import type { ReportProgress } from '../../../kernel/progress.ts';
 import { Fault, integrityOrThrow } from '../../../kernel/fault.ts';
 import { plainText } from '../../terminal/plain-text.ts';
-import { type Cli } from '../../cli.ts';
-import { type Outcome } from '../../outcome.ts';
+import type { Cli } from '../../cli.ts';
+import type { Outcome } from '../../outcome.ts';
 import { rateLimitsOf, type RateOptions } from '../../options/rate-option.ts';
 import { count, formatDuration } from '../../terminal/quantities.ts';
 import { choosePoint } from '../../options/choose-point.ts';
-import { type WhichVm } from '../../options/which-vm.ts';
+import type { WhichVm } from '../../options/which-vm.ts';
 import { checkedVmName, type ImageFormat } from '../import/import-plan.ts';
 import { withSpending } from '../spending-options.ts';
 import { leased, withVault, type VaultKey } from '../vault-access.ts';

@@ -1,10 +1,10 @@
-import { type Command } from 'commander';
-import { type Cli } from '../../cli.ts';
+import type { Command } from 'commander';
+import type { Cli } from '../../cli.ts';
 import { withPruneRules } from '../../options/prune-rules.ts';
 import { withWhichVm } from '../../options/which-vm.ts';
-import { type HoldOptions, type RetireOptions } from './point-retention.ts';
-import { type VaultKey } from '../vault-access.ts';
-import { type PruneOptions } from './vault-space.ts';
+import type { HoldOptions, RetireOptions } from './point-retention.ts';
+import type { VaultKey } from '../vault-access.ts';
+import type { PruneOptions } from './vault-space.ts';
 
 /**
  * Adds the commands that give points up, keep them, and free space.

@@ -1,14 +1,14 @@
 import { formatBytes } from '../../../kernel/text/bytes.ts';
 import { Fault } from '../../../kernel/fault.ts';
-import { type RecoveryPoint } from '../../../vault/points/recovery-point.ts';
-import { type Vault } from '../../../vault/vault.ts';
+import type { RecoveryPoint } from '../../../vault/points/recovery-point.ts';
+import type { Vault } from '../../../vault/vault.ts';
 import type { VerifyLevel, VerifyReport } from '../../../vault/checks/verify-report.ts';
-import { type Cli } from '../../cli.ts';
-import { type Outcome } from '../../outcome.ts';
+import type { Cli } from '../../cli.ts';
+import type { Outcome } from '../../outcome.ts';
 import { plainText } from '../../terminal/plain-text.ts';
 import { count } from '../../terminal/quantities.ts';
 import { choosePoint, noPoints, pointsOf } from '../../options/choose-point.ts';
-import { type WhichVm } from '../../options/which-vm.ts';
+import type { WhichVm } from '../../options/which-vm.ts';
 import { withSpending } from '../spending-options.ts';
 import { leased, withVault, type VaultKey } from '../vault-access.ts';
 

@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
-import { type Cli } from '../../cli.ts';
-import { type RepairCommandOptions } from './repair-vault.ts';
-import { type ScrubCommandOptions } from './scrub-vault.ts';
+import type { Cli } from '../../cli.ts';
+import type { RepairCommandOptions } from './repair-vault.ts';
+import type { ScrubCommandOptions } from './scrub-vault.ts';
 
 /**
  * Add the options that say which vault (`at`), and also what opens it and what it may use

@@ -1,13 +1,13 @@
 import { formatBytes } from '../../../kernel/text/bytes.ts';
-import { type Spending } from '../../../vault/budget/spending.ts';
-import { type ObjectStore } from '../../../vault/store/object-store.ts';
+import type { Spending } from '../../../vault/budget/spending.ts';
+import type { ObjectStore } from '../../../vault/store/object-store.ts';
 import { damagedPacks, ledgerOf } from '../../../vault/checks/scrub-vault.ts';
 import { isAccessDamage, repairAccess } from '../../../vault/repair/access-repair.ts';
-import { type ObjectRepair } from '../../../vault/repair/object-repair.ts';
+import type { ObjectRepair } from '../../../vault/repair/object-repair.ts';
 import { repairVault as repair } from '../../../vault/repair/repair.ts';
 import { Vault } from '../../../vault/vault.ts';
-import { type Cli } from '../../cli.ts';
-import { type Outcome } from '../../outcome.ts';
+import type { Cli } from '../../cli.ts';
+import type { Outcome } from '../../outcome.ts';
 import { isWorthRepairing, objectRepairsText, repairText } from '../../vault-text/repair-text.ts';
 import { openSpending, withSpending } from '../spending-options.ts';
 import { openOptions, openStore, unlock, type VaultKey } from '../vault-access.ts';

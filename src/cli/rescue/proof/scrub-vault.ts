@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { vaultIdAt } from '../../../vault/access/unlock.ts';
-import { type ScrubBudget } from '../../../vault/checks/scrub-queue.ts';
+import type { ScrubBudget } from '../../../vault/checks/scrub-queue.ts';
 import {
   ledgerOf,
   ledgerWithoutKey,
@@ -12,8 +12,8 @@ import {
 } from '../../../vault/checks/scrub-vault.ts';
 import { scrubWithoutKey, type ScrubReport } from '../../../vault/checks/scrub.ts';
 import { parseBytes, parseShare } from '../../terminal/amounts.ts';
-import { type Cli } from '../../cli.ts';
-import { type Outcome } from '../../outcome.ts';
+import type { Cli } from '../../cli.ts';
+import type { Outcome } from '../../outcome.ts';
 import { damageText, scrubText } from '../../vault-text/scrub-text.ts';
 import { TerminalLog } from '../../terminal/terminal-log.ts';
 import { openSpending, withSpending } from '../spending-options.ts';
