@@ -67,6 +67,7 @@ const HOMES = {
   '@aws-sdk': ['vault/object-stores'],
   '@nestjs/(swagger|platform-express)|express': ['api'],
   commander: ['cli'],
+  'pg-boss': ['catalog'],
   pino: ['platform'],
   'croner|@nestjs/schedule': ['policies'],
 };

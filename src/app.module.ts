@@ -6,6 +6,8 @@ import { CatalogModule, type CatalogSettings } from './catalog/catalog.module.ts
 import type { Engine } from './engines/engine.ts';
 import { EnginesModule } from './engines/engines.module.ts';
 import { NoEngine } from './engines/no-engine.ts';
+import type { LeaseTerms } from './catalog/jobs/lease-messages.ts';
+import { JobTablesModule } from './catalog/jobs/job-tables.module.ts';
 import { JobsModule } from './jobs/jobs.module.ts';
 import type { Log } from './kernel/log.ts';
 import type { Config } from './platform/config/config.ts';
@@ -32,6 +34,8 @@ export interface ServiceParts {
   readonly collector?: CollectorSettings | undefined;
   /** Default: the clock of this host. */
   readonly schedulingClock?: SchedulingClock | undefined;
+  /** Times of claims of jobs. Default: for people; tests use shorter ones. */
+  readonly leases?: LeaseTerms | undefined;
   /** Default: the driver for the hypervisor of this host. */
   readonly engine?: Engine | undefined;
 }
@@ -57,6 +61,7 @@ export class AppModule {
           { stateFolder: join(home, 'vms'), runFolder },
           parts.engine ?? (collector && new NoEngine()),
         ),
+        JobTablesModule.with(connection, parts.leases),
         JobsModule.with(config.jobs),
         BackupModule,
         RestoreModule.with({

@@ -13,6 +13,7 @@ import {
   openCatalog,
   type CatalogConnection,
 } from './catalog/database/catalog-source.ts';
+import type { LeaseTerms } from './catalog/jobs/lease-messages.ts';
 import { DatabaseClaim } from './catalog/database/database-claim.ts';
 import type { Engine } from './engines/engine.ts';
 import type { Log } from './kernel/log.ts';
@@ -42,6 +43,8 @@ export interface ServeOptions {
   readonly waitsForOlder?: boolean;
   /** By which policies fire; default: the clock of this host. */
   readonly schedulingClock?: SchedulingClock;
+  /** Times of claims of jobs. Default: for people; tests use shorter ones. */
+  readonly leases?: LeaseTerms;
   /** That has the VMs of this host; default: the driver for its hypervisor. */
   readonly engine?: Engine;
 }
@@ -84,7 +87,7 @@ export async function serve(options: ServeOptions, asked: AbortSignal): Promise<
   const signal = AbortSignal.any([asked, hold.lost]);
   const { retentionPassphrase } = options;
   const collector = options.role && { ...config.collector, retentionPassphrase };
-  const own = { schedulingClock, engine, collector };
+  const own = { schedulingClock, engine, collector, leases: options.leases };
   const parts = { config, connection, hold, log, version, ...own };
   const app = await createHttp(AppModule.with(parts));
   await using listening = new AsyncDisposableStack();

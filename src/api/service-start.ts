@@ -16,10 +16,14 @@ export class ServiceStart {
     readonly version: string,
   ) {}
 
-  /** Ends the jobs of an earlier process, repairs what it left of its VMs, and looks at them. */
+  /**
+   * Ends what an earlier process ran, repairs what it left of its VMs, and looks at them. Then jobs
+   * begin.
+   */
   async run(signal: AbortSignal): Promise<void> {
     await this.jobs.recover();
     this.repaired = await this.engine.reconcile(signal);
     await this.discovery.begin();
+    this.jobs.begin();
   }
 }

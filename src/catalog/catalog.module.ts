@@ -22,7 +22,6 @@ import { CollectorRows } from './collector-rows.ts';
 import { InventoryRows } from './inventory-rows.ts';
 import { CatalogAge } from './catalog-age.ts';
 import { OldRows } from './old-rows.ts';
-import { JobRows } from './job-rows.ts';
 import { PointCatalog } from './point-catalog.ts';
 import { NewestPoints } from './newest-points.ts';
 import { PointProofs } from './point-proofs.ts';
@@ -48,7 +47,6 @@ const ROWS = [
   NewestPoints,
   PointProofs,
   InventoryRows,
-  JobRows,
   PolicyRows,
   RunRows,
   CatalogAge,
@@ -66,7 +64,8 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
     private readonly vaults: RegisteredVaults,
   ) {}
 
-  static with({ connection, hold, cacheFolder, vaultParameters }: CatalogSettings): DynamicModule {
+  static with(settings: CatalogSettings): DynamicModule {
+    const { connection, hold, cacheFolder, vaultParameters } = settings;
     return {
       module: CatalogModule,
       global: true,
@@ -118,7 +117,7 @@ export class CatalogModule implements BeforeApplicationShutdown, OnApplicationSh
             }),
         },
       ],
-      exports: [...ROWS, RegisteredVaults],
+      exports: [...ROWS, DataSource, RegisteredVaults],
     };
   }
 

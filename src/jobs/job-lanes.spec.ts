@@ -1,38 +1,55 @@
-import { JobLanes } from './job-lanes.ts';
+import { JobRoom } from '../catalog/jobs/job-room.ts';
+import { laneLimits, laneOf } from './job-lanes.ts';
 import type { JobKind } from './job.ts';
 
-const item = (kind: JobKind) => ({ job: { kind } });
+const [HERE, THERE] = ['host-1', 'host-2'];
 
-describe('JobLanes', () => {
-  it('never lets a backup wait behind the care of a vault', () => {
-    const lanes = new JobLanes<ReturnType<typeof item>>(1);
-    const copy = item('copy');
-    lanes.add(item('prune'));
-    lanes.next();
-    const scrub = item('scrub');
-    const backup = item('backup');
-    const verify = item('verify');
-    for (const one of [copy, scrub, backup, verify]) {
-      lanes.add(one);
-    }
+const job = (kind: JobKind, claimedBy: string | null = null, subject = {}) => ({
+  lane: laneOf(kind),
+  claimedBy,
+  subject,
+});
 
-    expect([lanes.next(), lanes.next(), lanes.next()]).toEqual([copy, backup, undefined]);
-    lanes.ended(item('copy'));
-    expect([lanes.next(), lanes.next()]).toEqual([scrub, undefined]);
-    expect(lanes.length).toBe(1);
-    expect(lanes.remove(verify)).toBe(true);
-    lanes.ended(item('backup'));
-    expect(lanes.next()).toBeUndefined();
+/** Returns of each job whether there is room, one after the other. */
+function taken(
+  limits: Parameters<typeof laneLimits>[0],
+  running: ReturnType<typeof job>[],
+  waiting: ReturnType<typeof job>[],
+): boolean[] {
+  const room = new JobRoom(HERE, laneLimits(limits), running);
+  return waiting.map((each) => room.take(each));
+}
+
+describe('room for jobs', () => {
+  it('is never taken from backups by the care of a vault, nor from restores by backups', () => {
+    const running = [job('prune', HERE), job('copy', HERE), job('backup', HERE)];
+    const waiting = [job('scrub'), job('verify'), job('restore'), job('restore')];
+
+    expect(taken({ concurrency: 1 }, running, waiting)).toEqual([false, false, true, false]);
   });
 
-  it('never lets a restore wait behind a backup', () => {
-    const lanes = new JobLanes<ReturnType<typeof item>>(1);
-    const backup = item('backup');
-    const restore = item('restore');
-    for (const one of [backup, item('verify'), restore, item('restore')]) {
-      lanes.add(one);
-    }
+  it('is that of this host, whatever runs on others, up to what all may do together', () => {
+    const running = [job('backup', THERE), job('backup', THERE)];
+    const waiting = [job('backup'), job('backup'), job('backup')];
 
-    expect([lanes.next(), lanes.next(), lanes.next()]).toEqual([backup, restore, undefined]);
+    expect(taken({ concurrency: 2 }, running, waiting)).toEqual([true, true, false]);
+    expect(taken({ concurrency: 2, allHosts: 3 }, running, waiting)).toEqual([true, false, false]);
+  });
+
+  it('is counted by vault and by VM on all hosts, and passes over what has none', () => {
+    const running = [job('backup', THERE, { vaultId: 'a', vmId: 'web' })];
+    const waiting = [
+      job('backup', null, { vaultId: 'a', vmId: 'db' }),
+      job('verify', null, { vaultId: 'b', vmId: 'web' }),
+      job('verify', null, { vaultId: 'b', vmId: 'db' }),
+      job('verify', null, { vaultId: 'b', vmId: 'mail' }),
+    ];
+
+    expect(taken({ concurrency: 4, perVault: 1 }, running, waiting)).toEqual([
+      ...[false, true, false, false],
+    ]);
+    expect(taken({ concurrency: 4, perVm: 1 }, running, waiting)).toEqual([
+      ...[true, false, false, true],
+    ]);
   });
 });

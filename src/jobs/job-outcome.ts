@@ -8,7 +8,7 @@ export type JobChange = Partial<Omit<Job, 'subject'>>;
 /** Why a job was told to stop. */
 export type StopReason = 'cancelled' | 'interrupted';
 
-export const INTERRUPTED: JobFault = {
+const INTERRUPTED: JobFault = {
   code: 'job.interrupted',
   message: 'The service stopped while this ran. Start it again; nothing is sent twice.',
   context: {},
@@ -17,6 +17,11 @@ export const INTERRUPTED: JobFault = {
 /** Returns the end of a job that the service did not carry out. */
 export function interruptedAt(finishedAtMs: number): JobChange {
   return { state: 'interrupted', fault: INTERRUPTED, finishedAtMs };
+}
+
+/** Returns the end of a job that was cancelled before anybody began it. */
+export function cancelledAt(finishedAtMs: number): JobChange {
+  return { state: 'cancelled', fault: CANCELLED, finishedAtMs };
 }
 
 const CANCELLED: JobFault = {

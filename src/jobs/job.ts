@@ -46,8 +46,6 @@ export interface JobSubject {
   readonly vmName?: string;
   readonly vaultId?: string;
   readonly vaultName?: string;
-  /** The host on which it runs. */
-  readonly hostId?: string;
 }
 
 /** One run of an operation. */
@@ -69,6 +67,10 @@ export interface Job {
 }
 
 export interface JobRequest {
+  /** Where it runs. Default: on this host, where its VM or its files are. */
+  readonly place?: { readonly hostId: string } | 'any-host';
+  /** Jobs with more start earlier among those that wait beside them. Default: 0. */
+  readonly priority?: number;
   /** Chosen by somebody who writes it down before the job starts; default: a new one. */
   readonly id?: string;
   readonly kind: JobKind;

@@ -1,5 +1,8 @@
 import { Module, type DynamicModule, type OnModuleDestroy } from '@nestjs/common';
-import { JobRows } from '../catalog/job-rows.ts';
+import { JobClaims } from '../catalog/jobs/job-claims.ts';
+import { JobLeases } from '../catalog/jobs/job-leases.ts';
+import { JobRows } from '../catalog/jobs/job-rows.ts';
+import { JobSignals } from '../catalog/jobs/job-signals.ts';
 import { Clock } from '../kernel/clock.ts';
 import { HostIdentity } from '../kernel/host-identity.ts';
 import { Log } from '../kernel/log.ts';
@@ -21,9 +24,16 @@ export class JobsModule implements OnModuleDestroy {
       providers: [
         {
           provide: Jobs,
-          inject: [JobRows, Clock, Log, HostIdentity],
-          useFactory: (rows: JobRows, clock: Clock, log: Log, { id: hostId }: HostIdentity) =>
-            new Jobs(rows, { clock, log, hostId }, options),
+          inject: [JobRows, JobClaims, JobLeases, JobSignals, HostIdentity, Clock, Log],
+          useFactory: (
+            rows: JobRows,
+            claims: JobClaims,
+            ...[leases, signals, host, clock, log]: [
+              ...[JobLeases, JobSignals],
+              ...[HostIdentity, Clock, Log],
+            ]
+          ) =>
+            new Jobs({ rows, claims, leases, signals }, { hostId: host.id, clock, log }, options),
         },
       ],
       exports: [Jobs],

@@ -1,93 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
-import { UnstorableRow, type StoredJob } from '../catalog/job-rows.ts';
+import { JobsInMemory } from '../../test/support/jobs/jobs-in-memory.ts';
 import { SystemClock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import { SilentLog } from '../kernel/log.ts';
-import type { Job, JobRun } from './job.ts';
+import type { Job, JobRequest, JobRun } from './job.ts';
 import { Jobs } from './jobs.ts';
-import type { JobStorage } from './live-job.ts';
-
-/** Rows in memory, with the unique index of the table. */
-class JobsInMemory implements JobStorage {
-  readonly rows = new Map<string, StoredJob>();
-  readonly changes = new EventEmitter();
-  broken = false;
-  /** Ids whose results and faults the database does not accept. */
-  readonly unstorable = new Set<string>();
-  /** An INSERT waits for this. */
-  beforeAdd = async (): Promise<void> => undefined;
-
-  async add(job: StoredJob): Promise<void> {
-    await this.beforeAdd();
-    const unfinished = [...this.rows.values()].filter(({ state }) => isOpen(state));
-    if (
-      job.exclusiveKey !== null &&
-      unfinished.some(({ exclusiveKey }) => exclusiveKey === job.exclusiveKey)
-    ) {
-      throw new Fault('job.conflict', 'busy');
-    }
-    this.rows.set(job.id, job);
-  }
-
-  async starting(prefix: string): Promise<StoredJob[]> {
-    return [...this.rows.values()].filter(({ id }) => id.startsWith(prefix)).slice(0, 2);
-  }
-
-  async update(id: string, change: Partial<StoredJob>): Promise<void> {
-    if (this.broken) {
-      throw new Error('no database');
-    }
-    if (this.unstorable.has(id) && (change.result !== undefined || change.fault !== undefined)) {
-      throw new UnstorableRow(id);
-    }
-    const row = this.rows.get(id);
-    if (row !== undefined) {
-      this.rows.set(id, { ...row, ...change });
-      this.changes.emit('update');
-    }
-  }
-
-  async get(id: string): Promise<StoredJob | undefined> {
-    return this.rows.get(id);
-  }
-
-  /** Resolves when the row has this state. */
-  async updated(id: string, state: string): Promise<void> {
-    while (this.rows.get(id)?.state !== state) {
-      await once(this.changes, 'update');
-    }
-  }
-
-  async list(): Promise<StoredJob[]> {
-    return [...this.rows.values()].reverse();
-  }
-
-  async endUnfinished(
-    { state, fault, finishedAtMs }: Pick<StoredJob, 'state' | 'fault' | 'finishedAtMs'>,
-    hostId: string,
-  ): Promise<string[]> {
-    const open = [...this.rows.values()].filter(
-      (row) => isOpen(row.state) && row.subject['hostId'] === hostId,
-    );
-    for (const row of open) {
-      this.rows.set(row.id, { ...row, state, fault, finishedAtMs });
-    }
-    return open.map(({ id }) => id);
-  }
-}
 
 const isOpen = (state: string) => state === 'queued' || state === 'running';
 const BACKUP = { kind: 'backup', subject: { vmName: 'web' }, parameters: {} } as const;
 
+function jobsOn(storage: JobsInMemory, concurrency: number): Jobs {
+  const environment = { hostId: 'host-1', clock: new SystemClock(), log: new SilentLog() };
+  return new Jobs(storage.storage, environment, { concurrency, rewriteMs: 20, endMsMax: 200 });
+}
+
 /** Makes jobs whose runs end when the test says so: `finish(jobId)`. Each can be aborted. */
 function setUp(concurrency = 2) {
   const storage = new JobsInMemory();
-  const jobs = new Jobs(
-    storage,
-    { clock: new SystemClock(), log: new SilentLog(), hostId: 'here' },
-    { concurrency, rewriteMs: 20, endMsMax: 200 },
-  );
+  const jobs = jobsOn(storage, concurrency);
+  jobs.begin();
   const runs = new EventEmitter();
   jobs.register('backup', async (_, { jobId, signal }) => {
     const [result] = (await once(runs, jobId, { signal })) as [object | Error];
@@ -96,8 +28,19 @@ function setUp(concurrency = 2) {
     }
     return result;
   });
-  const finish = (id: string, result: object | Error = { stored: 1 }) => runs.emit(id, result);
-  return { storage, jobs, finish };
+  /** Ends a run as soon as it has begun. */
+  const finish = (id: string, result: object | Error = { stored: 1 }) => {
+    void storage.updated(id, 'running').then(() => {
+      setImmediate(() => runs.emit(id, result));
+    });
+  };
+  const running = async (change: Partial<JobRequest> = {}) => {
+    const started = await jobs.start({ ...BACKUP, ...change });
+    await storage.updated(started.id, 'running');
+    await new Promise(setImmediate);
+    return started;
+  };
+  return { storage, jobs, finish, running };
 }
 
 async function ended(jobs: Jobs, id: string): Promise<Job> {
@@ -125,14 +68,12 @@ describe('Jobs', () => {
 
   it('frees the key of a job whose row was written though the answer was lost', async () => {
     const { storage, jobs } = setUp();
-    const add = storage.add.bind(storage);
     const request = { ...BACKUP, id: randomUUID(), exclusiveKey: 'backup web' };
-    storage.add = async (job) => {
-      await add(job);
+    storage.afterAdd = async () => {
       throw new Fault('database.unavailable', 'gone');
     };
     await expect(jobs.start(request)).rejects.toMatchObject({ code: 'database.unavailable' });
-    storage.add = add;
+    storage.afterAdd = async () => undefined;
 
     await storage.updated(request.id, 'interrupted');
     expect((await jobs.start({ ...request, id: randomUUID() })).state).not.toBe('interrupted');
@@ -180,23 +121,22 @@ describe('Jobs', () => {
   });
 
   it('runs no more at once than it may, and the others in order', async () => {
-    const { jobs, finish } = setUp(1);
+    const { storage, jobs, finish } = setUp(1);
     const first = await jobs.start(BACKUP);
     const second = await jobs.start(BACKUP);
     expect((await jobs.get(second.id)).state).toBe('queued');
 
     const end = ended(jobs, first.id);
-    const started = new Promise<Job>((resolve) => jobs.watch(second.id, resolve));
     finish(first.id);
     await end;
+    await storage.updated(second.id, 'running');
 
-    expect((await started).state).toBe('running');
     await jobs.close();
   });
 
   it('cancels a running job and says so', async () => {
-    const { jobs } = setUp();
-    const { id } = await jobs.start(BACKUP);
+    const { jobs, running } = setUp();
+    const { id } = await running();
 
     const job = await jobs.cancel(id);
 
@@ -204,8 +144,8 @@ describe('Jobs', () => {
   });
 
   it('cancels a waiting job without ever starting it', async () => {
-    const { jobs } = setUp(1);
-    await jobs.start(BACKUP);
+    const { jobs, running } = setUp(1);
+    await running();
     const { id } = await jobs.start(BACKUP);
 
     const job = await jobs.cancel(id);
@@ -226,12 +166,12 @@ describe('Jobs', () => {
   });
 
   it('tells damage even when the job was being cancelled', async () => {
-    const { jobs } = setUp();
+    const { jobs, running } = setUp();
     jobs.register('verify', async (_, { signal }: JobRun) => {
       await once(signal, 'abort');
       throw new Fault('secret.unreadable', 'damaged');
     });
-    const { id } = await jobs.start({ ...BACKUP, kind: 'verify' });
+    const { id } = await running({ kind: 'verify' });
 
     expect(await jobs.cancel(id)).toMatchObject({
       state: 'failed',
@@ -239,14 +179,11 @@ describe('Jobs', () => {
     });
   });
 
-  it('marks what an earlier process left unfinished', async () => {
-    const { jobs, storage } = setUp();
-    const { id } = await jobs.start(BACKUP);
-    const next = new Jobs(
-      storage,
-      { clock: new SystemClock(), log: new SilentLog(), hostId: 'here' },
-      { concurrency: 1 },
-    );
+  it('marks what an earlier process ran, and lets wait what waits', async () => {
+    const { jobs, storage, running } = setUp(1);
+    const { id } = await running();
+    const waiting = await jobs.start(BACKUP);
+    const next = jobsOn(storage, 1);
 
     expect(await next.recover()).toEqual([id]);
 
@@ -254,21 +191,34 @@ describe('Jobs', () => {
       state: 'interrupted',
       fault: { code: 'job.interrupted' },
     });
+    expect((await next.get(waiting.id)).state).toBe('queued');
     await jobs.close();
   });
 
-  it('stops every job when it closes, and takes no more', async () => {
-    const { jobs, storage } = setUp(1);
-    await jobs.start(BACKUP);
+  it('stops every job that runs when it closes, and takes no more', async () => {
+    const { jobs, storage, running } = setUp(1);
+    await running();
     await jobs.start(BACKUP);
 
     await jobs.close();
 
-    expect([...storage.rows.values()].map(({ state }) => state)).toEqual([
-      'interrupted',
-      'interrupted',
-    ]);
+    expect([...storage.rows.values()].map(({ state }) => state)).toEqual(['interrupted', 'queued']);
     await expect(jobs.start(BACKUP)).rejects.toMatchObject({ code: 'job.refused' });
+  });
+
+  it('gives a job up whose claim somebody else has ended, and leaves its row alone', async () => {
+    const { jobs, storage, running } = setUp();
+    const { id } = await running();
+    for (const row of storage.rows.values()) {
+      storage.rows.set(id, { ...row, state: 'failed', token: 'other' });
+    }
+    const end = ended(jobs, id);
+
+    storage.listener?.onLost(id);
+
+    await end;
+    expect(storage.rows.get(id)?.state).toBe('failed');
+    await jobs.close();
   });
 
   it('finishes a job although its row cannot be written', async () => {
@@ -327,14 +277,14 @@ describe('Jobs', () => {
   });
 
   it('starts other jobs while the end of one cannot be written', async () => {
-    const { jobs, storage, finish } = setUp();
+    const { jobs, storage, finish, running } = setUp();
     const { id } = await jobs.start(BACKUP);
     const end = ended(jobs, id);
     storage.broken = true;
     finish(id);
     await end;
 
-    const next = await jobs.start({ ...BACKUP, subject: { vmName: 'db' } });
+    const next = await running({ subject: { vmName: 'db' } });
 
     expect((await jobs.get(next.id)).state).toBe('running');
     expect((await jobs.get(id)).state).toBe('succeeded');
@@ -344,8 +294,8 @@ describe('Jobs', () => {
   });
 
   it('shows with its progress that the store of a job is away, until it is back', async () => {
-    const { jobs, finish } = setUp();
-    const { id } = await jobs.start({ ...BACKUP, subject: { vmName: 'web', vaultId: 'v' } });
+    const { jobs, finish, running } = setUp();
+    const { id } = await running({ subject: { vmName: 'web', vaultId: 'v' } });
     const shown: (string | undefined)[] = [];
     jobs.watch(id, ({ progress }) => shown.push(progress?.trouble));
 
@@ -362,10 +312,10 @@ describe('Jobs', () => {
   });
 
   it('leaves a job alone that does not end, and says that it was interrupted', async () => {
-    const { jobs, storage } = setUp();
+    const { jobs, storage, running } = setUp();
     const stuck = Promise.withResolvers<object>();
     jobs.register('scrub', async () => stuck.promise);
-    const { id } = await jobs.start({ ...BACKUP, kind: 'scrub' });
+    const { id } = await running({ kind: 'scrub' });
 
     await jobs.close();
 
@@ -377,9 +327,9 @@ describe('Jobs', () => {
   });
 
   it('tells what jobs wait for that they are to end', async () => {
-    const { jobs, storage } = setUp();
+    const { jobs, storage, running } = setUp();
     jobs.register('scrub', async () => once(jobs.closing, 'abort'));
-    const { id } = await jobs.start({ ...BACKUP, kind: 'scrub' });
+    const { id } = await running({ kind: 'scrub' });
 
     await jobs.close();
 
@@ -403,10 +353,7 @@ describe('Jobs', () => {
     await closing;
 
     expect(ran).toEqual([]);
-    expect(storage.rows.get(id)).toMatchObject({
-      state: 'interrupted',
-      fault: { code: 'job.interrupted' },
-    });
+    expect(storage.rows.get(id)?.state).toBe('queued');
   });
 
   it('does not know a job that never was', async () => {
@@ -416,12 +363,12 @@ describe('Jobs', () => {
   });
 
   it('tells watchers of progress with a rate', async () => {
-    const { jobs } = setUp();
+    const { jobs, running } = setUp();
     jobs.register('restore', async (_, { report, signal }) => {
       report({ phase: 'writing', doneBytes: 5, totalBytes: 10 });
       return (await once(signal, 'abort')) as object;
     });
-    const { id } = await jobs.start({ ...BACKUP, kind: 'restore' });
+    const { id } = await running({ kind: 'restore' });
 
     expect((await jobs.get(id)).progress).toEqual({
       phase: 'writing',

@@ -1,91 +1,160 @@
-import assert from 'node:assert/strict';
-import { EventEmitter } from 'node:events';
-import { UnstorableRow, type JobFilter } from '../catalog/job-rows.ts';
-import { abortable } from '../kernel/waiting/abortable.ts';
-import { onlyStarting } from '../kernel/text/by-prefix.ts';
-import { actingAs } from '../kernel/actor.ts';
+import type { JobFilter } from '../catalog/jobs/job-rows.ts';
 import { Fault, isFault } from '../kernel/fault.ts';
-import type { Progress } from '../kernel/progress.ts';
+import { onlyStarting } from '../kernel/text/by-prefix.ts';
+import { abortable } from '../kernel/waiting/abortable.ts';
+import { JobEnds } from './job-ends.ts';
+import { cancelledAt, interruptedAt } from './job-outcome.ts';
+import { JobReaper } from './job-reaper.ts';
+import { JobRuns } from './job-runs.ts';
+import { JobTaking } from './job-taking.ts';
+import { JobWatching } from './job-watching.ts';
+import { isFinished, type Job, type JobKind, type JobRequest, type RunJob } from './job.ts';
 import {
-  INTERRUPTED,
-  interruptedAt,
-  outcomeOf,
-  troubled,
-  withoutDetails,
-  type JobChange,
-  type StopReason,
-} from './job-outcome.ts';
-import { JobLanes } from './job-lanes.ts';
-import type { Job, JobKind, JobRequest, RunJob } from './job.ts';
-import {
-  liveJob,
   newJob,
   type JobsEnvironment,
   type JobsOptions,
   type JobStorage,
   type LiveJob,
 } from './live-job.ts';
-import { fromStored, toStored, unknownJob, UnwrittenRows } from './stored-job.ts';
+import { fromStored, toStored, unknownJob } from './stored-job.ts';
 
-/** Watchers get progress at most this often. */
-const NOTIFY_MS = 250;
-/** Progress is written to the row at most this often; a crash loses no more of it. */
-const SAVE_MS = 2000;
 const REWRITE_MS = 5000;
 const END_MS_MAX = 4000;
+/** How often to look at what other services do, beside their news. */
+const POLLS_A_LEASE = 3;
 /** More waiting jobs mean a caller out of control. */
 const QUEUE_MAX = 1000;
 
 const UUID_CHARACTERS = 36;
 
 /**
- * Runs operations in this process, with a row for each. The row is written before the operation
- * starts, and a starting service marks the unfinished rows of an earlier one, so every accepted job
- * ends in a state that says what happened.
+ * Operations as jobs with a row each, for any number of services on one database. The row is
+ * written before anything happens. A job runs where it is claimed: in a service of the host that it
+ * belongs to, as soon as there is room, also after a restart. Every accepted job ends in a state
+ * that says what happened; one whose service is gone is ended by another, or by the next start.
  */
 export class Jobs {
-  private readonly runners = new Map<JobKind, RunJob>();
-  private readonly live = new Map<string, LiveJob>();
-  private readonly changes = new EventEmitter().setMaxListeners(0);
-  private readonly lanes: JobLanes<LiveJob>;
-  /** Ends that could not be written yet; `get` still finds their jobs. */
-  private readonly unwritten = new Map<string, JobChange>();
-  private rewriting: NodeJS.Timeout | undefined;
-  private readonly rowTrouble: UnwrittenRows;
+  private readonly runs: JobRuns;
+  private readonly ends: JobEnds;
+  private readonly taking: JobTaking;
+  private readonly reaper: JobReaper;
+  private readonly watching: JobWatching;
   /** Jobs whose first row is being written. */
   private readonly accepting = new Set<Promise<Job>>();
   private readonly closingNow = new AbortController();
-  private readonly rewriteMs: number;
+  private readonly timers: NodeJS.Timeout[] = [];
   private readonly endMsMax: number;
+  private readonly pollMs: number;
 
   constructor(
     private readonly storage: JobStorage,
     private readonly environment: JobsEnvironment,
-    { concurrency, rewriteMs = REWRITE_MS, endMsMax = END_MS_MAX }: JobsOptions,
+    options: JobsOptions,
   ) {
-    [this.rewriteMs, this.endMsMax] = [rewriteMs, endMsMax];
-    this.lanes = new JobLanes(concurrency);
-    this.rowTrouble = new UnwrittenRows(environment.log);
+    const { rows, claims } = storage;
+    const { rewriteMs = REWRITE_MS, endMsMax = END_MS_MAX } = options;
+    const pollMs = Math.ceil(storage.leases.terms.leaseMs / POLLS_A_LEASE);
+    this.endMsMax = endMsMax;
+    this.pollMs = pollMs;
+    this.ends = new JobEnds(rows, environment.log, rewriteMs);
+    this.watching = new JobWatching(rows, () => this.runs);
+    this.runs = new JobRuns({
+      ...environment,
+      storage,
+      ends: this.ends,
+      onChange: (job) => {
+        this.watching.tell(job);
+      },
+      onRoom: () => {
+        this.taking.ring();
+      },
+    });
+    this.taking = new JobTaking(storage, this.runs, environment, options);
+    this.reaper = new JobReaper(claims, environment, pollMs);
   }
 
   /** Sets how jobs of a kind are carried out. Call it once per kind, before the first job. */
   register(kind: JobKind, run: RunJob): void {
-    assert(!this.runners.has(kind), `${kind} is registered twice`);
-    this.runners.set(kind, run);
+    this.runs.register(kind, run);
   }
 
   /**
-   * Marks the unfinished jobs of this host as interrupted, at the start of its service. @returns
-   * their ids
+   * Marks what an earlier service of this host ran as interrupted, at the start. What waits, waits
+   * on. @returns the ids
    */
   async recover(): Promise<string[]> {
-    const { clock, hostId } = this.environment;
-    const end = { state: 'interrupted', fault: INTERRUPTED, finishedAtMs: clock.nowMs() };
-    const ids = await this.storage.endUnfinished(end, hostId);
+    const { hostId, clock, log } = this.environment;
+    const ids = await this.storage.claims.endClaimsOf(hostId, interruptedAt(clock.nowMs()));
     for (const jobId of ids) {
-      this.environment.log.warn('job.interrupted', { jobId });
+      log.warn('job.interrupted', { jobId });
     }
+    await this.storage.claims.handOutMissing(hostId);
     return ids;
+  }
+
+  /** Begins to run jobs, and to look after those of services that are gone. */
+  begin(): void {
+    this.storage.leases.listen({
+      onLost: (id) => {
+        this.giveUp(id, 'job.claim-lost');
+      },
+      onStuck: (id) => {
+        this.giveUp(id, 'job.stands-still');
+      },
+      onCancel: (id) => {
+        this.stopHere(id);
+      },
+    });
+    this.storage.signals.listen({
+      onNews: (news, id) => {
+        if (news === 'cancel') {
+          this.stopHere(id);
+        } else {
+          this.taking.ring();
+          this.watching.changed(id);
+        }
+      },
+      onGap: () => {
+        this.taking.ring();
+      },
+    });
+    this.every(this.storage.leases.terms.renewMs, () => {
+      this.runs.signForTroubled();
+    });
+    this.every(this.pollMs, () => {
+      this.taking.ring();
+      void this.reap();
+    });
+    this.taking.open();
+  }
+
+  private every(ms: number, work: () => void): void {
+    this.timers.push(setInterval(work, ms).unref());
+  }
+
+  private async reap(): Promise<void> {
+    try {
+      await this.reaper.look();
+    } catch (error) {
+      if (!isFault(error, 'database.unavailable')) {
+        this.environment.log.error('job.leases-not-seen', { error });
+      }
+    }
+  }
+
+  private giveUp(jobId: string, event: string): void {
+    const live = this.runs.get(jobId);
+    if (live !== undefined && !isFinished(live.job)) {
+      this.environment.log.error(event, { jobId, kind: live.job.kind });
+      void this.runs.stop(live, 'interrupted');
+    }
+  }
+
+  private stopHere(id: string): void {
+    const live = this.runs.get(id);
+    if (live !== undefined) {
+      void this.runs.stop(live, 'cancelled');
+    }
   }
 
   /**
@@ -93,7 +162,7 @@ export class Jobs {
    * @throws Fault `job.conflict` if an unfinished job has the same exclusive key
    */
   async start(request: JobRequest): Promise<Job> {
-    if (this.closingNow.signal.aborted || this.lanes.length >= QUEUE_MAX) {
+    if (this.closing.aborted) {
       throw new Fault('job.refused', 'The service takes no more jobs now; try again later.');
     }
     const accepted = this.accept(request);
@@ -107,23 +176,19 @@ export class Jobs {
 
   private async accept(request: JobRequest): Promise<Job> {
     const { clock, hostId } = this.environment;
-    const job = newJob({ ...request, subject: { ...request.subject, hostId } }, clock.nowMs());
-    await this.writeUnwritten();
+    const job = newJob(request, clock.nowMs());
+    await this.ends.writeAll();
     try {
-      await this.storage.add(toStored(job, request));
+      await this.storage.rows.add(toStored(job, request, hostId), QUEUE_MAX);
     } catch (error) {
-      if (!isFault(error, 'job.conflict')) {
-        // The row may be there all the same, and would keep its exclusive key until the next start.
-        this.unwritten.set(job.id, interruptedAt(clock.nowMs()));
-        this.writeAgainLater();
+      if (!isFault(error, 'job.conflict') && !isFault(error, 'job.refused')) {
+        // The row may be there all the same, and would run though its caller knows nothing of it.
+        this.ends.writeNever(job.id, interruptedAt(clock.nowMs()));
       }
       throw error;
     }
-    const live = liveJob(job, request);
-    this.live.set(job.id, live);
-    this.lanes.add(live);
-    this.runNext();
-    return live.job;
+    this.taking.ring();
+    return job;
   }
 
   /**
@@ -134,7 +199,7 @@ export class Jobs {
     if (idOrPrefix.length === UUID_CHARACTERS) {
       return this.get(idOrPrefix);
     }
-    const found = onlyStarting(await this.storage.starting(idOrPrefix), idOrPrefix);
+    const found = onlyStarting(await this.storage.rows.starting(idOrPrefix), idOrPrefix);
     if (found === undefined) {
       throw unknownJob(idOrPrefix);
     }
@@ -143,11 +208,11 @@ export class Jobs {
 
   /** @throws Fault `job.unknown` */
   async get(id: string): Promise<Job> {
-    const live = this.live.get(id);
+    const live = this.runs.get(id);
     if (live !== undefined) {
       return live.job;
     }
-    const row = await this.storage.get(id);
+    const row = await this.storage.rows.get(id);
     if (row === undefined) {
       throw unknownJob(id);
     }
@@ -156,28 +221,66 @@ export class Jobs {
 
   /** Lists jobs, newest first. */
   async list(filter: JobFilter): Promise<Job[]> {
-    const rows = await this.storage.list(filter);
-    return rows.map((row) => this.live.get(row.id)?.job ?? fromStored(row));
+    const rows = await this.storage.rows.list(filter);
+    return rows.map((row) => this.runs.get(row.id)?.job ?? fromStored(row));
   }
 
-  /** Asks a job to stop, and resolves when it has. A finished job stays as it is. */
+  /**
+   * Asks a job to stop, and resolves when it has; of a job on another host, when it has or its
+   * service has had time for it. A finished job stays as it is.
+   */
   async cancel(id: string): Promise<Job> {
-    const live = this.live.get(id);
-    if (live !== undefined) {
-      await this.stop(live, 'cancelled');
+    const { clock } = this.environment;
+    for (;;) {
+      const live = this.runs.get(id);
+      if (live !== undefined) {
+        await this.runs.stop(live, 'cancelled');
+        return live.job;
+      }
+      const job = await this.get(id);
+      if (isFinished(job)) {
+        return job;
+      }
+      if (job.state === 'running') {
+        return this.cancelElsewhere(id);
+      }
+      if (await this.storage.rows.endQueued(id, cancelledAt(clock.nowMs()))) {
+        this.watching.changed(id);
+        return this.get(id);
+      }
+    }
+  }
+
+  private async cancelElsewhere(id: string): Promise<Job> {
+    const ended = Promise.withResolvers<undefined>();
+    const stop = this.watch(id, (job) => {
+      if (isFinished(job)) {
+        ended.resolve(undefined);
+      }
+    });
+    try {
+      await this.storage.rows.requestCancel(id);
+      const patience = AbortSignal.timeout(2 * this.storage.leases.terms.leaseMs);
+      await abortable(ended.promise, AbortSignal.any([patience, this.closing])).catch(
+        () => undefined,
+      );
+    } finally {
+      stop();
     }
     return this.get(id);
   }
 
   /**
-   * Calls `listener` with every change of an unfinished job, the last one included; never for a job
-   * that has ended. @returns a function that stops it
+   * Calls `listener` with every change of an unfinished job, the last one included: at once if it
+   * runs here, else soon. @returns a function that stops it
    */
   watch(id: string, listener: (job: Job) => void): () => void {
-    this.changes.on(id, listener);
-    return () => {
-      this.changes.off(id, listener);
-    };
+    return this.watching.watch(id, listener);
+  }
+
+  /** Tells all jobs on a vault that its store went away, or is back (`undefined`). */
+  tell(vaultId: string, trouble: string | undefined): void {
+    this.runs.tell(vaultId, trouble);
   }
 
   /**
@@ -189,189 +292,41 @@ export class Jobs {
   }
 
   /**
-   * Stops every job, and resolves when all have ended and their rows say so. A job that is being
-   * accepted meanwhile never runs, and ends like the others. One that does not end in time is
-   * abandoned, and its row says that it was interrupted.
+   * Stops every job that runs, and resolves when all have ended and their rows say so. What waits,
+   * waits for the next start. A job that does not end in time is abandoned, and its row says that
+   * it was interrupted.
    */
   async close(): Promise<void> {
     this.closingNow.abort();
-    clearTimeout(this.rewriting);
+    this.ends.close();
+    this.watching.close();
+    for (const timer of this.timers) {
+      clearInterval(timer);
+    }
+    const taken = this.taking.close();
     const timeout = AbortSignal.timeout(this.endMsMax);
     try {
-      await abortable(this.stopAll(), timeout);
+      await abortable(this.stopAll(taken), timeout);
     } catch (error) {
       if (!timeout.aborted) {
         throw error;
       }
-      await Promise.all([...this.live.values()].map((live) => this.leave(live)));
+      await Promise.all(this.runs.all().map((live) => this.leave(live)));
     }
   }
 
-  private async stopAll(): Promise<void> {
-    await Promise.allSettled(this.accepting);
-    await Promise.all([...this.live.values()].map((live) => this.stop(live, 'interrupted')));
+  private async stopAll(taken: Promise<void>): Promise<void> {
+    await Promise.allSettled([...this.accepting, taken]);
+    await Promise.all(this.runs.all().map((live) => this.runs.stop(live, 'interrupted')));
   }
 
-  private async leave({ job: { id: jobId, kind } }: LiveJob): Promise<void> {
+  private async leave({ job: { id: jobId, kind }, token }: LiveJob): Promise<void> {
     const { clock, log } = this.environment;
     log.error('job.not-ending', { jobId, kind });
-    await this.writeEnd(jobId, interruptedAt(clock.nowMs())).catch((error: unknown) => {
-      log.error('job.row-not-written', { jobId, error });
-    });
-  }
-
-  private async stop(live: LiveJob, reason: StopReason): Promise<void> {
-    live.stop ??= reason;
-    live.abort.abort();
-    if (this.lanes.remove(live)) {
-      await this.end(live, outcomeOf(live.abort.signal.reason, live.stop));
-    }
-    await live.done;
-  }
-
-  private runNext(): void {
-    if (this.closingNow.signal.aborted) {
-      return;
-    }
-    for (let next = this.lanes.next(); next !== undefined; next = this.lanes.next()) {
-      const live = next;
-      // Whoever ends a job lets another one run, which is not theirs.
-      live.done = actingAs(live.job.actor, () => this.run(live)).finally(() => {
-        this.lanes.ended(live);
-        this.runNext();
-      });
-    }
-  }
-
-  private async run(live: LiveJob): Promise<void> {
-    const { clock, log } = this.environment;
-    const { id: jobId, kind } = live.job;
-    const run = this.runners.get(kind);
-    assert(run !== undefined, `nobody runs ${kind} jobs`);
-    this.change(live, { state: 'running', startedAtMs: clock.nowMs() });
-    log.info('job.started', { jobId, kind, ...live.job.subject });
-    try {
-      const result = await run(live.request.parameters, {
-        jobId,
-        signal: live.abort.signal,
-        report: (progress) => {
-          this.report(live, progress);
-        },
-      });
-      log.info('job.succeeded', { jobId, kind, result });
-      await this.end(live, { state: 'succeeded', result });
-    } catch (error) {
-      // The job's row and the log say what happened; nobody else awaits this promise.
-      const outcome = outcomeOf(error, live.stop);
-      const fields = { jobId, kind, code: outcome.fault.code, error };
-      if (outcome.state === 'failed') {
-        log.error('job.failed', fields);
-      } else {
-        log.info('job.stopped', fields);
-      }
-      await this.end(live, outcome);
-    }
-  }
-
-  /** Tells all jobs on a vault that its store went away, or is back (`undefined`). */
-  tell(vaultId: string, trouble: string | undefined): void {
-    for (const live of this.live.values()) {
-      if (live.job.subject.vaultId === vaultId && live.job.state === 'running') {
-        live.trouble = trouble;
-        const { progress = { phase: 'preparing', doneBytes: 0, totalBytes: 0 } } = live.job;
-        live.notifiedMs = -Infinity;
-        this.report(live, progress);
-      }
-    }
-  }
-
-  private report(live: LiveJob, reported: Progress): void {
-    const nowMs = this.environment.clock.monotonicMs();
-    const phaseChanged = live.job.progress?.phase !== reported.phase;
-    live.job = { ...live.job, progress: live.rate.add(troubled(reported, live.trouble), nowMs) };
-    const { progress } = live.job;
-    if (phaseChanged || nowMs - live.notifiedMs >= NOTIFY_MS) {
-      live.notifiedMs = nowMs;
-      this.changes.emit(live.job.id, live.job);
-    }
-    if (nowMs - live.savedMs >= SAVE_MS) {
-      live.savedMs = nowMs;
-      this.save(live, progress === undefined ? {} : { progress });
-    }
-  }
-
-  private async end(
-    live: LiveJob,
-    outcome: Pick<Job, 'state' | 'fault' | 'result'>,
-  ): Promise<void> {
-    const progress = live.job.progress && troubled(live.job.progress, undefined);
-    const end: JobChange = {
-      ...outcome,
-      finishedAtMs: this.environment.clock.nowMs(),
-      ...(progress === undefined ? {} : { progress }),
-    };
-    live.job = { ...live.job, ...end };
-    await live.saving;
-    this.unwritten.set(live.job.id, end);
-    await this.writeUnwritten();
-    this.changes.emit(live.job.id, live.job);
-  }
-
-  /**
-   * Writes the ends that were not written yet. One that cannot be written does not stop the others.
-   */
-  private async writeUnwritten(): Promise<void> {
-    for (const [id, end] of this.unwritten) {
-      try {
-        await this.writeEnd(id, end);
-      } catch (error) {
-        // The operation is over, and watchers were told; the write is repeated soon.
-        this.rowTrouble.tell(id, error);
-        continue;
-      }
-      this.rowTrouble.wrote();
-      this.unwritten.delete(id);
-      this.live.delete(id);
-    }
-    this.writeAgainLater();
-  }
-
-  /** In the background: the database may be away, and no job should wait for it. */
-  private writeAgainLater(): void {
-    clearTimeout(this.rewriting);
-    if (this.unwritten.size === 0 || this.closingNow.signal.aborted) {
-      return;
-    }
-    this.rewriting = setTimeout(() => {
-      void this.writeUnwritten();
-    }, this.rewriteMs);
-    this.rewriting.unref();
-  }
-
-  private async writeEnd(id: string, end: JobChange): Promise<void> {
-    try {
-      await this.storage.update(id, end);
-    } catch (error) {
-      if (!(error instanceof UnstorableRow)) {
-        throw error;
-      }
-      this.environment.log.error('job.end-not-storable', { jobId: id, error });
-      await this.storage.update(id, withoutDetails(end));
-    }
-  }
-
-  private change(live: LiveJob, change: Partial<Pick<Job, 'state' | 'startedAtMs'>>): void {
-    live.job = { ...live.job, ...change };
-    this.save(live, change);
-    this.changes.emit(live.job.id, live.job);
-  }
-
-  private save(live: LiveJob, change: JobChange): void {
-    live.saving = live.saving
-      .then(() => this.storage.update(live.job.id, change))
+    await this.storage.rows
+      .end(jobId, token, interruptedAt(clock.nowMs()))
       .catch((error: unknown) => {
-        // The operation goes on: the row only reports it, and its end is written again.
-        this.rowTrouble.tell(live.job.id, error);
+        log.error('job.row-not-written', { jobId, error });
       });
   }
 }

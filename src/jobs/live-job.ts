@@ -1,16 +1,24 @@
 import { randomUUID } from 'node:crypto';
-import type { JobRows } from '../catalog/job-rows.ts';
+import type { ClaimedJob, JobClaims } from '../catalog/jobs/job-claims.ts';
+import type { HeldLease, JobLeases } from '../catalog/jobs/job-leases.ts';
+import type { JobRows } from '../catalog/jobs/job-rows.ts';
+import type { JobSignals } from '../catalog/jobs/job-signals.ts';
 import { currentActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
+import type { JobLimits } from './job-lanes.ts';
 import type { StopReason } from './job-outcome.ts';
 import type { Job, JobRequest } from './job.ts';
 import { ProgressRate } from './progress-rate.ts';
+import { fromStored } from './stored-job.ts';
 
-/** A job of this process that has not ended. */
+/** A job of which this process has the claim. */
 export interface LiveJob {
   job: Job;
-  readonly request: JobRequest;
+  readonly parameters: unknown;
+  /** Of the claim. */
+  readonly token: string;
+  readonly lease: HeldLease;
   readonly abort: AbortController;
   readonly rate: ProgressRate;
   stop?: StopReason;
@@ -35,11 +43,13 @@ export function newJob(request: JobRequest, createdAtMs: number): Job {
   };
 }
 
-/** Returns a job that has just been accepted. */
-export function liveJob(job: Job, request: JobRequest): LiveJob {
+/** Returns a job that has just been claimed. */
+export function liveJob(claimed: ClaimedJob, lease: HeldLease): LiveJob {
   return {
-    job,
-    request,
+    job: fromStored(claimed),
+    parameters: claimed.parameters,
+    token: claimed.token,
+    lease,
     abort: new AbortController(),
     rate: new ProgressRate(),
     notifiedMs: -Infinity,
@@ -48,12 +58,7 @@ export function liveJob(job: Job, request: JobRequest): LiveJob {
   };
 }
 
-export interface JobsOptions {
-  /**
-   * Backups and verifications that run at once, and so many restores beside them; others wait in
-   * order.
-   */
-  readonly concurrency: number;
+export interface JobsOptions extends JobLimits {
   /** When to repeat writing an end that could not be written. */
   readonly rewriteMs?: number;
   /** How long jobs may take to end when the service stops. */
@@ -61,12 +66,20 @@ export interface JobsOptions {
 }
 
 /** Where jobs are stored; tests replace it. */
-export type JobStorage = Pick<
-  JobRows,
-  'add' | 'update' | 'get' | 'starting' | 'list' | 'endUnfinished'
->;
+export interface JobStorage {
+  readonly rows: Pick<
+    JobRows,
+    'add' | 'report' | 'end' | 'endQueued' | 'requestCancel' | 'get' | 'many' | 'starting' | 'list'
+  >;
+  readonly claims: Pick<
+    JobClaims,
+    'claim' | 'others' | 'endStale' | 'endClaimsOf' | 'handOutMissing'
+  >;
+  readonly leases: Pick<JobLeases, 'hold' | 'listen' | 'terms'>;
+  readonly signals: Pick<JobSignals, 'listen'>;
+}
 
-/** Time, where events go, and where jobs run. */
+/** Time, where events go, and which host this is. */
 export interface JobsEnvironment {
   readonly hostId: string;
   readonly clock: Clock;

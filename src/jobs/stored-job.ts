@@ -1,7 +1,8 @@
-import type { StoredJob } from '../catalog/job-rows.ts';
+import type { StoredJob } from '../catalog/jobs/job-statements.ts';
 import { Fault, isFault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
-import type { Job, JobFault, JobKind, JobProgress, JobState } from './job.ts';
+import { laneOf } from './job-lanes.ts';
+import type { Job, JobFault, JobKind, JobProgress, JobRequest, JobState } from './job.ts';
 
 /** Converts a row to a job. Only this service wrote the JSON. */
 export function fromStored(row: StoredJob): Job {
@@ -20,16 +21,18 @@ export function fromStored(row: StoredJob): Job {
   };
 }
 
-/** Converts a job to a row. */
-export function toStored(
-  job: Job,
-  request: { readonly parameters: unknown; readonly exclusiveKey?: string },
-): StoredJob {
+/** Converts a job that nobody has claimed to a row. @param hostId of this host */
+export function toStored(job: Job, request: JobRequest, hostId: string): StoredJob {
+  const { place = { hostId } } = request;
   return {
     id: job.id,
     kind: job.kind,
     state: job.state,
     exclusiveKey: request.exclusiveKey ?? null,
+    lane: laneOf(job.kind),
+    priority: request.priority ?? 0,
+    hostId: place === 'any-host' ? null : place.hostId,
+    ...{ claimedBy: null, token: null, leaseUntilMs: null, leaseMs: null, cancelRequested: false },
     subject: { ...job.subject },
     parameters: request.parameters,
     actor: job.actor ?? null,

@@ -4,6 +4,10 @@ import type { Readable, Writable } from 'node:stream';
 import { Fault, systemCode } from './fault.ts';
 import { plainWords } from './text/plain-text.ts';
 import { systemFault } from './files/system-fault.ts';
+import { showLife } from './signs-of-life.ts';
+
+/** A program that runs is a sign that its caller goes on. */
+const LIFE_MS = 30_000;
 
 export interface CommandOptions {
   /**
@@ -109,10 +113,12 @@ async function exitOf(child: ChildProcess, output: Output, signal: AbortSignal):
     output.end();
   };
   signal.addEventListener('abort', end, { once: true });
+  const signs = setInterval(showLife, LIFE_MS).unref();
   try {
     const [code] = (await once(child, 'close')) as [number | null];
     return code ?? -1;
   } finally {
+    clearInterval(signs);
     signal.removeEventListener('abort', end);
   }
 }

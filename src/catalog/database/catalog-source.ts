@@ -3,6 +3,8 @@ import { databaseFault, unavailable, type DatabasePlace } from './database-fault
 import { HostRow } from '../rows/host.row.ts';
 import { VmRow } from '../rows/vm.row.ts';
 import { JobRow } from '../rows/job.row.ts';
+import { JobGateRow } from '../rows/job-gate.row.ts';
+import { JobClaims1796100000000 } from './migrations/1796100000000-job-claims.ts';
 import { FirstTables1795000000000 } from './migrations/1795000000000-first-tables.ts';
 import { Runs1795600000000 } from './migrations/1795600000000-runs.ts';
 import { Inventory1795400000000 } from './migrations/1795400000000-inventory.ts';
@@ -66,6 +68,7 @@ const MIGRATIONS = [
   RunActors1795800000000,
   ScheduleState1795900000000,
   RunHosts1796000000000,
+  JobClaims1796100000000,
   Retention1796300000000,
   Collector1796400000000,
 ];
@@ -150,6 +153,7 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       RecoveryPointRow,
       PointProofRow,
       JobRow,
+      JobGateRow,
       HostRow,
       VmRow,
       PolicyRow,
@@ -180,11 +184,19 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
 
 /** TypeORM does not lock: two services that start at the same time would run a migration twice. */
 async function migrate(source: DataSource): Promise<void> {
+  await aloneWithTables(source, async () => source.runMigrations());
+}
+
+/** Runs work that makes tables, in one process at a time. */
+export async function aloneWithTables(
+  source: DataSource,
+  work: () => Promise<unknown>,
+): Promise<void> {
   const holder = source.createQueryRunner();
   try {
     await holder.query(`SELECT pg_advisory_lock(${MIGRATION_LOCK})`);
     try {
-      await source.runMigrations();
+      await work();
     } finally {
       await holder.query(`SELECT pg_advisory_unlock(${MIGRATION_LOCK})`);
     }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
+import { showLife } from '../signs-of-life.ts';
 import { Semaphore } from '../waiting/semaphore.ts';
 import { rateAt, type RateLimits } from './rate-limits.ts';
 
@@ -76,6 +77,7 @@ export class RateLimiter {
 
   async #wait(neededMs: number, signal: AbortSignal): Promise<void> {
     const startMs = this.#clock.monotonicMs();
+    showLife();
     await this.#pause(Math.min(LOOK_MS, Math.max(1, Math.ceil(neededMs))), signal);
     const waitedMs = this.#clock.monotonicMs() - startMs;
     const share = (this.#rate ?? 0) / (this.#otherRate ?? Infinity);

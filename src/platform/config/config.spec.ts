@@ -17,6 +17,7 @@ describe('readConfig', () => {
       log: { level: 'info' },
       policies: { guestCommands: false },
       jobs: { concurrency: 2 },
+      collector: expect.objectContaining({ floors: expect.anything() as object }) as object,
       kept: { runsMs: 400 * 86_400_000, goneMs: 400 * 86_400_000 },
       vault: { storePatienceMs: 600_000, packSize: 64 * MiB },
     });

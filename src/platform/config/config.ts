@@ -24,6 +24,8 @@ const Duration = z
     return Number.parseInt(text, 10) * DURATION_UNITS[unit];
   });
 
+const AtOnce = z.coerce.number().int().min(1).max(1000);
+
 const DEFAULT_HOST = '127.0.0.1';
 const DEFAULT_PORT = 8480;
 
@@ -41,6 +43,9 @@ export const Environment = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   LOG_LEVEL: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
   JOBS_CONCURRENCY: z.coerce.number().int().min(1).max(16).default(2),
+  JOBS_ALL_HOSTS: AtOnce.optional(),
+  JOBS_PER_VAULT: AtOnce.optional(),
+  JOBS_PER_VM: AtOnce.optional(),
   GUEST_COMMANDS: z.enum(['refused', 'allowed']).default('refused'),
   STORE_PATIENCE: Duration.prefault('10m'),
   COLLECTOR_KEEP_POINTS: z.coerce.number().int().min(1).max(10_000).default(7),
@@ -66,7 +71,13 @@ export interface Config {
   /** Without `url` the service runs a PostgreSQL of its own. */
   readonly database: { readonly url?: string };
   readonly log: { readonly level: 'error' | 'warn' | 'info' | 'debug' };
-  readonly jobs: { readonly concurrency: number };
+  /** How many backups and verifications run at once, and so many restores beside them. */
+  readonly jobs: {
+    readonly concurrency: number;
+    readonly allHosts?: number | undefined;
+    readonly perVault?: number | undefined;
+    readonly perVm?: number | undefined;
+  };
   /** `guestCommands`: whether policies may name commands that run inside guests. */
   readonly policies: { readonly guestCommands: boolean };
   /** For `serve --role collector`. */
@@ -112,7 +123,12 @@ export function readConfig(environment: EnvironmentVariables, owner: Owner): Con
     ...httpOf(env),
     database: env.DATABASE_URL === undefined ? {} : { url: env.DATABASE_URL },
     log: { level: env.LOG_LEVEL },
-    jobs: { concurrency: env.JOBS_CONCURRENCY },
+    jobs: {
+      concurrency: env.JOBS_CONCURRENCY,
+      allHosts: env.JOBS_ALL_HOSTS,
+      perVault: env.JOBS_PER_VAULT,
+      perVm: env.JOBS_PER_VM,
+    },
     policies: { guestCommands: env.GUEST_COMMANDS === 'allowed' },
     collector: {
       floors: {

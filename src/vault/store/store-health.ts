@@ -1,5 +1,6 @@
 import type { Clock } from '../../kernel/clock.ts';
 import type { Log } from '../../kernel/log.ts';
+import { showLife } from '../../kernel/signs-of-life.ts';
 
 /**
  * A large object on a slow line takes a while; a longer time without any answer counts as silence.
@@ -84,6 +85,7 @@ export class StoreHealth {
         }
       },
       answered: () => {
+        showLife();
         ended();
         this.#back(key, place);
         if (place.underWay > 0) {

@@ -1,20 +1,24 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
-import { JobRows, UnstorableRow, type StoredJob } from '../../../src/catalog/job-rows.ts';
+import { UnstorableRow, type StoredJob } from '../../../src/catalog/jobs/job-statements.ts';
 import { PointCatalog, type PointLeftOut } from '../../../src/catalog/point-catalog.ts';
 import { PointProofs } from '../../../src/catalog/point-proofs.ts';
 import type { CataloguedPoint } from '../../../src/catalog/rows/recovery-point.row.ts';
 import { VaultRegistrations } from '../../../src/catalog/vault-registrations.ts';
+import { openJobStorage, type OpenJobStorage } from '../../support/jobs/job-storage.ts';
 import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
 
 let database: TestDatabase;
 let source: DataSource;
+let jobs: OpenJobStorage;
 beforeAll(async () => {
   database = await createDatabase();
   source = await openCatalog(database);
+  jobs = await openJobStorage(source, database);
 });
 afterAll(async () => {
+  await jobs[Symbol.asyncDispose]();
   await source.destroy();
   await database.drop();
 });
@@ -43,8 +47,12 @@ const point = (id: string, vmId = 'vm-1', takenAtMs = 5_000_000_000_000): Catalo
 const job = (change: Partial<StoredJob> = {}): StoredJob => ({
   id: randomUUID(),
   kind: 'backup',
-  state: 'running',
+  state: 'queued',
   exclusiveKey: null,
+  lane: 'data',
+  priority: 0,
+  hostId: null,
+  ...{ claimedBy: null, token: null, leaseUntilMs: null, leaseMs: null, cancelRequested: false },
   subject: { vmName: 'web' },
   parameters: { full: true },
   actor: 'local',
@@ -85,6 +93,7 @@ describe('the catalog database', () => {
       { name: 'RunActors1795800000000' },
       { name: 'ScheduleState1795900000000' },
       { name: 'RunHosts1796000000000' },
+      { name: 'JobClaims1796100000000' },
       { name: 'Retention1796300000000' },
       { name: 'Collector1796400000000' },
     ]);
@@ -350,34 +359,19 @@ describe('PointProofs', () => {
 
 describe('JobRows', () => {
   it('refuses a second unfinished job with one key', async () => {
-    const rows = new JobRows(source);
+    const { rows } = jobs;
     const first = job({ exclusiveKey: 'backup web' });
-    await rows.add(first);
+    await rows.add(first, 9);
 
-    await expect(rows.add(job({ exclusiveKey: 'backup web' }))).rejects.toMatchObject({
+    await expect(rows.add(job({ exclusiveKey: 'backup web' }), 9)).rejects.toMatchObject({
       code: 'job.conflict',
     });
 
-    await rows.update(first.id, { state: 'succeeded', finishedAtMs: 2, result: { a: 1 } });
-    await rows.add(job({ exclusiveKey: 'backup web', state: 'succeeded' }));
+    await rows.endQueued(first.id, { state: 'cancelled', finishedAtMs: 2, result: { a: 1 } });
+    const second = job({ exclusiveKey: 'backup web' });
+    await rows.add(second, 9);
     expect(await rows.get(first.id)).toMatchObject({ result: { a: 1 }, finishedAtMs: 2 });
-  });
-
-  it('ends what is unfinished on a host, and nothing else', async () => {
-    const rows = new JobRows(source);
-    const [open, done] = [job(), job({ state: 'succeeded' })];
-    const elsewhere = job({ subject: { hostId: 'there' } });
-    await rows.add(open);
-    await rows.add(done);
-    await rows.add(elsewhere);
-
-    const end = { state: 'interrupted', fault: { code: 'job.interrupted' }, finishedAtMs: 9 };
-    const ended = await rows.endUnfinished(end, 'here');
-
-    expect(ended).toContain(open.id);
-    expect(ended).not.toContain(done.id);
-    expect(ended).not.toContain(elsewhere.id);
-    expect(await rows.get(open.id)).toMatchObject({ state: 'interrupted', finishedAtMs: 9 });
+    await rows.endQueued(second.id, { state: 'cancelled' });
   });
 });
 
@@ -409,11 +403,11 @@ describe('texts that PostgreSQL does not take', () => {
   const STORED = 'agent said \u{fffd} and half \u{fffd}';
 
   it('are stored in readable form in the rows of jobs', async () => {
-    const rows = new JobRows(source);
+    const { rows } = jobs;
     const row = job({ subject: { vmName: HOSTILE } });
     const { id } = row;
-    await rows.add(row);
-    await rows.update(id, {
+    await rows.add(row, 9);
+    await rows.endQueued(id, {
       state: 'succeeded',
       progress: { phase: HOSTILE },
       fault: { message: HOSTILE },
@@ -445,10 +439,12 @@ describe('texts that PostgreSQL does not take', () => {
   });
 
   it('are told apart from a database that is away', async () => {
-    const rows = new JobRows(source);
+    const { rows } = jobs;
     const row = job();
-    await rows.add(row);
+    await rows.add(row, 9);
 
-    await expect(rows.update(row.id, { finishedAtMs: 0.5 })).rejects.toBeInstanceOf(UnstorableRow);
+    await expect(rows.endQueued(row.id, { finishedAtMs: 0.5 })).rejects.toBeInstanceOf(
+      UnstorableRow,
+    );
   });
 });

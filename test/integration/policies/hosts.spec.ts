@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
 import type { StoredRun } from '../../../src/catalog/run-rows.ts';
+import { JobsInMemory } from '../../support/jobs/jobs-in-memory.ts';
 import { brief, labVm, RunLab } from '../../support/schedule/run-lab.ts';
 import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
 
@@ -23,7 +24,8 @@ afterAll(async () => {
   await database.drop();
 });
 beforeEach(async () => {
-  await source.query('TRUNCATE "policy", "policy_revision", "run", "job"');
+  await source.query('TRUNCATE "policy", "policy_revision", "run"');
+  JobsInMemory.of(source).rows.clear();
   [a, b] = [new RunLab(source, A), new RunLab(source, B)];
   setVms(labVm('web', A), labVm('db', B));
 });

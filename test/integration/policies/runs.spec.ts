@@ -3,6 +3,7 @@ import type { DataSource } from 'typeorm';
 import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
 import type { StoredRun } from '../../../src/catalog/run-rows.ts';
 import { Fault } from '../../../src/kernel/fault.ts';
+import { JobsInMemory } from '../../support/jobs/jobs-in-memory.ts';
 import { brief, labVm, RunLab } from '../../support/schedule/run-lab.ts';
 import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
 
@@ -19,7 +20,8 @@ afterAll(async () => {
   await database.drop();
 });
 beforeEach(async () => {
-  await source.query('TRUNCATE "policy", "policy_revision", "run", "job"');
+  await source.query('TRUNCATE "policy", "policy_revision", "run"');
+  JobsInMemory.of(source).rows.clear();
 });
 
 const away = (): Fault => new Fault('store.unreachable', 'away');

@@ -8,8 +8,8 @@ import { proxyToDatabase, type DatabaseProxy } from '../../support/service/datab
 import { WholeService } from '../../support/service/whole-service.ts';
 
 const runningJob = (hostId: string): string =>
-  `INSERT INTO job (id, kind, state, subject, parameters, created_at_ms)
-  VALUES ('${randomUUID()}', 'backup', 'running', '{"hostId": "${hostId}"}', '{}', 1)`;
+  `INSERT INTO job (id, kind, state, subject, parameters, created_at_ms, claimed_by)
+  VALUES ('${randomUUID()}', 'backup', 'running', '{}', '{}', 1, '${hostId}')`;
 
 let database: TestDatabase;
 let way: DatabaseProxy;

@@ -321,8 +321,8 @@ describe('the service', () => {
     const vm = await addVm();
     const id = randomUUID();
     await service.sql(
-      `INSERT INTO job (id, kind, state, exclusive_key, subject, parameters, created_at_ms)
-       VALUES ('${id}', 'backup', 'running', 'backup ${vm.id}', '{"vmName":"web"}', '{}', 1)`,
+      `INSERT INTO job (id, kind, state, exclusive_key, subject, parameters, created_at_ms, claimed_by)
+       SELECT '${id}', 'backup', 'running', 'backup ${vm.id}', '{"vmName":"web"}', '{}', 1, id::uuid FROM host`,
     );
 
     await service.restart();

@@ -1,7 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import type { DataSource } from 'typeorm';
 import { CatalogAge } from '../../../src/catalog/catalog-age.ts';
-import { JobRows } from '../../../src/catalog/job-rows.ts';
 import { PolicyRows } from '../../../src/catalog/policy-rows.ts';
 import { RunRows, type StoredRun } from '../../../src/catalog/run-rows.ts';
 import { isFinished } from '../../../src/jobs/job.ts';
@@ -14,6 +13,7 @@ import type { HostedVm } from '../../../src/policies/hosted-vm.ts';
 import { policyInForce } from '../../../src/policies/known-policy.ts';
 import { RunAttempts } from '../../../src/policies/runs/run-attempts.ts';
 import { Scheduler } from '../../../src/policies/runs/scheduler.ts';
+import { JobsInMemory } from '../jobs/jobs-in-memory.ts';
 import { HandClock } from './hand-clock.ts';
 
 const MINUTE_MS = 60_000;
@@ -76,6 +76,8 @@ export class RunLab {
   readonly ended = new EventEmitter();
   vms = ['web', 'db'].map((name) => labVm(name));
   backups = new Backups();
+  /** Survive the process, and are those of all services on the database. */
+  private readonly jobRows: JobsInMemory;
   jobs: Jobs;
   private readonly hands = new Map<string, string>();
   scheduler: Scheduler;
@@ -85,6 +87,7 @@ export class RunLab {
     private readonly source: DataSource,
     private readonly hostId = HOST,
   ) {
+    this.jobRows = JobsInMemory.of(source);
     this.rows = new RunRows(source);
     this.policyRows = new PolicyRows(source);
     this.jobs = this.newJobs();
@@ -97,8 +100,9 @@ export class RunLab {
       log: new SilentLog(),
       hostId: this.hostId,
     };
-    const jobs = new Jobs(new JobRows(this.source), environment, { concurrency: 8 });
+    const jobs = new Jobs(this.jobRows.storage, environment, { concurrency: 8 });
     jobs.register('backup', async (parameters, { signal }) => this.backups.run(parameters, signal));
+    jobs.begin();
     return jobs;
   }
 
@@ -194,8 +198,8 @@ export class RunLab {
   async killAndStart(): Promise<void> {
     this.backups = new Backups();
     this.jobs = this.newJobs();
-    this.scheduler = this.newScheduler();
     await this.jobs.recover();
+    this.scheduler = this.newScheduler();
   }
 }
 

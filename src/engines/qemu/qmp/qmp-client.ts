@@ -1,6 +1,7 @@
 import { createConnection, type Socket } from 'node:net';
 import { MiB } from '../../../kernel/text/bytes.ts';
 import { Fault } from '../../../kernel/fault.ts';
+import { showLife } from '../../../kernel/signs-of-life.ts';
 import { plainWords } from '../../../kernel/text/plain-text.ts';
 import { JsonLines } from './json-lines.ts';
 import {
@@ -133,6 +134,7 @@ export class QmpClient implements AsyncDisposable {
       return parseResult(command, value);
     } finally {
       this.pending.delete(id);
+      showLife();
     }
   }
 

@@ -1,0 +1,135 @@
+import { In, type DataSource } from 'typeorm';
+import { Fault } from '../../kernel/fault.ts';
+import { JobRow } from '../rows/job.row.ts';
+import { isUniqueViolation } from '../vault-registrations.ts';
+import type { HandOut } from './hand-out.ts';
+import {
+  endIn,
+  handedOf,
+  notify,
+  runnerOf,
+  stored,
+  type JobEnd,
+  type StoredJob,
+} from './job-statements.ts';
+
+export interface JobFilter {
+  readonly state?: string;
+  readonly kind?: string;
+  readonly limit: number;
+}
+
+/** The runs of operations, as rows. */
+export class JobRows {
+  constructor(
+    private readonly source: DataSource,
+    private readonly handOut: HandOut,
+  ) {}
+
+  /**
+   * Writes a queued job and hands it out: both or neither.
+   * @param queuedMax jobs that may wait for the same host
+   * @throws Fault `job.conflict` if an unfinished job has the same exclusive key, `job.refused`
+   */
+  async add(job: StoredJob, queuedMax: number): Promise<void> {
+    const { queue } = handedOf(job);
+    await this.handOut.ensure(queue);
+    try {
+      await this.source.transaction(async (manager) => {
+        const rows = manager.getRepository(JobRow);
+        // An IN finds null too, as it should not: jobs for any host are counted apart.
+        const place = job.hostId === null ? {} : { hostId: job.hostId };
+        if ((await rows.countBy({ state: 'queued', ...place })) >= queuedMax) {
+          throw new Fault('job.refused', 'The service takes no more jobs now; try again later.');
+        }
+        await rows.insert(job as object);
+        await this.handOut.add(runnerOf(manager), handedOf(job));
+        await notify(manager, 'queued', job.id);
+      });
+    } catch (error) {
+      if (!isUniqueViolation(error)) {
+        throw error;
+      }
+      throw new Fault(
+        'job.conflict',
+        `Another ${job.kind} of ${subjectOf(job)} is not finished; wait for it or cancel it (jobs).`,
+        { kind: job.kind },
+        { cause: error },
+      );
+    }
+  }
+
+  /** Writes how far a job is, unless its claim is over. */
+  async report(id: string, token: string, progress: unknown): Promise<void> {
+    const rows = this.source.getRepository(JobRow);
+    await stored(id, async () =>
+      rows.update({ id, token, state: 'running' }, { progress: progress as object }),
+    );
+  }
+
+  /**
+   * Ends a job whose claim has this token.
+   * @returns false, and writes nothing, if the claim is over
+   * @throws UnstorableRow
+   */
+  async end(id: string, token: string, end: JobEnd): Promise<boolean> {
+    return this.source.transaction(async (manager) =>
+      endIn(manager, { id, token, state: 'running' }, end),
+    );
+  }
+
+  /** Ends a job that nobody has claimed. @returns false if somebody has, or it has ended */
+  async endQueued(id: string, end: JobEnd): Promise<boolean> {
+    return this.source.transaction(async (manager) => {
+      if (!(await endIn(manager, { id, state: 'queued' }, end))) {
+        return false;
+      }
+      const row = await manager.getRepository(JobRow).findOneByOrFail({ id });
+      const { queue } = handedOf(row);
+      await this.handOut.remove(runnerOf(manager), queue, [id]);
+      return true;
+    });
+  }
+
+  /** Asks the service that runs a job to end it. */
+  async requestCancel(id: string): Promise<void> {
+    await this.source.transaction(async (manager) => {
+      const rows = manager.getRepository(JobRow);
+      await rows.update({ id, state: 'running' }, { cancelRequested: true });
+      await notify(manager, 'cancel', id);
+    });
+  }
+
+  async get(id: string): Promise<StoredJob | undefined> {
+    const [row] = await this.many([id]);
+    return row;
+  }
+
+  async many(ids: readonly string[]): Promise<StoredJob[]> {
+    return this.source.getRepository(JobRow).findBy({ id: In(ids) });
+  }
+
+  /** Returns at most two jobs whose id begins so. @param prefix hex digits and dashes */
+  async starting(prefix: string): Promise<StoredJob[]> {
+    return this.source
+      .getRepository(JobRow)
+      .createQueryBuilder('job')
+      .where('CAST(job.id AS text) LIKE :like', { like: `${prefix.toLowerCase()}%` })
+      .limit(2)
+      .getMany();
+  }
+
+  /** Lists jobs, newest first. */
+  async list({ state, kind, limit }: JobFilter): Promise<StoredJob[]> {
+    return this.source.getRepository(JobRow).find({
+      where: { ...(state === undefined ? {} : { state }), ...(kind === undefined ? {} : { kind }) },
+      order: { createdAtMs: 'DESC', id: 'DESC' },
+      take: limit,
+    });
+  }
+}
+
+function subjectOf({ subject }: StoredJob): string {
+  const { vmName, vaultName } = subject;
+  return vmName ?? (vaultName === undefined ? 'the same VM' : `the vault ${vaultName}`);
+}

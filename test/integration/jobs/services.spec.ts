@@ -1,0 +1,223 @@
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { DataSource } from 'typeorm';
+import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
+import type { LeaseTerms } from '../../../src/catalog/jobs/lease-messages.ts';
+import { isFinished, type Job, type RunJob } from '../../../src/jobs/job.ts';
+import { Jobs } from '../../../src/jobs/jobs.ts';
+import { laneLimits, type JobLimits } from '../../../src/jobs/job-lanes.ts';
+import { SystemClock } from '../../../src/kernel/clock.ts';
+import { SilentLog } from '../../../src/kernel/log.ts';
+import { openJobStorage, type OpenJobStorage } from '../../support/jobs/job-storage.ts';
+import { SHORT_LEASES } from '../../support/jobs/short-leases.ts';
+import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
+
+const BACKUP = { kind: 'backup', subject: { vmName: 'web' }, parameters: {} } as const;
+const BLOCKED = fileURLToPath(
+  new URL('../../support/jobs/blocked-service.main.ts', import.meta.url),
+);
+/** So many leases long is a backup that takes long. */
+const LEASES = 30;
+
+/** Jobs of one host, as its service has them. */
+class Host {
+  readonly id = randomUUID();
+  private constructor(
+    readonly source: DataSource,
+    readonly storage: OpenJobStorage,
+    readonly jobs: Jobs,
+  ) {}
+
+  static async start(
+    database: TestDatabase,
+    run: RunJob,
+    {
+      limits = { concurrency: 2 },
+      terms = SHORT_LEASES,
+    }: { limits?: JobLimits; terms?: LeaseTerms },
+  ): Promise<Host> {
+    const source = await openCatalog(database);
+    const storage = await openJobStorage(source, database, terms);
+    const id = randomUUID();
+    const environment = { hostId: id, clock: new SystemClock(), log: new SilentLog() };
+    const jobs = new Jobs(storage, environment, limits);
+    jobs.register('backup', run);
+    await jobs.recover();
+    jobs.begin();
+    return Object.assign(new Host(source, storage, jobs), { id });
+  }
+
+  async stop(): Promise<void> {
+    await this.jobs.close();
+    await this.storage[Symbol.asyncDispose]();
+    await this.source.destroy();
+  }
+}
+
+let database: TestDatabase;
+let hosts: Host[] = [];
+beforeAll(async () => {
+  database = await createDatabase();
+});
+afterEach(async () => {
+  await Promise.all(hosts.map(async (host) => host.stop()));
+  hosts = [];
+});
+afterAll(async () => {
+  await database.drop();
+});
+
+async function start(run: RunJob, options: Parameters<typeof Host.start>[2] = {}): Promise<Host> {
+  const host = await Host.start(database, run, options);
+  hosts.push(host);
+  return host;
+}
+
+async function shown(jobs: Jobs, id: string, isIt: (job: Job) => boolean): Promise<Job> {
+  return new Promise((resolve) => {
+    const stop = jobs.watch(id, (job) => {
+      if (isIt(job)) {
+        stop();
+        resolve(job);
+      }
+    });
+  });
+}
+
+const untilStopped: RunJob = async (_, { signal }) => once(new EventEmitter(), 'never', { signal });
+
+describe('services that share a database', () => {
+  it('carry a job out where it belongs, and show it everywhere', async () => {
+    const runs = new EventEmitter();
+    const there = await start(async (_, { report }) => {
+      report({ phase: 'reading', doneBytes: 5, totalBytes: 10 });
+      await once(runs, 'end');
+      return { by: 'there' };
+    });
+    const here = await start(untilStopped);
+
+    const { id } = await here.jobs.start({ ...BACKUP, place: { hostId: there.id } });
+    const seen = await shown(here.jobs, id, ({ progress }) => progress !== undefined);
+    const end = shown(here.jobs, id, isFinished);
+    runs.emit('end');
+
+    expect(seen).toMatchObject({ state: 'running', progress: { phase: 'reading', doneBytes: 5 } });
+    expect(await end).toMatchObject({ state: 'succeeded', result: { by: 'there' } });
+  });
+
+  it('cancel jobs of each other, running and waiting', async () => {
+    const there = await start(untilStopped, { limits: { concurrency: 1 } });
+    const here = await start(untilStopped);
+    const place = { hostId: there.id };
+    const first = await here.jobs.start({ ...BACKUP, place });
+    await shown(here.jobs, first.id, ({ state }) => state === 'running');
+    const second = await here.jobs.start({ ...BACKUP, place });
+
+    expect(await here.jobs.cancel(second.id)).toMatchObject({ state: 'cancelled' });
+    expect(await here.jobs.cancel(first.id)).toMatchObject({
+      state: 'cancelled',
+      fault: { code: 'cancelled' },
+    });
+    expect((await there.jobs.get(second.id)).startedAtMs).toBeUndefined();
+  });
+
+  it('never do more at once than they may together', async () => {
+    const busy = { all: 0, vault: new Map<string, number>(), most: 0, mostOfVault: 0 };
+    const run: RunJob = async (parameters) => {
+      const { vault } = parameters as { readonly vault: string };
+      const ofVault = (busy.vault.get(vault) ?? 0) + 1;
+      busy.vault.set(vault, ofVault);
+      busy.all += 1;
+      busy.most = Math.max(busy.most, busy.all);
+      busy.mostOfVault = Math.max(busy.mostOfVault, ofVault);
+      await new Promise(setImmediate);
+      busy.all -= 1;
+      busy.vault.set(vault, (busy.vault.get(vault) ?? 0) - 1);
+      return {};
+    };
+    const limits = { concurrency: 3, allHosts: 4, perVault: 2 };
+    const [one, two, three] = [
+      await start(run, { limits }),
+      await start(run, { limits }),
+      await start(run, { limits }),
+    ];
+    const ends = [one, two, three].flatMap((host) =>
+      Array.from({ length: 16 }, async (_, number) => {
+        const vault = `v${String(number % 3)}`;
+        const job = { ...BACKUP, subject: { vaultId: vault }, parameters: { vault } };
+        const { id } = await host.jobs.start(number % 2 ? job : { ...job, place: 'any-host' });
+        return shown(host.jobs, id, isFinished);
+      }),
+    );
+
+    const states = (await Promise.all(ends)).map(({ state }) => state);
+
+    expect(new Set(states)).toEqual(new Set(['succeeded']));
+    expect(busy.most).toBeLessThanOrEqual(4);
+    expect(busy.mostOfVault).toBeLessThanOrEqual(2);
+    expect(busy.most).toBeGreaterThan(1);
+  });
+
+  it('end what a service that is gone ran, once its lease is over, and go on with what waits', async () => {
+    const gone = await start(untilStopped, { limits: { concurrency: 1 } });
+    const { id } = await gone.jobs.start(BACKUP);
+    await shown(gone.jobs, id, ({ state }) => state === 'running');
+    // As if its process had ended: nobody renews.
+    await gone.storage.leases[Symbol.asyncDispose]();
+    const here = await start(untilStopped);
+
+    expect(await shown(here.jobs, id, isFinished)).toMatchObject({
+      state: 'interrupted',
+      fault: { code: 'job.interrupted' },
+    });
+    const live = shown(gone.jobs, id, isFinished);
+    await gone.jobs.cancel(id);
+    await live;
+    expect((await here.jobs.get(id)).state).toBe('interrupted');
+  });
+
+  it(`let a job run that takes ${String(LEASES)} leases, in one attempt`, async () => {
+    const runs = new EventEmitter();
+    const there = await start(async () => once(runs, 'end'));
+    const here = await start(untilStopped);
+    const { id } = await there.jobs.start(BACKUP);
+    await shown(here.jobs, id, ({ state }) => state === 'running');
+    const token = (await here.storage.rows.get(id))?.token;
+
+    const startMs = performance.now();
+    for (let looked = 0; performance.now() - startMs < LEASES * SHORT_LEASES.leaseMs; looked++) {
+      expect((await here.storage.rows.get(id))?.token).toBe(token);
+    }
+    const end = shown(here.jobs, id, isFinished);
+    runs.emit('end');
+
+    expect((await end).state).toBe('succeeded');
+  });
+
+  it('end their process when its main loop turns no more', async () => {
+    const here = await start(untilStopped);
+    const hostId = randomUUID();
+    const { id } = await here.jobs.start({ ...BACKUP, place: { hostId } });
+    const [job] = await here.storage.claims.claim({
+      ...{ hostId, nowMs: 1, leaseMs: SHORT_LEASES.leaseMs, newToken: randomUUID },
+      ...{ limits: laneLimits({ concurrency: 1 }), canRun: () => true },
+    });
+
+    const child = spawn(process.execPath, [BLOCKED, database.url, id, job?.token ?? ''], {
+      stdio: 'inherit',
+    });
+
+    expect(await once(child, 'exit')).toEqual([null, 'SIGKILL']);
+    expect(await shown(here.jobs, id, isFinished)).toMatchObject({ state: 'interrupted' });
+  });
+
+  it('give a job up that stands still, and say so', async () => {
+    const terms = { ...SHORT_LEASES, leaseMs: 60_000, standstillMs: 600 };
+    const host = await start(untilStopped, { terms });
+    const { id } = await host.jobs.start(BACKUP);
+
+    expect(await shown(host.jobs, id, isFinished)).toMatchObject({ state: 'interrupted' });
+  });
+});
