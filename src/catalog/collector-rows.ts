@@ -1,5 +1,6 @@
 import { IsNull, LessThan, Not, type DataSource } from 'typeorm';
 import { CollectorPointRow } from './rows/collector-point.row.ts';
+import { HostRow } from './rows/host.row.ts';
 import { CollectorSequenceRow } from './rows/collector-sequence.row.ts';
 
 /** A point in the record of a collector. */
@@ -10,6 +11,12 @@ const CHUNK = 1000;
 /** What a collector saw itself: points since when, and how far it read each service. */
 export class CollectorRows {
   constructor(private readonly source: DataSource) {}
+
+  /** Names of other hosts that use this database, or did. */
+  async otherHosts(ownId: string): Promise<string[]> {
+    const others = await this.source.getRepository(HostRow).findBy({ id: Not(ownId) });
+    return others.map(({ name }) => name);
+  }
 
   async points(vaultId: string): Promise<RecordedPoint[]> {
     return this.source.getRepository(CollectorPointRow).findBy({ vaultId });

@@ -170,6 +170,7 @@ export const FAULTS = {
   'vault.limit-reached': { kind: 'exhausted', retry: 'never' },
   'vault.source-short': { kind: 'invalid', retry: 'never' },
   'vault.worker-lost': { kind: 'exhausted', retry: 'later' },
+  'collector.database-shared': { kind: 'denied', retry: 'never' },
   'collector.clock-disagrees': { kind: 'conflict', retry: 'later' },
   'copy.same-place': { kind: 'invalid', retry: 'never' },
   'copy.other-vault': { kind: 'conflict', retry: 'never' },

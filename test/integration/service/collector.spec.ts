@@ -1,6 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
+import { HostRow } from '../../../src/catalog/rows/host.row.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { SilentLog } from '../../../src/kernel/log.ts';
 import { PublishedDecisions } from '../../../src/upkeep/published-decisions.ts';
@@ -104,6 +106,19 @@ describe('serve --role collector', () => {
     } finally {
       await collector.stop();
     }
+  });
+
+  it('does not start on a database that a host with VMs uses', async () => {
+    const source = await openCatalog({ url: database.url });
+    const facts = { name: 'other', address: null, version: '1', lastSeenMs: 1 };
+    await source.getRepository(HostRow).insert({ id: HOST, ...facts });
+    await source.destroy();
+    const settings = { DATABASE_URL: database.url };
+    const program = [PROGRAM, 'serve', '--role', 'collector'];
+
+    await expect(
+      RealService.start(join(folder, 'home'), signal, settings, program),
+    ).rejects.toThrow('collector.database-shared');
   });
 
   it('finds only the newest decisions of a service, which replace what it decided before', async () => {

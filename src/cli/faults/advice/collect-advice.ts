@@ -11,6 +11,11 @@ export const COLLECT_ADVICE = {
     data: 'Nothing was changed; no point was given up.',
     next: 'Wait until it has been read: the message says by whom. If that machine died, its lease ends by itself within the hour.',
   },
+  'collector.database-shared': {
+    happened: 'A collector was started on a database that another host uses, or used.',
+    data: 'Nothing was changed; nothing was given up.',
+    next: 'Give the collector a database of its own (DATABASE_URL, or none: it then runs its own).',
+  },
   'collector.clock-disagrees': {
     happened:
       'The clock of a collector and that of the store differ by more than an hour, so how old recovery points are is not known.',
