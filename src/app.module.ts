@@ -63,7 +63,7 @@ export class AppModule {
         ),
         JobTablesModule.with(connection, parts.leases),
         JobsModule.with(config.jobs),
-        BackupModule,
+        BackupModule.with(config.policies),
         RestoreModule.with({
           folder: join(home, 'restored'),
           journalFolder: join(home, 'restores'),

@@ -1,15 +1,35 @@
-import type { ListedPoint } from '../catalog/point-catalog.ts';
+import { pointSets, type PointSet } from '../vault/retention/point-sets.ts';
+import type { ListedPoint, PointOfVault } from '../catalog/point-catalog.ts';
 import type { PointProof } from '../catalog/point-proofs.ts';
 import type { StoredDecision } from '../catalog/retention-rows.ts';
 import { PointKeeping } from './contract/policy/retention.ts';
 import type { Point } from './contract/points.ts';
 import type { KnownOfPoint } from './point-facts.ts';
 
+/** Sets by vault and group. */
+export type SetsOfPoints = ReadonlyMap<string, Pick<PointSet, 'isComplete' | 'missing'>>;
+
+/** Returns the sets of vaults. @param points all points of each vault that has one in it */
+export function setsOfPoints(points: readonly PointOfVault[]): SetsOfPoints {
+  const byVault = Map.groupBy(points, ({ vaultId }) => vaultId);
+  return new Map(
+    [...byVault].flatMap(([vaultId, own]) =>
+      pointSets(own.map(({ point }) => point)).map((set) => [setKey(vaultId, set.groupId), set]),
+    ),
+  );
+}
+
+/** What the view of a point has beside the point. */
+export interface AroundPoint {
+  readonly vaultNames: ReadonlyMap<string, string>;
+  readonly known: KnownOfPoint;
+  readonly sets: SetsOfPoints;
+}
+
 /** Returns a recovery point in the form of the contract. */
 export function viewOfPoint(
   { vaultId, point, holds }: ListedPoint,
-  vaultNames: ReadonlyMap<string, string>,
-  known: KnownOfPoint,
+  { vaultNames, known, sets }: AroundPoint,
 ): Point {
   const { id, vmId, vmName, takenAtMs, parentId, consistency, notes, disks, origin } = point;
   return {
@@ -26,6 +46,7 @@ export function viewOfPoint(
     ...keepingOf(known.decision),
     holds,
     ...(origin === undefined ? {} : { origin }),
+    ...setOf(sets.get(setKey(vaultId, origin?.group ?? ''))),
     disks: disks.map(({ diskId, name, sizeBytes, method, reason, statistics }) => ({
       diskId,
       name,
@@ -37,6 +58,14 @@ export function viewOfPoint(
       storedBytes: statistics.storedBytes,
     })),
   };
+}
+
+function setKey(vaultId: string, groupId: string): string {
+  return `${vaultId} ${groupId}`;
+}
+
+function setOf(set: Pick<PointSet, 'isComplete' | 'missing'> | undefined): Pick<Point, 'set'> {
+  return set === undefined ? {} : { set: { isComplete: set.isComplete, missing: set.missing } };
 }
 
 function proofOf(

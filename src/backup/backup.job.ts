@@ -4,6 +4,8 @@ import { PointOrigin } from '../vault/format/point-origin.ts';
 import { GuestLatencyLimit } from '../kernel/rates/guest-latency.ts';
 import { RateLimits } from '../kernel/rates/rate-limits.ts';
 import { COMPRESSION_LEVELS } from '../vault/bytes/zstd.ts';
+import { GuestCommandsRequest } from './guest-hooks.ts';
+import { Fault } from '../kernel/fault.ts';
 import type { BackupService, TakenPoint } from './backup.service.ts';
 
 /** What the row of a backup job tells the operation. */
@@ -17,6 +19,7 @@ export const BackupParameters = z.strictObject({
   origin: PointOrigin.omit({ service: true }).optional(),
   rateLimits: RateLimits.optional(),
   guestLatency: GuestLatencyLimit.optional(),
+  guestCommands: GuestCommandsRequest.optional(),
 });
 export type BackupParameters = z.infer<typeof BackupParameters>;
 
@@ -25,16 +28,40 @@ export function backupKey(vmId: string): string {
   return `backup ${vmId}`;
 }
 
+export interface BackupSettings {
+  /** Lets backups run commands inside guests as their administrator. */
+  readonly guestCommands: boolean;
+}
+
 /** Returns how jobs of the kind `backup` run. The API shows their result as BackupResult. */
-export function backupJob(backups: Pick<BackupService, 'takeRecoveryPoint'>): RunJob {
+export function backupJob(
+  backups: Pick<BackupService, 'takeRecoveryPoint'>,
+  settings: BackupSettings,
+): RunJob {
   return async (parameters: unknown, run: JobRun) => {
     const request = BackupParameters.parse(parameters);
-    return resultOf(request.vaultId, await backups.takeRecoveryPoint(request, run));
+    refuseCommands(request, settings);
+    return backupResult(request.vaultId, await backups.takeRecoveryPoint(request, run));
   };
 }
 
-function resultOf(vaultId: string, taken: TakenPoint): object {
+/** A policy may have been applied while the service allowed more. */
+export function refuseCommands(
+  { guestCommands }: Pick<BackupParameters, 'guestCommands'>,
+  settings: BackupSettings,
+): void {
+  if (guestCommands !== undefined && !settings.guestCommands) {
+    throw new Fault(
+      'policy.commands-refused',
+      'The policy has commands for its guests, which this service does not allow any more.',
+    );
+  }
+}
+
+/** Returns what a backup did, as JSON. */
+export function backupResult(vaultId: string, taken: TakenPoint): object {
   const { point, durationMs, guestFrozenMs, transactionMs, guestThrottledMs, found } = taken;
+  const { guestCommands } = taken;
   const disks = point.disks.map(({ name, sizeBytes, method, reason, statistics }) => ({
     name,
     sizeBytes,
@@ -61,6 +88,7 @@ function resultOf(vaultId: string, taken: TakenPoint): object {
     guestFrozenMs,
     transactionMs,
     ...(guestThrottledMs !== undefined && { guestThrottledMs }),
+    ...(guestCommands.length > 0 && { guestCommands }),
     ...(found && { found }),
   };
 }

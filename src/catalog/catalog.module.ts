@@ -26,6 +26,7 @@ import { PointCatalog } from './point-catalog.ts';
 import { NewestPoints } from './newest-points.ts';
 import { PointProofs } from './point-proofs.ts';
 import { PolicyRows } from './policy-rows.ts';
+import { PolicySets } from './policy-sets.ts';
 import { RetentionRows } from './retention-rows.ts';
 import { RunRows } from './run-rows.ts';
 import { RegisteredVaults } from './registered-vaults.ts';
@@ -45,6 +46,7 @@ export interface CatalogSettings {
 const ROWS = [
   PointCatalog,
   NewestPoints,
+  PolicySets,
   PointProofs,
   InventoryRows,
   PolicyRows,

@@ -1,6 +1,8 @@
 import type { ChangeSet, TrackingState } from '../disk/change-set.ts';
 import type { DiskReader } from '../disk/disk-reader.ts';
 import type { VmDefinition } from '../vm/definition.ts';
+import type { FreezeMeeting } from './freeze-meeting.ts';
+import type { GuestCommand, GuestCommandEnd } from './guest-command.ts';
 
 export type VmId = string;
 
@@ -96,6 +98,8 @@ export interface FrozenVm extends AsyncDisposable {
   readonly guestFrozenMs: number;
   /** How long the snapshot transaction over all disks took; 0 for a powered-off VM. */
   readonly transactionMs: number;
+  /** When that was, in milliseconds of the monotonic clock; undefined for a powered-off VM. */
+  readonly transaction?: { readonly fromMs: number; readonly toMs: number };
   readonly definition: VmDefinition;
   /**
    * The firmware's variable store at the instant, if there is one: one complete image (qcow2 from
@@ -165,6 +169,8 @@ export interface FreezeOptions {
   readonly claim?: Claim;
   /** Does not ask the guest agent to freeze file systems. Default false. */
   readonly crashConsistent?: boolean;
+  /** Freezes at one moment with other VMs. */
+  readonly meeting?: FreezeMeeting | undefined;
   /**
    * By disk id: the oldest generation that a policy still needs. Older change logs are pruned.
    * Disks not listed keep all (within the engine's bound).
@@ -232,6 +238,33 @@ export abstract class Engine {
   abstract freeze(vm: VmId, options: FreezeOptions, signal: AbortSignal): Promise<FrozenVm>;
 
   /**
+   * Runs a program inside the guest and waits for its end. What goes wrong in the guest is in the
+   * result and no error; without an agent that is the `problem`.
+   */
+  abstract runInGuest(
+    claim: Claim,
+    command: GuestCommand,
+    signal: AbortSignal,
+  ): Promise<GuestCommandEnd>;
+
+  /**
+   * Promises commands to the guest, durably: whatever becomes of the job and the service, they run
+   * once by `payGuest`, or twice if the service dies meanwhile. Replaces what was promised before.
+   * The promise ends with the guest.
+   */
+  abstract oweGuest(
+    claim: Claim,
+    commands: readonly GuestCommand[],
+    signal: AbortSignal,
+  ): Promise<void>;
+
+  /**
+   * Runs the commands that are promised to the guest, in their order. Those after one that the
+   * agent did not hear of stay promised.
+   */
+  abstract payGuest(claim: Claim, signal: AbortSignal): Promise<GuestCommandEnd[]>;
+
+  /**
    * Begins a new history for a disk: what is known about its changes is no longer believed, and the
    * next backup to every vault reads it whole. A disk that is gone is no error. While the claim
    * uses a frozen state, this is durable at once and takes effect when that state is given back.
@@ -247,7 +280,10 @@ export abstract class Engine {
    */
   abstract accept(vm: VmId, options: AcceptOptions, signal: AbortSignal): Promise<AcceptedDisk[]>;
 
-  /** Repairs whatever a crash left behind; for the start of the service. @returns what it did */
+  /**
+   * Repairs whatever a crash left behind, and runs what is still promised to guests; for the start
+   * of the service. @returns what it did
+   */
   abstract reconcile(signal: AbortSignal): Promise<string[]>;
 
   /**

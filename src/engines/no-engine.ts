@@ -45,6 +45,18 @@ export class NoEngine extends Engine {
     throw none();
   }
 
+  override async runInGuest(): Promise<never> {
+    throw none();
+  }
+
+  override async oweGuest(): Promise<void> {
+    throw none();
+  }
+
+  override async payGuest(): Promise<never> {
+    throw none();
+  }
+
   override async distrust(): Promise<void> {
     throw none();
   }

@@ -5,7 +5,7 @@ import type { Progress, ReportProgress } from '../kernel/progress.ts';
  * Jobs that people wait for: they never queue behind the care of a vault, and a restore never
  * queues behind a backup.
  */
-export const DATA_KINDS = ['backup', 'restore', 'verify'] as const;
+export const DATA_KINDS = ['backup', 'backup-group', 'restore', 'verify'] as const;
 /** Jobs that care for vaults: they may take days, and queue only behind each other. */
 export const UPKEEP_KINDS = [
   'probe',

@@ -1,6 +1,7 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { CatalogAge } from '../catalog/catalog-age.ts';
 import { NewestPoints } from '../catalog/newest-points.ts';
+import { PolicySets } from '../catalog/policy-sets.ts';
 import { PolicyRows } from '../catalog/policy-rows.ts';
 import { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import { InventoryModule } from '../inventory/inventory.module.ts';
@@ -31,12 +32,19 @@ export class PoliciesModule {
         },
         {
           provide: Protection,
-          inject: [Policies, KnownVms, RegisteredVaults, NewestPoints, CatalogAge, Clock],
+          inject: [
+            ...[Policies, KnownVms, RegisteredVaults, NewestPoints, PolicySets],
+            ...[CatalogAge, Clock],
+          ],
           useFactory: (
             policies: Policies,
             known: KnownVms,
-            ...[vaults, points, age, clock]: [RegisteredVaults, NewestPoints, CatalogAge, Clock]
-          ) => new Protection({ policies, vms: hostedVms(known), vaults, points, age, clock }),
+            ...[vaults, points, sets, age, clock]: [
+              ...[RegisteredVaults, NewestPoints, PolicySets],
+              ...[CatalogAge, Clock],
+            ]
+          ) =>
+            new Protection({ policies, vms: hostedVms(known), vaults, points, sets, age, clock }),
         },
       ],
       exports: [Policies, Protection],

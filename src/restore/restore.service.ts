@@ -8,6 +8,7 @@ import { limiterFor } from '../kernel/rates/rate-limiter.ts';
 import type { RateLimits } from '../kernel/rates/rate-limits.ts';
 import type { ReportProgress } from '../kernel/progress.ts';
 import type { RecoveryPoint } from '../vault/points/recovery-point.ts';
+import { pointSets } from '../vault/retention/point-sets.ts';
 import { HeldLease } from '../vault/records/held-lease.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { VmDefinition } from '../vm/definition.ts';
@@ -129,7 +130,7 @@ export class RestoreService {
       ...(definition === undefined ? {} : { definition }),
       added,
       started: added && request.start,
-      notes,
+      notes: [...notes, ...(await setNotes(point, vault, signal))],
     };
   }
 
@@ -148,7 +149,7 @@ export class RestoreService {
       durationMs: this.clock.monotonicMs() - startedMs,
       added: false,
       started: false,
-      notes,
+      notes: [...notes, ...(await setNotes(point, vault, running.signal))],
     };
   }
 
@@ -183,6 +184,24 @@ const NO_IDS =
   'Every byte was authenticated, but this host cannot compute the chunk ids of the vault: that each chunk is the one that was backed up is not proven.';
 const NO_LEASE =
   'Others could not see that the point was being read, because the credentials for restores must not write into the vault: nothing kept them from giving it up meanwhile.';
+
+/** Says that a point is one of a set that is not whole: its VMs do not come back to one moment. */
+async function setNotes(
+  { origin }: RecoveryPoint,
+  vault: Vault,
+  signal: AbortSignal,
+): Promise<string[]> {
+  if (origin?.group === undefined) {
+    return [];
+  }
+  const sets = pointSets(await vault.points(signal));
+  const set = sets.find(({ groupId }) => groupId === origin.group);
+  return set === undefined || set.isComplete
+    ? []
+    : [
+        `The point is of an incomplete set: of ${String(set.members.length)} VMs that were taken at its moment, ${String(set.missing.length)} have no point in this vault.`,
+      ];
+}
 
 /** Refuses a name or ids that a VM here has. */
 function refuseTaken(

@@ -2,6 +2,7 @@
 // given moment.
 import { readFileSync } from 'node:fs';
 import { BackupService } from '../../src/backup/backup.service.ts';
+import type { GuestCommandsRequest } from '../../src/backup/guest-hooks.ts';
 import { QemuEngine } from '../../src/engines/qemu/qemu-engine.ts';
 import { SystemClock } from '../../src/kernel/clock.ts';
 import { SilentLog } from '../../src/kernel/log.ts';
@@ -24,6 +25,7 @@ export interface ChildTask {
   readonly qemuToo: boolean;
   /** Id of the run that the backup is an attempt of. */
   readonly run?: string;
+  readonly guestCommands?: GuestCommandsRequest;
 }
 
 const task = JSON.parse(process.argv[2] ?? '') as ChildTask;
@@ -91,6 +93,7 @@ await service.takeRecoveryPoint(
     crashConsistent: false,
     full: false,
     origin: { kind: 'policy', run: task.run },
+    guestCommands: task.guestCommands,
   },
   { jobId: 'child', signal, report: () => undefined },
 );

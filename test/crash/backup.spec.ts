@@ -35,6 +35,13 @@ const PUTS: readonly Moment[] = [0, 1, 2, 3].flatMap((index) =>
   (['before', 'after'] as const).map((when) => ({ put: { index, when } })),
 );
 
+/** Moments between the commands before and those after a freeze. */
+const COMMANDED: readonly Moment[] = [
+  { step: 'overlays-added' },
+  { step: 'guest-frozen' },
+  { step: 'frozen-saved' },
+];
+
 /** Phases A to D of a backup in which QEMU dies together with the service. */
 const BOTH: readonly Moment[] = [
   { step: 'overlays-added' },
@@ -48,7 +55,11 @@ describe('A backup whose process is killed', () => {
   let target: LabVault;
 
   /** Runs a backup in a child that must not come back. */
-  const dieAt = async (moment: Moment, qemuToo: boolean, run?: string): Promise<void> => {
+  const dieAt = async (
+    moment: Moment,
+    qemuToo: boolean,
+    more: Pick<ChildTask, 'run' | 'guestCommands'> = {},
+  ): Promise<void> => {
     await lab.engine.close();
     await target.vault.close();
     const task: ChildTask = {
@@ -59,7 +70,7 @@ describe('A backup whose process is killed', () => {
       cacheFolder: join(lab.folder, 'cache'),
       masterKeyHex: Buffer.from(target.key).toString('hex'),
       qemuToo,
-      ...(run === undefined ? {} : { run }),
+      ...more,
       ...moment,
     };
     const child = spawn(process.execPath, [CHILD, JSON.stringify(task)], {
@@ -128,19 +139,48 @@ describe('A backup whose process is killed', () => {
     'between the seal and the catalog is found by the next attempt of its run, which freezes nothing',
     async () => {
       const before = await target.vault.points(lab.signal);
-      await dieAt({ put: { index: 3, when: 'after' } }, false, 'run-1');
+      await dieAt({ put: { index: 3, when: 'after' } }, false, { run: 'run-1' });
       await lab.engine.reconcile(lab.signal);
 
-      const found = await lab.backUp(target, 'attempt 2', { kind: 'policy', run: 'run-1' });
+      const found = await lab.backUp(target, 'attempt 2', {
+        origin: { kind: 'policy' as const, run: 'run-1' },
+      });
 
       const [sealed, ...more] = (await target.vault.points(lab.signal)).slice(before.length);
       expect(more).toEqual([]);
       expect(found).toMatchObject({ found: true, point: sealed, transactionMs: 0 });
       expect(sealed?.origin).toEqual({ kind: 'policy', run: 'run-1', service: 'child' });
       expect(lab.frozenHashes.has('attempt 2')).toBe(false);
-      const other = await lab.backUp(target, 'other run', { kind: 'policy', run: 'run-2' });
+      const other = await lab.backUp(target, 'other run', {
+        origin: { kind: 'policy' as const, run: 'run-2' },
+      });
       expect(other).toMatchObject({ found: false, point: { parentId: sealed?.id } });
       await expectRestores(other, 'other run');
+    },
+    TIMEOUT_MS,
+  );
+
+  it.each(draw.some(COMMANDED, 1))(
+    'at %j between its commands in the guest: the next service runs those after the freeze',
+    async (moment) => {
+      const script = (text: string) => ['/bin/busybox', 'sh', '-c', text];
+      const guestCommands = {
+        before: [script('echo held >/run/state')],
+        after: [script('echo freed >/run/state')],
+        timeLimitMs: AGENT_TIMEOUT_MS,
+        onFailure: 'abort' as const,
+      };
+      await dieAt(moment, false, { guestCommands });
+
+      const said = await lab.engine.reconcile(lab.signal);
+
+      expect(said.join()).toContain('ran /bin/busybox (exit code 0), as a job that has ended owed');
+      expect(await lab.inGuest('/bin/busybox', 'cat', '/run/state')).toBe('freed\n');
+      await expectThawed();
+      const { point } = await lab.backUp(target, 'commanded', { guestCommands });
+      expect(point.notes.join()).toContain(
+        'Commands in the guest: before the freeze /bin/busybox (exit code 0); after the freeze /bin/busybox (exit code 0).',
+      );
     },
     TIMEOUT_MS,
   );

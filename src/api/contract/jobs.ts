@@ -163,6 +163,33 @@ const DiskBackupResult = z.object({
   storedBytes: ByteCount,
 });
 
+/** A command that ran inside a guest around its freeze, without its parameters. */
+export const GuestCommandReport = z
+  .object({
+    /** `earlier`: promised to the guest by a backup before this one. */
+    when: z.enum(['earlier', 'before', 'after']),
+    program: z.string(),
+    /** Undefined if it did not end by itself in time: `problem` says why. */
+    exitCode: z.int().optional(),
+    problem: z.string().optional(),
+    /** What it printed, at most 64 KiB. */
+    output: z.string(),
+    /** Whether it printed more. */
+    isCut: z.boolean(),
+    durationMs: z.number().nonnegative(),
+  })
+  .meta({ id: 'GuestCommandReport' });
+export type GuestCommandReport = z.infer<typeof GuestCommandReport>;
+
+/** Of a backup that failed after commands ran in the guest. */
+const GuestCommandsResult = z
+  .object({
+    kind: z.literal('guest-commands'),
+    vmId: z.uuid(),
+    guestCommands: z.array(GuestCommandReport),
+  })
+  .meta({ id: 'GuestCommandsResult' });
+
 export const BackupResult = z
   .object({
     kind: z.literal('backup'),
@@ -182,11 +209,34 @@ export const BackupResult = z
     transactionMs: z.number().nonnegative(),
     /** How long reading waited because of `guestLatency`. */
     guestThrottledMs: z.number().nonnegative().optional(),
+    /** Commands that ran inside the guest, in their order. */
+    guestCommands: z.array(GuestCommandReport).optional(),
     /** The point is of an earlier attempt of the same run; this one only found it sealed. */
     found: z.literal(true).optional(),
   })
   .meta({ id: 'BackupResult' });
 export type BackupResult = z.infer<typeof BackupResult>;
+
+/** Points of one moment; of a job that failed, those that were sealed. */
+export const GroupResult = z
+  .object({
+    kind: z.literal('backup-group'),
+    vaultId: VaultId,
+    /** The `group` in the origin of each point. */
+    groupId: z.string(),
+    /** Whether every VM has a point. An incomplete set is never chosen as the latest. */
+    isComplete: z.boolean(),
+    /** Names of the VMs without a point. */
+    missing: z.array(z.string()),
+    /** From before the first to after the last snapshot. */
+    skewMs: z.number().nonnegative().optional(),
+    backups: z.array(BackupResult),
+    /** Of the VMs without a point. */
+    guestCommands: z.array(GuestCommandReport.extend({ vmName: z.string() })),
+    durationMs: z.number().nonnegative(),
+  })
+  .meta({ id: 'GroupResult' });
+export type GroupResult = z.infer<typeof GroupResult>;
 
 export const RestoreResult = z
   .object({
@@ -266,6 +316,8 @@ export const Job = z
     result: z
       .discriminatedUnion('kind', [
         BackupResult,
+        GuestCommandsResult,
+        GroupResult,
         RestoreResult,
         VerifyResult,
         ProbeResult,

@@ -42,6 +42,14 @@ export const Point = z
     disks: z.array(PointDisk),
     /** Where it comes from, as it says itself; missing counts as by hand. */
     origin: PointOrigin.optional(),
+    /** How the set of points of one moment is that it belongs to, in this vault. */
+    set: z
+      .object({
+        isComplete: z.boolean(),
+        /** Ids of the VMs of the set without a point. */
+        missing: z.array(z.string()).readonly(),
+      })
+      .optional(),
     /** When a verification or scrubs last found all its content whole. */
     provenAtMs: TimeMs.optional(),
     /** When a verification found it damaged, if none has found it whole since. */

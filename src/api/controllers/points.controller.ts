@@ -6,7 +6,7 @@ import { OnePointQuery, Point, PointList, PointQuery } from '../contract/points.
 import { PointReference } from '../contract/references.ts';
 import { PointFacts } from '../point-facts.ts';
 import { PointSearch } from '../point-search.ts';
-import { viewOfPoint } from '../point-view.ts';
+import { setsOfPoints, viewOfPoint } from '../point-view.ts';
 import { RequestSignal } from '../request-signal.ts';
 
 @ApiTags('points')
@@ -29,17 +29,21 @@ export class PointsController {
     if (refresh === 'true') {
       await this.search.refresh(vault, signal);
     }
-    const names = new Map((await this.vaults.list()).map(({ id, name }) => [id, name]));
+    const vaultNames = new Map((await this.vaults.list()).map(({ id, name }) => [id, name]));
     const vaultId = vault === undefined ? undefined : (await this.vaults.choose(vault)).id;
     const inVault = await this.points.list(vaultId === undefined ? {} : { vaultId });
     const vmIds = await this.search.vmIds({ vm, vmId });
     const known = await this.facts.read(vaultId);
+    const sets = setsOfPoints(inVault);
     return {
       points: inVault
         .filter(({ point }) => vmIds?.includes(point.vmId) ?? true)
         .map((listed) => {
           const { vaultId: inId, point } = listed;
-          return viewOfPoint(listed, names, known({ vaultId: inId, pointId: point.id }));
+          return viewOfPoint(listed, {
+            ...{ vaultNames, sets },
+            known: known({ vaultId: inId, pointId: point.id }),
+          });
         }),
     };
   }
@@ -58,10 +62,10 @@ export class PointsController {
     const { holds = [] } = listed.find(({ point }) => point.id === found.point.id) ?? {};
     const known = await this.facts.read(vaultId);
     const point = { vaultId, point: found.point, holds };
-    return viewOfPoint(
-      point,
-      new Map([[vaultId, name]]),
-      known({ vaultId, pointId: point.point.id }),
-    );
+    return viewOfPoint(point, {
+      vaultNames: new Map([[vaultId, name]]),
+      known: known({ vaultId, pointId: point.point.id }),
+      sets: setsOfPoints(listed),
+    });
   }
 }

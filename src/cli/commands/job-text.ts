@@ -1,10 +1,12 @@
-import type { BackupResult, Job, RestoreResult, VerifyResult } from '../../api/contract/jobs.ts';
+import type { Job, RestoreResult, VerifyResult } from '../../api/contract/jobs.ts';
 import { formatBytes } from '../../kernel/text/bytes.ts';
 import { plainText } from '../terminal/plain-text.ts';
 import { formatDuration } from '../terminal/quantities.ts';
 import { retainText } from './policies/retire-text.ts';
 import type { ShowTime } from '../vault-text/show-time.ts';
 import { spendingText } from '../vault-text/spending-text.ts';
+import { backupText, groupText, noteLine } from '../vault-text/backup-text.ts';
+import { guestCommandLines } from '../vault-text/guest-command-text.ts';
 import { upkeepText } from './upkeep-text.ts';
 
 /** Returns what a job did, as lines for people. */
@@ -15,6 +17,12 @@ export function jobResultText(job: Job, time: ShowTime): string {
   }
   if (result.kind === 'backup') {
     return backupText(result, job);
+  }
+  if (result.kind === 'backup-group') {
+    return groupText(result, job);
+  }
+  if (result.kind === 'guest-commands') {
+    return [...guestCommandLines(result.guestCommands), ''].join('\n');
   }
   if (result.kind === 'restore') {
     return restoreText(result);
@@ -28,31 +36,6 @@ export function jobResultText(job: Job, time: ShowTime): string {
   return upkeepText(result, time) + spendingText(result.spending);
 }
 
-function backupText(result: BackupResult, { vmName, vaultName }: Job): string {
-  const disks = result.disks.map((disk) => {
-    const how = disk.method === 'full' ? `whole disk (${disk.reason ?? 'full'})` : 'changes only';
-    return `  ${plainText(disk.name)}: read ${formatBytes(disk.readBytes)}, new ${formatBytes(disk.newBytes)}, stored ${formatBytes(disk.storedBytes)}; ${how}`;
-  });
-  return [
-    `Recovery point ${result.pointId} of ${vmName ?? result.vmId} is in ${vaultName ?? result.vaultId} (${formatDuration(result.durationMs)}).`,
-    ...disks,
-    `  together: read ${formatBytes(result.readBytes)}, stored ${formatBytes(result.storedBytes)}`,
-    `  consistency: ${result.consistency}${heldText(result)}`,
-    ...(result.found ? ['  found sealed: an earlier attempt of the same run took it'] : []),
-    ...result.notes.map(note),
-    '',
-  ].join('\n');
-}
-
-/** Returns how long the guest was held; nothing for a VM that did not run. */
-function heldText({ guestFrozenMs, transactionMs }: BackupResult): string {
-  if (transactionMs === 0) {
-    return '';
-  }
-  const frozen = guestFrozenMs === 0 ? '' : `guest frozen ${formatDuration(guestFrozenMs)}, `;
-  return `; ${frozen}snapshot ${transactionMs.toFixed(1)} ms`;
-}
-
 function restoreText(result: RestoreResult): string {
   const { definition } = result;
   const where = definition === undefined ? 'Disk' : `VM ${definition.name}`;
@@ -61,7 +44,7 @@ function restoreText(result: RestoreResult): string {
     `${where} restored from ${result.pointId}: ${formatBytes(result.writtenBytes)} written in ${formatDuration(result.durationMs)}.`,
     ...result.files.map((file) => `  ${plainText(file)}`),
     ...(result.added ? [`  added to the engine${state}`] : []),
-    ...result.notes.map(note),
+    ...result.notes.map(noteLine),
     '',
   ].join('\n');
 }
@@ -88,11 +71,7 @@ function verifyText(result: VerifyResult): string {
       : `Recovery point ${pointId} is damaged (${amount}):`,
     ...shown,
     ...(more > 0 ? [`  and ${String(more)} more`] : []),
-    ...notes.map(note),
+    ...notes.map(noteLine),
     spending === undefined ? '' : spendingText(spending),
   ].join('\n');
-}
-
-function note(sentence: string): string {
-  return `  note: ${plainText(sentence)}`;
 }

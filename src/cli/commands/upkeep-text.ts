@@ -10,7 +10,10 @@ import { trialText } from '../vault-text/trial-text.ts';
 import { usageText } from '../vault-text/usage-text.ts';
 
 type Result = NonNullable<Job['result']>;
-export type UpkeepResult = Exclude<Result, { kind: 'backup' | 'restore' | 'verify' | 'retain' }>;
+export type UpkeepResult = Exclude<
+  Result,
+  { kind: 'backup' | 'backup-group' | 'guest-commands' | 'restore' | 'verify' | 'retain' }
+>;
 
 /** Returns what a job that cares for a vault did, as lines for people. */
 export function upkeepText(result: UpkeepResult, time: ShowTime): string {

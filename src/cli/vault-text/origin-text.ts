@@ -1,16 +1,21 @@
 import type { Point } from '../../api/contract/points.ts';
 import type { ShowTime } from './show-time.ts';
 
-type WithOrigin = Pick<Point, 'origin'>;
+type WithOrigin = Pick<Point, 'origin'> & {
+  readonly set?: Pick<SetOfPoint, 'isComplete'> | undefined;
+};
+type SetOfPoint = NonNullable<Point['set']>;
 
 /**
  * Returns what a point counts as, such as `policy nightly`: by hand if it does not say where it
  * comes from.
  */
-export function originCell({ origin }: WithOrigin): string {
-  return [origin?.kind ?? 'hand', ...(origin?.policy === undefined ? [] : [origin.policy])].join(
-    ' ',
-  );
+export function originCell({ origin, set }: WithOrigin): string {
+  return [
+    origin?.kind ?? 'hand',
+    ...(origin?.policy === undefined ? [] : [origin.policy]),
+    ...(set?.isComplete === false ? ['(INCOMPLETE set)'] : []),
+  ].join(' ');
 }
 
 /** Returns all that a point says of where it comes from. */

@@ -3,16 +3,15 @@ import { isFault } from '../../kernel/fault.ts';
 import { SilentLog, type Log } from '../../kernel/log.ts';
 import { Shared } from '../../kernel/waiting/shared.ts';
 import { VmDefinition } from '../../vm/definition.ts';
-import {
-  Engine,
-  type AcceptedDisk,
-  type AcceptOptions,
-  type Claim,
-  type FreezeOptions,
-  type FrozenVm,
-  type StopOptions,
-  type VmId,
-  type VmSummary,
+import type {
+  AcceptedDisk,
+  AcceptOptions,
+  Claim,
+  FreezeOptions,
+  FrozenVm,
+  StopOptions,
+  VmId,
+  VmSummary,
 } from '../engine.ts';
 import { acceptDisks } from './lifecycle/accept-disks.ts';
 import { addVm } from './lifecycle/add-vm.ts';
@@ -25,6 +24,8 @@ import {
 } from './vms/engine-parts.ts';
 import { distrustDisk } from './vms/distrust.ts';
 import { freezeVm } from './freeze/freeze-vm.ts';
+import { CommandingEngine } from './freeze/commanding-engine.ts';
+import { GuestCommands } from './freeze/guest-commands.ts';
 import { OpenFreezes } from './freeze/open-freezes.ts';
 import { lookAtVm } from './lifecycle/look-at-vm.ts';
 import { Claims } from './vms/claims.ts';
@@ -59,12 +60,13 @@ export interface QemuEngineOptions extends EngineFolders {
  * Runs VMs on this host with QEMU over QMP. VMs go on without it: everything it must know is in the
  * state folder, durable before it is needed, and every action begins by asking QEMU.
  */
-export class QemuEngine extends Engine {
+export class QemuEngine extends CommandingEngine {
   override readonly kind = 'qemu';
   private readonly parts: EngineParts;
   private readonly claims: Claims;
   private readonly merges: BackgroundMerges;
   private readonly freezes = new OpenFreezes();
+  protected override readonly commands: GuestCommands;
 
   constructor(options: QemuEngineOptions) {
     super();
@@ -91,6 +93,7 @@ export class QemuEngine extends Engine {
     this.claims = new Claims(this.parts, (vm) => {
       this.noteReleased(vm);
     });
+    this.commands = new GuestCommands(this.parts, this.claims);
   }
 
   /** Where the sockets and logs of a VM are. */
@@ -262,7 +265,8 @@ export class QemuEngine extends Engine {
   }
 
   override async reconcile(signal: AbortSignal): Promise<string[]> {
-    return reconcileVms(await this.ids(), this.claims, this.parts, signal);
+    const { said, owing } = await reconcileVms(this.parts, this.claims, await this.ids(), signal);
+    return [...said, ...(await this.commands.payAll(owing, signal))];
   }
 
   override giveUpMerges(): void {

@@ -1,8 +1,10 @@
 import { z } from 'zod';
-import { Duration } from './duration.ts';
+import type { BackupParameters } from '../../backup/backup.job.ts';
+import { Duration, durationMs } from './duration.ts';
 
 const COMMANDS_MAX = 8;
 const WORDS_MAX = 32;
+const LIMIT_MS_MAX = 10 * 60_000;
 
 /** A program inside the guest and its parameters. No shell reads them. */
 const Command = z
@@ -25,9 +27,23 @@ export const GuestCommands = z
     before: Commands.optional(),
     after: Commands.optional(),
     /** Of each command. */
-    timeLimit: Duration.default('30s'),
+    timeLimit: Duration.refine(
+      (text) => durationMs(text) <= LIMIT_MS_MAX,
+      'at most 10m for a command',
+    ).default('30s'),
     /** What a run does when one of `before` fails. */
     onFailure: z.enum(['abort', 'crash-consistent']).default('abort'),
   })
   .refine(({ before, after }) => before !== undefined || after !== undefined, 'names no command');
 export type GuestCommands = z.infer<typeof GuestCommands>;
+
+/** Returns the commands of a policy as its backups get them. */
+export function guestCommandsOf(
+  commands: GuestCommands | undefined,
+): Pick<BackupParameters, 'guestCommands'> {
+  if (commands === undefined) {
+    return {};
+  }
+  const { before = [], after = [], timeLimit, onFailure } = commands;
+  return { guestCommands: { before, after, timeLimitMs: durationMs(timeLimit), onFailure } };
+}

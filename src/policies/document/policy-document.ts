@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { Window } from '../../kernel/time/time-window.ts';
 import { VmName } from '../../vm/definition.ts';
 import { Duration } from './duration.ts';
+import { Group } from './group.ts';
 import { GuestCommands } from './guest-commands.ts';
 import { Schedule } from './schedule.ts';
 import { Selector } from './selector.ts';
@@ -85,6 +86,7 @@ export const PolicyDocument = z.strictObject({
   /** How long it may take to bring a VM back. */
   rto: Duration.optional(),
   guestCommands: GuestCommands.optional(),
+  group: Group.optional(),
   retention: Retention.optional(),
   verification: Verification.optional(),
   copies: z.array(Copy).min(1).max(8).optional(),

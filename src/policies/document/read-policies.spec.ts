@@ -164,7 +164,7 @@ copies: [{ vault: offsite, within: 1d }]
     expect(read.map(({ name }) => name)).toEqual(['servers', 'everything-else']);
     const fields = new Set(read.flatMap((document) => Object.keys(document)));
     const missing = Object.keys(PolicyDocument.shape).filter((field) => !fields.has(field));
-    expect(missing).toEqual(['guestCommands']);
+    expect(missing).toEqual(['guestCommands', 'group']);
   });
 
   it('takes anchors that people use', () => {

@@ -21,8 +21,7 @@ export type AttemptEnd = Pick<Job, 'state' | 'fault' | 'result'>;
 /** Returns what an ended attempt makes of its run. */
 export function afterAttempt(run: StoredRun, end: AttemptEnd, rules: RetryRules): RunChange {
   if (end.state === 'succeeded') {
-    const { pointId } = end.result as { readonly pointId: string };
-    return { state: 'sealed', pointId, why: null, fault: null };
+    return { state: 'sealed', pointId: pointOf(run, end.result), why: null, fault: null };
   }
   const fault = end.fault ?? { code: 'internal', message: '', context: {} };
   if (isHeld({ fault })) {
@@ -36,6 +35,18 @@ export function afterAttempt(run: StoredRun, end: AttemptEnd, rules: RetryRules)
     return { state: 'failed', why: waitMs === undefined ? null : 'the next run is due', fault };
   }
   return { state: 'due', why: 'tries again', nextTryAtMs, fault };
+}
+
+interface DoneBackup {
+  readonly vmId: string;
+  readonly pointId: string;
+}
+
+/** Returns the point that a backup took of the run's VM, alone or in a group. */
+function pointOf({ vmId }: StoredRun, result: unknown): string {
+  const done = result as DoneBackup | { readonly backups: readonly DoneBackup[] };
+  const backup = 'backups' in done ? done.backups.find((each) => each.vmId === vmId) : done;
+  return backup?.pointId ?? '';
 }
 
 /** True for the fault of a run that waits until somebody else lets go of its VM. */

@@ -5,6 +5,7 @@ import type { HostedVm } from '../hosted-vm.ts';
 import type { KnownPolicy } from '../known-policy.ts';
 import { dueTimes, earliestStart, type DueTimes } from '../schedule/due-times.ts';
 import { isHeld } from './after-attempt.ts';
+import { refusalOf } from './group-refusal.ts';
 import { jitterMs } from '../schedule/fire-times.ts';
 
 /** What a policy finds when it fires. */
@@ -35,23 +36,30 @@ export function isDue({ run, missed, notBeforeMs }: DueTimes): boolean {
  * So does one on a host that no longer has the VM.
  */
 export function firing(policy: KnownPolicy, facts: FiringFacts): Firing {
-  const { due } = facts;
-  const ended: EndedRun[] = [];
+  const { due, nowMs } = facts;
+  const isGroup = policy.document.group !== undefined;
+  const ended = new Map<string, EndedRun>();
   const runs: StoredRun[] = [];
-  for (const vm of selectVms(policy.document, facts.vms)) {
+  const vms = selectVms(policy.document, facts.vms);
+  const refusal = refusalOf(policy, vms);
+  for (const vm of vms) {
     for (const fireAtMs of due.missed) {
       runs.push({ ...runOf(policy, vm, fireAtMs), state: 'skipped', why: 'missed' });
     }
     if (due.run !== undefined) {
-      const open = facts.unfinished.filter(({ vmId }) => vmId === vm.id);
-      const run = newRun(policy, runOf(policy, vm, due.run), { open, nowMs: facts.nowMs });
+      // The VMs of a group have one moment, so what one of them waits for holds all.
+      const open = facts.unfinished.filter(({ vmId }) => isGroup || vmId === vm.id);
+      const run = { ...newRun(policy, runOf(policy, vm, due.run), { open, nowMs }), ...refusal };
       runs.push(run);
       for (const before of run.state === 'due' ? open : []) {
-        ended.push({ run: before, change: endOf(before, run) });
+        ended.set(before.id, { run: before, change: endOf(before, run) });
       }
     }
   }
-  return { policyId: policy.id, fromMs: policy.horizonMs, horizonMs: due.horizonMs, runs, ended };
+  return {
+    ...{ policyId: policy.id, fromMs: policy.horizonMs, horizonMs: due.horizonMs, runs },
+    ended: [...ended.values()],
+  };
 }
 
 function newRun(
@@ -85,8 +93,9 @@ function whyOf({ state }: StoredRun): string {
 }
 
 function startOf({ document }: KnownPolicy, run: StoredRun, nowMs: number): number {
-  const { schedule } = document;
-  return Math.max(run.fireAtMs + jitterMs(schedule, run), earliestStart(schedule, nowMs));
+  const { schedule, group } = document;
+  const starting = group === undefined ? run : { ...run, vmId: '' };
+  return Math.max(run.fireAtMs + jitterMs(schedule, starting), earliestStart(schedule, nowMs));
 }
 
 /** Returns a new run that may start at its fire time. */

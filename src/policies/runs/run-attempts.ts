@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { backupKey, type BackupParameters } from '../../backup/backup.job.ts';
 import type { RegisteredVaults } from '../../catalog/registered-vaults.ts';
 import type { RunChange, RunRows, StoredRun } from '../../catalog/run-rows.ts';
-import { isFinished, type Job, type JobRequest } from '../../jobs/job.ts';
+import { isFinished, type Job } from '../../jobs/job.ts';
 import type { Jobs } from '../../jobs/jobs.ts';
 import { actingAs } from '../../kernel/actor.ts';
 import { isFault, type Fault } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
-import { jobLimits } from '../document/job-limits.ts';
 import { isReadable, type KnownPolicy, type PolicyInForce } from '../known-policy.ts';
 import { nextFireTime } from '../schedule/fire-times.ts';
 import { afterAttempt, type AttemptEnd } from './after-attempt.ts';
+import { requestOf } from './run-request.ts';
+import { unitsOf, type RunUnit } from './run-units.ts';
 import { startable } from './startable.ts';
 import type { VaultLooks } from './vault-looks.ts';
 
@@ -76,25 +76,35 @@ export class RunAttempts {
     }
     const busy = runs.filter(hasJob);
     const isOwn = (run: StoredRun): boolean => run.hostId === hostId;
-    for (const { run, policy } of startable(runs.filter(isOwn), policies, nowMs)) {
-      if (busy.filter(isOwn).length >= this.options.atOnce) {
+    for (const unit of unitsOf(startable(runs.filter(isOwn), policies, nowMs), runs)) {
+      if (!this.hasRoom(unit, busy.filter(isOwn))) {
+        // A group waits for room, and nobody overtakes it.
         break;
       }
-      const ofPolicy = busy.filter(({ policyId }) => policyId === policy.id);
-      const isFree = !busy.some(({ vmId }) => vmId === run.vmId);
-      if (isFree && ofPolicy.length < (policy.document.limits?.atOnce ?? Infinity)) {
-        if (await this.attempt(run, policy, nowMs)) {
-          busy.push(run);
-        }
+      if (isFree(unit, busy) && (await this.attempt(unit, nowMs))) {
+        busy.push(...unit.runs);
       }
     }
   }
 
-  /** @returns whether the run has a job now */
-  private async attempt(before: StoredRun, policy: KnownPolicy, nowMs: number): Promise<boolean> {
+  /** A group that is larger than all the room gets it alone. */
+  private hasRoom({ runs }: RunUnit, busy: readonly StoredRun[]): boolean {
+    const { atOnce } = this.options;
+    return busy.length + Math.min(runs.length, atOnce) <= atOnce;
+  }
+
+  /** @returns whether the runs have a job now */
+  private async attempt({ runs, policy }: RunUnit, nowMs: number): Promise<boolean> {
     const jobId = randomUUID();
-    const attempt = before.attempt + 1;
-    const run = { ...before, attempt, jobId, revision: policy.revision, state: 'queued' };
+    const begun = runs.map((run) => {
+      return {
+        ...run,
+        attempt: run.attempt + 1,
+        jobId,
+        revision: policy.revision,
+        state: 'queued',
+      };
+    });
     const { parts } = this;
     const stop = this.watch(jobId);
     try {
@@ -103,13 +113,11 @@ export class RunAttempts {
         stop();
         return false;
       }
-      const begun = { state: 'queued', why: null, attempt, jobId, vaultId: vault.id } as const;
       // The job's id is written first: whoever starts after a crash finds the job, or that there is
       // none.
-      const atOnce = policy.document.limits?.atOnce;
-      if (await parts.rows.begin(before, { ...begun, revision: policy.revision }, atOnce)) {
-        const request = requestOf(run, policy, { id: vault.id, name: vault.name });
-        await actingAs(run.actor ?? undefined, async () => parts.jobs.start(request));
+      if (await this.begin({ runs: begun, policy }, vault.id)) {
+        const request = requestOf(begun, policy, { id: vault.id, name: vault.name });
+        await actingAs(begun[0]?.actor ?? undefined, async () => parts.jobs.start(request));
         return true;
       }
       stop();
@@ -118,9 +126,23 @@ export class RunAttempts {
       if (!isFault(error) || error.code.startsWith('database.')) {
         throw error;
       }
-      await this.change(run, this.afterRefusal(run, error, policy, nowMs));
+      for (const run of begun) {
+        await this.change(run, this.afterRefusal(run, error, policy, nowMs));
+      }
     }
     return false;
+  }
+
+  /** @returns false if there is no room, or a run has ended: others find that they have no job */
+  private async begin({ runs, policy }: RunUnit, vaultId: string): Promise<boolean> {
+    for (const run of runs) {
+      const { attempt, jobId, revision } = run;
+      const change = { ...{ state: 'queued', why: null, attempt, jobId, vaultId }, revision };
+      if (!(await this.parts.rows.begin(run, change, atOnceOf(policy)))) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** @returns what ends the watch early */
@@ -208,28 +230,14 @@ function hasJob({ state }: Pick<StoredRun, 'state'>): boolean {
   return state === 'queued' || state === 'running';
 }
 
-function requestOf(
-  run: StoredRun,
-  policy: KnownPolicy,
-  vault: { readonly id: string; readonly name: string },
-): JobRequest {
-  const { id, vmId, vmName, fireAtMs, attempt, revision, actor } = run;
-  const parameters: BackupParameters = {
-    vmId,
-    vaultId: vault.id,
-    crashConsistent: policy.document.consistency === 'crash',
-    full: false,
-    ...jobLimits(policy.document),
-    origin: {
-      ...{ kind: 'policy', policy: policy.name, revision, run: id, fireAtMs, attempt },
-      ...(actor === null ? {} : { actor }),
-    },
-  };
-  return {
-    ...(run.jobId === null ? {} : { id: run.jobId }),
-    kind: 'backup',
-    subject: { vmId, vmName, vaultId: vault.id, vaultName: vault.name },
-    parameters,
-    exclusiveKey: backupKey(vmId),
-  };
+/** True if nobody has a VM of the runs, and the policy may have more VMs at once. */
+function isFree({ runs, policy }: RunUnit, busy: readonly StoredRun[]): boolean {
+  const vms = new Set(runs.map(({ vmId }) => vmId));
+  const own = busy.filter(({ policyId }) => policyId === policy.id);
+  return !busy.some(({ vmId }) => vms.has(vmId)) && own.length < (atOnceOf(policy) ?? Infinity);
+}
+
+/** A group is taken at once or not at all. */
+function atOnceOf({ document: { limits, group } }: KnownPolicy): number | undefined {
+  return group === undefined ? limits?.atOnce : undefined;
 }

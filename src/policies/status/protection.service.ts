@@ -1,5 +1,6 @@
 import type { CatalogAge, UnknownRuns } from '../../catalog/catalog-age.ts';
 import type { NewestPoints } from '../../catalog/newest-points.ts';
+import type { PolicySets } from '../../catalog/policy-sets.ts';
 import type { RegisteredVaults } from '../../catalog/registered-vaults.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { SelectableVm } from '../document/selector.ts';
@@ -7,9 +8,11 @@ import type { HostedVm } from '../hosted-vm.ts';
 import {
   isReadable,
   isUnreadable,
+  type KnownPolicy,
   type PolicyInForce,
   type UnreadablePolicy,
 } from '../known-policy.ts';
+import { latestComplete, type PointSet } from '../../vault/retention/point-sets.ts';
 import { guardedVms, protectionOf, type VmProtection } from './protection.ts';
 
 /** How far ahead the clock of another host may be. */
@@ -20,6 +23,7 @@ export interface ProtectionSources {
   readonly vms: (signal: AbortSignal) => Promise<HostedVm[]>;
   readonly vaults: Pick<RegisteredVaults, 'list'>;
   readonly points: Pick<NewestPoints, 'of'>;
+  readonly sets: Pick<PolicySets, 'newest'>;
   readonly age: Pick<CatalogAge, 'unknownRuns'>;
   readonly clock: Clock;
 }
@@ -63,10 +67,32 @@ export class Protection {
     );
     const newestOf = (vmId: string, vaultId: string) => newest.get(keyOf(vmId, vaultId));
     return {
-      vms: protectionOf(guarded, { nowMs, vaults: ids, newestOf }),
+      vms: protectionOf(guarded, {
+        ...{ nowMs, vaults: ids, newestOf },
+        problems: await this.setProblems(all.filter(isReadable), ids),
+      }),
       unreadable: all.filter(isUnreadable),
       unknownRuns: await this.sources.age.unknownRuns(),
     };
+  }
+
+  /** Returns what is wrong with the newest set of each policy with a group, by its name. */
+  private async setProblems(
+    policies: readonly KnownPolicy[],
+    vaults: ReadonlyMap<string, string>,
+  ): Promise<ReadonlyMap<string, string>> {
+    const problems = new Map<string, string>();
+    for (const { name, document } of policies) {
+      const vaultId = vaults.get(document.vault);
+      if (document.group !== undefined && vaultId !== undefined) {
+        const sets = await this.sources.sets.newest(name, vaultId);
+        const problem = setProblem(sets);
+        if (problem !== undefined) {
+          problems.set(name, problem);
+        }
+      }
+    }
+    return problems;
   }
 
   /** Returns the names of the policies of each of these VMs, by its id. */
@@ -77,6 +103,20 @@ export class Protection {
     const guarded = guardedVms(policies, vms);
     return new Map(guarded.map(({ vm, policies: own }) => [vm.id, own.map(({ name }) => name)]));
   }
+}
+
+function setProblem(sets: readonly PointSet[]): string | undefined {
+  const newest = sets.at(-1);
+  if (newest === undefined || newest.isComplete) {
+    return undefined;
+  }
+  const complete = latestComplete(sets);
+  const whole =
+    complete === undefined
+      ? 'none is complete'
+      : `the latest complete one is of ${new Date(complete.takenAtMs).toISOString()}`;
+  const { members, missing } = newest;
+  return `newest set incomplete (${String(members.length - missing.length)} of ${String(members.length)} VMs), ${whole}`;
 }
 
 function keyOf(vmId: string, vaultId: string): string {

@@ -42,6 +42,8 @@ export interface ProtectionFacts {
   /** Registered vaults: name to id. */
   readonly vaults: ReadonlyMap<string, string>;
   readonly newestOf: (vmId: string, vaultId: string) => PolicyProtection['newest'];
+  /** By policy: what else is to be said of it. */
+  readonly problems?: ReadonlyMap<string, string>;
 }
 
 /** A VM with the policies that protect it. */
@@ -104,6 +106,7 @@ function byPolicy(
   const newest = vaultId === undefined ? undefined : facts.newestOf(vm.id, vaultId);
   const lateAtMs = newest === undefined ? undefined : lateAfter(document, newest.takenAtMs, times);
   const nextFireAtMs = times.next(facts.nowMs);
+  const problem = problemOf(document, vaultId, facts);
   const isLate = lateAtMs !== undefined && lateAtMs < facts.nowMs;
   return {
     policy: document.name,
@@ -112,8 +115,16 @@ function byPolicy(
     ...(newest === undefined ? {} : { newest }),
     ...(lateAtMs === undefined ? {} : { lateAtMs }),
     ...(paused || nextFireAtMs === undefined ? {} : { nextFireAtMs }),
-    ...(vaultId === undefined ? { problem: `no vault ${document.vault} is registered` } : {}),
+    ...(problem === undefined ? {} : { problem }),
   };
+}
+
+function problemOf(
+  { name, vault }: PolicyDocument,
+  vaultId: string | undefined,
+  { problems }: ProtectionFacts,
+): string | undefined {
+  return vaultId === undefined ? `no vault ${vault} is registered` : problems?.get(name);
 }
 
 /** Without an RPO a VM is late when two fire times have passed since its newest point. */

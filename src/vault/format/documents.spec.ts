@@ -124,6 +124,7 @@ const point: fc.Arbitrary<PointDocument> = fc.record({
       fireAtMs: int,
       attempt: edge(1, Number.MAX_SAFE_INTEGER),
       group: text(limits.ORIGIN_CHARACTERS_MAX),
+      members: list(text(limits.ORIGIN_CHARACTERS_MAX), limits.GROUP_MEMBERS_MAX),
       actor: text(limits.ORIGIN_CHARACTERS_MAX),
     }),
     { nil: undefined },

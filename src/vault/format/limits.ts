@@ -40,6 +40,8 @@ export const POINT_OBJECT_BYTES_MAX = POINT_JSON_BYTES_MAX + 64 + 16;
 export const NAME_CHARACTERS_MAX = 1024;
 /** Each text of an origin. */
 export const ORIGIN_CHARACTERS_MAX = 256;
+/** VMs of a set of points of one moment. */
+export const GROUP_MEMBERS_MAX = 64;
 export const NOTES_MAX = 1000;
 export const NOTE_CHARACTERS_MAX = 4096;
 export const POINT_DISKS_MAX = 1024;

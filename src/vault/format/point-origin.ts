@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ORIGIN_CHARACTERS_MAX } from './limits.ts';
+import { GROUP_MEMBERS_MAX, ORIGIN_CHARACTERS_MAX } from './limits.ts';
 
 const originText = z.string().max(ORIGIN_CHARACTERS_MAX);
 
@@ -23,6 +23,8 @@ export const PointOrigin = z.object({
   attempt: z.int().min(1).optional(),
   /** The set of points of one moment that it belongs to. */
   group: originText.optional(),
+  /** Ids of the VMs of the set: it is complete where each of them has a point of it. */
+  members: z.array(originText).max(GROUP_MEMBERS_MAX).optional(),
   /** Who asked for it. */
   actor: originText.optional(),
 });

@@ -316,6 +316,85 @@ describe('runs of policies', () => {
     ]);
   });
 
+  it('gives a group one job, and all its runs the same end', async () => {
+    const lab = new RunLab(source);
+    const group = { freezeWithin: '3s', late: 'fail' };
+    await lab.policy('shop', {
+      group,
+      limits: { atOnce: 1 },
+      schedule: { every: '1h', jitter: '1m' },
+    });
+    await lab.at('2026-05-04T10:01Z');
+
+    const again = await lab.endGroup(away());
+    expect(brief(again)).toEqual(['10:00 db due 1 (tries again)', '10:00 web due 1 (tries again)']);
+    await lab.at('2026-05-04T10:02Z');
+    const runs = await lab.endGroup();
+
+    expect(brief(runs)).toEqual(['10:00 db sealed 2', '10:00 web sealed 2']);
+    expect(runs.map(({ pointId }) => pointId).sort()).toEqual(['point of db', 'point of web']);
+    expect(new Set(runs.map(({ jobId }) => jobId)).size).toBe(1);
+    expect(lab.backups.begun).toHaveLength(2);
+    expect(lab.backups.begun[1]).toMatchObject({
+      members: runs.map(({ vmId, id }) => ({ vmId, run: id })),
+      rules: { freezeWithinMs: 3000, spreadMs: 500, late: 'fail' },
+      origin: { kind: 'group', policy: 'shop', attempt: 2 },
+    });
+  });
+
+  it('lets a group wait for each of its VMs and for all the room, and nobody overtake it', async () => {
+    const lab = new RunLab(source);
+    lab.vms.push(...['a', 'b', 'c'].map((name) => labVm(name)));
+    await lab.policy('shop', { group: {}, selector: { vms: ['a', 'b', 'c'] }, priority: 'high' });
+    await lab.policy('rest', { selector: { vms: ['web', 'db', 'c'] } });
+    await lab.hand('a');
+    await lab.at('2026-05-04T10:00Z');
+    expect(brief(await lab.endGroup(new Fault('engine.vm-busy', 'a is busy')))).toEqual([
+      ...['10:00 a due 0 (the VM is busy)', '10:00 b due 0 (the VM is busy)'],
+      ...['10:00 c due 0 (the VM is busy)', '10:00 c queued 1'],
+      ...['10:00 db queued 1', '10:00 web running 1'],
+    ]);
+    await lab.endHand('a');
+    const ofShop = (runs: readonly StoredRun[]) =>
+      brief(runs.filter(({ policyName }) => policyName === 'shop')).map((line) =>
+        line.slice(6, 14),
+      );
+
+    expect(ofShop(await lab.at('2026-05-04T10:01Z'))).toEqual(['a due 0 ', 'b due 0 ', 'c due 0 ']);
+    expect(ofShop(await lab.end('c', 'P1'))).toEqual(['a due 0 ', 'b due 0 ', 'c due 0 ']);
+    expect(ofShop(await lab.end('db', 'P2'))).toEqual(['a queued', 'b queued', 'c queued']);
+    await lab.endGroup();
+  });
+
+  it('refuses a group whose VMs are on several hosts, with words, on each of them', async () => {
+    const lab = new RunLab(source);
+    lab.vms = [labVm('db'), labVm('web', randomUUID())];
+    await lab.policy('shop', { group: {} });
+
+    const runs = await lab.at('2026-05-04T10:00Z');
+
+    expect(brief(runs)).toEqual(['10:00 db failed 0', '10:00 web failed 0']);
+    expect(runs[0]?.fault).toMatchObject({
+      code: 'policy.group-refused',
+      message: expect.stringContaining('has VMs on 2 hosts: db on here, web on here') as string,
+    });
+    expect(lab.backups.begun).toEqual([]);
+  });
+
+  it('skips the fire time of a whole group while one of its VMs still goes on', async () => {
+    const lab = new RunLab(source);
+    await lab.policy('shop', { group: {} });
+    await lab.at('2026-05-04T10:00Z');
+
+    expect(brief(await lab.at('2026-05-04T11:00Z')).slice(2)).toEqual([
+      ...['11:00 db skipped 0 (still running)', '11:00 web skipped 0 (still running)'],
+    ]);
+
+    expect(brief(await lab.endGroup(away())).slice(0, 2)).toEqual([
+      ...['10:00 db failed 1 (the next run is due)', '10:00 web failed 1 (the next run is due)'],
+    ]);
+  });
+
   it('starts nothing of a policy that was removed', async () => {
     const lab = new RunLab(source);
     await lab.policy('hourly', {

@@ -2,14 +2,18 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { GuestHooks, type GuestCommandsRequest } from '../../../src/backup/guest-hooks.ts';
 import type { FrozenVm } from '../../../src/engines/engine.ts';
 import { GuestAgent } from '../../../src/engines/qemu/guest/guest-agent.ts';
 import { QemuEngine } from '../../../src/engines/qemu/qemu-engine.ts';
+import { QmpClient } from '../../../src/engines/qemu/qmp/qmp-client.ts';
+import { SilentLog } from '../../../src/kernel/log.ts';
 import type { VmDefinition } from '../../../src/vm/definition.ts';
 import type { EngineService } from '../../support/guest/engine-service.main.ts';
 import { checkJournal, makeGuestVm, SerialLog } from '../../support/guest/guest.ts';
 
 const MiB = 1024 * 1024;
+const WAKE_MS = 300_000;
 const { signal } = new AbortController();
 const program = fileURLToPath(
   new URL('../../support/guest/engine-service.main.ts', import.meta.url),
@@ -142,6 +146,80 @@ describe('QemuEngine with a guest that writes', () => {
     await serial.waitForJournal(lines + 2);
   });
 
+  it('runs commands in the guest, and is not carried away by one that prints, hangs or is missing', async () => {
+    await using claim = await engine.claim(definition.id, 'commands', signal);
+    const shell = async (script: string, timeLimitMs = 60_000) =>
+      engine.runInGuest(
+        claim,
+        { words: ['/bin/busybox', 'sh', '-c', script], timeLimitMs },
+        signal,
+      );
+
+    expect(await shell('echo out; echo err >&2; exit 7')).toMatchObject({
+      ...{ program: '/bin/busybox', exitCode: 7, output: 'out\nerr\n', isCut: false },
+    });
+    const long = await shell('busybox yes 0123456 | busybox head -c 4000000');
+    expect(long).toMatchObject({ exitCode: 0, isCut: true });
+    expect(long.output).toHaveLength(64 * 1024);
+    expect(long.output.slice(-8)).toBe('0123456\n');
+    expect(await shell('busybox sleep 300', 1000)).toMatchObject({
+      ...{ problem: 'did not end in 1 s', output: '' },
+    });
+    const missing = { words: ['/bin/missing'], timeLimitMs: 60_000 };
+    const end = await engine.runInGuest(claim, missing, signal);
+    expect(end.exitCode).toBeUndefined();
+    expect(end.problem).toContain('refused guest-exec');
+    const { consistency } = await engine
+      .freeze(definition.id, { jobToken: 'commands', claim }, signal)
+      .then(async (frozen) => {
+        await frozen[Symbol.asyncDispose]();
+        return frozen;
+      });
+    expect(consistency).toBe('filesystem');
+  });
+
+  it('takes what a policy allows while the agent hangs, and runs what it owes when that wakes', async () => {
+    const script = (text: string) => ['/bin/busybox', 'sh', '-c', text];
+    const stopAgent = 'busybox kill -STOP $PPID';
+    const size = '$(busybox cat /sys/block/vdb/size)';
+    // The guest has no other ear than its agent, but it sees a disk grow.
+    const wakeLater = `(size=${size}; while [ $size = ${size} ]; do busybox sleep 1; done; ${stopAgent.replace('STOP', 'CONT')}) >/dev/null 2>&1 &`;
+    await using claim = await engine.claim(definition.id, 'hanging', signal);
+    // The parent of what an agent runs is the agent.
+    const commands: GuestCommandsRequest = {
+      before: [script(`${wakeLater} ${stopAgent}`)],
+      after: [script('echo woken >>/run/owed'), script('echo again >>/run/owed')],
+      timeLimitMs: 5000,
+      onFailure: 'crash-consistent',
+    };
+    const hooks = new GuestHooks(engine, claim, commands, new SilentLog());
+
+    const options = { jobToken: 'hanging', claim, crashConsistent: true };
+    const frozen = await hooks.around(
+      async () => engine.freeze(definition.id, options, signal),
+      signal,
+    );
+
+    expect(hooks.hasFailed).toBe(true);
+    expect(frozen.consistency).toBe('crash');
+    expect(hooks.explained(frozen).consistencyReason).toContain('/bin/busybox (');
+    expect(hooks.reports.map(({ when }) => when)).toEqual(['before', 'after']);
+    await frozen[Symbol.asyncDispose]();
+    await growData(definition);
+    const agent = await GuestAgent.connect(engine.paths(definition.id).agent, WAKE_MS, signal);
+    await agent.close();
+
+    const next = new GuestHooks(engine, claim, undefined, new SilentLog());
+    await next.around(async () => undefined, signal);
+
+    expect(next.reports.map(({ when, exitCode }) => [when, exitCode])).toEqual([
+      ['earlier', 0],
+      ['earlier', 0],
+    ]);
+    const written = { words: script('busybox cat /run/owed'), timeLimitMs: 60_000 };
+    expect((await engine.runInGuest(claim, written, signal)).output).toBe('woken\nagain\n');
+  });
+
   it('follows TRIM: what the guest discards is zero and takes no room after the merge', async () => {
     const first = await freeze('before-trim');
     const state = first.disks[1]?.tracking;
@@ -171,6 +249,14 @@ describe('QemuEngine with a guest that writes', () => {
     await engine.start(definition.id, signal);
     expect((await serial.waitForReady()).boot).toBeGreaterThanOrEqual(1);
   });
+
+  async function growData({ id }: VmDefinition): Promise<void> {
+    await using qmp = await QmpClient.connect(engine.paths(id).secondMonitor, signal);
+    const devices = await qmp.execute('query-block', {}, signal);
+    const data = devices.find(({ qdev }) => qdev?.includes('disk-data/'));
+    const node = { 'node-name': data?.inserted?.['node-name'] };
+    await qmp.execute('block_resize', { ...node, size: 257 * MiB }, signal);
+  }
 
   async function offlineCopy(): Promise<string> {
     await using frozen = await freeze('offline');

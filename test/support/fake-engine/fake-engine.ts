@@ -15,6 +15,7 @@ import {
   type VmSummary,
   type WriteLatencies,
 } from '../../../src/engines/engine.ts';
+import type { GuestCommand, GuestCommandEnd } from '../../../src/engines/guest-command.ts';
 import { FakeDisk } from './fake-disk.ts';
 import { FakeClaim, giveBack, LATENCY_BOUNDS_MS, type FakeVm } from './fake-vm.ts';
 
@@ -24,6 +25,14 @@ export class FakeEngine extends Engine {
   private readonly clock: Clock;
   private readonly vms = new Map<VmId, FakeVm>();
   private failures: Error[] = [];
+  /** Programs that ran in guests, in order. */
+  readonly ranInGuests: string[] = [];
+  /** How programs end that do not end with success: an exit code, or why there is none. */
+  readonly guestPrograms = new Map<string, number | string>();
+  /** Guests that do not freeze in time, with the reason. */
+  readonly lateGuests = new Map<VmId, string>();
+  /** How long after the others a VM's snapshot is taken. */
+  readonly skewsMs = new Map<VmId, number>();
   /** VMs with an image that somebody writes while it is read. */
   readonly writtenImages = new Set<VmId>();
 
@@ -137,6 +146,7 @@ export class FakeEngine extends Engine {
       claim: undefined,
       disks: definition.disks.map((disk) => new FakeDisk(disk)),
       distrusted: new Set(),
+      owed: [],
       nvram: undefined,
       writes: [0, ...LATENCY_BOUNDS_MS.map(() => 0)],
       isEmulated: false,
@@ -193,6 +203,11 @@ export class FakeEngine extends Engine {
     if (failure !== undefined) {
       throw failure;
     }
+    const late = this.lateGuests.get(vm);
+    const { meeting } = options;
+    await meeting?.whenPrepared(signal);
+    await meeting?.whenFrozen(found.definition.name, late, signal);
+    const atMs = this.clock.monotonicMs() + (this.skewsMs.get(vm) ?? 0);
     const disks = found.disks
       .filter(({ definition }) => !definition.excluded)
       .map((disk) => disk.freeze(options.neededGenerations?.[disk.definition.id]));
@@ -200,7 +215,13 @@ export class FakeEngine extends Engine {
     const claim = options.claim ?? new FakeClaim(found, options.jobToken);
     return {
       takenAtMs: this.clock.nowMs(),
-      ...consistencyOf(found, options),
+      ...(late === undefined
+        ? consistencyOf(found, options)
+        : {
+            ...consistencyOf(found, { ...options, crashConsistent: true }),
+            consistencyReason: late,
+          }),
+      ...(found.status !== 'stopped' && { transaction: { fromMs: atMs, toMs: atMs + 1 } }),
       definition: found.definition,
       ...(found.nvram === undefined ? {} : { nvram: found.nvram.slice() }),
       disks,
@@ -220,6 +241,39 @@ export class FakeEngine extends Engine {
         }
       },
     };
+  }
+
+  override async runInGuest(
+    { vmId }: Claim,
+    { words: [program = ''] }: GuestCommand,
+    signal: AbortSignal,
+  ): Promise<GuestCommandEnd> {
+    signal.throwIfAborted();
+    const how = this.guestPrograms.get(program) ?? 0;
+    this.ranInGuests.push(program);
+    return {
+      program,
+      ...(typeof how === 'number' ? { exitCode: how } : { problem: how }),
+      ...{ output: `${program} in ${vmId}\n`, isCut: false, durationMs: 1 },
+    };
+  }
+
+  override async oweGuest(
+    claim: Claim,
+    commands: readonly GuestCommand[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    this.vm(claim.vmId, claim).owed = [...commands];
+  }
+
+  override async payGuest(claim: Claim, signal: AbortSignal): Promise<GuestCommandEnd[]> {
+    const vm = this.vm(claim.vmId, claim);
+    const ends: GuestCommandEnd[] = [];
+    for (let next = vm.owed.shift(); next !== undefined; next = vm.owed.shift()) {
+      ends.push(await this.runInGuest(claim, next, signal));
+    }
+    return ends;
   }
 
   override async distrust(

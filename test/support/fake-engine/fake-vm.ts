@@ -1,5 +1,6 @@
 import type { VmDefinition } from '../../../src/vm/definition.ts';
 import type { Claim, VmId, VmStatus } from '../../../src/engines/engine.ts';
+import type { GuestCommand } from '../../../src/engines/guest-command.ts';
 import type { FakeDisk } from './fake-disk.ts';
 
 export interface FakeVm {
@@ -13,6 +14,8 @@ export interface FakeVm {
   readonly disks: readonly FakeDisk[];
   /** Disks that get a new history when the frozen state is given back. */
   readonly distrusted: Set<FakeDisk>;
+  /** Commands that are promised to its guest. */
+  owed: GuestCommand[];
   nvram: Uint8Array | undefined;
   /** Writes by how long they took: see LATENCY_BOUNDS_MS. */
   readonly writes: number[];

@@ -2,11 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  BackupService,
-  type BackupRequest,
-  type TakenPoint,
-} from '../../../src/backup/backup.service.ts';
+import type { BackupRequest } from '../../../src/backup/backup-request.ts';
+import { BackupService, type TakenPoint } from '../../../src/backup/backup.service.ts';
 import type { PointOfVault } from '../../../src/catalog/point-catalog.ts';
 import type { FreezeOptions, FrozenVm } from '../../../src/engines/engine.ts';
 import { GuestAgent } from '../../../src/engines/qemu/guest/guest-agent.ts';
@@ -138,7 +135,7 @@ export class BackupLab implements AsyncDisposable {
   async backUp(
     target: LabVault,
     jobId: string = randomUUID(),
-    origin?: BackupRequest['origin'],
+    more: Partial<Pick<BackupRequest, 'origin' | 'guestCommands'>> = {},
   ): Promise<TakenPoint> {
     const service = new BackupService(
       {
@@ -148,6 +145,11 @@ export class BackupLab implements AsyncDisposable {
           freeze: async (vm, options, signal) => this.freezeAndHash(vm, options, signal),
           distrust: async (vm, disk, signal, claim) =>
             this.engine.distrust(vm, disk, signal, claim),
+          runInGuest: async (claim, command, signal) =>
+            this.engine.runInGuest(claim, command, signal),
+          oweGuest: async (claim, commands, signal) =>
+            this.engine.oweGuest(claim, commands, signal),
+          payGuest: async (claim, signal) => this.engine.payGuest(claim, signal),
         },
         vaults: { open: async () => heldVault(target.vault) },
         points: { newestOf: async () => this.newestPoints(), put: async () => undefined },
@@ -157,7 +159,10 @@ export class BackupLab implements AsyncDisposable {
       new SilentLog(),
     );
     return service.takeRecoveryPoint(
-      { vmId: this.definition.id, vaultId: target.id, crashConsistent: false, full: false, origin },
+      {
+        ...{ vmId: this.definition.id, vaultId: target.id, crashConsistent: false, full: false },
+        ...more,
+      },
       { jobId, signal: this.signal, report: () => undefined },
     );
   }

@@ -9,6 +9,7 @@ import {
   type VmId,
   type VmSummary,
 } from '../../../src/engines/engine.ts';
+import type { GuestCommand, GuestCommandEnd } from '../../../src/engines/guest-command.ts';
 import type { VmDefinition } from '../../../src/vm/definition.ts';
 import type { RemoteEngine } from './remote-engine.ts';
 
@@ -87,6 +88,27 @@ export class HomeEngine extends Engine {
     const frozen = await engine.freeze(vm, { ...rest, ...(own && { claim: own }) }, signal);
     await this.#fake.note('freeze', 'after', { vm });
     return frozen;
+  }
+
+  override async runInGuest(
+    claim: Claim,
+    command: GuestCommand,
+    signal: AbortSignal,
+  ): Promise<GuestCommandEnd> {
+    return this.#real.runInGuest(ownOf(claim) ?? claim, command, signal);
+  }
+
+  override async oweGuest(
+    claim: Claim,
+    commands: readonly GuestCommand[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#real.oweGuest(ownOf(claim) ?? claim, commands, signal);
+  }
+
+  override async payGuest(claim: Claim, signal: AbortSignal): Promise<GuestCommandEnd[]> {
+    const engine = await this.#of(claim.vmId, signal);
+    return engine.payGuest(ownOf(claim) ?? claim, signal);
   }
 
   override async distrust(

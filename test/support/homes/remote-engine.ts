@@ -14,6 +14,7 @@ import {
   type VmSummary,
   type WriteLatencies,
 } from '../../../src/engines/engine.ts';
+import type { GuestCommandEnd } from '../../../src/engines/guest-command.ts';
 import { Fault, type FaultCode, type FaultContext } from '../../../src/kernel/fault.ts';
 import type { VmDefinition } from '../../../src/vm/definition.ts';
 import type { ClaimFacts, EngineArguments, FrozenFacts, Moment, WireFault } from './engine-wire.ts';
@@ -116,6 +117,19 @@ export class RemoteEngine extends Engine {
         await this.#call('unfreeze', { frozen });
       },
     };
+  }
+
+  /** No policy of these homes has commands for its guests. */
+  override async runInGuest(): Promise<never> {
+    throw new Error('not over the wire');
+  }
+
+  override async oweGuest(): Promise<never> {
+    throw new Error('not over the wire');
+  }
+
+  override async payGuest(): Promise<GuestCommandEnd[]> {
+    return [];
   }
 
   override async distrust(

@@ -33,8 +33,9 @@ class Backups {
   readonly begun: { readonly vmId: string; readonly origin: object }[] = [];
   private readonly open = new Map<string, PromiseWithResolvers<object>>();
 
-  async run(parameters: unknown, signal: AbortSignal): Promise<object> {
-    const given = parameters as { readonly vmId: string; readonly origin: object };
+  /** @param key of a group: `group` */
+  async run(parameters: object, signal: AbortSignal, key?: string): Promise<object> {
+    const given = { vmId: key ?? '', ...parameters } as (typeof this.begun)[number];
     const result = Promise.withResolvers<object>();
     this.begun.push(given);
     this.open.set(given.vmId, result);
@@ -45,7 +46,7 @@ class Backups {
     return result.promise;
   }
 
-  /** Resolves when the backup of a VM runs. */
+  /** Resolves when the backup of a VM, or of a `group`, runs. */
   async running(vmId: string): Promise<PromiseWithResolvers<object>> {
     for (;;) {
       const found = this.open.get(vmId);
@@ -101,7 +102,12 @@ export class RunLab {
       hostId: this.hostId,
     };
     const jobs = new Jobs(this.jobRows.storage, environment, { concurrency: 8 });
-    jobs.register('backup', async (parameters, { signal }) => this.backups.run(parameters, signal));
+    jobs.register('backup', async (parameters, { signal }) =>
+      this.backups.run(parameters as object, signal),
+    );
+    jobs.register('backup-group', async (parameters, { signal }) =>
+      this.backups.run(parameters as object, signal, 'group'),
+    );
     jobs.begin();
     return jobs;
   }
@@ -162,12 +168,22 @@ export class RunLab {
 
   /** Ends the running backup of a VM, and ticks. */
   async end(vm: string, how: Error | string): Promise<StoredRun[]> {
-    const backup = await this.backups.running(`vm-${vm}`);
+    return this.endBackup(`vm-${vm}`, typeof how === 'string' ? { pointId: how } : how);
+  }
+
+  /** Ends the running backup of a group, with a point of each VM if it succeeds, and ticks. */
+  async endGroup(how?: Error): Promise<StoredRun[]> {
+    const backups = this.vms.map(({ id, name }) => ({ vmId: id, pointId: `point of ${name}` }));
+    return this.endBackup('group', how ?? { backups });
+  }
+
+  private async endBackup(key: string, how: object): Promise<StoredRun[]> {
+    const backup = await this.backups.running(key);
     const told = once(this.ended, 'end');
-    if (typeof how === 'string') {
-      backup.resolve({ pointId: how });
-    } else {
+    if (how instanceof Error) {
       backup.reject(how);
+    } else {
+      backup.resolve(how);
     }
     await told;
     return this.tick();

@@ -28,6 +28,29 @@ export const POLICY_ADVICE = {
     data: 'No policy was changed and nothing ran.',
     next: 'Take guestCommands out, or read them and start the service with GUEST_COMMANDS=allowed.',
   },
+  'backup.command-failed': {
+    happened:
+      'A command that a policy runs inside the guest before the freeze ended with another exit code than 0, did not end in time, or could not be started.',
+    data: 'No recovery point was taken. The commands after the freeze ran all the same; earlier points are not touched.',
+    next: 'Look at what it printed with "hyperkeep jobs show JOB" and correct it in the guest. The policy decides whether a point is taken all the same (onFailure: crash-consistent).',
+  },
+  'backup.group-late': {
+    happened:
+      'The guests of a group were to be frozen at one moment, and one of them did not freeze its file systems in time.',
+    data: 'No recovery point was taken of any of them; none is frozen, and what their disks wrote meanwhile is kept.',
+    next: 'Look at the guest agent of that VM; the whole group is tried again. Allow more time (group.freezeWithin), or take such a VM crash-consistent (group.late).',
+  },
+  'backup.group-skewed': {
+    happened: 'The snapshots of a group were further apart than its policy allows.',
+    data: 'No recovery point was taken of any of its VMs.',
+    next: 'The whole group is tried again. A busy host takes longer: allow more (group.spread), or back up at another time.',
+  },
+  'policy.group-refused': {
+    happened:
+      'The VMs of a policy with "group" cannot be frozen at one moment: they are on several hosts, or too many.',
+    data: 'No recovery point was taken of any of them.',
+    next: 'Move the VMs to one host, choose fewer, or take the group out of the policy.',
+  },
   'policy.many-objects': {
     happened:
       'So many points a year would be taken and given up that opening the vault gets slow: each leaves a small object for good.',

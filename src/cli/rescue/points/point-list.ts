@@ -9,6 +9,7 @@ import { formatTable } from '../../terminal/table.ts';
 import { noPoints, pointsOf } from '../../options/choose-point.ts';
 import { vmCells } from '../../options/vm-cells.ts';
 import type { WhichVm } from '../../options/which-vm.ts';
+import { pointSets, type PointSet } from '../../../vault/retention/point-sets.ts';
 import { originCell } from '../../vault-text/origin-text.ts';
 import { withVault, type VaultKey } from '../vault-access.ts';
 
@@ -57,6 +58,9 @@ function table(cli: Cli, points: readonly RecoveryPoint[]): string {
     { title: 'ORIGIN' },
   ];
   const vmOf = vmCells(points);
+  const sets = new Map(
+    pointSets(points).flatMap((set) => set.points.map(({ id }) => [id, set] as const)),
+  );
   return formatTable(
     columns,
     points.map((point) => [
@@ -67,9 +71,13 @@ function table(cli: Cli, points: readonly RecoveryPoint[]): string {
       formatBytes(point.disks.reduce((sum, { statistics }) => sum + statistics.readBytes, 0)),
       formatBytes(point.disks.reduce((sum, { statistics }) => sum + statistics.storedBytes, 0)),
       howOf(point),
-      originCell(point),
+      originCell(withSet(point, sets.get(point.id))),
     ]),
   );
+}
+
+function withSet(point: RecoveryPoint, set: PointSet | undefined) {
+  return { ...point, ...(set && { set }) };
 }
 
 /** Returns `changes only, filesystem`: how much was read, and the consistency. */

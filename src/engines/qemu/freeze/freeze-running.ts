@@ -20,7 +20,12 @@ const PIVOT_MS_MAX = 30_000;
 /** When and how a VM was frozen. */
 export type Instant = Pick<
   FrozenVm,
-  'takenAtMs' | 'transactionMs' | 'consistency' | 'consistencyReason' | 'guestFrozenMs'
+  | 'takenAtMs'
+  | 'transactionMs'
+  | 'transaction'
+  | 'consistency'
+  | 'consistencyReason'
+  | 'guestFrozenMs'
 >;
 
 interface FreezeTools {
@@ -65,25 +70,44 @@ export async function freezeRunning(
   signal.throwIfAborted();
   await announce(vm, overlays, { isGuestFrozen: guard !== undefined, holder: options.jobToken });
   await parts.step('announced');
-  const pivot = { takenAtMs: 0, transactionMs: 0 };
-  const guest = await whileFrozen(parts, guard, async () => {
-    pivot.takenAtMs = parts.clock.nowMs();
-    const startedMs = parts.clock.monotonicMs();
-    await assertSameSizes(vm, qmp, overlays);
-    await transact(vm, qmp, overlays);
-    pivot.transactionMs = parts.clock.monotonicMs() - startedMs;
-    await parts.step('pivoted');
+  const isReady = guard !== undefined && (await guard.ready());
+  const { meeting } = options;
+  await meeting?.whenPrepared(signal);
+  const pivot = { takenAtMs: 0, fromMs: 0, toMs: 0 };
+  const guest = await whileFrozen(parts, guard, isReady, {
+    withinMs: meeting?.leftMs,
+    instant: async (whyLate) => {
+      await meeting?.whenFrozen(vm.name, whyLate ?? lateText(vm, options, whyNot), signal);
+      pivot.takenAtMs = parts.clock.nowMs();
+      await assertSameSizes(vm, qmp, overlays);
+      pivot.fromMs = parts.clock.monotonicMs();
+      await transact(vm, qmp, overlays);
+      pivot.toMs = parts.clock.monotonicMs();
+      await parts.step('pivoted');
+    },
   });
   await parts.step('thawed');
   await settleTops(vm, guest);
   await parts.step('frozen-saved');
   const reason = guest.reason ?? whyNot;
+  const { takenAtMs, ...transaction } = pivot;
   return {
-    ...pivot,
+    takenAtMs,
+    transaction,
+    transactionMs: transaction.toMs - transaction.fromMs,
     consistency: guest.isConsistent ? 'filesystem' : 'crash',
     ...(reason === undefined ? {} : { consistencyReason: reason }),
     guestFrozenMs: guest.frozenMs,
   };
+}
+
+/** Returns why a guest that should have frozen its file systems could not even be asked. */
+function lateText(
+  vm: ManagedVm,
+  { crashConsistent }: FreezeOptions,
+  whyNot: string | undefined,
+): string | undefined {
+  return crashConsistent === true || !vm.definition.guestAgent ? undefined : whyNot;
 }
 
 /** Saves what the disks are from now on, and that the guest may be frozen. */

@@ -52,8 +52,11 @@ async function freezeOff(
   watch: OverlayWatch,
   signal: AbortSignal,
 ): Promise<Instant> {
-  const takenAtMs = parts.clock.nowMs();
+  const startedAtMs = parts.clock.nowMs();
   await freezeStopped(parts, vm, options.jobToken, signal);
+  // Its disks are at rest, so it is at the moment of the others, whenever that is.
+  await options.meeting?.whenPrepared(signal);
+  await options.meeting?.whenFrozen(vm.name, undefined, signal);
   // A start puts a layer on each disk, with the first number that no file has.
   await watch.expect(
     vm.tracked.flatMap((disk) =>
@@ -64,7 +67,7 @@ async function freezeOff(
   );
   await removeLeftovers(vm);
   return {
-    takenAtMs,
+    takenAtMs: options.meeting === undefined ? startedAtMs : parts.clock.nowMs(),
     transactionMs: 0,
     consistency: 'powered-off',
     consistencyReason: 'the VM is powered off',

@@ -42,24 +42,35 @@ export async function startGuard(
     : undefined;
 }
 
+/** What happens between a guest's freeze and its thaw. */
+interface WhileFrozen {
+  /** How long the guest may take to freeze; default: the limits of the guard. */
+  readonly withinMs: number | undefined;
+  /** @param whyNot why file systems are not frozen; undefined if they are, or if nobody asked */
+  readonly instant: (whyNot: string | undefined) => Promise<void>;
+}
+
 /**
  * Calls `instant` while the guest's file systems are frozen, if they can be. They are thawed in any
  * case: by us, or by the guard if we are gone or late.
+ *
+ * @param isReady whether the guard takes orders
  */
 export async function whileFrozen(
   parts: EngineParts,
   guard: Guard | undefined,
-  instant: () => Promise<void>,
+  isReady: boolean,
+  { withinMs, instant }: WhileFrozen,
 ): Promise<GuestPart> {
   if (guard === undefined) {
-    await instant();
+    await instant(undefined);
     return { isConsistent: false, frozenMs: 0, isThawed: true };
   }
-  const whyNot = (await guard.ready()) ? await guard.freeze() : 'the guard process did not start';
+  const whyNot = isReady ? await guard.freeze(withinMs) : 'the guard process did not start';
   await parts.step('guest-frozen');
   let outcome;
   try {
-    await instant();
+    await instant(whyNot);
   } finally {
     outcome = await guard.thaw();
   }

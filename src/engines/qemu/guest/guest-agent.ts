@@ -1,9 +1,12 @@
 import { randomInt } from 'node:crypto';
 import { createConnection, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { KiB, MiB } from '../../../kernel/text/bytes.ts';
 import { Fault } from '../../../kernel/fault.ts';
 import { plainWords } from '../../../kernel/text/plain-text.ts';
+import { GUEST_OUTPUT_BYTES_MAX } from '../../guest-command.ts';
 import { JsonLines } from '../qmp/json-lines.ts';
+import { LongStrings } from './long-strings.ts';
 
 /**
  * The guest is not trusted: an answer that is longer or deeper, or more answers than commands, end
@@ -19,16 +22,28 @@ const LIMITS = {
 const MESSAGES_MAX = 16;
 /** Marks the start of a reply to guest-sync-delimited. */
 const DELIMITER = 0xff;
-const MILLISECONDS_PER_POLL = 20;
+const POLL_MS_MIN = 20;
+const POLL_MS_MAX = 500;
+/** An agent that lives answers at once, also while a program runs. */
+const ANSWER_MS = 10_000;
+/** Base64 takes four characters for three bytes; one byte more shows that there is more. */
+const OUTPUT_CHARACTERS_MAX = 4 * Math.ceil((GUEST_OUTPUT_BYTES_MAX + 1) / 3);
+/** What an agent keeps of two outputs (16 MiB each), in Base64; it comes at once. */
+const OUTPUT_BURST_BYTES = 48 * MiB;
 /** How much of a guest's text a message can carry. */
 const REFUSAL_CHARACTERS_MAX = 300;
 
 export type AgentFreezeStatus = 'thawed' | 'frozen';
 
-export interface GuestCommandResult {
-  readonly exitCode: number;
+/** How a program ended that was started in the guest. */
+export interface GuestProgramEnd {
+  /** Undefined if a signal ended it. */
+  readonly exitCode: number | undefined;
+  /** The first `GUEST_OUTPUT_BYTES_MAX` bytes of each output. */
   readonly stdout: string;
   readonly stderr: string;
+  /** Whether it printed more. */
+  readonly isCut: boolean;
 }
 
 /**
@@ -48,6 +63,9 @@ export class GuestAgent implements AsyncDisposable {
   private wake: () => void = () => undefined;
   private readonly closed: Promise<void>;
   private isClosed = false;
+  /** Set while an answer may have a long output. */
+  private output: LongStrings | undefined;
+  private outputBytes = 0;
 
   private constructor(socket: Socket) {
     this.socket = socket;
@@ -109,29 +127,58 @@ export class GuestAgent implements AsyncDisposable {
     parameters: readonly string[],
     timeoutMs: number,
     signal: AbortSignal,
-  ): Promise<GuestCommandResult> {
+  ): Promise<GuestProgramEnd> {
+    const startedMs = performance.now();
+    const pid = await this.begin([path, ...parameters], timeoutMs, signal);
+    const end = await this.ended(pid, timeoutMs - (performance.now() - startedMs), signal);
+    if (end === undefined) {
+      throw silent(`did not finish ${path} in time`);
+    }
+    return end;
+  }
+
+  /**
+   * Starts a program in the guest.
+   *
+   * @throws AgentRefusal if the guest has no such program, or the agent may not start any
+   */
+  async begin(
+    [path, ...parameters]: readonly string[],
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const request = { path, arg: parameters, 'capture-output': true };
+    return asCount(fieldOf(await this.call('guest-exec', request, timeoutMs, signal), 'pid'));
+  }
+
+  /** Waits for the end of a program. @returns undefined if it did not end in time */
+  async ended(
+    pid: number,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<GuestProgramEnd | undefined> {
     const deadline = performance.now() + timeoutMs;
-    const started = await this.call(
-      'guest-exec',
-      { path, arg: parameters, 'capture-output': true },
-      timeoutMs,
-      signal,
-    );
-    const pid = fieldOf(started, 'pid');
-    for (;;) {
+    for (let pauseMs = POLL_MS_MIN; ; pauseMs = Math.min(2 * pauseMs, POLL_MS_MAX)) {
+      const status = await this.status(pid, deadline - performance.now(), signal);
+      if (fieldOf(status, 'exited') === true) {
+        return programEnd(status);
+      }
       const leftMs = deadline - performance.now();
       if (leftMs <= 0) {
-        throw silent(`did not finish ${path} in time`);
+        return undefined;
       }
-      const status = await this.call('guest-exec-status', { pid }, leftMs, signal);
-      if (fieldOf(status, 'exited') === true) {
-        return {
-          exitCode: Number(fieldOf(status, 'exitcode') ?? -1),
-          stdout: decoded(fieldOf(status, 'out-data')),
-          stderr: decoded(fieldOf(status, 'err-data')),
-        };
-      }
-      await new Promise((resolve) => setTimeout(resolve, MILLISECONDS_PER_POLL));
+      await delay(Math.min(pauseMs, leftMs), undefined, { signal });
+    }
+  }
+
+  /** Asks for the status of a program; its end comes with all that it printed. */
+  private async status(pid: number, leftMs: number, signal: AbortSignal): Promise<unknown> {
+    this.output = new LongStrings(OUTPUT_CHARACTERS_MAX);
+    this.outputBytes = 0;
+    try {
+      return await this.call('guest-exec-status', { pid }, Math.max(leftMs, ANSWER_MS), signal);
+    } finally {
+      this.output = undefined;
     }
   }
 
@@ -176,7 +223,7 @@ export class GuestAgent implements AsyncDisposable {
       }
       return fieldOf(reply, 'return');
     } catch (error) {
-      if (!(error instanceof Refusal)) {
+      if (!(error instanceof AgentRefusal)) {
         this.socket.destroy();
       }
       throw error;
@@ -201,7 +248,8 @@ export class GuestAgent implements AsyncDisposable {
     this.wake();
   }
 
-  private take(piece: Buffer): void {
+  private take(arrived: Buffer): void {
+    const piece = this.withoutLongOutput(arrived);
     this.lines.count(piece.length);
     let rest = piece;
     const mark = rest.lastIndexOf(DELIMITER);
@@ -215,6 +263,14 @@ export class GuestAgent implements AsyncDisposable {
       return;
     }
     this.inbox.push(...this.lines.push(rest, MESSAGES_MAX - this.inbox.length));
+  }
+
+  private withoutLongOutput(piece: Buffer): Buffer {
+    if (this.output === undefined) {
+      return piece;
+    }
+    this.outputBytes += piece.length;
+    return this.outputBytes > OUTPUT_BURST_BYTES ? piece : this.output.shorten(piece);
   }
 
   private async next(timeoutMs: number, signal: AbortSignal): Promise<unknown> {
@@ -253,12 +309,12 @@ export class GuestAgent implements AsyncDisposable {
 }
 
 /** The agent answered with a refusal; the connection is still good. */
-class Refusal extends Fault {}
+export class AgentRefusal extends Fault {}
 
 function silent(what: string, cause?: unknown): Fault {
   const message = `The guest agent ${what}.`;
   return what.startsWith('refused')
-    ? new Refusal('engine.agent-silent', message, {}, { cause })
+    ? new AgentRefusal('engine.agent-silent', message, {}, { cause })
     : new Fault('engine.agent-silent', message, {}, { cause });
 }
 
@@ -275,6 +331,19 @@ function asCount(value: unknown): number {
   return value;
 }
 
-function decoded(base64: unknown): string {
-  return typeof base64 === 'string' ? Buffer.from(base64, 'base64').toString('utf8') : '';
+function programEnd(status: unknown): GuestProgramEnd {
+  const exitCode = fieldOf(status, 'exitcode');
+  const stdout = decoded(fieldOf(status, 'out-data'));
+  const stderr = decoded(fieldOf(status, 'err-data'));
+  const isCut = [stdout, stderr].some(({ length }) => length > GUEST_OUTPUT_BYTES_MAX);
+  return {
+    exitCode: typeof exitCode === 'number' ? exitCode : undefined,
+    stdout: stdout.toString('utf8', 0, GUEST_OUTPUT_BYTES_MAX),
+    stderr: stderr.toString('utf8', 0, GUEST_OUTPUT_BYTES_MAX),
+    isCut,
+  };
+}
+
+function decoded(base64: unknown): Buffer {
+  return typeof base64 === 'string' ? Buffer.from(base64, 'base64') : Buffer.alloc(0);
 }

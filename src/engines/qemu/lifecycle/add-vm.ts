@@ -178,6 +178,7 @@ async function createVm(
     started: 'no',
     stoppedInOrder: true,
     freezeSent: false,
+    owedCommands: [],
     leftovers: [],
     disks,
     warnings: [],

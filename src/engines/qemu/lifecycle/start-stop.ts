@@ -36,7 +36,10 @@ export async function launch(
     ...disk,
     topUntouched: false,
   }));
-  await vm.save({ disks, started: 'guest', stoppedInOrder: false, freezeSent: false });
+  await vm.save({
+    ...{ disks, started: 'guest', stoppedInOrder: false, freezeSent: false },
+    owedCommands: [],
+  });
   await removeMarkers(parts, vm);
   await parts.step('start-announced');
   const { definition, state, paths } = vm;
@@ -117,7 +120,7 @@ export async function shutDown(
 async function journalEnd(vm: ManagedVm, stoppedInOrder: boolean): Promise<void> {
   await removeRunFolder(vm.paths);
   const disks = await withIdentities(vm, false);
-  await vm.save({ disks, started: 'no', stoppedInOrder, freezeSent: false });
+  await vm.save({ disks, started: 'no', stoppedInOrder, freezeSent: false, owedCommands: [] });
 }
 
 /** Asks the agent, else presses the power button, and waits. */

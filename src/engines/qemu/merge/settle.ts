@@ -117,6 +117,7 @@ async function settleDisks(
       started: 'no',
       stoppedInOrder: isOrderly,
       freezeSent: false,
+      owedCommands: [],
     });
   } else if (started === 'maintenance') {
     repairs.push('took up a merge that was cut off');

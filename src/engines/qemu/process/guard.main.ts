@@ -27,11 +27,16 @@ function report(said: GuardReport): void {
   process.stdout.write(`${JSON.stringify(said)}\n`);
 }
 
-async function freeze(connectMs: number, freezeMs: number): Promise<void> {
+type FreezeOrder = Extract<GuardOrder, { readonly order: 'freeze' }>;
+
+async function freeze({ connectMs, freezeMs, withinMs }: FreezeOrder): Promise<void> {
+  const endMs = performance.now() + withinMs;
+  const atMost = (limitMs: number): number =>
+    Math.max(1, Math.min(limitMs, endMs - performance.now()));
   try {
-    agent = await GuestAgent.connect(socketPath, connectMs, signal);
+    agent = await GuestAgent.connect(socketPath, atMost(connectMs), signal);
     // An earlier client may have left the guest frozen: a second freeze would be refused.
-    await agent.thaw(connectMs, signal);
+    await agent.thaw(atMost(connectMs), signal);
   } catch (error) {
     report({ said: 'not-frozen', reason: messageOf(error) });
     return;
@@ -39,7 +44,7 @@ async function freeze(connectMs: number, freezeMs: number): Promise<void> {
   frozenAtMs = performance.now();
   limit = setTimeout(() => void thaw('limit'), Number(limitText));
   try {
-    const fileSystems = await agent.freeze(freezeMs, signal);
+    const fileSystems = await agent.freeze(atMost(freezeMs), signal);
     report({ said: 'frozen', fileSystems });
   } catch (error) {
     report({ said: 'not-frozen', reason: messageOf(error) });
@@ -86,7 +91,7 @@ async function thawOnce(): Promise<boolean> {
 async function obey(line: string): Promise<void> {
   const order = JSON.parse(line) as GuardOrder;
   if (order.order === 'freeze') {
-    await freeze(order.connectMs, order.freezeMs);
+    await freeze(order);
   } else {
     await thaw('told');
     await leave();

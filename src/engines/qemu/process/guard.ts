@@ -15,6 +15,8 @@ const CONNECT_MS_MAX = 10_000;
 /** An agent that flushes for longer is given up. */
 const FREEZE_MS_MAX = 10_000;
 const THAW_MS_MAX = 12_000;
+/** A guard says this much after a limit that it has passed. */
+const LATE_MS = 400;
 /** A guard sends at most five messages, each shorter than a guest's text may be. */
 const LIMITS = {
   lineBytesMax: 16 * KiB,
@@ -25,7 +27,13 @@ const LIMITS = {
 const REPORTS_MAX = 8;
 
 export type GuardOrder =
-  | { readonly order: 'freeze'; readonly connectMs: number; readonly freezeMs: number }
+  | {
+      readonly order: 'freeze';
+      readonly connectMs: number;
+      readonly freezeMs: number;
+      /** Of all together. */
+      readonly withinMs: number;
+    }
   | { readonly order: 'thaw' };
 
 const GuardReport = z.discriminatedUnion('said', [
@@ -133,18 +141,24 @@ export class Guard implements AsyncDisposable {
 
   /**
    * Freezes the guest's file systems. Order a thaw in any case.
+   * @param withinMs how long it may take together; default: as long as its parts may
    * @returns why they are not frozen; undefined if they are
    */
-  async freeze(): Promise<string | undefined> {
+  async freeze(withinMs?: number): Promise<string | undefined> {
     this.isDone = false;
     const { connectMs, freezeMs } = this.limits;
-    this.send({ order: 'freeze', connectMs, freezeMs });
-    const limitMs = 2 * connectMs + freezeMs + THAW_MS_MAX;
+    const whole = 2 * connectMs + freezeMs;
+    this.send({ order: 'freeze', connectMs, freezeMs, withinMs: withinMs ?? whole });
+    const limitMs = withinMs === undefined ? whole + THAW_MS_MAX : withinMs + LATE_MS;
     const report = await this.next('frozen', limitMs, 'not-frozen');
     if (report?.said === 'frozen') {
       return report.fileSystems > 0 ? undefined : 'the guest has no file system that can be frozen';
     }
-    return report?.said === 'not-frozen' ? report.reason : 'the guard process ended';
+    if (report?.said === 'not-frozen') {
+      return report.reason;
+    }
+    const isGone = this.hasExited || this.isBroken;
+    return isGone ? 'the guard process ended' : 'the guest agent did not answer in time';
   }
 
   /** Orders a thaw and waits for the guest's answer. Without an answer the guard goes on trying. */

@@ -115,6 +115,10 @@ export const VmState = z.strictObject({
   stoppedInOrder: z.boolean(),
   /** The guest's file systems may be frozen: a freeze was sent and no thaw was confirmed. */
   freezeSent: z.boolean(),
+  /** Commands that are to run in the present guest, whatever becomes of who asked for them. */
+  owedCommands: z
+    .array(z.strictObject({ words: z.array(z.string()).min(1), timeLimitMs: z.int().positive() }))
+    .default([]),
   /** Token of the job whose frozen state is in use; actions of other jobs are refused. */
   holder: z.string().optional(),
   /**
@@ -131,7 +135,7 @@ export type VmState = z.infer<typeof VmState>;
  * Version 1. Of a merge it only knew that it was running, and it never merged layers of a stopped
  * VM.
  */
-const VmStateBefore = VmState.omit({ fence: true, stoppedInOrder: true })
+const VmStateBefore = VmState.omit({ fence: true, stoppedInOrder: true, owedCommands: true })
   .extend({
     version: z.literal(1),
     releasing: z.boolean(),
@@ -199,6 +203,7 @@ function upgraded(before: z.infer<typeof VmStateBefore>): VmState {
     version: VERSION,
     fence: 0,
     stoppedInOrder: false,
+    owedCommands: [],
     disks: disks.map(({ merging, ...disk }) => {
       const [base, ...above] = disk.layers;
       const identity = base?.identity;

@@ -61,6 +61,15 @@ export class Claims {
     return found;
   }
 
+  /** Returns a claim that this engine gave. @throws Fault `engine.fenced` for any other */
+  held(claim: Claim): HeldClaim {
+    const found = this.ours(claim.vmId, claim);
+    if (found === undefined) {
+      throw fenced(claim);
+    }
+    return found;
+  }
+
   isLive(claim: HeldClaim): boolean {
     return this.live.has(claim);
   }

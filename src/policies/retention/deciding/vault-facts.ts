@@ -5,6 +5,7 @@ import type { PointProofs } from '../../../catalog/point-proofs.ts';
 import type { RetentionRows } from '../../../catalog/retention-rows.ts';
 import type { RunRows } from '../../../catalog/run-rows.ts';
 import { Fault } from '../../../kernel/fault.ts';
+import { pointSets } from '../../../vault/retention/point-sets.ts';
 import type { ListedVault } from '../../../vault/retention/listed-vault.ts';
 import type { RecoveryPoint } from '../../../vault/points/recovery-point.ts';
 import type { Vault } from '../../../vault/vault.ts';
@@ -173,7 +174,7 @@ export class VaultFacts {
     });
     return {
       ...{ points, judges: judgesOf(policies), blocked },
-      incompleteGroups: new Set(),
+      incompleteGroups: incompleteGroups(listed.points),
       nowMs: clock.nowMs(),
     };
   }
@@ -206,4 +207,9 @@ function differ(how: string, ids: readonly string[]): Fault {
     `Recovery points ${how}: ${shown}${more}. Nothing was given up.`,
     { points: ids.length },
   );
+}
+
+function incompleteGroups(points: ListedVault['points']): Set<string> {
+  const sets = pointSets(points).filter(({ isComplete }) => !isComplete);
+  return new Set(sets.map(({ groupId }) => groupId));
 }
