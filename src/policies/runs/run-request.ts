@@ -7,6 +7,7 @@ import { groupRules } from '../document/group.ts';
 import { guestCommandsOf } from '../document/guest-commands.ts';
 import { jobLimits } from '../document/job-limits.ts';
 import type { KnownPolicy } from '../known-policy.ts';
+import { ORDER } from './startable.ts';
 
 interface NamedVault {
   readonly id: string;
@@ -22,9 +23,11 @@ export function requestOf(
   const [first] = runs;
   const { group } = policy.document;
   assert(first !== undefined, 'a job is of a run');
-  return group === undefined
-    ? backupOf(first, policy, vault)
-    : groupBackupOf(first, { runs, policy, rules: groupRules(group) }, vault);
+  const request =
+    group === undefined
+      ? backupOf(first, policy, vault)
+      : groupBackupOf(first, { runs, policy, rules: groupRules(group) }, vault);
+  return { ...request, priority: ORDER.normal - ORDER[policy.document.priority] };
 }
 
 function backupOf(run: StoredRun, policy: KnownPolicy, vault: NamedVault): JobRequest {

@@ -1,7 +1,8 @@
 import type { StoredRun } from '../../catalog/run-rows.ts';
 import { isReadable, type KnownPolicy, type PolicyInForce } from '../known-policy.ts';
 
-const ORDER = { high: 0, normal: 1, low: 2 };
+/** Of policies; less comes first. */
+export const ORDER = { high: 0, normal: 1, low: 2 };
 
 /**
  * Returns the runs that may start now, those of more important policies first, then the older ones.
