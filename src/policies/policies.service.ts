@@ -40,6 +40,20 @@ export interface ApplyPolicies extends PolicyText {
   readonly yes: boolean;
 }
 
+/** Says what the next revisions of policies would give up. */
+export interface GivingUpPreview {
+  of(
+    stored: readonly PolicyInForce[],
+    wanted: readonly PolicyDocument[],
+    signal: AbortSignal,
+  ): Promise<{ readonly policy: string; readonly points: number; readonly early: number }[]>;
+}
+
+/** A plan with what it gives up. */
+export interface PreviewedPlan extends PolicyPlan {
+  readonly givesUp: Awaited<ReturnType<GivingUpPreview['of']>>;
+}
+
 export interface PolicySettings {
   /** Lets policies name commands that run inside guests as their administrator. */
   readonly guestCommands: boolean;
@@ -56,10 +70,17 @@ export interface PolicyCollaborators {
 
 /** What is to be protected, as code: plans, applies, pauses, and remembers who did it. */
 export class Policies {
+  private preview: GivingUpPreview | undefined;
+
   constructor(
     private readonly collaborators: PolicyCollaborators,
     private readonly settings: PolicySettings,
   ) {}
+
+  /** Lets plans say what they give up. */
+  previewWith(preview: GivingUpPreview): void {
+    this.preview = preview;
+  }
 
   /** Lists the policies in force by name. */
   async list(): Promise<PolicyInForce[]> {
@@ -106,10 +127,13 @@ export class Policies {
    * Says what a text would change, and changes nothing.
    * @throws Fault `policy.invalid`, `policy.commands-refused`
    */
-  async plan(request: PolicyText, signal: AbortSignal): Promise<PolicyPlan> {
+  async plan(request: PolicyText, signal: AbortSignal): Promise<PreviewedPlan> {
     const wanted = await this.readText(request);
     const vms = await this.collaborators.vms(signal);
-    return this.planOf(await this.list(), wanted, { vms, prune: request.prune });
+    const stored = await this.list();
+    const documents = wanted.map(({ document }) => document);
+    const givesUp = (await this.preview?.of(stored, documents, signal)) ?? [];
+    return { ...this.planOf(stored, wanted, { vms, prune: request.prune }), givesUp };
   }
 
   /**

@@ -119,6 +119,17 @@ export const PolicyPlan = z
         ),
       }),
     ),
+    /** Points that policies would give up and keep now; missing in the answer to an application. */
+    givesUp: z
+      .array(
+        z.object({
+          policy: z.string(),
+          points: z.int(),
+          /** Of them, those that would still be kept in a week: then the revision waits. */
+          early: z.int(),
+        }),
+      )
+      .optional(),
     notes: z.array(z.string()),
   })
   .meta({ id: 'PolicyPlan' });
@@ -163,6 +174,20 @@ const VmProtection = z
   .meta({ id: 'VmProtection' });
 export type VmProtection = z.infer<typeof VmProtection>;
 
+const RetentionState = z.object({
+  vault: z.string(),
+  atMs: TimeMs,
+  /** Points to be given up that are still there. */
+  due: z.int(),
+  /** Why this service does not give them up; missing if it does. */
+  notHere: z.string().optional(),
+  /** Revisions that wait for a person. */
+  waiting: z.array(z.object({ policy: z.string(), revision: z.int(), points: z.int() })),
+  /** Why nothing was decided. */
+  problem: z.string().optional(),
+});
+export type RetentionState = z.infer<typeof RetentionState>;
+
 /** 200 of GET /api/v1/protection: every VM, by name. */
 export const ProtectionStatus = z
   .object({
@@ -176,6 +201,8 @@ export const ProtectionStatus = z
     vms: z.array(VmProtection),
     /** The vaults have points of runs that the database does not know: no schedule fires. */
     unknownRuns: z.object({ points: z.int(), newestFireAtMs: TimeMs }).optional(),
+    /** What waits at the last decision about the points of each vault. */
+    retention: z.array(RetentionState),
     /** Policies that protect nothing now, because this version cannot read them. */
     unreadable: z.array(z.object({ policy: z.string(), problem: z.string() })),
     /** Vaults that cannot be used now. `ok` leaves them out: VMs become late if that lasts. */

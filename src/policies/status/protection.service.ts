@@ -30,6 +30,7 @@ export interface ProtectionSources {
 
 /** How well VMs are protected, and what says nothing about it. */
 export interface ProtectionNow {
+  readonly atMs: number;
   readonly vms: readonly VmProtection[];
   readonly unreadable: readonly UnreadablePolicy[];
   /** Because of them no schedule fires. */
@@ -67,6 +68,7 @@ export class Protection {
     );
     const newestOf = (vmId: string, vaultId: string) => newest.get(keyOf(vmId, vaultId));
     return {
+      atMs: nowMs,
       vms: protectionOf(guarded, {
         ...{ nowMs, vaults: ids, newestOf },
         problems: await this.setProblems(all.filter(isReadable), ids),

@@ -47,14 +47,27 @@ async function points(): Promise<PointList['points']> {
   return PointList.parse(JSON.parse(await done('points', 'list', '--json'))).points;
 }
 
+function policyOf(keep: string): string {
+  return `name: p\nselector: { all: true }\nvault: main\nschedule: { every: 1d }\nretention: ${keep}\n`;
+}
+
 async function apply(keep: string): Promise<void> {
-  const text = `name: p\nselector: { all: true }\nvault: main\nschedule: { every: 1d }\nretention: ${keep}\n`;
-  await writeFile(join(folder, 'p.yaml'), text);
+  await writeFile(join(folder, 'p.yaml'), policyOf(keep));
   await done('apply', '-f', 'p.yaml');
 }
 
-/** Has it decided as after the runs of a policy. */
-async function decided(): Promise<object | undefined> {
+/** Ends with another exit code while a VM is late. */
+async function status(): Promise<string> {
+  const { home: homeFolder } = service;
+  const environment = { readSettings: () => ({ homeFolder }) };
+  return (await cliRun(['status'], { folder, passphrase: '', environment })).stdout;
+}
+
+/** Has it decided as after the runs of a policy, or as a day later. */
+async function decided(isDaily = false): Promise<object | undefined> {
+  if (isDaily) {
+    await service.sql('UPDATE "retention_look" SET "at_ms" = 0');
+  }
   await service.decide();
   const { body } = await service.get('/jobs?kind=retain');
   const [job] = JobList.parse(body).jobs;
@@ -82,7 +95,13 @@ describe('retention of a service', () => {
     await apply('{ last: 50 }');
     await done('policy', 'run', 'p');
     await decided();
+    await writeFile(join(folder, 'p.yaml'), policyOf('{ last: 1 }'));
+    expect(await done('apply', '-f', 'p.yaml', '--dry-run')).toContain(
+      'Policy p gives up 1 point that it keeps now; 1 of them would still be kept in a week',
+    );
     await apply('{ last: 1 }');
+    await decided(true);
+    expect(await status()).toContain('Revision 3 of policy p waits for a person');
 
     const shown = await done('policy', 'retire', 'p');
     expect(shown).toContain('Nothing was changed');

@@ -10,13 +10,14 @@ const NAMES_MAX = 12;
 
 /** Returns what a plan changes, or changed, for people. */
 export function planText(plan: PolicyPlan, { applied }: { readonly applied: boolean }): string {
-  const { policies, vaults, unprotected, notes } = plan;
+  const { policies, vaults, unprotected, givesUp = [], notes } = plan;
   const same = policies.filter(({ action }) => action === 'none').length;
   const text = [
     ...policies.map(policyLines),
     same === 0
       ? ''
       : `${count(same, 'policy', 'policies')} ${same === 1 ? 'stays' : 'stay'} as before.\n`,
+    ...givesUp.map(givesUpLine),
     ...vaults.map(vaultLine),
     unprotected.length === 0 ? '' : `Protected by no policy: ${listOf(unprotected)}\n`,
     ...notes.map((note) => `note: ${note}\n`),
@@ -50,6 +51,18 @@ function policyLines(policy: Planned): string {
     none: '',
   };
   return heads[action] + details.map((detail) => `    ${detail}\n`).join('');
+}
+
+function givesUpLine({
+  policy,
+  points,
+  early,
+}: NonNullable<PolicyPlan['givesUp']>[number]): string {
+  const waits =
+    early === 0
+      ? ''
+      : `; ${String(early)} of them would still be kept in a week, so it waits for hyperkeep policy retire ${policy} --yes`;
+  return `Policy ${policy} gives up ${count(points, 'point')} that it keeps now${waits}\n`;
 }
 
 function vaultLine({ vault, pointsPerYear, after }: Forecast): string {

@@ -1,5 +1,9 @@
 import type { Command } from 'commander';
-import type { ProtectionStatus, VmProtection } from '../../../api/contract/policies.ts';
+import type {
+  ProtectionStatus,
+  RetentionState,
+  VmProtection,
+} from '../../../api/contract/policies.ts';
 import type { Cli, CommonOptions } from '../../cli.ts';
 import { EXIT_NOT_WELL, type Outcome } from '../../outcome.ts';
 import { plainText } from '../../terminal/plain-text.ts';
@@ -38,10 +42,8 @@ async function status(cli: Cli): Promise<Outcome> {
 }
 
 /** Returns the state of every VM, the worst first, and how many are not well. */
-function statusText(
-  { atMs, vms, unreadable, unknownRuns, givenUpFromHere, troubles: vaults }: ProtectionStatus,
-  time: (timeMs: number) => string,
-): string {
+function statusText(status: ProtectionStatus, time: (timeMs: number) => string): string {
+  const { atMs, vms, unreadable, unknownRuns, givenUpFromHere, retention } = status;
   const troubles = unreadable
     .map(({ policy, problem }) => unreadableText(policy, problem))
     .join('');
@@ -49,8 +51,32 @@ function statusText(
     unknownRuns === undefined
       ? ''
       : `No schedule fires: the vaults have ${count(unknownRuns.points, 'point')} of runs that the database does not know, the newest due ${time(unknownRuns.newestFireAtMs)}. If it was restored from an older dump on purpose: hyperkeep catalog accept\n`;
-  const away = vaults.map(({ vault, problem }) => `${plainText(`Vault ${vault}: ${problem}`)}\n`);
-  return vmsText(vms, atMs, time) + keysText(givenUpFromHere) + old + away.join('') + troubles;
+  const away = status.troubles.map(
+    ({ vault, problem }) => `${plainText(`Vault ${vault}: ${problem}`)}\n`,
+  );
+  return (
+    vmsText(vms, atMs, time) +
+    keysText(givenUpFromHere) +
+    retention.map(retentionText).join('') +
+    old +
+    away.join('') +
+    troubles
+  );
+}
+
+/** Returns what waits to be given up, and why. */
+function retentionText({ vault, due, notHere, waiting, problem }: RetentionState): string {
+  const lines = [
+    problem === undefined ? '' : `Nothing is given up in ${vault}: ${problem}`,
+    notHere === undefined
+      ? ''
+      : `${count(due, 'point')} in ${vault} ${due === 1 ? 'waits' : 'wait'} to be given up: ${notHere}.`,
+    ...waiting.map(
+      ({ policy, revision, points }) =>
+        `Revision ${String(revision)} of policy ${policy} waits for a person, it would give up ${count(points, 'point')} early: hyperkeep policy retire ${policy}`,
+    ),
+  ];
+  return lines.map((line) => (line === '' ? '' : `${plainText(line)}\n`)).join('');
 }
 
 /** A thief of the host has what the host has: docs/roles.md, "Who gives points up". */

@@ -1,4 +1,5 @@
 import { Injectable, Module, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
 import { Interval } from '@nestjs/schedule';
 import { CatalogAge } from '../../../catalog/catalog-age.ts';
 import { InventoryRows } from '../../../catalog/inventory-rows.ts';
@@ -19,6 +20,8 @@ import { HostIdentity } from '../../../kernel/host-identity.ts';
 import { PointKeeping } from './point-keeping.ts';
 import { PublishedDecisions } from './published-decisions.ts';
 import { RetainJob } from './retain.job.ts';
+import { RetentionPreview } from './retention-preview.ts';
+import { RetentionStatus } from './retention-status.ts';
 import { RetentionTrigger } from './retention-trigger.ts';
 import { Retention } from './retention.service.ts';
 import { RetentionSimulation } from './simulation.service.ts';
@@ -73,22 +76,42 @@ class RetentionTicker {
     {
       provide: Retention,
       inject: [
-        ...[RegisteredVaults, Policies, VaultFacts, PolicyRows, RetentionRows],
+        ...[RegisteredVaults, Policies, VaultFacts, StandingJudges, RetentionRows],
         ...[SchedulingClock, HostIdentity, Log],
       ],
       useFactory: (
         vaults: RegisteredVaults,
         policies: Policies,
         facts: VaultFacts,
-        ...[policyRows, rows, clock, host, log]: [
-          ...[PolicyRows, RetentionRows],
+        ...[judges, rows, clock, host, log]: [
+          ...[StandingJudges, RetentionRows],
           ...[SchedulingClock, HostIdentity, Log],
         ]
       ) => {
         const published = new PublishedDecisions(host.id, log);
-        const judges = new StandingJudges({ policies: policyRows, rows });
         return new Retention({ vaults, policies, facts, judges, rows, published, clock, log });
       },
+    },
+    {
+      provide: RetentionStatus,
+      inject: [RetentionRows, RegisteredVaults],
+      useFactory: (rows: RetentionRows, vaults: RegisteredVaults) =>
+        new RetentionStatus(rows, vaults),
+    },
+    {
+      provide: StandingJudges,
+      inject: [PolicyRows, RetentionRows],
+      useFactory: (policies: PolicyRows, rows: RetentionRows) =>
+        new StandingJudges({ policies, rows }),
+    },
+    {
+      provide: RetentionPreview,
+      inject: [RegisteredVaults, PointCatalog, VaultFacts, StandingJudges],
+      useFactory: (
+        vaults: RegisteredVaults,
+        points: PointCatalog,
+        ...[facts, judges]: [VaultFacts, StandingJudges]
+      ) => new RetentionPreview({ vaults, points, facts, judges }),
     },
     {
       provide: RetentionTrigger,
@@ -127,16 +150,18 @@ class RetentionTicker {
       ) => new PointKeeping({ policies, vaults, points, rows, retention, clock }),
     },
   ],
-  exports: [Retention, PointKeeping, RetentionSimulation],
+  exports: [RetentionStatus, Retention, PointKeeping, RetentionPreview, RetentionSimulation],
 })
 export class RetentionModule implements OnModuleInit, OnModuleDestroy {
   constructor(
     private readonly jobs: Jobs,
     private readonly trigger: RetentionTrigger,
     private readonly retain: RetainJob,
+    private readonly modules: ModuleRef,
   ) {}
 
   onModuleInit(): void {
+    this.modules.get(Policies, { strict: false }).previewWith(this.modules.get(RetentionPreview));
     this.jobs.register('retain', this.retain.run);
   }
 

@@ -30,6 +30,11 @@ export interface VaultFactsParts {
   readonly clock: SchedulingClock;
 }
 
+/** What the plan needs of a listing. */
+export interface ListedFacts extends Pick<ListedVault, 'held' | 'damaged' | 'readers'> {
+  readonly points: readonly Pick<RecoveryPoint, 'id' | 'vmId' | 'takenAtMs' | 'origin'>[];
+}
+
 /** What the database knew of a vault before it was listed: the id of each point, with its VM. */
 export type KnownPoints = ReadonlyMap<string, string>;
 
@@ -59,7 +64,8 @@ export class VaultFacts {
   /** @throws Fault `retention.clock-unsure` if the store's clock is another one */
   async requireStoreClock(vault: Vault, signal: AbortSignal): Promise<void> {
     const serverMs = await vault.inside.base.store.features?.serverTimeMs(signal);
-    const offsetMs = serverMs === undefined ? 0 : this.parts.clock.nowMs() - serverMs;
+    // Not the clock of schedules: vaults and locks have the real time.
+    const offsetMs = serverMs === undefined ? 0 : vault.inside.clock.nowMs() - serverMs;
     if (Math.abs(offsetMs) > STORE_OFFSET_MS_MAX) {
       const minutes = String(Math.round(offsetMs / 60_000));
       throw unsure(`the clock of this host differs by ${minutes} minutes from that of the store`);
@@ -126,7 +132,7 @@ export class VaultFacts {
   /** Returns what the plan is made of, but for locks of the store and revisions that wait. */
   async input(
     vault: { readonly id: string; readonly name: string },
-    listed: Pick<ListedVault, 'points' | 'held' | 'damaged' | 'readers'>,
+    listed: ListedFacts,
     {
       policies,
       blocked: known,
@@ -162,7 +168,7 @@ export class VaultFacts {
       const reader = listed.readers.get(point.id);
       const group = point.origin?.group;
       return {
-        ...factsOf(point),
+        ...{ id: point.id, vmId: point.vmId, takenAtMs: point.takenAtMs },
         isHeld: listed.held.has(point.id),
         proven:
           damagedAtMs !== undefined ? 'damaged' : provenAtMs !== undefined ? 'whole' : 'unknown',
@@ -182,14 +188,6 @@ export class VaultFacts {
   private async services(): Promise<Set<string>> {
     return new Set((await this.parts.inventory.list()).hosts.map(({ id }) => id));
   }
-}
-
-function factsOf({
-  id,
-  vmId,
-  takenAtMs,
-}: RecoveryPoint): Pick<JudgedPoint, 'id' | 'vmId' | 'takenAtMs'> {
-  return { id, vmId, takenAtMs };
 }
 
 function unsure(problem: string): Fault {
