@@ -48,6 +48,11 @@ describe('givenUpEarly', () => {
     expect(early({ daily: 30 }, { weekly: 4 }, kept)).toContain('age 2');
   });
 
+  it('takes the week for a week where ages count', () => {
+    const minimumAgeMs = 40 * DAY_MS;
+    expect(early({ last: 1, minimumAgeMs }, { last: 1 }, POINTS.slice(0, 30))).toHaveLength(29);
+  });
+
   it('lets pass what the earlier rules do not keep either', () => {
     expect(early({ daily: 30 }, { daily: 30 })).toEqual([]);
   });

@@ -207,7 +207,7 @@ function differ(how: string, ids: readonly string[]): Fault {
   );
 }
 
-function incompleteGroups(points: ListedVault['points']): Set<string> {
+function incompleteGroups(points: ListedFacts['points']): Set<string> {
   const sets = pointSets(points).filter(({ isComplete }) => !isComplete);
   return new Set(sets.map(({ groupId }) => groupId));
 }
