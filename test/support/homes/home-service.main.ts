@@ -4,6 +4,7 @@ import { appendFileSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
+import type { LeaseTerms } from '../../../src/catalog/jobs/lease-messages.ts';
 import { QemuEngine } from '../../../src/engines/qemu/qemu-engine.ts';
 import { serve } from '../../../src/main.ts';
 import { readConfig } from '../../../src/platform/config/config.ts';
@@ -18,6 +19,8 @@ export interface HomeService {
   readonly clockBeganMs: number;
 }
 
+/** A tenth of what people get. */
+const LEASES: LeaseTerms = { leaseMs: 6000, renewMs: 1500, standstillMs: 60_000 };
 const { engineSocket, clockBeganMs } = JSON.parse(process.argv[2] ?? '') as HomeService;
 const { version } = JSON.parse(
   readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
@@ -54,6 +57,7 @@ await serve(
       },
     },
     schedulingClock: new TenfoldClock(clockBeganMs),
+    leases: LEASES,
     engine: new HomeEngine(fake, real),
   },
   stop.signal,
