@@ -7,6 +7,8 @@ import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
 import type { LeaseTerms } from '../../../src/catalog/jobs/lease-messages.ts';
 import { isFinished, type Job, type RunJob } from '../../../src/jobs/job.ts';
 import { Jobs } from '../../../src/jobs/jobs.ts';
+import { newJob } from '../../../src/jobs/live-job.ts';
+import { toStored } from '../../../src/jobs/stored-job.ts';
 import { laneLimits, type JobLimits } from '../../../src/jobs/job-lanes.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { SilentLog } from '../../../src/kernel/log.ts';
@@ -197,10 +199,12 @@ describe('services that share a database', () => {
   });
 
   it('end their process when its main loop turns no more', async () => {
-    const here = await start(untilStopped);
+    const source = await openCatalog(database);
+    const storage = await openJobStorage(source, database);
     const hostId = randomUUID();
-    const { id } = await here.jobs.start({ ...BACKUP, place: { hostId } });
-    const [job] = await here.storage.claims.claim({
+    const id = randomUUID();
+    await storage.rows.add(toStored(newJob({ ...BACKUP, id }, 1), BACKUP, hostId), 9);
+    const [job] = await storage.claims.claim({
       ...{ hostId, nowMs: 1, leaseMs: SHORT_LEASES.leaseMs, newToken: randomUUID },
       ...{ limits: laneLimits({ concurrency: 1 }), canRun: () => true },
     });
@@ -208,9 +212,14 @@ describe('services that share a database', () => {
     const child = spawn(process.execPath, [BLOCKED, database.url, id, job?.token ?? ''], {
       stdio: 'inherit',
     });
+    const end = await once(child, 'exit');
+    const here = await start(untilStopped);
+    const shownEnd = await shown(here.jobs, id, isFinished);
+    await storage[Symbol.asyncDispose]();
+    await source.destroy();
 
-    expect(await once(child, 'exit')).toEqual([null, 'SIGKILL']);
-    expect(await shown(here.jobs, id, isFinished)).toMatchObject({ state: 'interrupted' });
+    expect(end).toEqual([null, 'SIGKILL']);
+    expect(shownEnd).toMatchObject({ state: 'interrupted' });
   });
 
   it('give a job up that stands still, and say so', async () => {
