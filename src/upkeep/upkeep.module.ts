@@ -6,11 +6,9 @@ import { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { UpkeepKind } from '../jobs/job.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { Clock } from '../kernel/clock.ts';
-import { HostIdentity } from '../kernel/host-identity.ts';
 import { Log } from '../kernel/log.ts';
 import { StoreAccess } from '../vault/store/store-access.ts';
 import { PointRetention } from './point-retention.ts';
-import { PublishedDecisions } from './published-decisions.ts';
 import { StoreCare } from './store-care.ts';
 import { upkeepJobs } from './upkeep.jobs.ts';
 import { VaultCopies } from './vault-copies.ts';
@@ -24,12 +22,6 @@ import { VaultSpace } from './vault-space.ts';
       provide: PointRetention,
       inject: [RegisteredVaults, Log],
       useFactory: (vaults: RegisteredVaults, log: Log) => new PointRetention(vaults, log),
-    },
-    {
-      provide: PublishedDecisions,
-      inject: [RegisteredVaults, HostIdentity, Clock, Log],
-      useFactory: (vaults: RegisteredVaults, ...[host, clock, log]: [HostIdentity, Clock, Log]) =>
-        new PublishedDecisions({ vaults, host, clock, log }),
     },
     {
       provide: VaultSpace,
@@ -55,7 +47,7 @@ import { VaultSpace } from './vault-space.ts';
         new VaultCopies({ vaults, stores, clock }),
     },
   ],
-  exports: [PointRetention, PublishedDecisions],
+  exports: [PointRetention],
 })
 export class UpkeepModule implements OnModuleInit {
   constructor(

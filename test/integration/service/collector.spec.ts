@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
 import { HostRow } from '../../../src/catalog/rows/host.row.ts';
-import { SystemClock } from '../../../src/kernel/clock.ts';
 import { SilentLog } from '../../../src/kernel/log.ts';
-import { PublishedDecisions } from '../../../src/upkeep/published-decisions.ts';
+import { PublishedDecisions } from '../../../src/policies/retention/deciding/published-decisions.ts';
 import { openObjectStore } from '../../../src/vault/object-stores/location.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { RealService } from '../../support/service/real-service.ts';
@@ -25,17 +24,11 @@ async function vaultIn(folder: string): Promise<Vault> {
 
 /** What the service of a host has decided. */
 async function decide(vault: Vault, ids: readonly string[]): Promise<void> {
-  const held = { vault, [Symbol.dispose]: () => undefined };
-  const published = new PublishedDecisions({
-    vaults: { open: async () => Promise.resolve(held) },
-    host: { id: HOST },
-    clock: new SystemClock(),
-    log: new SilentLog(),
-  });
-  const decisions = ids.map((point) => ({
-    ...{ vm: VM, point, reason: 'no rule keeps it', policy: 'gold', revision: 1, decidedAtMs: 1 },
-  }));
-  await published.publish(vault.id, decisions, signal);
+  const published = new PublishedDecisions(HOST, new SilentLog());
+  const because = [{ policy: 'gold', rule: 'beyond', period: '' }] as const;
+  const facts = { vmId: VM, vmName: 'shop', takenAtMs: 1, because };
+  const waiting = ids.map((pointId) => ({ ...facts, pointId }));
+  await published.publish(vault, waiting, 1, signal);
 }
 
 async function recordsIn({ inside }: Vault): Promise<number> {
