@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { watch } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureBuild } from '../../scripts/setup/build.mjs';
@@ -19,18 +19,8 @@ vault: main
 schedule: { every: 1h }
 `;
 
-const GROUP = `
-name: shop
-selector: { vms: [shop-*] }
-vault: main
-schedule: { every: 1h }
-group: { spread: 60s }
-`;
-const GROUPED = ['shop-db', 'shop-queue', 'shop-web'];
-
 interface Run {
   readonly id: string;
-  readonly vm_name: string;
   readonly state: string;
   readonly why: string | null;
   readonly attempt: number;
@@ -103,56 +93,4 @@ describe('A service that is killed during the run of a policy', () => {
     },
     TIMEOUT_MS,
   );
-
-  it(
-    'takes the whole group in another attempt, as one new set, and leaves no overlay behind',
-    async () => {
-      const vms: string[] = [];
-      for (const name of GROUPED) {
-        const image = join(folder, `${name}.raw`);
-        await writeFile(image, seededBytes(name, 64 * MIB));
-        const disks = [{ name: 'system', path: image, format: 'raw' as const }];
-        const vm = { name, disks, memoryMib: 64, guestAgent: false };
-        const { id } = await service.client.call('addVm', { body: vm }, signal);
-        await service.client.call('startVm', { path: { vm: id } }, signal);
-        vms.push(id);
-      }
-      await service.client.call('applyPolicies', { body: { text: GROUP } }, signal);
-      await service.client.call('pausePolicy', { path: { policy: 'hourly' }, body: {} }, signal);
-      const packs = watch(join(folder, 'vault'), { recursive: true });
-      const written = once(packs, 'change');
-
-      await database.run(
-        `UPDATE "policy" SET "horizon_ms" = "horizon_ms" - ${String(HOUR_MS)} WHERE "name" = 'shop'`,
-      );
-      await written;
-      await service.kill();
-      packs.close();
-      service = await start();
-      for (let sinceMs = 0; (await groupRuns('sealed')).length < GROUPED.length;) {
-        await service.logs('run.changed', sinceMs, signal);
-        sinceMs = performance.now();
-      }
-
-      expect((await groupRuns('sealed')).map(({ attempt }) => attempt)).toEqual([2, 2, 2]);
-      const { points } = await service.client.call('listPoints', {}, signal);
-      const grouped = points.filter(({ origin }) => origin?.policy === 'shop');
-      const whole = grouped.filter(({ set }) => set?.isComplete);
-      expect(whole.map(({ vmName }) => vmName).sort()).toEqual(GROUPED);
-      expect(new Set(whole.map(({ origin }) => origin?.group)).size).toBe(1);
-      const { vms: listed } = await service.client.call('listVms', {}, signal);
-      expect(listed.flatMap(({ warnings }) => warnings)).toEqual([]);
-      for (const vm of vms) {
-        await service.client.call('destroyVm', { path: { vm } }, signal);
-      }
-      const left = (await readdir(folder)).filter((file) => file.includes('.hk-'));
-      expect(left).toEqual([]);
-    },
-    TIMEOUT_MS,
-  );
-
-  async function groupRuns(state: string): Promise<Run[]> {
-    const all = await runs();
-    return all.filter((run) => GROUPED.includes(run.vm_name) && run.state === state);
-  }
 });
