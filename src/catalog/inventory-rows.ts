@@ -1,5 +1,6 @@
 import { In, type DataSource, type EntityManager } from 'typeorm';
 import { HostRow } from './rows/host.row.ts';
+import { JobRow } from './rows/job.row.ts';
 import { RunRow } from './rows/run.row.ts';
 import { VmRow } from './rows/vm.row.ts';
 import { UNFINISHED } from './run-rows.ts';
@@ -56,7 +57,7 @@ export class InventoryRows {
   }
 
   /**
-   * Removes a host with its VMs, and skips its runs that have not ended.
+   * Removes a host with its VMs, skips its runs that have not ended, and ends what waits there.
    * @returns false, and removes nothing, if it was seen later than `lastSeenMs`
    */
   async forgetHost({ id, lastSeenMs }: Pick<StoredHost, 'id' | 'lastSeenMs'>): Promise<boolean> {
@@ -73,6 +74,10 @@ export class InventoryRows {
           { hostId: id, state: In(UNFINISHED) },
           { state: 'skipped', why: 'the host was forgotten' },
         );
+      // They would keep others from backing up a VM that is on another host now.
+      await transaction
+        .getRepository(JobRow)
+        .update({ hostId: id, state: 'queued' }, { state: 'cancelled' });
       return true;
     });
   }

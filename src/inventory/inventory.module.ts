@@ -21,7 +21,7 @@ import { KnownVms } from './known-vms.ts';
           engine,
           async ({ path, format }, signal) =>
             (await inspectImage(path, format, signal)).virtualSize,
-          async (idOrName, signal) => known.otherHostOf(idOrName, signal),
+          async (idOrName, signal) => known.onOtherHost(idOrName, signal),
         ),
     },
     {

@@ -34,11 +34,32 @@ export type MeasureImage = (
   signal: AbortSignal,
 ) => Promise<number>;
 
-/** Returns the host of a VM that is not on this one; undefined if nobody knows it. */
+/** A VM of another host. */
+export interface VmElsewhere {
+  readonly id: string;
+  readonly name: string;
+  readonly host: {
+    readonly id: string;
+    readonly name: string;
+    readonly address?: string;
+    /** Whether nobody has heard of it for a while. */
+    readonly isLate: boolean;
+  };
+}
+
+/** Returns a VM that is not on this host; undefined if nobody knows it. */
 export type FindElsewhere = (
   idOrName: string,
   signal: AbortSignal,
-) => Promise<{ readonly name: string; readonly address?: string | undefined } | undefined>;
+) => Promise<VmElsewhere | undefined>;
+
+/** A VM to which jobs can be sent. */
+export interface LocatedVm {
+  readonly id: string;
+  readonly name: string;
+  /** The host that has it; undefined: this one. */
+  readonly hostId?: string;
+}
 
 /** First bytes of QEMU's MAC addresses; the rest is random. */
 const MAC_PREFIX = [0x52, 0x54, 0x00];
@@ -65,23 +86,27 @@ export class InventoryService {
   async find(idOrName: string, signal: AbortSignal): Promise<VmSummary> {
     const vms = await this.engine.list(signal);
     const found = findNamed(vms, idOrName);
+    if (found === undefined) {
+      throw notHere(idOrName, await this.elsewhere(idOrName, signal));
+    }
+    return found;
+  }
+
+  /**
+   * Returns the VM like `find`, also one of another host, for whoever sends it a job.
+   * @throws Fault `engine.vm-not-found`, `vm.on-other-host` if that host is silent,
+   *   `request.invalid`
+   */
+  async locate(idOrName: string, signal: AbortSignal): Promise<LocatedVm> {
+    const found = findNamed(await this.engine.list(signal), idOrName);
     if (found !== undefined) {
-      return found;
+      return { id: found.id, name: found.name };
     }
-    const host = await this.elsewhere(idOrName, signal);
-    if (host !== undefined) {
-      const where = host.address === undefined ? host.name : `${host.name} (${host.address})`;
-      throw new Fault(
-        'vm.on-other-host',
-        `The VM ${idOrName} is on the host ${where}; give this command to the service there.`,
-        { vm: idOrName, host: host.name },
-      );
+    const other = await this.elsewhere(idOrName, signal);
+    if (other === undefined || other.host.isLate) {
+      throw notHere(idOrName, other);
     }
-    throw new Fault(
-      'engine.vm-not-found',
-      `There is no VM ${idOrName} on this host; vm list shows those there are.`,
-      { vm: idOrName },
-    );
+    return { id: other.id, name: other.name, hostId: other.host.id };
   }
 
   /** Takes a VM over: makes the ids that are missing, and measures its disks. */
@@ -165,4 +190,23 @@ function newMacAddress(): string {
   return [...MAC_PREFIX, ...randomBytes(3)]
     .map((byte) => byte.toString(16).padStart(2, '0'))
     .join(':');
+}
+
+function notHere(idOrName: string, other: VmElsewhere | undefined): Fault {
+  if (other === undefined) {
+    return new Fault(
+      'engine.vm-not-found',
+      `There is no VM ${idOrName} on this host; vm list shows those there are.`,
+      { vm: idOrName },
+    );
+  }
+  const { name, address, isLate } = other.host;
+  const where = address === undefined ? name : `${name} (${address})`;
+  return new Fault(
+    'vm.on-other-host',
+    isLate
+      ? `The VM ${idOrName} is on the host ${where}, of which nobody has heard for a while. Start the service there.`
+      : `The VM ${idOrName} is on the host ${where}; give this command to the service there.`,
+    { vm: idOrName, host: name },
+  );
 }

@@ -150,13 +150,13 @@ export class KnownVms {
   }
 
   /**
-   * Returns the host of a VM that another host has. Undefined also while the database is away, or
+   * Returns a VM that another host has. Undefined also while the database is away, or
    * if several VMs are meant: then the VMs of this host are all that is known.
    */
-  async otherHostOf(idOrName: string, signal: AbortSignal): Promise<VmHost | undefined> {
+  async onOtherHost(idOrName: string, signal: AbortSignal): Promise<KnownVm | undefined> {
     try {
-      const { host } = find(await this.remembered(signal), idOrName);
-      return host.isThis ? undefined : host;
+      const found = find(await this.remembered(signal), idOrName);
+      return found.host.isThis ? undefined : found;
     } catch (error) {
       if (isFault(error)) {
         return undefined;

@@ -23,7 +23,10 @@ export class OperationsController {
     private readonly points: PointSearch,
   ) {}
 
-  /** Takes a recovery point. A second one of the same VM at the same time is refused. */
+  /**
+   * Takes a recovery point, on the host of the VM. A second one of the same VM at the same time is
+   * refused.
+   */
   @Post('backups')
   @HttpCode(202)
   @ApiAcceptedResponse({ standardSchema: Job })
@@ -31,7 +34,7 @@ export class OperationsController {
     @Body({ schema: StartBackup }) body: StartBackup,
     @RequestSignal() signal: AbortSignal,
   ): Promise<Job> {
-    const vm = await this.inventory.find(body.vm, signal);
+    const vm = await this.inventory.locate(body.vm, signal);
     const vault = await this.vaults.choose(body.vault);
     const parameters: BackupParameters = {
       vmId: vm.id,
@@ -44,7 +47,9 @@ export class OperationsController {
     };
     const subject = { vmId: vm.id, vmName: vm.name, vaultId: vault.id, vaultName: vault.name };
     const exclusiveKey = backupKey(vm.id);
-    return viewOfJob(await this.jobs.start({ kind: 'backup', subject, parameters, exclusiveKey }));
+    const request = { kind: 'backup', subject, parameters, exclusiveKey } as const;
+    const place = vm.hostId === undefined ? {} : { place: { hostId: vm.hostId } };
+    return viewOfJob(await this.jobs.start({ ...request, ...place }));
   }
 
   /** Restores a VM or one disk to new files. */

@@ -19,6 +19,11 @@ export interface JobFilter {
   readonly limit: number;
 }
 
+const HOLDER = `
+  SELECT "job"."id" AS "id", "host"."name" AS "host"
+    FROM "job" LEFT JOIN "host" ON "host"."id" = coalesce("job"."claimed_by", "job"."host_id")
+   WHERE "exclusive_key" = $1 AND "state" IN ('queued', 'running')`;
+
 /** The runs of operations, as rows. */
 export class JobRows {
   constructor(
@@ -50,13 +55,22 @@ export class JobRows {
       if (!isUniqueViolation(error)) {
         throw error;
       }
-      throw new Fault(
-        'job.conflict',
-        `Another ${job.kind} of ${subjectOf(job)} is not finished; wait for it or cancel it (jobs).`,
-        { kind: job.kind },
-        { cause: error },
-      );
+      throw await this.conflict(job, error);
     }
+  }
+
+  private async conflict(job: StoredJob, cause: unknown): Promise<Fault> {
+    const [other] = await this.source.query<{ id: string; host: string | null }[]>(HOLDER, [
+      job.exclusiveKey,
+    ]);
+    const which = other === undefined ? '' : `, job ${other.id}`;
+    const where = typeof other?.host === 'string' ? ` on the host ${other.host}` : '';
+    return new Fault(
+      'job.conflict',
+      `Another ${job.kind} of ${subjectOf(job)} is not finished${where}${which}; wait for it or cancel it (jobs).`,
+      { kind: job.kind, ...(other === undefined ? {} : { jobId: other.id }) },
+      { cause },
+    );
   }
 
   /** Writes how far a job is, unless its claim is over. */

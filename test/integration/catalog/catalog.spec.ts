@@ -363,8 +363,13 @@ describe('JobRows', () => {
     const first = job({ exclusiveKey: 'backup web' });
     await rows.add(first, 9);
 
+    const hostId = randomUUID();
+    await source.query(`INSERT INTO host VALUES ('${hostId}', 'far', NULL, '1', 0)`);
+    await source.query(`UPDATE job SET claimed_by = '${hostId}' WHERE id = '${first.id}'`);
+
     await expect(rows.add(job({ exclusiveKey: 'backup web' }), 9)).rejects.toMatchObject({
       code: 'job.conflict',
+      message: expect.stringContaining(`on the host far, job ${first.id}`) as string,
     });
 
     await rows.endQueued(first.id, { state: 'cancelled', finishedAtMs: 2, result: { a: 1 } });

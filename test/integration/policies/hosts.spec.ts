@@ -92,16 +92,27 @@ describe('runs of several hosts', () => {
   it('are together no more than their policy allows', async () => {
     setVms(labVm('a1', A), labVm('a2', A), labVm('b1', B), labVm('b2', B));
     await a.policy('hourly', { limits: { atOnce: 2 } });
-    const labs = [a, b, new RunLab(source, A), new RunLab(source, B)];
-    for (const lab of labs) {
-      lab.vms = a.vms;
-      lab.clock.set(TEN);
-    }
-    await Promise.all(labs.map(async (lab) => lab.scheduler.tick()));
-    await Promise.all(labs.map(async (lab) => lab.scheduler.tick()));
+    expect(states(await a.at(TEN))).toEqual(['a1 queued', 'a2 queued', 'b1 due', 'b2 due']);
+    expect(states(await b.at(TEN))).toEqual(['a1 queued', 'a2 queued', 'b1 due', 'b2 due']);
+    await a.end('a1', 'P1');
+    const after = (await b.tick()).map(({ vmName, state }) => `${vmName.slice(0, 1)} ${state}`);
+    expect(after.sort()).toEqual(['a running', 'a sealed', 'b due', 'b queued']);
+  });
 
-    const runs = await a.rows.list({ limit: 10 });
-    expect(runs.filter(({ jobId }) => jobId !== null)).toHaveLength(2);
+  it('begin one after the other where their policy has a limit', async () => {
+    setVms(...['a1', 'a2', 'a3', 'a4'].map((name) => labVm(name, B)));
+    await a.policy('hourly', { limits: { atOnce: 2 } });
+    const runs = await a.at(TEN);
+
+    const begun = await Promise.all(
+      runs.map(async (run) => a.rows.begin(run, { state: 'queued' }, 2)),
+    );
+
+    expect(begun.filter(Boolean)).toHaveLength(2);
+    const queued = states(await a.rows.list({ limit: 10 })).filter((each) =>
+      each.includes('queued'),
+    );
+    expect(queued).toHaveLength(2);
   });
 
   it('end when another host has their VM, whatever became of the first one', async () => {

@@ -125,9 +125,11 @@ describe('Two services on one database', () => {
       }
       const { points } = await a.client.call('listPoints', {}, signal);
       expect(points.find(({ vmName }) => vmName === 'db')?.origin?.service).toBe(ids.db);
-      await expect(
-        a.client.call('startBackup', { body: { vm: 'db' } }, signal),
-      ).rejects.toMatchObject({ code: 'vm.on-other-host' });
+      const job = await a.client.call('startBackup', { body: { vm: 'db' } }, signal);
+      expect(await a.ended(job, signal)).toMatchObject({ state: 'succeeded', vmName: 'db' });
+      await expect(a.client.call('startVm', { path: { vm: 'db' } }, signal)).rejects.toMatchObject({
+        code: 'vm.on-other-host',
+      });
     },
     TIMEOUT_MS,
   );
@@ -145,6 +147,9 @@ describe('Two services on one database', () => {
         ['db', 'late', true],
         ['web', 'ok', false],
       ]);
+      await expect(
+        a.client.call('startBackup', { body: { vm: 'db' } }, signal),
+      ).rejects.toMatchObject({ code: 'vm.on-other-host' });
       b = await start('b');
       expect(await ended(1)).toMatchObject([{ vm_name: 'db', state: 'sealed' }]);
       const status = await a.client.call('protection', {}, signal);
