@@ -148,8 +148,9 @@ export class JobRuns {
       finishedAtMs: this.parts.clock.nowMs(),
       ...(progress === undefined ? {} : { progress }),
     };
-    live.job = { ...live.job, ...end };
     await live.saving;
+    // From now on its end is shown and waits to be written: whoever starts the next job writes it.
+    live.job = { ...live.job, ...end };
     await this.parts.ends.write(live.job.id, live.token, end, () => {
       live.lease.release();
       this.live.delete(live.job.id);

@@ -66,6 +66,33 @@ describe('Jobs', () => {
     expect(await jobs.get(id)).toMatchObject({ state: 'succeeded', result: { stored: 42 } });
   });
 
+  it('shows no end before the key is free for the next job', async () => {
+    const { storage, jobs } = setUp();
+    const [reporting, reported] = [
+      Promise.withResolvers<undefined>(),
+      Promise.withResolvers<undefined>(),
+    ];
+    storage.beforeReport = async () => {
+      reporting.resolve(undefined);
+      await reported.promise;
+    };
+    jobs.register('prune', async (_, { report }) => {
+      report({ phase: 'removing', doneBytes: 0, totalBytes: 0 });
+      await reporting.promise;
+      return {};
+    });
+    const request = { ...BACKUP, kind: 'prune', exclusiveKey: 'prune v' } as const;
+    const { id } = await jobs.start(request);
+    const end = ended(jobs, id);
+    await reporting.promise;
+    await new Promise(setImmediate);
+
+    expect(await jobs.get(id)).toMatchObject({ state: 'running' });
+    reported.resolve(undefined);
+    expect(await end).toMatchObject({ state: 'succeeded' });
+    expect(await jobs.start(request)).toMatchObject({ kind: 'prune' });
+  });
+
   it('frees the key of a job whose row was written though the answer was lost', async () => {
     const { storage, jobs } = setUp();
     const request = { ...BACKUP, id: randomUUID(), exclusiveKey: 'backup web' };

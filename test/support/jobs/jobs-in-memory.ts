@@ -33,6 +33,8 @@ export class JobsInMemory {
   beforeAdd = async (): Promise<void> => undefined;
   /** An INSERT is done, and this is what its caller hears. */
   afterAdd = async (): Promise<void> => undefined;
+  /** An UPDATE of a progress waits for this. */
+  beforeReport = async (): Promise<void> => undefined;
   listener: LeaseListener | undefined;
 
   get storage(): JobStorage {
@@ -40,6 +42,7 @@ export class JobsInMemory {
       rows: {
         add: async (job) => this.add(job),
         report: async (id, token, progress) => {
+          await this.beforeReport();
           this.change({ id, token, state: 'running' }, { progress });
         },
         end: async (id, token, end) => this.end({ id, token, state: 'running' }, end),
