@@ -223,7 +223,6 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
 
       for (const service of [before, engine]) {
         for (const refused of [
-          async () => service.freeze(vm, { ...job(), claim }, signal),
           async () => service.distrust(vm, diskId, signal, claim),
           async () => service.start(vm, signal, claim),
           async () => service.stop(vm, { force: true }, signal, claim),
@@ -233,6 +232,11 @@ export function describeEngine(name: string, open: () => Promise<EngineUnderTest
           await expect(refused()).rejects.toMatchObject({ code: 'engine.fenced' });
         }
       }
+      await expect(engine.freeze(vm, { ...job(), claim }, signal)).rejects.toMatchObject({
+        code: 'engine.fenced',
+      });
+      // It may have been closed, and freezes nothing then, whoever asks.
+      await expect(before.freeze(vm, { ...job(), claim }, signal)).rejects.toThrow();
       await zombie[Symbol.asyncDispose]();
       await claim[Symbol.asyncDispose]();
 

@@ -58,6 +58,7 @@ describe('a database from an older dump', () => {
     await lab.policy('hourly');
     await lab.at('2026-05-04T10:00Z');
     await lab.backups.running('vm-web');
+    await lab.backups.running('vm-db');
     await lab.tick();
     // A service that starts with a dump ends the jobs that it says to run.
     await source.query(
