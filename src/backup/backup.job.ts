@@ -67,7 +67,9 @@ export function backupResult(vaultId: string, taken: TakenPoint): object {
     sizeBytes,
     method,
     ...(reason === undefined ? {} : { reason }),
-    ...statistics,
+    readBytes: statistics.readBytes,
+    newBytes: statistics.newBytes,
+    storedBytes: statistics.storedBytes,
   }));
   const total = { readBytes: 0, newBytes: 0, storedBytes: 0 };
   for (const disk of disks) {

@@ -19,6 +19,7 @@ import {
   type Inner,
   type Leaf,
   leafCount,
+  type MapExtent,
   type NodePointer,
 } from './map-node.ts';
 import type { PackFooter } from '../packs/pack-layout.ts';
@@ -202,6 +203,12 @@ export class MapTree {
   async leaf(index: number, signal: AbortSignal): Promise<Fragment[]> {
     const pointer = await this.pointer(0, index, signal);
     return pointer === undefined ? [] : this.nodes.fragments(pointer, signal);
+  }
+
+  /** Returns where a leaf has content, without asking packs of data. */
+  async extents(index: number, signal: AbortSignal): Promise<readonly MapExtent[]> {
+    const pointer = await this.pointer(0, index, signal);
+    return pointer === undefined ? [] : (await this.nodes.leaf(pointer, signal)).extents;
   }
 
   /** Yields the leaves that are not all zero, ascending. */

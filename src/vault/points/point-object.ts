@@ -44,6 +44,7 @@ const REASONS: readonly FullReadReason[] = [
 const hex16 = z.string().regex(/^[0-9a-f]{32}$/);
 const ulid = z.string().refine(isUlid);
 const size = z.int().min(0);
+const countOrNothing = size.optional().catch(undefined);
 const shortText = z.string().max(NAME_CHARACTERS_MAX);
 const pack = z.object({ ulid, generation: z.int().min(0).max(GENERATION_MAX), rand: hex16 });
 const slot = z
@@ -72,7 +73,16 @@ export const PointDocument = z.object({
         method: z.enum(['changed-extents', 'full']).catch('full'),
         reason: z.enum(REASONS).optional().catch(undefined),
         tracking: z.object({ id: shortText, generation: size }).optional(),
-        statistics: z.object({ readBytes: size, newBytes: size, storedBytes: size }),
+        statistics: z.object({
+          readBytes: size,
+          newBytes: size,
+          storedBytes: size,
+          // Missing in points of earlier programs. A wrong one makes no point unreadable.
+          replacingBytes: countOrNothing,
+          replacingStoredBytes: countOrNothing,
+          clearedBytes: countOrNothing,
+          contentBytes: countOrNothing,
+        }),
         depth: z.int().min(0).max(DEPTH_MAX),
         root: PointerDocument.optional(),
       }),

@@ -7,13 +7,25 @@ export const NVRAM_FILE = 'nvram';
 /** How the bytes of one disk were obtained. */
 export type ReadMethod = 'changed-extents' | 'full';
 
-export interface DiskStatistics {
+export interface DiskStatistics extends ContentStatistics {
   /** Bytes read from the source, without holes. */
   readonly readBytes: number;
   /** Bytes of chunks that the vault did not have, before compression. */
   readonly newBytes: number;
   /** Bytes added to the vault for this disk, after compression and encryption. */
   readonly storedBytes: number;
+}
+
+/** What a point did to the content of a disk. Points of earlier programs do not say it. */
+export interface ContentStatistics {
+  /** Of the new bytes, those that stand where the point before had other content. */
+  readonly replacingBytes?: number | undefined;
+  /** What these take in the vault. */
+  readonly replacingStoredBytes?: number | undefined;
+  /** Bytes that had content in the point before and are zero now. */
+  readonly clearedBytes?: number | undefined;
+  /** Bytes of the disk that are not zero. */
+  readonly contentBytes?: number | undefined;
 }
 
 export interface PointDisk {

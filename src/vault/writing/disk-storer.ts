@@ -7,6 +7,7 @@ import { MapBuilder, type MapBuilderParts } from '../maps/map-builder.ts';
 import type { MapRoot } from '../maps/map-tree.ts';
 import type { PackAssembly } from './assembly/pack-assembly.ts';
 import { BatchReader } from './batch-reader.ts';
+import { ContentChanges, type StoredBatch } from './content-changes.ts';
 import { KnownSlots } from './known-slots.ts';
 import type { SpareInputs } from '../tasks/pack-buffer.ts';
 import { unpackChunks } from '../chunks/packed-chunks.ts';
@@ -35,7 +36,7 @@ export interface StorerParts {
 
 interface InFlight {
   readonly runs: readonly Run[];
-  readonly result: Promise<StoreResult | undefined>;
+  readonly result: Promise<StoredBatch | undefined>;
 }
 
 /**
@@ -49,17 +50,19 @@ export class DiskStorer {
   readonly #known: KnownSlots;
   readonly #reader: BatchReader;
   readonly #builder: MapBuilder;
+  readonly #changes: ContentChanges;
   readonly #statistics = { readBytes: 0, newBytes: 0, storedBytes: 0 };
 
   constructor(parts: StorerParts, plan: StorePlan, running: Running) {
     this.#parts = parts;
     this.#plan = plan;
     this.#running = running;
-    const { last, incremental, source } = plan;
+    const { last, lastContentBytes, incremental, source } = plan;
     const { healing, excluded, map } = parts;
     const { numbers } = map.nodes.base;
     this.#known = new KnownSlots(plan, { numbers, excluded, healing });
     this.#reader = new BatchReader(source, parts.inputs);
+    this.#changes = new ContentChanges({ last, lastContentBytes, incremental });
     this.#builder = new MapBuilder({
       ...map,
       ...(healing === undefined ? {} : { healing }),
@@ -91,11 +94,11 @@ export class DiskStorer {
       await pool.closeFiles();
     }
     const root = await this.#finishMap();
-    return { root, statistics: this.#statistics };
+    return { root, statistics: { ...this.#statistics, ...this.#changes.statistics } };
   }
 
   /** Has the data of a batch stored. Resolves to undefined if all of it is zero. */
-  async #store(runs: readonly Run[]): Promise<StoreResult | undefined> {
+  async #store(runs: readonly Run[]): Promise<StoredBatch | undefined> {
     const { assembly, pool, index, map } = this.#parts;
     const { signal } = this.#running;
     const data = runs.filter(({ content }) => content === 'data');
@@ -127,7 +130,7 @@ export class DiskStorer {
       this.#reader.release(batch);
     }
     await assembly.give(pack, result);
-    return result;
+    return { ...result, pack: pack.target.number };
   }
 
   /** Waits for the oldest batch, and covers its runs in the map. */
@@ -150,6 +153,7 @@ export class DiskStorer {
       }
       await this.#builder.cover({ from: start, to: end }, fragments.slice(from, next), signal);
     }
+    await this.#changes.count(first.runs, result, signal);
     this.#report(first.runs, result);
   }
 

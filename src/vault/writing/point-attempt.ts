@@ -6,6 +6,7 @@ import { MetadataWriter } from '../maps/metadata-writer.ts';
 import type { NewestPoint } from '../points/newest-point.ts';
 import type { PackAssembly } from './assembly/pack-assembly.ts';
 import { mapRoot, type StoredDisk } from '../points/point-maps.ts';
+import type { PointDocument } from '../points/point-object.ts';
 import type { StoredPoint } from '../points/point-store.ts';
 import { BuiltOn } from '../maps/built-on.ts';
 import type { PointDisk } from '../points/recovery-point.ts';
@@ -121,7 +122,12 @@ export class PointAttempt {
         map: { nodes, metadata: this.metadata, builtOn: this.builtOn },
         ...(this.healing === undefined ? {} : { healing: this.healing }),
       },
-      { source, incremental, ...(last === undefined ? {} : { last }) },
+      {
+        source,
+        incremental,
+        ...(last === undefined ? {} : { last }),
+        lastContentBytes: this.#lastDisk(source.diskId)?.statistics.contentBytes,
+      },
       { ...running, signal },
     );
     const { root, statistics } = await storer.run();
@@ -139,8 +145,12 @@ export class PointAttempt {
     return { disk, root };
   }
 
+  #lastDisk(diskId: string): PointDocument['disks'][number] | undefined {
+    return this.parent?.document.disks.find((other) => other.diskId === diskId);
+  }
+
   #lastMap(diskId: string): MapTree | undefined {
-    const disk = this.parent?.document.disks.find((other) => other.diskId === diskId);
+    const disk = this.#lastDisk(diskId);
     return disk && new MapTree(this.#parts.nodes, mapRoot(disk, this.#parts.nodes.base.numbers));
   }
 }

@@ -8,6 +8,8 @@ export interface StorePlan {
   readonly source: DiskSource;
   /** The disk's map in the parent point. */
   readonly last?: MapTree;
+  /** How many bytes of the disk had content there, if it is known. */
+  readonly lastContentBytes?: number | undefined;
   /** If true, only what changed since `last` is read. */
   readonly incremental: boolean;
 }
