@@ -17,6 +17,7 @@ import type { SchedulingClock } from './policies/runs/scheduling-clock.ts';
 import { RetentionModule } from './policies/retention/deciding/retention.module.ts';
 import { SchedulingModule } from './policies/runs/scheduling.module.ts';
 import { CollectorModule, type CollectorSettings } from './records/collector.module.ts';
+import { SuspicionModule } from './policies/suspicion/suspicion.module.ts';
 import { RestoreModule } from './restore/restore.module.ts';
 import { UpkeepModule } from './upkeep/upkeep.module.ts';
 import { VaultModule } from './vault/vault.module.ts';
@@ -76,6 +77,7 @@ export class AppModule {
         ),
         ...(collector === undefined ? [] : [CollectorModule.with(collector)]),
         RetentionModule,
+        SuspicionModule,
         ApiModule.with({ version }),
       ],
     };

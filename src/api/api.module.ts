@@ -8,6 +8,8 @@ import { Engine } from '../engines/engine.ts';
 import { Discovery } from '../inventory/discovery.ts';
 import { InventoryModule } from '../inventory/inventory.module.ts';
 import { Jobs } from '../jobs/jobs.ts';
+import { SuspicionModule } from '../policies/suspicion/suspicion.module.ts';
+import { SuspicionsController } from './controllers/suspicions.controller.ts';
 import { CatalogController } from './controllers/catalog.controller.ts';
 import { CollectorController } from './controllers/collector.controller.ts';
 import { JobsController } from './controllers/jobs.controller.ts';
@@ -42,7 +44,7 @@ export class ApiModule implements BeforeApplicationShutdown {
   static with({ version }: { readonly version: string }): DynamicModule {
     return {
       module: ApiModule,
-      imports: [AccessModule, InventoryModule, UpkeepModule, RetentionModule],
+      imports: [AccessModule, InventoryModule, UpkeepModule, RetentionModule, SuspicionModule],
       controllers: [
         ServiceController,
         VaultsController,
@@ -61,6 +63,7 @@ export class ApiModule implements BeforeApplicationShutdown {
         RunsController,
         CatalogController,
         CollectorController,
+        SuspicionsController,
         TokensController,
       ],
       providers: [

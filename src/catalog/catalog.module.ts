@@ -28,6 +28,7 @@ import { PointProofs } from './point-proofs.ts';
 import { PolicyRows } from './policy-rows.ts';
 import { PolicySets } from './policy-sets.ts';
 import { RetentionRows } from './retention-rows.ts';
+import { SuspicionRows } from './suspicion/suspicion-rows.ts';
 import { RunRows } from './run-rows.ts';
 import { RegisteredVaults } from './registered-vaults.ts';
 import { VaultCredentials } from './vault-credentials.ts';
@@ -56,6 +57,7 @@ const ROWS = [
   ApiTokenRows,
   CollectorRows,
   RetentionRows,
+  SuspicionRows,
 ];
 
 /** Vaults, points, jobs and policies in the database. Closes the vaults before the database. */

@@ -40,6 +40,8 @@ export interface ListedVault {
   readonly holds?: readonly (PointHold & { readonly id: string })[];
 }
 
+type PutListener = (vaultId: string, point: CataloguedPoint) => Promise<void>;
+
 export interface PointLeftOut {
   readonly pointId: string;
   readonly why: unknown;
@@ -56,7 +58,14 @@ const RENEWED = [...OF_POINT, 'holds'];
 
 /** The points of the vaults as last listed. A cache: the vaults have the truth. */
 export class PointCatalog {
+  private readonly listeners: PutListener[] = [];
+
   constructor(private readonly source: DataSource) {}
+
+  /** Calls `listener` with each point that a backup has sealed. It must not throw. */
+  onPut(listener: PutListener): void {
+    this.listeners.push(listener);
+  }
 
   /** Adds or updates a point, but not its holds. Ignores points of a vault that was forgotten. */
   async put(vaultId: string, point: CataloguedPoint): Promise<void> {
@@ -66,6 +75,9 @@ export class PointCatalog {
         await write(transaction, [row], OF_POINT);
       }
     });
+    for (const listener of this.listeners) {
+      await listener(vaultId, point);
+    }
   }
 
   /** Call it before a vault is listed: the listing may not show what is written from now on. */
@@ -123,6 +135,14 @@ export class PointCatalog {
     return rows
       .map(({ vaultId, point, holds }) => ({ vaultId, point, holds }))
       .sort((a, b) => byContent(a.point, b.point));
+  }
+
+  /** Returns the newest points of a VM in a vault, in the order of their content. */
+  async newest(of: Required<PointFilter>, count: number): Promise<CataloguedPoint[]> {
+    const rows = await this.source
+      .getRepository(RecoveryPointRow)
+      .find({ where: of, order: { id: 'DESC' }, take: count });
+    return rows.map(({ point }) => point).sort(byContent);
   }
 
   /** Finds points whose id begins so. A point may be in several vaults, if it was copied. */

@@ -11,6 +11,7 @@ import { addPolicyCommands } from './commands/policies/policy-commands.ts';
 import { addRunCommands } from './commands/policies/run-commands.ts';
 import { addStatusCommand } from './commands/policies/status-command.ts';
 import { addRetentionCommands } from './commands/retention-commands.ts';
+import { addSuspicionCommands } from './commands/policies/suspicion-commands.ts';
 import { addTokenCommands } from './commands/token-commands.ts';
 import { addVaultCommands } from './commands/vault-commands.ts';
 import { addHostCommands } from './commands/inventory/host-commands.ts';
@@ -97,6 +98,7 @@ export function buildProgram(cli: Cli): Command {
   addCatalogCommands(program, cli);
   addCollectorCommands(program, cli);
   addStatusCommand(program, cli);
+  addSuspicionCommands(program, cli);
   addPointCommands(program, cli);
   addRetentionCommands(program, cli);
   addJobCommands(program, cli);

@@ -95,6 +95,7 @@ export const FAULTS = {
   'job.refused': { kind: 'exhausted', retry: 'later' },
   'job.interrupted': { kind: 'unavailable', retry: 'later' },
   'policy.invalid': { kind: 'invalid', retry: 'never' },
+  'suspicion.unknown': { kind: 'not-found', retry: 'never' },
   'policy.unknown': { kind: 'not-found', retry: 'never' },
   'policy.unreadable': { kind: 'unsupported', retry: 'never' },
   'policy.plan-changed': { kind: 'conflict', retry: 'later' },

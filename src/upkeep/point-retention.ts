@@ -122,6 +122,23 @@ export class PointRetention {
     return ended;
   }
 
+  /** Ends one hold, if it is in force. @throws Fault `vault.retention-key-missing` */
+  async releaseHold(
+    vaultId: string,
+    key: string,
+    retentionPassphrase: string | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await using opened = await this.open(vaultId, retentionPassphrase, signal);
+    const { base, log, clock } = opened.vault.inside;
+    const holds = new Holds(base, log);
+    const hold = await holds.inForce(key, signal);
+    if (hold !== undefined) {
+      await holds.release(hold, clock.nowMs(), signal);
+      await this.catalogue(vaultId, signal);
+    }
+  }
+
   private async open(
     vaultId: string,
     retentionPassphrase: string | undefined,

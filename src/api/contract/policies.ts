@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { VmName } from '../../vm/definition.ts';
+import { Suspicion } from './policy/suspicions.ts';
 import { PointId, TimeMs } from './references.ts';
 import { VmHost } from './vms.ts';
 
@@ -192,7 +193,7 @@ export type RetentionState = z.infer<typeof RetentionState>;
 export const ProtectionStatus = z
   .object({
     atMs: TimeMs,
-    /** Whether all VMs are `ok`, all policies can be read, and schedules fire. */
+    /** Whether all VMs are `ok` and none is suspected, policies can be read, and schedules fire. */
     ok: z.boolean(),
     /** Id of this service: in the origin of its points, and where its records lie. */
     service: z.string(),
@@ -205,6 +206,8 @@ export const ProtectionStatus = z
     retention: z.array(RetentionState),
     /** Policies that protect nothing now, because this version cannot read them. */
     unreadable: z.array(z.object({ policy: z.string(), problem: z.string() })),
+    /** Content that looks encrypted and that nobody has answered for. */
+    suspicions: z.array(Suspicion),
     /** Vaults that cannot be used now. `ok` leaves them out: VMs become late if that lasts. */
     troubles: z.array(z.object({ vault: z.string(), problem: z.string() })),
   })

@@ -5,6 +5,7 @@ import { Point, PointList } from './points.ts';
 import { COLLECTOR_ROUTES } from './collector.ts';
 import { ProtectionStatus } from './policies.ts';
 import { POLICY_ROUTES } from './policy/policy-routes.ts';
+import { SUSPICION_ROUTES } from './policy/suspicions.ts';
 import type { Route } from './route.ts';
 import { RunList } from './policy/runs.ts';
 import { ServiceStatus } from './service.ts';
@@ -244,5 +245,6 @@ export const ROUTES = {
     answer: CatalogAccepted,
   },
   ...COLLECTOR_ROUTES,
+  ...SUSPICION_ROUTES,
   protection: { method: 'GET', path: '/protection', scope: 'read', answer: ProtectionStatus },
 } as const satisfies Readonly<Record<string, Route>>;

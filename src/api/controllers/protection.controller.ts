@@ -1,16 +1,22 @@
-import { Controller, Get } from '@nestjs/common';
+import { Controller, Get, Inject } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { RegisteredVaults } from '../../catalog/registered-vaults.ts';
 import { HostIdentity } from '../../kernel/host-identity.ts';
 import { RetentionStatus } from '../../policies/retention/deciding/retention-status.ts';
 import { Protection } from '../../policies/status/protection.service.ts';
+import { Suspicions } from '../../policies/suspicion/suspicions.service.ts';
 import { ProtectionStatus } from '../contract/policies.ts';
 import { RequestSignal } from '../request-signal.ts';
+import { viewOfSuspicion } from '../suspicion-view.ts';
 
 /** Whether all is well. */
 @ApiTags('policies')
 @Controller()
 export class ProtectionController {
+  /** Set by Nest: a constructor has four parameters at most. */
+  @Inject(Suspicions)
+  private readonly suspicions!: Suspicions;
+
   constructor(
     private readonly protection: Protection,
     private readonly vaults: RegisteredVaults,
@@ -23,7 +29,8 @@ export class ProtectionController {
   @ApiOkResponse({ standardSchema: ProtectionStatus })
   async status(@RequestSignal() signal: AbortSignal): Promise<ProtectionStatus> {
     const { atMs, vms, unreadable, unknownRuns } = await this.protection.now(signal);
-    const isOk = vms.every(({ state }) => state === 'ok');
+    const suspicions = await this.suspicions.open();
+    const isOk = vms.every(({ state }) => state === 'ok') && suspicions.length === 0;
     const vaults = await this.vaults.list();
     return {
       atMs,
@@ -34,6 +41,7 @@ export class ProtectionController {
       ...(unknownRuns && { unknownRuns }),
       retention: await this.retention.list(),
       unreadable: unreadable.map(({ name, problem }) => ({ policy: name, problem })),
+      suspicions: suspicions.map(viewOfSuspicion),
       troubles: await this.troubles(vaults),
     };
   }

@@ -9,6 +9,8 @@ import { FirstTables1795000000000 } from './migrations/1795000000000-first-table
 import { Runs1795600000000 } from './migrations/1795600000000-runs.ts';
 import { Inventory1795400000000 } from './migrations/1795400000000-inventory.ts';
 import { ScheduleState1795900000000 } from './migrations/1795900000000-schedule-state.ts';
+import { Suspicion1796500000000 } from './migrations/1796500000000-suspicion.ts';
+import { SuspicionRow } from '../rows/suspicion.row.ts';
 import { Collector1796400000000 } from './migrations/1796400000000-collector.ts';
 import { NamedTokens1795700000000 } from './migrations/1795700000000-named-tokens.ts';
 import { RunActors1795800000000 } from './migrations/1795800000000-run-actors.ts';
@@ -71,6 +73,7 @@ const MIGRATIONS = [
   JobClaims1796100000000,
   Retention1796300000000,
   Collector1796400000000,
+  Suspicion1796500000000,
 ];
 
 /** What tells one version of the tables from another. */
@@ -161,6 +164,7 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       RunRow,
       ScheduleStateRow,
       ApiTokenRow,
+      SuspicionRow,
       PointDecisionRow,
       PointOwnerRow,
       CarriedRevisionRow,

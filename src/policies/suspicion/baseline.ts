@@ -7,6 +7,8 @@ export const REFERENCE_MIN = 5;
 const REFERENCE_MAX = 100;
 /** Points whose deviations are added up: whoever encrypts slowly is seen as well. */
 const WINDOW = 5;
+/** How many of the newest points of a VM a judgement looks at. */
+export const POINTS_NEEDED = REFERENCE_MAX + WINDOW + 1;
 /** A point that replaces less says nothing about how its VM's content compresses. */
 const SHARE_BYTES_MIN = 64 * 1024;
 /** Robust standard deviations from the median that are still usual. */
@@ -26,8 +28,10 @@ const SHARE_RISE_MIN = 0.5;
 /** Share of the VM's content that must be affected. */
 const AMOUNT_SHARE_MIN = 0.06;
 const AMOUNT_BYTES_MIN = 1024 * 1024;
-/** After a long time, on a changed disk, or with one measure less, more is needed. */
-const STRICT_FACTOR = 2;
+/** After a long time or on a changed disk more happens at once. */
+const WHOLE_FACTOR = 2;
+/** With one measure less, more is needed. */
+const AMOUNT_ALONE_FACTOR = 1.25;
 
 /** What deviates: one measure, in words and numbers. */
 export interface Signal {
@@ -98,11 +102,12 @@ function suspicionOf(
   }
   const amount = beyond.reduce((sum, each) => sum + each, 0);
   const doesShareTell = usual.medianShare <= SHARE_TELLING_MAX;
-  const isStrict = !doesShareTell || deviating.some(({ isWhole }) => isWhole);
+  const whole = deviating.some(({ isWhole }) => isWhole) ? WHOLE_FACTOR : 1;
+  const factor = Math.max(whole, doesShareTell ? 1 : AMOUNT_ALONE_FACTOR);
   const least = Math.max(AMOUNT_BYTES_MIN, newest.content * AMOUNT_SHARE_MIN);
   const share = denseShare(deviating);
   const shareLeast = doesShareTell ? usual.share + (1 - usual.share) * SHARE_RISE_MIN : 0;
-  if (amount < least * (isStrict ? STRICT_FACTOR : 1) || share < shareLeast) {
+  if (amount < least * factor || share < shareLeast) {
     return undefined;
   }
   const at = points.findIndex(({ id }) => id === since.pointId);

@@ -7,7 +7,7 @@ import { MapBuilder, type MapBuilderParts } from '../maps/map-builder.ts';
 import type { MapRoot } from '../maps/map-tree.ts';
 import type { PackAssembly } from './assembly/pack-assembly.ts';
 import { BatchReader } from './batch-reader.ts';
-import { ContentChanges, type StoredBatch } from './content-changes.ts';
+import { ContentChanges, type StoredBatch } from './statistics/content-changes.ts';
 import { KnownSlots } from './known-slots.ts';
 import type { SpareInputs } from '../tasks/pack-buffer.ts';
 import { unpackChunks } from '../chunks/packed-chunks.ts';

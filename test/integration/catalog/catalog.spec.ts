@@ -96,6 +96,7 @@ describe('the catalog database', () => {
       { name: 'JobClaims1796100000000' },
       { name: 'Retention1796300000000' },
       { name: 'Collector1796400000000' },
+      { name: 'Suspicion1796500000000' },
     ]);
   });
 });

@@ -56,6 +56,7 @@ function statusText(status: ProtectionStatus, time: (timeMs: number) => string):
   );
   return (
     vmsText(vms, atMs, time) +
+    status.suspicions.map(suspectedText).join('') +
     keysText(givenUpFromHere) +
     retention.map(retentionText).join('') +
     old +
@@ -77,6 +78,13 @@ function retentionText({ vault, due, notHere, waiting, problem }: RetentionState
     ),
   ];
   return lines.map((line) => (line === '' ? '' : `${plainText(line)}\n`)).join('');
+}
+
+function suspectedText(suspicion: ProtectionStatus['suspicions'][number]): string {
+  const { vmName, vaultName, sinceId, isHeld, cleanId } = suspicion;
+  const clean = isHeld && cleanId !== undefined ? `${cleanId} is held` : 'nothing is held';
+  const text = `SUSPICION: content of ${vmName} looks encrypted since ${sinceId} in ${vaultName}; ${clean}. hyperkeep suspicion show ${vmName}`;
+  return `${plainText(text)}\n`;
 }
 
 /** A thief of the host has what the host has: docs/roles.md, "Who gives points up". */

@@ -5,6 +5,11 @@ export const POLICY_ADVICE = {
     data: 'No policy was changed, also none of those without a mistake.',
     next: 'Correct them and run it again, first with --dry-run; docs/protection.md has every field.',
   },
+  'suspicion.unknown': {
+    happened: 'No content of this VM looks encrypted, or several VMs have the name.',
+    data: 'Nothing was changed.',
+    next: 'Look at "hyperkeep suspicion list" and give the id of the VM.',
+  },
   'policy.unknown': {
     happened: 'No policy has this name.',
     data: 'Nothing was changed.',

@@ -1,9 +1,9 @@
-import { MemoryDisk } from '../../../test/support/disk/memory-disk.ts';
-import { seededBytes } from '../../../test/support/random/seeded-bytes.ts';
-import { backUp, createVault } from '../../../test/support/vault/vault-lab.ts';
-import type { ContentExtent } from '../../disk/extent.ts';
-import { MiB } from '../../kernel/text/bytes.ts';
-import type { DiskStatistics } from '../points/recovery-point.ts';
+import { MemoryDisk } from '../../../../test/support/disk/memory-disk.ts';
+import { seededBytes } from '../../../../test/support/random/seeded-bytes.ts';
+import { backUp, createVault } from '../../../../test/support/vault/vault-lab.ts';
+import type { ContentExtent } from '../../../disk/extent.ts';
+import { MiB } from '../../../kernel/text/bytes.ts';
+import type { DiskStatistics } from '../../points/recovery-point.ts';
 
 const random = (seed: string, bytes = MiB) => seededBytes(seed, bytes);
 const text = (seed: string, bytes = MiB) => random(seed, bytes).map((byte) => (byte & 7) | 0x40);

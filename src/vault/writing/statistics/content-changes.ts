@@ -1,12 +1,12 @@
-import { isFault } from '../../kernel/fault.ts';
-import { SECTOR_BYTES } from '../chunks/chunk-cut.ts';
-import { unpackChunks, type PlacedChunk } from '../chunks/packed-chunks.ts';
-import { LEAF_SECTORS } from '../maps/map-node.ts';
-import type { MapTree } from '../maps/map-tree.ts';
-import type { FrameEntry } from '../packs/pack-layout.ts';
-import type { ContentStatistics } from '../points/recovery-point.ts';
-import type { StoreResult } from '../tasks/store-task.ts';
-import type { Run } from './disk-runs.ts';
+import { isFault } from '../../../kernel/fault.ts';
+import { SECTOR_BYTES } from '../../chunks/chunk-cut.ts';
+import { unpackChunks, type PlacedChunk } from '../../chunks/packed-chunks.ts';
+import { LEAF_SECTORS } from '../../maps/map-node.ts';
+import type { MapTree } from '../../maps/map-tree.ts';
+import type { FrameEntry } from '../../packs/pack-layout.ts';
+import type { ContentStatistics } from '../../points/recovery-point.ts';
+import type { StoreResult } from '../../tasks/store-task.ts';
+import type { Run } from '../disk-runs.ts';
 
 /** Sectors of the disk, ascending. */
 interface Range {
