@@ -16,6 +16,8 @@ const DEVIATIONS_SHARE = 3;
 const DEVIATIONS_AMOUNT = 6;
 /** From the median absolute deviation to a standard deviation. */
 const MAD_SCALE = 1.4826;
+/** A point with less of what deviates is not where it begins. */
+const DEVIATING_SHARE_MIN = 0.1;
 const SHARE_SPREAD_MIN = 0.05;
 /** If content is usually stored at more than this share, encryption shows in nothing. */
 const SHARE_MAX = 0.97;
@@ -56,8 +58,10 @@ interface Baseline {
   /** Share at which content that replaces other content is stored, at the most. */
   readonly share: number;
   readonly medianShare: number;
-  /** Bytes in a point that look encrypted, at the most. */
+  /** Bytes in a point that look encrypted, on most days. */
   readonly amount: number;
+  /** Those beyond that in something rare that happened twice. */
+  readonly rare: number;
   /** Median share of new bytes in what is read. */
   readonly newShare: number;
 }
@@ -94,13 +98,15 @@ function suspicionOf(
   const beyond = window.map((facts) =>
     Math.max(0, lookingEncrypted(facts, usual.share) - usual.amount),
   );
-  const deviating = window.filter((_, index) => (beyond[index] ?? 0) > 0);
+  const sum = beyond.reduce((all, each) => all + each, 0);
+  const deviating = window.filter((_, index) => (beyond[index] ?? 0) > sum * DEVIATING_SHARE_MIN);
   const [since, newest] = [deviating[0], window.at(-1)];
   // Judged when it happens; afterwards the point is one of several that did less.
   if (since === undefined || newest === undefined || deviating.at(-1) !== newest) {
     return undefined;
   }
-  const amount = beyond.reduce((sum, each) => sum + each, 0);
+  // One rare thing in these points would be usual.
+  const amount = sum - usual.rare;
   const doesShareTell = usual.medianShare <= SHARE_TELLING_MAX;
   const whole = deviating.some(({ isWhole }) => isWhole) ? WHOLE_FACTOR : 1;
   const factor = Math.max(whole, doesShareTell ? 1 : AMOUNT_ALONE_FACTOR);
@@ -134,10 +140,12 @@ function baselineOf(reference: readonly ContentFacts[]): Baseline | undefined {
   const middle = median(amounts);
   // What happened twice is usual, however seldom: a dump every night.
   const second = amounts.toSorted((a, b) => b - a)[1] ?? 0;
+  const amount = middle + deviation(amounts, middle) * DEVIATIONS_AMOUNT;
   return {
     share,
     medianShare,
-    amount: Math.max(second, middle + deviation(amounts, middle) * DEVIATIONS_AMOUNT),
+    amount,
+    rare: Math.max(0, second - amount),
     newShare: median(reference.map(({ read, fresh }) => (read === 0 ? 0 : fresh / read))),
   };
 }
@@ -187,8 +195,8 @@ function signalsOf(
     {
       kind: 'replaced',
       value: Math.round(amount),
-      usual: Math.round(usual.amount),
-      text: `${formatBytes(amount)} of its content (${ofContent}) became something that looks encrypted, in ${inPoints}; usual are at most ${formatBytes(usual.amount)} a point`,
+      usual: Math.round(usual.amount + usual.rare),
+      text: `${formatBytes(amount)} of its content (${ofContent}) became something that looks encrypted, in ${inPoints}; usual are at most ${formatBytes(usual.amount + usual.rare)} a point`,
     },
     {
       kind: 'incompressible',
