@@ -74,11 +74,11 @@ describe('what a point says of changed content', () => {
     ]);
 
     expect(same?.clearedBytes).toBe(0);
-    // Cuts at the borders of what was read are others.
-    expect(same?.replacingBytes).toBeLessThan(0.1 * MiB);
+    // Cuts near the borders of what was read are others, and each vault has cuts of its own.
+    expect(same?.replacingBytes).toBeLessThan(0.5 * MiB);
     expect(cleared).toMatchObject({ clearedBytes: 2 * MiB, contentBytes: 2 * MiB });
     expect(whole?.replacingBytes).toBeGreaterThanOrEqual(MiB);
-    expect(whole?.replacingBytes).toBeLessThan(1.1 * MiB);
+    expect(whole?.replacingBytes).toBeLessThan(1.5 * MiB);
     expect(whole?.contentBytes).toBe(2 * MiB);
   });
 });
