@@ -9,7 +9,7 @@ import { heldVault } from '../../support/vault/held-vault.ts';
 import { createVault } from '../../support/vault/vault-lab.ts';
 
 const { signal } = new AbortController();
-const DISK_BYTES = 40 * MiB;
+const DISK_BYTES = 96 * MiB;
 /** Slow enough that the throttle looks several times while the disk is read. */
 const RATE = 8 * MiB;
 /** How often the guest writes, while its disk takes two writes in a second. */
