@@ -58,10 +58,7 @@ describe('a database from an older dump', () => {
     await lab.policy('hourly');
     await lab.at('2026-05-04T10:00Z');
     await lab.backups.running('vm-web');
-    let runs = await lab.tick();
-    while (!brief(runs).includes('10:00 db running 1')) {
-      runs = await lab.tick();
-    }
+    await lab.tick();
     // A service that starts with a dump ends the jobs that it says to run.
     await source.query(
       `UPDATE "job" SET "state" = 'interrupted' WHERE "id" IN
