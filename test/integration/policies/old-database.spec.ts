@@ -51,26 +51,32 @@ describe('a database from an older dump', () => {
     expect(brief(runs)).toEqual(['10:00 db running 1', '10:00 web sealed 1']);
     expect(lab.log.told.map(({ event }) => event)).toEqual(['schedule.stands-still']);
     expect(lab.backups.begun).toHaveLength(2);
+    await lab.end('db', 'P2');
   });
 
-  it('loses, once it is accepted, what was queued or ran when it was dumped', async () => {
+  it('loses, once it is accepted, what was queued or ran when it was dumped, and no other run', async () => {
     const lab = new RunLab(source);
     await lab.policy('hourly');
     await lab.at('2026-05-04T10:00Z');
     await lab.backups.running('vm-web');
     await lab.tick();
-    // A service that starts with a dump ends the jobs that it says to run.
+    // The lab has its jobs in memory. A service that starts with a dump ends those that it says to
+    // run.
     await source.query(
-      `UPDATE "job" SET "state" = 'interrupted' WHERE "id" IN
-         (SELECT "job_id" FROM "run" WHERE "vm_name" = 'web')`,
+      `INSERT INTO "job" ("id", "kind", "state", "subject", "parameters", "created_at_ms")
+         SELECT "job_id", 'backup', CASE "vm_name" WHEN 'web' THEN 'interrupted' ELSE 'running' END,
+                '{}', '{}', 1
+           FROM "run"`,
     );
     await findUnknownRun();
 
     const accepted = await new CatalogAge(source).accept(lab.clock.nowMs());
 
-    expect(accepted).toMatchObject({ points: 1, policies: 1 });
-    expect(brief(await lab.rows.list({ limit: 10 }))).toContain(
+    expect(accepted).toMatchObject({ points: 1, policies: 1, skippedRuns: 1 });
+    expect(brief((await lab.rows.list({ limit: 10 })).reverse())).toEqual([
+      '10:00 db running 1',
       '10:00 web skipped 1 (before the catalog was accepted)',
-    );
+    ]);
+    expect(brief(await lab.end('db', 'P2'))).toContain('10:00 db sealed 1');
   });
 });
