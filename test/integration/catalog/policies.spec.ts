@@ -1,21 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
-import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
 import { NewestPoints } from '../../../src/catalog/newest-points.ts';
 import { PointCatalog } from '../../../src/catalog/point-catalog.ts';
 import { PolicyRows } from '../../../src/catalog/policy-rows.ts';
 import { VaultRegistrations } from '../../../src/catalog/vault-registrations.ts';
-import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
+import { withCatalog } from '../../support/service/with-catalog.ts';
 
-let database: TestDatabase;
 let source: DataSource;
-beforeAll(async () => {
-  database = await createDatabase();
-  source = await openCatalog(database);
-});
-afterAll(async () => {
-  await source.destroy();
-  await database.drop();
+withCatalog((opened) => {
+  source = opened;
 });
 
 const by = (atMs: number, author = 'ann') => ({ author, atMs });

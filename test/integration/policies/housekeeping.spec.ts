@@ -1,30 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import { CatalogAge } from '../../../src/catalog/catalog-age.ts';
-import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
 import { OldRows } from '../../../src/catalog/old-rows.ts';
 import { SilentLog } from '../../../src/kernel/log.ts';
 import { Housekeeping } from '../../../src/policies/runs/housekeeping.ts';
 import { HandClock } from '../../support/schedule/hand-clock.ts';
-import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
+import { withCatalog } from '../../support/service/with-catalog.ts';
 
 const DAY_MS = 86_400_000;
 const HOST = randomUUID();
 const OTHER = randomUUID();
 const EMPTY = randomUUID();
 
-let database: TestDatabase;
 let source: DataSource;
 let clock: HandClock;
 let housekeeping: Housekeeping;
 
-beforeAll(async () => {
-  database = await createDatabase();
-  source = await openCatalog(database);
-});
-afterAll(async () => {
-  await source.destroy();
-  await database.drop();
+withCatalog((opened) => {
+  source = opened;
 });
 beforeEach(async () => {
   await source.query('TRUNCATE "run", "vm", "host", "recovery_point"');

@@ -1,19 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import { CatalogAge } from '../../../src/catalog/catalog-age.ts';
-import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
 import { brief, RunLab } from '../../support/schedule/run-lab.ts';
-import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
+import { withCatalog } from '../../support/service/with-catalog.ts';
 
-let database: TestDatabase;
 let source: DataSource;
-beforeAll(async () => {
-  database = await createDatabase();
-  source = await openCatalog(database);
-});
-afterAll(async () => {
-  await source.destroy();
-  await database.drop();
+withCatalog((opened) => {
+  source = opened;
 });
 beforeEach(async () => {
   await source.query(

@@ -1,24 +1,17 @@
 import type { DataSource } from 'typeorm';
-import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
 import { SilentLog } from '../../../src/kernel/log.ts';
 import { ServiceRecords } from '../../../src/vault/records/service-records.ts';
 import { Holds } from '../../../src/vault/points/holds.ts';
 import type { RetentionReport } from '../../../src/policies/retention/deciding/retention-report.ts';
 import { RetentionLab } from '../../support/retention/retention-lab.ts';
-import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
+import { withCatalog } from '../../support/service/with-catalog.ts';
 import { faultCodeOf } from '../../support/service/fault-code.ts';
 import { signal } from '../../support/vault/vault-lab.ts';
 
-let database: TestDatabase;
 let source: DataSource;
 let lab: RetentionLab;
-beforeAll(async () => {
-  database = await createDatabase();
-  source = await openCatalog(database);
-});
-afterAll(async () => {
-  await source.destroy();
-  await database.drop();
+withCatalog((opened) => {
+  source = opened;
 });
 beforeEach(async () => {
   await source.query(

@@ -1,23 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
-import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
 import type { StoredRun } from '../../../src/catalog/run-rows.ts';
 import { Fault } from '../../../src/kernel/fault.ts';
 import { JobsInMemory } from '../../support/jobs/jobs-in-memory.ts';
 import { brief, labVm, RunLab } from '../../support/schedule/run-lab.ts';
-import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
+import { withCatalog } from '../../support/service/with-catalog.ts';
 
 const MINUTE_MS = 60_000;
 
-let database: TestDatabase;
 let source: DataSource;
-beforeAll(async () => {
-  database = await createDatabase();
-  source = await openCatalog(database);
-});
-afterAll(async () => {
-  await source.destroy();
-  await database.drop();
+withCatalog((opened) => {
+  source = opened;
 });
 beforeEach(async () => {
   await source.query('TRUNCATE "policy", "policy_revision", "run"');

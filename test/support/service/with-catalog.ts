@@ -1,0 +1,21 @@
+import type { DataSource } from 'typeorm';
+import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
+import { createDatabase, type TestDatabase } from './database.ts';
+
+/**
+ * Opens a catalog in a database of its own before the tests of a file, and drops it afterwards.
+ * @param use gets it before any hook that is registered later runs
+ */
+export function withCatalog(use: (source: DataSource) => void): void {
+  let database: TestDatabase;
+  let source: DataSource;
+  beforeAll(async () => {
+    database = await createDatabase();
+    source = await openCatalog(database);
+    use(source);
+  });
+  afterAll(async () => {
+    await source.destroy();
+    await database.drop();
+  });
+}
