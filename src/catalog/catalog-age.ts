@@ -1,4 +1,5 @@
 import type { DataSource, EntityManager } from 'typeorm';
+import { affected } from './database/affected.ts';
 
 /** Points in the vaults of runs that the database should know and does not. */
 export interface UnknownRuns {
@@ -60,8 +61,8 @@ export class CatalogAge {
       ]);
       return {
         points,
-        policies: await affected(transaction, HORIZONS, nowMs),
-        skippedRuns: await affected(transaction, SKIP, nowMs),
+        policies: await affected(transaction, HORIZONS, [nowMs]),
+        skippedRuns: await affected(transaction, SKIP, [nowMs]),
       };
     });
   }
@@ -76,11 +77,6 @@ const SKIP = `
      AND NOT EXISTS (
        SELECT 1 FROM "job" WHERE "job"."id" = "run"."job_id" AND "run"."state" <> 'due'
           AND "job"."state" IN ('queued', 'running', 'succeeded'))`;
-
-async function affected(manager: EntityManager, statement: string, nowMs: number): Promise<number> {
-  const [, amount] = await manager.query<[unknown, number]>(statement, [nowMs]);
-  return amount;
-}
 
 async function unknownRuns(manager: EntityManager): Promise<UnknownRuns | undefined> {
   const [row] = await manager.query<{ points: string; newest: string | null }[]>(UNKNOWN);

@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import { affected } from './database/affected.ts';
 
 /** What is old enough to be removed. */
 export interface Aged {
@@ -30,8 +31,8 @@ export class OldRows {
       removed = await this.removeRuns(aged);
       runs += removed;
     }
-    const vms = await this.affected(VMS, [aged.goneBeforeMs]);
-    const hosts = await this.affected(HOSTS, [aged.goneBeforeMs, aged.hostId]);
+    const vms = await affected(this.source, VMS, [aged.goneBeforeMs]);
+    const hosts = await affected(this.source, HOSTS, [aged.goneBeforeMs, aged.hostId]);
     return { runs, vms, hosts };
   }
 
@@ -51,11 +52,6 @@ export class OldRows {
       }
       return Number(row?.amount);
     });
-  }
-
-  private async affected(statement: string, parameters: readonly unknown[]): Promise<number> {
-    const [, amount] = await this.source.query<[unknown, number]>(statement, [...parameters]);
-    return amount;
   }
 }
 

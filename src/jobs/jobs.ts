@@ -109,10 +109,12 @@ export class Jobs {
       onNews: (news, id) => {
         if (news === 'cancel') {
           this.stopHere(id);
-        } else {
-          this.taking.ring();
-          this.watching.changed(id);
+          return;
         }
+        if (news !== 'claimed') {
+          this.taking.ring();
+        }
+        this.watching.changed(id);
       },
       onGap: () => {
         this.taking.ring();

@@ -1,5 +1,6 @@
 import { Body, Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { ApiAcceptedResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { KnownVms } from '../../inventory/known-vms.ts';
 import { Policies } from '../../policies/policies.service.ts';
 import { PolicyStart } from '../../policies/policy-start.ts';
 import {
@@ -21,6 +22,7 @@ export class PoliciesController {
   constructor(
     private readonly policies: Policies,
     private readonly start: PolicyStart,
+    private readonly known: KnownVms,
   ) {}
 
   /** Lists the policies in force by name. */
@@ -83,8 +85,7 @@ export class PoliciesController {
     @RequestSignal() signal: AbortSignal,
   ): Promise<PolicyRun> {
     const started = await this.start.now(await this.policies.read(name), signal);
-    const vms = await this.policies.vms(signal);
-    const hosts = new Map(vms.map(({ host }) => [host.id, host.name]));
+    const hosts = await this.known.hostNames();
     const runsOf = (isOpen: boolean) =>
       started.filter((each) => each.isOpen === isOpen).map(({ run }) => viewOfRun(run, hosts));
     return { runs: runsOf(false), open: runsOf(true) };

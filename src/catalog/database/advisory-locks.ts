@@ -10,13 +10,11 @@ export const TABLES_LOCK = '7524157559220888946';
 export interface LockHolder {
   /** Process, machine and home of a service. */
   readonly name: string;
-  /** Process of PostgreSQL. */
-  readonly pid: number;
   /** Whether nobody else can hold the lock meanwhile. */
   readonly alone: boolean;
 }
 
-const HOLDERS = `SELECT application_name AS name, a.pid AS pid, l.mode = 'ExclusiveLock' AS alone
+const HOLDERS = `SELECT application_name AS name, l.mode = 'ExclusiveLock' AS alone
   FROM pg_locks l JOIN pg_stat_activity a USING (pid)
   WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND (l.classid::bigint << 32 | l.objid::bigint) = $1::bigint

@@ -4,12 +4,11 @@ import { Client, type ClientConfig } from 'pg';
 import { Fault, isFault, type FaultCode } from '../../kernel/fault.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { CatalogConnection } from './catalog-source.ts';
+import { clientConfig } from './client-config.ts';
 import { hostLock, lockHolders, serviceName, tryLock, type LockHolder } from './advisory-locks.ts';
 import { databaseFault, type DatabasePlace } from './database-fault.ts';
 import { useTables, type TablesUse } from './tables-use.ts';
 
-const CONNECT_TIMEOUT_MS = 10_000;
-const QUERY_TIMEOUT_MS = 15_000;
 /**
  * PostgreSQL notices within milliseconds that a process has died; an orderly stop takes seconds.
  */
@@ -22,6 +21,7 @@ const REMIND_MS = 30_000;
 /** A host that vanishes loses its claim after about half a minute. */
 const SESSION_SETTINGS = `SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
   SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'`;
+
 export interface ClaimOptions extends Pick<TablesUse, 'migrations' | 'migrate' | 'waitsForOlder'> {
   /** Whose VMs this service runs: a host has one service. */
   readonly hostId: string;
@@ -53,13 +53,8 @@ export class DatabaseClaim implements AsyncDisposable {
     this.options = options;
     this.say = options.say;
     this.place = placeOf(connection);
-    this.config = {
-      ...('url' in connection ? { connectionString: connection.url } : connection),
-      application_name: `hyperkeep ${String(process.pid)}@${hostname()}:${options.home}`,
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      query_timeout: QUERY_TIMEOUT_MS,
-      keepAlive: true,
-    };
+    const service = `${String(process.pid)}@${hostname()}:${options.home}`;
+    this.config = clientConfig(connection, `hyperkeep ${service}`);
   }
 
   /**

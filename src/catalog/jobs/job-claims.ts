@@ -64,7 +64,7 @@ export class JobClaims {
       for (const lane of new Set(queues.map((queue) => queue.lane))) {
         if (room.isIn(lane)) {
           const own = queues.filter((queue) => queue.lane === lane);
-          claimed.push(...(await this.claimIn(manager, own, { room, order })));
+          claimed.push(...(await this.claimIn(manager, own, { lane, room, order })));
         }
       }
       return claimed;
@@ -86,7 +86,11 @@ export class JobClaims {
   private async claimIn(
     manager: EntityManager,
     queues: readonly Queue[],
-    { room, order }: { readonly room: JobRoom; readonly order: ClaimOrder },
+    {
+      lane,
+      room,
+      order,
+    }: { readonly lane: string; readonly room: JobRoom; readonly order: ClaimOrder },
   ): Promise<ClaimedJob[]> {
     const claimed: ClaimedJob[] = [];
     for (const count of [LOOK_COUNT, LOOK_COUNT_ALL]) {
@@ -97,7 +101,7 @@ export class JobClaims {
           claimed.push(await this.take(manager, row, order));
         }
       }
-      if (isAll) {
+      if (isAll || !room.isIn(lane)) {
         break;
       }
     }
@@ -151,7 +155,7 @@ export class JobClaims {
     };
     await manager.getRepository(JobRow).update({ id: row.id, state: 'queued' }, claim);
     await this.handOut.remove(runnerOf(manager), queueOf(row.hostId, row.lane), [row.id]);
-    await notify(manager, 'changed', row.id);
+    await notify(manager, 'claimed', row.id);
     return { ...row, ...claim };
   }
 

@@ -53,22 +53,18 @@ export class JobLeases implements AsyncDisposable {
     const signs = new Int32Array(new SharedArrayBuffer(4));
     this.held.add(id);
     clearTimeout(this.resting);
-    this.send({ hold: id, token, signs });
+    this.worker ??= this.start();
+    this.worker.postMessage({ hold: id, token, signs } satisfies LeaseOrder);
     return {
       sign: () => {
         Atomics.add(signs, 0, 1);
       },
       release: () => {
         this.held.delete(id);
-        this.send({ release: id });
+        this.worker?.postMessage({ release: id } satisfies LeaseOrder);
         this.restLater();
       },
     };
-  }
-
-  private send(order: LeaseOrder): void {
-    this.worker ??= this.start();
-    this.worker.postMessage(order);
   }
 
   private start(): Worker {
@@ -87,6 +83,7 @@ export class JobLeases implements AsyncDisposable {
       this.log.error('job.leases-lost', { error });
       this.worker = undefined;
     });
+    clearInterval(this.turning); // Of a thread that has failed.
     this.turning = setInterval(() => Atomics.add(loop, 0, 1), terms.renewMs).unref();
     return worker;
   }

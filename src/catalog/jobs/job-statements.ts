@@ -13,10 +13,10 @@ export type JobEnd = Partial<
 /** The channel on which services that share a database tell each other of jobs. */
 export const JOB_CHANNEL = 'hyperkeep_jobs';
 /**
- * `queued`: there is a job more; `changed`: it was claimed or ended, so that there may be room;
- * `cancel`: somebody asks for its end.
+ * `queued`: there is a job more; `claimed`: it runs; `ended`: so that there may be room; `cancel`:
+ * somebody asks for its end.
  */
-export type JobNews = 'queued' | 'changed' | 'cancel';
+export type JobNews = 'queued' | 'claimed' | 'ended' | 'cancel';
 
 /** Classes of SQLSTATE: data exception, program limit exceeded. The same row fails again. */
 const UNSTORABLE = /^(22|54)/;
@@ -39,7 +39,7 @@ export async function endIn(
     manager.getRepository(JobRow).update(found as object, end as object),
   );
   if (affected === 1) {
-    await notify(manager, 'changed', found.id);
+    await notify(manager, 'ended', found.id);
   }
   return affected === 1;
 }
