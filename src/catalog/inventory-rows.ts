@@ -1,6 +1,5 @@
 import { In, type DataSource, type EntityManager } from 'typeorm';
 import { HostRow } from './rows/host.row.ts';
-import { JobRow } from './rows/job.row.ts';
 import { RunRow } from './rows/run.row.ts';
 import { VmRow } from './rows/vm.row.ts';
 import { UNFINISHED } from './run-rows.ts';
@@ -57,10 +56,15 @@ export class InventoryRows {
   }
 
   /**
-   * Removes a host with its VMs, skips its runs that have not ended, and ends what waits there.
+   * Removes a host with its VMs, and skips its runs that have not ended.
+   * @param endJobs ends the jobs that wait there: they would keep others from backing up a VM that
+   *   is on another host now
    * @returns false, and removes nothing, if it was seen later than `lastSeenMs`
    */
-  async forgetHost({ id, lastSeenMs }: Pick<StoredHost, 'id' | 'lastSeenMs'>): Promise<boolean> {
+  async forgetHost(
+    { id, lastSeenMs }: Pick<StoredHost, 'id' | 'lastSeenMs'>,
+    endJobs: (transaction: EntityManager) => Promise<void>,
+  ): Promise<boolean> {
     return this.source.transaction(async (transaction) => {
       await transaction.query(`SELECT pg_advisory_xact_lock(${LOOK_LOCK})`);
       const { affected } = await transaction.getRepository(HostRow).delete({ id, lastSeenMs });
@@ -74,10 +78,7 @@ export class InventoryRows {
           { hostId: id, state: In(UNFINISHED) },
           { state: 'skipped', why: 'the host was forgotten' },
         );
-      // They would keep others from backing up a VM that is on another host now.
-      await transaction
-        .getRepository(JobRow)
-        .update({ hostId: id, state: 'queued' }, { state: 'cancelled' });
+      await endJobs(transaction);
       return true;
     });
   }

@@ -1,4 +1,7 @@
 import type { InventoryRows } from '../catalog/inventory-rows.ts';
+import type { JobRows } from '../catalog/jobs/job-rows.ts';
+import { cancelledAt } from '../jobs/job-outcome.ts';
+import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import { findNamed } from '../kernel/text/by-prefix.ts';
@@ -14,6 +17,8 @@ export interface KnownHost extends VmHost {
 export interface HostsParts {
   readonly known: Pick<KnownVms, 'hosts' | 'everything'>;
   readonly rows: Pick<InventoryRows, 'forgetHost'>;
+  readonly jobs: Pick<JobRows, 'endQueuedOf'>;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
@@ -55,9 +60,12 @@ export class Hosts {
         { host: host.name },
       );
     }
-    const { rows, log } = this.parts;
+    const { rows, jobs, clock, log } = this.parts;
     if (!options.dryRun) {
-      if (!(await rows.forgetHost(host))) {
+      const isForgotten = await rows.forgetHost(host, async (transaction) =>
+        jobs.endQueuedOf(transaction, host.id, cancelledAt(clock.nowMs())),
+      );
+      if (!isForgotten) {
         throw new Fault('host.in-use', `The host ${host.name} is back. Nothing was forgotten.`, {
           host: host.name,
         });

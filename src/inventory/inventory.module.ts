@@ -1,5 +1,6 @@
 import { Module, type BeforeApplicationShutdown } from '@nestjs/common';
 import { InventoryRows } from '../catalog/inventory-rows.ts';
+import { JobRows } from '../catalog/jobs/job-rows.ts';
 import { Engine } from '../engines/engine.ts';
 import { inspectImage } from '../formats/image-inspection.ts';
 import { Clock } from '../kernel/clock.ts';
@@ -35,9 +36,12 @@ import { KnownVms } from './known-vms.ts';
     },
     {
       provide: Hosts,
-      inject: [KnownVms, InventoryRows, Log],
-      useFactory: (known: KnownVms, rows: InventoryRows, log: Log) =>
-        new Hosts({ known, rows, log }),
+      inject: [KnownVms, InventoryRows, JobRows, Clock, Log],
+      useFactory: (
+        known: KnownVms,
+        rows: InventoryRows,
+        ...[jobs, clock, log]: [JobRows, Clock, Log]
+      ) => new Hosts({ known, rows, jobs, clock, log }),
     },
     {
       provide: Discovery,

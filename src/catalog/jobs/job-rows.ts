@@ -1,4 +1,4 @@
-import { In, type DataSource } from 'typeorm';
+import { In, type DataSource, type EntityManager } from 'typeorm';
 import { Fault } from '../../kernel/fault.ts';
 import { JobRow } from '../rows/job.row.ts';
 import { isUniqueViolation } from '../vault-registrations.ts';
@@ -94,15 +94,23 @@ export class JobRows {
 
   /** Ends a job that nobody has claimed. @returns false if somebody has, or it has ended */
   async endQueued(id: string, end: JobEnd): Promise<boolean> {
-    return this.source.transaction(async (manager) => {
-      if (!(await endIn(manager, { id, state: 'queued' }, end))) {
-        return false;
-      }
-      const row = await manager.getRepository(JobRow).findOneByOrFail({ id });
-      const { queue } = handedOf(row);
-      await this.handOut.remove(runnerOf(manager), queue, [id]);
-      return true;
-    });
+    return this.source.transaction(async (manager) => this.endQueuedIn(manager, id, end));
+  }
+
+  /** Ends what waits for a host, as a part of a transaction. */
+  async endQueuedOf(manager: EntityManager, hostId: string, end: JobEnd): Promise<void> {
+    for (const { id } of await manager.getRepository(JobRow).findBy({ hostId, state: 'queued' })) {
+      await this.endQueuedIn(manager, id, end);
+    }
+  }
+
+  private async endQueuedIn(manager: EntityManager, id: string, end: JobEnd): Promise<boolean> {
+    if (!(await endIn(manager, { id, state: 'queued' }, end))) {
+      return false;
+    }
+    const row = await manager.getRepository(JobRow).findOneByOrFail({ id });
+    await this.handOut.remove(runnerOf(manager), handedOf(row).queue, [id]);
+    return true;
   }
 
   /** Asks the service that runs a job to end it. */

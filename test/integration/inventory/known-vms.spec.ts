@@ -5,10 +5,13 @@ import { InventoryRows } from '../../../src/catalog/inventory-rows.ts';
 import type { VmSummary } from '../../../src/engines/engine.ts';
 import { Hosts } from '../../../src/inventory/hosts.ts';
 import { KnownVms } from '../../../src/inventory/known-vms.ts';
+import { newJob } from '../../../src/jobs/live-job.ts';
+import { toStored } from '../../../src/jobs/stored-job.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { HostIdentity } from '../../../src/kernel/host-identity.ts';
 import { VmDefinition } from '../../../src/vm/definition.ts';
 import { FakeEngine } from '../../support/fake-engine/fake-engine.ts';
+import { openJobStorage } from '../../support/jobs/job-storage.ts';
 import { EventLog } from '../../support/service/event-log.ts';
 import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
 
@@ -196,7 +199,18 @@ describe('the memory of the inventory', () => {
     await a.vms.look(signal);
     await a.engine.destroy(gone, signal);
     await a.vms.look(signal);
-    const hosts = new Hosts({ known: b.vms, rows: new InventoryRows(source), log: b.log });
+    await using storage = await openJobStorage(source, database);
+    const { rows: jobs } = storage;
+    const hosts = new Hosts({
+      ...{ known: b.vms, rows: new InventoryRows(source), jobs, clock, log: b.log },
+    });
+    const backUp = async (): Promise<string> => {
+      const request = { kind: 'backup', subject: {}, parameters: {}, exclusiveKey: 'web' } as const;
+      const job = newJob(request, clock.ms);
+      await jobs.add(toStored(job, request, a.host.id), 10);
+      return job.id;
+    };
+    const waiting = await backUp();
     await b.vms.look(signal);
     const forget = async (name: string, dryRun = false) => hosts.forget(name, { dryRun });
     await expect(forget('a')).rejects.toMatchObject({ code: 'host.in-use' });
@@ -212,8 +226,14 @@ describe('the memory of the inventory', () => {
 
     expect((await hosts.list()).map(({ name }) => name)).toEqual(['b']);
     expect(await b.vms.listAll(signal)).toHaveLength(1);
-    // Its service is back: it is a host again.
+    expect(await jobs.get(waiting)).toMatchObject({
+      state: 'cancelled',
+      fault: { code: 'cancelled' },
+      finishedAtMs: clock.ms,
+    });
+    // Its service is back: it is a host again, which takes jobs.
     expect(await namesOf(a)).toEqual(['db@b', 'web@a']);
+    expect(await jobs.get(await backUp())).toMatchObject({ state: 'queued' });
   });
 
   it('gives and takes tags at once, and says where a name is needed twice', async () => {
