@@ -1,6 +1,7 @@
 import { Controller, Get, Inject } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { RegisteredVaults } from '../../catalog/registered-vaults.ts';
+import type { VaultRegistration } from '../../catalog/vault-registrations.ts';
 import { HostIdentity } from '../../kernel/host-identity.ts';
 import { RetentionStatus } from '../../policies/retention/deciding/retention-status.ts';
 import { Protection } from '../../policies/status/protection.service.ts';
@@ -35,7 +36,7 @@ export class ProtectionController {
     return {
       atMs,
       service: this.host.id,
-      givenUpFromHere: vaults.filter(({ canGiveUp }) => canGiveUp).map(({ name }) => name),
+      givenUpFromHere: await this.givenUpFromHere(vaults),
       ok: isOk && unreadable.length === 0 && unknownRuns === undefined,
       vms: vms.map((vm) => ({ ...vm, by: [...vm.by] })),
       ...(unknownRuns && { unknownRuns }),
@@ -46,8 +47,19 @@ export class ProtectionController {
     };
   }
 
+  /** Returns the names of the vaults whose retention key this host has. */
+  private async givenUpFromHere(vaults: readonly VaultRegistration[]): Promise<string[]> {
+    const names: string[] = [];
+    for (const { id, name, canGiveUp } of vaults) {
+      if (canGiveUp === true && (await this.vaults.hasKey(id))) {
+        names.push(name);
+      }
+    }
+    return names;
+  }
+
   private async troubles(
-    vaults: Awaited<ReturnType<RegisteredVaults['list']>>,
+    vaults: readonly VaultRegistration[],
   ): Promise<ProtectionStatus['troubles']> {
     const troubles: ProtectionStatus['troubles'] = [];
     for (const vault of vaults) {

@@ -38,7 +38,10 @@ export class VaultRow {
   @Column('bigint', { name: 'synced_at_ms', nullable: true, transformer: bigintColumn })
   syncedAtMs!: number | null;
 
-  /** Whether this host's key of the vault includes its retention key; null if nobody has looked. */
+  /**
+   * Whether the key that hosts keep of it includes its retention key, as last seen; null if nobody
+   * has looked.
+   */
   @Column('boolean', { name: 'can_give_up', nullable: true })
   canGiveUp!: boolean | null;
 }

@@ -90,6 +90,9 @@ describe('Two services on one database', () => {
     async () => {
       const [vault] = (await b.client.call('listVaults', {}, signal)).vaults;
       expect(vault?.problem).toMatch(/no key of the vault main.*vault add main --location/);
+      const givenUpFrom = async ({ client }: RealService) =>
+        (await client.call('protection', {}, signal)).givenUpFromHere;
+      expect([await givenUpFrom(a), await givenUpFrom(b)]).toEqual([['main'], []]);
       await runPolicy(a);
       expect(await ended(2)).toMatchObject([
         { vm_name: 'db', state: 'failed', fault: { code: 'vault.key-missing' } },
@@ -100,6 +103,7 @@ describe('Two services on one database', () => {
 
       const { vaults } = await b.client.call('listVaults', {}, signal);
       expect(vaults.map(({ name, problem }) => [name, problem])).toEqual([['main', undefined]]);
+      expect(await givenUpFrom(b)).toEqual(['main']);
       await expect(
         b.client.call('createVault', { body: vaultBody(true) }, signal),
       ).rejects.toMatchObject({ code: 'vault.name-taken' });
