@@ -4,6 +4,7 @@ import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { Engine, VmSummary } from '../engines/engine.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
+import { mapAtOnce } from '../kernel/waiting/map-at-once.ts';
 import { limiterFor } from '../kernel/rates/rate-limiter.ts';
 import type { RateLimits } from '../kernel/rates/rate-limits.ts';
 import type { ReportProgress } from '../kernel/progress.ts';
@@ -96,6 +97,7 @@ export class RestoreService {
     using held = await vaults.open(request.vaultId, 'restorer', signal);
     const { vault } = held;
     const point = await vault.point(request.pointId, signal);
+    const ofSet = await setNotes(point, vault, signal);
     const vms = await engine.list(signal);
     const stored = storedDefinition(point.configuration);
     if (request.newName !== undefined) {
@@ -130,7 +132,7 @@ export class RestoreService {
       ...(definition === undefined ? {} : { definition }),
       added,
       started: added && request.start,
-      notes: [...notes, ...(await setNotes(point, vault, signal))],
+      notes: [...notes, ...ofSet],
     };
   }
 
@@ -140,6 +142,7 @@ export class RestoreService {
     using held = await this.collaborators.vaults.open(request.vaultId, 'restorer', running.signal);
     const { vault } = held;
     const point = await vault.point(request.pointId, running.signal);
+    const ofSet = await setNotes(point, vault, running.signal);
     const plan = planDisk(point, request.disk, request);
     const { bytes: writtenBytes, notes } = await this.write(plan, vault, request, running);
     return {
@@ -149,7 +152,7 @@ export class RestoreService {
       durationMs: this.clock.monotonicMs() - startedMs,
       added: false,
       started: false,
-      notes: [...notes, ...(await setNotes(point, vault, running.signal))],
+      notes: [...notes, ...ofSet],
     };
   }
 
@@ -185,6 +188,9 @@ const NO_IDS =
 const NO_LEASE =
   'Others could not see that the point was being read, because the credentials for restores must not write into the vault: nothing kept them from giving it up meanwhile.';
 
+/** Members of a set whose points are listed at once. */
+const LISTED_AT_ONCE = 4;
+
 /** Says that a point is one of a set that is not whole: its VMs do not come back to one moment. */
 async function setNotes(
   { origin }: RecoveryPoint,
@@ -194,8 +200,9 @@ async function setNotes(
   if (origin?.group === undefined) {
     return [];
   }
-  const sets = pointSets(await vault.points(signal));
-  const set = sets.find(({ groupId }) => groupId === origin.group);
+  const { group, members = [] } = origin;
+  const own = await mapAtOnce(members, LISTED_AT_ONCE, async (vmId) => vault.points(signal, vmId));
+  const set = pointSets(own.flat()).find(({ groupId }) => groupId === group);
   return set === undefined || set.isComplete
     ? []
     : [
