@@ -98,7 +98,6 @@ class Attempt {
   private readonly startedMs: number;
   private readonly backups: VmBackup[] = [];
   private readonly points: TakenPoint[] = [];
-  private readonly report: ReportProgress;
   private skewMs: number | undefined;
 
   constructor(parts: BackupParts, request: GroupBackupRequest, running: Running) {
@@ -106,18 +105,17 @@ class Attempt {
     this.request = request;
     this.running = running;
     this.startedMs = parts.clock.monotonicMs();
-    this.report = running.report;
   }
 
   async run(): Promise<TakenGroup> {
     const { signal } = this.running;
     await using held = new AsyncDisposableStack();
-    this.report({ phase: 'preparing', doneBytes: 0, totalBytes: 0 });
+    this.running.report({ phase: 'preparing', doneBytes: 0, totalBytes: 0 });
     for (const member of this.request.members) {
       const backup = await VmBackup.open(this.parts, this.requestOf(member), signal);
       this.backups.push(held.use(backup));
     }
-    this.report({ phase: 'freezing', doneBytes: 0, totalBytes: 0 });
+    this.running.report({ phase: 'freezing', doneBytes: 0, totalBytes: 0 });
     for (const backup of this.backups) {
       await ofMember(backup, async () => backup.take(this.running));
     }
@@ -145,10 +143,9 @@ class Attempt {
 
   /** Returns the set of an earlier attempt of the same runs, if it is complete. */
   private async found(signal: AbortSignal): Promise<TakenGroup | undefined> {
-    const sealed: RecoveryPoint[][] = [];
-    for (const backup of this.backups) {
-      sealed.push(await backup.sealed(signal));
-    }
+    const sealed = await mapAtOnce(this.backups, STORED_AT_ONCE, async (backup) =>
+      backup.sealed(signal),
+    );
     const groups = (sealed[0] ?? []).flatMap(({ origin }) => origin?.group ?? []);
     for (const groupId of groups.reverse()) {
       const points = sealed.flatMap((each) => each.findLast((point) => isOf(point, groupId)) ?? []);
@@ -197,7 +194,7 @@ class Attempt {
   private async store(): Promise<void> {
     const { signal } = this.running;
     const { clock } = this.parts;
-    const together = new TotalProgress(this.report);
+    const together = new TotalProgress(this.running.report);
     await mapAtOnce(this.backups, STORED_AT_ONCE, async (backup) => {
       await ofMember(backup, async () => {
         const report = together.part();

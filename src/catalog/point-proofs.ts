@@ -16,7 +16,7 @@ export interface PointProof {
 
 const KEY = ['vaultId', 'pointId'];
 
-/** What verifications and scrubs of this host found out about recovery points. */
+/** What verifications and scrubs by the hosts of this database found out about recovery points. */
 export class PointProofs {
   constructor(private readonly source: DataSource) {}
 

@@ -1,4 +1,4 @@
-import { In, type DataSource } from 'typeorm';
+import type { DataSource } from 'typeorm';
 import { CarriedRevisionRow } from './rows/carried-revision.row.ts';
 import { PointDecisionRow } from './rows/point-decision.row.ts';
 import { PointOwnerRow } from './rows/point-owner.row.ts';
@@ -48,13 +48,6 @@ export class RetentionRows {
           .execute();
       }
     });
-  }
-
-  /** Forgets decisions on points that are gone. */
-  async forget(vaultId: string, pointIds: readonly string[]): Promise<void> {
-    await this.source
-      .getRepository(PointDecisionRow)
-      .delete({ vaultId, pointId: In([...pointIds]) });
   }
 
   /** Returns the policies that points of a vault were given to. */

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
+import { syncIfPossible } from '../catalog/sync-if-possible.ts';
 import type { VaultApart } from '../catalog/stored-vaults.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
@@ -52,7 +53,7 @@ export class PointRetention {
     const points = await standing(opened.vault, pointIds, signal);
     const names = points.map(({ vmId, id }) => ({ vmId, id }));
     await retirePoints(opened.vault.inside, names, { signal });
-    await this.catalogue(vaultId, signal);
+    await syncIfPossible(this.vaults, vaultId, this.log, signal);
     return names;
   }
 
@@ -71,7 +72,7 @@ export class PointRetention {
       const point = await retiredPoint(vault.inside, prefix, running.signal);
       running.report({ phase: 'reading its map', doneBytes: 0, totalBytes: 0 });
       const revived = await revivePoint(vault.inside, point, {}, running);
-      await this.catalogue(request.vaultId, running.signal);
+      await syncIfPossible(this.vaults, request.vaultId, this.log, running.signal);
       return { result: { kind: 'revive', pointId: revived.id, revived: point.id } };
     });
   }
@@ -100,7 +101,7 @@ export class PointRetention {
     const why = { reason, atMs: clock.nowMs() };
     const name = { vmId: point?.vmId ?? '', id: pointId };
     const hold = await new Holds(base, log).hold(points, name, why, signal);
-    await this.catalogue(vaultId, signal);
+    await syncIfPossible(this.vaults, vaultId, this.log, signal);
     return hold;
   }
 
@@ -118,7 +119,7 @@ export class PointRetention {
     for (const hold of ended) {
       await holds.release(hold, inside.clock.nowMs(), signal);
     }
-    await this.catalogue(vaultId, signal);
+    await syncIfPossible(this.vaults, vaultId, this.log, signal);
     return ended;
   }
 
@@ -135,7 +136,7 @@ export class PointRetention {
     const hold = await holds.inForce(key, signal);
     if (hold !== undefined) {
       await holds.release(hold, clock.nowMs(), signal);
-      await this.catalogue(vaultId, signal);
+      await syncIfPossible(this.vaults, vaultId, this.log, signal);
     }
   }
 
@@ -146,15 +147,6 @@ export class PointRetention {
   ): Promise<VaultApart> {
     const options = { spending: new Spending(), retentionPassphrase, role: 'collector' } as const;
     return this.vaults.openApart(vaultId, options, signal);
-  }
-
-  private async catalogue(vaultId: string, signal: AbortSignal): Promise<void> {
-    try {
-      await this.vaults.sync(vaultId, signal);
-    } catch (error) {
-      // The vault has the change, and the catalog is a copy: the next look at the vault updates it.
-      this.log.warn('catalog.not-synced', { vaultId, error });
-    }
   }
 }
 

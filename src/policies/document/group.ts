@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { GroupRules } from '../../backup/group-backup.service.ts';
+import { durationMs } from './duration.ts';
 
 /** Guests are frozen for 30 s at most, whatever a policy says. */
 const FREEZE_MS_MAX = 20_000;
@@ -10,7 +11,7 @@ const shortTime = (limitMs: number) =>
   z
     .string()
     .regex(/^[1-9]\d{0,4}(ms|s)$/, 'a time such as 500ms or 2s')
-    .refine((text) => shortMs(text) <= limitMs, `at most ${String(limitMs / 1000)}s`);
+    .refine((text) => durationMs(text) <= limitMs, `at most ${String(limitMs / 1000)}s`);
 
 /** Makes the VMs of a policy one set per fire time, taken at one moment. */
 export const Group = z.strictObject({
@@ -25,9 +26,5 @@ type Group = z.infer<typeof Group>;
 
 /** Returns the rules of a group as its backups get them. */
 export function groupRules({ freezeWithin, spread, late }: Group): GroupRules {
-  return { freezeWithinMs: shortMs(freezeWithin), spreadMs: shortMs(spread), late };
-}
-
-function shortMs(text: string): number {
-  return Number.parseInt(text, 10) * (text.endsWith('ms') ? 1 : 1000);
+  return { freezeWithinMs: durationMs(freezeWithin), spreadMs: durationMs(spread), late };
 }

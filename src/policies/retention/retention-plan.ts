@@ -2,7 +2,7 @@ import { chooseByRules, type KeepRules, type RuleMark } from './keep-rules.ts';
 import type { GfsRule } from './periods.ts';
 
 /** How far the clock of another host may be ahead. */
-const AHEAD_MS_MAX = 5 * 60_000;
+export const AHEAD_MS_MAX = 5 * 60_000;
 
 /** What is known of the content of a point; `damaged`: a verification failed since it was whole. */
 export type Proven = 'whole' | 'damaged' | 'unknown';
@@ -82,6 +82,16 @@ export interface PointDecision {
  */
 export function planRetention(input: RetentionInput): PointDecision[] {
   return new Planning(input).decisions();
+}
+
+/** Returns the ids of the points that a plan gives up, in its order. */
+export function dueOf(decisions: readonly PointDecision[]): string[] {
+  return decisions.filter(({ keep }) => !keep).map(({ pointId }) => pointId);
+}
+
+/** Returns the ids of the points that would be given up. */
+export function givenUp(input: RetentionInput): string[] {
+  return dueOf(planRetention(input));
 }
 
 class Planning {
@@ -207,9 +217,7 @@ class Planning {
 
   /** Keeps the whole of each set of which a point is kept. */
   private wholeGroups(): void {
-    const kept = new Set(
-      [...this.keeping.keys()].map((id) => this.byId.get(id)?.group).filter(isString),
-    );
+    const kept = new Set([...this.keeping.keys()].flatMap((id) => this.byId.get(id)?.group ?? []));
     for (const point of this.input.points) {
       if (point.group !== undefined && kept.has(point.group) && !this.keeping.has(point.id)) {
         this.keep(point, { rule: 'group', period: point.group });
@@ -262,10 +270,6 @@ function note(notes: Map<string, Reason[]>, id: string, reason: Reason): void {
 
 function split<T>(all: readonly T[], isFirst: (one: T) => boolean): [T[], T[]] {
   return [all.filter(isFirst), all.filter((one) => !isFirst(one))];
-}
-
-function isString(value: string | undefined): value is string {
-  return value !== undefined;
 }
 
 /** An instant of which the store or a clock says that it is far off has no shorter name. */

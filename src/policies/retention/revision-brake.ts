@@ -1,5 +1,5 @@
 import type { KeepRules } from './keep-rules.ts';
-import { isJudgedBy, planRetention, type RetentionInput } from './retention-plan.ts';
+import { givenUp, isJudgedBy, type RetentionInput } from './retention-plan.ts';
 
 const WEEK_MS = 7 * 86_400_000;
 
@@ -74,10 +74,4 @@ function inAWeek(
     })),
   );
   return { ...input, points: [...input.points, ...coming], nowMs: input.nowMs + WEEK_MS };
-}
-
-function givenUp(input: RetentionInput): string[] {
-  return planRetention(input)
-    .filter(({ keep }) => !keep)
-    .map(({ pointId }) => pointId);
 }

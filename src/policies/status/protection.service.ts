@@ -13,10 +13,8 @@ import {
   type UnreadablePolicy,
 } from '../known-policy.ts';
 import { latestComplete, type PointSet } from '../../vault/retention/point-sets.ts';
+import { AHEAD_MS_MAX } from '../retention/retention-plan.ts';
 import { guardedVms, protectionOf, type VmProtection } from './protection.ts';
-
-/** How far ahead the clock of another host may be. */
-const AHEAD_MS_MAX = 5 * 60_000;
 
 export interface ProtectionSources {
   readonly policies: { list(): Promise<PolicyInForce[]> };

@@ -24,7 +24,6 @@ function point(
   const whole = { diskId: 'd', name: 'system', sizeBytes: 2 * CONTENT, method: 'changed-extents' };
   return {
     id: `P${String(id).padStart(3, '0')}`,
-    takenAtMs: id,
     disks: [{ ...whole, statistics, ...disk } as WeighedPoint['disks'][number]],
   };
 }

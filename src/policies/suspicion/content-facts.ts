@@ -1,12 +1,11 @@
 import type { RecoveryPoint } from '../../vault/points/recovery-point.ts';
 
 /** What suspicion needs to know of a point. */
-export type WeighedPoint = Pick<RecoveryPoint, 'id' | 'takenAtMs' | 'disks'>;
+export type WeighedPoint = Pick<RecoveryPoint, 'id' | 'disks'>;
 
 /** What one point did to the content of its VM, over all disks, in bytes. */
 export interface ContentFacts {
   readonly pointId: string;
-  readonly takenAtMs: number;
   readonly read: number;
   readonly fresh: number;
   readonly stored: number;
@@ -29,7 +28,7 @@ export function contentFacts(points: readonly WeighedPoint[]): ContentFacts[] {
 }
 
 function factsOf(
-  { id, takenAtMs, disks }: WeighedPoint,
+  { id, disks }: WeighedPoint,
   before: WeighedPoint | undefined,
 ): ContentFacts | undefined {
   const sizes = new Map(before?.disks.map(({ diskId, sizeBytes }) => [diskId, sizeBytes]));
@@ -54,5 +53,5 @@ function factsOf(
   const isWhole = disks.some(
     ({ method, diskId, sizeBytes }) => method === 'full' || sizes.get(diskId) !== sizeBytes,
   );
-  return { pointId: id, takenAtMs, ...sums, content, isWhole };
+  return { pointId: id, ...sums, content, isWhole };
 }

@@ -216,6 +216,21 @@ describe('retention never decides on what does not fit together', () => {
     expect(retired).toEqual([ids[4]]);
   });
 
+  it('on what only a dry run was told to be gone', async () => {
+    const ids = await dailyFor(5);
+    await lab.decide();
+    const vmId = lab.vms[0]?.id ?? '';
+    const [, gone = ''] = ids;
+    for (const key of [`s/${vmId}/${gone}`, `s/${vmId}/${gone}.ok`]) {
+      await lab.store.remove(key, signal);
+    }
+    await source.query('DELETE FROM "recovery_point" WHERE "id" = $1', [gone]);
+
+    await lab.keeping.retire({ policy: 'p', dryRun: true, gone: [gone] }, { signal });
+
+    await refused('retention.points-differ');
+  });
+
   it('on a catalog that does not know points of this service', async () => {
     const ids = await dailyFor(5);
     await lab.forgetPoints(ids.slice(0, 2));

@@ -2,9 +2,9 @@ import type { PointCatalog } from '../../../catalog/point-catalog.ts';
 import type { RegisteredVaults } from '../../../catalog/registered-vaults.ts';
 import type { PolicyDocument } from '../../document/policy-document.ts';
 import { isReadable, type KnownPolicy, type PolicyInForce } from '../../known-policy.ts';
-import { planRetention, type RetentionInput } from '../retention-plan.ts';
+import { givenUp, isJudgedBy, type RetentionInput } from '../retention-plan.ts';
 import type { StandingJudges } from './standing-judges.ts';
-import type { VaultFacts } from './vault-facts.ts';
+import type { ListedFacts, VaultFacts } from './vault-facts.ts';
 
 export interface RetentionPreviewParts {
   readonly vaults: Pick<RegisteredVaults, 'list'>;
@@ -39,14 +39,24 @@ export class RetentionPreview {
     for (const [name, own] of Map.groupBy(changed, ({ document }) => document.vault)) {
       const id = ids.get(name);
       if (id !== undefined) {
-        const before = await this.input({ id, name }, stored, signal);
-        const after = await this.input({ id, name }, policies, signal);
+        const facts = await this.facts(id);
+        const input = async (under: readonly PolicyInForce[]): Promise<RetentionInput> =>
+          this.parts.facts.input(
+            { id, name },
+            facts,
+            { policies: under, blocked: new Map() },
+            signal,
+          );
+        const before = await input(stored);
+        const after = await input(policies);
         const { waiting } = await this.parts.judges.brake(id, after, own, false);
         const given = new Set(givenUp(before));
-        const more = givenUp(after).filter((pointId) => !given.has(pointId));
+        const more = new Set(givenUp(after).filter((pointId) => !given.has(pointId)));
         for (const policy of own) {
           const early = waiting.find((each) => each.policy === policy.name)?.pointIds.length ?? 0;
-          const points = more.filter((pointId) => isOf(after, pointId, policy.name)).length;
+          const points = after.points.filter(
+            ({ id: point, judges }) => more.has(point) && isJudgedBy(judges, policy.name),
+          ).length;
           previewed.push({ policy: policy.name, points: Math.max(points, early), early });
         }
       }
@@ -54,18 +64,13 @@ export class RetentionPreview {
     return previewed.filter(({ points }) => points > 0);
   }
 
-  private async input(
-    vault: { readonly id: string; readonly name: string },
-    policies: readonly PolicyInForce[],
-    signal: AbortSignal,
-  ): Promise<RetentionInput> {
-    const listed = await this.parts.points.list({ vaultId: vault.id });
+  private async facts(vaultId: string): Promise<ListedFacts> {
+    const listed = await this.parts.points.list({ vaultId });
     const held = new Set(
       listed.filter(({ holds }) => holds.length > 0).map(({ point }) => point.id),
     );
     const points = listed.map(({ point }) => point);
-    const facts = { points, held, damaged: [], readers: new Map() };
-    return this.parts.facts.input(vault, facts, { policies, blocked: new Map() }, signal);
+    return { points, held, damaged: [], readers: new Map() };
   }
 }
 
@@ -79,15 +84,4 @@ function nextRevision(stored: readonly PolicyInForce[], document: PolicyDocument
   const { id, name, paused, horizonMs } = before;
   const revision = isSame ? before.revision : before.revision + 1;
   return { id, name, paused, horizonMs, revision, document };
-}
-
-function givenUp(input: RetentionInput): string[] {
-  return planRetention(input)
-    .filter(({ keep }) => !keep)
-    .map(({ pointId }) => pointId);
-}
-
-function isOf({ points }: RetentionInput, pointId: string, policy: string): boolean {
-  const judges = points.find(({ id }) => id === pointId)?.judges;
-  return Array.isArray(judges) && judges.includes(policy);
 }

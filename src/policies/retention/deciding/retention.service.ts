@@ -1,4 +1,5 @@
 import type { RegisteredVaults } from '../../../catalog/registered-vaults.ts';
+import { syncIfPossible } from '../../../catalog/sync-if-possible.ts';
 import type { RetentionRows } from '../../../catalog/retention-rows.ts';
 import type { VaultApart } from '../../../catalog/stored-vaults.ts';
 import type { Log } from '../../../kernel/log.ts';
@@ -11,7 +12,7 @@ import type { PolicyInForce } from '../../known-policy.ts';
 import type { SchedulingClock } from '../../runs/scheduling-clock.ts';
 import { lockedUntil } from './point-locks.ts';
 import { RetentionExecution } from './retention-execution.ts';
-import { planRetention, type PointDecision } from '../retention-plan.ts';
+import { dueOf, planRetention, type PointDecision } from '../retention-plan.ts';
 import type { PublishedDecisions } from './published-decisions.ts';
 import type { RetentionReport, ReportedPoint, WaitingRevision } from './retention-report.ts';
 import type { StandingJudges } from './standing-judges.ts';
@@ -113,8 +114,7 @@ export class Retention {
     const whole = await this.parts.facts.input(place, listed, { policies, blocked: known }, signal);
     const { input, waiting } = await this.parts.judges.brake(vault.id, whole, policies, !dryRun);
     let decisions = planRetention(input);
-    const due = decisions.filter(({ keep }) => !keep).map(({ pointId }) => pointId);
-    const locks = await lockedUntil(vault, listed.points, due, signal);
+    const locks = await lockedUntil(vault, listed.points, dueOf(decisions), signal);
     if (locks.size > 0) {
       const points = input.points.map((point) => {
         const lockedUntilMs = locks.get(point.id);
@@ -149,12 +149,7 @@ export class Retention {
       signal,
     );
     if (done.retired.length > 0) {
-      try {
-        await this.parts.vaults.sync(vault.id, signal);
-      } catch (error) {
-        // The vault has the change, and the catalog is a copy: the next look updates it.
-        this.parts.log.warn('catalog.not-synced', { vaultId: vault.id, error });
-      }
+      await syncIfPossible(this.parts.vaults, vault.id, this.parts.log, signal);
     }
     return done;
   }

@@ -22,9 +22,9 @@ const IDS_SHOWN = 5;
 export interface VaultFactsParts {
   readonly points: Pick<PointCatalog, 'list'>;
   readonly proofs: Pick<PointProofs, 'list'>;
-  readonly rows: Pick<RetentionRows, 'decisions' | 'owners' | 'forget'>;
+  readonly rows: Pick<RetentionRows, 'decisions' | 'owners'>;
   readonly runs: Pick<RunRows, 'extraPoints'>;
-  readonly inventory: Pick<InventoryRows, 'list'>;
+  readonly inventory: Pick<InventoryRows, 'hosts'>;
   readonly age: Pick<CatalogAge, 'unknownRuns'>;
   readonly vms: (signal: AbortSignal) => Promise<SelectableVm[]>;
   readonly clock: SchedulingClock;
@@ -99,7 +99,6 @@ export class VaultFacts {
       ...listed.points.map(({ id }) => id),
       ...listed.damaged.map(({ name }) => name.id),
     ]);
-    const left: string[] = [];
     const missing: string[] = [];
     for (const [id, vmId] of known) {
       if (there.has(id)) {
@@ -109,12 +108,13 @@ export class VaultFacts {
         listed.retired.has(id) ||
         gone.includes(id) ||
         (await vault.inside.points.isRetired({ vmId, id }, signal));
-      (isExplained ? left : missing).push(id);
+      if (!isExplained) {
+        missing.push(id);
+      }
     }
     if (missing.length > 0) {
       throw differ('are not in the vault although nobody gave them up', missing);
     }
-    await this.parts.rows.forget(vault.id, left);
     const services = await this.services();
     const unknown = listed.points.filter(
       ({ id, origin }) => !known.has(id) && services.has(origin?.service ?? ''),
@@ -186,7 +186,7 @@ export class VaultFacts {
   }
 
   private async services(): Promise<Set<string>> {
-    return new Set((await this.parts.inventory.list()).hosts.map(({ id }) => id));
+    return new Set((await this.parts.inventory.hosts()).map(({ id }) => id));
   }
 }
 
