@@ -46,6 +46,17 @@ describe('docs/errors.md', () => {
   });
 });
 
+describe('docs/tests.md', () => {
+  it('names every soak', async () => {
+    const files = await readdir(new URL('test/soak', ROOT));
+    const [, soaks = ''] = (await text('docs/tests.md')).split('\n## Soaks\n');
+    const [list = ''] = soaks.split(', and `npm run torture`');
+    expect(list.match(/(?<=`)[a-z-]+(?=`)/g)).toEqual(
+      files.map((file) => file.replace('.ts', '')).sort(),
+    );
+  });
+});
+
 describe('docs/cli.md', () => {
   it('has every command with exactly its options', async () => {
     const rows = (await text('docs/cli.md')).split('\n').flatMap((line) => {

@@ -1,10 +1,10 @@
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GuestAgent } from '../../src/engines/qemu/guest/guest-agent.ts';
 import type { ServiceClient } from '../../src/cli/service/service-client.ts';
 import { makeGuestVm, SerialLog } from '../support/guest/guest.ts';
-import { seededBytes } from '../support/random/seeded-bytes.ts';
 import { KilledService } from '../support/service/killed-service.ts';
+import { addRawVm } from '../support/service/raw-vm.ts';
 
 const MIB = 1024 * 1024;
 const HOUR_MS = 3_600_000;
@@ -55,12 +55,9 @@ describe('A service that is killed during the backup of a group', () => {
       ...{ name: 'shop-db', writerPauseMs: 150, dataBytes: 64 * MIB },
     });
     await call('addVm', { body: guest }, signal);
+    const small = { folder: disksFolder, bytes: 64 * MIB, memoryMib: 64, guestAgent: false };
     for (const name of NAMES.slice(1)) {
-      const path = join(disksFolder, `${name}.raw`);
-      await writeFile(path, seededBytes(name, 64 * MIB));
-      const disks = [{ name: 'system', path, format: 'raw' as const }];
-      const body = { name, disks, memoryMib: 64, guestAgent: false };
-      await call('addVm', { body }, signal);
+      await addRawVm(lab.service.client, { ...small, name }, signal);
     }
     for (const vm of NAMES) {
       await call('startVm', { path: { vm } }, signal);

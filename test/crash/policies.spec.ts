@@ -1,7 +1,5 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { seededBytes } from '../support/random/seeded-bytes.ts';
 import { KilledService } from '../support/service/killed-service.ts';
+import { addRawVm } from '../support/service/raw-vm.ts';
 
 const MIB = 1024 * 1024;
 const HOUR_MS = 3_600_000;
@@ -34,10 +32,7 @@ describe('A service that is killed during the run of a policy', () => {
     'takes the point in another attempt, by itself, and one alone',
     async () => {
       const { client } = lab.service;
-      const image = join(lab.folder, 'disk.raw');
-      await writeFile(image, seededBytes('disk', 64 * MIB));
-      const disks = [{ name: 'system', path: image, format: 'raw' as const }];
-      await client.call('addVm', { body: { name: 'web', disks } }, signal);
+      await addRawVm(client, { folder: lab.folder, name: 'web', bytes: 64 * MIB }, signal);
       await client.call('applyPolicies', { body: { text: POLICY } }, signal);
 
       const killed = await lab.killAfterAbsence<Run>(2 * HOUR_MS);

@@ -1,9 +1,9 @@
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureBuild } from '../../scripts/setup/build.mjs';
 import { constantRate } from '../../src/kernel/rates/rate-limits.ts';
-import { seededBytes } from '../support/random/seeded-bytes.ts';
+import { addRawVm } from '../support/service/raw-vm.ts';
 import { RealService } from '../support/service/real-service.ts';
 
 const MIB = 1024 * 1024;
@@ -35,10 +35,7 @@ describe('A service that is killed while jobs wait', () => {
       const vault = { name: 'main', location: join(folder, 'vault'), passphrase: 'a b c d e f g' };
       await service.client.call('createVault', { body: vault }, signal);
       for (const name of VMS) {
-        const path = join(folder, `${name}.raw`);
-        await writeFile(path, seededBytes(name, 8 * MIB));
-        const disks = [{ name: 'system', path, format: 'raw' as const }];
-        await service.client.call('addVm', { body: { name, disks } }, signal);
+        await addRawVm(service.client, { folder, name, bytes: 8 * MIB }, signal);
       }
       // The first takes longer than everything else here, unless it is killed.
       const backUp = async (vm: string, bytesPerSecond: number) =>

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import type { StoredRun } from '../../../src/catalog/run-rows.ts';
-import { JobsInMemory } from '../../support/jobs/jobs-in-memory.ts';
 import { brief, labVm, RunLab } from '../../support/schedule/run-lab.ts';
 import { withCatalog } from '../../support/service/with-catalog.ts';
 
@@ -13,12 +12,14 @@ const ELEVEN = '2026-05-04T11:00:02Z';
 let source: DataSource;
 let a: RunLab;
 let b: RunLab;
-withCatalog((opened) => {
-  source = opened;
-});
+withCatalog(
+  (opened) => {
+    source = opened;
+  },
+  ['policy', 'policy_revision', 'run'],
+);
 beforeEach(async () => {
-  await source.query('TRUNCATE "policy", "policy_revision", "run"');
-  JobsInMemory.of(source).rows.clear();
+  RunLab.forget(source);
   [a, b] = [new RunLab(source, A), new RunLab(source, B)];
   setVms(labVm('web', A), labVm('db', B));
 });

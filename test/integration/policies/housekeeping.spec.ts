@@ -16,11 +16,13 @@ let source: DataSource;
 let clock: HandClock;
 let housekeeping: Housekeeping;
 
-withCatalog((opened) => {
-  source = opened;
-});
+withCatalog(
+  (opened) => {
+    source = opened;
+  },
+  ['run', 'vm', 'host', 'recovery_point'],
+);
 beforeEach(async () => {
-  await source.query('TRUNCATE "run", "vm", "host", "recovery_point"');
   await source.query('UPDATE "schedule_state" SET "known_from_ms" = 0');
   clock = new HandClock('2026-05-04T10:00Z');
   const parts = { rows: new OldRows(source), age: new CatalogAge(source), clock };

@@ -10,14 +10,24 @@ import { signal } from '../../support/vault/vault-lab.ts';
 
 let source: DataSource;
 let lab: RetentionLab;
-withCatalog((opened) => {
-  source = opened;
-});
+withCatalog(
+  (opened) => {
+    source = opened;
+  },
+  [
+    'policy',
+    'policy_revision',
+    'vault',
+    'host',
+    'recovery_point',
+    'point_proof',
+    'point_decision',
+    'point_owner',
+    'carried_revision',
+    'retention_look',
+  ],
+);
 beforeEach(async () => {
-  await source.query(
-    `TRUNCATE "policy", "policy_revision", "vault", "host", "recovery_point", "point_proof",
-       "point_decision", "point_owner", "carried_revision", "retention_look"`,
-  );
   lab = await RetentionLab.create(source);
 });
 afterEach(async () => {

@@ -2,19 +2,20 @@ import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import type { StoredRun } from '../../../src/catalog/run-rows.ts';
 import { Fault } from '../../../src/kernel/fault.ts';
-import { JobsInMemory } from '../../support/jobs/jobs-in-memory.ts';
 import { brief, labVm, RunLab } from '../../support/schedule/run-lab.ts';
 import { withCatalog } from '../../support/service/with-catalog.ts';
 
 const MINUTE_MS = 60_000;
 
 let source: DataSource;
-withCatalog((opened) => {
-  source = opened;
-});
-beforeEach(async () => {
-  await source.query('TRUNCATE "policy", "policy_revision", "run"');
-  JobsInMemory.of(source).rows.clear();
+withCatalog(
+  (opened) => {
+    source = opened;
+  },
+  ['policy', 'policy_revision', 'run'],
+);
+beforeEach(() => {
+  RunLab.forget(source);
 });
 
 const away = (): Fault => new Fault('store.unreachable', 'away');

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { copyFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GuestAgent } from '../../../src/engines/qemu/guest/guest-agent.ts';
 import { QemuEngine } from '../../../src/engines/qemu/qemu-engine.ts';
 import { QmpClient } from '../../../src/engines/qemu/qmp/qmp-client.ts';
+import { SmallDisk } from '../../support/guest/small-disk.ts';
 import { checkJournal, makeGuestVm, SerialLog } from '../../support/guest/guest.ts';
 
 const MiB = 1024 * 1024;
@@ -17,9 +18,7 @@ describe('QemuEngine on a host disk that fills up', () => {
       return;
     }
     const folder = await mkdtemp('/tmp/hk-full-');
-    const small = join(folder, 'small');
-    mkdirSync(small);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', small]);
+    const small = await SmallDisk.mount(join(folder, 'small'), 64);
     const engine = new QemuEngine({
       stateFolder: join(folder, 'state'),
       runFolder: join(folder, 'run'),
@@ -35,7 +34,7 @@ describe('QemuEngine on a host disk that fills up', () => {
         if (disk.name !== 'data') {
           return disk;
         }
-        const path = join(small, 'data.raw');
+        const path = join(small.path, 'data.raw');
         execFileSync('cp', ['--sparse=always', disk.path, path]);
         return { ...disk, path };
       });
@@ -48,9 +47,7 @@ describe('QemuEngine on a host disk that fills up', () => {
       // The overlay is what fills the disk, as it does in life.
       const first = await engine.freeze(definition.id, { jobToken: 'first' }, signal);
       await first[Symbol.asyncDispose]();
-      const ballast = join(small, 'ballast');
-      const { bavail, bsize } = statfsSync(small);
-      writeFileSync(ballast, Buffer.alloc(bavail * bsize - 2 * MiB));
+      await small.fill(2 * MiB);
 
       await using qmp = await QmpClient.connect(paths.secondMonitor, signal);
       const stopped = new Promise<void>((resolve) => {
@@ -74,7 +71,7 @@ describe('QemuEngine on a host disk that fills up', () => {
       expect(full.status).toBe('io-error');
       expect(full.warnings.join()).toContain('host disk full');
 
-      rmSync(ballast);
+      await small.empty();
 
       expect(await filling).toMatchObject({ exitCode: 0 });
       expect(await engine.get(definition.id, signal)).toMatchObject({
@@ -85,14 +82,14 @@ describe('QemuEngine on a host disk that fills up', () => {
       await serial.waitForJournal(lines + 2);
       await engine.stop(definition.id, { force: false }, signal);
       await engine.release(definition.id, signal);
-      copyFileSync(join(small, 'data.raw'), join(folder, 'check.raw'));
+      copyFileSync(join(small.path, 'data.raw'), join(folder, 'check.raw'));
       expect((await checkJournal(join(folder, 'check.raw'))).problems).toEqual([]);
     } finally {
       for (const { id } of await engine.list(signal)) {
         await engine.destroy(id, signal);
       }
       await engine.close();
-      execFileSync('umount', [small]);
+      small.unmount();
       await rm(folder, { recursive: true, force: true });
     }
   });

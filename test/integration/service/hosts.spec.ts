@@ -1,8 +1,8 @@
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureBuild } from '../../../scripts/setup/build.mjs';
-import { seededBytes } from '../../support/random/seeded-bytes.ts';
+import { addRawVm } from '../../support/service/raw-vm.ts';
 import { createDatabase, type TestDatabase } from '../../support/service/database.ts';
 import { RealService } from '../../support/service/real-service.ts';
 
@@ -57,10 +57,7 @@ describe('Two services on one database', () => {
     (await readFile(join(folder, home, 'host-id'), 'utf8')).trim();
 
   async function addVm({ client }: RealService, name: string): Promise<void> {
-    const path = join(folder, `${name}.raw`);
-    await writeFile(path, seededBytes(name, MIB));
-    const disks = [{ name: 'system', path, format: 'raw' as const }];
-    await client.call('addVm', { body: { name, disks } }, signal);
+    await addRawVm(client, { folder, name, bytes: MIB }, signal);
     await client.call('listVms', {}, signal);
   }
 

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { endTogether } from '../s3/tcp-proxy.ts';
+import { byPort, connectToDatabase } from '../service/database-proxy.ts';
 import type { Moment } from './engine-wire.ts';
 
 /** Is told of a statement by the name of its step. If it returns true, it gets no further. */
@@ -21,16 +23,16 @@ const IDLE = Buffer.from('Z\0\0\0\u0005I', 'latin1');
 export class DatabaseGate implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  readonly #url: URL;
+  readonly #url: string;
   readonly #kinds: readonly StatementKind[];
   readonly #onStatement: OnStatement;
 
   private constructor(url: string, kinds: readonly StatementKind[], onStatement: OnStatement) {
-    this.#url = new URL(url);
+    this.#url = url;
     this.#kinds = kinds;
     this.#onStatement = onStatement;
     this.#server = createServer((client) => {
-      this.#join(client, this.#connect());
+      this.#join(client, connectToDatabase(this.#url));
     });
   }
 
@@ -48,11 +50,7 @@ export class DatabaseGate implements AsyncDisposable {
 
   /** The database by this way. */
   get url(): string {
-    const url = new URL(this.#url);
-    url.searchParams.delete('host');
-    url.hostname = '127.0.0.1';
-    url.port = String((this.#server.address() as AddressInfo).port);
-    return url.href;
+    return byPort(this.#url, (this.#server.address() as AddressInfo).port);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -61,15 +59,6 @@ export class DatabaseGate implements AsyncDisposable {
       socket.destroy();
     }
     await once(this.#server, 'close');
-  }
-
-  #connect(): Socket {
-    const { hostname, port, searchParams } = this.#url;
-    const folder = searchParams.get('host');
-    const number = port === '' ? 5432 : Number(port);
-    return folder === null
-      ? connect(number, hostname)
-      : connect(`${folder}/.s.PGSQL.${String(number)}`);
   }
 
   #join(client: Socket, server: Socket): void {
@@ -92,18 +81,7 @@ export class DatabaseGate implements AsyncDisposable {
         client.write(piece);
       }
     });
-    for (const [socket, other] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      this.#sockets.add(socket);
-      // The other end learns of it by its own socket being closed.
-      socket.on('error', () => undefined);
-      socket.on('close', () => {
-        this.#sockets.delete(socket);
-        other.destroy();
-      });
-    }
+    endTogether(this.#sockets, client, server);
   }
 
   #stepOf(piece: Buffer): string | undefined {

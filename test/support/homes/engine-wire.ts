@@ -7,10 +7,11 @@ import type {
   FrozenVm,
   StopOptions,
 } from '../../../src/engines/engine.ts';
+import type { GateMoment } from '../s3/s3-gate.ts';
 import type { VmDefinition } from '../../../src/vm/definition.ts';
 
 /** Before something takes effect, or after it did and before whoever does it hears of it. */
-export type Moment = 'before' | 'after';
+export type Moment = GateMoment;
 
 export type ClaimFacts = Pick<Claim, 'vmId' | 'jobId' | 'fence'>;
 

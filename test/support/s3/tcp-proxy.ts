@@ -82,19 +82,9 @@ export class TcpProxy {
   }
 
   #join(client: Socket, server: Socket): void {
-    for (const [socket, other] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      this.#sockets.add(socket);
-      // The other end learns of it by its own socket being closed.
-      socket.on('error', () => undefined);
-      socket.on('close', () => {
-        this.#sockets.delete(socket);
-        other.destroy();
-      });
-      socket.on('drain', () => other.resume());
-    }
+    endTogether(this.#sockets, client, server);
+    client.on('drain', () => server.resume());
+    server.on('drain', () => client.resume());
     client.on('data', (piece) => {
       this.#clientBytes += piece.length;
       const limit = this.#line.cutAfterClientBytes ?? Infinity;
@@ -116,5 +106,21 @@ export class TcpProxy {
     } else if (!way.to.write(piece)) {
       way.from.pause();
     }
+  }
+}
+
+/** Keeps two ends of a wire in `sockets` while they are open. The end of one is that of both. */
+export function endTogether(sockets: Set<Socket>, client: Socket, server: Socket): void {
+  for (const [socket, other] of [
+    [client, server],
+    [server, client],
+  ] as const) {
+    sockets.add(socket);
+    // The other end learns of it by its own socket being closed.
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      sockets.delete(socket);
+      other.destroy();
+    });
   }
 }

@@ -1,13 +1,12 @@
-import { execFileSync } from 'node:child_process';
 import { once, EventEmitter } from 'node:events';
-import { mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ProtectionStatus } from '../../../src/api/contract/policies.ts';
 import type { Run } from '../../../src/api/contract/policy/runs.ts';
 import { ServiceClient } from '../../../src/cli/service/service-client.ts';
 import { GuestAgent } from '../../../src/engines/qemu/guest/guest-agent.ts';
 import type { VmDefinition } from '../../../src/vm/definition.ts';
 import { makeGuestVm, SerialLog } from '../guest/guest.ts';
+import { SmallDisk } from '../guest/small-disk.ts';
 import { HandClock } from '../schedule/hand-clock.ts';
 import { openS3TestServer } from '../s3/minio.ts';
 import { S3Gate, type GateRequest } from '../s3/s3-gate.ts';
@@ -38,39 +37,6 @@ class WatchedClock extends HandClock {
     while (this.looks < until) {
       await once(this.looked, 'look');
     }
-  }
-}
-
-/** A small file system in memory, which a test can fill. Only root can mount one. */
-export class SmallDisk {
-  readonly path: string;
-
-  private constructor(path: string) {
-    this.path = path;
-  }
-
-  static async mount(path: string, mib: number): Promise<SmallDisk> {
-    await mkdir(path);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${String(mib)}m,mode=755`, 'hk-test', path]);
-    return new SmallDisk(path);
-  }
-
-  /** Leaves so much room. */
-  async fill(roomBytes: number): Promise<void> {
-    const { bavail, bsize } = await statfs(this.path);
-    await writeFile(this.ballast, Buffer.alloc(Math.max(0, bavail * bsize - roomBytes)));
-  }
-
-  async empty(): Promise<void> {
-    await rm(this.ballast);
-  }
-
-  unmount(): void {
-    execFileSync('umount', [this.path]);
-  }
-
-  private get ballast(): string {
-    return join(this.path, 'ballast');
   }
 }
 
@@ -214,10 +180,6 @@ export class OutageLab implements AsyncDisposable {
       }
       await this.service.until(() => this.service.log.length > length);
     }
-  }
-
-  async status(): Promise<ProtectionStatus> {
-    return this.client.call('protection', {}, signal);
   }
 
   /** Points of the guest in a vault, as the vault lists them. */
