@@ -35,3 +35,20 @@ export async function cataloguePoints(
     log.error('catalog.point-not-written', { vaultId, pointId, error: why });
   }
 }
+
+/**
+ * Makes the catalog show what a vault has now. Logs if it cannot: the vault has the change, and the
+ * catalog is a copy, which the next look at the vault updates.
+ */
+export async function syncIfPossible(
+  vaults: { sync(vaultId: string, signal: AbortSignal): Promise<void> },
+  vaultId: string,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await vaults.sync(vaultId, signal);
+  } catch (error) {
+    log.warn('catalog.not-synced', { vaultId, error });
+  }
+}

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
-import { syncIfPossible } from '../catalog/sync-if-possible.ts';
+import { syncIfPossible } from '../catalog/catalogue-points.ts';
 import type { VaultApart } from '../catalog/stored-vaults.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';

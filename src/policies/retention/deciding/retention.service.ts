@@ -1,5 +1,5 @@
 import type { RegisteredVaults } from '../../../catalog/registered-vaults.ts';
-import { syncIfPossible } from '../../../catalog/sync-if-possible.ts';
+import { syncIfPossible } from '../../../catalog/catalogue-points.ts';
 import type { RetentionRows } from '../../../catalog/retention-rows.ts';
 import type { VaultApart } from '../../../catalog/stored-vaults.ts';
 import type { Log } from '../../../kernel/log.ts';
