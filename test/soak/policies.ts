@@ -78,7 +78,7 @@ async function addVms(service: RealService, folder: string): Promise<void> {
   }
 }
 
-/** Points every hour, the newest now, as if backups had run. */
+/** Points every hour, the newest now, as if the runs of the first policy had taken them. */
 async function addPoints(vaultId: string): Promise<void> {
   const password = await readFile(join(lab.home, 'postgres.password'), 'utf8');
   const host = join(lab.home, 'postgres/socket');
@@ -86,16 +86,22 @@ async function addPoints(vaultId: string): Promise<void> {
   const database = new pg.Client({ host, user, database: user, password: password.trim() });
   await database.connect();
   try {
-    const { rows } = await database.query<{ now: string }>(
-      'SELECT (extract(epoch FROM now()) * 1000)::bigint AS now',
-    );
     const status = await lab.service.client.call('protection', {}, signal);
     await database.query(
-      `INSERT INTO recovery_point (vault_id, id, vm_id, vm_name, taken_at_ms, point, changed, holds)
-       SELECT $1, upper(lpad(to_hex(vm.nr * 100000 + n), 26, '0')), vm.id, vm.id,
-              $3::bigint - ($4::bigint - n) * 3600000 - vm.nr * 2000, '{"disks": []}', 1, '[]'
-         FROM unnest($2::text[]) WITH ORDINALITY AS vm (id, nr), generate_series(1, $4::int) AS n`,
-      [vaultId, status.vms.map(({ vmId }) => vmId), rows[0]?.now, Number(values.points)],
+      `WITH made AS (
+         SELECT upper(lpad(to_hex(vm.nr * 100000 + n), 26, '0')) AS id, vm.id AS vm_id,
+                (extract(epoch FROM now()) * 1000)::bigint - ($3::bigint - n) * 3600000
+                  - vm.nr * 2000 AS ms
+           FROM unnest($2::text[]) WITH ORDINALITY AS vm (id, nr), generate_series(1, $3::int) AS n)
+       INSERT INTO recovery_point (vault_id, id, vm_id, vm_name, taken_at_ms, point, changed, holds,
+                                   origin_kind, policy_name)
+       SELECT $1, id, vm_id, vm_id, ms,
+              jsonb_build_object('id', id, 'vmId', vm_id, 'vmName', vm_id, 'takenAtMs', ms,
+                                 'consistency', 'crash', 'notes', '[]'::jsonb,
+                                 'disks', '[]'::jsonb, 'files', '[]'::jsonb,
+                                 'origin', jsonb_build_object('kind', 'policy', 'policy', $4::text)),
+              1, '[]', 'policy', $4::text FROM made`,
+      [vaultId, status.vms.map(({ vmId }) => vmId), Number(values.points), 'policy-0'],
     );
     await database.query('ANALYZE');
   } finally {
