@@ -6,6 +6,7 @@ import {
   type EntityManager,
   type FindOptionsWhere,
 } from 'typeorm';
+import type { PointOrigin } from '../vault/format/point-origin.ts';
 import { byContent } from '../vault/points/point-order.ts';
 import { PointDecisionRow } from './rows/point-decision.row.ts';
 import { PointProofRow } from './rows/point-proof.row.ts';
@@ -27,6 +28,14 @@ export interface ListedPoint extends PointOfVault {
   readonly holds: readonly PointHold[];
 }
 
+/** What is known of a point without reading the whole of it. */
+export interface PointOutline extends Pick<
+  CataloguedPoint,
+  'id' | 'vmId' | 'takenAtMs' | 'origin'
+> {
+  readonly isHeld: boolean;
+}
+
 export interface PointFilter {
   readonly vaultId?: string;
   readonly vmId?: string;
@@ -38,6 +47,14 @@ export interface ListedVault {
   readonly listing: number;
   readonly points: readonly CataloguedPoint[];
   readonly holds?: readonly (PointHold & { readonly id: string })[];
+}
+
+interface OutlineRow {
+  readonly id: string;
+  readonly vm_id: string;
+  readonly taken_at_ms: string;
+  readonly origin: PointOrigin | null;
+  readonly held: boolean;
 }
 
 type PutListener = (vaultId: string, point: CataloguedPoint) => Promise<void>;
@@ -135,6 +152,20 @@ export class PointCatalog {
     return rows
       .map(({ vaultId, point, holds }) => ({ vaultId, point, holds }))
       .sort((a, b) => byContent(a.point, b.point));
+  }
+
+  /** Returns the outlines of all points of a vault, in no order: for vaults with very many. */
+  async outlines(vaultId: string): Promise<PointOutline[]> {
+    const rows = await this.source.query<OutlineRow[]>(
+      `SELECT "id", "vm_id", "taken_at_ms", "point"->'origin' AS "origin",
+              jsonb_array_length("holds") > 0 AS "held"
+         FROM "recovery_point" WHERE "vault_id" = $1`,
+      [vaultId],
+    );
+    return rows.map(({ id, vm_id: vmId, taken_at_ms: takenAtMs, origin, held }) => ({
+      ...{ id, vmId, takenAtMs: Number(takenAtMs), isHeld: held },
+      ...(origin === null ? {} : { origin }),
+    }));
   }
 
   /** Returns the newest points of a VM in a vault, in the order of their content. */

@@ -41,7 +41,7 @@ const { signal } = new AbortController();
 const SETTINGS = { LOG_LEVEL: 'debug' };
 
 /** Each policy has the VMs of one team; the first has all, so that each VM has two. */
-function policyText(): string {
+function policyText(daily: number): string {
   const policies = Array.from({ length: POLICIES }, (_, index) => ({
     name: `policy-${String(index)}`,
     selector: index === 0 ? { all: true } : { vms: [`team${String(index)}-*`, 'shared-*'] },
@@ -51,7 +51,7 @@ function policyText(): string {
       zone: index % 3 === 0 ? 'Europe/Berlin' : 'America/New_York',
     },
     ...(index % 2 === 0 ? { rpo: '4h' } : {}),
-    retention: { last: 24, daily: 14 },
+    retention: { last: 24, daily },
   }));
   // Running it makes the service look at all schedules at once.
   policies.push({
@@ -59,7 +59,7 @@ function policyText(): string {
       name: 'nudge',
       selector: { vms: ['nothing'] },
       vault: 'main',
-      retention: { last: 1, daily: 1 },
+      retention: { last: 1, daily },
     },
     schedule: { cron: '@yearly', zone: 'UTC' },
   });
@@ -99,7 +99,9 @@ async function addPoints(vaultId: string): Promise<void> {
               jsonb_build_object('id', id, 'vmId', vm_id, 'vmName', vm_id, 'takenAtMs', ms,
                                  'consistency', 'crash', 'notes', '[]'::jsonb,
                                  'disks', '[]'::jsonb, 'files', '[]'::jsonb,
-                                 'origin', jsonb_build_object('kind', 'policy', 'policy', $4::text)),
+                                 'origin', jsonb_build_object(
+                                   'kind', 'policy', 'policy', $4::text,
+                                   'service', (SELECT id FROM host))),
               1, '[]', 'policy', $4::text FROM made`,
       [vaultId, status.vms.map(({ vmId }) => vmId), Number(values.points), 'policy-0'],
     );
@@ -184,7 +186,7 @@ const { vault } = await service.client.call(
 );
 await addVms(service, folder);
 await addPoints(vault.id);
-const text = policyText();
+const text = policyText(14);
 const file = join(folder, 'policies.yaml');
 await writeFile(file, text);
 const body = { text, source: file, yes: true };
@@ -196,7 +198,12 @@ assert.equal(vms.filter(({ by }) => by.some(({ newest }) => newest !== undefined
 const ask = async (name: 'protection' | 'listVms' | 'listPolicies'): Promise<void> => {
   await lab.service.client.call(name, {}, signal);
 };
-const plan = { body: { text, source: file } };
+// What they would give up is the dearest question.
+const changed = policyText(7);
+await writeFile(file, changed);
+const plan = { body: { text: changed, source: file } };
+const previewed = await service.client.call('planPolicies', plan, signal);
+assert.ok(previewed.givesUp?.some(({ points }) => points > VMS));
 const measured: [what: string, amount: number, most: number, unit: string][] = [
   ['status, asked', await medianMs(async () => ask('protection')), STATUS_MS_MAX, 'ms'],
   ['status, typed', await medianMs(async () => command([0, 1], 'status')), STATUS_MS_MAX, 'ms'],

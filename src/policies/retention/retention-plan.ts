@@ -98,6 +98,8 @@ class Planning {
   private readonly byId: ReadonlyMap<string, JudgedPoint>;
   private readonly keeping = new Map<string, Reason[]>();
   private readonly against = new Map<string, Reason[]>();
+  /** By policy: the points of each VM that it has a say over, newest first. */
+  private readonly own = new Map<string, JudgedPoint[][]>();
 
   constructor(private readonly input: RetentionInput) {
     this.byId = new Map(input.points.map((point) => [point.id, point]));
@@ -110,7 +112,7 @@ class Planning {
       this.ofVm(own);
     }
     this.wholeGroups();
-    this.atLeast(newestFirst);
+    this.atLeast();
     this.wholeGroups();
     return points.map(({ id }) => {
       const because = this.keeping.get(id);
@@ -128,9 +130,13 @@ class Planning {
     if (verified !== undefined) {
       this.keep(verified, { rule: 'newest-verified', period: '' });
     }
+    const byPolicy = byJudge(newestFirst);
     for (const [policy, judge] of this.input.judges) {
-      const own = newestFirst.filter(({ judges }) => isJudgedBy(judges, policy));
-      this.byPolicy(own, policy, judge);
+      const own = byPolicy.get(policy);
+      if (own !== undefined) {
+        add(this.own, policy, own);
+        this.byPolicy(own, policy, judge);
+      }
     }
   }
 
@@ -184,7 +190,7 @@ class Planning {
     }
     const rule = this.flawOf(point);
     if (rule !== undefined) {
-      note(this.against, point.id, { rule, period: '', policy });
+      add(this.against, point.id, { rule, period: '', policy });
     }
     return rule === undefined;
   }
@@ -208,11 +214,11 @@ class Planning {
 
   private mark(point: JudgedPoint, policy: string, mark: RuleMark | undefined): void {
     if (mark === undefined) {
-      note(this.against, point.id, { rule: 'beyond', period: '', policy });
+      add(this.against, point.id, { rule: 'beyond', period: '', policy });
       return;
     }
     const { keep, rule, period } = mark;
-    note(keep ? this.keeping : this.against, point.id, { rule, period, policy });
+    add(keep ? this.keeping : this.against, point.id, { rule, period, policy });
   }
 
   /** Keeps the whole of each set of which a point is kept. */
@@ -226,11 +232,10 @@ class Planning {
   }
 
   /** Keeps the newest other points of a VM while too few are left; damaged ones last. */
-  private atLeast(newestFirst: readonly JudgedPoint[]): void {
+  private atLeast(): void {
     const before = new Set(this.keeping.keys());
     for (const [policy, { rules }] of this.input.judges) {
-      const mine = newestFirst.filter(({ judges }) => isJudgedBy(judges, policy));
-      for (const own of Map.groupBy(mine, ({ vmId }) => vmId).values()) {
+      for (const own of this.own.get(policy) ?? []) {
         const [damaged, others] = split(own, ({ proven }) => proven === 'damaged');
         const left = others.filter(({ id }) => before.has(id)).length;
         const spare = [...others, ...damaged].filter(({ id }) => !before.has(id));
@@ -246,7 +251,7 @@ class Planning {
   }
 
   private keep({ id }: JudgedPoint, reason: Reason): void {
-    note(this.keeping, id, reason);
+    add(this.keeping, id, reason);
   }
 }
 
@@ -259,12 +264,22 @@ function byNewest(a: JudgedPoint, b: JudgedPoint): number {
   return b.takenAtMs - a.takenAtMs || (a.id < b.id ? 1 : -1);
 }
 
-function note(notes: Map<string, Reason[]>, id: string, reason: Reason): void {
-  const known = notes.get(id);
+function byJudge(points: readonly JudgedPoint[]): Map<string, JudgedPoint[]> {
+  const found = new Map<string, JudgedPoint[]>();
+  for (const point of points) {
+    for (const policy of typeof point.judges === 'string' ? [] : point.judges) {
+      add(found, policy, point);
+    }
+  }
+  return found;
+}
+
+function add<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
+  const known = lists.get(key);
   if (known === undefined) {
-    notes.set(id, [reason]);
+    lists.set(key, [value]);
   } else {
-    known.push(reason);
+    known.push(value);
   }
 }
 

@@ -22,7 +22,10 @@ function early(
   return givenUpEarly(
     {
       points,
-      judges: new Map([['p', { rules: { zone: 'UTC', ...after }, isPaused: false }]]),
+      judges: new Map([
+        ['p', { rules: { zone: 'UTC', ...after }, isPaused: false }],
+        ['q', { rules: { zone: 'UTC', last: 3 }, isPaused: false }],
+      ]),
       ...{ blocked: new Map(), incompleteGroups: new Set(), nowMs: NOW_MS },
     },
     {
@@ -60,5 +63,17 @@ describe('givenUpEarly', () => {
   it('names everything when nothing was given up before', () => {
     expect(early(undefined, { daily: 58 })).toEqual(['age 58', 'age 59']);
     expect(early(undefined, { daily: 60 })).toEqual([]);
+  });
+
+  it('knows that a set stays whole because of a VM that the policy has no say over', () => {
+    const [first, second] = [POINTS.slice(0, 3), POINTS.slice(0, 3)];
+    const points = [
+      ...first.map((point) => ({ ...point, id: `p ${point.id}`, group: point.id })),
+      ...second.map((point) => {
+        return { ...point, id: `q ${point.id}`, vmId: 'w', judges: ['q'], group: point.id };
+      }),
+    ];
+    // What another policy keeps of a set is not given up early: it is not given up.
+    expect(early({ daily: 3 }, { last: 1 }, points)).toEqual([]);
   });
 });

@@ -18,10 +18,16 @@ export interface NewRevision {
  * Returns the points that new rules of a policy would give up although the earlier ones would still
  * keep them in a week: what is more than a week's due waits for a person.
  *
- * @param input with the new rules
+ * @param all with the new rules
+ * @param gone what those give up now, of all points
  */
-export function givenUpEarly(input: RetentionInput, revision: NewRevision): string[] {
-  const now = givenUp(input);
+export function givenUpEarly(
+  all: RetentionInput,
+  revision: NewRevision,
+  gone: ReadonlySet<string> = new Set(givenUp(all)),
+): string[] {
+  const input = concernedBy(all, revision.policy);
+  const now = input.points.map(({ id }) => id).filter((id) => gone.has(id));
   if (now.length === 0) {
     return [];
   }
@@ -32,6 +38,16 @@ export function givenUpEarly(input: RetentionInput, revision: NewRevision): stri
     ...(before === undefined ? [] : givenUp(inAWeek(earlier, policy, fireTimes))),
   ]);
   return now.filter((id) => !due.has(id));
+}
+
+/**
+ * Returns the input with the points of those VMs alone that a policy has a say over. What other
+ * points of their sets keep is not given up now.
+ */
+function concernedBy(input: RetentionInput, policy: string): RetentionInput {
+  const own = input.points.filter(({ judges }) => isJudgedBy(judges, policy));
+  const vms = new Set(own.map(({ vmId }) => vmId));
+  return { ...input, points: input.points.filter(({ vmId }) => vms.has(vmId)) };
 }
 
 /**

@@ -8,7 +8,7 @@ import type { ListedFacts, VaultFacts } from './vault-facts.ts';
 
 export interface RetentionPreviewParts {
   readonly vaults: Pick<RegisteredVaults, 'list'>;
-  readonly points: Pick<PointCatalog, 'list'>;
+  readonly points: Pick<PointCatalog, 'outlines'>;
   readonly facts: Pick<VaultFacts, 'input'>;
   readonly judges: Pick<StandingJudges, 'brake'>;
 }
@@ -31,8 +31,12 @@ export class RetentionPreview {
     wanted: readonly PolicyDocument[],
     signal: AbortSignal,
   ): Promise<PreviewedPolicy[]> {
-    const changed = wanted.map((document) => nextRevision(stored, document));
-    const names = new Set(wanted.map(({ name }) => name));
+    const changed = wanted
+      .filter(
+        (document) => !stored.some((policy) => isReadable(policy) && isSame(policy, document)),
+      )
+      .map((document) => nextRevision(stored, document));
+    const names = new Set(changed.map(({ name }) => name));
     const policies = [...stored.filter(({ name }) => !names.has(name)), ...changed];
     const ids = new Map((await this.parts.vaults.list()).map(({ name, id }) => [name, id]));
     const previewed: PreviewedPolicy[] = [];
@@ -65,11 +69,8 @@ export class RetentionPreview {
   }
 
   private async facts(vaultId: string): Promise<ListedFacts> {
-    const listed = await this.parts.points.list({ vaultId });
-    const held = new Set(
-      listed.filter(({ holds }) => holds.length > 0).map(({ point }) => point.id),
-    );
-    const points = listed.map(({ point }) => point);
+    const points = await this.parts.points.outlines(vaultId);
+    const held = new Set(points.filter(({ isHeld }) => isHeld).map(({ id }) => id));
     return { points, held, damaged: [], readers: new Map() };
   }
 }
@@ -80,8 +81,10 @@ function nextRevision(stored: readonly PolicyInForce[], document: PolicyDocument
     const { name } = document;
     return { id: `new ${name}`, name, revision: 1, paused: false, horizonMs: 0, document };
   }
-  const isSame = isReadable(before) && JSON.stringify(before.document) === JSON.stringify(document);
   const { id, name, paused, horizonMs } = before;
-  const revision = isSame ? before.revision : before.revision + 1;
-  return { id, name, paused, horizonMs, revision, document };
+  return { id, name, paused, horizonMs, revision: before.revision + 1, document };
+}
+
+function isSame({ name, document }: KnownPolicy, wanted: PolicyDocument): boolean {
+  return name === wanted.name && JSON.stringify(document) === JSON.stringify(wanted);
 }

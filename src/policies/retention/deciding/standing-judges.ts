@@ -11,7 +11,7 @@ import {
 } from '../../known-policy.ts';
 import { nextFireTime } from '../../schedule/fire-times.ts';
 import { rulesOf } from '../point-judges.ts';
-import type { RetentionInput } from '../retention-plan.ts';
+import { givenUp, type RetentionInput } from '../retention-plan.ts';
 import type { WaitingRevision } from './retention-report.ts';
 import { givenUpEarly, withEarlier, type NewRevision } from '../revision-brake.ts';
 
@@ -47,6 +47,9 @@ export class StandingJudges {
     const carried = await this.parts.rows.carried(vaultId);
     const waiting: WaitingRevision[] = [];
     let braked = input;
+    // A new revision may not be carried out early, whatever blocks its VMs today.
+    const free = { ...input, blocked: new Map<string, string>() };
+    let gone: ReadonlySet<string> | undefined;
     // A policy that is paused gives nothing up, and so says nothing about its newest revision.
     for (const policy of policies.filter(isReadable).filter(({ paused }) => !paused)) {
       const revision = carried.get(policy.id);
@@ -54,7 +57,9 @@ export class StandingJudges {
         continue;
       }
       const earlier = await this.earlier(policy, revision, input.nowMs);
-      const pointIds = early(input, policy, earlier);
+      const pointIds = isStricter(policy, earlier)
+        ? givenUpEarly(free, earlier, (gone ??= new Set(givenUp(free))))
+        : [];
       if (pointIds.length > 0) {
         const { name } = policy;
         waiting.push({ policy: name, revision: policy.revision, carried: revision, pointIds });
@@ -86,12 +91,10 @@ export class StandingJudges {
   }
 }
 
-/** Returns what the newest rules would give up early, whatever blocks their VMs today. */
-function early(input: RetentionInput, { document }: KnownPolicy, earlier: NewRevision): string[] {
+/** False if the newest rules give up nothing that the earlier ones keep, as is plain to see. */
+function isStricter({ document }: KnownPolicy, { before, isNew }: NewRevision): boolean {
   const rules = rulesOf(document);
-  return rules === undefined || (!earlier.isNew && isDeepStrictEqual(earlier.before, rules))
-    ? []
-    : givenUpEarly({ ...input, blocked: new Map() }, earlier);
+  return rules !== undefined && (isNew || !isDeepStrictEqual(before, rules));
 }
 
 function fireTimesOf({ schedule }: PolicyDocument, nowMs: number): number[] {

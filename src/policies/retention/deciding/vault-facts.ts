@@ -20,7 +20,7 @@ const STORE_OFFSET_MS_MAX = 3_600_000;
 const IDS_SHOWN = 5;
 
 export interface VaultFactsParts {
-  readonly points: Pick<PointCatalog, 'list'>;
+  readonly points: Pick<PointCatalog, 'outlines'>;
   readonly proofs: Pick<PointProofs, 'list'>;
   readonly rows: Pick<RetentionRows, 'decisions' | 'owners'>;
   readonly runs: Pick<RunRows, 'extraPoints'>;
@@ -74,11 +74,11 @@ export class VaultFacts {
 
   /** Call it before the vault is listed: a listing that begins later must show these. */
   async known(vaultId: string): Promise<KnownPoints> {
-    const catalogued = await this.parts.points.list({ vaultId });
+    const catalogued = await this.parts.points.outlines(vaultId);
     const decided = await this.parts.rows.decisions(vaultId);
     return new Map([
       ...decided.map(({ pointId, vmId }) => [pointId, vmId] as const),
-      ...catalogued.map(({ point: { id, vmId } }) => [id, vmId] as const),
+      ...catalogued.map(({ id, vmId }) => [id, vmId] as const),
     ]);
   }
 
