@@ -84,7 +84,8 @@ export class ByteFeed {
     }
   }
 
-  private push(bytes: Uint8Array): void {
+  /** Feeds bytes that are elsewhere. Throws what the steps throw. */
+  push(bytes: Uint8Array): void {
     let position = 0;
     while (position < bytes.length && this.fill !== undefined) {
       const take = Math.min(bytes.length - position, this.fill.length - this.filled);

@@ -11,6 +11,11 @@ export function protocolFault(what: string): Fault {
   );
 }
 
+/** A client did what the protocol forbids: its connection ends, and nothing else does. */
+export function clientFault(what: string): Fault {
+  return new Fault('nbd.client-broken', `The NBD client breaks the protocol: ${what}.`);
+}
+
 /** Returns a server's text in a form that is safe to show. */
 export function shownText(bytes: Uint8Array): string {
   return Buffer.from(bytes)

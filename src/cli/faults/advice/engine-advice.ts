@@ -151,6 +151,11 @@ export const ENGINE_ADVICE = {
     data: 'Nothing of it was stored. Earlier recovery points are not touched.',
     next: 'Run the command again; if it comes back, report it with the version of qemu-utils.',
   },
+  'nbd.client-broken': {
+    happened: 'A client of an exported disk sent something that the protocol does not allow.',
+    data: 'Its connection was closed. Others and the disk are not touched.',
+    next: 'Look which program it was: another client, such as nbdinfo, shows whether the disk is served.',
+  },
   'nbd.request-failed': {
     happened: 'Reading or writing a range of a disk failed on the host.',
     data: 'There is no new recovery point. A disk of the host may be failing.',
