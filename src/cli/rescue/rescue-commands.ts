@@ -9,6 +9,7 @@ import type { CreateOptions } from './create-vault.ts';
 import type { ImportOptions } from './import/import-images.ts';
 import { addKeyCommands } from './keys/key-commands.ts';
 import type { ListOptions } from './points/point-list.ts';
+import type { ExportOptions } from './points/export-point.ts';
 import type { RestoreOptions } from './points/restore-point.ts';
 import { addProofCommands } from './proof/proof-commands.ts';
 import { addRetentionCommands } from './points/retention-commands.ts';
@@ -69,6 +70,7 @@ export function addRescueCommands(program: Command, cli: Cli): void {
     await cli.answer(options, listPoints(cli, options));
   });
   addRestore(rescue, cli, spent);
+  addExport(rescue, cli, spent);
   addCopy(rescue, cli);
   addProofCommands(rescue, cli, { at, spent });
   addRetentionCommands(rescue, cli, { opened, spent });
@@ -158,6 +160,29 @@ function addRestore(rescue: Command, cli: Cli, spent: AddOptions): void {
     .action(async (point: string, options: RestoreOptions) => {
       const { restorePoint } = await import('./points/restore-point.ts');
       await cli.answer(options, restorePoint(cli, point, options));
+    });
+}
+
+function addExport(rescue: Command, cli: Cli, spent: AddOptions): void {
+  withWhichVm(
+    first(
+      spent(
+        rescue
+          .command('export')
+          .description('serve disks of a recovery point, read-only, to any NBD client'),
+      ),
+    ).argument('<point>', 'id, its beginning, or "latest"'),
+    'whose point; needed for "latest" when the vault holds several VMs',
+  )
+    .option('--disk <name>', 'this disk only')
+    .option('--socket <path>', 'where clients connect; default: in a new folder of its own')
+    .option(
+      '--no-block-status',
+      'tell clients nothing about holes: for a QEMU that streams from the disk',
+    )
+    .action(async (point: string, options: ExportOptions) => {
+      const { exportPoint } = await import('./points/export-point.ts');
+      await cli.answer(options, exportPoint(cli, point, options));
     });
 }
 

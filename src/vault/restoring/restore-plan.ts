@@ -71,17 +71,9 @@ export function planDisk(
   disk: string | undefined,
   target: { readonly file: string; readonly format: ImageFormat },
 ): RestorePlan {
-  const found = point.disks.filter(
-    ({ name, diskId }) => disk === undefined || name === disk || diskId === disk,
-  );
-  const [only, ...others] = found;
+  const [only, ...others] = disksOf(point, disk);
   if (only === undefined || others.length > 0) {
-    const names = point.disks.map(({ name }) => name).join(', ');
-    throw new Fault(
-      'point.disk-unknown',
-      `${disk === undefined ? 'Say which disk' : `The recovery point has no disk ${disk}`}; it has: ${names}.`,
-      { pointId: point.id },
-    );
+    throw unknownDisk(point, disk);
   }
   return {
     point,
@@ -89,6 +81,29 @@ export function planDisk(
     disks: [{ disk: only, path: target.file }],
     notes: [],
   };
+}
+
+/**
+ * Returns the disks of a name or id, or all.
+ * @throws Fault `point.disk-unknown` if there is none
+ */
+export function disksOf(point: RecoveryPoint, disk: string | undefined): PointDisk[] {
+  const found = point.disks.filter(
+    ({ name, diskId }) => disk === undefined || name === disk || diskId === disk,
+  );
+  if (found.length === 0) {
+    throw unknownDisk(point, disk);
+  }
+  return found;
+}
+
+function unknownDisk(point: RecoveryPoint, disk: string | undefined): Fault {
+  const names = point.disks.map(({ name }) => name).join(', ');
+  return new Fault(
+    'point.disk-unknown',
+    `${disk === undefined ? 'Say which disk' : `The recovery point has no disk ${disk}`}; it has: ${names}.`,
+    { pointId: point.id },
+  );
 }
 
 /** Returns every file that the plan writes, the definition last. */

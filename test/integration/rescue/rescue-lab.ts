@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, watch } from 'node:fs';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { runCommand } from '../../../src/kernel/command.ts';
 import { cliRun, type CliRun } from '../../support/service/cli-run.ts';
 import { seededBytes } from '../../support/random/seeded-bytes.ts';
@@ -14,6 +14,7 @@ export const PASSPHRASE = 'correct horse battery staple';
 /** A folder with images and a vault, and a user who types commands in it. */
 export class RescueLab implements AsyncDisposable {
   readonly folder: string;
+  private sockets = 0;
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -56,6 +57,42 @@ export class RescueLab implements AsyncDisposable {
     } finally {
       watching.close();
     }
+  }
+
+  /**
+   * Runs `rescue export --json` while `work` reads from its socket, then ends it as with Ctrl-C.
+   * @returns its document
+   */
+  async exported<Document>(
+    words: readonly string[],
+    work: (socketPath: string) => Promise<void>,
+  ): Promise<Document> {
+    const stop = new AbortController();
+    this.sockets += 1;
+    const socketPath = this.path(`${String(this.sockets)}.sock`);
+    const serving = Promise.withResolvers<undefined>();
+    const watching = watch(this.folder, (_event, name) => {
+      if (name === basename(socketPath)) {
+        serving.resolve(undefined);
+      }
+    });
+    const run = cliRun(['rescue', 'export', ...words, '--socket', socketPath, '--json'], {
+      folder: this.folder,
+      passphrase: PASSPHRASE,
+      signal: AbortSignal.any([stop.signal, AbortSignal.timeout(COMMAND_TIMEOUT_MS)]),
+    });
+    try {
+      await Promise.race([serving.promise, run]);
+      await work(socketPath);
+    } finally {
+      watching.close();
+      stop.abort();
+    }
+    const { exitCode, stdout, stderr } = await run;
+    if (exitCode !== 0) {
+      throw new Error(`rescue export ended with ${String(exitCode)}: ${stderr}`);
+    }
+    return JSON.parse(stdout) as Document;
   }
 
   /** The same with `--json`; fails with what was said unless it exits with 0. */
