@@ -4,7 +4,7 @@ import { RunRow } from './rows/run.row.ts';
 import { VmRow } from './rows/vm.row.ts';
 import { UNFINISHED } from './run-rows.ts';
 
-export type StoredHost = Readonly<HostRow>;
+export type StoredHost = Readonly<Omit<HostRow, 'vaults'>>;
 export type StoredVm = Readonly<VmRow>;
 
 /** What is known of hosts and their VMs. */
@@ -13,6 +13,8 @@ export interface StoredInventory {
   readonly vms: readonly StoredVm[];
 }
 
+/** A host that has not looked at its VMs for so long may be dead. */
+export const HOST_LATE_MS = 120_000;
 /** Key of the advisory lock of who writes what hosts saw: "hkinvent" in ASCII. */
 const LOOK_LOCK = '7524223525606223476';
 /** What a look may change of a VM that is known. Tags are people's. */

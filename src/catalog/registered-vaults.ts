@@ -56,6 +56,7 @@ export class RegisteredVaults {
   private readonly opened: OpenVaults;
   /** Why a vault could not be opened at the last attempt. */
   private readonly problems = new Map<string, string>();
+  private readonly accessListeners: (() => Promise<unknown>)[] = [];
   /**
    * Opening serves every waiting caller, so the end of the service stops it, and not that of one
    * job.
@@ -223,6 +224,19 @@ export class RegisteredVaults {
     });
   }
 
+  /** Calls `listener` when this host got or lost a key or credentials. */
+  onAccess(listener: () => Promise<unknown>): void {
+    this.accessListeners.push(listener);
+  }
+
+  private async tellAccess(): Promise<void> {
+    for (const listener of this.accessListeners) {
+      await listener().catch((error: unknown) => {
+        this.environment.log.warn('vault.access-not-told', { error });
+      });
+    }
+  }
+
   /**
    * Makes the catalog show exactly the points that the vault has now.
    * @throws Fault `vault.list-incomplete` if the vault lists fewer points than it has: the catalog
@@ -251,6 +265,7 @@ export class RegisteredVaults {
     await stores.contact({ ...place, credentials: given }, signal);
     await credentials.set(vaultId, role, given);
     this.opened.renew(vaultId);
+    await this.tellAccess();
     log.info('vault.credentials-set', { vaultId, role });
   }
 
@@ -258,6 +273,7 @@ export class RegisteredVaults {
   async removeCredentials(vaultId: string, role: CredentialsFor): Promise<void> {
     await this.environment.credentials.remove(vaultId, role);
     this.opened.renew(vaultId);
+    await this.tellAccess();
     this.environment.log.info('vault.credentials-removed', { vaultId, role });
   }
 
@@ -273,6 +289,7 @@ export class RegisteredVaults {
     await this.environment.credentials.removeAll(vaultId);
     await this.opened.close(vaultId);
     this.problems.delete(vaultId);
+    await this.tellAccess();
   }
 
   async close(): Promise<void> {
@@ -314,6 +331,7 @@ export class RegisteredVaults {
     }
     this.problems.delete(vault.id);
     this.opened.adopt({ vaultId: vault.id, used: 'any' }, open);
+    await this.tellAccess();
     this.environment.log.info('vault.registered', {
       vaultId: vault.id,
       name: request.name,

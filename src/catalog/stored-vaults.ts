@@ -9,7 +9,7 @@ import type { StoreAccess } from '../vault/store/store-access.ts';
 import type { OpenOptions, VaultParameters } from '../vault/access/vault-options.ts';
 import { Vault } from '../vault/vault.ts';
 import type { CredentialsFor, StoreRole, VaultCredentials } from './vault-credentials.ts';
-import type { VaultRegistration } from './vault-registrations.ts';
+import { addCommand, type VaultRegistration } from './vault-registrations.ts';
 
 export interface VaultsEnvironment {
   readonly secrets: SecretStore;
@@ -77,12 +77,11 @@ export async function openStored(
 }
 
 /** Another host registered the vault, or the key was lost with the home. */
-export function keyMissing({ name, location, endpoint }: VaultRegistration): Fault {
-  const place = `--location ${location}${endpoint === undefined ? '' : ` --endpoint ${endpoint}`}`;
+export function keyMissing(vault: VaultRegistration): Fault {
   return new Fault(
     'vault.key-missing',
-    `This host has no key of the vault ${name}. Give it one with the passphrase: hyperkeep vault add ${name} ${place}`,
-    { vault: name },
+    `This host has no key of the vault ${vault.name}. Give it one with the passphrase: ${addCommand(vault)}`,
+    { vault: vault.name },
   );
 }
 

@@ -101,6 +101,12 @@ function fromRow(row: VaultRow): VaultRegistration {
   };
 }
 
+/** Returns the command that gives a host the key of a vault. */
+export function addCommand({ name, location, endpoint }: VaultRegistration): string {
+  const place = `--location ${location}${endpoint === undefined ? '' : ` --endpoint ${endpoint}`}`;
+  return `hyperkeep vault add ${name} ${place}`;
+}
+
 export function isUniqueViolation(error: unknown): boolean {
   return (
     error instanceof QueryFailedError &&

@@ -1,8 +1,9 @@
-import type {
-  InventoryRows,
-  StoredHost,
-  StoredInventory,
-  StoredVm,
+import {
+  HOST_LATE_MS,
+  type InventoryRows,
+  type StoredHost,
+  type StoredInventory,
+  type StoredVm,
 } from '../catalog/inventory-rows.ts';
 import type { Engine, VmSummary } from '../engines/engine.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -12,7 +13,7 @@ import type { Log } from '../kernel/log.ts';
 import { findNamed } from '../kernel/text/by-prefix.ts';
 import { Semaphore } from '../kernel/waiting/semaphore.ts';
 import { VM_TAGS_MAX } from '../vm/tag.ts';
-import { HOST_LATE_MS, planLook, type VmEvent, type VmEventKind } from './look.ts';
+import { planLook, type VmEvent, type VmEventKind } from './look.ts';
 
 const LOG_EVENTS: Readonly<Record<Exclude<VmEventKind, 'elsewhere'>, string>> = {
   found: 'vm.found',

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { StoredInventory, StoredVm } from '../catalog/inventory-rows.ts';
+import { HOST_LATE_MS, type StoredInventory, type StoredVm } from '../catalog/inventory-rows.ts';
 import { VmDefinition } from '../vm/definition.ts';
-import { HOST_LATE_MS, planLook, type Look } from './look.ts';
+import { planLook, type Look } from './look.ts';
 
 const NOW_MS = 10 * HOST_LATE_MS;
 const DEFINITION = VmDefinition.parse({

@@ -1,8 +1,6 @@
-import type { StoredInventory, StoredVm } from '../catalog/inventory-rows.ts';
+import { HOST_LATE_MS, type StoredInventory, type StoredVm } from '../catalog/inventory-rows.ts';
 import type { VmSummary } from '../engines/engine.ts';
 
-/** A host that has not looked at its VMs for so long may be dead. */
-export const HOST_LATE_MS = 120_000;
 /** A VM at which nothing changed is written again after this time. */
 const SEEN_MS = 300_000;
 

@@ -1,4 +1,4 @@
-import { isAbort, isFault, isIntegrity } from '../kernel/fault.ts';
+import { isAbort, isFault, isIntegrity, type Fault } from '../kernel/fault.ts';
 import type { Progress } from '../kernel/progress.ts';
 import { FailedWith, type Job, type JobFault, type JobState } from './job.ts';
 
@@ -17,6 +17,11 @@ const INTERRUPTED: JobFault = {
 /** Returns the end of a job that the service did not carry out. */
 export function interruptedAt(finishedAtMs: number): JobChange {
   return { state: 'interrupted', fault: INTERRUPTED, finishedAtMs };
+}
+
+/** Returns the end of a job that nobody can begin. */
+export function failedAt(finishedAtMs: number, { code, message, context }: Fault): JobChange {
+  return { state: 'failed', fault: { code, message, context }, finishedAtMs };
 }
 
 /** Returns the end of a job that was cancelled before anybody began it. */

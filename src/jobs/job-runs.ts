@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import type { ClaimedJob } from '../catalog/jobs/job-claims.ts';
+import type { StoredJob } from '../catalog/jobs/job-statements.ts';
+import type { VaultReach } from '../catalog/jobs/vault-reach.ts';
 import { actingAs } from '../kernel/actor.ts';
 import { listeningForLife } from '../kernel/signs-of-life.ts';
 import type { Progress } from '../kernel/progress.ts';
 import type { JobEnds } from './job-ends.ts';
 import { outcomeOf, troubled, type JobChange, type StopReason } from './job-outcome.ts';
-import type { Job, JobKind, RunJob } from './job.ts';
+import type { Job, JobKind, JobNeeds, NeedsOf, RunJob } from './job.ts';
 import { liveJob, type JobsEnvironment, type JobStorage, type LiveJob } from './live-job.ts';
 
 /** Watchers get progress at most this often. */
@@ -24,17 +26,29 @@ export interface RunParts extends JobsEnvironment {
 /** Runs the jobs that this process has claimed. */
 export class JobRuns {
   private readonly runners = new Map<JobKind, RunJob>();
+  private readonly needs = new Map<string, NeedsOf>();
   private readonly live = new Map<string, LiveJob>();
 
   constructor(private readonly parts: RunParts) {}
 
-  register(kind: JobKind, run: RunJob): void {
+  register(kind: JobKind, run: RunJob, needs: NeedsOf | undefined): void {
     assert(!this.runners.has(kind), `${kind} is registered twice`);
     this.runners.set(kind, run);
+    if (needs !== undefined) {
+      this.needs.set(kind, needs);
+    }
   }
 
-  has(kind: string): boolean {
-    return this.runners.has(kind as JobKind);
+  /** Returns what a job needs that any host may run; undefined if its own host only. */
+  needsOf({ kind, parameters }: Pick<StoredJob, 'kind' | 'parameters'>): JobNeeds | undefined {
+    return this.needs.get(kind)?.(parameters);
+  }
+
+  /** Whether this host should run a job that any may. */
+  fits(job: Pick<StoredJob, 'kind' | 'parameters'>, reach: Pick<VaultReach, 'isFor'>): boolean {
+    const needs = this.needsOf(job);
+    const isKnown = this.runners.has(job.kind as JobKind);
+    return isKnown && (needs === undefined || reach.isFor(needs.vaults, needs.isSteady));
   }
 
   get(id: string): LiveJob | undefined {

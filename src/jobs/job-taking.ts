@@ -11,7 +11,7 @@ export class JobTaking {
   private isOpen = false;
 
   constructor(
-    private readonly storage: Pick<JobStorage, 'claims' | 'leases'>,
+    private readonly storage: Pick<JobStorage, 'claims' | 'leases' | 'vaults'>,
     private readonly runs: JobRuns,
     private readonly environment: JobsEnvironment,
     private readonly limits: JobLimits,
@@ -52,7 +52,10 @@ export class JobTaking {
           leaseMs: this.storage.leases.terms.leaseMs,
           limits: laneLimits(this.limits),
           newToken: randomUUID,
-          canRun: ({ kind }) => this.runs.has(kind),
+          fit: async () => {
+            const reach = await this.storage.vaults.look();
+            return (job) => this.runs.fits(job, reach);
+          },
         });
         for (const job of claimed) {
           this.runs.begin(job);

@@ -1,3 +1,4 @@
+import type { VaultNeed } from '../catalog/jobs/vault-reach.ts';
 import type { Fault, FaultContext } from '../kernel/fault.ts';
 import type { Progress, ReportProgress } from '../kernel/progress.ts';
 
@@ -67,7 +68,10 @@ export interface Job {
 }
 
 export interface JobRequest {
-  /** Where it runs. Default: on this host, where its VM or its files are. */
+  /**
+   * Where it runs. Default: on any host that has what its kind needs; if its kind does not say so,
+   * on this one, where its VM or its files are.
+   */
   readonly place?: { readonly hostId: string } | 'any-host';
   /** Jobs with more start earlier among those that wait beside them. Default: 0. */
   readonly priority?: number;
@@ -106,6 +110,16 @@ export class FailedWith extends Error {
 
 /** Carries an operation out. Its return value becomes the job's result, so it must be JSON. */
 export type RunJob = (parameters: unknown, run: JobRun) => Promise<object>;
+
+/** What a host needs for a job that any may run which has it. */
+export interface JobNeeds {
+  readonly vaults: readonly VaultNeed[];
+  /** Whether it should be the same host each time, which keeps something from time to time. */
+  readonly isSteady?: boolean;
+}
+
+/** Returns what a job with these parameters needs; undefined if it runs on its own host only. */
+export type NeedsOf = (parameters: unknown) => JobNeeds | undefined;
 
 /** True if the job will not change any more. */
 export function isFinished({ state }: Pick<Job, 'state'>): boolean {

@@ -3,6 +3,7 @@ import { JobClaims } from '../catalog/jobs/job-claims.ts';
 import { JobLeases } from '../catalog/jobs/job-leases.ts';
 import { JobRows } from '../catalog/jobs/job-rows.ts';
 import { JobSignals } from '../catalog/jobs/job-signals.ts';
+import { VaultHosts } from '../catalog/jobs/vault-hosts.ts';
 import { Clock } from '../kernel/clock.ts';
 import { HostIdentity } from '../kernel/host-identity.ts';
 import { Log } from '../kernel/log.ts';
@@ -24,16 +25,20 @@ export class JobsModule implements OnModuleDestroy {
       providers: [
         {
           provide: Jobs,
-          inject: [JobRows, JobClaims, JobLeases, JobSignals, HostIdentity, Clock, Log],
+          inject: [JobRows, JobClaims, JobLeases, JobSignals, VaultHosts, HostIdentity, Clock, Log],
           useFactory: (
             rows: JobRows,
             claims: JobClaims,
-            ...[leases, signals, host, clock, log]: [
-              ...[JobLeases, JobSignals],
+            ...[leases, signals, vaults, host, clock, log]: [
+              ...[JobLeases, JobSignals, VaultHosts],
               ...[HostIdentity, Clock, Log],
             ]
           ) =>
-            new Jobs({ rows, claims, leases, signals }, { hostId: host.id, clock, log }, options),
+            new Jobs(
+              { rows, claims, leases, signals, vaults },
+              { hostId: host.id, clock, log },
+              options,
+            ),
         },
       ],
       exports: [Jobs],

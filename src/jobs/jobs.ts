@@ -8,7 +8,14 @@ import { JobReaper } from './job-reaper.ts';
 import { JobRuns } from './job-runs.ts';
 import { JobTaking } from './job-taking.ts';
 import { JobWatching } from './job-watching.ts';
-import { isFinished, type Job, type JobKind, type JobRequest, type RunJob } from './job.ts';
+import {
+  isFinished,
+  type Job,
+  type JobKind,
+  type JobRequest,
+  type NeedsOf,
+  type RunJob,
+} from './job.ts';
 import {
   newJob,
   type JobsEnvironment,
@@ -16,12 +23,15 @@ import {
   type JobStorage,
   type LiveJob,
 } from './live-job.ts';
+import { StrandedJobs } from './stranded-jobs.ts';
 import { fromStored, toStored, unknownJob } from './stored-job.ts';
 
 const REWRITE_MS = 5000;
 const END_MS_MAX = 4000;
 /** How often to look at what other services do, beside their news. */
 const POLLS_A_LEASE = 3;
+/** A host that starts again is there by then. */
+const PATIENCE_MS = 180_000;
 /** More waiting jobs mean a caller out of control. */
 const QUEUE_MAX = 1000;
 
@@ -38,9 +48,11 @@ export class Jobs {
   private readonly ends: JobEnds;
   private readonly taking: JobTaking;
   private readonly reaper: JobReaper;
+  private readonly stranded: StrandedJobs;
   private readonly watching: JobWatching;
   /** Jobs whose first row is being written. */
   private readonly accepting = new Set<Promise<Job>>();
+  private looking: Promise<void> | undefined;
   private readonly closingNow = new AbortController();
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly endMsMax: number;
@@ -52,7 +64,7 @@ export class Jobs {
     options: JobsOptions,
   ) {
     const { rows, claims } = storage;
-    const { rewriteMs = REWRITE_MS, endMsMax = END_MS_MAX } = options;
+    const { rewriteMs = REWRITE_MS, endMsMax = END_MS_MAX, patienceMs = PATIENCE_MS } = options;
     const pollMs = Math.ceil(storage.leases.terms.leaseMs / POLLS_A_LEASE);
     this.endMsMax = endMsMax;
     this.pollMs = pollMs;
@@ -71,11 +83,16 @@ export class Jobs {
     });
     this.taking = new JobTaking(storage, this.runs, environment, options);
     this.reaper = new JobReaper(claims, environment, pollMs);
+    this.stranded = new StrandedJobs(storage, this.runs, environment, patienceMs);
   }
 
-  /** Sets how jobs of a kind are carried out. Call it once per kind, before the first job. */
-  register(kind: JobKind, run: RunJob): void {
-    this.runs.register(kind, run);
+  /**
+   * Sets how jobs of a kind are carried out. Call it once per kind, before the first job.
+   *
+   * @param needs default: each runs on its own host only
+   */
+  register(kind: JobKind, run: RunJob, needs?: NeedsOf): void {
+    this.runs.register(kind, run, needs);
   }
 
   /**
@@ -125,8 +142,9 @@ export class Jobs {
     });
     this.every(this.pollMs, () => {
       this.taking.ring();
-      void this.reap();
+      this.lookAround();
     });
+    this.lookAround();
     this.taking.open();
   }
 
@@ -134,12 +152,20 @@ export class Jobs {
     this.timers.push(setInterval(work, ms).unref());
   }
 
-  private async reap(): Promise<void> {
+  /** One look at a time: a database may take longer to answer than the time to the next one. */
+  private lookAround(): void {
+    this.looking ??= this.lookAroundOnce().finally(() => {
+      this.looking = undefined;
+    });
+  }
+
+  private async lookAroundOnce(): Promise<void> {
     try {
       await this.reaper.look();
+      await this.stranded.look();
     } catch (error) {
       if (!isFault(error, 'database.unavailable')) {
-        this.environment.log.error('job.leases-not-seen', { error });
+        this.environment.log.error('job.not-looked-around', { error });
       }
     }
   }
@@ -180,8 +206,9 @@ export class Jobs {
     const { clock, hostId } = this.environment;
     const job = newJob(request, clock.nowMs());
     await this.ends.writeAll();
+    const place = request.place ?? (await this.placeOf(request));
     try {
-      await this.storage.rows.add(toStored(job, request, hostId), QUEUE_MAX);
+      await this.storage.rows.add(toStored(job, { ...request, place }, hostId), QUEUE_MAX);
     } catch (error) {
       if (!isFault(error, 'job.conflict') && !isFault(error, 'job.refused')) {
         // The row may be there all the same, and would run though its caller knows nothing of it.
@@ -191,6 +218,19 @@ export class Jobs {
     }
     this.taking.ring();
     return job;
+  }
+
+  /** @throws Fault if no host has what it needs */
+  private async placeOf(request: JobRequest): Promise<NonNullable<JobRequest['place']>> {
+    const needs = this.runs.needsOf(request);
+    if (needs === undefined) {
+      return { hostId: this.environment.hostId };
+    }
+    const problem = (await this.storage.vaults.look()).problem(needs.vaults);
+    if (problem !== undefined) {
+      throw problem;
+    }
+    return 'any-host';
   }
 
   /**
@@ -318,7 +358,7 @@ export class Jobs {
   }
 
   private async stopAll(taken: Promise<void>): Promise<void> {
-    await Promise.allSettled([...this.accepting, taken]);
+    await Promise.allSettled([...this.accepting, taken, this.looking]);
     await Promise.all(this.runs.all().map((live) => this.runs.stop(live, 'interrupted')));
   }
 

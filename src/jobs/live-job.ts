@@ -3,6 +3,7 @@ import type { ClaimedJob, JobClaims } from '../catalog/jobs/job-claims.ts';
 import type { HeldLease, JobLeases } from '../catalog/jobs/job-leases.ts';
 import type { JobRows } from '../catalog/jobs/job-rows.ts';
 import type { JobSignals } from '../catalog/jobs/job-signals.ts';
+import type { VaultReach } from '../catalog/jobs/vault-reach.ts';
 import { currentActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
@@ -63,13 +64,24 @@ export interface JobsOptions extends JobLimits {
   readonly rewriteMs?: number;
   /** How long jobs may take to end when the service stops. */
   readonly endMsMax?: number;
+  /** How long a job waits for a host that can run it. */
+  readonly patienceMs?: number;
 }
 
 /** Where jobs are stored; tests replace it. */
 export interface JobStorage {
   readonly rows: Pick<
     JobRows,
-    'add' | 'report' | 'end' | 'endQueued' | 'requestCancel' | 'get' | 'many' | 'starting' | 'list'
+    | 'add'
+    | 'report'
+    | 'end'
+    | 'endQueued'
+    | 'requestCancel'
+    | 'get'
+    | 'many'
+    | 'starting'
+    | 'list'
+    | 'waitingAnywhere'
   >;
   readonly claims: Pick<
     JobClaims,
@@ -77,6 +89,7 @@ export interface JobStorage {
   >;
   readonly leases: Pick<JobLeases, 'hold' | 'listen' | 'terms'>;
   readonly signals: Pick<JobSignals, 'listen'>;
+  readonly vaults: { look(): Promise<Pick<VaultReach, 'isFor' | 'problem'>> };
 }
 
 /** Time, where events go, and which host this is. */

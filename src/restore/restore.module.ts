@@ -5,6 +5,7 @@ import { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import { Engine } from '../engines/engine.ts';
 import { createImage } from '../formats/image.ts';
 import { Jobs } from '../jobs/jobs.ts';
+import { vaultNeeds } from '../jobs/vault-needs.ts';
 import { Clock } from '../kernel/clock.ts';
 import { Log } from '../kernel/log.ts';
 import { restoreJob } from './restore.job.ts';
@@ -61,6 +62,7 @@ export class RestoreModule implements OnModuleInit {
       this.log.warn('restore.leftovers-removed', { files });
     }
     this.jobs.register('restore', restoreJob(this.modules.get(RestoreService)));
-    this.jobs.register('verify', verifyJob(this.modules.get(VerifyService)));
+    const verify = verifyJob(this.modules.get(VerifyService));
+    this.jobs.register('verify', verify, vaultNeeds('verify'));
   }
 }

@@ -5,6 +5,7 @@ import { PointProofs } from '../catalog/point-proofs.ts';
 import { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import type { UpkeepKind } from '../jobs/job.ts';
 import { Jobs } from '../jobs/jobs.ts';
+import { vaultNeeds } from '../jobs/vault-needs.ts';
 import { Clock } from '../kernel/clock.ts';
 import { Log } from '../kernel/log.ts';
 import { StoreAccess } from '../vault/store/store-access.ts';
@@ -68,7 +69,7 @@ export class UpkeepModule implements OnModuleInit {
       copies: this.modules.get(VaultCopies),
     });
     for (const [kind, run] of Object.entries(runs)) {
-      this.jobs.register(kind as UpkeepKind, run);
+      this.jobs.register(kind as UpkeepKind, run, vaultNeeds(kind as UpkeepKind));
     }
   }
 }

@@ -10,6 +10,7 @@ import { Runs1795600000000 } from './migrations/1795600000000-runs.ts';
 import { Inventory1795400000000 } from './migrations/1795400000000-inventory.ts';
 import { ScheduleState1795900000000 } from './migrations/1795900000000-schedule-state.ts';
 import { Suspicion1796500000000 } from './migrations/1796500000000-suspicion.ts';
+import { HostVaults1796900000000 } from './migrations/1796900000000-host-vaults.ts';
 import { SuspicionRow } from '../rows/suspicion.row.ts';
 import { Collector1796400000000 } from './migrations/1796400000000-collector.ts';
 import { NamedTokens1795700000000 } from './migrations/1795700000000-named-tokens.ts';
@@ -74,6 +75,7 @@ const MIGRATIONS = [
   Retention1796300000000,
   Collector1796400000000,
   Suspicion1796500000000,
+  HostVaults1796900000000,
 ];
 
 /** What tells one version of the tables from another. */

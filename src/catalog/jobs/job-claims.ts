@@ -19,8 +19,8 @@ export interface ClaimOrder {
   /** By lane. */
   readonly limits: Readonly<Record<string, LaneLimits>>;
   readonly newToken: () => string;
-  /** Whether this host can run a job that any host may. */
-  readonly canRun: (job: StoredJob) => boolean;
+  /** Asked if jobs wait that any host may run: returns whether this one should. */
+  readonly fit: () => Promise<(job: StoredJob) => boolean>;
 }
 
 /** A claim that must be renewed. */
@@ -52,9 +52,12 @@ export class JobClaims {
    * many services ask.
    */
   async claim(order: ClaimOrder): Promise<ClaimedJob[]> {
-    if ((await this.waiting(this.source.manager, order.hostId)).length === 0) {
+    const waiting = await this.waiting(this.source.manager, order.hostId);
+    if (waiting.length === 0) {
       return [];
     }
+    // Not in the transaction: others wait for its end.
+    const isFit = waiting.some(({ hostId }) => hostId === null) ? await order.fit() : () => false;
     return this.source.transaction(async (manager) => {
       await manager.query('SELECT "only" FROM "job_gate" FOR UPDATE');
       const running = await manager.getRepository(JobRow).findBy({ state: 'running' });
@@ -64,7 +67,7 @@ export class JobClaims {
       for (const lane of new Set(queues.map((queue) => queue.lane))) {
         if (room.isIn(lane)) {
           const own = queues.filter((queue) => queue.lane === lane);
-          claimed.push(...(await this.claimIn(manager, own, { lane, room, order })));
+          claimed.push(...(await this.claimIn(manager, own, { lane, room, order, isFit })));
         }
       }
       return claimed;
@@ -90,13 +93,19 @@ export class JobClaims {
       lane,
       room,
       order,
-    }: { readonly lane: string; readonly room: JobRoom; readonly order: ClaimOrder },
+      isFit,
+    }: {
+      readonly lane: string;
+      readonly room: JobRoom;
+      readonly order: ClaimOrder;
+      readonly isFit: (job: StoredJob) => boolean;
+    },
   ): Promise<ClaimedJob[]> {
     const claimed: ClaimedJob[] = [];
     for (const count of [LOOK_COUNT, LOOK_COUNT_ALL]) {
       const { rows, isAll } = await this.first(manager, queues, count);
       for (const row of rows) {
-        const isOurs = row.hostId !== null || order.canRun(row);
+        const isOurs = row.hostId !== null || isFit(row);
         if (isOurs && !claimed.some(({ id }) => id === row.id) && room.take(row)) {
           claimed.push(await this.take(manager, row, order));
         }

@@ -1,4 +1,4 @@
-import { In, type DataSource, type EntityManager } from 'typeorm';
+import { In, IsNull, type DataSource, type EntityManager } from 'typeorm';
 import { Fault } from '../../kernel/fault.ts';
 import { JobRow } from '../rows/job.row.ts';
 import { isUniqueViolation } from '../vault-registrations.ts';
@@ -129,6 +129,15 @@ export class JobRows {
 
   async many(ids: readonly string[]): Promise<StoredJob[]> {
     return this.source.getRepository(JobRow).findBy({ id: In(ids) });
+  }
+
+  /** Returns the oldest jobs that wait and that any host may run. */
+  async waitingAnywhere(limit: number): Promise<StoredJob[]> {
+    return this.source.getRepository(JobRow).find({
+      where: { state: 'queued', hostId: IsNull() },
+      order: { createdAtMs: 'ASC' },
+      take: limit,
+    });
   }
 
   /** Returns at most two jobs whose id begins so. @param prefix hex digits and dashes */

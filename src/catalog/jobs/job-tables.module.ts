@@ -1,13 +1,17 @@
 import { Module, type BeforeApplicationShutdown, type DynamicModule } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { Clock } from '../../kernel/clock.ts';
+import { HostIdentity } from '../../kernel/host-identity.ts';
 import { Log } from '../../kernel/log.ts';
 import type { CatalogConnection } from '../database/catalog-source.ts';
+import { RegisteredVaults } from '../registered-vaults.ts';
 import { HandOut } from './hand-out.ts';
 import { JobClaims } from './job-claims.ts';
 import { JobLeases } from './job-leases.ts';
 import type { LeaseTerms } from './lease-messages.ts';
 import { JobRows } from './job-rows.ts';
 import { JobSignals } from './job-signals.ts';
+import { VaultHosts } from './vault-hosts.ts';
 
 const LEASES: LeaseTerms = { leaseMs: 60_000, renewMs: 15_000, standstillMs: 600_000 };
 
@@ -41,9 +45,23 @@ export class JobTablesModule implements BeforeApplicationShutdown {
           inject: [Log],
           useFactory: (log: Log) => new JobLeases(connection, leases, log),
         },
+        {
+          provide: VaultHosts,
+          inject: [DataSource, RegisteredVaults, HostIdentity, Clock],
+          useFactory: (
+            source: DataSource,
+            vaults: RegisteredVaults,
+            ...[host, clock]: [HostIdentity, Clock]
+          ) => {
+            const hosts = new VaultHosts(source, vaults, host, clock);
+            // Else others would believe for a while that nobody can open a new vault.
+            vaults.onAccess(async () => hosts.look());
+            return hosts;
+          },
+        },
         { provide: JobSignals, useFactory: () => new JobSignals(connection) },
       ],
-      exports: [JobRows, JobClaims, JobLeases, JobSignals],
+      exports: [JobRows, JobClaims, JobLeases, JobSignals, VaultHosts],
     };
   }
 

@@ -1,4 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { HeldVaults } from '../jobs/vault-reach.ts';
 import { storableColumn } from '../database/storable.ts';
 import { bigintColumn } from './column.ts';
 
@@ -23,4 +24,8 @@ export class HostRow {
 
   @Column('bigint', { name: 'last_seen_ms', transformer: bigintColumn })
   lastSeenMs!: number;
+
+  /** By id, those of which it has the key, with the roles for which it has credentials. */
+  @Column('jsonb', { default: {} })
+  vaults!: HeldVaults;
 }

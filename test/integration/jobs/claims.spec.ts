@@ -52,7 +52,7 @@ function order(change: Partial<ClaimOrder> = {}, concurrency = 100): ClaimOrder 
   return {
     ...{ hostId: HERE, nowMs: 5, leaseMs: SHORT_LEASES.leaseMs, newToken: randomUUID },
     limits: laneLimits({ concurrency }),
-    canRun: () => true,
+    fit: async () => () => true,
     ...change,
   };
 }
@@ -103,7 +103,7 @@ describe('claims of jobs', () => {
     const theirs = await queued({ place: { hostId: THERE } });
     const any = await queued({ place: 'any-host' });
 
-    expect(await storage.claims.claim(order({ canRun: () => false }))).toEqual([]);
+    expect(await storage.claims.claim(order({ fit: async () => () => false }))).toEqual([]);
     expect(await storage.claims.claim(order())).toMatchObject([{ id: any.id, state: 'running' }]);
     const [found] = await other.storage.claims.claim(order({ hostId: THERE }));
     expect(found?.id).toBe(theirs.id);

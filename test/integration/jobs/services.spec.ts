@@ -4,12 +4,18 @@ import { EventEmitter, once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { DataSource } from 'typeorm';
 import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
+import { InventoryRows } from '../../../src/catalog/inventory-rows.ts';
+import { VaultHosts } from '../../../src/catalog/jobs/vault-hosts.ts';
+import type { HeldVaults } from '../../../src/catalog/jobs/vault-reach.ts';
+import { VaultRegistrations } from '../../../src/catalog/vault-registrations.ts';
 import type { LeaseTerms } from '../../../src/catalog/jobs/lease-messages.ts';
 import { isFinished, type Job, type RunJob } from '../../../src/jobs/job.ts';
 import { Jobs } from '../../../src/jobs/jobs.ts';
 import { newJob } from '../../../src/jobs/live-job.ts';
 import { toStored } from '../../../src/jobs/stored-job.ts';
-import { laneLimits, type JobLimits } from '../../../src/jobs/job-lanes.ts';
+import type { JobsOptions } from '../../../src/jobs/live-job.ts';
+import { vaultNeeds } from '../../../src/jobs/vault-needs.ts';
+import { laneLimits } from '../../../src/jobs/job-lanes.ts';
 import { SystemClock } from '../../../src/kernel/clock.ts';
 import { SilentLog } from '../../../src/kernel/log.ts';
 import { openJobStorage, type OpenJobStorage } from '../../support/jobs/job-storage.ts';
@@ -38,14 +44,21 @@ class Host {
     {
       limits = { concurrency: 2 },
       terms = SHORT_LEASES,
-    }: { limits?: JobLimits; terms?: LeaseTerms },
+      vaults,
+    }: { limits?: JobsOptions; terms?: LeaseTerms; vaults?: HeldVaults },
   ): Promise<Host> {
     const source = await openCatalog(database);
-    const storage = await openJobStorage(source, database, terms);
     const id = randomUUID();
+    const storage = await openJobStorage(
+      source,
+      database,
+      terms,
+      vaults && holding(source, id, vaults),
+    );
     const environment = { hostId: id, clock: new SystemClock(), log: new SilentLog() };
     const jobs = new Jobs(storage, environment, limits);
     jobs.register('backup', run);
+    jobs.register('prune', run, vaultNeeds('prune'));
     await jobs.recover();
     jobs.begin();
     return Object.assign(new Host(source, storage, jobs), { id });
@@ -56,6 +69,29 @@ class Host {
     await this.storage[Symbol.asyncDispose]();
     await this.source.destroy();
   }
+}
+
+/** What a host can do that has these vaults, as its service has it. */
+function holding(source: DataSource, id: string, vaults: HeldVaults): VaultHosts {
+  const registered = {
+    list: async () => new VaultRegistrations(source).list(),
+    hasKey: async (vaultId: string) => vaultId in vaults,
+    credentialsOf: async (vaultId: string) => (vaults[vaultId] ?? []).map((role) => ({ role })),
+  };
+  return new VaultHosts(source, registered, { id, name: id.slice(0, 8) }, new SystemClock());
+}
+
+/** Writes the row of a host, as its look at its VMs does. */
+async function seen({ id, source }: Host, lastSeenMs = new SystemClock().nowMs()): Promise<void> {
+  const facts = { name: id.slice(0, 8), address: null, version: '1', lastSeenMs };
+  await new InventoryRows(source).note({ id, ...facts }, () => []);
+}
+
+async function registered(source: DataSource): Promise<string> {
+  const id = randomUUID();
+  const place = { name: id, location: '/v', singleWriter: false, createdAtMs: 1 };
+  await new VaultRegistrations(source).add({ id, ...place });
+  return id;
 }
 
 let database: TestDatabase;
@@ -91,6 +127,45 @@ async function shown(jobs: Jobs, id: string, isIt: (job: Job) => boolean): Promi
 const untilStopped: RunJob = async (_, { signal }) => once(new EventEmitter(), 'never', { signal });
 
 describe('services that share a database', () => {
+  it('leave jobs on a vault to one that has its key, wherever they were asked for', async () => {
+    const asked = await start(async () => ({ by: 'asked' }), { vaults: {} });
+    const vaultId = await registered(asked.source);
+    const prune = { kind: 'prune', subject: { vaultId }, parameters: { vaultId } } as const;
+    await expect(asked.jobs.start(prune)).rejects.toMatchObject({ code: 'vault.key-missing' });
+    const able = await start(async () => ({ by: 'able' }), { vaults: { [vaultId]: [] } });
+    await seen(asked);
+    await seen(able);
+    await able.storage.vaults.look();
+
+    const { id } = await asked.jobs.start(prune);
+
+    expect(await shown(asked.jobs, id, isFinished)).toMatchObject({ result: { by: 'able' } });
+  });
+
+  it('end a job on a vault whose key nobody has any more, and say who had it', async () => {
+    const limits = { concurrency: 1, patienceMs: 300 };
+    const vaults: Record<string, []> = {};
+    const able = await start(untilStopped, { limits, vaults });
+    const here = await start(untilStopped, { limits, vaults: {} });
+    const vaultId = await registered(here.source);
+    vaults[vaultId] = [];
+    await seen(able);
+    await able.storage.vaults.look();
+    const prune = { kind: 'prune', subject: { vaultId }, parameters: { vaultId } } as const;
+    const running = [await here.jobs.start(prune), await here.jobs.start(prune)];
+    for (const { id } of running) {
+      await shown(here.jobs, id, ({ state }) => state === 'running');
+    }
+    const waiting = await here.jobs.start(prune);
+    await able.jobs.close();
+    await seen(able, 1);
+
+    expect(await shown(here.jobs, waiting.id, isFinished)).toMatchObject({
+      state: 'failed',
+      fault: { code: 'vault.key-missing', context: { hosts: able.id.slice(0, 8) } },
+    });
+  });
+
   it('carry a job out where it belongs, and show it everywhere', async () => {
     const runs = new EventEmitter();
     const there = await start(async (_, { report }) => {
@@ -162,7 +237,8 @@ describe('services that share a database', () => {
     // The first ones stay until each host has been refused one more.
     await full.promise;
     for (const { id, storage } of all) {
-      const order = { hostId: id, nowMs: 1, leaseMs: 1, newToken: randomUUID, canRun: () => true };
+      const fit = async () => () => true;
+      const order = { hostId: id, nowMs: 1, leaseMs: 1, newToken: randomUUID, fit };
       expect(await storage.claims.claim({ ...order, limits: laneLimits(limits) })).toEqual([]);
     }
     goOn.resolve(undefined);
@@ -220,7 +296,7 @@ describe('services that share a database', () => {
     await storage.rows.add(toStored(newJob({ ...BACKUP, id }, 1), BACKUP, hostId), 9);
     const [job] = await storage.claims.claim({
       ...{ hostId, nowMs: 1, leaseMs: SHORT_LEASES.leaseMs, newToken: randomUUID },
-      ...{ limits: laneLimits({ concurrency: 1 }), canRun: () => true },
+      ...{ limits: laneLimits({ concurrency: 1 }), fit: async () => () => true },
     });
 
     const child = spawn(process.execPath, [BLOCKED, database.url, id, job?.token ?? ''], {

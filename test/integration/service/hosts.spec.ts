@@ -79,6 +79,11 @@ describe('Two services on one database', () => {
     }
   }
 
+  async function claimant(jobId: string): Promise<string | undefined> {
+    const [row] = await database.run(`SELECT claimed_by FROM job WHERE id = '${jobId}'`);
+    return (row as { readonly claimed_by: string } | undefined)?.claimed_by;
+  }
+
   const runPolicy = async ({ client }: RealService) =>
     client.call('runPolicy', { path: { policy: 'hourly' }, body: {} }, signal);
 
@@ -91,6 +96,10 @@ describe('Two services on one database', () => {
         (await client.call('protection', {}, signal)).givenUpFromHere;
       expect([await givenUpFrom(a), await givenUpFrom(b)]).toEqual([['main'], []]);
       await runPolicy(a);
+      const prune = { path: { vault: 'main' }, body: { dryRun: true, limits: {} } };
+      const pruned = await b.ended(await b.client.call('pruneVault', prune, signal), signal);
+      expect(pruned).toMatchObject({ state: 'succeeded' });
+      expect(await claimant(pruned.id)).toBe(await hostId('a'));
       expect(await ended(2)).toMatchObject([
         { vm_name: 'db', state: 'failed', fault: { code: 'vault.key-missing' } },
         { vm_name: 'web', state: 'sealed' },

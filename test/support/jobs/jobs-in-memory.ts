@@ -53,6 +53,7 @@ export class JobsInMemory {
         starting: async (prefix) =>
           [...this.rows.values()].filter(({ id }) => id.startsWith(prefix)).slice(0, 2),
         list: async () => [...this.rows.values()].reverse(),
+        waitingAnywhere: async () => [],
       },
       claims: {
         claim: async (order) => this.claim(order),
@@ -75,6 +76,7 @@ export class JobsInMemory {
         },
       },
       signals: { listen: () => undefined },
+      vaults: { look: async () => ({ isFor: () => true, problem: () => undefined }) },
     };
   }
 
@@ -104,7 +106,7 @@ export class JobsInMemory {
       rows.filter(({ state }) => state === 'running'),
     );
     const taken = rows.filter(
-      (row) => row.state === 'queued' && row.hostId === hostId && room.take(row),
+      (row) => row.state === 'queued' && [hostId, null].includes(row.hostId) && room.take(row),
     );
     return taken.map((row) => {
       const claim = { state: 'running', claimedBy: hostId, startedAtMs: nowMs };

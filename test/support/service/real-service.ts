@@ -136,7 +136,9 @@ export class RealService {
   }
 
   async stop(): Promise<void> {
-    this.child.kill('SIGTERM');
-    await once(this.child, 'close');
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      this.child.kill('SIGTERM');
+      await once(this.child, 'close');
+    }
   }
 }

@@ -12,6 +12,7 @@ import { RunRows } from '../../../catalog/run-rows.ts';
 import { InventoryModule } from '../../../inventory/inventory.module.ts';
 import { KnownVms } from '../../../inventory/known-vms.ts';
 import { Jobs } from '../../../jobs/jobs.ts';
+import { vaultNeeds } from '../../../jobs/vault-needs.ts';
 import { Log } from '../../../kernel/log.ts';
 import { hostedVms } from '../../hosted-vm.ts';
 import { Policies } from '../../policies.service.ts';
@@ -162,7 +163,7 @@ export class RetentionModule implements OnModuleInit, OnModuleDestroy {
 
   onModuleInit(): void {
     this.modules.get(Policies, { strict: false }).previewWith(this.modules.get(RetentionPreview));
-    this.jobs.register('retain', this.retain.run);
+    this.jobs.register('retain', this.retain.run, vaultNeeds('retain'));
   }
 
   async onModuleDestroy(): Promise<void> {
