@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { JobRun, RunJob } from '../jobs/job.ts';
+import type { JobRun, NeedsOf, RunJob } from '../jobs/job.ts';
 import { PointOrigin } from '../vault/format/point-origin.ts';
 import { GuestLatencyLimit } from '../kernel/rates/guest-latency.ts';
 import { RateLimits } from '../kernel/rates/rate-limits.ts';
@@ -32,6 +32,14 @@ export interface BackupSettings {
   /** Lets backups run commands inside guests as their administrator. */
   readonly guestCommands: boolean;
 }
+
+const OfVm = z.object({ vmId: z.string() });
+
+/** Says that backups run where their VM is. */
+export const backupNeeds: NeedsOf = (parameters) => {
+  const { data } = OfVm.safeParse(parameters);
+  return data && { vms: [data.vmId] };
+};
 
 /** Returns how jobs of the kind `backup` run. The API shows their result as BackupResult. */
 export function backupJob(

@@ -7,9 +7,9 @@ import { Jobs } from '../jobs/jobs.ts';
 import { Clock } from '../kernel/clock.ts';
 import { HostIdentity } from '../kernel/host-identity.ts';
 import { Log } from '../kernel/log.ts';
-import { backupJob, type BackupSettings } from './backup.job.ts';
+import { backupJob, backupNeeds, type BackupSettings } from './backup.job.ts';
 import { BackupService } from './backup.service.ts';
-import { groupBackupJob } from './group-backup.job.ts';
+import { groupBackupJob, groupBackupNeeds } from './group-backup.job.ts';
 import { GroupBackupService } from './group-backup.service.ts';
 
 const SETTINGS = Symbol('BackupSettings');
@@ -55,8 +55,8 @@ export class BackupModule implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    this.jobs.register('backup', this.runners.backup);
-    this.jobs.register('backup-group', this.runners['backup-group']);
+    this.jobs.register('backup', this.runners.backup, backupNeeds);
+    this.jobs.register('backup-group', this.runners['backup-group'], groupBackupNeeds);
     // Jobs wait for merges of what they froze, which may take hours.
     this.jobs.closing.addEventListener('abort', () => {
       this.engine.giveUpMerges();

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { FailedWith, type JobRun, type RunJob } from '../jobs/job.ts';
+import { FailedWith, type JobRun, type NeedsOf, type RunJob } from '../jobs/job.ts';
 import { GROUP_MEMBERS_MAX } from '../vault/format/limits.ts';
 import { PointOrigin } from '../vault/format/point-origin.ts';
 import {
@@ -24,6 +24,14 @@ export const GroupBackupParameters = BackupParameters.omit({ vmId: true }).exten
   origin: PointOrigin.omit({ service: true, group: true, members: true, run: true }),
 });
 export type GroupBackupParameters = z.infer<typeof GroupBackupParameters>;
+
+const OfVms = z.object({ members: z.array(z.object({ vmId: z.string() })) });
+
+/** Says that backups of groups run where their VMs are. */
+export const groupBackupNeeds: NeedsOf = (parameters) => {
+  const { data } = OfVms.safeParse(parameters);
+  return data && { vms: data.members.map(({ vmId }) => vmId) };
+};
 
 /** Key that only one unfinished backup of a policy's group can have. */
 export function groupKey(policyId: string): string {

@@ -48,6 +48,18 @@ const CREDIT = `
      AND "run"."vm_id" = "found"."vm_id"
   RETURNING "run"."id", "run"."policy_name" AS "policyName", "run"."vm_name" AS "vmName"`;
 
+/**
+ * A run follows its VM to another host, unless it has a job there that has not ended: then it
+ * follows when that has.
+ */
+const FOLLOW = `
+  UPDATE "run" SET "host_id" = "vm"."host_id" FROM "vm"
+   WHERE "run"."state" IN ('due', 'queued', 'running') AND "vm"."id" = "run"."vm_id"
+     AND "vm"."host_id" = $1 AND "vm"."gone_at_ms" IS NULL AND "run"."host_id" <> $1
+     AND NOT EXISTS (SELECT FROM "job" WHERE "job"."id" = "run"."job_id"
+                        AND "job"."state" IN ('queued', 'running'))
+  RETURNING "run"."id", "run"."policy_name" AS "policyName", "run"."vm_name" AS "vmName"`;
+
 /** The runs of policies, as rows. No statement asks the database for the time of day. */
 export class RunRows {
   constructor(private readonly source: DataSource) {}
@@ -133,6 +145,14 @@ export class RunRows {
       const busy = await runs.countBy({ policyId, state: In(WITH_JOB) });
       return busy < atOnce && (await changeRun(transaction, id, change));
     });
+  }
+
+  /** Takes over the runs whose VMs this host has now. @returns them */
+  async follow(hostId: string): Promise<Pick<StoredRun, 'id' | 'policyName' | 'vmName'>[]> {
+    const [runs] = await this.source.query<
+      [Pick<StoredRun, 'id' | 'policyName' | 'vmName'>[], number]
+    >(FOLLOW, [hostId]);
+    return runs;
   }
 
   /**

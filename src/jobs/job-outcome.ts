@@ -1,3 +1,4 @@
+import type { VmPlace } from '../catalog/jobs/job-rows.ts';
 import { isAbort, isFault, isIntegrity, type Fault } from '../kernel/fault.ts';
 import type { Progress } from '../kernel/progress.ts';
 import { FailedWith, type Job, type JobFault, type JobState } from './job.ts';
@@ -17,6 +18,13 @@ const INTERRUPTED: JobFault = {
 /** Returns the end of a job that the service did not carry out. */
 export function interruptedAt(finishedAtMs: number): JobChange {
   return { state: 'interrupted', fault: INTERRUPTED, finishedAtMs };
+}
+
+/** Returns the end of a job whose VM is on another host now; its policy tries again there. */
+export function movedAt(finishedAtMs: number, { vm, host }: VmPlace): JobChange {
+  const message = `The VM ${vm} is on the host ${host} now, and this waited for another one. Nothing was done. Start it again; its policy does so by itself.`;
+  const fault: JobFault = { code: 'vm.on-other-host', message, context: { vm, host } };
+  return { state: 'interrupted', fault, finishedAtMs };
 }
 
 /** Returns the end of a job that nobody can begin. */

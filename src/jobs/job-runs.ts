@@ -39,7 +39,7 @@ export class JobRuns {
     }
   }
 
-  /** Returns what a job needs that any host may run; undefined if its own host only. */
+  /** Returns what a job needs, as far as its kind says so. */
   needsOf({ kind, parameters }: Pick<StoredJob, 'kind' | 'parameters'>): JobNeeds | undefined {
     return this.needs.get(kind)?.(parameters);
   }
@@ -48,7 +48,10 @@ export class JobRuns {
   fits(job: Pick<StoredJob, 'kind' | 'parameters'>, reach: Pick<VaultReach, 'isFor'>): boolean {
     const needs = this.needsOf(job);
     const isKnown = this.runners.has(job.kind as JobKind);
-    return isKnown && (needs === undefined || reach.isFor(needs.vaults, needs.isSteady));
+    return (
+      isKnown &&
+      (needs === undefined || !('vaults' in needs) || reach.isFor(needs.vaults, needs.isSteady))
+    );
   }
 
   get(id: string): LiveJob | undefined {

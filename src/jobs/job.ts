@@ -111,14 +111,16 @@ export class FailedWith extends Error {
 /** Carries an operation out. Its return value becomes the job's result, so it must be JSON. */
 export type RunJob = (parameters: unknown, run: JobRun) => Promise<object>;
 
-/** What a host needs for a job that any may run which has it. */
-export interface JobNeeds {
-  readonly vaults: readonly VaultNeed[];
-  /** Whether it should be the same host each time, which keeps something from time to time. */
-  readonly isSteady?: boolean;
-}
+/** What a job needs: VMs, so that it runs on their host, or keys, so that any with them may. */
+export type JobNeeds =
+  | { readonly vms: readonly string[] }
+  | {
+      readonly vaults: readonly VaultNeed[];
+      /** Whether it should be the same host each time, which keeps something from time to time. */
+      readonly isSteady?: boolean;
+    };
 
-/** Returns what a job with these parameters needs; undefined if it runs on its own host only. */
+/** Returns what a job with these parameters needs; undefined: it stays where it was asked for. */
 export type NeedsOf = (parameters: unknown) => JobNeeds | undefined;
 
 /** True if the job will not change any more. */

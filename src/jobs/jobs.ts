@@ -223,7 +223,7 @@ export class Jobs {
   /** @throws Fault if no host has what it needs */
   private async placeOf(request: JobRequest): Promise<NonNullable<JobRequest['place']>> {
     const needs = this.runs.needsOf(request);
-    if (needs === undefined) {
+    if (needs === undefined || !('vaults' in needs)) {
       return { hostId: this.environment.hostId };
     }
     const problem = (await this.storage.vaults.look()).problem(needs.vaults);

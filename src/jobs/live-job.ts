@@ -81,7 +81,8 @@ export interface JobStorage {
     | 'many'
     | 'starting'
     | 'list'
-    | 'waitingAnywhere'
+    | 'waiting'
+    | 'placesOf'
   >;
   readonly claims: Pick<
     JobClaims,

@@ -1,4 +1,4 @@
-import { In, IsNull, type DataSource, type EntityManager } from 'typeorm';
+import { In, type DataSource, type EntityManager } from 'typeorm';
 import { Fault } from '../../kernel/fault.ts';
 import { JobRow } from '../rows/job.row.ts';
 import { isUniqueViolation } from '../vault-registrations.ts';
@@ -23,6 +23,19 @@ const HOLDER = `
   SELECT "job"."id" AS "id", "host"."name" AS "host"
     FROM "job" LEFT JOIN "host" ON "host"."id" = coalesce("job"."claimed_by", "job"."host_id")
    WHERE "exclusive_key" = $1 AND "state" IN ('queued', 'running')`;
+
+/** Where a VM is, with names for people. */
+export interface VmPlace {
+  readonly vmId: string;
+  readonly vm: string;
+  readonly hostId: string;
+  readonly host: string;
+}
+
+const PLACES = `
+  SELECT "vm"."id" AS "vmId", "vm"."name" AS "vm", "host"."id" AS "hostId", "host"."name" AS "host"
+    FROM "vm" JOIN "host" ON "host"."id" = "vm"."host_id"
+   WHERE "vm"."id" = ANY($1) AND "vm"."gone_at_ms" IS NULL`;
 
 /** The runs of operations, as rows. */
 export class JobRows {
@@ -131,13 +144,17 @@ export class JobRows {
     return this.source.getRepository(JobRow).findBy({ id: In(ids) });
   }
 
-  /** Returns the oldest jobs that wait and that any host may run. */
-  async waitingAnywhere(limit: number): Promise<StoredJob[]> {
+  /** Returns what waits on all hosts, and for any. */
+  async waiting(): Promise<Pick<StoredJob, 'id' | 'kind' | 'parameters' | 'hostId'>[]> {
     return this.source.getRepository(JobRow).find({
-      where: { state: 'queued', hostId: IsNull() },
-      order: { createdAtMs: 'ASC' },
-      take: limit,
+      select: { id: true, kind: true, parameters: true, hostId: true },
+      where: { state: 'queued' },
     });
+  }
+
+  /** Returns where these VMs are now, as far as they are known and not gone. */
+  async placesOf(vmIds: readonly string[]): Promise<VmPlace[]> {
+    return this.source.query(PLACES, [vmIds]);
   }
 
   /** Returns at most two jobs whose id begins so. @param prefix hex digits and dashes */

@@ -15,7 +15,7 @@ const HORIZON_MS = 60_000;
 export interface SchedulerParts {
   /** Whose runs are started here. Those of all hosts are written down by whoever looks first. */
   readonly hostId: string;
-  readonly rows: Pick<RunRows, 'unfinished' | 'fire' | 'moveHorizons' | 'credit'>;
+  readonly rows: Pick<RunRows, 'unfinished' | 'follow' | 'fire' | 'moveHorizons' | 'credit'>;
   readonly policies: { list(): Promise<PolicyInForce[]> };
   readonly vms: (signal: AbortSignal) => Promise<HostedVm[]>;
   readonly attempts: Pick<RunAttempts, 'settle' | 'start'>;
@@ -128,7 +128,7 @@ export class Scheduler {
   private async look(nowMs: number, { fires }: { readonly fires: boolean }): Promise<void> {
     const { rows, attempts, policies, hostId } = this.parts;
     const all = new Map((await policies.list()).map((policy) => [policy.id, policy]));
-    const found = await rows.unfinished();
+    const found = await this.unfinished();
     const own = found.filter((run) => run.hostId === hostId);
     const others = found.filter((run) => run.hostId !== hostId);
     const unfinished = [...others, ...(await attempts.settle(own, all, nowMs))];
@@ -141,6 +141,20 @@ export class Scheduler {
     if (runs.length > 0) {
       await attempts.start(runs, all, { nowMs, hostId });
     }
+  }
+
+  /** Returns all runs that have not ended, after those were taken over whose VMs came here. */
+  private async unfinished(): Promise<StoredRun[]> {
+    const { rows, hostId, log } = this.parts;
+    const found = await rows.unfinished();
+    if (found.every((run) => run.hostId === hostId)) {
+      return found;
+    }
+    const taken = await rows.follow(hostId);
+    for (const { id, policyName: policy, vmName: vm } of taken) {
+      log.info('run.taken-over', { runId: id, policy, vm });
+    }
+    return taken.length > 0 ? rows.unfinished() : found;
   }
 
   /** @returns whether rows were written */

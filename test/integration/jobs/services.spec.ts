@@ -4,6 +4,7 @@ import { EventEmitter, once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { DataSource } from 'typeorm';
 import { openCatalog } from '../../../src/catalog/database/catalog-source.ts';
+import { backupNeeds } from '../../../src/backup/backup.job.ts';
 import { InventoryRows } from '../../../src/catalog/inventory-rows.ts';
 import { VaultHosts } from '../../../src/catalog/jobs/vault-hosts.ts';
 import type { HeldVaults } from '../../../src/catalog/jobs/vault-reach.ts';
@@ -57,7 +58,7 @@ class Host {
     );
     const environment = { hostId: id, clock: new SystemClock(), log: new SilentLog() };
     const jobs = new Jobs(storage, environment, limits);
-    jobs.register('backup', run);
+    jobs.register('backup', run, backupNeeds);
     jobs.register('prune', run, vaultNeeds('prune'));
     await jobs.recover();
     jobs.begin();
@@ -82,9 +83,16 @@ function holding(source: DataSource, id: string, vaults: HeldVaults): VaultHosts
 }
 
 /** Writes the row of a host, as its look at its VMs does. */
-async function seen({ id, source }: Host, lastSeenMs = new SystemClock().nowMs()): Promise<void> {
+async function seen(
+  { id, source }: Host,
+  { lastSeenMs = new SystemClock().nowMs(), vmId }: { lastSeenMs?: number; vmId?: string } = {},
+): Promise<void> {
   const facts = { name: id.slice(0, 8), address: null, version: '1', lastSeenMs };
-  await new InventoryRows(source).note({ id, ...facts }, () => []);
+  const times = { firstSeenMs: 1, lastSeenMs, goneAtMs: null };
+  const vm = { engine: 'fake', name: 'web', status: 'running', tags: [], ...times };
+  await new InventoryRows(source).note({ id, ...facts }, () =>
+    vmId === undefined ? [] : [{ ...vm, id: vmId, hostId: id }],
+  );
 }
 
 async function registered(source: DataSource): Promise<string> {
@@ -158,12 +166,34 @@ describe('services that share a database', () => {
     }
     const waiting = await here.jobs.start(prune);
     await able.jobs.close();
-    await seen(able, 1);
+    await seen(able, { lastSeenMs: 1 });
 
     expect(await shown(here.jobs, waiting.id, isFinished)).toMatchObject({
       state: 'failed',
       fault: { code: 'vault.key-missing', context: { hosts: able.id.slice(0, 8) } },
     });
+  });
+
+  it('end what waits for a host that is gone when its VM is on another one', async () => {
+    const gone = await start(untilStopped, { limits: { concurrency: 1 } });
+    const here = await start(untilStopped);
+    const [vmId, other] = [randomUUID(), randomUUID()];
+    const backup = (id: string) => ({ ...BACKUP, parameters: { vmId: id }, exclusiveKey: id });
+    await seen(gone, { vmId });
+    await seen(gone, { vmId: other });
+    await gone.jobs.close();
+    const place = { hostId: gone.id };
+    const { id } = await here.jobs.start({ ...backup(vmId), place });
+    const stays = await here.jobs.start({ ...backup(other), place });
+    await seen(here, { vmId });
+
+    expect(await shown(here.jobs, id, isFinished)).toMatchObject({
+      state: 'interrupted',
+      fault: { code: 'vm.on-other-host', context: { vm: 'web', host: here.id.slice(0, 8) } },
+    });
+    expect((await here.jobs.get(stays.id)).state).toBe('queued');
+    const again = await here.jobs.start(backup(vmId));
+    await shown(here.jobs, again.id, ({ state }) => state === 'running');
   });
 
   it('carry a job out where it belongs, and show it everywhere', async () => {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
+import { InventoryRows } from '../../../src/catalog/inventory-rows.ts';
 import type { StoredRun } from '../../../src/catalog/run-rows.ts';
 import { brief, labVm, RunLab } from '../../support/schedule/run-lab.ts';
 import { withCatalog } from '../../support/service/with-catalog.ts';
@@ -16,7 +17,7 @@ withCatalog(
   (opened) => {
     source = opened;
   },
-  ['policy', 'policy_revision', 'run'],
+  ['policy', 'policy_revision', 'run', 'job', 'vm', 'host'],
 );
 beforeEach(async () => {
   RunLab.forget(source);
@@ -122,6 +123,31 @@ describe('runs of several hosts', () => {
       '11:00 db queued 1',
       '11:00 web due 0 (the VM is busy)',
     ]);
+  });
+
+  it('follow their VM to another host once their job there has ended', async () => {
+    const inventory = new InventoryRows(source);
+    const facts = { address: null, version: '1', lastSeenMs: 1 };
+    const times = { firstSeenMs: 1, lastSeenMs: 1, goneAtMs: null };
+    const vm = { id: 'vm-db', name: 'db', engine: 'fake', status: 'running', tags: [], ...times };
+    await inventory.note({ id: B, name: 'b', ...facts }, () => [{ ...vm, hostId: B }]);
+    await a.policy('hourly', { selector: { vms: ['db'] } });
+    await a.at(TEN);
+    const [{ jobId } = { jobId: null }] = await b.at(TEN);
+    await source.query(
+      `INSERT INTO "job" ("id", "kind", "state", "subject", "parameters", "created_at_ms")
+       VALUES ($1, 'backup', 'queued', '{}', '{}', 1)`,
+      [jobId],
+    );
+
+    await inventory.note({ id: A, name: 'a', ...facts }, () => [{ ...vm, hostId: A }]);
+    const waits = await a.at('2026-05-04T10:05Z');
+    await source.query(`UPDATE "job" SET "state" = 'interrupted'`);
+    await b.jobs.cancel(jobId ?? '');
+    const [follows] = await a.at('2026-05-04T10:06Z');
+
+    expect(waits.map(({ hostId, state }) => [hostId, state])).toEqual([[B, 'queued']]);
+    expect(follows?.hostId).toBe(A);
   });
 
   it('are not ended by a look that saw them before their host went on', async () => {

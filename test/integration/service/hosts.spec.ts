@@ -167,4 +167,31 @@ describe('Two services on one database', () => {
     },
     TIMEOUT_MS,
   );
+
+  it(
+    'take a VM over with its run when its host is gone',
+    async () => {
+      const db = (await b.client.call('listVms', {}, signal)).vms.find(({ name }) => name === 'db');
+      await b.kill();
+      await runPolicy(a);
+      await database.run(`UPDATE host SET last_seen_ms = 1 WHERE id = '${await hostId('b')}'`);
+
+      const disks = [{ name: 'system', path: join(folder, 'db.raw'), format: 'raw' as const }];
+      const moved = { id: db?.id, name: 'db', cpus: 1, memoryMib: 64, disks };
+      await a.client.call('addVm', { body: moved }, signal);
+      await a.client.call('listVms', {}, signal);
+
+      expect(await ended(2, [a])).toMatchObject([
+        { vm_name: 'db', host_id: await hostId('a'), state: 'sealed' },
+        { vm_name: 'web', state: 'sealed' },
+      ]);
+      b = await start('b');
+      const { vms } = await b.client.call('listVms', {}, signal);
+      expect(vms.map(({ name, host }) => [name, host?.id])).toEqual([
+        ['db', await hostId('a')],
+        ['web', await hostId('a')],
+      ]);
+    },
+    TIMEOUT_MS,
+  );
 });

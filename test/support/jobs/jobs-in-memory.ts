@@ -53,7 +53,8 @@ export class JobsInMemory {
         starting: async (prefix) =>
           [...this.rows.values()].filter(({ id }) => id.startsWith(prefix)).slice(0, 2),
         list: async () => [...this.rows.values()].reverse(),
-        waitingAnywhere: async () => [],
+        waiting: async () => [],
+        placesOf: async () => [],
       },
       claims: {
         claim: async (order) => this.claim(order),
