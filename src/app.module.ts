@@ -18,6 +18,7 @@ import { RetentionModule } from './policies/retention/deciding/retention.module.
 import { SchedulingModule } from './policies/runs/scheduling.module.ts';
 import { CollectorModule, type CollectorSettings } from './records/collector.module.ts';
 import { SuspicionModule } from './policies/suspicion/suspicion.module.ts';
+import { VerificationModule } from './policies/verification/verification.module.ts';
 import { RestoreModule } from './restore/restore.module.ts';
 import { UpkeepModule } from './upkeep/upkeep.module.ts';
 import { VaultModule } from './vault/vault.module.ts';
@@ -75,6 +76,7 @@ export class AppModule {
           { atOnce: config.jobs.concurrency, backoffMs: BACKOFF_MS, kept: config.kept },
           clock,
         ),
+        VerificationModule.with(config.verification),
         ...(collector === undefined ? [] : [CollectorModule.with(collector)]),
         RetentionModule,
         SuspicionModule,

@@ -70,14 +70,15 @@ function setOf(set: Pick<PointSet, 'isComplete' | 'missing'> | undefined): Pick<
 
 function proofOf(
   proof: PointProof | undefined,
-): Pick<Point, 'provenAtMs' | 'damagedAtMs' | 'scrub'> {
+): Pick<Point, 'provenAtMs' | 'damagedAtMs' | 'check' | 'scrub'> {
   if (proof === undefined) {
     return {};
   }
-  const { provenAtMs, damagedAtMs, scrub } = proof;
+  const { provenAtMs, damagedAtMs, check, scrub } = proof;
   return {
     ...(provenAtMs === undefined ? {} : { provenAtMs }),
     ...(damagedAtMs === undefined ? {} : { damagedAtMs }),
+    ...(check === undefined ? {} : { check }),
     ...(scrub === undefined ? {} : { scrub }),
   };
 }

@@ -1,4 +1,5 @@
 import type { StoredRun } from '../catalog/run-rows.ts';
+import type { StoredVerification } from '../catalog/verification/verification-rows.ts';
 import type { Run } from './contract/policy/runs.ts';
 
 /**
@@ -6,7 +7,11 @@ import type { Run } from './contract/policy/runs.ts';
  *
  * @param hosts names of hosts by their ids
  */
-export function viewOfRun(run: StoredRun, hosts: ReadonlyMap<string, string>): Run {
+export function viewOfRun(
+  run: StoredRun,
+  hosts: ReadonlyMap<string, string>,
+  verified?: StoredVerification,
+): Run {
   const host = run.hostId === null ? undefined : hosts.get(run.hostId);
   const { id, policyName, vmId, vmName, fireAtMs, attempt } = run;
   const fault = run.fault as Run['fault'] | null;
@@ -21,5 +26,13 @@ export function viewOfRun(run: StoredRun, hosts: ReadonlyMap<string, string>): R
     ...(run.jobId === null ? {} : { jobId: run.jobId }),
     ...(fault ? { fault: { code: fault.code, message: fault.message } } : {}),
     ...(run.pointId === null ? {} : { pointId: run.pointId }),
+    ...(verified === undefined ? {} : { verification: viewOfVerification(verified) }),
+  };
+}
+
+function viewOfVerification({ state, why }: StoredVerification): NonNullable<Run['verification']> {
+  return {
+    state: state as NonNullable<Run['verification']>['state'],
+    ...(why === null ? {} : { why }),
   };
 }

@@ -30,6 +30,7 @@ import { PolicySets } from './policy-sets.ts';
 import { RetentionRows } from './retention-rows.ts';
 import { SuspicionRows } from './suspicion/suspicion-rows.ts';
 import { RunRows } from './run-rows.ts';
+import { VerificationRows } from './verification/verification-rows.ts';
 import { RegisteredVaults } from './registered-vaults.ts';
 import { VaultCredentials } from './vault-credentials.ts';
 import { VaultRegistrations } from './vault-registrations.ts';
@@ -58,6 +59,7 @@ const ROWS = [
   CollectorRows,
   RetentionRows,
   SuspicionRows,
+  VerificationRows,
 ];
 
 /** Vaults, points, jobs and policies in the database. Closes the vaults before the database. */

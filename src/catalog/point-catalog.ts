@@ -17,6 +17,7 @@ import {
   type PointHold,
 } from './rows/recovery-point.row.ts';
 import { RetentionLookRow } from './rows/retention-look.row.ts';
+import { VerificationRunRow } from './verification/verification-run.row.ts';
 import { VaultRow } from './rows/vault.row.ts';
 
 export interface PointOfVault {
@@ -137,6 +138,7 @@ export class PointCatalog {
       await transaction.getRepository(PointProofRow).delete({ vaultId });
       await transaction.getRepository(PointDecisionRow).delete({ vaultId });
       await transaction.getRepository(RetentionLookRow).delete({ vaultId });
+      await transaction.getRepository(VerificationRunRow).delete({ vaultId });
     });
   }
 

@@ -36,6 +36,7 @@ export class VaultRegistrations {
     row.endpoint = registration.endpoint ?? null;
     row.region = registration.region ?? null;
     row.singleWriter = registration.singleWriter;
+    row.destroyingAtMs = null;
     row.listed = 0;
     row.createdAtMs = registration.createdAtMs;
     row.syncedAtMs = registration.syncedAtMs ?? null;

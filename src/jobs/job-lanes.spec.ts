@@ -28,6 +28,19 @@ describe('room for jobs', () => {
     expect(taken({ concurrency: 1 }, running, waiting)).toEqual([false, false, true, false]);
   });
 
+  it('is given to verifications that nobody waits for while nothing else runs, or after an hour', () => {
+    const room = (running: ReturnType<typeof job>[], nowMs: number) =>
+      new JobRoom(HERE, laneLimits({ concurrency: 2 }), running, nowMs);
+    const proof = { ...job('prove'), createdAtMs: 0 };
+
+    expect(room([job('backup', HERE)], 1).take(proof)).toBe(false);
+    expect(room([job('restore', HERE)], 1).take(proof)).toBe(false);
+    expect(room([job('backup', HERE)], 3_600_000).take(proof)).toBe(true);
+    expect(room([job('backup', THERE), job('scrub', HERE)], 1).take(proof)).toBe(true);
+    expect(room([job('prove', HERE)], 3_600_000).take(proof)).toBe(false);
+    expect(room([job('prove', HERE)], 1).take(job('backup'))).toBe(true);
+  });
+
   it('is that of this host, whatever runs on others, up to what all may do together', () => {
     const running = [job('backup', THERE), job('backup', THERE)];
     const waiting = [job('backup'), job('backup'), job('backup')];

@@ -21,8 +21,14 @@ export const UPKEEP_KINDS = [
 ] as const;
 /** Jobs of policies that care for vaults too, in the same lane. */
 export const CARE_KINDS = ['retain'] as const;
+/** Verifications that the service begins by itself. Nobody waits for them. */
+export const PROOF_KINDS = ['prove'] as const;
 export type UpkeepKind = (typeof UPKEEP_KINDS)[number];
-export type JobKind = (typeof DATA_KINDS)[number] | UpkeepKind | (typeof CARE_KINDS)[number];
+export type JobKind =
+  | (typeof DATA_KINDS)[number]
+  | UpkeepKind
+  | (typeof CARE_KINDS)[number]
+  | (typeof PROOF_KINDS)[number];
 
 /** `interrupted`: the service stopped while it ran. */
 export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'interrupted';

@@ -7,6 +7,7 @@ import { createImage } from '../formats/image.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { vaultNeeds } from '../jobs/vault-needs.ts';
 import { Clock } from '../kernel/clock.ts';
+import { HostIdentity } from '../kernel/host-identity.ts';
 import { Log } from '../kernel/log.ts';
 import { restoreJob } from './restore.job.ts';
 import { RestoreJournal } from './restore-journal.ts';
@@ -37,9 +38,12 @@ export class RestoreModule implements OnModuleInit {
       providers: [
         {
           provide: VerifyService,
-          inject: [RegisteredVaults, PointProofs, Clock],
-          useFactory: (vaults: RegisteredVaults, proofs: PointProofs, clock: Clock) =>
-            new VerifyService(vaults, proofs, clock),
+          inject: [RegisteredVaults, PointProofs, Clock, HostIdentity],
+          useFactory: (
+            vaults: RegisteredVaults,
+            proofs: PointProofs,
+            ...[clock, host]: [Clock, HostIdentity]
+          ) => new VerifyService({ vaults, proofs, clock, host }),
         },
         { provide: RestoreJournal, useFactory: () => new RestoreJournal(journalFolder) },
         {
@@ -64,5 +68,7 @@ export class RestoreModule implements OnModuleInit {
     this.jobs.register('restore', restoreJob(this.modules.get(RestoreService)));
     const verify = verifyJob(this.modules.get(VerifyService));
     this.jobs.register('verify', verify, vaultNeeds('verify'));
+    // It stays with the host that has found it due, and tries with what that host may read.
+    this.jobs.register('prove', verify);
   }
 }

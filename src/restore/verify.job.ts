@@ -7,6 +7,8 @@ export const VerifyParameters = z.strictObject({
   vaultId: z.string(),
   pointId: z.string(),
   level: z.literal([0, 1, 2, 3]),
+  /** Of a new point: what it added is read too. */
+  added: z.boolean().optional(),
   limits: z.object({
     requests: z.number().optional(),
     bytes: z.number().optional(),
@@ -15,7 +17,16 @@ export const VerifyParameters = z.strictObject({
 });
 export type VerifyParameters = z.infer<typeof VerifyParameters>;
 
-/** Returns how jobs of the kind `verify` run. The API shows their result as VerifyResult. */
+/** What a verification leaves out that reached its limit. */
+const LEFT_OUT = {
+  added: 'What the point added was not read whole',
+  whole: 'What the point shares with earlier ones was not looked at whole',
+};
+
+/**
+ * Returns how jobs of the kinds `verify` and `prove` run. The API shows their result as
+ * VerifyResult.
+ */
 export function verifyJob(verifications: Pick<VerifyService, 'verify'>): RunJob {
   return async (parameters: unknown, run: JobRun) => {
     const verified = await verifications.verify(VerifyParameters.parse(parameters), run);
@@ -29,23 +40,32 @@ export function verifyJob(verifications: Pick<VerifyService, 'verify'>): RunJob 
 }
 
 function resultOf({ report, durationMs, spending }: Verified): object {
-  const { pointId, level, packs, frames, chunks, fetchedBytes, problems, stoppedBy } = report;
+  const { pointId, level, packs, frames, chunks, fetchedBytes, problems } = report;
+  const { addedLevel } = { addedLevel: undefined, ...report };
   return {
     kind: 'verify',
     pointId,
-    level,
+    ...(level === undefined ? {} : { level }),
+    ...(addedLevel === undefined ? {} : { addedLevel }),
     packs,
     frames,
     chunks,
     verifiedBytes: fetchedBytes,
     durationMs: Math.round(durationMs),
-    notes:
-      stoppedBy === undefined
-        ? []
-        : [
-            'Content was authenticated, but this host cannot compute the chunk ids of the vault to compare them.',
-          ],
+    notes: notesOf(report),
     problems,
     spending,
   };
+}
+
+function notesOf(report: Verified['report']): string[] {
+  const { stoppedBy, stoppedAt } = { stoppedBy: undefined, stoppedAt: undefined, ...report };
+  return [
+    ...(stoppedBy === undefined
+      ? []
+      : [
+          'Content was authenticated, but this host cannot compute the chunk ids of the vault to compare them.',
+        ]),
+    ...(stoppedAt === undefined ? [] : [`${LEFT_OUT[stoppedAt]}: the limit was reached.`]),
+  ];
 }

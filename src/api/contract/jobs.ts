@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CARE_KINDS, DATA_KINDS, UPKEEP_KINDS } from '../../jobs/job.ts';
+import { CARE_KINDS, DATA_KINDS, PROOF_KINDS, UPKEEP_KINDS } from '../../jobs/job.ts';
 import { GuestLatencyLimit } from '../../kernel/rates/guest-latency.ts';
 import { RateLimits } from '../../kernel/rates/rate-limits.ts';
 import { COMPRESSION_LEVELS, type CompressionLevel } from '../../vault/bytes/zstd.ts';
@@ -129,7 +129,7 @@ export const StartVerification = z
   .meta({ id: 'StartVerification' });
 export type StartVerification = z.infer<typeof StartVerification>;
 
-const JobKind = z.enum([...DATA_KINDS, ...UPKEEP_KINDS, ...CARE_KINDS]);
+const JobKind = z.enum([...DATA_KINDS, ...UPKEEP_KINDS, ...CARE_KINDS, ...PROOF_KINDS]);
 export type JobKind = z.infer<typeof JobKind>;
 
 /** `interrupted`: the service stopped while it ran. Start it again: nothing is sent twice. */
@@ -261,8 +261,13 @@ export const VerifyResult = z
   .object({
     kind: z.literal('verify'),
     pointId: PointId,
-    /** What was proven; 2 instead of 3 if this host cannot compute the vault's chunk ids. */
-    level: z.int().min(0).max(3),
+    /**
+     * What was proven of the whole point; 2 instead of 3 if this host cannot compute the vault's
+     * chunk ids; missing if that of a new point did not get so far.
+     */
+    level: z.int().min(0).max(3).optional(),
+    /** Of a new point: what was proven beyond that of what it added. */
+    addedLevel: z.int().min(0).max(3).optional(),
     packs: z.int().nonnegative(),
     frames: z.int().nonnegative(),
     chunks: z.int().nonnegative(),

@@ -54,6 +54,17 @@ export const Point = z
     provenAtMs: TimeMs.optional(),
     /** When a verification found it damaged, if none has found it whole since. */
     damagedAtMs: TimeMs.optional(),
+    /** The last verification, whatever it found: by which host, and how far it came. */
+    check: z
+      .object({
+        atMs: TimeMs,
+        by: z.string(),
+        /** Of the whole point; missing if it did not get so far. */
+        level: z.int().min(0).max(3).optional(),
+        /** Beyond that, of what the point added to the vault. */
+        addedLevel: z.int().min(0).max(3).optional(),
+      })
+      .optional(),
     /** How far scrubs have come: all of its packs, those found whole, those found damaged. */
     scrub: z
       .object({

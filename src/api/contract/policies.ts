@@ -193,7 +193,10 @@ export type RetentionState = z.infer<typeof RetentionState>;
 export const ProtectionStatus = z
   .object({
     atMs: TimeMs,
-    /** Whether all VMs are `ok` and none is suspected, policies can be read, and schedules fire. */
+    /**
+     * Whether all VMs are `ok`, none is suspected and no point damaged, policies can be read, and
+     * schedules fire.
+     */
     ok: z.boolean(),
     /** Id of this service: in the origin of its points, and where its records lie. */
     service: z.string(),
@@ -208,6 +211,26 @@ export const ProtectionStatus = z
     unreadable: z.array(z.object({ policy: z.string(), problem: z.string() })),
     /** Content that looks encrypted and that nobody has answered for. */
     suspicions: z.array(Suspicion),
+    /** Points that a verification found damaged, and those that wait for one for over an hour. */
+    verification: z.object({
+      damaged: z.array(
+        z.object({
+          vault: z.string(),
+          vmId: z.string(),
+          vmName: z.string(),
+          pointId: z.string(),
+          atMs: TimeMs,
+        }),
+      ),
+      waiting: z.array(
+        z.object({
+          vault: z.string(),
+          count: z.int(),
+          oldestMs: TimeMs,
+          why: z.string().optional(),
+        }),
+      ),
+    }),
     /** Vaults that cannot be used now. `ok` leaves them out: VMs become late if that lasts. */
     troubles: z.array(z.object({ vault: z.string(), problem: z.string() })),
   })

@@ -5,6 +5,7 @@ import type { VaultRegistration } from '../../catalog/vault-registrations.ts';
 import { HostIdentity } from '../../kernel/host-identity.ts';
 import { RetentionStatus } from '../../policies/retention/deciding/retention-status.ts';
 import { Protection } from '../../policies/status/protection.service.ts';
+import { VerificationStatus } from '../../policies/verification/verification-status.ts';
 import { Suspicions } from '../../policies/suspicion/suspicions.service.ts';
 import { ProtectionStatus } from '../contract/policies.ts';
 import { RequestSignal } from '../request-signal.ts';
@@ -17,6 +18,8 @@ export class ProtectionController {
   /** Set by Nest: a constructor has four parameters at most. */
   @Inject(Suspicions)
   private readonly suspicions!: Suspicions;
+  @Inject(VerificationStatus)
+  private readonly verifications!: VerificationStatus;
 
   constructor(
     private readonly protection: Protection,
@@ -31,7 +34,9 @@ export class ProtectionController {
   async status(@RequestSignal() signal: AbortSignal): Promise<ProtectionStatus> {
     const { atMs, vms, unreadable, unknownRuns } = await this.protection.now(signal);
     const suspicions = await this.suspicions.open();
-    const isOk = vms.every(({ state }) => state === 'ok') && suspicions.length === 0;
+    const { damaged, waiting } = await this.verifications.now();
+    const isOk =
+      vms.every(({ state }) => state === 'ok') && suspicions.length + damaged.length === 0;
     const vaults = await this.vaults.list();
     return {
       atMs,
@@ -43,6 +48,7 @@ export class ProtectionController {
       retention: await this.retention.list(),
       unreadable: unreadable.map(({ name, problem }) => ({ policy: name, problem })),
       suspicions: suspicions.map(viewOfSuspicion),
+      verification: { damaged: [...damaged], waiting: [...waiting] },
       troubles: await this.troubles(vaults),
     };
   }

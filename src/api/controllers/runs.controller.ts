@@ -1,6 +1,7 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { RunRows } from '../../catalog/run-rows.ts';
+import { VerificationRows } from '../../catalog/verification/verification-rows.ts';
 import { KnownVms } from '../../inventory/known-vms.ts';
 import { RunList, RunQuery } from '../contract/policy/runs.ts';
 import { viewOfRun } from '../run-view.ts';
@@ -11,6 +12,7 @@ export class RunsController {
   constructor(
     private readonly runs: RunRows,
     private readonly known: KnownVms,
+    private readonly verifications: VerificationRows,
   ) {}
 
   /** What policies did by themselves, the newest fire times first. */
@@ -24,6 +26,10 @@ export class RunsController {
       limit,
     };
     const hosts = await this.known.hostNames();
-    return { runs: (await this.runs.list(filter)).map((run) => viewOfRun(run, hosts)) };
+    const runs = await this.runs.list(filter);
+    const verified = await this.verifications.ofPoints(runs.flatMap((run) => run.pointId ?? []));
+    return {
+      runs: runs.map((run) => viewOfRun(run, hosts, verified.get(run.pointId ?? ''))),
+    };
   }
 }

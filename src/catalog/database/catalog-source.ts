@@ -12,6 +12,8 @@ import { ScheduleState1795900000000 } from './migrations/1795900000000-schedule-
 import { Suspicion1796500000000 } from './migrations/1796500000000-suspicion.ts';
 import { HostVaults1796900000000 } from './migrations/1796900000000-host-vaults.ts';
 import { SuspicionRow } from '../rows/suspicion.row.ts';
+import { VerificationRuns1796800000000 } from './migrations/1796800000000-verification-runs.ts';
+import { VerificationRunRow } from '../verification/verification-run.row.ts';
 import { Collector1796400000000 } from './migrations/1796400000000-collector.ts';
 import { NamedTokens1795700000000 } from './migrations/1795700000000-named-tokens.ts';
 import { RunActors1795800000000 } from './migrations/1795800000000-run-actors.ts';
@@ -75,6 +77,7 @@ const MIGRATIONS = [
   Retention1796300000000,
   Collector1796400000000,
   Suspicion1796500000000,
+  VerificationRuns1796800000000,
   HostVaults1796900000000,
 ];
 
@@ -167,6 +170,7 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       ScheduleStateRow,
       ApiTokenRow,
       SuspicionRow,
+      VerificationRunRow,
       PointDecisionRow,
       PointOwnerRow,
       CarriedRevisionRow,

@@ -61,7 +61,7 @@ export class JobClaims {
     return this.source.transaction(async (manager) => {
       await manager.query('SELECT "only" FROM "job_gate" FOR UPDATE');
       const running = await manager.getRepository(JobRow).findBy({ state: 'running' });
-      const room = new JobRoom(order.hostId, order.limits, running);
+      const room = new JobRoom(order.hostId, order.limits, running, order.nowMs);
       const claimed: ClaimedJob[] = [];
       const queues = await this.waiting(manager, order.hostId);
       for (const lane of new Set(queues.map((queue) => queue.lane))) {

@@ -8,10 +8,14 @@ export interface LaneLimits {
   readonly all: number;
   readonly vault: number;
   readonly vm: number;
+  /** Begins nothing while jobs of these lanes run on the host, but for what waited so long. */
+  readonly yields?: { readonly to: readonly string[]; readonly forMs: number };
 }
 
 /** What counts of a job that runs or could run. */
-export type CountedJob = Readonly<Pick<JobRow, 'lane' | 'claimedBy' | 'subject'>>;
+export type CountedJob = Readonly<
+  Pick<JobRow, 'lane' | 'claimedBy' | 'subject'> & Partial<Pick<JobRow, 'createdAtMs'>>
+>;
 
 /** Room for jobs on a host, as long as nobody else takes any. */
 export class JobRoom {
@@ -22,6 +26,7 @@ export class JobRoom {
     private readonly hostId: string,
     private readonly limits: Readonly<Record<string, LaneLimits>>,
     running: readonly CountedJob[],
+    private readonly nowMs = 0,
   ) {
     for (const job of running) {
       this.count(job, job.claimedBy);
@@ -46,6 +51,7 @@ export class JobRoom {
     if (
       limits === undefined ||
       !this.isIn(lane) ||
+      this.mustYield(job, limits) ||
       (vaultId !== '' && this.at(`${lane} vault ${vaultId}`) >= limits.vault) ||
       (vmId !== '' && this.at(`${lane} vm ${vmId}`) >= limits.vm)
     ) {
@@ -53,6 +59,14 @@ export class JobRoom {
     }
     this.count(job, this.hostId);
     return true;
+  }
+
+  private mustYield({ createdAtMs = 0 }: CountedJob, { yields }: LaneLimits): boolean {
+    return (
+      yields !== undefined &&
+      this.nowMs - createdAtMs < yields.forMs &&
+      yields.to.some((lane) => this.at(`${lane} host ${this.hostId}`) > 0)
+    );
   }
 
   private at(key: string): number {

@@ -1,5 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { bigintColumn } from './column.ts';
+import { storableColumn } from '../database/storable.ts';
 
 /** What this host found out about a recovery point. If it is lost, it is found out again. */
 @Entity('point_proof')
@@ -17,6 +18,22 @@ export class PointProofRow {
   /** Time of the last verification, at any level, if it found damage. */
   @Column('bigint', { name: 'damaged_at_ms', nullable: true, transformer: bigintColumn })
   damagedAtMs!: number | null;
+
+  /** The last verification, at any level, whatever it found. */
+  @Column('bigint', { name: 'checked_at_ms', nullable: true, transformer: bigintColumn })
+  checkedAtMs!: number | null;
+
+  /** What it proved of the whole point; null if it did not get so far. */
+  @Column('integer', { name: 'checked_level', nullable: true })
+  checkedLevel!: number | null;
+
+  /** What it proved beyond that of what the point added to the vault. */
+  @Column('integer', { name: 'checked_added_level', nullable: true })
+  checkedAddedLevel!: number | null;
+
+  /** Name of the host that verified. */
+  @Column('text', { name: 'checked_by', nullable: true, transformer: storableColumn })
+  checkedBy!: string | null;
 
   /** According to scrubs: packs of the point, and how many were found whole and damaged. */
   @Column('integer', { nullable: true })

@@ -15,6 +15,10 @@ export class VaultRow {
   @Column('text')
   location!: string;
 
+  /** When somebody began to destroy it: since then nobody else uses it. */
+  @Column('bigint', { name: 'destroying_at_ms', nullable: true, transformer: bigintColumn })
+  destroyingAtMs!: number | null;
+
   @Column('text', { nullable: true })
   endpoint!: string | null;
 

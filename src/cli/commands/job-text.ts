@@ -58,8 +58,12 @@ const PROVED = [
   'every byte was read, authenticated and compared with its id',
 ];
 
+function provedText(level: number | undefined): string {
+  return (level === undefined ? undefined : PROVED[level]) ?? 'not all of it was looked at';
+}
+
 function verifyText(result: VerifyResult): string {
-  const { pointId, level, problems, notes, spending } = result;
+  const { pointId, level, addedLevel, problems, notes, spending } = result;
   const amount = `${formatBytes(result.verifiedBytes)} read in ${formatDuration(result.durationMs)}`;
   const shown = problems
     .slice(0, PROBLEMS_SHOWN)
@@ -67,8 +71,9 @@ function verifyText(result: VerifyResult): string {
   const more = problems.length - shown.length;
   return [
     problems.length === 0
-      ? `Recovery point ${pointId} is whole: ${PROVED[level] ?? ''} (${amount}).`
+      ? `Recovery point ${pointId} is whole: ${provedText(level)} (${amount}).`
       : `Recovery point ${pointId} is damaged (${amount}):`,
+    ...(addedLevel === undefined ? [] : [`  of what it added, ${provedText(addedLevel)}`]),
     ...shown,
     ...(more > 0 ? [`  and ${String(more)} more`] : []),
     ...notes.map(noteLine),

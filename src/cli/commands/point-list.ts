@@ -94,9 +94,10 @@ function pointTable(points: readonly Point[], time: ShowTime): string {
 
 /** Returns when the point was last known whole, as one cell. */
 export function provenText(
-  { provenAtMs, damagedAtMs, scrub }: Pick<Point, 'provenAtMs' | 'damagedAtMs' | 'scrub'>,
+  point: Pick<Point, 'provenAtMs' | 'damagedAtMs' | 'check' | 'scrub'>,
   time: ShowTime,
 ): string {
+  const { provenAtMs, damagedAtMs, check, scrub } = point;
   if (damagedAtMs !== undefined) {
     return `DAMAGED, seen ${time(damagedAtMs)}`;
   }
@@ -107,7 +108,21 @@ export function provenText(
   if (provenAtMs !== undefined) {
     return time(provenAtMs);
   }
+  if (check?.addedLevel !== undefined) {
+    return `new content, ${time(check.atMs)}`;
+  }
   return scrub === undefined ? 'never' : `${String(scrub.proven)} of ${String(scrub.packs)} packs`;
+}
+
+/** Returns who verified the point last, when, and how far. */
+export function checkText({ check }: Pick<Point, 'check'>, time: ShowTime): string {
+  if (check === undefined) {
+    return 'not yet';
+  }
+  const { atMs, by, level, addedLevel } = check;
+  const whole = level === undefined ? 'not whole' : `level ${String(level)}`;
+  const added = addedLevel === undefined ? '' : `, level ${String(addedLevel)} of what it added`;
+  return `${time(atMs)} by ${by}: ${whole}${added}`;
 }
 
 /** Returns why the point is kept, or that it is to be given up and why, as one cell. */

@@ -7,7 +7,7 @@ import type { Outcome } from '../outcome.ts';
 import { plainText } from '../terminal/plain-text.ts';
 import { count } from '../terminal/quantities.ts';
 import { formatTable } from '../terminal/table.ts';
-import { keptText, provenText } from './point-list.ts';
+import { checkText, keptText, provenText } from './point-list.ts';
 import { originText } from '../vault-text/origin-text.ts';
 import { unmergedText } from './vm-text.ts';
 
@@ -138,6 +138,7 @@ function pointFacts(cli: Cli, point: Point): Fact[] {
     ['origin', originText(point, (timeMs) => cli.time(timeMs))],
     ['after', point.parentId ?? 'none'],
     ['proven', provenText(point, (timeMs) => cli.time(timeMs))],
+    ['verified', checkText(point, (timeMs) => cli.time(timeMs))],
     ['kept because', keptText(point)],
     ['held', held.join('; ') || 'no'],
   ];

@@ -18,6 +18,7 @@ describe('readConfig', () => {
       policies: { guestCommands: false },
       jobs: { concurrency: 2 },
       collector: expect.objectContaining({ floors: expect.anything() as object }) as object,
+      verification: { isOn: true, bytes: 16 * 1024 * MiB },
       kept: { runsMs: 400 * 86_400_000, goneMs: 400 * 86_400_000 },
       vault: { storePatienceMs: 600_000, packSize: 64 * MiB },
     });

@@ -53,6 +53,8 @@ export const Environment = z.object({
   COLLECTOR_DAILY_SHARE: z.coerce.number().int().min(1).max(100).default(25),
   COLLECTOR_LOOK_EVERY: Duration.prefault('1h'),
   COLLECTOR_PRUNE_EVERY: Duration.prefault('1d'),
+  VERIFY_NEW_POINTS: z.enum(['on', 'off']).default('on'),
+  VERIFY_NEW_BYTES: Size.prefault('16GiB'),
   RUNS_KEPT: Duration.prefault('400d'),
   GONE_KEPT: Duration.prefault('400d'),
   VAULT_PACK_SIZE: Size.refine(
@@ -89,6 +91,8 @@ export interface Config {
     };
     readonly times: { readonly lookMs: number; readonly pruneMs: number };
   };
+  /** Whether new points are verified, and how much that may read of each. */
+  readonly verification: { readonly isOn: boolean; readonly bytes: number };
   /** How long the database keeps runs, and VMs and hosts that are gone. */
   readonly kept: { readonly runsMs: number; readonly goneMs: number };
   readonly vault: { readonly storePatienceMs: number; readonly packSize: Bytes };
@@ -138,6 +142,7 @@ export function readConfig(environment: EnvironmentVariables, owner: Owner): Con
       },
       times: { lookMs: env.COLLECTOR_LOOK_EVERY, pruneMs: env.COLLECTOR_PRUNE_EVERY },
     },
+    verification: { isOn: env.VERIFY_NEW_POINTS === 'on', bytes: env.VERIFY_NEW_BYTES },
     kept: { runsMs: env.RUNS_KEPT, goneMs: env.GONE_KEPT },
     vault: { storePatienceMs: env.STORE_PATIENCE, packSize: env.VAULT_PACK_SIZE },
   };

@@ -38,7 +38,7 @@ const Retention = z
     'keeps nothing; give last, hourly, daily, weekly, monthly or yearly',
   );
 
-/** How points are proven. Kept here; who verifies carries it out. */
+/** How often the newest point of each VM is verified. */
 const Verification = z.strictObject({
   every: Duration,
   level: z.literal([0, 1, 2, 3]).default(3),

@@ -114,7 +114,7 @@ export function commandsOf({ guestCommands }: PolicyDocument): string[][] {
 }
 
 /** Fields that are kept with the policy and that nobody carries out yet. */
-const KEPT = ['verification', 'copies'] as const;
+const KEPT = ['copies'] as const;
 
 function notesOn(wanted: readonly PolicyDocument[]): string[] {
   return KEPT.flatMap((field) => {

@@ -1,5 +1,6 @@
 import type { CatalogAge } from '../../catalog/catalog-age.ts';
 import type { OldRows } from '../../catalog/old-rows.ts';
+import type { VerificationRows } from '../../catalog/verification/verification-rows.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { SchedulingClock } from './scheduling-clock.ts';
 
@@ -15,6 +16,7 @@ export interface KeptFor {
 
 export interface HousekeepingParts {
   readonly rows: Pick<OldRows, 'remove'>;
+  readonly verifications: Pick<VerificationRows, 'removeEnded'>;
   readonly age: Pick<CatalogAge, 'unknownRuns'>;
   readonly clock: SchedulingClock;
   readonly host: { readonly id: string };
@@ -33,7 +35,7 @@ export class Housekeeping {
    * removed by a clock that cannot be trusted, or while the vaults know more than the database.
    */
   async tidy(): Promise<void> {
-    const { rows, age, clock, host, log } = this.parts;
+    const { rows, verifications, age, clock, host, log } = this.parts;
     try {
       if ((await clock.problem()) !== undefined || (await age.unknownRuns()) !== undefined) {
         return;
@@ -45,7 +47,8 @@ export class Housekeeping {
         goneBeforeMs: nowMs - this.kept.goneMs,
         hostId: host.id,
       });
-      log.info('catalog.tidied', { ...removed });
+      const verified = await verifications.removeEnded(nowMs - this.kept.runsMs);
+      log.info('catalog.tidied', { ...removed, verifications: verified });
     } catch (error) {
       log.warn('catalog.not-tidied', { error });
     }

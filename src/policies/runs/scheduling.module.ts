@@ -11,6 +11,7 @@ import { CatalogAge } from '../../catalog/catalog-age.ts';
 import { OldRows } from '../../catalog/old-rows.ts';
 import { RegisteredVaults } from '../../catalog/registered-vaults.ts';
 import { RunRows } from '../../catalog/run-rows.ts';
+import { VerificationRows } from '../../catalog/verification/verification-rows.ts';
 import { InventoryModule } from '../../inventory/inventory.module.ts';
 import { KnownVms } from '../../inventory/known-vms.ts';
 import { Jobs } from '../../jobs/jobs.ts';
@@ -150,11 +151,11 @@ export class SchedulingModule implements OnModuleDestroy {
 function housekeeping(kept: KeptFor): FactoryProvider {
   return {
     provide: Housekeeping,
-    inject: [OldRows, CatalogAge, SchedulingClock, HostIdentity, Log],
+    inject: [OldRows, VerificationRows, CatalogAge, SchedulingClock, HostIdentity, Log],
     useFactory: (
       rows: OldRows,
-      age: CatalogAge,
-      ...[clock, host, log]: [SchedulingClock, HostIdentity, Log]
-    ) => new Housekeeping({ rows, age, clock, host, log }, kept),
+      verifications: VerificationRows,
+      ...[age, clock, host, log]: [CatalogAge, SchedulingClock, HostIdentity, Log]
+    ) => new Housekeeping({ rows, verifications, age, clock, host, log }, kept),
   };
 }

@@ -97,6 +97,7 @@ describe('the catalog database', () => {
       { name: 'Retention1796300000000' },
       { name: 'Collector1796400000000' },
       { name: 'Suspicion1796500000000' },
+      { name: 'VerificationRuns1796800000000' },
       { name: 'HostVaults1796900000000' },
     ]);
   });
@@ -325,6 +326,8 @@ describe('PointCatalog', () => {
 });
 
 describe('PointProofs', () => {
+  const check = (atMs: number) => ({ atMs, by: 'a', level: 2 });
+
   it('shows the later of verification and scrubs, and damage until it is proven whole again', async () => {
     const proofs = new PointProofs(source);
     const vaultId = randomUUID();
@@ -333,13 +336,21 @@ describe('PointProofs', () => {
 
     await proofs.scrubbed(vaultId, 'A', scrub);
     expect(await found()).toEqual({ vaultId, pointId: 'A', scrub });
-    await proofs.verified(vaultId, 'A', 5);
-    expect(await found()).toEqual({ vaultId, pointId: 'A', provenAtMs: 5, scrub });
+    await proofs.verified(vaultId, 'A', check(5));
+    expect(await found()).toEqual({
+      ...{ vaultId, pointId: 'A' },
+      provenAtMs: 5,
+      check: check(5),
+      scrub,
+    });
     await proofs.scrubbed(vaultId, 'A', { packs: 2, proven: 2, damaged: 0, oldestMs: 4 });
     expect(await found()).toMatchObject({ provenAtMs: 5, scrub: { proven: 2 } });
-    await proofs.damaged(vaultId, 'A', 9);
+    await proofs.damaged(vaultId, 'A', check(9));
     expect(await found()).toMatchObject({ provenAtMs: 5, damagedAtMs: 9 });
-    await proofs.verified(vaultId, 'A', 10);
+    const added = { atMs: 10, by: 'b', level: 1, addedLevel: 2 };
+    await proofs.verified(vaultId, 'A', added);
+    expect(await found()).toMatchObject({ provenAtMs: 5, damagedAtMs: 9, check: added });
+    await proofs.verified(vaultId, 'A', check(10));
     expect(await found()).not.toHaveProperty('damagedAtMs');
   });
 
@@ -349,7 +360,7 @@ describe('PointProofs', () => {
     const ids = async () =>
       (await proofs.list()).filter((proof) => proof.vaultId === vaultId).map((p) => p.pointId);
     for (const id of ['A', 'B', 'C']) {
-      await proofs.verified(vaultId, id, 1);
+      await proofs.verified(vaultId, id, check(1));
     }
 
     await proofs.keep(vaultId, ['A', 'C']);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import { CatalogAge } from '../../../src/catalog/catalog-age.ts';
 import { OldRows } from '../../../src/catalog/old-rows.ts';
+import { VerificationRows } from '../../../src/catalog/verification/verification-rows.ts';
 import { SilentLog } from '../../../src/kernel/log.ts';
 import { Housekeeping } from '../../../src/policies/runs/housekeeping.ts';
 import { HandClock } from '../../support/schedule/hand-clock.ts';
@@ -26,7 +27,8 @@ beforeEach(async () => {
   await source.query('UPDATE "schedule_state" SET "known_from_ms" = 0');
   clock = new HandClock('2026-05-04T10:00Z');
   const parts = { rows: new OldRows(source), age: new CatalogAge(source), clock };
-  const rest = { host: { id: HOST }, log: new SilentLog() };
+  const verifications = new VerificationRows(source);
+  const rest = { verifications, host: { id: HOST }, log: new SilentLog() };
   housekeeping = new Housekeeping(
     { ...parts, ...rest },
     { runsMs: 400 * DAY_MS, goneMs: 100 * DAY_MS },

@@ -131,18 +131,18 @@ describe('retention', () => {
     await lab.policy('p', { retention: { daily: 30 } });
     await lab.decide();
     const [newest = ''] = await lab.takeDaily(20);
-    await lab.proofs.damaged(lab.vault.id, newest, 5);
+    await lab.proofs.damaged(lab.vault.id, newest, { atMs: 5, by: 'host', level: 2 });
     await lab.policy('p', { retention: { last: 1 } });
     expect((await lab.decide()).blocked).toHaveLength(1);
-    await lab.proofs.verified(lab.vault.id, newest, 6);
+    await lab.proofs.verified(lab.vault.id, newest, { atMs: 6, by: 'host', level: 2 });
     expect(await lab.decide()).toMatchObject({ retired: [], waiting: [{ revision: 2 }] });
   });
 
   it('gives nothing up of a VM of which a point is damaged', async () => {
     const ids = await dailyFor(5);
-    await lab.proofs.damaged(lab.vault.id, ids[1] ?? '', 5);
+    await lab.proofs.damaged(lab.vault.id, ids[1] ?? '', { atMs: 5, by: 'host', level: 2 });
     expect(await lab.decide()).toMatchObject({ due: [], retired: [] });
-    await lab.proofs.verified(lab.vault.id, ids[1] ?? '', 6);
+    await lab.proofs.verified(lab.vault.id, ids[1] ?? '', { atMs: 6, by: 'host', level: 2 });
     expect((await lab.decide()).retired).toHaveLength(2);
   });
 

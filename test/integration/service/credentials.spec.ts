@@ -5,9 +5,12 @@ import { join } from 'node:path';
 import { startMinio } from '../../../scripts/setup/minio.mjs';
 import { connectS3 } from '../../../src/vault/object-stores/s3/client.ts';
 import { MiB } from '../../../src/kernel/text/bytes.ts';
+import { JobList } from '../../../src/api/contract/jobs.ts';
 import { FakeEngine } from '../../support/fake-engine/fake-engine.ts';
+import { seededBytes } from '../../support/random/seeded-bytes.ts';
 import { assumeRole, policyOf } from '../../support/s3/s3-role.ts';
 import { ChangedEnvironment } from '../../support/service/changed-environment.ts';
+import { HandClock } from '../../support/schedule/hand-clock.ts';
 import { TestService } from '../../support/service/service.ts';
 
 const TIMEOUT_MS = 120_000;
@@ -18,6 +21,8 @@ let server: Awaited<ReturnType<typeof startMinio>>;
 let service: TestService;
 let folder: string;
 const environment = new ChangedEnvironment();
+const engine = new FakeEngine();
+const clock = new HandClock(new Date().toISOString());
 
 beforeAll(async () => {
   for (const name of CHAIN) {
@@ -36,7 +41,7 @@ beforeAll(async () => {
   });
   await client.send(new CreateBucketCommand({ Bucket: 'mine' }));
   client.destroy();
-  service = await TestService.start(new FakeEngine());
+  service = await TestService.start(engine, { VERIFY_NEW_POINTS: 'on' }, clock);
 }, TIMEOUT_MS);
 
 afterAll(async () => {
@@ -45,6 +50,15 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
   environment[Symbol.dispose]();
 }, TIMEOUT_MS);
+
+/** Lets the verification of the new point begin and end, if it may. */
+async function proven(): Promise<unknown[]> {
+  await service.verifies();
+  const { jobs } = JobList.parse((await service.get('/jobs?kind=prove')).body);
+  await service.ended(jobs[0]?.id ?? '');
+  await service.verifies();
+  return service.rows('verification_run');
+}
 
 const roleKeys = async (role: string): ReturnType<typeof assumeRole> =>
   assumeRole(server, await policyOf(role, 'mine', 'v/'));
@@ -65,14 +79,26 @@ it(
     await writeFile(path, '');
     await truncate(path, MiB);
     await service.post('/vms', { name: 'web', disks: [{ name: 'd', path, format: 'raw' }] });
+    const [vm] = await engine.list(new AbortController().signal);
+    engine.write(vm?.id ?? '', 'd', 0, seededBytes('credentials', MiB / 2));
+    // Before this nothing is verified, and after it nothing more.
+    clock.wrong = 'not yet';
     expect(await service.run('/backups', { vm: 'web' })).toMatchObject({ state: 'succeeded' });
+    clock.wrong = undefined;
 
+    await service.post('/vaults/v/credentials', { credentials: await roleKeys('writer') });
+    expect(await proven()).toMatchObject([
+      { state: 'due', why: expect.stringMatching(/may not/) as string },
+    ]);
+    expect(await proven()).toMatchObject([{ state: 'due', attempt: 0 }]);
     for (const role of ['writer', 'restorer']) {
       const credentials = await roleKeys(role);
       secrets.push(credentials.secretAccessKey, credentials.sessionToken ?? 'no token');
       const { status } = await service.post('/vaults/v/credentials', { role, credentials });
       expect(status).toBe(200);
     }
+    expect(await proven()).toMatchObject([{ state: 'whole', attempt: 1 }]);
+    clock.wrong = 'not any more';
     const left = await service.send('DELETE', '/vaults/v/credentials/any');
     expect(left.body).toMatchObject({ credentials: [{ role: 'writer' }, { role: 'restorer' }] });
 

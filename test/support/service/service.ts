@@ -13,6 +13,7 @@ import { AppModule } from '../../../src/app.module.ts';
 import { Engine } from '../../../src/engines/engine.ts';
 import { SilentLog } from '../../../src/kernel/log.ts';
 import { readConfig } from '../../../src/platform/config/config.ts';
+import { Verifications } from '../../../src/policies/verification/verifications.ts';
 import { RetentionTrigger } from '../../../src/policies/retention/deciding/retention-trigger.ts';
 import { Scheduler } from '../../../src/policies/runs/scheduler.ts';
 import { SchedulingClock } from '../../../src/policies/runs/scheduling-clock.ts';
@@ -23,6 +24,9 @@ export interface Answer {
   readonly status: number;
   readonly body: unknown;
 }
+
+/** Nothing happens by itself that a test did not ask for. */
+const QUIET = { VAULT_PACK_SIZE: '16MiB', VERIFY_NEW_POINTS: 'off' };
 
 /**
  * A service with a database of its own, whose engine is the test's. Tests come over TCP, with the
@@ -101,6 +105,11 @@ export class TestService {
     await this.app?.get(RetentionTrigger).tick();
   }
 
+  /** Has the service look whether points are to be verified, and settles those that were. */
+  async verifies(): Promise<void> {
+    await this.app?.get(Verifications).tick();
+  }
+
   async get(path: string): Promise<Answer> {
     return this.send('GET', path);
   }
@@ -164,7 +173,7 @@ export class TestService {
   private async open(): Promise<void> {
     const log = new SilentLog();
     const config = readConfig(
-      { HYPERKEEP_HOME: this.home, VAULT_PACK_SIZE: '16MiB', ...this.set.settings },
+      { ...QUIET, HYPERKEEP_HOME: this.home, ...this.set.settings },
       { userId: 0, homeFolder: this.home },
     );
     const builder = Test.createTestingModule({

@@ -26,6 +26,13 @@ const Run = z
     /** Why the last attempt failed. */
     fault: z.object({ code: z.string(), message: z.string() }).optional(),
     pointId: PointId.optional(),
+    /** How far the verification of its new point is. */
+    verification: z
+      .object({
+        state: z.enum(['due', 'running', 'whole', 'damaged', 'skipped', 'failed']),
+        why: z.string().optional(),
+      })
+      .optional(),
   })
   .meta({ id: 'Run' });
 export type Run = z.infer<typeof Run>;

@@ -57,6 +57,7 @@ function statusText(status: ProtectionStatus, time: (timeMs: number) => string):
   return (
     vmsText(vms, atMs, time) +
     status.suspicions.map(suspectedText).join('') +
+    verificationText(status.verification, time) +
     keysText(givenUpFromHere) +
     retention.map(retentionText).join('') +
     old +
@@ -85,6 +86,23 @@ function suspectedText(suspicion: ProtectionStatus['suspicions'][number]): strin
   const clean = isHeld && cleanId !== undefined ? `${cleanId} is held` : 'nothing is held';
   const text = `SUSPICION: content of ${vmName} looks encrypted since ${sinceId} in ${vaultName}; ${clean}. hyperkeep suspicion show ${vmName}`;
   return `${plainText(text)}\n`;
+}
+
+function verificationText(
+  { damaged, waiting }: ProtectionStatus['verification'],
+  time: (timeMs: number) => string,
+): string {
+  const lines = [
+    ...damaged.map(
+      ({ vault, vmName, pointId, atMs }) =>
+        `DAMAGED: the point ${pointId} of ${vmName} in ${vault}, seen ${time(atMs)}; no point of the VM is given up. hyperkeep points show ${pointId}`,
+    ),
+    ...waiting.map(
+      ({ vault, count: amount, oldestMs, why }) =>
+        `${count(amount, 'point')} in ${vault} ${amount === 1 ? 'waits' : 'wait'} to be verified since ${time(oldestMs)}: ${why ?? 'no host had time'}.`,
+    ),
+  ];
+  return lines.map((line) => `${plainText(line)}\n`).join('');
 }
 
 /** A thief of the host has what the host has: docs/roles.md, "Who gives points up". */
