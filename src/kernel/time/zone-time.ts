@@ -3,18 +3,19 @@ import { Lru } from '../memory/lru.ts';
 
 const DAY_MS = 86_400_000;
 const ZONES_MAX = 600;
+const ZONES_REMEMBERED = 8;
 const HOUR_MS = 3_600_000;
 /** A `Date` reaches no further. */
 const INSTANT_MS_MAX = 8.64e15;
-/** Five years of one zone, or 200 hours of 200 zones. */
-const HOURS_MAX = 40_000;
+/** Of a zone: two years. */
+const HOURS_MAX = 17_520;
 
 /** A name of the IANA time zone database. */
 export const Zone = z.string().max(100).refine(isZone, 'a time zone such as Europe/Berlin or UTC');
 
 const formats = new Lru<string, Intl.DateTimeFormat>(ZONES_MAX);
 /** By zone and hour of UTC: the offset, if it does not change in that hour. */
-const offsets = new Lru<string, number | 'changes'>(HOURS_MAX);
+const offsets = new Lru<string, Map<number, number | 'changes'>>(ZONES_REMEMBERED);
 
 /**
  * Returns what the wall clock of a zone shows at an instant: in milliseconds, as if it showed UTC.
@@ -29,11 +30,15 @@ export function offsetOf(zone: string, instantMs: number): number {
     return 0;
   }
   const hour = Math.floor(instantMs / HOUR_MS);
-  const name = `${zone} ${String(hour)}`;
-  let known = offsets.get(name);
+  const hours = offsets.get(zone) ?? new Map<number, number | 'changes'>();
+  let known = hours.get(hour);
   if (known === undefined) {
     known = offsetInHour(zone, hour * HOUR_MS);
-    offsets.set(name, known, 1);
+    if (hours.size === HOURS_MAX) {
+      hours.clear();
+    }
+    hours.set(hour, known);
+    offsets.set(zone, hours, 1);
   }
   return known === 'changes' ? askedOffset(zone, instantMs) : known;
 }

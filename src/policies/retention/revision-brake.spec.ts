@@ -1,4 +1,4 @@
-import { givenUpEarly } from './revision-brake.ts';
+import { RevisionBrake } from './revision-brake.ts';
 import type { KeepRules } from './keep-rules.ts';
 import type { JudgedPoint } from './retention-plan.ts';
 
@@ -19,25 +19,23 @@ function early(
   after: Partial<KeepRules>,
   points = POINTS,
 ): string[] {
-  return givenUpEarly(
-    {
-      points,
-      judges: new Map([
-        ['p', { rules: { zone: 'UTC', ...after }, isPaused: false }],
-        ['q', { rules: { zone: 'UTC', last: 3 }, isPaused: false }],
-      ]),
-      ...{ blocked: new Map(), incompleteGroups: new Set(), nowMs: NOW_MS },
-    },
-    {
-      policy: 'p',
-      isNew: false,
-      before: before && { zone: 'UTC', ...before },
-      fireTimes: FIRE_TIMES,
-    },
-  );
+  const brake = new RevisionBrake({
+    points,
+    judges: new Map([
+      ['p', { rules: { zone: 'UTC', ...after }, isPaused: false }],
+      ['q', { rules: { zone: 'UTC', last: 3 }, isPaused: false }],
+    ]),
+    ...{ blocked: new Map(), incompleteGroups: new Set(), nowMs: NOW_MS },
+  });
+  return brake.givenUpEarly({
+    policy: 'p',
+    isNew: false,
+    before: before && { zone: 'UTC', ...before },
+    fireTimes: FIRE_TIMES,
+  });
 }
 
-describe('givenUpEarly', () => {
+describe('RevisionBrake', () => {
   it('lets pass what would go within a week anyway', () => {
     const kept = POINTS.slice(0, 30);
     expect(early({ daily: 30 }, { daily: 30 }, kept)).toEqual([]);

@@ -1,5 +1,5 @@
 import type { KeepRules } from './keep-rules.ts';
-import { givenUp, isJudgedBy, type RetentionInput } from './retention-plan.ts';
+import { givenUp, isJudgedBy, type JudgedPoint, type RetentionInput } from './retention-plan.ts';
 
 const WEEK_MS = 7 * 86_400_000;
 
@@ -14,40 +14,51 @@ export interface NewRevision {
   readonly fireTimes: readonly number[];
 }
 
-/**
- * Returns the points that new rules of a policy would give up although the earlier ones would still
- * keep them in a week: what is more than a week's due waits for a person.
- *
- * @param all with the new rules
- * @param gone what those give up now, of all points
- */
-export function givenUpEarly(
-  all: RetentionInput,
-  revision: NewRevision,
-  gone: ReadonlySet<string> = new Set(givenUp(all)),
-): string[] {
-  const input = concernedBy(all, revision.policy);
-  const now = input.points.map(({ id }) => id).filter((id) => gone.has(id));
-  if (now.length === 0) {
-    return [];
-  }
-  const { policy, before, fireTimes } = revision;
-  const earlier = withEarlier(input, revision, policy);
-  const due = new Set([
-    ...givenUp(earlier),
-    ...(before === undefined ? [] : givenUp(inAWeek(earlier, policy, fireTimes))),
-  ]);
-  return now.filter((id) => !due.has(id));
-}
+/** What new rules would give up early, for one policy after another. */
+export class RevisionBrake {
+  private readonly gone: ReadonlySet<string>;
+  private readonly byVm: ReadonlyMap<string, readonly JudgedPoint[]>;
+  private readonly vmsOf = new Map<string, Set<string>>();
 
-/**
- * Returns the input with the points of those VMs alone that a policy has a say over. What other
- * points of their sets keep is not given up now.
- */
-function concernedBy(input: RetentionInput, policy: string): RetentionInput {
-  const own = input.points.filter(({ judges }) => isJudgedBy(judges, policy));
-  const vms = new Set(own.map(({ vmId }) => vmId));
-  return { ...input, points: input.points.filter(({ vmId }) => vms.has(vmId)) };
+  /** @param input with the new rules of all policies */
+  constructor(private readonly input: RetentionInput) {
+    this.gone = new Set(givenUp(input));
+    this.byVm = Map.groupBy(input.points, ({ vmId }) => vmId);
+    for (const { vmId, judges } of input.points) {
+      for (const policy of typeof judges === 'string' ? [] : judges) {
+        const vms = this.vmsOf.get(policy) ?? new Set();
+        this.vmsOf.set(policy, vms.add(vmId));
+      }
+    }
+  }
+
+  /**
+   * Returns the points that the new rules of a policy would give up although the earlier ones would
+   * still keep them in a week: what is more than a week's due waits for a person.
+   */
+  givenUpEarly(revision: NewRevision): string[] {
+    const input = this.concernedBy(revision.policy);
+    const now = input.points.map(({ id }) => id).filter((id) => this.gone.has(id));
+    if (now.length === 0) {
+      return [];
+    }
+    const { policy, before, fireTimes } = revision;
+    const earlier = withEarlier(input, revision, policy);
+    const due = new Set([
+      ...givenUp(earlier),
+      ...(before === undefined ? [] : givenUp(inAWeek(earlier, policy, fireTimes))),
+    ]);
+    return now.filter((id) => !due.has(id));
+  }
+
+  /**
+   * Returns the input with the points of those VMs alone that a policy has a say over. What other
+   * points of their sets keep is not given up now.
+   */
+  private concernedBy(policy: string): RetentionInput {
+    const vms = [...(this.vmsOf.get(policy) ?? [])];
+    return { ...this.input, points: vms.flatMap((vmId) => this.byVm.get(vmId) ?? []) };
+  }
 }
 
 /**

@@ -1,8 +1,12 @@
 import { isFault } from '../../../kernel/fault.ts';
 import type { VmId } from '../../engine.ts';
 import { settle } from '../merge/settle.ts';
+import { runningPid } from '../process/qemu-process.ts';
+import { vmPaths } from '../state/vm-paths.ts';
+import type { DiskState } from '../state/vm-state.ts';
 import type { Claims } from '../vms/claims.ts';
 import type { EngineParts } from '../vms/engine-parts.ts';
+import { loadVm } from '../vms/managed-vm.ts';
 
 interface Reconciled {
   /** What was done, for people. */
@@ -22,7 +26,8 @@ export async function reconcileVms(
   const owing: VmId[] = [];
   for (const vmId of vmIds) {
     try {
-      if (!(await claims.isUnheld(vmId, signal))) {
+      // Locks cost a process each: with hundreds of VMs that are off, a start would wait for them.
+      if ((await isAtRest(parts, vmId)) || !(await claims.isUnheld(vmId, signal))) {
         continue;
       }
       await using managed = await claims.open(vmId, signal);
@@ -48,4 +53,22 @@ export async function reconcileVms(
     }
   }
   return { said, owing };
+}
+
+/**
+ * Whether a VM is off and nothing of it is half done, whoever may be about to act on it. What
+ * others did to its images shows when it is used.
+ */
+async function isAtRest({ folders }: EngineParts, vmId: VmId): Promise<boolean> {
+  const paths = vmPaths(folders, vmId);
+  const { state } = await loadVm(paths, vmId);
+  const { started, freezeSent, holder, owedCommands, leftovers, disks } = state;
+  const isOff = started === 'no' && !freezeSent && holder === undefined;
+  const isTidy = owedCommands.length === 0 && leftovers.length === 0 && disks.every(isPlain);
+  return isOff && isTidy && (await runningPid(paths)) === undefined;
+}
+
+function isPlain({ layers, unlogged, mergeIntent, distrusted }: DiskState): boolean {
+  const isWhole = layers.length === 1 && unlogged.length === 0;
+  return isWhole && mergeIntent === undefined && distrusted !== true;
 }

@@ -11,9 +11,9 @@ import {
 } from '../../known-policy.ts';
 import { nextFireTime } from '../../schedule/fire-times.ts';
 import { rulesOf } from '../point-judges.ts';
-import { givenUp, type RetentionInput } from '../retention-plan.ts';
+import type { RetentionInput } from '../retention-plan.ts';
 import type { WaitingRevision } from './retention-report.ts';
-import { givenUpEarly, withEarlier, type NewRevision } from '../revision-brake.ts';
+import { RevisionBrake, withEarlier, type NewRevision } from '../revision-brake.ts';
 
 const WEEK_MS = 7 * 86_400_000;
 
@@ -49,7 +49,7 @@ export class StandingJudges {
     let braked = input;
     // A new revision may not be carried out early, whatever blocks its VMs today.
     const free = { ...input, blocked: new Map<string, string>() };
-    let gone: ReadonlySet<string> | undefined;
+    let brake: RevisionBrake | undefined;
     // A policy that is paused gives nothing up, and so says nothing about its newest revision.
     for (const policy of policies.filter(isReadable).filter(({ paused }) => !paused)) {
       const revision = carried.get(policy.id);
@@ -58,7 +58,7 @@ export class StandingJudges {
       }
       const earlier = await this.earlier(policy, revision, input.nowMs);
       const pointIds = isStricter(policy, earlier)
-        ? givenUpEarly(free, earlier, (gone ??= new Set(givenUp(free))))
+        ? (brake ??= new RevisionBrake(free)).givenUpEarly(earlier)
         : [];
       if (pointIds.length > 0) {
         const { name } = policy;
