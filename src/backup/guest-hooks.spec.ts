@@ -4,7 +4,7 @@ import { FailedWith } from '../jobs/job.ts';
 import { Fault } from '../kernel/fault.ts';
 import { SilentLog } from '../kernel/log.ts';
 import { VmDefinition } from '../vm/definition.ts';
-import { GuestHooks, type GuestCommandsRequest } from './guest-hooks.ts';
+import { GuestHooks, type GuestCommandsRequest, type GuestRunner } from './guest-hooks.ts';
 
 const { signal } = new AbortController();
 const COMMANDS: GuestCommandsRequest = {
@@ -73,6 +73,47 @@ describe('GuestHooks', () => {
       expect(engine.ranInGuests).toEqual(['/bin/hold', '/bin/go', '/bin/tell']);
     },
   );
+
+  it('promises what comes after before the first command, and keeps what was frozen if that fails', async () => {
+    const { engine, claim, freeze } = await setUp();
+    const asked: string[] = [];
+    let paid = 0;
+    const runner: GuestRunner = {
+      runInGuest: async (...request) => {
+        asked.push('run');
+        return engine.runInGuest(...request);
+      },
+      oweGuest: async (...request) => {
+        asked.push('owe');
+        await engine.oweGuest(...request);
+      },
+      payGuest: async (...request) => {
+        paid += 1;
+        if (paid === 2) {
+          throw new Fault('engine.fenced', 'somebody else has it');
+        }
+        return engine.payGuest(...request);
+      },
+    };
+    const run = new GuestHooks(runner, claim, COMMANDS, new SilentLog());
+
+    expect(await run.around(freeze, signal)).toBe('frozen');
+
+    expect(asked).toEqual(['owe', 'run', 'run']);
+    expect(await engine.payGuest(claim, signal)).toHaveLength(COMMANDS.after.length);
+  });
+
+  it('tells of programs in plain words, and not without end', async () => {
+    const { engine, claim, freeze } = await setUp();
+    const before = Array.from({ length: 8 }, () => [`/bin/\u001b[31m${'x'.repeat(190)}`]);
+    const run = new GuestHooks(engine, claim, { ...COMMANDS, before }, new SilentLog());
+
+    await run.around(freeze, signal);
+
+    const [note = ''] = run.notes();
+    expect(note).toContain('/bin/\ufffd[31mx');
+    expect(note.length).toBeLessThanOrEqual(1000);
+  });
 
   it('goes on as crash-consistent if the policy says so, with the command as the reason', async () => {
     const { engine, hooks, freeze } = await setUp({ '/bin/flush': 1 });

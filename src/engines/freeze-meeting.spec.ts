@@ -67,10 +67,14 @@ describe('FreezeMeeting', () => {
   it('waits no longer than its job', async () => {
     const abort = new AbortController();
     const meeting = new FreezeMeeting(2, RULES);
-    const waits = [meeting.whenReady(abort.signal), meeting.whenPrepared(abort.signal)];
+    const waits = [
+      meeting.whenReady(abort.signal),
+      meeting.whenPrepared(abort.signal),
+      meeting.whenFrozen('web', undefined, abort.signal),
+    ];
 
     abort.abort(new Error('cancelled'));
 
-    expect(await told(waits)).toEqual(['cancelled', 'cancelled']);
+    expect(await told(waits)).toEqual(['cancelled', 'cancelled', 'cancelled']);
   });
 });

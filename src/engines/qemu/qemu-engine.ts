@@ -41,6 +41,7 @@ import { reconcileVms } from './lifecycle/reconcile-vms.ts';
 import { releaseVm } from './lifecycle/release-vm.ts';
 import { Sessions } from './process/sessions.ts';
 import { settle } from './merge/settle.ts';
+import { LateThaws } from './merge/thaw-guest.ts';
 import { launch, shutDown } from './lifecycle/start-stop.ts';
 import { isToMerge, mergeStopped } from './merge/stopped-merge.ts';
 import { vmIdsIn, vmPaths, type EngineFolders, type VmPaths } from './state/vm-paths.ts';
@@ -66,6 +67,7 @@ export class QemuEngine extends CommandingEngine {
   private readonly claims: Claims;
   private readonly merges: BackgroundMerges;
   private readonly freezes = new OpenFreezes();
+  private readonly thaws: LateThaws;
   protected override readonly commands: GuestCommands;
 
   constructor(options: QemuEngineOptions) {
@@ -73,6 +75,7 @@ export class QemuEngine extends CommandingEngine {
     const log = options.log ?? new SilentLog();
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.merges = new BackgroundMerges(log);
+    this.thaws = new LateThaws(this.merges, async (...of) => this.open(...of));
     this.parts = {
       folders: { stateFolder: options.stateFolder, runFolder: options.runFolder },
       clock: options.clock ?? new SystemClock(),
@@ -87,6 +90,9 @@ export class QemuEngine extends CommandingEngine {
       mergeSignal: (vmId) => this.merges.signalOf(vmId),
       mergeLater: (vmId) => {
         void this.merges.run(vmId, async (merging) => this.mergeLater(vmId, merging));
+      },
+      thawLater: (vmId) => {
+        this.thaws.begin(this.parts, vmId);
       },
       isMerging: (vmId) => this.merges.isMerging(vmId),
     };

@@ -5,6 +5,7 @@ import { FakeAgent } from '../../support/guest/fake-agent.ts';
 
 const MiB = 1024 * 1024;
 const THAW = 'guest-fsfreeze-thaw';
+const SYNC = 'guest-sync-delimited';
 const FREEZE = 'guest-fsfreeze-freeze';
 
 describe('Guard', () => {
@@ -68,6 +69,21 @@ describe('Guard', () => {
     expect(await late.freeze()).toContain('did not answer');
     expect(await late.thaw()).toMatchObject({ isThawed: true, wasFrozenThroughout: false });
     expect(agent.asked.at(-1)).toBe(THAW);
+  });
+
+  it('lets a thaw follow a freeze that nobody answers, on the same connection', async () => {
+    await using agent = await FakeAgent.listen();
+    agent.answers[FREEZE] = 'silence';
+    await using guard = await Guard.start({ agentSocket: agent.path, freezeMsMax: 1000 });
+    const freezing = guard.freeze();
+    await agent.wasAsked(FREEZE);
+    agent.answers[SYNC] = 'silence';
+    await freezing;
+
+    await agent.wasAsked(THAW, 2);
+
+    Reflect.deleteProperty(agent.answers, SYNC);
+    expect(await guard.thaw()).toMatchObject({ isThawed: true, wasFrozenThroughout: false });
   });
 
   it('hands on the words of a guest as text that everybody can take', async () => {

@@ -146,6 +146,22 @@ describe('QemuEngine with a guest that writes', () => {
     await serial.waitForJournal(lines + 2);
   });
 
+  it('is not left frozen by a freeze of which it hears when nobody listens any more', async () => {
+    await using qmp = await QmpClient.connect(engine.paths(definition.id).secondMonitor, signal);
+    {
+      await using agent = await GuestAgent.connect(engine.paths(definition.id).agent, 5000, signal);
+      await qmp.execute('stop', {}, signal);
+      await expect(agent.freeze(200, signal)).rejects.toMatchObject({
+        code: 'engine.agent-silent',
+      });
+    }
+
+    await qmp.execute('cont', {}, signal);
+
+    // It has heard of all that came before this.
+    expect(await agentStatus()).toBe('thawed');
+  });
+
   it('runs commands in the guest, and is not carried away by one that prints, hangs or is missing', async () => {
     await using claim = await engine.claim(definition.id, 'commands', signal);
     const shell = async (script: string, timeLimitMs = 60_000) =>

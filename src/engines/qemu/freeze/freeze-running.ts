@@ -68,6 +68,7 @@ export async function freezeRunning(
   await watch.arm(qmp, signal);
   await parts.step('overlays-added');
   signal.throwIfAborted();
+  const mayBeFrozen = vm.state.freezeSent;
   await announce(vm, overlays, { isGuestFrozen: guard !== undefined, holder: options.jobToken });
   await parts.step('announced');
   const isReady = guard !== undefined && (await guard.ready());
@@ -87,7 +88,7 @@ export async function freezeRunning(
     },
   });
   await parts.step('thawed');
-  await settleTops(vm, guest);
+  await settleTops(vm, guest, mayBeFrozen);
   await parts.step('frozen-saved');
   const reason = guest.reason ?? whyNot;
   const { takenAtMs, ...transaction } = pivot;
@@ -130,7 +131,7 @@ async function announce(
   const paths = new Set(overlays.map(({ layer }) => layer.path));
   await vm.save({
     disks: tops,
-    freezeSent: isGuestFrozen,
+    freezeSent: vm.state.freezeSent || isGuestFrozen,
     holder,
     leftovers: vm.state.leftovers.filter((path) => !paths.has(path)),
   });
@@ -197,8 +198,12 @@ async function takeBack(
   await removeLeftovers(vm);
 }
 
-/** Frozen layers no longer change, so their whole identity is journalled. */
-async function settleTops(vm: ManagedVm, guest: GuestPart): Promise<void> {
+/**
+ * Frozen layers no longer change, so their whole identity is journalled.
+ *
+ * @param mayBeFrozen whether the guest may be as an earlier freeze left it, if it was not asked now
+ */
+async function settleTops(vm: ManagedVm, guest: GuestPart, mayBeFrozen: boolean): Promise<void> {
   const disks: DiskState[] = [];
   for (const disk of vm.state.disks) {
     const frozen = disk.layers.at(-2);
@@ -212,5 +217,6 @@ async function settleTops(vm: ManagedVm, guest: GuestPart): Promise<void> {
       layers: [...disk.layers.slice(0, -2), settled, ...disk.layers.slice(-1)],
     });
   }
-  await vm.save({ disks, freezeSent: vm.state.freezeSent && !guest.isThawed });
+  const isThawed = guest.isThawed && (!mayBeFrozen || guest.frozenMs > 0);
+  await vm.save({ disks, freezeSent: vm.state.freezeSent && !isThawed });
 }

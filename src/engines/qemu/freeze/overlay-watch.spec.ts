@@ -40,6 +40,7 @@ function partsWith(sessions: Sessions): EngineParts {
     step: async () => undefined,
     mergeSignal: () => signal,
     mergeLater: () => undefined,
+    thawLater: () => undefined,
     isMerging: () => false,
   };
 }

@@ -30,6 +30,8 @@ const ANSWER_MS = 10_000;
 const OUTPUT_CHARACTERS_MAX = 4 * Math.ceil((GUEST_OUTPUT_BYTES_MAX + 1) / 3);
 /** What an agent keeps of two outputs (16 MiB each), in Base64; it comes at once. */
 const OUTPUT_BURST_BYTES = 48 * MiB;
+const FREEZE = 'guest-fsfreeze-freeze';
+const THAW = 'guest-fsfreeze-thaw';
 /** How much of a guest's text a message can carry. */
 const REFUSAL_CHARACTERS_MAX = 300;
 
@@ -105,14 +107,19 @@ export class GuestAgent implements AsyncDisposable {
     return status;
   }
 
-  /** Flushes and freezes. @returns how many file systems */
+  /**
+   * Flushes and freezes. A freeze that is not answered in time is followed by a thaw before the
+   * connection is closed: whenever the guest hears of the one, it hears of the other.
+   *
+   * @returns how many file systems
+   */
   async freeze(timeoutMs: number, signal: AbortSignal): Promise<number> {
-    return asCount(await this.call('guest-fsfreeze-freeze', {}, timeoutMs, signal));
+    return asCount(await this.call(FREEZE, {}, timeoutMs, signal));
   }
 
   /** Thaws. @returns how many file systems; 0 if none was frozen */
   async thaw(timeoutMs: number, signal: AbortSignal): Promise<number> {
-    return asCount(await this.call('guest-fsfreeze-thaw', {}, timeoutMs, signal));
+    return asCount(await this.call(THAW, {}, timeoutMs, signal));
   }
 
   /** Asks for a power-off. The agent does not answer that. */
@@ -224,7 +231,10 @@ export class GuestAgent implements AsyncDisposable {
       return fieldOf(reply, 'return');
     } catch (error) {
       if (!(error instanceof AgentRefusal)) {
-        this.socket.destroy();
+        if (command === FREEZE) {
+          this.send(THAW, {});
+        }
+        this.socket.destroySoon();
       }
       throw error;
     }

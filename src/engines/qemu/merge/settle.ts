@@ -1,9 +1,7 @@
-import { isFault } from '../../../kernel/fault.ts';
 import { diskFacts, factsOf, removeUnusedNodes } from '../process/block-graph.ts';
 import { withoutNewTop } from '../state/disk-changes.ts';
 import { dropDistrusted } from '../vms/distrust.ts';
 import type { EngineParts } from '../vms/engine-parts.ts';
-import { GuestAgent } from '../guest/guest-agent.ts';
 import { diskName, withIdentities, withWarnings } from '../layers/identity-journal.ts';
 import { logFrozenLayers } from '../layers/layer-changes.ts';
 import type { ManagedVm } from '../vms/managed-vm.ts';
@@ -24,14 +22,14 @@ import {
   runningPid,
 } from '../process/qemu-process.ts';
 import type { Session } from '../process/sessions.ts';
+import { thawGuest } from './thaw-guest.ts';
 import { markUnmerged } from './unmerged.ts';
 import { topOf, type DiskState } from '../state/vm-state.ts';
 
-/** A guard that lost its service thaws at once; one with a slow guest takes a little longer. */
-const THAW_TRIES_MAX = 12;
-const AGENT_MS_MAX = 3_000;
 /** How long the QEMU of an interrupted merge may take to end in order. */
 const MAINTENANCE_MS_MAX = 2_000;
+/** How long QEMU may take to say that a guest waits for its start, and to let it run. */
+const RESUME_MS_MAX = 6_000;
 
 /** After a crash, a power cut, or a killed QEMU. */
 export const ENDED_UNASKED = 'the VM ended without being stopped';
@@ -74,7 +72,7 @@ export async function settle(
   const session = await parts.sessions.get(ownerOf(vm), signal);
   await assertOurs(vm, session.qmp, signal);
   const repairs = await adoptUnexpected(vm);
-  repairs.push(...(await thawGuest(vm, signal)));
+  repairs.push(...(await thaw(parts, vm, signal)));
   repairs.push(...(await alignWithQemu(vm, session.qmp, signal)));
   const questions = await questionsOfRunning(vm);
   repairs.push(...(await logFrozenLayers(vm, questions, signal)));
@@ -132,27 +130,18 @@ async function settleDisks(
   return { session: undefined, repairs, questions };
 }
 
-/** Thaws a guest that stayed frozen because a service and its guard were both killed. */
-async function thawGuest(vm: ManagedVm, signal: AbortSignal): Promise<string[]> {
+/** Thaws a guest that may have stayed frozen; one that does not answer is asked again later. */
+async function thaw(parts: EngineParts, vm: ManagedVm, signal: AbortSignal): Promise<string[]> {
   if (!vm.state.freezeSent) {
     return [];
   }
-  for (let attempt = 0; attempt < THAW_TRIES_MAX; attempt += 1) {
-    try {
-      await using agent = await GuestAgent.connect(vm.paths.agent, AGENT_MS_MAX, signal);
-      const wasFrozen = (await agent.freezeStatus(AGENT_MS_MAX, signal)) === 'frozen';
-      await agent.thaw(AGENT_MS_MAX, signal);
-      await vm.save({ freezeSent: false });
-      return [wasFrozen ? 'thawed the guest' : 'the guest was already thawed'];
-    } catch (error) {
-      // Its guard may still have the socket, or the guest is busy: asks again.
-      if (!isFault(error, 'engine.agent-silent')) {
-        throw error;
-      }
-    }
+  const wasFrozen = await thawGuest(parts, vm, signal);
+  if (wasFrozen !== undefined) {
+    return [wasFrozen ? 'thawed the guest' : 'the guest was already thawed'];
   }
   const warning = 'the guest agent does not answer: the guest may still be frozen';
   await vm.save({ warnings: withWarnings(vm.state, [warning]) });
+  parts.thawLater(vm.definition.id);
   return [warning];
 }
 
@@ -205,7 +194,7 @@ async function closeLeftovers(
 
 /** Resumes a start: a service died after it started QEMU and before it let the guest run. */
 async function resumeStart(vm: ManagedVm, session: Session): Promise<string[]> {
-  const signal = AbortSignal.timeout(AGENT_MS_MAX * 2);
+  const signal = AbortSignal.timeout(RESUME_MS_MAX);
   const status = await session.look(signal);
   if (status !== 'prelaunch') {
     return [];

@@ -56,6 +56,11 @@ export interface EngineLimits {
   readonly frozenMsMax: number;
   /** How long an agent may take to freeze. */
   readonly freezeMsMax: number;
+  /**
+   * How long an action asks a guest that may have stayed frozen, before it goes on without its
+   * answer. Less than half of `actionWaitMs`: two such actions in a row keep nobody from a third.
+   */
+  readonly thawMsMax: number;
 }
 
 export const DEFAULT_LIMITS: EngineLimits = {
@@ -67,6 +72,7 @@ export const DEFAULT_LIMITS: EngineLimits = {
   overlayBytesMax: undefined,
   frozenMsMax: 30_000,
   freezeMsMax: 10_000,
+  thawMsMax: 9_000,
 };
 
 /** What QEMU answered when it was only looked at. */
@@ -95,6 +101,8 @@ export interface EngineParts {
   readonly mergeSignal: (vmId: string) => AbortSignal;
   /** Merges in the background what may be merged of a VM that nobody holds. */
   readonly mergeLater: (vmId: string) => void;
+  /** Goes on asking in the background a guest that did not answer to its thaw. */
+  readonly thawLater: (vmId: string) => void;
   /** Whether layers of a powered-off VM are being merged now. */
   readonly isMerging: (vmId: string) => boolean;
 }
