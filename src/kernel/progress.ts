@@ -8,6 +8,8 @@ export interface Progress {
   readonly counted?: string;
   /** Why it makes no progress now, as a sentence for people. */
   readonly trouble?: string;
+  /** What people should know before it is done, as sentences. */
+  readonly notes?: readonly string[];
 }
 
 /** Called often and synchronously; must be cheap. */

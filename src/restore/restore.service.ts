@@ -9,7 +9,7 @@ import { limiterFor } from '../kernel/rates/rate-limiter.ts';
 import type { RateLimits } from '../kernel/rates/rate-limits.ts';
 import type { ReportProgress } from '../kernel/progress.ts';
 import type { RecoveryPoint } from '../vault/points/recovery-point.ts';
-import { pointSets } from '../vault/retention/point-sets.ts';
+import { incompleteText, pointSets } from '../vault/retention/point-sets.ts';
 import { HeldLease } from '../vault/records/held-lease.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { VmDefinition } from '../vm/definition.ts';
@@ -98,6 +98,7 @@ export class RestoreService {
     const { vault } = held;
     const point = await vault.point(request.pointId, signal);
     const ofSet = await setNotes(point, vault, signal);
+    const telling = told(running, ofSet);
     const vms = await engine.list(signal);
     const stored = storedDefinition(point.configuration);
     if (request.newName !== undefined) {
@@ -114,11 +115,11 @@ export class RestoreService {
       ),
       ...(request.newName === undefined ? {} : { newName: request.newName }),
     });
-    const { bytes: writtenBytes, notes } = await this.write(plan, vault, request, running);
+    const { bytes: writtenBytes, notes } = await this.write(plan, vault, request, telling);
     const definition = plan.definition?.content;
     const added = request.add && definition !== undefined;
     if (added) {
-      running.report({ phase: 'adding', doneBytes: writtenBytes, totalBytes: writtenBytes });
+      telling.report({ phase: 'adding', doneBytes: writtenBytes, totalBytes: writtenBytes });
       await engine.add(definition, signal);
       if (request.start) {
         await engine.start(definition.id, signal);
@@ -143,8 +144,9 @@ export class RestoreService {
     const { vault } = held;
     const point = await vault.point(request.pointId, running.signal);
     const ofSet = await setNotes(point, vault, running.signal);
+    const telling = told(running, ofSet);
     const plan = planDisk(point, request.disk, request);
-    const { bytes: writtenBytes, notes } = await this.write(plan, vault, request, running);
+    const { bytes: writtenBytes, notes } = await this.write(plan, vault, request, telling);
     return {
       point,
       files: filesOf(plan),
@@ -191,7 +193,20 @@ const NO_LEASE =
 /** Members of a set whose points are listed at once. */
 const LISTED_AT_ONCE = 4;
 
-/** Says that a point is one of a set that is not whole: its VMs do not come back to one moment. */
+/** Says the notes of a point at once, before anything is written, and with each report. */
+function told({ signal, report }: Running, notes: readonly string[]): Running {
+  if (notes.length === 0) {
+    return { signal, report };
+  }
+  report({ phase: 'preparing', doneBytes: 0, totalBytes: 0, notes });
+  return {
+    signal,
+    report: (progress) => {
+      report({ ...progress, notes });
+    },
+  };
+}
+
 async function setNotes(
   { origin }: RecoveryPoint,
   vault: Vault,
@@ -203,11 +218,7 @@ async function setNotes(
   const { group, members = [] } = origin;
   const own = await mapAtOnce(members, LISTED_AT_ONCE, async (vmId) => vault.points(signal, vmId));
   const set = pointSets(own.flat()).find(({ groupId }) => groupId === group);
-  return set === undefined || set.isComplete
-    ? []
-    : [
-        `The point is of an incomplete set: of ${String(set.members.length)} VMs that were taken at its moment, ${String(set.missing.length)} have no point in this vault.`,
-      ];
+  return set === undefined || set.isComplete ? [] : [incompleteText(set)];
 }
 
 /** Refuses a name or ids that a VM here has. */

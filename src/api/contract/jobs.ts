@@ -146,6 +146,8 @@ const JobProgress = z
     counted: z.string().optional(),
     /** Why it makes no progress now, as a sentence for people. */
     trouble: z.string().optional(),
+    /** Sentences for people: what to know before it is done. */
+    notes: z.array(z.string()).readonly().optional(),
     rateBytesPerSecond: z.number().nonnegative(),
     /** Undefined if there is no estimate. */
     secondsLeft: z.number().nonnegative().optional(),

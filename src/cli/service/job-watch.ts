@@ -19,7 +19,17 @@ const ATTEMPT_PAUSE_MS = 250;
 export async function watchJob(cli: Cli, service: ServiceClient, job: Job): Promise<Job> {
   try {
     using meter = cli.meter();
-    const ended = await follow(service, job, meter, cli.signal);
+    const said = new Set<string>();
+    const show = (event: Job): void => {
+      report(event, meter);
+      for (const note of event.progress?.notes ?? []) {
+        if (!said.has(note)) {
+          cli.say(note);
+          said.add(note);
+        }
+      }
+    };
+    const ended = await follow(service, job, show, cli.signal);
     if (ended.state === 'succeeded') {
       return ended;
     }
@@ -44,7 +54,7 @@ export async function watchJob(cli: Cli, service: ServiceClient, job: Job): Prom
 async function follow(
   service: ServiceClient,
   started: Job,
-  meter: ProgressMeter,
+  show: (job: Job) => void,
   signal: AbortSignal,
 ): Promise<Job> {
   let job = started;
@@ -52,7 +62,7 @@ async function follow(
     try {
       for await (const event of service.jobEvents(job.id, signal)) {
         job = event;
-        show(job, meter);
+        show(job);
         failures = 0;
       }
       job = await service.call('getJob', { path: { job: job.id } }, signal);
@@ -77,7 +87,7 @@ function mayComeBack(error: unknown, signal: AbortSignal): boolean {
   return !(error instanceof Fault) || error.code === 'service.unreachable';
 }
 
-function show(job: Job, meter: ProgressMeter): void {
+function report(job: Job, meter: ProgressMeter): void {
   const { progress, vmName, vaultName = '' } = job;
   if (progress !== undefined) {
     const { counted, trouble, doneBytes, totalBytes } = progress;

@@ -38,6 +38,14 @@ export function latestComplete<Point extends PointOfSet>(
   return sets.findLast(({ isComplete }) => isComplete);
 }
 
+/** Says that a set is not whole: its VMs do not come back to one moment. */
+export function incompleteText({
+  members,
+  missing,
+}: Pick<PointSet, 'members' | 'missing'>): string {
+  return `The point is of an incomplete set: of ${String(members.length)} VMs that were taken at its moment, ${String(missing.length)} have no point in this vault.`;
+}
+
 function setOf<Point extends PointOfSet>(
   groupId: string,
   points: readonly Point[],

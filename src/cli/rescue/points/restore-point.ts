@@ -18,6 +18,7 @@ import type { Losses } from '../../../vault/damage/losses.ts';
 import type { Vault } from '../../../vault/vault.ts';
 import type { ReportProgress } from '../../../kernel/progress.ts';
 import { Fault, integrityOrThrow } from '../../../kernel/fault.ts';
+import { incompleteText, pointSets } from '../../../vault/retention/point-sets.ts';
 import { plainText } from '../../terminal/plain-text.ts';
 import type { Cli } from '../../cli.ts';
 import type { Outcome } from '../../outcome.ts';
@@ -55,7 +56,12 @@ export async function restorePoint(
   const newName = options.as === undefined ? undefined : checkedVmName(options.as);
   const startMs = clock.monotonicMs();
   return await withVault(cli, options, async (vault, spending) => {
-    const point = choosePoint(await vault.points(cli.signal), asked, options);
+    const points = await vault.points(cli.signal);
+    const point = choosePoint(points, asked, options);
+    const set = pointSets(points).find(({ groupId }) => groupId === point.origin?.group);
+    if (set?.isComplete === false) {
+      cli.say(incompleteText(set));
+    }
     const plan = planFor(cli, point, { ...options, newName });
     if (options.dryRun === true) {
       await NewFiles.refuseExisting(filesOf(plan));
