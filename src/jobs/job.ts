@@ -63,6 +63,8 @@ export interface Job {
   readonly subject: JobSubject;
   /** On whose behalf it runs; undefined for jobs of older versions. */
   readonly actor?: string;
+  /** The host that runs it, or ran it, or for which it waits; undefined: it waits for any. */
+  readonly hostId?: string;
   readonly createdAtMs: number;
   readonly startedAtMs?: number;
   readonly finishedAtMs?: number;

@@ -12,6 +12,7 @@ export function fromStored(row: StoredJob): Job {
     state: row.state as JobState,
     subject: row.subject,
     ...(row.actor === null ? {} : { actor: row.actor }),
+    ...hostOf(row),
     createdAtMs: row.createdAtMs,
     ...(row.startedAtMs === null ? {} : { startedAtMs: row.startedAtMs }),
     ...(row.finishedAtMs === null ? {} : { finishedAtMs: row.finishedAtMs }),
@@ -19,6 +20,11 @@ export function fromStored(row: StoredJob): Job {
     ...(row.fault === null ? {} : { fault: row.fault as JobFault }),
     ...(row.result === null ? {} : { result: row.result }),
   };
+}
+
+function hostOf({ claimedBy, hostId }: StoredJob): Pick<Job, 'hostId'> {
+  const found = claimedBy ?? hostId;
+  return found === null ? {} : { hostId: found };
 }
 
 /** Converts a job that nobody has claimed to a row. @param hostId of this host */

@@ -312,6 +312,8 @@ export const Job = z
     vaultName: z.string().optional(),
     /** On whose behalf: the name of a token, `local`, `api-token` or `service`. */
     actor: z.string().optional(),
+    /** Name of the host that runs it, or ran it, or for which it waits; in lists and of one job. */
+    host: z.string().optional(),
     createdAtMs: TimeMs,
     startedAtMs: TimeMs.optional(),
     finishedAtMs: TimeMs.optional(),

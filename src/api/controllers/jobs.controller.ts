@@ -11,6 +11,7 @@ import {
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { Observable } from 'rxjs';
 import { z } from 'zod';
+import { KnownVms } from '../../inventory/known-vms.ts';
 import { isFinished } from '../../jobs/job.ts';
 import { Jobs } from '../../jobs/jobs.ts';
 import { Job, JobList, JobQuery } from '../contract/jobs.ts';
@@ -22,7 +23,10 @@ const JobReference = z.string().regex(/^[0-9a-f-]{4,36}$/i, 'the id of a job');
 @ApiTags('jobs')
 @Controller('jobs')
 export class JobsController {
-  constructor(private readonly jobs: Jobs) {}
+  constructor(
+    private readonly jobs: Jobs,
+    private readonly known: KnownVms,
+  ) {}
 
   /** The newest jobs first. */
   @Get()
@@ -33,13 +37,14 @@ export class JobsController {
       ...(state === undefined ? {} : { state }),
       ...(kind === undefined ? {} : { kind }),
     });
-    return { jobs: jobs.map(viewOfJob) };
+    const hosts = await this.known.hostNames();
+    return { jobs: jobs.map((job) => viewOfJob(job, hosts)) };
   }
 
   @Get(':job')
   @ApiOkResponse({ standardSchema: Job })
   async get(@Param('job', { schema: JobReference }) id: string): Promise<Job> {
-    return viewOfJob(await this.jobs.find(id));
+    return viewOfJob(await this.jobs.find(id), await this.known.hostNames());
   }
 
   /** Asks the job to stop and answers when it has. A finished job stays as it is. */

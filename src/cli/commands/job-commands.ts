@@ -45,15 +45,25 @@ export function addJobCommands(program: Command, cli: Cli): void {
 async function listJobs(cli: Cli, { state, kind, limit }: ListOptions): Promise<Outcome> {
   const query = { state, kind, limit };
   const answer = await (await cli.service()).call('listJobs', { query }, cli.signal);
-  const columns = ['ID', 'KIND', 'VM OR VAULT', 'STATE', 'CREATED', 'TOOK', 'FAULT'].map(
-    (title) => ({
-      title,
-    }),
-  );
+  // Of a service that is alone it would say nothing.
+  const isShared = new Set(answer.jobs.flatMap(({ host }) => host ?? [])).size > 1;
+  const host = (name = ''): string[] => (isShared ? [name] : []);
+  const titles = [
+    'ID',
+    'KIND',
+    'VM OR VAULT',
+    ...host('HOST'),
+    'STATE',
+    'CREATED',
+    'TOOK',
+    'FAULT',
+  ];
+  const columns = titles.map((title) => ({ title }));
   const row = (job: Job): string[] => [
     job.id,
     kindOf(job),
     job.vmName ?? job.vmId ?? job.vaultName ?? '',
+    ...host(job.host),
     stateOf(job),
     cli.time(job.createdAtMs),
     tookOf(job),
@@ -102,6 +112,9 @@ function jobText(cli: Cli, job: Job): string {
   ];
   const by = job.actor === undefined ? '' : ` by ${job.actor}`;
   lines.push(`  created ${cli.time(job.createdAtMs)}${by}`);
+  if (job.host !== undefined) {
+    lines.push(`  host ${plainText(job.host)}`);
+  }
   if (job.finishedAtMs !== undefined) {
     lines.push(`  ended ${cli.time(job.finishedAtMs)}`);
   }

@@ -1,5 +1,4 @@
-import type { GfsRule, Periods } from './periods.ts';
-import { GFS_RULES, periodsOf } from './periods.ts';
+import { GFS_RULES, periodsOf, type GfsRule } from './periods.ts';
 
 /** How long a policy keeps points of a VM: counts of points and of periods that have points. */
 export interface KeepRules extends Readonly<Partial<Record<GfsRule, number>>> {
@@ -20,7 +19,6 @@ export interface RuleMark {
 }
 
 interface TimedPoint {
-  readonly id: string;
   readonly takenAtMs: number;
 }
 
@@ -28,56 +26,50 @@ interface TimedPoint {
  * Lets the rules choose among points of one VM, newest first. Each rule goes from new to old and
  * keeps the newest undecided point of a period, in as many periods as it counts; it gives up the
  * others of those periods for good. A period that an earlier rule kept a point of is not counted
- * again. Points that are not in the result are kept by no rule.
+ * again.
+ *
+ * @returns what was decided of each point, at its place; undefined: no rule keeps it
  */
 export function chooseByRules(
   newestFirst: readonly TimedPoint[],
   rules: KeepRules,
-): Map<string, RuleMark> {
-  const marks = new Map<string, RuleMark>();
-  const periods = new Map(
-    newestFirst.map(({ id, takenAtMs }) => [id, periodsOf(rules.zone, takenAtMs)]),
-  );
+): readonly (RuleMark | undefined)[] {
+  const marks = newestFirst.map((): RuleMark | undefined => undefined);
+  const periods = newestFirst.map(({ takenAtMs }) => periodsOf(rules.zone, takenAtMs));
   for (const rule of GFS_RULES) {
     const count = rules[rule] ?? 0;
     if (count > 0) {
-      const labels = newestFirst.map(({ id }, place) => labelOf(rule, periods.get(id), place));
-      choose({ newestFirst, labels, marks }, rule, count);
+      choose(
+        marks,
+        periods.map((each, place) => (rule === 'last' ? String(place + 1) : each[rule])),
+        rule,
+        count,
+      );
     }
   }
   return marks;
 }
 
-interface Choice {
-  readonly newestFirst: readonly TimedPoint[];
-  /** The period of each point, at its place. */
-  readonly labels: readonly string[];
-  readonly marks: Map<string, RuleMark>;
-}
-
-function choose({ newestFirst, labels, marks }: Choice, rule: GfsRule, count: number): void {
-  const kept = new Set(labels.filter((_, place) => isKept(newestFirst[place], marks)));
+/** @param labels the period of each point, at its place */
+function choose(
+  marks: (RuleMark | undefined)[],
+  labels: readonly string[],
+  rule: GfsRule,
+  count: number,
+): void {
+  const kept = new Set(labels.filter((_, place) => marks[place]?.keep === true));
   const chosen = new Set<string>();
-  for (const [place, { id }] of newestFirst.entries()) {
-    const period = labels[place] ?? '';
-    if (marks.has(id) || kept.has(period)) {
+  for (const [place, period] of labels.entries()) {
+    if (marks[place] !== undefined || kept.has(period)) {
       continue;
     }
     if (chosen.has(period)) {
-      marks.set(id, { keep: false, rule, period });
+      marks[place] = { keep: false, rule, period };
     } else if (chosen.size < count) {
       // Not the end of the walk when the count is reached: where a clock is set back by two hours,
       // an hour that was chosen comes again behind another one.
       chosen.add(period);
-      marks.set(id, { keep: true, rule, period });
+      marks[place] = { keep: true, rule, period };
     }
   }
-}
-
-function isKept(point: TimedPoint | undefined, marks: ReadonlyMap<string, RuleMark>): boolean {
-  return point !== undefined && marks.get(point.id)?.keep === true;
-}
-
-function labelOf(rule: GfsRule, periods: Periods | undefined, place: number): string {
-  return rule === 'last' ? String(place + 1) : (periods?.[rule] ?? '');
 }

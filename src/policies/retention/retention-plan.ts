@@ -89,9 +89,13 @@ export function dueOf(decisions: readonly PointDecision[]): string[] {
   return decisions.filter(({ keep }) => !keep).map(({ pointId }) => pointId);
 }
 
-/** Returns the ids of the points that would be given up. */
-export function givenUp(input: RetentionInput): string[] {
-  return dueOf(planRetention(input));
+const known = new WeakMap<RetentionInput, readonly string[]>();
+
+/** Returns the ids of the points that would be given up; of one input it plans once. */
+export function givenUp(input: RetentionInput): readonly string[] {
+  const found = known.get(input) ?? dueOf(planRetention(input));
+  known.set(input, found);
+  return found;
 }
 
 class Planning {
@@ -107,9 +111,8 @@ class Planning {
 
   decisions(): PointDecision[] {
     const { points } = this.input;
-    const newestFirst = points.toSorted(byNewest);
-    for (const own of Map.groupBy(newestFirst, ({ vmId }) => vmId).values()) {
-      this.ofVm(own);
+    for (const own of Map.groupBy(points, ({ vmId }) => vmId).values()) {
+      this.ofVm(own.sort(byNewest));
     }
     this.wholeGroups();
     this.atLeast();
@@ -145,19 +148,17 @@ class Planning {
     const { isHeld, lockedUntilMs = 0, reader, judges, vmId } = point;
     const { blocked, nowMs } = this.input;
     const why = blocked.get(vmId);
-    const reasons: (Reason | false)[] = [
-      isHeld && { rule: 'hold', period: '' },
-      lockedUntilMs > nowMs && { rule: 'lock', period: isoOf(lockedUntilMs) },
-      reader !== undefined && { rule: 'reading', period: reader },
-      this.isAhead(point) && { rule: 'ahead', period: isoOf(point.takenAtMs) },
-      why !== undefined && { rule: 'blocked', period: why },
-      typeof judges === 'string' && { rule: 'nobody', period: judges },
-    ];
-    for (const reason of reasons) {
-      if (reason !== false) {
-        this.keep(point, reason);
+    const keepIf = (isSo: boolean, rule: ReasonRule, period: () => string): void => {
+      if (isSo) {
+        this.keep(point, { rule, period: period() });
       }
-    }
+    };
+    keepIf(isHeld, 'hold', () => '');
+    keepIf(lockedUntilMs > nowMs, 'lock', () => isoOf(lockedUntilMs));
+    keepIf(reader !== undefined, 'reading', () => reader ?? '');
+    keepIf(this.isAhead(point), 'ahead', () => isoOf(point.takenAtMs));
+    keepIf(why !== undefined, 'blocked', () => why ?? '');
+    keepIf(typeof judges === 'string', 'nobody', () => String(judges));
   }
 
   private byPolicy(own: readonly JudgedPoint[], policy: string, judge: Judge): void {
@@ -170,15 +171,16 @@ class Planning {
     }
     const counting = own.filter((point) => this.counts(point, policy));
     const marks = chooseByRules(counting, rules);
-    const counted = new Set(counting.map(({ id }) => id));
-    const newest = own.findIndex(({ id }) => counted.has(id));
-    for (const [place, point] of own.entries()) {
-      if (place < newest || newest === -1) {
+    let counted = 0;
+    for (const point of own) {
+      const isCounted = point === counting[counted];
+      if (counted === 0 && !isCounted) {
         this.keep(point, { rule: 'newest', period: '', policy });
       }
       this.minimumAge(point, policy, rules);
-      if (counted.has(point.id)) {
-        this.mark(point, policy, marks.get(point.id));
+      if (isCounted) {
+        this.mark(point, policy, marks[counted]);
+        counted += 1;
       }
     }
   }
@@ -235,12 +237,15 @@ class Planning {
   private atLeast(): void {
     const before = new Set(this.keeping.keys());
     for (const [policy, { rules }] of this.input.judges) {
+      if (rules?.atLeast === undefined) {
+        continue;
+      }
       for (const own of this.own.get(policy) ?? []) {
         const [damaged, others] = split(own, ({ proven }) => proven === 'damaged');
         const left = others.filter(({ id }) => before.has(id)).length;
         const spare = [...others, ...damaged].filter(({ id }) => !before.has(id));
-        for (const point of spare.slice(0, Math.max(0, (rules?.atLeast ?? 0) - left))) {
-          this.keep(point, { rule: 'at-least', period: String(rules?.atLeast), policy });
+        for (const point of spare.slice(0, Math.max(0, rules.atLeast - left))) {
+          this.keep(point, { rule: 'at-least', period: String(rules.atLeast), policy });
         }
       }
     }

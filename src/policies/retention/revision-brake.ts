@@ -44,11 +44,13 @@ export class RevisionBrake {
     }
     const { policy, before, fireTimes } = revision;
     const earlier = withEarlier(input, revision, policy);
-    const due = new Set([
-      ...givenUp(earlier),
-      ...(before === undefined ? [] : givenUp(inAWeek(earlier, policy, fireTimes))),
-    ]);
-    return now.filter((id) => !due.has(id));
+    const soon = new Set(before === undefined ? [] : givenUp(inAWeek(earlier, policy, fireTimes)));
+    const more = now.filter((id) => !soon.has(id));
+    if (more.length === 0) {
+      return [];
+    }
+    const already = new Set(givenUp(earlier));
+    return more.filter((id) => !already.has(id));
   }
 
   /**

@@ -79,11 +79,6 @@ describe('Two services on one database', () => {
     }
   }
 
-  async function claimant(jobId: string): Promise<string | undefined> {
-    const [row] = await database.run(`SELECT claimed_by FROM job WHERE id = '${jobId}'`);
-    return (row as { readonly claimed_by: string } | undefined)?.claimed_by;
-  }
-
   const runPolicy = async ({ client }: RealService) =>
     client.call('runPolicy', { path: { policy: 'hourly' }, body: {} }, signal);
 
@@ -99,7 +94,14 @@ describe('Two services on one database', () => {
       const prune = { path: { vault: 'main' }, body: { dryRun: true, limits: {} } };
       const pruned = await b.ended(await b.client.call('pruneVault', prune, signal), signal);
       expect(pruned).toMatchObject({ state: 'succeeded' });
-      expect(await claimant(pruned.id)).toBe(await hostId('a'));
+      const jobOf = async ({ client }: RealService) =>
+        client.call('getJob', { path: { job: pruned.id } }, signal);
+      const name = (await a.client.call('listHosts', {}, signal)).hosts.find(
+        ({ isThis }) => isThis,
+      )?.name;
+      expect([(await jobOf(a)).host, (await jobOf(b)).host]).toEqual([name, name]);
+      const { jobs } = await b.client.call('listJobs', { query: {} }, signal);
+      expect(jobs.find(({ id }) => id === pruned.id)?.host).toBe(name);
       expect(await ended(2)).toMatchObject([
         { vm_name: 'db', state: 'failed', fault: { code: 'vault.key-missing' } },
         { vm_name: 'web', state: 'sealed' },

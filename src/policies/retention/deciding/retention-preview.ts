@@ -2,7 +2,7 @@ import type { PointCatalog } from '../../../catalog/point-catalog.ts';
 import type { RegisteredVaults } from '../../../catalog/registered-vaults.ts';
 import type { PolicyDocument } from '../../document/policy-document.ts';
 import { isReadable, type KnownPolicy, type PolicyInForce } from '../../known-policy.ts';
-import { givenUp, isJudgedBy, type RetentionInput } from '../retention-plan.ts';
+import { givenUp, type RetentionInput } from '../retention-plan.ts';
 import type { StandingJudges } from './standing-judges.ts';
 import type { ListedFacts, VaultFacts } from './vault-facts.ts';
 
@@ -56,11 +56,10 @@ export class RetentionPreview {
         const { waiting } = await this.parts.judges.brake(id, after, own, false);
         const given = new Set(givenUp(before));
         const more = new Set(givenUp(after).filter((pointId) => !given.has(pointId)));
+        const counts = countByJudge(after.points.filter(({ id: point }) => more.has(point)));
         for (const policy of own) {
           const early = waiting.find((each) => each.policy === policy.name)?.pointIds.length ?? 0;
-          const points = after.points.filter(
-            ({ id: point, judges }) => more.has(point) && isJudgedBy(judges, policy.name),
-          ).length;
+          const points = counts.get(policy.name) ?? 0;
           previewed.push({ policy: policy.name, points: Math.max(points, early), early });
         }
       }
@@ -73,6 +72,16 @@ export class RetentionPreview {
     const held = new Set(points.filter(({ isHeld }) => isHeld).map(({ id }) => id));
     return { points, held, damaged: [], readers: new Map() };
   }
+}
+
+function countByJudge(points: RetentionInput['points']): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { judges } of points) {
+    for (const policy of typeof judges === 'string' ? [] : judges) {
+      counts.set(policy, (counts.get(policy) ?? 0) + 1);
+    }
+  }
+  return counts;
 }
 
 function nextRevision(stored: readonly PolicyInForce[], document: PolicyDocument): KnownPolicy {

@@ -48,7 +48,8 @@ export class StandingJudges {
     const waiting: WaitingRevision[] = [];
     let braked = input;
     // A new revision may not be carried out early, whatever blocks its VMs today.
-    const free = { ...input, blocked: new Map<string, string>() };
+    const free =
+      input.blocked.size === 0 ? input : { ...input, blocked: new Map<string, string>() };
     let brake: RevisionBrake | undefined;
     // A policy that is paused gives nothing up, and so says nothing about its newest revision.
     for (const policy of policies.filter(isReadable).filter(({ paused }) => !paused)) {
