@@ -193,12 +193,11 @@ const NO_LEASE =
 /** Members of a set whose points are listed at once. */
 const LISTED_AT_ONCE = 4;
 
-/** Says the notes of a point at once, before anything is written, and with each report. */
+/** Says the notes of a point with each report; the first comes before anything is written. */
 function told({ signal, report }: Running, notes: readonly string[]): Running {
   if (notes.length === 0) {
     return { signal, report };
   }
-  report({ phase: 'preparing', doneBytes: 0, totalBytes: 0, notes });
   return {
     signal,
     report: (progress) => {

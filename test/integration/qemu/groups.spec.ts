@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import {
   GroupBackupService,
   type GroupBackupRequest,
@@ -14,6 +17,7 @@ import { SilentLog } from '../../../src/kernel/log.ts';
 import { DirectoryObjectStore } from '../../../src/vault/object-stores/folder/directory.ts';
 import { Vault } from '../../../src/vault/vault.ts';
 import { VmDefinition } from '../../../src/vm/definition.ts';
+import type { GroupService } from '../../support/guest/group-service.main.ts';
 import { makeGuestVm, SerialLog } from '../../support/guest/guest.ts';
 import { heldVault } from '../../support/vault/held-vault.ts';
 
@@ -22,10 +26,14 @@ const MiB = 1024 * 1024;
 const PATIENCE_MS = 300_000;
 const TIMEOUT_MS = 600_000;
 const { signal } = new AbortController();
+const program = fileURLToPath(
+  new URL('../../support/guest/group-service.main.ts', import.meta.url),
+);
 
 /** Two real guests with their writers and a VM without an agent, started once for all tests. */
 describe('A group of VMs on QEMU', () => {
   let folder: string;
+  let folders: { readonly stateFolder: string; readonly runFolder: string };
   let engine: QemuEngine;
   let vault: Vault;
   let definitions: VmDefinition[];
@@ -35,14 +43,8 @@ describe('A group of VMs on QEMU', () => {
 
   beforeAll(async () => {
     folder = await mkdtemp('/tmp/hk-groups-');
-    engine = new QemuEngine({
-      ...{ stateFolder: join(folder, 'state'), runFolder: join(folder, 'run') },
-      onStep: (step) => {
-        if (step === 'pivoted') {
-          onPivot();
-        }
-      },
-    });
+    folders = { stateFolder: join(folder, 'state'), runFolder: join(folder, 'run') };
+    engine = makeEngine();
     const options = { writerPauseMs: 50, dataBytes: 64 * MiB };
     definitions = [
       await makeGuestVm(folder, { ...options, name: 'db' }),
@@ -69,16 +71,7 @@ describe('A group of VMs on QEMU', () => {
       },
       signal,
     ));
-    groups = new GroupBackupService(
-      {
-        engine,
-        vaults: { open: async () => heldVault(vault) },
-        points: { newestOf: async () => [], put: async () => undefined },
-        host: { id: 'lab' },
-      },
-      new SystemClock(),
-      new SilentLog(),
-    );
+    groups = makeGroups();
   }, TIMEOUT_MS);
 
   afterAll(async () => {
@@ -89,6 +82,49 @@ describe('A group of VMs on QEMU', () => {
     await vault.close();
     await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
   }, TIMEOUT_MS);
+
+  function makeEngine(): QemuEngine {
+    return new QemuEngine({
+      ...folders,
+      onStep: (step) => {
+        if (step === 'pivoted') {
+          onPivot();
+        }
+      },
+    });
+  }
+
+  function makeGroups(): GroupBackupService {
+    return new GroupBackupService(
+      {
+        engine,
+        vaults: { open: async () => heldVault(vault) },
+        points: { newestOf: async () => [], put: async () => undefined },
+        host: { id: 'lab' },
+      },
+      new SystemClock(),
+      new SilentLog(),
+    );
+  }
+
+  /** Kills a service that backs the group up. @returns what it said */
+  async function killService(of: Pick<GroupService, 'killAt' | 'times' | 'withGuards'>) {
+    await engine.close();
+    const service: GroupService = { ...folders, ...of, vms: definitions.map(({ id }) => id) };
+    const child = spawn(process.execPath, [program, JSON.stringify(service)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+    await once(child, 'close');
+    engine = makeEngine();
+    groups = makeGroups();
+    return said;
+  }
+
+  async function overlays(): Promise<string[]> {
+    return (await readdir(folder)).filter((name) => name.includes('.hk-'));
+  }
 
   async function makeEmptyVm(name: string): Promise<VmDefinition> {
     const path = join(folder, `${name}.raw`);
@@ -166,6 +202,35 @@ describe('A group of VMs on QEMU', () => {
       const frozen = taken.points.map(({ guestFrozenMs }) => guestFrozenMs.toFixed(0)).join(', ');
       console.log(`three VMs: skew ${String(taken.skewMs)} ms, guests frozen ${frozen} ms`);
       expect(taken.skewMs).toBeLessThan(60_000);
+    },
+    TIMEOUT_MS,
+  );
+
+  it.each([
+    { killAt: 'guest-frozen', times: 2, withGuards: false, what: 'all guests are frozen' },
+    { killAt: 'guest-frozen', times: 2, withGuards: true, what: 'they are, with their guards' },
+    { killAt: 'pivoted', times: 2, withGuards: true, what: 'two of three have new overlays' },
+  ])(
+    'is whole again after the start of a service that was killed when $what',
+    async ({ killAt, times, withGuards }) => {
+      const before = await overlays();
+
+      const said = await killService({ killAt, times, withGuards });
+
+      expect(said).toBe(`reached ${killAt}, guards 2\n`);
+      // After the pivot of one VM its own guest may be thawed already.
+      if (withGuards && killAt === 'guest-frozen') {
+        for (const { id } of definitions.slice(0, 2)) {
+          await using agent = await agentOf(id);
+          expect(await agent.freezeStatus(PATIENCE_MS, signal)).toBe('frozen');
+        }
+      }
+      await engine.reconcile(signal);
+
+      await expectWhole();
+      expect(await overlays()).toHaveLength(before.length);
+      expect(await take()).toMatchObject({ isComplete: true });
+      await expectWhole();
     },
     TIMEOUT_MS,
   );

@@ -14,6 +14,11 @@ import { checkJournal, makeGuestVm, SerialLog } from '../../support/guest/guest.
 
 const MiB = 1024 * 1024;
 const WAKE_MS = 300_000;
+/** The parent of what an agent runs is the agent. */
+const STOP_AGENT = 'busybox kill -STOP $PPID';
+const SIZE = '$(busybox cat /sys/block/vdb/size)';
+/** The guest has no other ear than its agent, but it sees a disk grow. */
+const WAKE_LATER = `(size=${SIZE}; while [ $size = ${SIZE} ]; do busybox sleep 1; done; ${STOP_AGENT.replace('STOP', 'CONT')}) >/dev/null 2>&1 &`;
 const { signal } = new AbortController();
 const program = fileURLToPath(
   new URL('../../support/guest/engine-service.main.ts', import.meta.url),
@@ -26,11 +31,12 @@ describe('QemuEngine with a guest that writes', () => {
   let definition: VmDefinition;
   let engine: QemuEngine;
   let serial: SerialLog;
+  let dataMib = 256;
 
   beforeAll(async () => {
     folder = await mkdtemp('/tmp/hk-guest-');
     folders = { stateFolder: join(folder, 'state'), runFolder: join(folder, 'run') };
-    definition = await makeGuestVm(folder, { writerPauseMs: 50, dataBytes: 256 * MiB });
+    definition = await makeGuestVm(folder, { writerPauseMs: 50, dataBytes: dataMib * MiB });
     engine = new QemuEngine(folders);
     await engine.add(definition, signal);
     await engine.start(definition.id, signal);
@@ -147,19 +153,24 @@ describe('QemuEngine with a guest that writes', () => {
   });
 
   it('is not left frozen by a freeze of which it hears when nobody listens any more', async () => {
-    await using qmp = await QmpClient.connect(engine.paths(definition.id).secondMonitor, signal);
+    const { agent: socket } = engine.paths(definition.id);
+    const stopped = 'the agent is stopped';
     {
-      await using agent = await GuestAgent.connect(engine.paths(definition.id).agent, 5000, signal);
-      await qmp.execute('stop', {}, signal);
+      await using agent = await GuestAgent.connect(socket, WAKE_MS, signal);
+      // Time for the answer to this command.
+      const later = `(busybox sleep 1; ${STOP_AGENT}; echo ${stopped} >/dev/console) >/dev/null 2>&1 &`;
+      const words = ['sh', '-c', `${WAKE_LATER} ${later}`];
+      await agent.run('/bin/busybox', words, WAKE_MS, signal);
+      await serial.waitFor(new RegExp(stopped));
       await expect(agent.freeze(200, signal)).rejects.toMatchObject({
         code: 'engine.agent-silent',
       });
     }
 
-    await qmp.execute('cont', {}, signal);
+    await growData(definition);
 
-    // It has heard of all that came before this.
-    expect(await agentStatus()).toBe('thawed');
+    await using woken = await GuestAgent.connect(socket, WAKE_MS, signal);
+    expect(await woken.freezeStatus(WAKE_MS, signal)).toBe('thawed');
   });
 
   it('runs commands in the guest, and is not carried away by one that prints, hangs or is missing', async () => {
@@ -196,14 +207,9 @@ describe('QemuEngine with a guest that writes', () => {
 
   it('takes what a policy allows while the agent hangs, and runs what it owes when that wakes', async () => {
     const script = (text: string) => ['/bin/busybox', 'sh', '-c', text];
-    const stopAgent = 'busybox kill -STOP $PPID';
-    const size = '$(busybox cat /sys/block/vdb/size)';
-    // The guest has no other ear than its agent, but it sees a disk grow.
-    const wakeLater = `(size=${size}; while [ $size = ${size} ]; do busybox sleep 1; done; ${stopAgent.replace('STOP', 'CONT')}) >/dev/null 2>&1 &`;
     await using claim = await engine.claim(definition.id, 'hanging', signal);
-    // The parent of what an agent runs is the agent.
     const commands: GuestCommandsRequest = {
-      before: [script(`${wakeLater} ${stopAgent}`)],
+      before: [script(`${WAKE_LATER} ${STOP_AGENT}`)],
       after: [script('echo woken >>/run/owed'), script('echo again >>/run/owed')],
       timeLimitMs: 5000,
       onFailure: 'crash-consistent',
@@ -271,7 +277,8 @@ describe('QemuEngine with a guest that writes', () => {
     const devices = await qmp.execute('query-block', {}, signal);
     const data = devices.find(({ qdev }) => qdev?.includes('disk-data/'));
     const node = { 'node-name': data?.inserted?.['node-name'] };
-    await qmp.execute('block_resize', { ...node, size: 257 * MiB }, signal);
+    dataMib += 1;
+    await qmp.execute('block_resize', { ...node, size: dataMib * MiB }, signal);
   }
 
   async function offlineCopy(): Promise<string> {

@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import process from 'node:process';
 import { QemuEngine } from '../../../src/engines/qemu/qemu-engine.ts';
+import { guardsOf } from './guards.ts';
 
 export interface EngineService {
   readonly stateFolder: string;
@@ -44,12 +45,8 @@ async function victims(): Promise<['qemu' | 'guard', number][]> {
   const paths = engine.paths(service.vm);
   const text = await readFile(paths.pid, 'utf8').catch(() => '');
   const found: ['qemu' | 'guard', number][] = text === '' ? [] : [['qemu', Number.parseInt(text)]];
-  const children = `/proc/${process.pid}/task/${process.pid}/children`;
-  for (const pid of (await readFile(children, 'utf8')).trim().split(' ')) {
-    const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    if (line.includes('guard.main')) {
-      found.push(['guard', Number(pid)]);
-    }
+  for (const pid of await guardsOf(process.pid)) {
+    found.push(['guard', pid]);
   }
   return found;
 }
