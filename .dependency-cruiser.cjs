@@ -12,6 +12,7 @@ const RINGS = [
   ['jobs'],
   ['inventory', 'backup', 'restore', 'upkeep', 'replication'],
   ['plans', 'policies'],
+  ['care'],
   ['drills'],
   ['recoverability'],
   ['records'],
@@ -69,7 +70,8 @@ const HOMES = {
   commander: ['cli'],
   'pg-boss': ['catalog'],
   pino: ['platform'],
-  'croner|@nestjs/schedule': ['policies'],
+  croner: ['policies'],
+  '@nestjs/schedule': ['policies', 'care'],
 };
 
 const src = (...folders) => `^src/(${folders.join('|')})/`;
@@ -122,7 +124,7 @@ module.exports = {
     ),
     ...Object.entries(HOMES).map(([packages, folders]) =>
       forbid(
-        `one-home-${folders[0].replaceAll('/', '-')}`,
+        `one-home-${folders.join('-').replaceAll('/', '-')}`,
         `${packages} belongs in ${folders.join(', ')}.`,
         { path: '^src/', pathNot: `${src(...folders)}|${TESTS}` },
         { path: `(^|/)node_modules/(@types/)?(${packages})(/|$)` },

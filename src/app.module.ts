@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { ApiModule } from './api/api.module.ts';
 import { BackupModule } from './backup/backup.module.ts';
 import { CatalogModule, type CatalogSettings } from './catalog/catalog.module.ts';
+import { CareModule } from './care/care.module.ts';
 import type { Engine } from './engines/engine.ts';
 import { EnginesModule } from './engines/engines.module.ts';
 import { NoEngine } from './engines/no-engine.ts';
@@ -79,6 +80,7 @@ export class AppModule {
         VerificationModule.with(config.verification),
         ...(collector === undefined ? [] : [CollectorModule.with(collector)]),
         RetentionModule,
+        CareModule.with({ backoffMs: BACKOFF_MS }),
         SuspicionModule,
         ApiModule.with({ version }),
       ],

@@ -10,6 +10,7 @@ import { InventoryModule } from '../inventory/inventory.module.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { SuspicionModule } from '../policies/suspicion/suspicion.module.ts';
 import { SuspicionsController } from './controllers/suspicions.controller.ts';
+import { CareController } from './controllers/care.controller.ts';
 import { CatalogController } from './controllers/catalog.controller.ts';
 import { CollectorController } from './controllers/collector.controller.ts';
 import { JobsController } from './controllers/jobs.controller.ts';
@@ -64,6 +65,7 @@ export class ApiModule implements BeforeApplicationShutdown {
         CatalogController,
         CollectorController,
         SuspicionsController,
+        CareController,
         TokensController,
       ],
       providers: [

@@ -17,6 +17,9 @@ import {
   type CatalogConnection,
   type DatabaseHold,
 } from './database/catalog-source.ts';
+import { CareRevisions } from './care/care-revisions.ts';
+import { CareRunRows } from './care/care-run-rows.ts';
+import { CareTasks } from './care/care-tasks.ts';
 import { ApiTokenRows } from './api-token-rows.ts';
 import { CollectorRows } from './collector-rows.ts';
 import { InventoryRows } from './inventory-rows.ts';
@@ -60,6 +63,9 @@ const ROWS = [
   RetentionRows,
   SuspicionRows,
   VerificationRows,
+  CareRevisions,
+  CareTasks,
+  CareRunRows,
 ];
 
 /** Vaults, points, jobs and policies in the database. Closes the vaults before the database. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource, EntityManager } from 'typeorm';
+import { CareChanges } from './care/care-revisions.ts';
 import { PolicyRevisionRow } from './rows/policy-revision.row.ts';
 import { PolicyRow } from './rows/policy.row.ts';
 
@@ -81,10 +82,15 @@ export class PolicyRows {
 
 /** Changes of policies in one transaction; each writes its revision. */
 export class PolicyChanges {
+  /** Of what is written about the care of vaults. */
+  readonly care: CareChanges;
+
   constructor(
     private readonly transaction: EntityManager,
     private readonly by: PolicyAuthor,
-  ) {}
+  ) {
+    this.care = new CareChanges(transaction, by);
+  }
 
   /** Makes a policy whose fire times begin now. */
   async create(name: string, document: unknown): Promise<void> {

@@ -21,7 +21,7 @@ import {
   type VaultsEnvironment,
 } from './stored-vaults.ts';
 import type { CredentialsFor, ShownCredentials, StoreRole } from './vault-credentials.ts';
-import type { VaultRegistration, VaultRegistrations } from './vault-registrations.ts';
+import type { SeenVault, VaultRegistration, VaultRegistrations } from './vault-registrations.ts';
 
 export interface RegisterVault extends StoreAddress {
   readonly name: string;
@@ -245,8 +245,8 @@ export class RegisteredVaults {
   async sync(vaultId: string, signal: AbortSignal): Promise<void> {
     using held = await this.open(vaultId, 'writer', signal);
     await cataloguePoints(held.vault, this.points, this.environment.log, signal);
-    const canGiveUp = !held.vault.inside.format.retention.separate;
-    await this.registrations.markSynced(vaultId, this.environment.clock.nowMs(), canGiveUp);
+    const seen = seenOf(held.vault);
+    await this.registrations.markSynced(vaultId, this.environment.clock.nowMs(), seen);
   }
 
   /**
@@ -308,7 +308,7 @@ export class RegisteredVaults {
       ...place,
       id: vault.id,
       createdAtMs: this.environment.clock.nowMs(),
-      canGiveUp: !vault.inside.format.retention.separate,
+      ...seenOf(vault),
     };
     const known = (await this.registrations.list()).find(({ id }) => id === vault.id);
     const joins = known !== undefined && (await this.lacksOnlyKey(request));
@@ -345,6 +345,16 @@ export class RegisteredVaults {
     return (await this.environment.secrets.get(secretName(vaultId))) !== undefined;
   }
 
+  /**
+   * Whether this host has what the role needs: the key of the vault, and credentials. Where it has
+   * none at all the AWS settings count, and only the store knows what they are worth.
+   */
+  async canAct(vaultId: string, role: StoreRole): Promise<boolean> {
+    return (
+      (await this.hasKey(vaultId)) && (await this.environment.credentials.serves(vaultId, role))
+    );
+  }
+
   /** True if the vault is registered under this name and place, and this host has no key of it. */
   private async lacksOnlyKey({ name, location, endpoint }: RegisterVault): Promise<boolean> {
     const found = (await this.registrations.list()).find((vault) => vault.name === name);
@@ -367,4 +377,8 @@ function singleWriterOnly({ name }: VaultRegistration): Fault {
     `The vault ${name} was made for one writing host (--single-writer), because its store may answer others late; this host gets no key of it. Give it a vault of its own. If this is that host and it lost its key, forget the vault and add it again.`,
     { vault: name },
   );
+}
+
+function seenOf({ inside: { format } }: Vault): SeenVault {
+  return { canGiveUp: !format.retention.separate, locked: format.lock !== undefined };
 }

@@ -95,6 +95,12 @@ export class VaultCredentials {
     return (await this.read(vaultId))[role] === undefined ? 'any' : role;
   }
 
+  /** Whether some serve the role, or there are none at all. */
+  async serves(vaultId: string, role: StoreRole): Promise<boolean> {
+    const stored = await this.read(vaultId);
+    return (stored[role] ?? stored.any) !== undefined || Object.keys(stored).length === 0;
+  }
+
   /** Returns the place of a vault with the credentials of a role. */
   async applied<Place extends StoreAddress & { readonly id: string }>(
     place: Place,

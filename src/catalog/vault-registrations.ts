@@ -18,6 +18,14 @@ export interface VaultRegistration {
   readonly syncedAtMs?: number;
   /** Whether the key that hosts keep of it includes its retention key, as last seen. */
   readonly canGiveUp?: boolean;
+  /** Whether it locks its objects, as last seen. */
+  readonly locked?: boolean;
+}
+
+/** What is seen of a vault whenever it is listed. */
+export interface SeenVault {
+  readonly canGiveUp: boolean;
+  readonly locked: boolean;
 }
 
 /** SQLSTATE of PostgreSQL. */
@@ -41,6 +49,7 @@ export class VaultRegistrations {
     row.createdAtMs = registration.createdAtMs;
     row.syncedAtMs = registration.syncedAtMs ?? null;
     row.canGiveUp = registration.canGiveUp ?? null;
+    row.locked = registration.locked ?? null;
     try {
       await this.source.getRepository(VaultRow).insert(row);
     } catch (error) {
@@ -79,8 +88,8 @@ export class VaultRegistrations {
     return found;
   }
 
-  async markSynced(id: string, syncedAtMs: number, canGiveUp: boolean): Promise<void> {
-    await this.source.getRepository(VaultRow).update({ id }, { syncedAtMs, canGiveUp });
+  async markSynced(id: string, syncedAtMs: number, seen: SeenVault): Promise<void> {
+    await this.source.getRepository(VaultRow).update({ id }, { syncedAtMs, ...seen });
   }
 
   async remove(id: string): Promise<void> {
@@ -99,6 +108,7 @@ function fromRow(row: VaultRow): VaultRegistration {
     createdAtMs: row.createdAtMs,
     ...(row.syncedAtMs === null ? {} : { syncedAtMs: row.syncedAtMs }),
     ...(row.canGiveUp === null ? {} : { canGiveUp: row.canGiveUp }),
+    ...(row.locked === null ? {} : { locked: row.locked }),
   };
 }
 

@@ -8,6 +8,7 @@ import { addJobCommands } from './commands/job-commands.ts';
 import { addPointCommands } from './commands/point-commands.ts';
 import { addCatalogCommands } from './commands/policies/catalog-commands.ts';
 import { addPolicyCommands } from './commands/policies/policy-commands.ts';
+import { addCareCommands } from './commands/policies/care-commands.ts';
 import { addRunCommands } from './commands/policies/run-commands.ts';
 import { addStatusCommand } from './commands/policies/status-command.ts';
 import { addRetentionCommands } from './commands/retention-commands.ts';
@@ -95,6 +96,7 @@ export function buildProgram(cli: Cli): Command {
   addHostCommands(program, cli);
   addPolicyCommands(program, cli);
   addRunCommands(program, cli);
+  addCareCommands(program, cli);
   addCatalogCommands(program, cli);
   addCollectorCommands(program, cli);
   addStatusCommand(program, cli);

@@ -98,6 +98,7 @@ export const FAULTS = {
   'policy.invalid': { kind: 'invalid', retry: 'never' },
   'suspicion.unknown': { kind: 'not-found', retry: 'never' },
   'policy.unknown': { kind: 'not-found', retry: 'never' },
+  'care.unknown': { kind: 'not-found', retry: 'never' },
   'policy.unreadable': { kind: 'unsupported', retry: 'never' },
   'policy.plan-changed': { kind: 'conflict', retry: 'later' },
   'policy.commands-refused': { kind: 'denied', retry: 'never' },

@@ -28,7 +28,8 @@ export function isUnreadable(policy: PolicyInForce): policy is UnreadablePolicy 
   return !isReadable(policy);
 }
 
-function problemOf(error: z.ZodError): string {
+/** Says in one line what a schema found. */
+export function problemOf(error: z.ZodError): string {
   return error.issues
     .map(({ path, message }) => (path.length === 0 ? message : `${path.join('.')}: ${message}`))
     .join('; ');

@@ -1,4 +1,5 @@
 import { Module, type DynamicModule } from '@nestjs/common';
+import { CareRevisions } from '../catalog/care/care-revisions.ts';
 import { CatalogAge } from '../catalog/catalog-age.ts';
 import { NewestPoints } from '../catalog/newest-points.ts';
 import { PolicySets } from '../catalog/policy-sets.ts';
@@ -23,12 +24,12 @@ export class PoliciesModule {
       providers: [
         {
           provide: Policies,
-          inject: [PolicyRows, RegisteredVaults, KnownVms, Clock, Log],
+          inject: [PolicyRows, CareRevisions, RegisteredVaults, KnownVms, Clock, Log],
           useFactory: (
             rows: PolicyRows,
-            vaults: RegisteredVaults,
-            ...[known, clock, log]: [KnownVms, Clock, Log]
-          ) => new Policies({ rows, vaults, vms: hostedVms(known), clock, log }, settings),
+            care: CareRevisions,
+            ...[vaults, known, clock, log]: [RegisteredVaults, KnownVms, Clock, Log]
+          ) => new Policies({ rows, care, vaults, vms: hostedVms(known), clock, log }, settings),
         },
         {
           provide: Protection,

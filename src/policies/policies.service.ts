@@ -4,13 +4,16 @@ import type {
   StoredPolicy,
   StoredRevision,
 } from '../catalog/policy-rows.ts';
+import type { CareRevisions, StoredCareRevision } from '../catalog/care/care-revisions.ts';
 import type { RegisteredVaults } from '../catalog/registered-vaults.ts';
 import { currentActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { Log } from '../kernel/log.ts';
 import type { PolicyDocument } from './document/policy-document.ts';
-import { readPolicies, type ReadPolicy } from './document/read-policies.ts';
+import { careInForce, isReadableCare, type CareInForce } from './care/care-in-force.ts';
+import { changeCare, planCare, unknownNames } from './care/care-changes.ts';
+import { readPolicies, type ReadPolicy, type ReadText } from './document/read-policies.ts';
 import type { SelectableVm } from './document/selector.ts';
 import type { HostedVm } from './hosted-vm.ts';
 import { writePolicies } from './document/write-policies.ts';
@@ -19,6 +22,7 @@ import { fieldChanges } from './plan/field-changes.ts';
 import {
   commandsOf,
   planPolicies,
+  type PlannedAction,
   type PlannedPolicy,
   type PolicyPlan,
 } from './plan/policy-plan.ts';
@@ -61,11 +65,17 @@ export interface PolicySettings {
 
 export interface PolicyCollaborators {
   readonly rows: PolicyRows;
+  readonly care: Pick<CareRevisions, 'list' | 'history'>;
   readonly vaults: Pick<RegisteredVaults, 'list'>;
   /** Returns the VMs that policies may protect. */
   readonly vms: (signal: AbortSignal) => Promise<HostedVm[]>;
   readonly clock: Clock;
   readonly log: Log;
+}
+
+interface InForce {
+  readonly stored: readonly PolicyInForce[];
+  readonly care: readonly CareInForce[];
 }
 
 /** What is to be protected, as code: plans, applies, pauses, and remembers who did it. */
@@ -85,6 +95,16 @@ export class Policies {
   /** Lists the policies in force by name. */
   async list(): Promise<PolicyInForce[]> {
     return (await this.collaborators.rows.list()).map(policyInForce);
+  }
+
+  /** Lists what is written about the care of vaults, by their names. */
+  async care(): Promise<CareInForce[]> {
+    return (await this.collaborators.care.list()).map(careInForce);
+  }
+
+  /** Lists what was changed in the care of a vault, newest first. */
+  async careHistory(vault: string): Promise<StoredCareRevision[]> {
+    return this.collaborators.care.history(vault);
   }
 
   /** Returns the VMs that policies choose from. */
@@ -108,7 +128,11 @@ export class Policies {
    */
   async export(name?: string): Promise<string> {
     const policies = name === undefined ? await this.list() : [await this.get(name)];
-    return writePolicies(policies.map((policy) => readable(policy).document));
+    const care = name === undefined ? (await this.care()).filter(isReadableCare) : [];
+    return writePolicies(
+      policies.map((policy) => readable(policy).document),
+      care.map(({ document }) => document),
+    );
   }
 
   /**
@@ -131,9 +155,10 @@ export class Policies {
     const wanted = await this.readText(request);
     const vms = await this.collaborators.vms(signal);
     const stored = await this.list();
-    const documents = wanted.map(({ document }) => document);
+    const documents = wanted.policies.map(({ document }) => document);
     const givesUp = (await this.preview?.of(stored, documents, signal)) ?? [];
-    return { ...this.planOf(stored, wanted, { vms, prune: request.prune }), givesUp };
+    const care = await this.care();
+    return { ...this.planOf({ stored, care }, wanted, { vms, prune: request.prune }), givesUp };
   }
 
   /**
@@ -146,17 +171,23 @@ export class Policies {
     const vms = await this.collaborators.vms(signal);
     const plan = await this.change(async (changes, rows) => {
       const stored = rows.map(policyInForce);
-      const planned = this.planOf(stored, wanted, { vms, prune: request.prune });
+      const care = (await changes.care.list()).map(careInForce);
+      const planned = this.planOf({ stored, care }, wanted, { vms, prune: request.prune });
       refuseOther(planned, request.plan);
       refuseMany(planned, request.yes);
       for (const policy of planned.policies) {
-        await carryOut(changes, policy, stored, wanted);
+        await carryOut(changes, policy, stored, wanted.policies);
       }
+      const documents = wanted.care.map(({ document }) => document);
+      await changeCare(changes.care, planned.care, { wanted: documents, stored: care });
       return planned;
     });
-    const changed = plan.policies.filter(({ action }) => action !== 'none' && action !== 'left');
+    const changed = plan.policies.filter(({ action }) => isChange(action));
     for (const { name, action } of changed) {
       this.collaborators.log.info('policy.applied', { policy: name, action });
+    }
+    for (const { vault, action } of plan.care.filter((care) => isChange(care.action))) {
+      this.collaborators.log.info('care.applied', { vault, action });
     }
     return plan;
   }
@@ -188,25 +219,27 @@ export class Policies {
   }
 
   private planOf(
-    stored: readonly PolicyInForce[],
-    wanted: readonly ReadPolicy[],
+    { stored, care }: InForce,
+    wanted: ReadText,
     rest: { readonly vms: readonly SelectableVm[]; readonly prune: boolean },
   ): PolicyPlan {
-    const documents = wanted.map(({ document }) => document);
+    const documents = wanted.policies.map(({ document }) => document);
     const nowMs = this.collaborators.clock.nowMs();
-    return planPolicies({ stored, wanted: documents, ...rest, nowMs });
+    const wantedCare = wanted.care.map(({ document }) => document);
+    const planned = planCare({ stored: care, wanted: wantedCare, prune: rest.prune });
+    return planPolicies({ stored, wanted: documents, ...rest, nowMs, care: planned });
   }
 
   /** Reads a text and refuses what this service cannot do. */
-  private async readText({ text, source }: PolicyText): Promise<ReadPolicy[]> {
-    const policies = readPolicies(text, source);
-    this.refuseCommands(policies);
+  private async readText({ text, source }: PolicyText): Promise<ReadText> {
+    const read = readPolicies(text, source);
+    this.refuseCommands(read.policies);
     const vaults = new Set((await this.collaborators.vaults.list()).map(({ name }) => name));
-    const problems = policies.flatMap((policy) => unknownVaults(policy, vaults));
+    const problems = unknownNames(read, vaults, await this.care());
     if (problems.length > 0) {
       throw new Fault('policy.invalid', problems.join('\n'), { problems: problems.length });
     }
-    return policies;
+    return read;
   }
 
   private refuseCommands(policies: readonly ReadPolicy[]): void {
@@ -220,20 +253,6 @@ export class Policies {
       );
     }
   }
-}
-
-function unknownVaults({ document, placeOf }: ReadPolicy, vaults: ReadonlySet<string>): string[] {
-  const copies = (document.copies ?? []).map(({ vault }, index) => ({
-    vault,
-    path: ['copies', String(index), 'vault'],
-  }));
-  const known = [...vaults].join(', ') || 'none yet; make one with "hyperkeep vault create"';
-  return [{ vault: document.vault, path: ['vault'] }, ...copies]
-    .filter(({ vault }) => !vaults.has(vault))
-    .map(
-      ({ vault, path }) =>
-        `${placeOf(...path)}: ${path.join('.')}: no vault ${vault} is registered (${known})`,
-    );
 }
 
 async function carryOut(
@@ -256,6 +275,10 @@ async function carryOut(
 
 function isRescheduled(before: PolicyDocument, after: PolicyDocument): boolean {
   return fieldChanges(before.schedule, after.schedule).length > 0;
+}
+
+function isChange(action: PlannedAction): boolean {
+  return action !== 'none' && action !== 'left';
 }
 
 function refuseOther({ id }: PolicyPlan, asked: string | undefined): void {

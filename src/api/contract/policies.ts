@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { VmName } from '../../vm/definition.ts';
+import { CareTask } from './policy/care.ts';
 import { Suspicion } from './policy/suspicions.ts';
 import { PointId, TimeMs } from './references.ts';
 import { VmHost } from './vms.ts';
@@ -131,7 +132,8 @@ export const PolicyPlan = z
         }),
       )
       .optional(),
-    notes: z.array(z.string()),
+    /** What happens to what is written about the care of vaults. */
+    care: z.array(PlannedPolicy.pick({ action: true, fields: true }).extend({ vault: z.string() })),
   })
   .meta({ id: 'PolicyPlan' });
 export type PolicyPlan = z.infer<typeof PolicyPlan>;
@@ -194,8 +196,8 @@ export const ProtectionStatus = z
   .object({
     atMs: TimeMs,
     /**
-     * Whether all VMs are `ok`, none is suspected and no point damaged, policies can be read, and
-     * schedules fire.
+     * Whether all VMs are `ok`, none is suspected and no point damaged, policies can be read,
+     * schedules fire, no copy is late, and what somebody wrote about the care of vaults is done.
      */
     ok: z.boolean(),
     /** Id of this service: in the origin of its points, and where its records lie. */
@@ -231,6 +233,18 @@ export const ProtectionStatus = z
         }),
       ),
     }),
+    /** Copies of vaults, and how far each is behind. */
+    copies: z.array(CareTask.shape.copy.unwrap().extend({ vault: z.string(), copy: z.string() })),
+    /** What is not done for vaults, why, and since when. */
+    care: z.array(
+      z.object({
+        vault: z.string(),
+        task: z.string(),
+        text: z.string(),
+        code: z.string().optional(),
+        sinceMs: TimeMs,
+      }),
+    ),
     /** Vaults that cannot be used now. `ok` leaves them out: VMs become late if that lasts. */
     troubles: z.array(z.object({ vault: z.string(), problem: z.string() })),
   })

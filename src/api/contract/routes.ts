@@ -4,6 +4,7 @@ import { Job, JobList, StartBackup, StartRestore, StartVerification } from './jo
 import { Point, PointList } from './points.ts';
 import { COLLECTOR_ROUTES } from './collector.ts';
 import { ProtectionStatus } from './policies.ts';
+import { CARE_ROUTES } from './policy/care.ts';
 import { POLICY_ROUTES } from './policy/policy-routes.ts';
 import { SUSPICION_ROUTES } from './policy/suspicions.ts';
 import type { Route } from './route.ts';
@@ -46,8 +47,8 @@ export const jobEventsPath = (jobId: string): string => `${API_PREFIX}/jobs/${jo
 
 /**
  * Every route: method, path under API_PREFIX, scope, JSON body, and answer on success. Queries are
- * VmQuery, PointQuery, JobQuery, RunQuery, PolicyTextQuery, SimulationQuery and DestroyVm. A `:vm`
- * or `:vault` is an id or a name, a `:policy` a name.
+ * VmQuery, PointQuery, JobQuery, RunQuery, CareQuery, CareRunQuery, PolicyTextQuery,
+ * SimulationQuery and DestroyVm. A `:vm` or `:vault` is an id or a name, a `:policy` a name.
  */
 export const ROUTES = {
   service: { method: 'GET', path: '/service', scope: 'read', answer: ServiceStatus },
@@ -244,6 +245,7 @@ export const ROUTES = {
     body: AcceptCatalog,
     answer: CatalogAccepted,
   },
+  ...CARE_ROUTES,
   ...COLLECTOR_ROUTES,
   ...SUSPICION_ROUTES,
   protection: { method: 'GET', path: '/protection', scope: 'read', answer: ProtectionStatus },

@@ -1,5 +1,6 @@
 import { Controller, Get, Inject } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { Care, type TaskState } from '../../care/care.service.ts';
 import { RegisteredVaults } from '../../catalog/registered-vaults.ts';
 import type { VaultRegistration } from '../../catalog/vault-registrations.ts';
 import { HostIdentity } from '../../kernel/host-identity.ts';
@@ -9,7 +10,8 @@ import { VerificationStatus } from '../../policies/verification/verification-sta
 import { Suspicions } from '../../policies/suspicion/suspicions.service.ts';
 import { ProtectionStatus } from '../contract/policies.ts';
 import { RequestSignal } from '../request-signal.ts';
-import { viewOfSuspicion } from '../suspicion-view.ts';
+import { viewOfTask } from '../views/care-view.ts';
+import { viewOfSuspicion } from '../views/suspicion-view.ts';
 
 /** Whether all is well. */
 @ApiTags('policies')
@@ -20,6 +22,9 @@ export class ProtectionController {
   private readonly suspicions!: Suspicions;
   @Inject(VerificationStatus)
   private readonly verifications!: VerificationStatus;
+
+  @Inject(Care)
+  private readonly care!: Care;
 
   constructor(
     private readonly protection: Protection,
@@ -38,17 +43,19 @@ export class ProtectionController {
     const isOk =
       vms.every(({ state }) => state === 'ok') && suspicions.length + damaged.length === 0;
     const vaults = await this.vaults.list();
+    const care = await this.care.list();
     return {
       atMs,
       service: this.host.id,
       givenUpFromHere: await this.givenUpFromHere(vaults),
-      ok: isOk && unreadable.length === 0 && unknownRuns === undefined,
+      ok: isOk && unreadable.length === 0 && unknownRuns === undefined && isCared(care.tasks),
       vms: vms.map((vm) => ({ ...vm, by: [...vm.by] })),
       ...(unknownRuns && { unknownRuns }),
       retention: await this.retention.list(),
       unreadable: unreadable.map(({ name, problem }) => ({ policy: name, problem })),
       suspicions: suspicions.map(viewOfSuspicion),
       verification: { damaged: [...damaged], waiting: [...waiting] },
+      ...careView(care),
       troubles: await this.troubles(vaults),
     };
   }
@@ -76,4 +83,29 @@ export class ProtectionController {
     }
     return troubles;
   }
+}
+
+/** Damage counts also where nobody wrote down that it is to be looked for. */
+function isCared(tasks: readonly TaskState[]): boolean {
+  return tasks.every(
+    ({ task, trouble, copy }) =>
+      copy?.isLate !== true &&
+      (trouble === undefined || (task.isDefault && trouble.code !== 'vault.damage-found')),
+  );
+}
+
+function careView({
+  atMs,
+  tasks,
+}: Awaited<ReturnType<Care['list']>>): Pick<ProtectionStatus, 'copies' | 'care'> {
+  return {
+    copies: tasks.flatMap((state) => {
+      const { copy } = viewOfTask(state, atMs, new Map());
+      const { vaultName: vault, copy: written } = state.task;
+      return copy === undefined ? [] : [{ ...copy, vault, copy: written?.name ?? '' }];
+    }),
+    care: tasks.flatMap(({ task: { vaultName: vault, name: task }, trouble }) =>
+      trouble === undefined ? [] : [{ vault, task, ...trouble }],
+    ),
+  };
 }

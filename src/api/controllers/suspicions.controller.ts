@@ -4,7 +4,7 @@ import { Suspicions } from '../../policies/suspicion/suspicions.service.ts';
 import { ClearSuspicion, SuspicionList, SuspicionsCleared } from '../contract/policy/suspicions.ts';
 import { VmReference } from '../contract/references.ts';
 import { RequestSignal } from '../request-signal.ts';
-import { viewOfSuspicion } from '../suspicion-view.ts';
+import { viewOfSuspicion } from '../views/suspicion-view.ts';
 
 /** Content that looks encrypted. */
 @ApiTags('policies')

@@ -1,5 +1,8 @@
 import { DataSource, type DataSourceOptions, type QueryRunner } from 'typeorm';
 import { databaseFault, unavailable, type DatabasePlace } from './database-fault.ts';
+import { CareRevisionRow } from '../care/care-revision.row.ts';
+import { CareRunRow } from '../care/care-run.row.ts';
+import { CareTaskRow } from '../care/care-task.row.ts';
 import { HostRow } from '../rows/host.row.ts';
 import { VmRow } from '../rows/vm.row.ts';
 import { JobRow } from '../rows/job.row.ts';
@@ -9,6 +12,7 @@ import { FirstTables1795000000000 } from './migrations/1795000000000-first-table
 import { Runs1795600000000 } from './migrations/1795600000000-runs.ts';
 import { Inventory1795400000000 } from './migrations/1795400000000-inventory.ts';
 import { ScheduleState1795900000000 } from './migrations/1795900000000-schedule-state.ts';
+import { Care1796700000000 } from './migrations/1796700000000-care.ts';
 import { Suspicion1796500000000 } from './migrations/1796500000000-suspicion.ts';
 import { HostVaults1796900000000 } from './migrations/1796900000000-host-vaults.ts';
 import { SuspicionRow } from '../rows/suspicion.row.ts';
@@ -77,6 +81,7 @@ const MIGRATIONS = [
   Retention1796300000000,
   Collector1796400000000,
   Suspicion1796500000000,
+  Care1796700000000,
   VerificationRuns1796800000000,
   HostVaults1796900000000,
 ];
@@ -177,6 +182,9 @@ function sourceOptions(connection: CatalogConnection): DataSourceOptions {
       RetentionLookRow,
       CollectorPointRow,
       CollectorSequenceRow,
+      CareRevisionRow,
+      CareTaskRow,
+      CareRunRow,
     ],
     migrations: MIGRATIONS,
     migrationsTableName: 'migration',

@@ -48,4 +48,8 @@ export class VaultRow {
    */
   @Column('boolean', { name: 'can_give_up', nullable: true })
   canGiveUp!: boolean | null;
+
+  /** Whether it locks its objects, as last seen; null if nobody has looked. */
+  @Column('boolean', { nullable: true })
+  locked!: boolean | null;
 }

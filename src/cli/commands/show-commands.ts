@@ -8,6 +8,7 @@ import { plainText } from '../terminal/plain-text.ts';
 import { count } from '../terminal/quantities.ts';
 import { formatTable } from '../terminal/table.ts';
 import { checkText, keptText, provenText } from './point-list.ts';
+import { copyText, troubleText } from './policies/care-text.ts';
 import { originText } from '../vault-text/origin-text.ts';
 import { unmergedText } from './vm-text.ts';
 
@@ -36,11 +37,16 @@ export async function showVault(cli: Cli, asked: string): Promise<Outcome> {
   const service = await cli.service();
   const vault = await service.call('getVault', { path: { vault: asked } }, cli.signal);
   const { points } = await service.call('listPoints', { query: { vault: vault.id } }, cli.signal);
+  const care = await service.call('listCare', { query: { vault: vault.id } }, cli.signal);
+  const copies = care.tasks.flatMap(({ task, copy }): Fact[] =>
+    copy === undefined ? [] : [[task, `${copy.location}: ${copyText(copy)}`]],
+  );
   const text = [
-    facts(`Vault ${vault.name}`, vaultFacts(cli, vault, points)),
+    facts(`Vault ${vault.name}`, [...vaultFacts(cli, vault, points), ...copies]),
+    ...care.tasks.map((task) => troubleText(task, (timeMs) => cli.time(timeMs))),
     newestText(cli, points, `hyperkeep points --vault ${vault.name}`),
   ];
-  return { document: { vault, points }, text: text.join('') };
+  return { document: { vault, points, care: care.tasks }, text: text.join('') };
 }
 
 /** Shows all that is known of one recovery point. */

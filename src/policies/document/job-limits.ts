@@ -1,13 +1,8 @@
 import type { BackupParameters } from '../../backup/backup.job.ts';
-import { GiB, KiB, MiB } from '../../kernel/text/bytes.ts';
 import type { PolicyDocument } from './policy-document.ts';
+import { rateLimitsOf } from './rate.ts';
 
-const UNITS = { KiB, MiB, GiB };
-
-/**
- * Returns what the limits of a policy mean for each of its backups. The windows of `rates` stand
- * before `rate`, which holds at all other times.
- */
+/** Returns what the limits of a policy mean for each of its backups. */
 export function jobLimits({
   limits = {},
   schedule,
@@ -15,21 +10,12 @@ export function jobLimits({
   BackupParameters,
   'rateLimits' | 'guestLatency'
 > {
-  const { rate, rates = [], guestLatency, underEmulation = false } = limits;
-  const always = rate === undefined ? [] : [{ from: '00:00', to: '00:00', rate }];
-  const windows = [...rates, ...always].map(({ rate: text, ...window }) => ({
-    ...window,
-    bytesPerSecond: bytesPerSecond(text),
-  }));
+  const { guestLatency, underEmulation = false } = limits;
+  const rateLimits = rateLimitsOf(limits, schedule.zone);
   return {
-    ...(windows.length > 0 && { rateLimits: { zone: schedule.zone, windows } }),
+    ...(rateLimits !== undefined && { rateLimits }),
     ...(guestLatency !== undefined && {
       guestLatency: { p99MsMax: Number.parseInt(guestLatency, 10), underEmulation },
     }),
   };
-}
-
-function bytesPerSecond(rate: string): number {
-  const unit = rate.slice(-'KiB/s'.length, -'/s'.length) as keyof typeof UNITS;
-  return Number.parseInt(rate, 10) * UNITS[unit];
 }

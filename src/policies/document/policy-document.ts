@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { Window } from '../../kernel/time/time-window.ts';
 import { VmName } from '../../vm/definition.ts';
 import { Duration } from './duration.ts';
 import { Group } from './group.ts';
 import { GuestCommands } from './guest-commands.ts';
+import { RateFields } from './rate.ts';
 import { Schedule } from './schedule.ts';
 import { Selector } from './selector.ts';
 
@@ -11,10 +11,7 @@ import { Selector } from './selector.ts';
 const PolicyName = VmName;
 
 /** The name under which a vault is registered. */
-const VaultName = VmName;
-const Rate = z.string().regex(/^[1-9]\d{0,5}(KiB|MiB|GiB)\/s$/, 'a rate such as 50MiB/s');
-/** Windows that a job takes, less one for all other times. */
-const RATES_MAX = 31;
+export const VaultName = VmName;
 const Latency = z.string().regex(/^([1-9]\d?|[1-4]\d\d|500)ms$/, 'a time from 1ms to 500ms');
 const Kept = z.int().min(1).max(10_000).optional();
 
@@ -44,7 +41,7 @@ const Verification = z.strictObject({
   level: z.literal([0, 1, 2, 3]).default(3),
 });
 
-/** Another vault that is to have the points. Kept here; who copies carries it out. */
+/** A copy of the vault that is to have the points: one of those in the care of the vault. */
 const Copy = z.strictObject({ vault: VaultName, within: Duration.optional() });
 
 /**
@@ -62,14 +59,7 @@ export const PolicyDocument = z.strictObject({
     .strictObject({
       /** How many VMs of the policy are backed up at once. */
       atOnce: z.int().min(1).max(64).optional(),
-      /** How fast a backup may read. */
-      rate: Rate.optional(),
-      /** The same by the time of day, in the zone of the schedule: the first open window counts. */
-      rates: z
-        .array(Window.extend({ rate: Rate }))
-        .min(1)
-        .max(RATES_MAX)
-        .optional(),
+      ...RateFields,
       /** A backup reads slower while one in a hundred of the guest's writes takes longer. */
       guestLatency: Latency.optional(),
       /** Also in an emulated guest, whose writes are slow for other reasons. */

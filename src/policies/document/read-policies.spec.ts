@@ -32,7 +32,8 @@ describe('readPolicies', () => {
   it('reads one policy per document, or a list', () => {
     const other = ONE.replace('servers', 'desktops');
     const list = `policies:\n  - ${ONE.trim().replaceAll('\n', '\n    ')}\n`;
-    const names = (text: string) => readPolicies(text, 'p').map(({ document }) => document.name);
+    const names = (text: string) =>
+      readPolicies(text, 'p').policies.map(({ document }) => document.name);
 
     expect(names(`---\n${ONE}---\n${other}`)).toEqual(['servers', 'desktops']);
     expect(names(`${list}---\n${other}`)).toEqual(['servers', 'desktops']);
@@ -41,7 +42,7 @@ describe('readPolicies', () => {
   });
 
   it('fills in what was left out', () => {
-    const [read] = readPolicies(ONE, 'p.yaml');
+    const [read] = readPolicies(ONE, 'p.yaml').policies;
 
     expect(read?.document).toMatchObject({
       consistency: 'filesystem',
@@ -63,12 +64,12 @@ verification: { every: 1w }
 copies: [{ vault: offsite, within: 1d }]
 `;
     const documents = [ONE, rich.replace('servers', 'on')]
-      .flatMap((text) => readPolicies(text, 'p'))
+      .flatMap((text) => readPolicies(text, 'p').policies)
       .map(({ document }) => document);
 
-    expect(readPolicies(writePolicies(documents), 'p').map(({ document }) => document)).toEqual(
-      documents,
-    );
+    expect(
+      readPolicies(writePolicies(documents), 'p').policies.map(({ document }) => document),
+    ).toEqual(documents);
     expect(documents).toHaveLength(2);
   });
 
@@ -159,7 +160,7 @@ copies: [{ vault: offsite, within: 1d }]
   it('reads the example of the documents, which has every field', () => {
     const page = readFileSync(new URL('../../../docs/protection.md', import.meta.url), 'utf8');
     const example = /```yaml\n([^]*?)```/.exec(page)?.[1] ?? '';
-    const read = readPolicies(example, 'protection.md').map(({ document }) => document);
+    const read = readPolicies(example, 'protection.md').policies.map(({ document }) => document);
 
     expect(read.map(({ name }) => name)).toEqual(['servers', 'everything-else']);
     const fields = new Set(read.flatMap((document) => Object.keys(document)));
@@ -175,7 +176,7 @@ copies: [{ vault: offsite, within: 1d }]
     schedule: { every: 1h }
   - { name: b, selector: *s, vault: main, schedule: { every: 2h } }
 `;
-    expect(readPolicies(text, 'p').map(({ document }) => document.selector.all)).toEqual([
+    expect(readPolicies(text, 'p').policies.map(({ document }) => document.selector.all)).toEqual([
       true,
       true,
     ]);

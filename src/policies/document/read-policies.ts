@@ -1,5 +1,7 @@
 import { Lexer, LineCounter, parseAllDocuments, type Document } from 'yaml';
+import type { z } from 'zod';
 import { Fault } from '../../kernel/fault.ts';
+import { CareDocument } from './care-document.ts';
 import { Locating, Misplaced, type Located } from './located.ts';
 import { PolicyDocument } from './policy-document.ts';
 import { problemsOf, type PlacedProblem } from './schema-places.ts';
@@ -14,20 +16,33 @@ const POLICIES_MAX = 1000;
 const PROBLEMS_MAX = 8;
 const PROBLEM_CHARACTERS_MAX = 400;
 
-/** A policy of a text. */
-export interface ReadPolicy {
-  readonly document: PolicyDocument;
-  /** Where a field of it stands: `policies.yaml:12:5`. */
+/** What a text has, with where a field of it stands: `policies.yaml:12:5`. */
+interface Read<Document> {
+  readonly document: Document;
   readonly placeOf: (...path: readonly string[]) => string;
 }
 
+/** A policy of a text. */
+export type ReadPolicy = Read<PolicyDocument>;
+/** What a text says about the care of a vault. */
+export type ReadCare = Read<CareDocument>;
+
+export interface ReadText {
+  readonly policies: readonly ReadPolicy[];
+  readonly care: readonly ReadCare[];
+}
+
+/** The lists of a text. */
+const LISTS = ['policies', 'care'] as const;
+
 /**
- * Reads policies from YAML: each document is one, or has a list `policies`.
+ * Reads policies and the care of vaults from YAML: each document is a policy, or has a list
+ * `policies`, a list `care`, or both.
  *
  * @param source how people call the text: the name of its file
  * @throws Fault `policy.invalid`, which names file, line and column of each problem
  */
-export function readPolicies(text: string, source: string): ReadPolicy[] {
+export function readPolicies(text: string, source: string): ReadText {
   const name = plainWords(source, 200) || 'policies';
   if (text.length > POLICY_TEXT_MAX) {
     throw invalid([`${name}: larger than ${String(POLICY_TEXT_MAX / 1024)} KiB`]);
@@ -47,8 +62,14 @@ export function readPolicies(text: string, source: string): ReadPolicy[] {
   }
   try {
     const locating = new Locating();
-    const found = documents.flatMap((document) => policiesIn(locating.locate(document)));
-    return checked(found, { told, place });
+    const found = documents.map((document) => listsIn(locating.locate(document)));
+    const telling = { told, place };
+    const policies = found.flatMap((each) => each.policies);
+    const care = found.flatMap((each) => each.care);
+    return {
+      policies: checked(policies, { schema: PolicyDocument, key: 'name', one: 'policy' }, telling),
+      care: checked(care, { schema: CareDocument, key: 'vault', one: 'care of a vault' }, telling),
+    };
   } catch (error) {
     throw error instanceof Misplaced ? told([error]) : error;
   }
@@ -59,35 +80,45 @@ interface Telling {
   readonly place: (at: number) => string;
 }
 
-function checked(found: readonly Located[], { told, place }: Telling): ReadPolicy[] {
+interface Kind<Document> {
+  readonly schema: z.ZodObject & z.ZodType<Document>;
+  /** The field by which one is told from another. */
+  readonly key: keyof Document & string;
+  readonly one: string;
+}
+
+function checked<Document>(
+  found: readonly Located[],
+  { schema, key, one }: Kind<Document>,
+  { told, place }: Telling,
+): Read<Document>[] {
   if (found.length > POLICIES_MAX) {
-    throw told([{ at: found[POLICIES_MAX]?.at ?? 0, message: 'more than 1000 policies' }]);
+    throw told([{ at: found[POLICIES_MAX]?.at ?? 0, message: 'more than 1000 of a kind' }]);
   }
   const problems: PlacedProblem[] = [];
-  const policies: ReadPolicy[] = [];
+  const read: Read<Document>[] = [];
   const names = new Map<string, number>();
   for (const located of found) {
-    const { data, error } = PolicyDocument.safeParse(located.value);
+    const { data, error } = schema.safeParse(located.value);
     if (error !== undefined) {
-      problems.push(...problemsOf(error, located));
+      problems.push(...problemsOf(error, located, schema));
       continue;
     }
-    const at = placeIn(located, ['name']);
-    const before = names.get(data.name);
+    const document = data as Document;
+    const name = String(document[key]);
+    const at = placeIn(located, [key]);
+    const before = names.get(name);
     if (before !== undefined) {
-      const message = `a policy called ${data.name} stands at ${place(before)} already`;
+      const message = `a ${one} called ${name} stands at ${place(before)} already`;
       problems.push({ at, message });
     }
-    names.set(data.name, at);
-    policies.push({
-      document: data,
-      placeOf: (...path) => place(placeIn(located, path)),
-    });
+    names.set(name, at);
+    read.push({ document, placeOf: (...path) => place(placeIn(located, path)) });
   }
   if (problems.length > 0) {
     throw told(problems);
   }
-  return policies;
+  return read;
 }
 
 /** Returns where the innermost thing on the path stands. */
@@ -99,23 +130,28 @@ function placeIn(located: Located, path: readonly string[]): number {
   return innermost.at;
 }
 
-/** Returns what is in a list `policies`, or the document itself if it is a policy. */
-function policiesIn(located: Located): readonly Located[] {
+/** Returns what is in the lists, or the document itself if it is a policy. */
+function listsIn(located: Located): Readonly<Record<(typeof LISTS)[number], readonly Located[]>> {
   if (located.value === null) {
-    return [];
+    return { policies: [], care: [] };
   }
-  const list = located.inside.get('policies');
-  if (list === undefined) {
-    return [located];
+  if (LISTS.every((name) => !located.inside.has(name))) {
+    return { policies: [located], care: [] };
   }
-  const [other] = [...located.keys].filter(([key]) => key !== 'policies');
+  const other = [...located.keys].find(([key]) => LISTS.every((name) => name !== key));
   if (other !== undefined) {
-    throw new Misplaced(other[1], `${other[0]} stands beside policies; put it into a policy`);
+    const message = `${other[0]} stands beside policies or care; put it into one of them`;
+    throw new Misplaced(other[1], message);
   }
-  if (!Array.isArray(list.value)) {
-    throw new Misplaced(list.at, 'policies must be a list');
+  return { policies: listIn(located, 'policies'), care: listIn(located, 'care') };
+}
+
+function listIn(located: Located, name: string): readonly Located[] {
+  const list = located.inside.get(name);
+  if (list !== undefined && !Array.isArray(list.value)) {
+    throw new Misplaced(list.at, `${name} must be a list`);
   }
-  return [...list.inside.values()];
+  return [...(list?.inside.values() ?? [])];
 }
 
 function refuseManyTokens(text: string, source: string): void {

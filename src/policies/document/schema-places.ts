@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import type { Located } from './located.ts';
-import { PolicyDocument } from './policy-document.ts';
 
 /** What is wrong, and where it stands in the text. */
 export interface PlacedProblem {
@@ -11,27 +10,36 @@ export interface PlacedProblem {
 type Issue = z.core.$ZodIssue;
 
 /** Returns what a schema found, each with its place. */
-export function problemsOf({ issues }: z.ZodError, located: Located): PlacedProblem[] {
-  return issues.flatMap((issue) => problemsOfIssue(issue, located, []));
+export function problemsOf(
+  { issues }: z.ZodError,
+  located: Located,
+  schema: z.ZodObject,
+): PlacedProblem[] {
+  return issues.flatMap((issue) => problemsOfIssue(issue, { located, schema }, []));
+}
+
+interface Checked {
+  readonly located: Located;
+  readonly schema: z.ZodObject;
 }
 
 function problemsOfIssue(
   issue: Issue,
-  located: Located,
+  checked: Checked,
   before: readonly PropertyKey[],
 ): PlacedProblem[] {
   const path = [...before, ...issue.path];
   if (issue.code === 'invalid_union' && issue.errors.length > 0) {
     // The alternative with the fewest problems is the one that was meant.
     const [meant = []] = issue.errors.toSorted((a, b) => a.length - b.length);
-    return meant.flatMap((inner) => problemsOfIssue(inner, located, path));
+    return meant.flatMap((inner) => problemsOfIssue(inner, checked, path));
   }
-  const { found, isThere } = innermost(located, path);
+  const { found, isThere } = innermost(checked.located, path);
   const words = path.map(String).join('.');
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({
       at: found.keys.get(key) ?? found.at,
-      message: `there is no field ${[...path.map(String), key].join('.')}; ${knownFields(path)}`,
+      message: `there is no field ${[...path.map(String), key].join('.')}; ${knownFields(checked.schema, path)}`,
     }));
   }
   const what = isThere ? issue.message : 'is missing';
@@ -54,8 +62,8 @@ function innermost(
   return { found, isThere: true };
 }
 
-function knownFields(path: readonly PropertyKey[]): string {
-  let schema: unknown = PolicyDocument;
+function knownFields(whole: z.ZodObject, path: readonly PropertyKey[]): string {
+  let schema: unknown = whole;
   for (const part of path) {
     schema = inner(schema);
     schema =

@@ -6,6 +6,13 @@ import { isReadable, type PolicyInForce } from '../known-policy.ts';
 import { fieldChanges, type FieldChange } from './field-changes.ts';
 import { forecastVaults, type VaultForecast } from './vault-forecast.ts';
 
+/** What happens to what is written about the care of a vault. */
+export interface PlannedCare {
+  readonly vault: string;
+  readonly action: PlannedAction;
+  readonly fields: readonly FieldChange[];
+}
+
 /** `left`: it is in force and the text does not have it; only pruning removes it. */
 export type PlannedAction = 'create' | 'change' | 'remove' | 'none' | 'left';
 
@@ -27,11 +34,10 @@ export interface PolicyPlan {
   /** Differs if anything of it does. */
   readonly id: string;
   readonly policies: readonly PlannedPolicy[];
+  readonly care: readonly PlannedCare[];
   /** VMs that no policy protects afterwards. */
   readonly unprotected: readonly string[];
   readonly vaults: readonly VaultForecast[];
-  /** What the service keeps and does not do yet. */
-  readonly notes: readonly string[];
 }
 
 export interface PlanInput {
@@ -41,11 +47,13 @@ export interface PlanInput {
   /** Removes policies that the text does not have. */
   readonly prune: boolean;
   readonly nowMs: number;
+  /** What happens to the care of vaults. */
+  readonly care: readonly PlannedCare[];
 }
 
 /** Plans what would change for which VMs. */
 export function planPolicies(input: PlanInput): PolicyPlan {
-  const { stored, wanted, vms, prune, nowMs } = input;
+  const { stored, wanted, vms, prune, nowMs, care } = input;
   const before = new Map(stored.map((policy) => [policy.name, policy]));
   const names = new Set(wanted.map(({ name }) => name));
   const rest = stored.filter(({ name }) => !names.has(name));
@@ -59,8 +67,9 @@ export function planPolicies(input: PlanInput): PolicyPlan {
   const guarded = new Set(selected.flatMap((each) => each.vms.map(({ id }) => id)));
   const revisions = stored.map(({ id, revision }) => [id, revision]);
   return {
-    id: digestOf([revisions, policies]),
+    id: digestOf([revisions, policies, care]),
     policies,
+    care,
     unprotected: vms
       .filter(({ id, purpose }) => purpose === undefined && !guarded.has(id))
       .map(({ name }) => name),
@@ -68,7 +77,6 @@ export function planPolicies(input: PlanInput): PolicyPlan {
       selected.map((each) => ({ document: each.document, vms: each.vms.length })),
       nowMs,
     ),
-    notes: notesOn(wanted),
   };
 }
 
@@ -111,18 +119,6 @@ function leftOver(
 /** Returns the commands of a policy that run inside guests. */
 export function commandsOf({ guestCommands }: PolicyDocument): string[][] {
   return [...(guestCommands?.before ?? []), ...(guestCommands?.after ?? [])];
-}
-
-/** Fields that are kept with the policy and that nobody carries out yet. */
-const KEPT = ['copies'] as const;
-
-function notesOn(wanted: readonly PolicyDocument[]): string[] {
-  return KEPT.flatMap((field) => {
-    const names = wanted.filter((document) => document[field] !== undefined);
-    return names.length === 0
-      ? []
-      : [`${field} is kept and not carried out yet (${names.map(({ name }) => name).join(', ')})`];
-  });
 }
 
 function namesOf(vms: readonly SelectableVm[]): string[] {

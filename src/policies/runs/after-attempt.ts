@@ -55,9 +55,9 @@ export function isHeld({ fault }: { readonly fault: unknown }): boolean {
 }
 
 /** Returns how long to wait before the next attempt; undefined: there is none. */
-function waitOf(
-  run: StoredRun,
-  { code }: JobFault,
+export function waitOf(
+  run: Pick<StoredRun, 'attempt' | 'fault'>,
+  { code }: Pick<JobFault, 'code'>,
   backoffMs: readonly number[],
 ): number | undefined {
   // Not in the table: cancelled, a bug, or a fault of another version.
@@ -77,7 +77,7 @@ function waitOf(
   }
 }
 
-function hadConflict({ fault }: StoredRun): boolean {
+function hadConflict({ fault }: Pick<StoredRun, 'fault'>): boolean {
   const code = (fault as JobFault | null)?.code;
   return code !== undefined && isCode(code) && FAULTS[code].kind === 'conflict';
 }

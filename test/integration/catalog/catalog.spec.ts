@@ -97,6 +97,7 @@ describe('the catalog database', () => {
       { name: 'Retention1796300000000' },
       { name: 'Collector1796400000000' },
       { name: 'Suspicion1796500000000' },
+      { name: 'Care1796700000000' },
       { name: 'VerificationRuns1796800000000' },
       { name: 'HostVaults1796900000000' },
     ]);

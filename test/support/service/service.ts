@@ -10,6 +10,7 @@ import { Job, isFinished } from '../../../src/api/contract/jobs.ts';
 import { ServiceStart } from '../../../src/api/service-start.ts';
 import { readOrMakeToken } from '../../../src/api/token-file.ts';
 import { AppModule } from '../../../src/app.module.ts';
+import { CareScheduler } from '../../../src/care/care-scheduler.ts';
 import { Engine } from '../../../src/engines/engine.ts';
 import { SilentLog } from '../../../src/kernel/log.ts';
 import { readConfig } from '../../../src/platform/config/config.ts';
@@ -98,6 +99,11 @@ export class TestService {
   /** Lets policies fire now. */
   async tick(): Promise<void> {
     await this.app?.get(Scheduler).tick();
+  }
+
+  /** Has it look what is due of the care of its vaults. */
+  async care(): Promise<void> {
+    await this.app?.get(CareScheduler).tick();
   }
 
   /** Has the service look whether it is time to decide about the points of its vaults. */

@@ -10,22 +10,37 @@ const NAMES_MAX = 12;
 
 /** Returns what a plan changes, or changed, for people. */
 export function planText(plan: PolicyPlan, { applied }: { readonly applied: boolean }): string {
-  const { policies, vaults, unprotected, givesUp = [], notes } = plan;
+  const { policies, vaults, unprotected, givesUp = [] } = plan;
   const same = policies.filter(({ action }) => action === 'none').length;
   const text = [
     ...policies.map(policyLines),
     same === 0
       ? ''
       : `${count(same, 'policy', 'policies')} ${same === 1 ? 'stays' : 'stay'} as before.\n`,
+    ...plan.care.map(careLines),
     ...givesUp.map(givesUpLine),
     ...vaults.map(vaultLine),
     unprotected.length === 0 ? '' : `Protected by no policy: ${listOf(unprotected)}\n`,
-    ...notes.map((note) => `note: ${note}\n`),
     applied
       ? `Applied: ${summaryOf(policies)}.\n`
       : `Plan ${plan.id}: ${summaryOf(policies)}. Nothing was changed; --plan ${plan.id} applies this and nothing else.\n`,
   ];
   return text.map((line) => line.split('\n').map(plainText).join('\n')).join('');
+}
+
+function careLines({ vault, action, fields }: PolicyPlan['care'][number]): string {
+  const heads: Record<Planned['action'], string> = {
+    create: `+ care of ${vault}: new\n`,
+    change: `~ care of ${vault}: changed\n`,
+    remove: `- care of ${vault}: removed, done as by default from then on\n`,
+    left: `  care of ${vault}: not in the file, stays as before (--prune removes it)\n`,
+    none: '',
+  };
+  return heads[action] + fields.map((field) => `    ${fieldText(field)}\n`).join('');
+}
+
+function fieldText({ field, before, after }: Planned['fields'][number]): string {
+  return `${field}: ${valueText(before)} -> ${valueText(after)}`;
 }
 
 function policyLines(policy: Planned): string {
@@ -37,9 +52,7 @@ function policyLines(policy: Planned): string {
       : [`ceases to protect ${listOf(dropped)}`]),
   ];
   const details = [
-    ...fields.map(
-      ({ field, before, after }) => `${field}: ${valueText(before)} -> ${valueText(after)}`,
-    ),
+    ...fields.map(fieldText),
     ...moved,
     ...guestCommands.map((words) => `runs in each guest: ${JSON.stringify(words)}`),
   ];

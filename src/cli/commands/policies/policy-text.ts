@@ -79,7 +79,8 @@ export function historyText(
   return formatTable(columns, rows);
 }
 
-function scheduleText(value: unknown): string {
+/** Returns when something is due, in the words of its document. */
+export function scheduleText(value: unknown): string {
   const { cron, every, zone } = ScheduleFields.safeParse(value).data ?? {};
   return every === undefined ? `${cron ?? ''} ${zone ?? ''}`.trim() : `every ${every}`;
 }

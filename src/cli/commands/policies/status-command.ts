@@ -9,6 +9,7 @@ import { EXIT_NOT_WELL, type Outcome } from '../../outcome.ts';
 import { plainText } from '../../terminal/plain-text.ts';
 import { count, formatDuration } from '../../terminal/quantities.ts';
 import { formatTable } from '../../terminal/table.ts';
+import { copyText, troubleText } from './care-text.ts';
 import { unreadableText } from './policy-text.ts';
 
 /** The worst first: what needs somebody stands at the top. */
@@ -60,6 +61,8 @@ function statusText(status: ProtectionStatus, time: (timeMs: number) => string):
     verificationText(status.verification, time) +
     keysText(givenUpFromHere) +
     retention.map(retentionText).join('') +
+    status.copies.map(copyLine).join('') +
+    status.care.map((care) => careLine(care, time)).join('') +
     old +
     away.join('') +
     troubles
@@ -79,6 +82,17 @@ function retentionText({ vault, due, notHere, waiting, problem }: RetentionState
     ),
   ];
   return lines.map((line) => (line === '' ? '' : `${plainText(line)}\n`)).join('');
+}
+
+function copyLine({ vault, copy, ...state }: ProtectionStatus['copies'][number]): string {
+  return `${plainText(`Copy ${copy} of ${vault} ${copyText(state)}.`)}\n`;
+}
+
+function careLine(
+  { vault, task, ...trouble }: ProtectionStatus['care'][number],
+  time: (timeMs: number) => string,
+): string {
+  return troubleText({ vaultName: vault, task, trouble }, time);
 }
 
 function suspectedText(suspicion: ProtectionStatus['suspicions'][number]): string {

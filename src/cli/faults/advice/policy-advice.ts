@@ -10,6 +10,11 @@ export const POLICY_ADVICE = {
     data: 'Nothing was changed.',
     next: 'Look at "hyperkeep suspicion list" and give the id of the VM.',
   },
+  'care.unknown': {
+    happened: 'Nothing of this name is done for the vault by itself.',
+    data: 'Nothing was changed.',
+    next: 'Look at "hyperkeep care list VAULT" for the names; copies are described under "care" in the file of policies.',
+  },
   'policy.unknown': {
     happened: 'No policy has this name.',
     data: 'Nothing was changed.',

@@ -1,5 +1,6 @@
 import type { DueVault, RetentionRows } from '../../../catalog/retention-rows.ts';
 import type { RegisteredVaults } from '../../../catalog/registered-vaults.ts';
+import { isFinished } from '../../../jobs/job.ts';
 import type { Jobs } from '../../../jobs/jobs.ts';
 import { actingAs, SERVICE_ACTOR } from '../../../kernel/actor.ts';
 import type { Log } from '../../../kernel/log.ts';
@@ -7,12 +8,14 @@ import { isReadable, type PolicyInForce } from '../../known-policy.ts';
 import type { SchedulingClock } from '../../runs/scheduling-clock.ts';
 
 const DAY_MS = 86_400_000;
+/** More vaults are not decided about at once. */
+const RETAINS_SHOWN = 100;
 
 export interface RetentionTriggerParts {
-  readonly rows: Pick<RetentionRows, 'due' | 'begin'>;
+  readonly rows: Pick<RetentionRows, 'due' | 'begin' | 'looks'>;
   readonly policies: { list(): Promise<PolicyInForce[]> };
   readonly vaults: Pick<RegisteredVaults, 'list' | 'hasKey'>;
-  readonly jobs: Pick<Jobs, 'start'>;
+  readonly jobs: Pick<Jobs, 'start' | 'list'>;
   readonly clock: SchedulingClock;
   readonly log: Log;
 }
@@ -37,13 +40,51 @@ export class RetentionTrigger {
     await this.ticking;
   }
 
+  /**
+   * Has it decided about the points of a vault, unless that was done since an instant. Call it
+   * again until it returns true.
+   * @returns true when nobody decides about them any more, or policies have no say about them
+   */
+  async decidedSince(vaultId: string, sinceMs: number): Promise<boolean> {
+    const { rows, clock } = this.parts;
+    const name = (await this.wanted()).get(vaultId);
+    if (name === undefined || (await this.isDeciding(vaultId))) {
+      return name === undefined;
+    }
+    const look = (await rows.looks()).find((each) => each.vaultId === vaultId);
+    if (look !== undefined && look.atMs >= sinceMs) {
+      return true;
+    }
+    const { atMs: lookedAtMs, newestPointId = null } = look ?? {};
+    const due = { vaultId, lookedAtMs, newestPointId };
+    await this.begin(due, name, clock.nowMs());
+    return false;
+  }
+
+  private async isDeciding(vaultId: string): Promise<boolean> {
+    const jobs = await this.parts.jobs.list({ kind: 'retain', limit: RETAINS_SHOWN });
+    return jobs.some((job) => job.subject.vaultId === vaultId && !isFinished(job));
+  }
+
+  /** Returns the vaults that have policies with retention, by their ids. */
+  private async wanted(): Promise<ReadonlyMap<string, string>> {
+    const inForce = (await this.parts.policies.list()).filter(isReadable);
+    const wanted = new Set(
+      inForce
+        .filter(({ document }) => document.retention !== undefined)
+        .map(({ document }) => document.vault),
+    );
+    const vaults = await this.parts.vaults.list();
+    return new Map(vaults.filter(({ name }) => wanted.has(name)).map(({ id, name }) => [id, name]));
+  }
+
   async stop(): Promise<void> {
     this.isStopped = true;
     await this.ticking;
   }
 
   private async work(): Promise<void> {
-    const { rows, policies, vaults, clock, log } = this.parts;
+    const { rows, vaults, clock, log } = this.parts;
     try {
       if (this.isStopped || (await clock.problem()) !== undefined) {
         return;
@@ -53,16 +94,10 @@ export class RetentionTrigger {
       if (due.length === 0) {
         return;
       }
-      const inForce = (await policies.list()).filter(isReadable);
-      const wanted = new Set(
-        inForce
-          .filter(({ document }) => document.retention !== undefined)
-          .map(({ document }) => document.vault),
-      );
-      const names = new Map((await vaults.list()).map(({ id, name }) => [id, name]));
+      const wanted = await this.wanted();
       for (const vault of due) {
-        const name = names.get(vault.vaultId);
-        if (name !== undefined && wanted.has(name) && (await vaults.hasKey(vault.vaultId))) {
+        const name = wanted.get(vault.vaultId);
+        if (name !== undefined && (await vaults.hasKey(vault.vaultId))) {
           await this.begin(vault, name, nowMs);
         }
       }

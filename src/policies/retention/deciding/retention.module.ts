@@ -151,7 +151,10 @@ class RetentionTicker {
       ) => new PointKeeping({ policies, vaults, points, rows, retention, clock }),
     },
   ],
-  exports: [RetentionStatus, Retention, PointKeeping, RetentionPreview, RetentionSimulation],
+  exports: [
+    ...[RetentionStatus, Retention, PointKeeping, RetentionPreview, RetentionSimulation],
+    RetentionTrigger,
+  ],
 })
 export class RetentionModule implements OnModuleInit, OnModuleDestroy {
   constructor(

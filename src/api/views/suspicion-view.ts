@@ -1,5 +1,5 @@
-import type { NamedSuspicion } from '../policies/suspicion/suspicions.service.ts';
-import type { Suspicion } from './contract/policy/suspicions.ts';
+import type { NamedSuspicion } from '../../policies/suspicion/suspicions.service.ts';
+import type { Suspicion } from '../contract/policy/suspicions.ts';
 
 /** Shows a suspicion as the contract has it. */
 export function viewOfSuspicion(suspicion: NamedSuspicion): Suspicion {
