@@ -70,6 +70,7 @@ export class AppModule {
         RestoreModule.with({
           folder: join(home, 'restored'),
           journalFolder: join(home, 'restores'),
+          exportsFolder: join(runFolder, 'exports'),
         }),
         UpkeepModule,
         PoliciesModule.with(config.policies),

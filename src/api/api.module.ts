@@ -32,6 +32,7 @@ import { UpkeepController } from './controllers/upkeep.controller.ts';
 import { CredentialsController } from './controllers/credentials.controller.ts';
 import { TokensController } from './controllers/tokens.controller.ts';
 import { VaultsController } from './controllers/vaults.controller.ts';
+import { ExportsController } from './controllers/exports/exports.controller.ts';
 import { HostsController } from './controllers/hosts.controller.ts';
 import { VmsController } from './controllers/vms.controller.ts';
 
@@ -56,6 +57,7 @@ export class ApiModule implements BeforeApplicationShutdown {
         RetentionController,
         PointsController,
         OperationsController,
+        ExportsController,
         JobsController,
         PoliciesController,
         ProtectionController,

@@ -15,6 +15,7 @@ import { addRetentionCommands } from './commands/retention-commands.ts';
 import { addSuspicionCommands } from './commands/policies/suspicion-commands.ts';
 import { addTokenCommands } from './commands/token-commands.ts';
 import { addVaultCommands } from './commands/vault-commands.ts';
+import { addExportCommands } from './commands/exports/export-commands.ts';
 import { addHostCommands } from './commands/inventory/host-commands.ts';
 import { addVmCommands } from './commands/vm-commands.ts';
 import { reportOf } from './faults/explain-error.ts';
@@ -93,6 +94,7 @@ export function buildProgram(cli: Cli): Command {
     });
   addVaultCommands(program, cli);
   addVmCommands(program, cli);
+  addExportCommands(program, cli);
   addHostCommands(program, cli);
   addPolicyCommands(program, cli);
   addRunCommands(program, cli);

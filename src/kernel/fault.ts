@@ -67,6 +67,8 @@ export const FAULTS = {
   'nbd.export-missing': { kind: 'not-found', retry: 'never' },
   'nbd.unsupported': { kind: 'unsupported', retry: 'never' },
   'nbd.protocol-broken': { kind: 'unavailable', retry: 'never' },
+  'export.unknown': { kind: 'not-found', retry: 'never' },
+  'export.failed': { kind: 'unavailable', retry: 'later' },
   'nbd.client-broken': { kind: 'invalid', retry: 'never' },
   'nbd.request-failed': { kind: 'unavailable', retry: 'later' },
   'formats.image-missing': { kind: 'not-found', retry: 'never' },

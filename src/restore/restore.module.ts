@@ -2,13 +2,16 @@ import { Module, type DynamicModule, type OnModuleInit } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { PointProofs } from '../catalog/point-proofs.ts';
 import { RegisteredVaults } from '../catalog/registered-vaults.ts';
+import { VaultCredentials } from '../catalog/vault-credentials.ts';
 import { Engine } from '../engines/engine.ts';
 import { createImage } from '../formats/image.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { vaultNeeds } from '../jobs/vault-needs.ts';
 import { Clock } from '../kernel/clock.ts';
 import { HostIdentity } from '../kernel/host-identity.ts';
+import { SecretStore } from '../kernel/secret-store.ts';
 import { Log } from '../kernel/log.ts';
+import { Exports } from './exports/exports.ts';
 import { restoreJob } from './restore.job.ts';
 import { RestoreJournal } from './restore-journal.ts';
 import { RestoreService } from './restore.service.ts';
@@ -27,14 +30,17 @@ export class RestoreModule implements OnModuleInit {
   /**
    * @param settings.folder where VMs are restored to by default
    * @param settings.journalFolder where files are recorded while they are written
+   * @param settings.exportsFolder where exports have their sockets
    */
   static with(settings: {
     readonly folder: string;
     readonly journalFolder: string;
+    readonly exportsFolder: string;
   }): DynamicModule {
-    const { folder, journalFolder } = settings;
+    const { folder, journalFolder, exportsFolder } = settings;
     return {
       module: RestoreModule,
+      global: true,
       providers: [
         {
           provide: VerifyService,
@@ -56,7 +62,20 @@ export class RestoreModule implements OnModuleInit {
             clock: Clock,
           ) => new RestoreService({ engine, vaults, createImage, journal, folder }, clock),
         },
+        {
+          provide: Exports,
+          inject: [RegisteredVaults, SecretStore, HostIdentity, Clock],
+          useFactory: (
+            vaults: RegisteredVaults,
+            secrets: SecretStore,
+            ...[host, clock]: [HostIdentity, Clock]
+          ) => {
+            const credentials = new VaultCredentials(secrets);
+            return new Exports({ vaults, credentials, host, clock, folder: exportsFolder });
+          },
+        },
       ],
+      exports: [Exports],
     };
   }
 

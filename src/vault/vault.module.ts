@@ -1,9 +1,10 @@
 import { Module, type DynamicModule } from '@nestjs/common';
-import { contactStore, openObjectStore, type OpenOptions } from './object-stores/location.ts';
+import { contactStore, openObjectStore } from './object-stores/location.ts';
+import { placeOptions } from './object-stores/place-options.ts';
 import { Clock } from '../kernel/clock.ts';
 import { Log } from '../kernel/log.ts';
 import type { ObjectStore } from './store/object-store.ts';
-import { StoreAccess, type StoreAddress, type StoreCredentials } from './store/store-access.ts';
+import { StoreAccess, type StoreAddress } from './store/store-access.ts';
 import { StoreHealth } from './store/store-health.ts';
 
 export interface VaultSettings {
@@ -30,32 +31,13 @@ class StoreAccessByLocation extends StoreAccess {
       patienceMs: this.settings.storePatienceMs,
       watch: this.health.watch(place),
     };
-    const options = { ...optionsOf(place), ...(meter === undefined ? {} : { meter }), retry };
+    const options = { ...placeOptions(place), ...(meter === undefined ? {} : { meter }), retry };
     return openObjectStore(place.location, options, signal);
   }
 
   override async contact(place: StoreAddress, signal: AbortSignal): Promise<void> {
-    await contactStore(place.location, optionsOf(place), signal);
+    await contactStore(place.location, placeOptions(place), signal);
   }
-}
-
-function optionsOf(place: StoreAddress): OpenOptions {
-  const { endpoint, region, profile, credentials, singleWriter } = place;
-  return {
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(region === undefined ? {} : { region }),
-    ...(profile === undefined ? {} : { profile }),
-    ...optionsFrom(credentials),
-    allowNetworkFileSystem: singleWriter,
-  };
-}
-
-function optionsFrom(credentials: StoreCredentials | undefined): OpenOptions {
-  if (credentials === undefined || 'profile' in credentials) {
-    return { ...credentials };
-  }
-  // The SDK writes into the object that it gets.
-  return { credentials: { ...credentials } };
 }
 
 /** Binds the object stores to their drivers. */

@@ -53,7 +53,7 @@ export const StartBackup = z
 export type StartBackup = z.infer<typeof StartBackup>;
 
 /** A recovery point by its id or the beginning of it, or the newest one of a VM. */
-const pointOf = {
+export const pointOf = {
   vault: VaultReference.optional(),
   point: PointReference.optional(),
   /** Instead of `point`: the newest recovery point of this VM. */

@@ -1,4 +1,5 @@
 import { AcceptCatalog, CatalogAccepted } from './catalog.ts';
+import { EXPORT_ROUTES } from './exports/exports.ts';
 import { ForgetHost, HostForgotten, HostList } from './hosts.ts';
 import { Job, JobList, StartBackup, StartRestore, StartVerification } from './jobs.ts';
 import { Point, PointList } from './points.ts';
@@ -237,6 +238,7 @@ export const ROUTES = {
   },
   revokeToken: { method: 'DELETE', path: '/tokens/:token', scope: 'admin', answer: Token },
   cancelJob: { method: 'POST', path: '/jobs/:job/cancel', scope: 'operate', answer: Job },
+  ...EXPORT_ROUTES,
   ...POLICY_ROUTES,
   acceptCatalog: {
     method: 'POST',

@@ -151,6 +151,16 @@ export const ENGINE_ADVICE = {
     data: 'Nothing of it was stored. Earlier recovery points are not touched.',
     next: 'Run the command again; if it comes back, report it with the version of qemu-utils.',
   },
+  'export.unknown': {
+    happened: 'Nothing is exported on that host under that id.',
+    data: 'Nothing was changed.',
+    next: 'See what is: hyperkeep export list.',
+  },
+  'export.failed': {
+    happened: 'The process that serves disks of a recovery point did not start, or ended at once.',
+    data: 'Nothing was changed; the recovery point is as it was.',
+    next: 'Read what it said, mend that, and run the command again.',
+  },
   'nbd.client-broken': {
     happened: 'A client of an exported disk sent something that the protocol does not allow.',
     data: 'Its connection was closed. Others and the disk are not touched.',
