@@ -14,6 +14,7 @@ import { SystemClock } from '../../kernel/clock.ts';
 import { isFault } from '../../kernel/fault.ts';
 import { rm, writeFile } from '../../kernel/files/files.ts';
 
+import { READ_AHEAD, ReadAhead } from '../../disk/read-ahead.ts';
 import { NbdServer } from '../../nbd/serving/nbd-server.ts';
 import type { ServedDisk } from '../../nbd/serving/served-disk.ts';
 import { openObjectStore } from '../../vault/object-stores/location.ts';
@@ -52,7 +53,8 @@ async function serve(order: ExportOrder, told: Promise<unknown>): Promise<void> 
   held.use(await HeldLease.take(vault.inside, [point], { purpose: 'an export' }, signal));
   const served = new Map<string, ServedDisk>();
   for (const { name, diskId } of disks) {
-    served.set(name, { reader: held.use(await vault.openDisk(pointId, diskId, signal)) });
+    const disk = await vault.openDisk(pointId, diskId, signal);
+    served.set(name, { reader: held.use(new ReadAhead(disk, READ_AHEAD)) });
   }
   const onFailure = (error: unknown): void => {
     log.warn('export.request-failed', { error });

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import { Fault } from '../../../kernel/fault.ts';
 import { rm } from '../../../kernel/files/files.ts';
 import { makeTemporaryFolder } from '../../../kernel/files/temporary-folder.ts';
+import { READ_AHEAD, ReadAhead } from '../../../disk/read-ahead.ts';
 import { NbdServer } from '../../../nbd/serving/nbd-server.ts';
 import type { ServedDisk } from '../../../nbd/serving/served-disk.ts';
 import type { PointDisk, RecoveryPoint } from '../../../vault/points/recovery-point.ts';
@@ -39,7 +40,8 @@ export async function exportPoint(
     held.use(await leased(cli, vault, [point], 'an export'));
     const served = new Map<string, ServedDisk>();
     for (const { name, diskId } of disks) {
-      served.set(name, { reader: held.use(await vault.openDisk(point.id, diskId, cli.signal)) });
+      const disk = await vault.openDisk(point.id, diskId, cli.signal);
+      served.set(name, { reader: held.use(new ReadAhead(disk, READ_AHEAD)) });
     }
     const socketPath = await socketFor(cli, options, held);
     const failures = new Set<string>();
