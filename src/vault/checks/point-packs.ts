@@ -36,12 +36,17 @@ export async function pointPacks(
   return [...packs].map((pack) => base.numbers.name(pack));
 }
 
+interface SlotsQuestion extends Pick<VaultInside, 'nodes'> {
+  /** Nodes that need no second look; those of the point are added. */
+  readonly seen?: Set<string>;
+}
+
 /**
  * Returns the slots that a point needs of these packs, by the names in its map. Leaves out packs
  * for which it cannot tell.
  */
 export async function slotsOfPacks(
-  { nodes }: Pick<VaultInside, 'nodes'>,
+  { nodes, seen = new Set<string>() }: SlotsQuestion,
   document: PointDocument,
   packs: readonly PackName[],
   signal: AbortSignal,
@@ -51,7 +56,6 @@ export async function slotsOfPacks(
     return slots;
   }
   const { numbers } = nodes.base;
-  const seen = new Set<string>();
   const note = ({ pack, slot }: SlotReference): void => {
     slots.get(numbers.name(pack).ulid)?.add(slot);
   };

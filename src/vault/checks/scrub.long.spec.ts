@@ -18,6 +18,7 @@ import { FolderProofLedger, MemoryProofLedger } from './proof-ledger.ts';
 import { lastProven } from './last-proven.ts';
 import { pointPacks } from './point-packs.ts';
 import { scrub, scrubWithoutKey } from './scrub.ts';
+import { scrubVault } from './scrub-vault.ts';
 
 function ledgerIn(folder: string): FolderProofLedger {
   return new FolderProofLedger(new OptionalFolder(folder, new SilentLog()));
@@ -249,6 +250,11 @@ describe('scrub', () => {
     await ledger.record([{ ...proof, checkedAtMs: 9, damage: 'x' }], []);
     expect((await proven()).proven).toBeLessThan(after.packs);
     expect(await proven()).not.toHaveProperty('oldestMs');
+    const missing = async () =>
+      (await scrubVault(parts, { ledger, budget: ALL }, { signal })).missing;
+    expect(await missing()).toBe(0);
+    await store.remove(packs[0] ?? '', signal);
+    expect(await missing()).toBe(4);
   });
 
   it('keeps what it has proven when it is stopped', async () => {

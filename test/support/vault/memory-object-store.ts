@@ -16,7 +16,8 @@ import { resolveRange } from '../../../src/vault/object-stores/object-range.ts';
 export class MemoryObjectStore extends ObjectStore {
   override readonly location: string = 'memory:';
   readonly #identity = `memory:${randomUUID()}`;
-  readonly #objects = new Map<ObjectKey, Uint8Array>();
+  /** By folder, so that a list of one does not go through all. */
+  readonly #folders = new Map<string, Map<ObjectKey, Uint8Array>>();
 
   override get identity(): string {
     return this.#identity;
@@ -35,13 +36,14 @@ export class MemoryObjectStore extends ObjectStore {
       throw new Fault('store.hash-mismatch', `${key} is not what its sender hashed.`, { key });
     }
     // A copy, because the caller may reuse its buffer.
-    this.#objects.set(key, Uint8Array.from(data));
+    const folder = this.#folders.get(folderOf(key)) ?? new Map<ObjectKey, Uint8Array>();
+    this.#folders.set(folderOf(key), folder.set(key, Uint8Array.from(data)));
   }
 
   override async get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined> {
     signal.throwIfAborted();
     assertObjectKey(key);
-    const object = this.#objects.get(key);
+    const object = this.#folders.get(folderOf(key))?.get(key);
     refuseTooLarge(key, object?.length ?? 0);
     return object?.slice();
   }
@@ -53,7 +55,7 @@ export class MemoryObjectStore extends ObjectStore {
   ): Promise<ObjectPart | undefined> {
     signal.throwIfAborted();
     assertObjectKey(key);
-    const object = this.#objects.get(key);
+    const object = this.#folders.get(folderOf(key))?.get(key);
     if (object === undefined) {
       return undefined;
     }
@@ -63,7 +65,9 @@ export class MemoryObjectStore extends ObjectStore {
 
   override async *list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectEntry> {
     assertListPrefix(prefix);
-    const entries = [...this.#objects]
+    const entries = [...this.#folders]
+      .filter(([folder]) => folder.startsWith(prefix) || prefix.startsWith(folder))
+      .flatMap(([, objects]) => [...objects])
       .filter(([key]) => key.startsWith(prefix))
       .map(([key, object]) => ({ key, size: object.length }))
       .sort((a, b) => (a.key < b.key ? -1 : 1));
@@ -76,10 +80,14 @@ export class MemoryObjectStore extends ObjectStore {
   override async remove(key: ObjectKey, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     assertObjectKey(key);
-    this.#objects.delete(key);
+    this.#folders.get(folderOf(key))?.delete(key);
   }
 
   override async close(): Promise<void> {
     // Nothing is open.
   }
+}
+
+function folderOf(key: ObjectKey): string {
+  return key.slice(0, key.lastIndexOf('/') + 1);
 }
