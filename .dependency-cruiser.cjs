@@ -47,7 +47,7 @@ const VAULT = [
   ['collect'],
   ['retention', 'lock', 'probe'],
   ['access'],
-  ['repair', 'copy'],
+  ['repair', 'copy', 'destroy'],
 ];
 /** The folders of src/engines/qemu from the inside out. */
 const QEMU = [

@@ -34,6 +34,7 @@ import { RetentionRows } from './retention-rows.ts';
 import { SuspicionRows } from './suspicion/suspicion-rows.ts';
 import { RunRows } from './run-rows.ts';
 import { VerificationRows } from './verification/verification-rows.ts';
+import { VaultUse } from './vault-use/vault-use.ts';
 import { RegisteredVaults } from './registered-vaults.ts';
 import { VaultCredentials } from './vault-credentials.ts';
 import { VaultRegistrations } from './vault-registrations.ts';
@@ -66,6 +67,7 @@ const ROWS = [
   CareRevisions,
   CareTasks,
   CareRunRows,
+  VaultUse,
 ];
 
 /** Vaults, points, jobs and policies in the database. Closes the vaults before the database. */

@@ -3,7 +3,6 @@ import { generatePassphrase } from '../kernel/text/generated-passphrase.ts';
 import type { LockPolicy } from '../vault/store/locking-store.ts';
 import type { StoreAddress, StoreCredentials } from '../vault/store/store-access.ts';
 import { placeKey } from '../vault/store/store-health.ts';
-import type { Capabilities } from '../vault/probe/capabilities.ts';
 import type { VaultUnlock } from '../vault/keys/vault-unlock.ts';
 import { Vault } from '../vault/vault.ts';
 import { cataloguePoints } from './catalogue-points.ts';
@@ -13,11 +12,18 @@ import {
   closeAll,
   closingOnFailure,
   openStored,
+  openWhole,
+  placeOf,
+  destroyingText,
+  refuseDestroying,
+  singleWriterOnly,
   keyMissing,
   secretName,
   type ApartOptions,
+  type CreatedVault,
   type OpenVault,
   type VaultApart,
+  type VaultPlace,
   type VaultsEnvironment,
 } from './stored-vaults.ts';
 import type { CredentialsFor, ShownCredentials, StoreRole } from './vault-credentials.ts';
@@ -34,16 +40,6 @@ export interface NewVaultSecrets {
   /** Makes a separate retention key, which this host does not keep. */
   readonly retentionPassphrase?: string | undefined;
   readonly lock?: LockPolicy | undefined;
-}
-
-export interface CreatedVault {
-  readonly registration: VaultRegistration;
-  /** Only if it was generated here. Shown once, stored nowhere. */
-  readonly passphrase?: string;
-  /** Opens the vault without the passphrase. Shown once, stored nowhere. */
-  readonly recoveryFile: string;
-  /** What the store was seen to do; the vault keeps it too. */
-  readonly capabilities?: Capabilities;
 }
 
 /** Closes vaults unused for this long; reopening one of 10 TiB takes 2 to 3 s. */
@@ -123,7 +119,7 @@ export class RegisteredVaults {
     await this.environment.stores.contact(request, signal);
     const store = await this.environment.stores.open(request, signal);
     const vault = await closingOnFailure(store, () =>
-      Vault.open(store, unlock, this.environment.openOptions, signal),
+      openWhole(store, unlock, this.environment.openOptions, signal),
     );
     const registration = await this.register(request, { vault, store });
     await this.sync(registration.id, signal);
@@ -163,6 +159,7 @@ export class RegisteredVaults {
   async open(vaultId: string, role: StoreRole, signal: AbortSignal): Promise<HeldVault> {
     using held = new DisposableStack();
     held.use(this.environment.memory.enter());
+    refuseDestroying(await this.registrations.get(vaultId));
     const used = await this.environment.credentials.used(vaultId, role);
     const { vault } = held.use(await this.opened.hold({ vaultId, used }, signal));
     return Object.assign(held.move(), { vault });
@@ -196,6 +193,15 @@ export class RegisteredVaults {
     return Object.assign(held.move(), { ...open, registration, cacheFolder });
   }
 
+  /** Opens the place of the vault for one job, whatever is there. The job disposes of it. */
+  async openPlace(
+    vaultId: string,
+    options: Pick<ApartOptions, 'spending' | 'role'>,
+    signal: AbortSignal,
+  ): Promise<VaultPlace> {
+    return placeOf(this.environment, await this.registrations.get(vaultId), options, signal);
+  }
+
   /**
    * Returns why the vault cannot be used on this host now, or could not be opened at the last
    * attempt, for people.
@@ -203,7 +209,7 @@ export class RegisteredVaults {
   async problemOf(vault: VaultRegistration): Promise<string | undefined> {
     const { health } = this.environment.stores;
     return (await this.hasKey(vault.id))
-      ? (health.troubleOf(vault)?.text ?? this.problems.get(vault.id))
+      ? (destroyingText(vault) ?? health.troubleOf(vault)?.text ?? this.problems.get(vault.id))
       : keyMissing(vault).message;
   }
 
@@ -369,14 +375,6 @@ export class RegisteredVaults {
       throw new Fault('vault.name-taken', `A vault ${name} is registered already.`, { name });
     }
   }
-}
-
-function singleWriterOnly({ name }: VaultRegistration): Fault {
-  return new Fault(
-    'vault.store-unfit',
-    `The vault ${name} was made for one writing host (--single-writer), because its store may answer others late; this host gets no key of it. Give it a vault of its own. If this is that host and it lost its key, forget the vault and add it again.`,
-    { vault: name },
-  );
 }
 
 function seenOf({ inside: { format } }: Vault): SeenVault {

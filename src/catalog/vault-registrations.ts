@@ -20,6 +20,8 @@ export interface VaultRegistration {
   readonly canGiveUp?: boolean;
   /** Whether it locks its objects, as last seen. */
   readonly locked?: boolean;
+  /** When somebody began to destroy it: since then nobody else uses it. */
+  readonly destroyingAtMs?: number;
 }
 
 /** What is seen of a vault whenever it is listed. */
@@ -109,6 +111,7 @@ function fromRow(row: VaultRow): VaultRegistration {
     ...(row.syncedAtMs === null ? {} : { syncedAtMs: row.syncedAtMs }),
     ...(row.canGiveUp === null ? {} : { canGiveUp: row.canGiveUp }),
     ...(row.locked === null ? {} : { locked: row.locked }),
+    ...(row.destroyingAtMs === null ? {} : { destroyingAtMs: row.destroyingAtMs }),
   };
 }
 

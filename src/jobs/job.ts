@@ -18,6 +18,7 @@ export const UPKEEP_KINDS = [
   'repair',
   'copy',
   'keep',
+  'destroy',
 ] as const;
 /** Jobs of policies that care for vaults too, in the same lane. */
 export const CARE_KINDS = ['retain'] as const;

@@ -3,6 +3,7 @@ import type { JobRun, RunJob, UpkeepKind } from '../jobs/job.ts';
 import { RateLimits } from '../kernel/rates/rate-limits.ts';
 import type { PointRetention } from './point-retention.ts';
 import type { StoreCare } from './store-care.ts';
+import type { VaultDestruction } from './vault-destruction.ts';
 import type { VaultCopies } from './vault-copies.ts';
 import type { VaultProof } from './vault-proof.ts';
 import type { VaultSpace } from './vault-space.ts';
@@ -64,6 +65,12 @@ export const UPKEEP_PARAMETERS = {
     goneObjects: z.array(z.string()).exactOptional(),
   }),
   keep: z.strictObject({ ...onVault, everything: z.boolean() }),
+  destroy: z.strictObject({
+    ...onVault,
+    dryRun: z.boolean(),
+    name: z.string().optional(),
+    evenIfUsed: z.boolean(),
+  }),
 } as const satisfies Record<UpkeepKind, z.ZodType>;
 export type UpkeepParameters<Kind extends UpkeepKind> = z.infer<(typeof UPKEEP_PARAMETERS)[Kind]>;
 
@@ -72,12 +79,13 @@ export interface UpkeepServices {
   readonly proof: VaultProof;
   readonly copies: VaultCopies;
   readonly store: StoreCare;
+  readonly destruction: VaultDestruction;
   readonly retention: PointRetention;
 }
 
 /** Returns how jobs that care for vaults run. The API shows their results. */
 export function upkeepJobs(services: UpkeepServices): Record<UpkeepKind, RunJob> {
-  const { space, proof, copies, store, retention } = services;
+  const { space, proof, copies, store, destruction, retention } = services;
   return {
     probe: runs('probe', async (request, run) => store.probe(request, run)),
     usage: runs('usage', async (request, run) => space.measure(request, run)),
@@ -90,6 +98,7 @@ export function upkeepJobs(services: UpkeepServices): Record<UpkeepKind, RunJob>
     repair: runs('repair', async (request, run) => proof.repair(request, run)),
     copy: runs('copy', async (request, run) => copies.copy(request, run)),
     keep: runs('keep', async (request, run) => store.keep(request, run)),
+    destroy: runs('destroy', async (request, run) => destruction.destroy(request, run)),
   };
 }
 

@@ -3,15 +3,18 @@ import { ModuleRef } from '@nestjs/core';
 import { PointCatalog } from '../catalog/point-catalog.ts';
 import { PointProofs } from '../catalog/point-proofs.ts';
 import { RegisteredVaults } from '../catalog/registered-vaults.ts';
+import { VaultUse } from '../catalog/vault-use/vault-use.ts';
 import type { UpkeepKind } from '../jobs/job.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { vaultNeeds } from '../jobs/vault-needs.ts';
 import { Clock } from '../kernel/clock.ts';
+import { HostIdentity } from '../kernel/host-identity.ts';
 import { Log } from '../kernel/log.ts';
 import { StoreAccess } from '../vault/store/store-access.ts';
 import { PointRetention } from './point-retention.ts';
 import { StoreCare } from './store-care.ts';
 import { upkeepJobs } from './upkeep.jobs.ts';
+import { VaultDestruction } from './vault-destruction.ts';
 import { VaultCopies } from './vault-copies.ts';
 import { VaultProof } from './vault-proof.ts';
 import { VaultSpace } from './vault-space.ts';
@@ -42,6 +45,15 @@ import { VaultSpace } from './vault-space.ts';
         new VaultProof({ vaults, proofs, stores }),
     },
     {
+      provide: VaultDestruction,
+      inject: [RegisteredVaults, VaultUse, Clock, HostIdentity, Log],
+      useFactory: (
+        vaults: RegisteredVaults,
+        use: VaultUse,
+        ...[clock, host, log]: [Clock, HostIdentity, Log]
+      ) => new VaultDestruction({ vaults, use, clock, host, log }),
+    },
+    {
       provide: VaultCopies,
       inject: [RegisteredVaults, StoreAccess, Clock],
       useFactory: (vaults: RegisteredVaults, stores: StoreAccess, clock: Clock) =>
@@ -67,6 +79,7 @@ export class UpkeepModule implements OnModuleInit {
       store: this.modules.get(StoreCare),
       proof: this.modules.get(VaultProof),
       copies: this.modules.get(VaultCopies),
+      destruction: this.modules.get(VaultDestruction),
     });
     for (const [kind, run] of Object.entries(runs)) {
       this.jobs.register(kind as UpkeepKind, run, vaultNeeds(kind as UpkeepKind));

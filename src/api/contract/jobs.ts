@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CARE_KINDS, DATA_KINDS, PROOF_KINDS, UPKEEP_KINDS } from '../../jobs/job.ts';
+import { DestroyResult } from './destroy/destroy-result.ts';
 import { GuestLatencyLimit } from '../../kernel/rates/guest-latency.ts';
 import { RateLimits } from '../../kernel/rates/rate-limits.ts';
 import { COMPRESSION_LEVELS, type CompressionLevel } from '../../vault/bytes/zstd.ts';
@@ -338,6 +339,7 @@ export const Job = z
         RepairResult,
         CopyResult,
         KeepResult,
+        DestroyResult,
         RetainResult,
       ])
       .optional(),

@@ -18,6 +18,7 @@ import {
   RetiredList,
   RetirePoints,
   StartCopy,
+  StartDestroy,
   StartKeep,
   StartPlain,
   StartPrune,
@@ -129,6 +130,13 @@ export const ROUTES = {
     path: '/vaults/:vault/keep',
     scope: 'operate',
     body: StartKeep,
+    answer: Job,
+  },
+  destroyVault: {
+    method: 'POST',
+    path: '/vaults/:vault/destroy',
+    scope: 'admin',
+    body: StartDestroy,
     answer: Job,
   },
   planRetirement: {

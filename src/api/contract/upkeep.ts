@@ -125,6 +125,19 @@ export const StartKeep = z
   .meta({ id: 'StartKeep' });
 export type StartKeep = z.infer<typeof StartKeep>;
 
+/** POST …/destroy */
+export const StartDestroy = z
+  .strictObject({
+    dryRun,
+    limits,
+    /** Name of the vault again; needed unless it is a dry run. */
+    name: z.string().max(128).optional(),
+    /** Also while jobs, readers or holds need it. */
+    evenIfUsed: z.boolean().default(false),
+  })
+  .meta({ id: 'StartDestroy' });
+export type StartDestroy = z.infer<typeof StartDestroy>;
+
 /** POST …/retirement-plan: what giving points up would free. Changes nothing. */
 export const StartRetirementPlan = z
   .strictObject({ points, limits })

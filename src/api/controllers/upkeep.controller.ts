@@ -8,6 +8,7 @@ import { Job } from '../contract/jobs.ts';
 import { VaultReference } from '../contract/references.ts';
 import {
   StartCopy,
+  StartDestroy,
   StartKeep,
   StartPlain,
   StartPrune,
@@ -104,6 +105,17 @@ export class UpkeepController {
     @Body({ schema: StartKeep }) body: StartKeep,
   ): Promise<Job> {
     return this.start('keep', vault, body);
+  }
+
+  /** Removes the vault with all its points; `dryRun` only says what would go. */
+  @Post('destroy')
+  @HttpCode(202)
+  @ApiAcceptedResponse({ standardSchema: Job })
+  async destroy(
+    @Param('vault', { schema: VaultReference }) vault: string,
+    @Body({ schema: StartDestroy }) body: StartDestroy,
+  ): Promise<Job> {
+    return this.start('destroy', vault, withoutUndefined(body));
   }
 
   /** Returns what giving points up would free. Changes nothing. */

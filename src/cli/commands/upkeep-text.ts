@@ -1,5 +1,6 @@
 import type { Job } from '../../api/contract/jobs.ts';
 import { copyPlanText, copyPrunedText, copyReportText } from '../vault-text/copy-text.ts';
+import { destroyText } from '../vault-text/destroy-text.ts';
 import { keepText } from '../vault-text/keep-text.ts';
 import { prunePlanText, pruneReportText } from '../vault-text/prune-text.ts';
 import { repairText } from '../vault-text/repair-text.ts';
@@ -36,6 +37,8 @@ export function upkeepText(result: UpkeepResult, time: ShowTime): string {
       return copyText(result);
     case 'keep':
       return keepText(result.report);
+    case 'destroy':
+      return destroyText(result, time);
   }
 }
 

@@ -23,6 +23,7 @@ import { withRetentionOptions } from '../options/retention-options.ts';
 import { formatTable } from '../terminal/table.ts';
 import { trialText } from '../vault-text/trial-text.ts';
 import { showVault } from './show-commands.ts';
+import { addDestroyCommand } from './vaults/destroy-command.ts';
 import { addCredentialsCommands } from './credentials-commands.ts';
 import { addUpkeepCommands } from './upkeep-commands.ts';
 
@@ -93,6 +94,7 @@ export function addVaultCommands(program: Command, cli: Cli): void {
       );
       await cli.answer(options, forgetVault(cli, name));
     });
+  addDestroyCommand(vault, cli);
   addCredentialsCommands(vault, cli);
   addUpkeepCommands(vault, cli);
 }

@@ -9,6 +9,7 @@ import { contactStore, openObjectStore } from '../../vault/object-stores/locatio
 import { passingServiceId } from '../../vault/format/record-names.ts';
 import type { RecoveryPoint } from '../../vault/points/recovery-point.ts';
 import { HeldLease } from '../../vault/records/held-lease.ts';
+import { refuseDestroyed } from '../../vault/destroy/destruction-mark.ts';
 import { Vault } from '../../vault/vault.ts';
 import type { OpenOptions } from '../../vault/access/vault-options.ts';
 import type { VaultUnlock } from '../../vault/keys/vault-unlock.ts';
@@ -139,7 +140,10 @@ export async function withVault<Result>(
   const unlocked = await unlock(cli, key);
   await using resources = new AsyncDisposableStack();
   const store = resources.adopt(await openStore(cli, key, spending), (opened) => opened.close());
-  const vault = resources.adopt(await openVault(cli, store, unlocked), (opened) => opened.close());
+  const vault = resources.adopt(
+    await openVault(cli, store, unlocked, key.firstVersion === true),
+    (opened) => opened.close(),
+  );
   return await work(vault, spending);
 }
 
@@ -147,15 +151,23 @@ export async function withVault<Result>(
  * Opens the vault, with its retention key too if the settings have the passphrase of a separate
  * one.
  */
-async function openVault(cli: Cli, store: ObjectStore, unlocked: VaultUnlock): Promise<Vault> {
+async function openVault(
+  cli: Cli,
+  store: ObjectStore,
+  unlocked: VaultUnlock,
+  isPast: boolean,
+): Promise<Vault> {
   const passphrase = await cli.environment.readPassphrase('retention');
   const retention = passphrase === undefined ? undefined : { kind: 'passphrase', passphrase };
-  return await Vault.open(
+  const vault = await Vault.open(
     store,
     unlocked,
     { ...openOptions(cli), ...(retention && { retention: retention as VaultUnlock }) },
     cli.signal,
   );
+  // The first versions are what it was before.
+  await (isPast ? undefined : refuseDestroyed(vault.inside.base, vault.inside.log, cli.signal));
+  return vault;
 }
 
 export async function unlock(cli: Cli, { recoveryFile, key }: VaultKey): Promise<VaultUnlock> {

@@ -28,6 +28,15 @@ export async function askSecret(
   }
 }
 
+/** Asks for a line. */
+export async function askLine(
+  terminal: Terminal,
+  question: string,
+  signal: AbortSignal,
+): Promise<string> {
+  return (await readLine(terminal, question, signal)).trim();
+}
+
 /** Asks a question; only `yes` agrees. */
 export async function askYes(
   terminal: Terminal,

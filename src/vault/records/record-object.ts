@@ -20,7 +20,7 @@ import type { ObjectKey } from '../store/object-store.ts';
 const MAGIC = Buffer.from('HKSREC00');
 const VERSION = 1;
 const HEADER_BYTES = 32;
-const KINDS = { decisions: 1, reading: 2 } as const;
+const KINDS = { decisions: 1, reading: 2, destruction: 3 } as const;
 export type RecordKind = keyof typeof KINDS;
 
 const time = z.int().min(0);
@@ -47,11 +47,13 @@ const BODIES = {
     untilMs: time,
     points: z.array(point).max(RECORD_POINTS_MAX),
   }),
+  destruction: z.object({ ...head, by: text }),
 };
 export type RecordBody<Kind extends RecordKind> = z.infer<(typeof BODIES)[Kind]>;
 export type ServiceRecord =
   | (RecordBody<'decisions'> & { readonly kind: 'decisions' })
-  | (RecordBody<'reading'> & { readonly kind: 'reading' });
+  | (RecordBody<'reading'> & { readonly kind: 'reading' })
+  | (RecordBody<'destruction'> & { readonly kind: 'destruction' });
 
 function header(keys: KeyTree, kind: RecordKind): Buffer {
   return new ByteWriter(HEADER_BYTES)
@@ -129,6 +131,11 @@ function parseHeader(
 function parseBody(kind: RecordKind, json: unknown): ServiceRecord {
   if (kind === 'decisions') {
     const parsed = BODIES.decisions.safeParse(json);
+    demand(parsed.success, 'it has another form');
+    return { kind, ...parsed.data };
+  }
+  if (kind === 'destruction') {
+    const parsed = BODIES.destruction.safeParse(json);
     demand(parsed.success, 'it has another form');
     return { kind, ...parsed.data };
   }

@@ -79,6 +79,21 @@ export const VAULT_ADVICE = {
     data: 'Nothing was written with what is out of date. Recovery points are not touched.',
     next: 'Repeat the command: the vault is opened anew. If its keys were rotated, the service learns the new ones with "vault forget" and "vault add".',
   },
+  'vault.being-destroyed': {
+    happened: 'Somebody has begun to destroy the vault.',
+    data: 'Points of it are gone already. What is left is not to be trusted to be all that there was.',
+    next: 'To end it, run "vault destroy" again. If it was a mistake, and the bucket keeps versions, "rescue" with --first-version still reads what it was.',
+  },
+  'vault.in-use': {
+    happened: 'A vault should be destroyed while jobs, readers or holds need it.',
+    data: 'Nothing was changed.',
+    next: 'Wait for them, cancel them ("jobs cancel") or release the holds; or add --even-if-used.',
+  },
+  'vault.destroy-incomplete': {
+    happened: 'Not all points and packs of a vault could be removed.',
+    data: 'What could be removed is gone, and nobody opens the vault any more.',
+    next: 'Give the role collector credentials that may remove everything ("vault credentials set") and run "vault destroy" again, or have the owner of the bucket remove the rest.',
+  },
   'vault.not-empty': {
     happened: 'The place for a new vault holds something already.',
     data: 'Nothing was changed; what is there is as it was.',
