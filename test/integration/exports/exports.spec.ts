@@ -126,6 +126,14 @@ describe('exports', () => {
     expect(await list()).toEqual([]);
   });
 
+  it('keep their point from being given up', async () => {
+    const made = await opened();
+    const retire = ['points', 'retire', made.pointId, '--vault', 'main', '--yes'];
+
+    await expect(cli(...retire)).rejects.toThrow('vault.point-being-read');
+    expect((await copied(made)).equals(content)).toBe(true);
+  });
+
   it('refuse what is not there', async () => {
     await expect(opened('--disk', 'nothing')).rejects.toThrow('point.disk-unknown');
     await expect(cli('export', 'close', 'abcdef')).rejects.toThrow('export.unknown');
