@@ -1,5 +1,6 @@
 import type { SeenClaim } from '../catalog/jobs/job-claims.ts';
 import { interruptedAt } from './job-outcome.ts';
+import type { JobRuns } from './job-runs.ts';
 import type { JobsEnvironment, JobStorage } from './live-job.ts';
 
 interface Watched {
@@ -9,25 +10,30 @@ interface Watched {
 }
 
 /**
- * Ends jobs of services that are gone. It compares no clocks of two hosts: a lease is over when
- * this process has watched for as long as the lease is that nobody renewed it.
+ * Ends jobs of services that are gone, and those of this one that it does not run: it claimed them
+ * and never heard so, because the connection was lost with the answer. It compares no clocks of two
+ * hosts: a lease is over when this process has watched for as long as the lease is that nobody
+ * renewed it.
  */
 export class JobReaper {
   private readonly watched = new Map<string, Watched>();
   private lookedMs = -Infinity;
 
   constructor(
-    private readonly claims: Pick<JobStorage['claims'], 'others' | 'endStale'>,
+    private readonly claims: Pick<JobStorage['claims'], 'all' | 'endStale'>,
+    private readonly runs: Pick<JobRuns, 'get'>,
     private readonly environment: JobsEnvironment,
     private readonly pollMs: number,
   ) {}
 
-  /** Looks at all claims of others. Call it now and then. */
+  /** Looks at all claims that are not kept here. Call it now and then. */
   async look(): Promise<void> {
-    const { clock, hostId, log } = this.environment;
+    const { clock, log } = this.environment;
     let seen: SeenClaim[];
     try {
-      seen = await this.claims.others(hostId);
+      seen = (await this.claims.all()).filter(
+        ({ id, token }) => this.runs.get(id)?.token !== token,
+      );
     } catch (error) {
       this.watched.clear();
       throw error;

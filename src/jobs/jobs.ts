@@ -82,7 +82,7 @@ export class Jobs {
       },
     });
     this.taking = new JobTaking(storage, this.runs, environment, options);
-    this.reaper = new JobReaper(claims, environment, pollMs);
+    this.reaper = new JobReaper(claims, this.runs, environment, pollMs);
     this.stranded = new StrandedJobs(storage, this.runs, environment, patienceMs);
   }
 

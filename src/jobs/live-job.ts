@@ -84,10 +84,7 @@ export interface JobStorage {
     | 'waiting'
     | 'placesOf'
   >;
-  readonly claims: Pick<
-    JobClaims,
-    'claim' | 'others' | 'endStale' | 'endClaimsOf' | 'handOutMissing'
-  >;
+  readonly claims: Pick<JobClaims, 'claim' | 'all' | 'endStale' | 'endClaimsOf' | 'handOutMissing'>;
   readonly leases: Pick<JobLeases, 'hold' | 'listen' | 'terms'>;
   readonly signals: Pick<JobSignals, 'listen'>;
   readonly vaults: { look(): Promise<Pick<VaultReach, 'isFor' | 'problem'>> };

@@ -86,6 +86,11 @@ export class HandOut implements AsyncDisposable {
     }
   }
 
+  /** Whether this process made the queue, or saw that it is there. */
+  isKnown(queue: string): boolean {
+    return this.known.has(queue);
+  }
+
   async add(runner: Statements, { id, queue, key, priority }: HandedJob): Promise<void> {
     const options = { id, priority, singletonKey: key, db: through(runner) };
     const sent = await this.boss.send(queue, {}, options);
@@ -93,10 +98,12 @@ export class HandOut implements AsyncDisposable {
     assert(sent === id, `the queue ${queue} did not take the job ${id}`);
   }
 
-  /** Adds a job unless it is there. */
-  async addMissing(runner: Statements, { id, queue, key, priority }: HandedJob): Promise<void> {
-    const db = through(runner);
-    await this.boss.insert(queue, [{ id, priority, singletonKey: key }], { db });
+  /** Adds those jobs of a queue that are not there. */
+  async addMissing(runner: Statements, queue: string, jobs: readonly HandedJob[]): Promise<void> {
+    const entries = jobs.map(({ id, key, priority }) => ({ id, priority, singletonKey: key }));
+    if (entries.length > 0) {
+      await this.boss.insert(queue, entries, { db: through(runner) });
+    }
   }
 
   /** Returns the ids of the first jobs in order, and leaves them there. */

@@ -1,4 +1,4 @@
-import { In, type DataSource, type EntityManager } from 'typeorm';
+import { In, IsNull, type DataSource, type EntityManager } from 'typeorm';
 import { JobRow } from '../rows/job.row.ts';
 import { type HandOut, queueOf } from './hand-out.ts';
 import { JobRoom, type LaneLimits } from './job-room.ts';
@@ -56,14 +56,20 @@ export class JobClaims {
     if (waiting.length === 0) {
       return [];
     }
-    // Not in the transaction: others wait for its end.
+    // Not in the transaction: others wait for its end, and a queue is made on another connection.
+    for (const { hostId, lane } of waiting) {
+      await this.handOut.ensure(queueOf(hostId, lane));
+    }
     const isFit = waiting.some(({ hostId }) => hostId === null) ? await order.fit() : () => false;
     return this.source.transaction(async (manager) => {
       await manager.query('SELECT "only" FROM "job_gate" FOR UPDATE');
       const running = await manager.getRepository(JobRow).findBy({ state: 'running' });
       const room = new JobRoom(order.hostId, order.limits, running, order.nowMs);
       const claimed: ClaimedJob[] = [];
-      const queues = await this.waiting(manager, order.hostId);
+      // What began to wait meanwhile has told its news: somebody looks again.
+      const queues = (await this.waiting(manager, order.hostId)).filter(({ hostId, lane }) =>
+        this.handOut.isKnown(queueOf(hostId, lane)),
+      );
       for (const lane of new Set(queues.map((queue) => queue.lane))) {
         if (room.isIn(lane)) {
           const own = queues.filter((queue) => queue.lane === lane);
@@ -127,7 +133,6 @@ export class JobClaims {
     let isAll = true;
     for (const { hostId, lane } of queues) {
       const queue = queueOf(hostId, lane);
-      await this.handOut.ensure(queue);
       const found = await this.handOut.first(runnerOf(manager), queue, count);
       isAll = isAll && found.length < count;
       ids.push(...found);
@@ -168,13 +173,13 @@ export class JobClaims {
     return { ...row, ...claim };
   }
 
-  /** Returns the claims that services of other hosts have. */
-  async others(hostId: string): Promise<SeenClaim[]> {
+  /** Returns the claims of all services. */
+  async all(): Promise<SeenClaim[]> {
     return this.source
       .getRepository(JobRow)
       .createQueryBuilder('job')
       .select(['job.id', 'job.token', 'job.leaseUntilMs', 'job.leaseMs', 'job.claimedBy'])
-      .where("job.state = 'running' AND job.claimed_by IS DISTINCT FROM :hostId", { hostId })
+      .where("job.state = 'running'")
       .getMany();
   }
 
@@ -203,12 +208,14 @@ export class JobClaims {
 
   /** Hands the queued jobs of a host out again that are not, as after a restored dump. */
   async handOutMissing(hostId: string): Promise<void> {
-    const queued = await this.source.getRepository(JobRow).findBy({ state: 'queued' });
-    const own = queued.filter((row) => row.hostId === null || row.hostId === hostId);
-    for (const row of own) {
-      await this.handOut.ensure(queueOf(row.hostId, row.lane));
+    const rows = this.source.getRepository(JobRow);
+    for (const { hostId: of, lane } of await this.waiting(this.source.manager, hostId)) {
+      const queue = queueOf(of, lane);
+      await this.handOut.ensure(queue);
+      const where = { state: 'queued', lane, hostId: of ?? IsNull() };
+      const jobs = (await rows.findBy(where)).map(handedOf);
       await this.source.transaction(async (manager) =>
-        this.handOut.addMissing(runnerOf(manager), handedOf(row)),
+        this.handOut.addMissing(runnerOf(manager), queue, jobs),
       );
     }
   }

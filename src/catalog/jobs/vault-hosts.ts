@@ -32,10 +32,11 @@ export class VaultHosts {
       await rows.update({ id: this.host.id }, { vaults: own });
     }
     const nowMs = this.clock.nowMs();
+    // A clock that was set back says nothing of who lives: then this host relies on itself.
     const others = hosts
       .filter(({ id }) => id !== this.host.id)
       .map(({ id, name, lastSeenMs, vaults }) => ({
-        ...{ id, name, vaults, isLive: nowMs - lastSeenMs <= HOST_LATE_MS },
+        ...{ id, name, vaults, isLive: Math.abs(nowMs - lastSeenMs) <= HOST_LATE_MS },
       }));
     const { id, name } = this.host;
     return new VaultReach(id, [{ id, name, vaults: own, isLive: true }, ...others], registered);

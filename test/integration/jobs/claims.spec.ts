@@ -188,7 +188,7 @@ describe('claims of jobs', () => {
     const { id, token } = await claimed();
 
     expect(await storage.rows.end(id, randomUUID(), { state: 'succeeded' })).toBe(false);
-    const [seen] = await other.storage.claims.others(THERE);
+    const [seen] = await other.storage.claims.all();
     expect(await other.storage.claims.endStale(seen as never, INTERRUPTED)).toBe(true);
 
     expect(await storage.rows.end(id, token, { state: 'succeeded', result: {} })).toBe(false);
@@ -198,7 +198,7 @@ describe('claims of jobs', () => {
 
   it('are not ended by others when they were renewed after they were seen', async () => {
     const { id, token } = await claimed();
-    const [seen] = await other.storage.claims.others(THERE);
+    const [seen] = await other.storage.claims.all();
     await source.query(`UPDATE "job" SET "lease_until_ms" = 77 WHERE "id" = $1`, [id]);
 
     expect(await other.storage.claims.endStale(seen as never, INTERRUPTED)).toBe(false);

@@ -196,6 +196,23 @@ describe('services that share a database', () => {
     await shown(here.jobs, again.id, ({ state }) => state === 'running');
   });
 
+  it('end a claim of their own of whose success they never heard', async () => {
+    const host = await start(untilStopped);
+    const job = toStored(newJob({ ...BACKUP, id: randomUUID() }, 1), BACKUP, host.id);
+    const apart = await openJobStorage(host.source, database);
+    // As if the answer to the transaction had been lost: the row says that it runs, nobody runs it.
+    await apart.rows.add({ ...job, lane: 'apart' }, 9);
+    const limits = { apart: { host: 9, all: 9, vault: 9, vm: 9 } };
+    const order = { hostId: host.id, nowMs: 1, leaseMs: SHORT_LEASES.leaseMs, limits };
+    const fit = async () => () => true;
+    expect(await apart.claims.claim({ ...order, newToken: randomUUID, fit })).toHaveLength(1);
+    const own = await host.jobs.start(BACKUP);
+
+    expect(await shown(host.jobs, job.id, isFinished)).toMatchObject({ state: 'interrupted' });
+    expect((await host.jobs.get(own.id)).state).toBe('running');
+    await apart[Symbol.asyncDispose]();
+  });
+
   it('carry a job out where it belongs, and show it everywhere', async () => {
     const runs = new EventEmitter();
     const there = await start(async (_, { report }) => {

@@ -58,7 +58,7 @@ export class JobsInMemory {
       },
       claims: {
         claim: async (order) => this.claim(order),
-        others: async () => [],
+        all: async () => [],
         endStale: async () => false,
         endClaimsOf: async (hostId, end) => {
           const own = [...this.rows.values()].filter(
