@@ -61,22 +61,29 @@ export class CatalogAge {
       ]);
       return {
         points,
-        policies: await affected(transaction, HORIZONS, [nowMs]),
-        skippedRuns: await affected(transaction, SKIP, [nowMs]),
+        policies: await affected(transaction, horizonsOf('policy'), [nowMs]),
+        skippedRuns: await skipIn(transaction, nowMs),
       };
     });
   }
 }
 
-const HORIZONS = `
-  UPDATE "policy" SET "horizon_ms" = GREATEST("horizon_ms", $1)`;
+const horizonsOf = (table: string): string =>
+  `UPDATE "${table}" SET "horizon_ms" = GREATEST("horizon_ms", $1)`;
+
 /** A job that runs, or whose point the next look finds, is none of the time before the dump. */
-const SKIP = `
-  UPDATE "run" SET "state" = 'skipped', "why" = 'before the catalog was accepted'
+const skip = (table: string): string => `
+  UPDATE "${table}" AS "run" SET "state" = 'skipped', "why" = 'before the catalog was accepted'
    WHERE "state" IN ('due', 'queued', 'running') AND "fire_at_ms" <= $1
      AND NOT EXISTS (
        SELECT 1 FROM "job" WHERE "job"."id" = "run"."job_id" AND "run"."state" <> 'due'
           AND "job"."state" IN ('queued', 'running', 'succeeded'))`;
+
+async function skipIn(transaction: EntityManager, nowMs: number): Promise<number> {
+  await transaction.query(horizonsOf('care_task'), [nowMs]);
+  const care = await affected(transaction, skip('care_run'), [nowMs]);
+  return care + (await affected(transaction, skip('run'), [nowMs]));
+}
 
 async function unknownRuns(manager: EntityManager): Promise<UnknownRuns | undefined> {
   const [row] = await manager.query<{ points: string; newest: string | null }[]>(UNKNOWN);

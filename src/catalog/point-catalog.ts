@@ -8,6 +8,7 @@ import {
 } from 'typeorm';
 import type { PointOrigin } from '../vault/format/point-origin.ts';
 import { byContent } from '../vault/points/point-order.ts';
+import { CareTaskRow } from './care/care-task.row.ts';
 import { PointDecisionRow } from './rows/point-decision.row.ts';
 import { PointProofRow } from './rows/point-proof.row.ts';
 import {
@@ -139,6 +140,7 @@ export class PointCatalog {
       await transaction.getRepository(PointDecisionRow).delete({ vaultId });
       await transaction.getRepository(RetentionLookRow).delete({ vaultId });
       await transaction.getRepository(VerificationRunRow).delete({ vaultId });
+      await transaction.getRepository(CareTaskRow).delete({ vaultId });
     });
   }
 

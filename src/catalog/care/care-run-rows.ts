@@ -1,4 +1,5 @@
 import { In, type DataSource } from 'typeorm';
+import { affected } from '../database/affected.ts';
 import { CareRunRow } from './care-run.row.ts';
 import { CareTaskRow } from './care-task.row.ts';
 import type { TaskKey } from './care-tasks.ts';
@@ -24,6 +25,14 @@ export interface CareRunFilter {
   readonly task?: string;
   readonly limit: number;
 }
+
+const OLD = `
+  DELETE FROM "care_run" AS "old"
+   WHERE "fire_at_ms" < $1 AND "state" IN ('done', 'skipped', 'failed')
+     AND "fire_at_ms" < (
+       SELECT "fire_at_ms" FROM "care_run"
+        WHERE "vault_id" = "old"."vault_id" AND "task" = "old"."task"
+        ORDER BY "fire_at_ms" DESC OFFSET $2 LIMIT 1)`;
 
 const UNFINISHED = ['due', 'queued', 'running'];
 
@@ -109,6 +118,11 @@ export class CareRunRows {
       order: { fireAtMs: 'DESC', id: 'DESC' },
       take: limit,
     });
+  }
+
+  /** Removes runs that were due earlier, except the newest of each task. @returns how many */
+  async removeEnded(beforeMs: number, kept: number): Promise<number> {
+    return affected(this.source, OLD, [beforeMs, kept - 1]);
   }
 
   /** Returns the last run of each task that has begun or ended. */

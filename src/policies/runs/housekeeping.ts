@@ -1,10 +1,11 @@
+import type { CareRunRows } from '../../catalog/care/care-run-rows.ts';
 import type { CatalogAge } from '../../catalog/catalog-age.ts';
 import type { OldRows } from '../../catalog/old-rows.ts';
 import type { VerificationRows } from '../../catalog/verification/verification-rows.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { SchedulingClock } from './scheduling-clock.ts';
 
-/** So many of the newest runs of each VM stay, however old they are. */
+/** So many of the newest runs of each VM and of each task stay, however old they are. */
 const RUNS_KEPT = 50;
 
 /** How long the database keeps what nobody needs. */
@@ -17,6 +18,7 @@ export interface KeptFor {
 export interface HousekeepingParts {
   readonly rows: Pick<OldRows, 'remove'>;
   readonly verifications: Pick<VerificationRows, 'removeEnded'>;
+  readonly care: Pick<CareRunRows, 'removeEnded'>;
   readonly age: Pick<CatalogAge, 'unknownRuns'>;
   readonly clock: SchedulingClock;
   readonly host: { readonly id: string };
@@ -35,7 +37,7 @@ export class Housekeeping {
    * removed by a clock that cannot be trusted, or while the vaults know more than the database.
    */
   async tidy(): Promise<void> {
-    const { rows, verifications, age, clock, host, log } = this.parts;
+    const { rows, verifications, care, age, clock, host, log } = this.parts;
     try {
       if ((await clock.problem()) !== undefined || (await age.unknownRuns()) !== undefined) {
         return;
@@ -48,7 +50,8 @@ export class Housekeeping {
         hostId: host.id,
       });
       const verified = await verifications.removeEnded(nowMs - this.kept.runsMs);
-      log.info('catalog.tidied', { ...removed, verifications: verified });
+      const cared = await care.removeEnded(nowMs - this.kept.runsMs, RUNS_KEPT);
+      log.info('catalog.tidied', { ...removed, verifications: verified, care: cared });
     } catch (error) {
       log.warn('catalog.not-tidied', { error });
     }

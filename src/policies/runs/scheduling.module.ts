@@ -7,6 +7,7 @@ import {
   type OnModuleDestroy,
 } from '@nestjs/common';
 import { Interval, ScheduleModule } from '@nestjs/schedule';
+import { CareRunRows } from '../../catalog/care/care-run-rows.ts';
 import { CatalogAge } from '../../catalog/catalog-age.ts';
 import { OldRows } from '../../catalog/old-rows.ts';
 import { RegisteredVaults } from '../../catalog/registered-vaults.ts';
@@ -151,11 +152,17 @@ export class SchedulingModule implements OnModuleDestroy {
 function housekeeping(kept: KeptFor): FactoryProvider {
   return {
     provide: Housekeeping,
-    inject: [OldRows, VerificationRows, CatalogAge, SchedulingClock, HostIdentity, Log],
+    inject: [
+      ...[OldRows, VerificationRows, CareRunRows, CatalogAge],
+      ...[SchedulingClock, HostIdentity, Log],
+    ],
     useFactory: (
       rows: OldRows,
       verifications: VerificationRows,
-      ...[age, clock, host, log]: [CatalogAge, SchedulingClock, HostIdentity, Log]
-    ) => new Housekeeping({ rows, verifications, age, clock, host, log }, kept),
+      ...[care, age, clock, host, log]: [
+        ...[CareRunRows, CatalogAge, SchedulingClock],
+        ...[HostIdentity, Log],
+      ]
+    ) => new Housekeeping({ rows, verifications, care, age, clock, host, log }, kept),
   };
 }

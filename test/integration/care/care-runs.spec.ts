@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
+import { CatalogAge } from '../../../src/catalog/catalog-age.ts';
 import { Fault } from '../../../src/kernel/fault.ts';
 import { brief, CareLab, VAULT } from '../../support/care/care-lab.ts';
 import { withCatalog } from '../../support/service/with-catalog.ts';
@@ -63,8 +64,10 @@ describe('the care of a vault on schedule', () => {
   });
 
   it('does each run once, however many services look', async () => {
-    const labs = [await labWith(SCRUB), ...[A, B, B, A].map((id) => new CareLab(source, id))];
+    const ids = Array.from({ length: 4 }, () => randomUUID());
+    const labs = [await labWith(SCRUB), ...ids.map((id) => new CareLab(source, id))];
     for (const lab of labs) {
+      lab.live = [A, ...ids];
       lab.clock.set('2026-05-04T13:00:02Z');
     }
     await Promise.all(labs.map(async (lab) => lab.scheduler.tick()));
@@ -294,6 +297,42 @@ describe('the care of a vault on schedule', () => {
     await lab.write(SCRUB);
     expect(await lab.tick()).toHaveLength(1);
     expect(brief(await lab.at('2026-05-04T16:00Z')).at(-1)).toContain('05-04T16:00 scrub due 0');
+  });
+
+  it('stands still while the vaults know more than the database, and goes on from when that is accepted', async () => {
+    const lab = await labWith(SCRUB);
+    await source.query('UPDATE "schedule_state" SET "known_from_ms" = 0');
+    const host = randomUUID();
+    const origin = { kind: 'policy', fireAtMs: Date.parse('2026-05-04T12:30Z'), run: randomUUID() };
+    await source.query(
+      `INSERT INTO "host" ("id", "name", "version", "last_seen_ms") VALUES ($1, 'h', '1', 1)`,
+      [host],
+    );
+    await source.query(
+      `INSERT INTO "recovery_point" ("vault_id", "id", "vm_id", "vm_name", "taken_at_ms", "point",
+         "changed", "holds", "origin_kind", "origin_service", "run_id")
+       VALUES ('v', 'Q', 'v', 'web', 1, $1, 1, '[]', 'policy', $2, $3)`,
+      [{ origin, disks: [] }, host, origin.run],
+    );
+    lab.hasKey = false;
+    expect(await lab.at('2026-05-04T13:00:02Z')).toEqual([]);
+    await new CatalogAge(source).accept(lab.clock.ms);
+    await lab.at('2026-05-04T14:00:02Z');
+    expect(brief(await lab.tick())).toEqual([expect.stringContaining('14:00 scrub due 0')]);
+    await source.query('DELETE FROM "recovery_point"');
+  });
+
+  it('keeps the newest runs of a task, and those that have not ended', async () => {
+    const lab = await labWith(SCRUB);
+    await lab.at('2026-05-04T23:00:02Z');
+    await lab.running();
+    const beforeMs = Date.parse('2026-05-05T00:00Z');
+    expect(await lab.rows.removeEnded(beforeMs, 3)).toBe(8);
+    expect(brief(await lab.tick())).toEqual([
+      expect.stringContaining('21:00 scrub skipped'),
+      expect.stringContaining('22:00 scrub skipped'),
+      expect.stringMatching(/23:00 scrub (queued|running)/),
+    ]);
   });
 
   it('does nothing while its clock cannot be trusted, or what is written cannot be read', async () => {

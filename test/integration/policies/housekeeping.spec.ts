@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
+import { CareRunRows } from '../../../src/catalog/care/care-run-rows.ts';
 import { CatalogAge } from '../../../src/catalog/catalog-age.ts';
 import { OldRows } from '../../../src/catalog/old-rows.ts';
 import { VerificationRows } from '../../../src/catalog/verification/verification-rows.ts';
@@ -21,14 +22,15 @@ withCatalog(
   (opened) => {
     source = opened;
   },
-  ['run', 'vm', 'host', 'recovery_point'],
+  ['run', 'care_run', 'vm', 'host', 'recovery_point'],
 );
 beforeEach(async () => {
   await source.query('UPDATE "schedule_state" SET "known_from_ms" = 0');
   clock = new HandClock('2026-05-04T10:00Z');
   const parts = { rows: new OldRows(source), age: new CatalogAge(source), clock };
   const verifications = new VerificationRows(source);
-  const rest = { verifications, host: { id: HOST }, log: new SilentLog() };
+  const care = new CareRunRows(source);
+  const rest = { verifications, care, host: { id: HOST }, log: new SilentLog() };
   housekeeping = new Housekeeping(
     { ...parts, ...rest },
     { runsMs: 400 * DAY_MS, goneMs: 100 * DAY_MS },
