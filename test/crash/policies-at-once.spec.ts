@@ -22,6 +22,7 @@ const STEPS: readonly (readonly KillStep[])[] = [
     { name: 'W1', moment: 'after' },
   ],
   [
+    { name: 'job claim', moment: 'after' },
     { name: 'freeze', moment: 'after' },
     { name: 'row', moment: 'before' },
   ],

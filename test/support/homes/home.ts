@@ -22,8 +22,9 @@ const WRITE_BYTES_MAX = MiB;
 const DISKS = ['system', 'data'];
 const { signal } = new AbortController();
 
-/** The end of a job that took a point. */
+/** The claim of a job, and the end of one that took a point. */
 const STATEMENTS: readonly StatementKind[] = [
+  { step: 'job claim', pattern: /UPDATE "job" SET[^]*"claimed_by" = / },
   { step: 'row', pattern: /UPDATE "job" SET[^]*succeeded/ },
 ];
 

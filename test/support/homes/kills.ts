@@ -9,6 +9,7 @@ export interface KillStep {
 
 /** Every step of a backup that leaves something else behind. */
 const KILL_STEPS: readonly KillStep[] = [
+  ...both('job claim'),
   ...both('claim'),
   ...both('freeze'),
   { name: 'log', moment: 'after' },
