@@ -2,7 +2,8 @@
 //
 // The main job on a real machine: a VM is backed up while it writes, damaged, lost together with
 // the service's database, and an earlier moment of it is brought back from the vault alone and
-// proven. With --day: a day of a policy, with a kill, an outage and a new VM.
+// proven. With --day: a day of a policy, with a kill, an outage and a new VM, then
+// retention, a prune and a copy.
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,7 +25,7 @@ const { values: options } = parseArgs({
 });
 
 const HELP = `npm run demo -- [--s3 | --day] [--keep]
-  --day   a day of a policy in about two minutes, the vault in a bucket as well
+  --day   a day of a policy in about three minutes, the vault in a bucket as well
   --s3    the vault is a bucket of a MinIO server instead of a folder
   --keep  leave everything in place for a look, and say where
 `;
@@ -76,6 +77,7 @@ async function aDay(day: Day, signal: AbortSignal): Promise<void> {
   await day.getsAnotherVm(signal);
   await day.ends(signal);
   await day.isCounted(signal);
+  await day.keeps(signal);
 }
 
 const controller = new AbortController();

@@ -9,6 +9,7 @@ import type { Story } from '../story.ts';
 import type { VaultPlace } from '../vault-place.ts';
 import { FastClock, hourText } from './fast-clock.ts';
 import { Guests } from './guests.ts';
+import { keeping } from './keeping.ts';
 import { byHour, contradictions, dayTable, outcomeOf } from './outcome.ts';
 
 const SERVICE = join(import.meta.dirname, 'service.ts');
@@ -50,7 +51,7 @@ export class Day implements AsyncDisposable {
 
   async isPrepared(signal: AbortSignal): Promise<void> {
     const { story, commands, folder, place } = this.parts;
-    story.line('Hyperkeep: a day of a policy, in about two minutes.');
+    story.line('Hyperkeep: a day of a policy, in about three minutes.');
     story.line(`The vault is ${place.location}; everything else is in ${folder}.`);
     story.chapter('Two VMs, and a policy that is written down once');
     this.service = await commands.serve(signal);
@@ -152,6 +153,14 @@ export class Day implements AsyncDisposable {
     story.say(`Every byte and every chunk id of the one ${how}:`);
     await commands.show(['verify', again?.pointId ?? '', '--level', '3'], signal);
     await commands.show(['status'], signal, [0, 1]);
+  }
+
+  async keeps(signal: AbortSignal): Promise<void> {
+    const { story, commands, folder } = this.parts;
+    const client = await this.client(signal);
+    // Now and then from here on: the fast clock would add a point while one looks.
+    const policy = POLICY.replace('every: 1h', 'every: 30d');
+    await keeping({ story, commands, folder, client, policy }, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

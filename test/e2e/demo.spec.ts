@@ -26,6 +26,8 @@ const DEMOS = [
       /The S3 server is back/,
       /HOUR \(UTC\) +SHOP +MAIL +WIKI/,
       /runs are sealed, each with exactly one point/,
+      /points are given up, \d+ are left/,
+      /demo +copy offsite .* has every point/,
       /every run is accounted for/,
     ],
   },

@@ -286,7 +286,11 @@ describe('the care of a vault on schedule', () => {
 
   it('begins another schedule when it is written, and skips what is not wanted any more', async () => {
     const lab = await labWith(SCRUB);
-    await lab.at('2026-05-04T12:30Z');
+    await lab.at('2026-05-04T12:55Z');
+    await lab.write({ never: ['prune'], scrub: { schedule: { cron: '50 * * * *' } } });
+    expect(await lab.tick()).toEqual([]);
+    await lab.write(SCRUB);
+    await lab.tick();
     lab.hasKey = false;
     await lab.at('2026-05-04T13:00:02Z');
     await lab.write({ never: ['scrub', 'prune'] });
