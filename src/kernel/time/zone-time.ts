@@ -120,7 +120,16 @@ function formatOf(zone: string): Intl.DateTimeFormat {
   return made;
 }
 
+/** Asking takes about 100 us, and a set of policies names few zones very often. */
+const judged = new Lru<string, boolean>(ZONES_MAX);
+
 function isZone(name: string): boolean {
+  const known = judged.get(name) ?? isKnownZone(name);
+  judged.set(name, known, 1);
+  return known;
+}
+
+function isKnownZone(name: string): boolean {
   try {
     const { timeZone } = new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions();
     // An offset such as +02:00 is no zone: it knows no summer time, which people would expect.
