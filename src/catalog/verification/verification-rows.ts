@@ -1,4 +1,4 @@
-import { In, IsNull, LessThan, type DataSource } from 'typeorm';
+import { In, IsNull, type DataSource } from 'typeorm';
 import { VerificationRunRow } from './verification-run.row.ts';
 
 export type StoredVerification = Readonly<VerificationRunRow>;
@@ -91,11 +91,18 @@ export class VerificationRows {
     return new Map(rows.map((row) => [row.pointId, row]));
   }
 
-  /** Removes those that ended before a time. @returns how many */
-  async removeEnded(beforeMs: number): Promise<number> {
+  /**
+   * Removes those that ended before a time; of new points, of which there are many, sooner.
+   * @returns how many
+   */
+  async removeEnded(beforeMs: number, sealedBeforeMs: number): Promise<number> {
     const { affected } = await this.source
       .getRepository(VerificationRunRow)
-      .delete({ endedAtMs: LessThan(beforeMs) });
+      .createQueryBuilder()
+      .delete()
+      .where('ended_at_ms < :beforeMs', { beforeMs })
+      .orWhere('policy_id IS NULL AND ended_at_ms < :sealedBeforeMs', { sealedBeforeMs })
+      .execute();
     return affected ?? 0;
   }
 

@@ -7,6 +7,8 @@ import type { SchedulingClock } from './scheduling-clock.ts';
 
 /** So many of the newest runs of each VM and of each task stay, however old they are. */
 const RUNS_KEPT = 50;
+/** Far longer than a point may be found late and be verified again. */
+const SEALED_KEPT_MS = 30 * 86_400_000;
 
 /** How long the database keeps what nobody needs. */
 export interface KeptFor {
@@ -49,7 +51,10 @@ export class Housekeeping {
         goneBeforeMs: nowMs - this.kept.goneMs,
         hostId: host.id,
       });
-      const verified = await verifications.removeEnded(nowMs - this.kept.runsMs);
+      const verified = await verifications.removeEnded(
+        nowMs - this.kept.runsMs,
+        nowMs - SEALED_KEPT_MS,
+      );
       const cared = await care.removeEnded(nowMs - this.kept.runsMs, RUNS_KEPT);
       log.info('catalog.tidied', { ...removed, verifications: verified, care: cared });
     } catch (error) {

@@ -103,13 +103,21 @@ export class Verifications {
     }
     await this.fire(inForce, nowMs);
     const known = new Map(inForce.map((policy) => [policy.id, policy]));
-    let isBusy = false;
+    const left: StoredVerification[] = [];
     for (const row of await rows.open()) {
-      const left = row.state === 'running' ? await this.settle(row, nowMs) : row;
-      isBusy ||= left.state === 'running' && left.hostId === this.parts.host.id;
-      if (left.state === 'due' && !(await this.dropped(left, known, nowMs)) && !isBusy) {
-        isBusy = await this.begin(left, known, nowMs);
+      left.push(row.state === 'running' ? await this.settle(row, nowMs) : row);
+    }
+    const mayTry = new Map<string, boolean>();
+    let isBusy = left.some(
+      ({ state, hostId }) => state === 'running' && hostId === this.parts.host.id,
+    );
+    for (const row of left.filter(({ state }) => state === 'due')) {
+      if ((await this.dropped(row, known, nowMs)) || isBusy) {
+        continue;
       }
+      const { vaultId } = row;
+      mayTry.set(vaultId, mayTry.get(vaultId) ?? (await this.mayTry(vaultId, nowMs)));
+      isBusy = mayTry.get(vaultId) === true && (await this.begin(row, known, nowMs));
     }
   }
 
@@ -208,7 +216,7 @@ export class Verifications {
     const { rows, vaults, jobs, host } = this.parts;
     const { vaultId, vmId, vmName, attempt } = row;
     const rests = row.policyId !== null && policies.get(row.policyId)?.paused === true;
-    if (row.nextTryAtMs > nowMs || rests || !(await this.mayTry(vaultId, nowMs))) {
+    if (row.nextTryAtMs > nowMs || rests) {
       return false;
     }
     const vaultName = (await vaults.list()).find(({ id }) => id === vaultId)?.name;

@@ -52,6 +52,16 @@ async function addRun(vm: string, ageDays: number, state = 'sealed'): Promise<st
   return id;
 }
 
+/** A verification that ended; without a policy it is of a new point. */
+async function addVerification(key: string, ageDays: number, policy: string | null): Promise<void> {
+  await source.query(
+    `INSERT INTO "verification_run" ("id", "key", "vault_id", "vm_id", "vm_name", "point_id",
+       "policy_id", "level", "due_at_ms", "state", "attempt", "next_try_at_ms", "ended_at_ms")
+     VALUES ($1, $2, 'v', $2, $2, $2, $3, 1, 0, 'whole', 1, 0, $4)`,
+    [randomUUID(), key, policy, daysAgo(ageDays)],
+  );
+}
+
 async function addHost(id: string, ageDays: number): Promise<void> {
   await source.query(
     `INSERT INTO "host" ("id", "name", "version", "last_seen_ms") VALUES ($1, 'h', '1', $2)`,
@@ -145,5 +155,21 @@ describe('housekeeping', () => {
     await source.query('TRUNCATE "recovery_point"');
     await housekeeping.tidy();
     expect(await ids('host')).toEqual([HOST]);
+  });
+
+  it('removes verifications of new points after a month, and those of policies with their runs', async () => {
+    await source.query('DELETE FROM "verification_run"');
+    const policy = randomUUID();
+    await addVerification('new, old', 31, null);
+    await addVerification('new, young', 29, null);
+    await addVerification('policy, old', 401, policy);
+    await addVerification('policy, young', 399, policy);
+
+    await housekeeping.tidy();
+
+    const rows = await source.query<{ key: string }[]>(
+      'SELECT "key" FROM "verification_run" ORDER BY "key"',
+    );
+    expect(rows.map(({ key }) => key)).toEqual(['new, young', 'policy, young']);
   });
 });

@@ -11,6 +11,10 @@ const TIMEOUT_MS = 120_000;
 const PASSPHRASE = 'a b c d e f g h';
 const POLICY = 'name: hourly\nselector: { all: true }\nvault: main\nschedule: { every: 1h }\n';
 const { signal } = new AbortController();
+const VERIFIED = `
+  SELECT "state", (SELECT count(*) FROM "job" WHERE "kind" = 'prove'
+                     AND "parameters" ->> 'pointId' = "point_id") AS "jobs"
+    FROM "verification_run"`;
 
 interface Run {
   readonly id: string;
@@ -47,7 +51,10 @@ describe('Two services on one database', () => {
   });
 
   const start = async (name: string): Promise<RealService> =>
-    RealService.start(join(folder, name), signal, { DATABASE_URL: database.url });
+    RealService.start(join(folder, name), signal, {
+      DATABASE_URL: database.url,
+      VERIFY_NEW_POINTS: 'on',
+    });
 
   const vaultBody = (existing = false) => ({
     ...{ name: 'main', location: join(folder, 'vault'), passphrase: PASSPHRASE, existing },
@@ -142,6 +149,35 @@ describe('Two services on one database', () => {
       await expect(a.client.call('startVm', { path: { vm: 'db' } }, signal)).rejects.toMatchObject({
         code: 'vm.on-other-host',
       });
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'verify each new point once, whoever of them comes first',
+    async () => {
+      const settled = async () => {
+        for (;;) {
+          const sinceMs = performance.now();
+          const rows = (await database.run(VERIFIED)) as { state: string; jobs: string }[];
+          if (
+            rows.length > 0 &&
+            rows.every(({ state }) => state !== 'due' && state !== 'running')
+          ) {
+            return rows;
+          }
+          await Promise.race(
+            [a, b].map((each) => each.logs('verification.changed', sinceMs, signal)),
+          );
+        }
+      };
+
+      const rows = await settled();
+
+      const points = await database.run('SELECT id FROM recovery_point');
+      expect(rows.map(({ state, jobs }) => [state, jobs])).toEqual(
+        points.map(() => ['whole', '1']),
+      );
     },
     TIMEOUT_MS,
   );

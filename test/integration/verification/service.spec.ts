@@ -81,7 +81,11 @@ async function point(id: string): Promise<Point | undefined> {
 
 /** Lets one verification begin and end. */
 async function verified(): Promise<Job | undefined> {
-  const before = new Set((await proofs()).map(({ id }) => id));
+  const earlier = (await proofs()).map(({ id }) => id);
+  for (const id of earlier) {
+    await service.ended(id);
+  }
+  const before = new Set(earlier);
   await service.verifies();
   const started = (await proofs()).find(({ id }) => !before.has(id));
   const job = started && (await service.ended(started.id));
@@ -141,10 +145,12 @@ describe('a new point', () => {
   it('is verified after a service that died before it began, or while it ran', async () => {
     const { id } = await newPoint('second');
     await service.verifies();
+    clock.wrong = 'nothing is verified before the rows are those of a dead service';
     await service.restart();
     await service.sql(
       `UPDATE verification_run SET state = 'running', job_id = gen_random_uuid() WHERE point_id = '${id}'`,
     );
+    clock.wrong = undefined;
 
     await verified();
 
@@ -197,6 +203,8 @@ describe('a pack that is damaged between the seal and the verification', () => {
     expect([exitCode, stdout]).toEqual([1, expect.stringContaining(`DAMAGED: the point ${id}`)]);
     const { runs } = RunList.parse((await service.get('/runs')).body);
     expect(runs[0]).toMatchObject({ pointId: id, verification: { state: 'damaged' } });
+
+    expect(await done('runs')).toContain('its point is DAMAGED');
 
     const count = (await points()).length;
     await service.sql('UPDATE "retention_look" SET "at_ms" = 0');

@@ -46,8 +46,10 @@ async function listRuns(cli: Cli, { policy, vm, limit }: RunOptions): Promise<Ou
   };
 }
 
-function whyOf({ state, why, fault, nextTryAtMs, attempt }: Run, cli: Cli): string {
+function whyOf(run: Run, cli: Cli): string {
+  const { state, why, fault, nextTryAtMs, attempt, verification } = run;
+  const damaged = verification?.state === 'damaged' ? 'its point is DAMAGED' : undefined;
   const next =
     state === 'due' && attempt > 0 && nextTryAtMs !== undefined ? cli.time(nextTryAtMs) : undefined;
-  return [fault?.code, why, next].filter((part) => part !== undefined).join(', ');
+  return [damaged, fault?.code, why, next].filter((part) => part !== undefined).join(', ');
 }
