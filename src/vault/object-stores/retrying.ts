@@ -1,7 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SystemClock, type Clock } from '../../kernel/clock.ts';
-import { isFault, type Fault } from '../../kernel/fault.ts';
+import { Fault, isFault } from '../../kernel/fault.ts';
+import { formatBytes } from '../../kernel/text/bytes.ts';
 import type {
   ObjectEntry,
   ObjectKey,
@@ -64,13 +65,17 @@ export class RetryingObjectStore extends StoreLayer {
     return this.#repeat(signal, () => this.store.makePlace(signal));
   }
 
-  override put(
+  override async put(
     key: ObjectKey,
     data: Uint8Array,
     signal: AbortSignal,
     options?: PutOptions,
   ): Promise<void> {
-    return this.#repeat(signal, () => this.store.put(key, data, signal, options));
+    try {
+      await this.#repeat(signal, () => this.store.put(key, data, signal, options));
+    } catch (error) {
+      throw isFault(error, 'store.full') ? withBytes(error, data.length) : error;
+    }
   }
 
   override get(key: ObjectKey, signal: AbortSignal): Promise<Uint8Array | undefined> {
@@ -179,6 +184,12 @@ class Patience {
       watch.answered();
     }
   }
+}
+
+/** Says how large the object is for which there was no room. */
+function withBytes(full: Fault, bytes: number): Fault {
+  const message = `${full.message} It has no room for ${formatBytes(bytes)} (${String(bytes)} bytes) more.`;
+  return new Fault(full.code, message, { ...full.context, bytes }, { cause: full });
 }
 
 function isAway(error: unknown): error is Fault {

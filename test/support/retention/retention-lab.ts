@@ -6,6 +6,7 @@ import { InventoryRows } from '../../../src/catalog/inventory-rows.ts';
 import { PointCatalog } from '../../../src/catalog/point-catalog.ts';
 import { PointProofs } from '../../../src/catalog/point-proofs.ts';
 import { PolicyRows } from '../../../src/catalog/policy-rows.ts';
+import type { RegisteredVaults } from '../../../src/catalog/registered-vaults.ts';
 import { RetentionRows } from '../../../src/catalog/retention-rows.ts';
 import { RunRows } from '../../../src/catalog/run-rows.ts';
 import { HostRow } from '../../../src/catalog/rows/host.row.ts';
@@ -13,7 +14,12 @@ import { VaultRegistrations } from '../../../src/catalog/vault-registrations.ts'
 import { SilentLog } from '../../../src/kernel/log.ts';
 import { PolicyDocument } from '../../../src/policies/document/policy-document.ts';
 import type { SelectableVm } from '../../../src/policies/document/selector.ts';
-import { policyInForce, isReadable } from '../../../src/policies/known-policy.ts';
+import {
+  isReadable,
+  policyInForce,
+  type KnownPolicy,
+  type PolicyInForce,
+} from '../../../src/policies/known-policy.ts';
 import { PublishedDecisions } from '../../../src/policies/retention/deciding/published-decisions.ts';
 import { PointKeeping } from '../../../src/policies/retention/deciding/point-keeping.ts';
 import { Retention } from '../../../src/policies/retention/deciding/retention.service.ts';
@@ -22,6 +28,7 @@ import { StandingJudges } from '../../../src/policies/retention/deciding/standin
 import { VaultFacts } from '../../../src/policies/retention/deciding/vault-facts.ts';
 import type { PointOrigin } from '../../../src/vault/format/point-origin.ts';
 import type { OpenOptions } from '../../../src/vault/access/vault-options.ts';
+import type { ObjectStore } from '../../../src/vault/store/object-store.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { HandClock } from '../schedule/hand-clock.ts';
 import { MemoryDisk } from '../disk/memory-disk.ts';
@@ -32,9 +39,16 @@ import { createVault, FULL, openVault, signal } from '../vault/vault-lab.ts';
 const DISK_BYTES = 64 * 1024;
 const DAY_MS = 86_400_000;
 
+interface ReadPolicies {
+  list(): Promise<PolicyInForce[]>;
+  read(name: string): Promise<KnownPolicy>;
+}
+
+type LabVaults = Pick<RegisteredVaults, 'openApart' | 'sync' | 'choose' | 'list'>;
+
 /** A service's decisions on a real vault in memory, with a real database. */
 export class RetentionLab {
-  readonly clock = new HandClock('2026-11-30T12:00Z');
+  readonly clock: HandClock;
   readonly host = randomUUID();
   readonly store: LeavingOutStore;
   readonly points: PointCatalog;
@@ -43,23 +57,29 @@ export class RetentionLab {
   readonly retention: Retention;
   readonly keeping: PointKeeping;
   readonly proofs: PointProofs;
+  readonly policies: ReadPolicies;
+  readonly vaults: LabVaults;
   vms: SelectableVm[] = [{ id: randomUUID(), name: 'web', tags: [] }];
+  /** What the disk of the next point is. */
+  nextDisk = (): MemoryDisk => new MemoryDisk(DISK_BYTES);
   /** How the service opens the vault. */
   openOptions: OpenOptions = {};
 
   private constructor(
     private readonly source: DataSource,
-    memory: MemoryObjectStore,
+    memory: ObjectStore,
     readonly vault: Vault,
+    clock: HandClock,
   ) {
+    this.clock = clock;
     this.store = new LeavingOutStore(memory);
     this.points = new PointCatalog(source);
     this.rows = new RetentionRows(source);
     this.policyRows = new PolicyRows(source);
     this.proofs = new PointProofs(source);
     const log = new SilentLog();
-    const { points, rows, clock, proofs } = this;
-    const policies = {
+    const { points, rows, proofs } = this;
+    const policies: ReadPolicies = {
       list: async () => (await this.policyRows.list()).map(policyInForce),
       read: async (name: string) => {
         const found = (await policies.list()).filter(isReadable).find((each) => each.name === name);
@@ -70,17 +90,22 @@ export class RetentionLab {
       },
     };
     const registrations = new VaultRegistrations(source);
-    const vaults = {
-      openApart: async () => {
-        const opened = await openVault(this.store, this.openOptions);
+    const vaults: LabVaults = {
+      openApart: async (_id, { spending }) => {
+        const store = spending.meter(this.store);
+        const opened = await openVault(store, this.openOptions);
         const registration = await registrations.get(vault.id);
-        const end = async () => opened.close();
-        const apart = { vault: opened, store: this.store, registration, cacheFolder: undefined };
+        const end = async (): Promise<void> => opened.close();
+        const { cacheFolder } = this.openOptions;
+        const apart = { vault: opened, store, registration, cacheFolder };
         return { ...apart, [Symbol.asyncDispose]: end };
       },
       sync: async () => this.sync(),
       choose: async () => registrations.get(vault.id),
+      list: async () => registrations.list(),
     };
+    this.policies = policies;
+    this.vaults = vaults;
     const facts = new VaultFacts({
       ...{ points, rows, proofs, clock, vms: async () => this.vms },
       runs: new RunRows(source),
@@ -103,17 +128,19 @@ export class RetentionLab {
     this.keeping = new PointKeeping({ policies, vaults, points, rows, retention, clock });
   }
 
+  /** @param place where the vault is, and the time of policies; default: anew, and of some day */
   static async create(
     source: DataSource,
     options: Parameters<typeof createVault>[1] = {},
+    place: { readonly store?: ObjectStore; readonly clock?: HandClock } = {},
   ): Promise<RetentionLab> {
-    const memory = new MemoryObjectStore();
-    const { vault } = await createVault(memory, options);
-    const lab = new RetentionLab(source, memory, vault);
+    const { store = new MemoryObjectStore(), clock = new HandClock('2026-11-30T12:00Z') } = place;
+    const { vault } = await createVault(store, options);
+    const lab = new RetentionLab(source, store, vault, clock);
     const host = { id: lab.host, name: 'host', address: null, version: '0', lastSeenMs: 1 };
     await source.getRepository(HostRow).insert(host);
-    const place = { name: 'main', location: 'memory:', singleWriter: false, createdAtMs: 1 };
-    await new VaultRegistrations(source).add({ id: vault.id, ...place });
+    const registered = { name: 'main', location: 'memory:', singleWriter: false, createdAtMs: 1 };
+    await new VaultRegistrations(source).add({ id: vault.id, ...registered });
     return lab;
   }
 
@@ -138,7 +165,7 @@ export class RetentionLab {
     origin: Partial<PointOrigin> = { kind: 'policy', service: this.host, policy: 'p' },
     vm = this.vms[0],
   ): Promise<string> {
-    const disk = new MemoryDisk(DISK_BYTES);
+    const disk = this.nextDisk();
     const { id: vmId = '', name: vmName = '' } = vm ?? {};
     await using writer = await this.vault.beginPoint({ vmId, vmName }, signal);
     const source = { diskId: 'disk', name: 'system', sizeBytes: disk.size };
